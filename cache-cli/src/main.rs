@@ -1,0 +1,3 @@
+//! `buildcache`: flags, glue and reports over the crates of this workspace.
+
+fn main() {}

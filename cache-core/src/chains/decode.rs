@@ -1,0 +1,185 @@
+//! From a config to the graph, with every error for which BuildKit refuses a whole import.
+
+use super::layers::LayerId;
+use super::{Alternative, CacheChains, StoredLayers, StoredResult};
+use crate::{CacheConfig, CacheManifest, CacheRecord, Error, ErrorKind, Result};
+
+impl CacheChains {
+    /// Builds the graph of a manifest.
+    ///
+    /// A result with a layer that no descriptor describes is left out, as BuildKit leaves it out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`] with BuildKit's words: `invalid looping record`, `invalid record ID: N`,
+    /// `invalid empty input for record N`, `invalid layer index N`, `invalid looping layer`; and for a link to a random
+    /// key.
+    pub fn from_manifest(manifest: &CacheManifest) -> Result<Self> {
+        let mut decoder = Decoder::new(manifest);
+        let config = manifest.config();
+        for record in dependencies_first(config)? {
+            decoder.record(record, &config.records[record])?;
+        }
+        Ok(decoder.chains)
+    }
+}
+
+struct Decoder<'a> {
+    manifest: &'a CacheManifest,
+    chains: CacheChains,
+    /// The record in the graph for each record of the config; none for a random one.
+    records: Vec<Option<u32>>,
+    layers: Vec<LayerState>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum LayerState {
+    Unknown,
+    InProgress,
+    /// `None`: a blob in the chain has no descriptor.
+    Known(Option<LayerId>),
+}
+
+impl<'a> Decoder<'a> {
+    fn new(manifest: &'a CacheManifest) -> Self {
+        let config = manifest.config();
+        Self {
+            manifest,
+            chains: CacheChains::new(),
+            records: vec![None; config.records.len()],
+            layers: vec![LayerState::Unknown; config.layers.len()],
+        }
+    }
+
+    fn record(&mut self, index: usize, record: &CacheRecord) -> Result<()> {
+        let inputs = self.inputs(index, record)?;
+        let mut results = Vec::with_capacity(record.results.len() + record.chains.len());
+        for result in &record.results {
+            results.push((result.created_at, self.chain_below(result.layer)?));
+        }
+        for chain in &record.chains {
+            results.push((chain.created_at, self.explicit_chain(&chain.layers)?));
+        }
+        if record.key.is_random() {
+            return Ok(());
+        }
+        let key = self.chains.keys.intern(record.key.clone());
+        let id = self.chains.add_interned(key, &inputs);
+        for (created_at, top) in results {
+            if let Some(top) = top {
+                self.chains.add_result(id, StoredResult { created_at, layers: StoredLayers::Ready(top) });
+            }
+        }
+        self.records[index] = Some(id);
+        Ok(())
+    }
+
+    fn inputs(&mut self, index: usize, record: &CacheRecord) -> Result<Vec<Vec<Alternative>>> {
+        let mut inputs = Vec::with_capacity(record.inputs.len());
+        for input in &record.inputs {
+            if input.is_empty() {
+                return Err(invalid(format!("invalid empty input for record {index}")));
+            }
+            let mut alternatives = Vec::with_capacity(input.len());
+            for link in input {
+                let linked =
+                    usize::try_from(link.link).ok().and_then(|linked| self.records.get(linked).copied().flatten());
+                let linked = linked.ok_or_else(|| invalid(format!("record {index} links to a random key")))?;
+                let selector = self.chains.selectors.intern_str(&link.selector);
+                alternatives.push(Alternative { record: self.chains.find(linked), selector });
+            }
+            inputs.push(alternatives);
+        }
+        Ok(inputs)
+    }
+
+    /// The chain that ends in layer `top` of the config, by its parents.
+    fn chain_below(&mut self, top: i64) -> Result<Option<LayerId>> {
+        let mut path = Vec::new();
+        let mut at = top;
+        let mut below = loop {
+            if at == -1 && !path.is_empty() {
+                break Some(None);
+            }
+            let index = self.layer_index(at)?;
+            match self.layers[index] {
+                LayerState::Known(known) => break known.map(Some),
+                LayerState::InProgress => return Err(invalid("invalid looping layer").with("layer", index)),
+                LayerState::Unknown => {
+                    self.layers[index] = LayerState::InProgress;
+                    path.push(index);
+                    at = self.manifest.config().layers[index].parent;
+                }
+            }
+        };
+        for index in path.into_iter().rev() {
+            let layer = below.and_then(|parent| self.layer_on(index, parent));
+            self.layers[index] = LayerState::Known(layer);
+            below = layer.map(Some);
+        }
+        Ok(below.flatten())
+    }
+
+    fn explicit_chain(&mut self, layers: &[i64]) -> Result<Option<LayerId>> {
+        let mut top = Some(None);
+        for &layer in layers {
+            let index = self.layer_index(layer)?;
+            top = top.and_then(|parent| self.layer_on(index, parent)).map(Some);
+        }
+        Ok(top.flatten())
+    }
+
+    fn layer_on(&mut self, index: usize, parent: Option<LayerId>) -> Option<LayerId> {
+        let descriptor = self.manifest.descriptor(&self.manifest.config().layers[index].blob)?;
+        let blob = self.chains.layers.blob(descriptor.clone());
+        Some(self.chains.layers.layer(blob, parent))
+    }
+
+    fn layer_index(&self, layer: i64) -> Result<usize> {
+        let index = usize::try_from(layer).ok().filter(|&index| index < self.layers.len());
+        index.ok_or_else(|| invalid(format!("invalid layer index {layer}")))
+    }
+}
+
+/// The records of a config so that each stands after those it links to; no recursion, however deep the graph is.
+fn dependencies_first(config: &CacheConfig) -> Result<Vec<usize>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        Unseen,
+        Open,
+        Done,
+    }
+    let records = &config.records;
+    let mut order = Vec::with_capacity(records.len());
+    let mut states = vec![State::Unseen; records.len()];
+    for start in 0..records.len() {
+        let mut path: Vec<(usize, Box<dyn Iterator<Item = i64>>)> = Vec::new();
+        let mut next = Some(start);
+        loop {
+            if let Some(record) = next.take().filter(|&record| states[record] != State::Done) {
+                if states[record] == State::Open {
+                    return Err(invalid("invalid looping record").with("record", record));
+                }
+                states[record] = State::Open;
+                path.push((record, Box::new(records[record].inputs.iter().flatten().map(|link| link.link))));
+            }
+            let Some((record, links)) = path.last_mut() else { break };
+            match links.next() {
+                Some(link) => {
+                    let linked = usize::try_from(link).ok().filter(|&linked| linked < records.len());
+                    let error = || invalid(format!("invalid record ID: {link}")).with("record", *record);
+                    next = Some(linked.ok_or_else(error)?);
+                }
+                None => {
+                    states[*record] = State::Done;
+                    order.push(*record);
+                    path.pop();
+                }
+            }
+        }
+    }
+    Ok(order)
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidManifest, message)
+}

@@ -1,0 +1,256 @@
+//! The one error type: a kind to match on, context to read, a source to trace.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed: what failed, on what, whose side it was, and what to do about it.
+///
+/// Absence is never an error where it is an expected answer: [`CacheImporter::resolve`](crate::CacheImporter::resolve)
+/// and [`BlobProvider::stat`](crate::BlobProvider::stat) answer `None`. No error holds a secret.
+///
+/// ```
+/// use cache_core::{Error, ErrorKind, Side};
+///
+/// let error = Error::new(ErrorKind::NotFound, "blob is gone").with("blob", "sha256:…").on(Side::Source);
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!(error.to_string(), "source: blob is gone (blob=sha256:…)");
+/// assert!(!error.is_retryable());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    side: Option<Side>,
+    context: Vec<(&'static str, String)>,
+    hint: Option<String>,
+    retryable: bool,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure it was, for a caller to match on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A blob or manifest that has to be there is not.
+    NotFound,
+    /// The server does not know who is asking.
+    Unauthenticated,
+    /// The server or the file system refuses the one who is asking.
+    PermissionDenied,
+    /// Somebody else wrote first.
+    Conflict,
+    /// The server asks to slow down.
+    RateLimited,
+    /// The server or the connection failed; trying again may help.
+    Unavailable,
+    /// The bytes are not those that the descriptor promises.
+    DigestMismatch,
+    /// The manifest or the cache config cannot be what BuildKit wrote.
+    InvalidManifest,
+    /// The spec names an unknown type, or an attribute is wrong.
+    InvalidSpec,
+    /// A bound was reached: a document too large, a wait too long.
+    LimitExceeded,
+    /// The file system failed: no space left, an I/O error.
+    Storage,
+    /// The backend cannot do this.
+    Unsupported,
+}
+
+/// Which end of a copy failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The cache that is read.
+    Source,
+    /// The place that is written.
+    Destination,
+}
+
+impl Error {
+    /// Makes an error; `message` says what failed, in lower case and without a full stop.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retryable = matches!(kind, ErrorKind::RateLimited | ErrorKind::Unavailable);
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            side: None,
+            context: Vec::new(),
+            hint: None,
+            retryable,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// Adds a named fact: the backend, the digest, the key, what the server answered. The first fact of a name stays.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        if self.context(name).is_none() {
+            self.0.context.push((name, value.to_string()));
+        }
+        self
+    }
+
+    /// Says which end of a copy failed, if nobody said so before.
+    #[must_use]
+    pub fn on(mut self, side: Side) -> Self {
+        self.0.side.get_or_insert(side);
+        self
+    }
+
+    /// Says what a person can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint.get_or_insert(hint.into());
+        self
+    }
+
+    /// Keeps the error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Overrules whether trying again may help.
+    #[must_use]
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = retryable;
+        self
+    }
+
+    /// Keeps how long the server asked to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// The kind to match on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Which end of a copy failed, when it is known.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        self.0.side
+    }
+
+    /// The fact that was added under `name`.
+    #[must_use]
+    pub fn context(&self, name: &str) -> Option<&str> {
+        self.0.context.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Whether the same call may succeed when it is made again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// How long the server asked to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Maps a file system error; absence and refusal keep their own kinds.
+    #[must_use]
+    pub fn from_io(error: std::io::Error, message: impl Into<String>) -> Self {
+        use std::io::ErrorKind as Io;
+        let (kind, hint) = match error.kind() {
+            Io::NotFound => (ErrorKind::NotFound, None),
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => (ErrorKind::PermissionDenied, None),
+            Io::StorageFull | Io::QuotaExceeded => (ErrorKind::Storage, Some("free space there, then try again")),
+            _ => (ErrorKind::Storage, None),
+        };
+        let made = Self::new(kind, message).with_source(error);
+        match hint {
+            Some(hint) => made.with_hint(hint),
+            None => made,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(side) = self.0.side {
+            write!(f, "{side}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        for (n, (name, value)) in self.0.context.iter().enumerate() {
+            let open = if n == 0 { " (" } else { ", " };
+            write!(f, "{open}{name}={value}")?;
+        }
+        if self.0.context.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        let mut source = self.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_first_fact_of_a_name_and_the_first_side_stay() {
+        let error = Error::new(ErrorKind::Storage, "write failed")
+            .with("blob", 1)
+            .with("blob", 2)
+            .on(Side::Destination)
+            .on(Side::Source);
+        assert_eq!(error.to_string(), "destination: write failed (blob=1)");
+    }
+
+    #[test]
+    fn a_full_disk_says_what_to_do() {
+        let error = Error::from_io(std::io::ErrorKind::StorageFull.into(), "cannot write the blob");
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert_eq!(error.hint(), Some("free space there, then try again"));
+    }
+}

@@ -1,0 +1,71 @@
+//! What happens during an export, for whoever shows it.
+
+use std::time::Duration;
+
+use crate::{Committed, Descriptor, Digest, Pushed};
+
+/// One thing that happened. Bytes are reported as they pass, so that a display can show a rate.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The export starts: this many blobs, this many bytes.
+    Started {
+        /// Blobs to make present.
+        blobs: usize,
+        /// Their bytes together.
+        bytes: u64,
+    },
+    /// A blob is about to be pushed.
+    BlobStarted {
+        /// The blob.
+        blob: &'a Descriptor,
+    },
+    /// Bytes of a blob were read from the source and handed on.
+    BlobBytes {
+        /// The blob.
+        blob: Digest,
+        /// How many more bytes.
+        bytes: u64,
+    },
+    /// A blob is present.
+    BlobDone {
+        /// The blob.
+        blob: &'a Descriptor,
+        /// By which means.
+        pushed: Pushed,
+    },
+    /// A call failed and is tried again.
+    Retrying {
+        /// What failed.
+        error: &'a str,
+        /// How long until the next try.
+        wait: Duration,
+    },
+    /// The manifest is about to be committed.
+    Committing,
+    /// The manifest is committed.
+    Committed {
+        /// What the store answered.
+        committed: &'a Committed,
+    },
+}
+
+/// Takes events; called from the task that exports, so it must not block.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Progress for F {
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}

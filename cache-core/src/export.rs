@@ -1,0 +1,162 @@
+//! The one export loop: every blob first, a bounded number at a time, then the manifest.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::blob::{BlobInfo, BlobStream, verify};
+use crate::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Event, Expect, Progress, Pushed, Result, Side,
+    Silent,
+};
+
+/// How an export is run.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ExportSettings {
+    /// How many blobs are pushed at once.
+    pub concurrency: usize,
+    /// What the place has to hold.
+    pub expect: Expect,
+    /// Who is told what happens.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl Default for ExportSettings {
+    /// 4 blobs at once, whatever the place holds, silently.
+    fn default() -> Self {
+        Self { concurrency: 4, expect: Expect::Any, progress: Arc::new(Silent) }
+    }
+}
+
+impl ExportSettings {
+    /// Changes how many blobs are pushed at once; at least one.
+    #[must_use]
+    pub fn with_concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency: concurrency.max(1), ..self }
+    }
+
+    /// Commits only if the place holds what `expect` says.
+    #[must_use]
+    pub fn with_expect(self, expect: Expect) -> Self {
+        Self { expect, ..self }
+    }
+
+    /// Tells `progress` what happens.
+    #[must_use]
+    pub fn with_progress(self, progress: Arc<dyn Progress>) -> Self {
+        Self { progress, ..self }
+    }
+}
+
+impl std::fmt::Debug for ExportSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExportSettings")
+            .field("concurrency", &self.concurrency)
+            .field("expect", &self.expect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an export did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// How many blobs came to be present, by which means.
+    pub pushed: BTreeMap<&'static str, usize>,
+    /// Bytes that were read from the source; those of present blobs are not.
+    pub bytes: u64,
+    /// What the commit did.
+    pub committed: Committed,
+}
+
+impl ExportReport {
+    /// How many blobs came to be present by `means`.
+    #[must_use]
+    pub fn count(&self, means: Pushed) -> usize {
+        self.pushed.get(means.name()).copied().unwrap_or(0)
+    }
+}
+
+impl Pushed {
+    /// The means' name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Present => "present",
+            Self::Refreshed => "refreshed",
+            Self::Mounted => "mounted",
+        }
+    }
+}
+
+/// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
+///
+/// Bytes are verified against their descriptors on the way; a blob with wrong bytes fails the export, and nothing is
+/// committed. Whatever fails, the cache that was there before stays.
+///
+/// # Errors
+/// The first error of a push, or that of the commit.
+pub async fn export(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    to: &dyn CacheExporter,
+    settings: &ExportSettings,
+) -> Result<ExportReport> {
+    let progress = &settings.progress;
+    progress.event(&Event::Started { blobs: manifest.blobs().len(), bytes: manifest.unique_bytes() });
+    let source = Verified { inner: blobs, progress: Arc::clone(progress), bytes: Arc::default() };
+    let pushes: Vec<BoxFuture<'_, Result<Pushed>>> =
+        manifest.blobs().iter().map(|blob| push(blob, &source, to).boxed()).collect();
+    let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut results = stream::iter(pushes).buffer_unordered(settings.concurrency.max(1));
+    while let Some(means) = results.try_next().await? {
+        *pushed.entry(means.name()).or_default() += 1;
+    }
+    drop(results);
+    progress.event(&Event::Committing);
+    let committed = to.commit(manifest, settings.expect.clone()).await.map_err(|error| error.on(Side::Destination))?;
+    progress.event(&Event::Committed { committed: &committed });
+    Ok(ExportReport { pushed, bytes: source.bytes.load(Ordering::Relaxed), committed })
+}
+
+async fn push(blob: &Descriptor, source: &Verified<'_>, to: &dyn CacheExporter) -> Result<Pushed> {
+    source.progress.event(&Event::BlobStarted { blob });
+    let pushed = to.push(blob, source).await;
+    let pushed = pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))?;
+    source.progress.event(&Event::BlobDone { blob, pushed });
+    Ok(pushed)
+}
+
+/// Verifies whole blobs as they are read, and counts.
+struct Verified<'a> {
+    inner: &'a dyn BlobProvider,
+    progress: Arc<dyn Progress>,
+    bytes: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl BlobProvider for Verified<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        self.inner.stat(blob).await.map_err(|error| error.on(Side::Source))
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        let is_whole = range.is_none();
+        let stream = self.inner.read(blob, range).await.map_err(|error| error.on(Side::Source))?;
+        let stream = if is_whole { verify(blob.clone(), stream) } else { stream };
+        let (progress, total, blob) = (Arc::clone(&self.progress), Arc::clone(&self.bytes), blob.digest);
+        let counted = stream.inspect_ok(move |piece| {
+            let bytes = piece.len() as u64;
+            total.fetch_add(bytes, Ordering::Relaxed);
+            progress.event(&Event::BlobBytes { blob, bytes });
+        });
+        Ok(Box::pin(counted.map_err(|error| error.on(Side::Source))))
+    }
+}

@@ -1,0 +1,158 @@
+//! JSON as Go's `encoding/json` reads and writes it.
+//!
+//! Writing: no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped. Reading: keys match without regard to case,
+//! `null` leaves a value at its zero, unknown keys are skipped (<https://pkg.go.dev/encoding/json#Unmarshal>).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::Serialize;
+use serde_json::ser::{CharEscape, Formatter, Serializer};
+
+/// Encodes `value` byte for byte as Go does.
+pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut out, GoFormatter))?;
+    Ok(out)
+}
+
+/// Whether `key`, as found in a document, names the Go struct field `name` (lower-case ASCII letters and dots).
+///
+/// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
+pub(crate) fn key_is(key: &str, name: &str) -> bool {
+    if key.is_ascii() {
+        return key.eq_ignore_ascii_case(name);
+    }
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).eq(name.chars().map(|c| c.to_ascii_lowercase()))
+}
+
+/// A Go struct: what its decoder does with each key of a JSON object.
+pub(crate) trait GoObject: Default {
+    /// Takes the value of `key` from `map` and says whether the key is known.
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
+}
+
+/// Decodes an object, or `null` as the zero value.
+pub(crate) fn object<'de, T: GoObject, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
+}
+
+/// Takes the next value into `slot`; `null` leaves it as it is.
+pub(crate) fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut T, map: &mut A) -> Result<bool, A::Error> {
+    if let Some(value) = map.next_value::<Option<T>>()? {
+        *slot = value;
+    }
+    Ok(true)
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: GoObject> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let mut value = T::default();
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            if !value.field(&key, &mut map)? {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// An object's key, borrowed from the document when it holds no escape.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
+    }
+}
+
+struct GoFormatter;
+
+impl Formatter for GoFormatter {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            let (plain, tail) = rest.split_at(at);
+            writer.write_all(plain.as_bytes())?;
+            let mut chars = tail.chars();
+            if let Some(escaped) = chars.next() {
+                write!(writer, "\\u{:04x}", u32::from(escaped))?;
+            }
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn write_char_escape<W: ?Sized + io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::Solidus => writer.write_all(b"/"),
+            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04x}"),
+            CharEscape::Quote => writer.write_all(b"\\\""),
+            CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),
+            CharEscape::Backspace => writer.write_all(b"\\b"),
+            CharEscape::FormFeed => writer.write_all(b"\\f"),
+            CharEscape::LineFeed => writer.write_all(b"\\n"),
+            CharEscape::CarriageReturn => writer.write_all(b"\\r"),
+            CharEscape::Tab => writer.write_all(b"\\t"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_characters_and_line_separators_are_escaped_as_go_does() {
+        let bytes = to_vec(&"a<b>&\u{2028}\u{2029}\"\\/\n\u{1}é").unwrap();
+        let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\\\"\\\\/\\n\\u0001é\"";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn keys_fold_as_go_folds_them() {
+        assert!(key_is("CreatedAt", "createdat"));
+        assert!(key_is("lin\u{212a}", "link"));
+        assert!(key_is("layer\u{17f}", "layers"));
+        assert!(!key_is("layerz", "layers"));
+        assert!(!key_is("layer", "layers"));
+    }
+}

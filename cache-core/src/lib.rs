@@ -1,0 +1,49 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod blob;
+mod chains;
+mod check;
+mod compression;
+mod copy;
+mod descriptor;
+mod digest;
+mod error;
+mod event;
+mod export;
+mod json;
+mod limits;
+mod manifest;
+mod memory;
+mod mode;
+mod publish;
+mod retry;
+mod spec;
+mod timestamp;
+mod verify;
+
+pub use self::backend::{
+    Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Deleted,
+    Expect, Pushed, Resolved, Version,
+};
+pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
+pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
+pub use self::check::{Finding, FindingCode, check};
+pub use self::copy::{CopyOptions, CopyReport, copy, copy_manifest};
+pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
+pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
+pub use self::error::{Error, ErrorKind, Result, Side};
+pub use self::event::{Event, Progress, Silent};
+pub use self::export::{ExportReport, ExportSettings, export};
+pub use self::limits::Limits;
+pub use self::manifest::{
+    CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,
+    LayerAnnotations, LayerResult, ManifestForm, RecordLink, load,
+};
+pub use self::memory::MemoryCache;
+pub use self::mode::Mode;
+pub use self::publish::publish;
+pub use self::retry::RetryPolicy;
+pub use self::spec::{Attrs, CacheSpec, ExportOptions};
+pub use self::timestamp::{InvalidTimestamp, Timestamp};
+pub use self::verify::{Depth, VerifyReport, verify};

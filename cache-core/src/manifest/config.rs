@@ -1,0 +1,409 @@
+//! `application/vnd.buildkit.cacheconfig.v0`, exactly as BuildKit reads and writes it.
+//!
+//! A [`CacheConfig`] is the decoded document: indices are as written and may dangle. [`CacheChains`](crate::CacheChains)
+//! is what a sound config becomes; [`check`](crate::check) says what is wrong with an unsound one.
+
+use std::fmt;
+
+use serde::de::MapAccess;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::json::{self, GoObject, key_is, take};
+use crate::{DiffId, Digest, Error, ErrorKind, MediaType, Result, Timestamp};
+
+/// The cache config: the layers that hold results, and the records that lead to them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CacheConfig {
+    /// The layers, each pointing at its parent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<CacheLayer>,
+    /// The records, each pointing at its inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<CacheRecord>,
+}
+
+/// One layer: a blob on top of a parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheLayer {
+    /// The layer's blob.
+    pub blob: Digest,
+    /// The index of the parent layer, -1 for none. A document without the key means 0.
+    pub parent: i64,
+    /// What a manifest's descriptor says elsewhere; only s3, azblob and gha write it.
+    pub annotations: Option<Box<LayerAnnotations>>,
+}
+
+/// A layer's descriptor, where no manifest holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LayerAnnotations {
+    /// The blob's media type.
+    pub media_type: MediaType,
+    /// The digest of the uncompressed stream; an import fails without it.
+    pub diff_id: Option<DiffId>,
+    /// The blob's size in bytes.
+    pub size: u64,
+    /// When the layer was made; zero for unknown.
+    pub created_at: Timestamp,
+}
+
+/// One cache key, what it derives from, and the results it has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CacheRecord {
+    /// Results as the top layer of a chain.
+    #[serde(rename = "layers", skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<LayerResult>,
+    /// Results as explicit lists of layers; written by inline exports only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<ChainResult>,
+    /// The key.
+    #[serde(rename = "digest", skip_serializing_if = "CacheKey::is_empty")]
+    pub key: CacheKey,
+    /// For each input the alternatives, any of which will do; none for a root.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Vec<RecordLink>>,
+}
+
+/// A result: the top layer of a chain that is followed through the parents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct LayerResult {
+    /// The index of the top layer.
+    pub layer: i64,
+    /// When the result was saved.
+    #[serde(rename = "createdAt")]
+    pub created_at: Timestamp,
+}
+
+/// A result: its layers from bottom to top, parents not followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ChainResult {
+    /// The indices of the layers, bottom first.
+    pub layers: Vec<i64>,
+    /// When the result was saved; inline exports write zero.
+    #[serde(rename = "createdAt")]
+    pub created_at: Timestamp,
+}
+
+/// One alternative of one input.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+pub struct RecordLink {
+    /// Which part of the linked record is used; opaque, empty for all of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub selector: String,
+    /// The index of the linked record.
+    pub link: i64,
+}
+
+/// A record's key: in practice a digest, on the wire any string.
+///
+/// ```
+/// use cache_core::{CacheKey, Digest};
+///
+/// let key = CacheKey::output(Digest::sha256(b"a"), 0);
+/// assert_eq!(key.to_string(), "sha256:f75746e2973481c1d7fa28ec8e01bcad88f6b05b273a6e3dba5d0654f17c97f1");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CacheKey(KeyRepr);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum KeyRepr {
+    Digest(Digest),
+    Text(Box<str>),
+}
+
+impl CacheKey {
+    /// The key of one output of an operation: the digest of `<cache map digest>@<output>`.
+    #[must_use]
+    pub fn output(cache_map: Digest, output: i64) -> Self {
+        Self(KeyRepr::Digest(Digest::sha256(format!("{cache_map}@{output}").as_bytes())))
+    }
+
+    /// The key of a step's input by its content: output -1 of the content's digest.
+    #[must_use]
+    pub fn content(content: Digest) -> Self {
+        Self::output(content, -1)
+    }
+
+    /// Whether the key is one that BuildKit never stores, because it means "never the same twice".
+    #[must_use]
+    pub fn is_random(&self) -> bool {
+        matches!(&self.0, KeyRepr::Text(text) if text.starts_with("random:"))
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(&self.0, KeyRepr::Text(text) if text.is_empty())
+    }
+}
+
+impl Default for CacheKey {
+    fn default() -> Self {
+        Self(KeyRepr::Text(Box::default()))
+    }
+}
+
+impl From<Digest> for CacheKey {
+    fn from(digest: Digest) -> Self {
+        Self(KeyRepr::Digest(digest))
+    }
+}
+
+impl From<&str> for CacheKey {
+    fn from(text: &str) -> Self {
+        Self(text.parse().map_or_else(|_| KeyRepr::Text(text.into()), KeyRepr::Digest))
+    }
+}
+
+impl Ord for CacheKey {
+    /// The order of the text, which is how BuildKit sorts records.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (&self.0, &other.0) {
+            (KeyRepr::Digest(a), KeyRepr::Digest(b)) => a.cmp(b),
+            _ => self.to_string().cmp(&other.to_string()),
+        }
+    }
+}
+
+impl PartialOrd for CacheKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            KeyRepr::Digest(digest) => fmt::Display::fmt(digest, f),
+            KeyRepr::Text(text) => f.pad(text),
+        }
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for CacheKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            KeyRepr::Digest(digest) => digest.serialize(serializer),
+            KeyRepr::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl serde::de::Visitor<'_> for KeyVisitor {
+            type Value = CacheKey;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a digest")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<CacheKey, E> {
+                Ok(text.into())
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl CacheConfig {
+    /// Decodes a config as BuildKit does: unknown keys are skipped, keys match in any case, `null` is empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`] when the bytes are not such a document.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|error| unreadable("cache config", error))
+    }
+
+    /// Decodes the records of an inline cache, which stand alone.
+    pub(crate) fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
+        let records: Option<Vec<CacheRecord>> =
+            serde_json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
+        Ok(records.unwrap_or_default())
+    }
+
+    /// Encodes the config byte for byte as BuildKit does; the order of layers and records is kept.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        json::to_vec(self).expect("a config is plain data, which always encodes")
+    }
+}
+
+/// The error of a document that does not decode.
+pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
+}
+
+impl GoObject for CacheConfig {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "layers") => take(&mut self.layers, map),
+            () if key_is(key, "records") => take(&mut self.records, map),
+            () => Ok(false),
+        }
+    }
+}
+
+#[derive(Default)]
+struct WireLayer {
+    blob: Option<Digest>,
+    parent: i64,
+    annotations: Option<Box<LayerAnnotations>>,
+}
+
+impl GoObject for WireLayer {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "blob") => take(&mut self.blob, map),
+            () if key_is(key, "parent") => take(&mut self.parent, map),
+            () if key_is(key, "annotations") => take(&mut self.annotations, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for LayerAnnotations {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "mediatype") => take(&mut self.media_type, map),
+            () if key_is(key, "diffid") => take(&mut self.diff_id, map),
+            () if key_is(key, "size") => take(&mut self.size, map),
+            () if key_is(key, "createdat") => take(&mut self.created_at, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for CacheRecord {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "layers") => take(&mut self.results, map),
+            () if key_is(key, "chains") => take(&mut self.chains, map),
+            () if key_is(key, "digest") => take(&mut self.key, map),
+            () if key_is(key, "inputs") => {
+                if let Some(inputs) = map.next_value::<Option<Vec<Option<Vec<RecordLink>>>>>()? {
+                    self.inputs = inputs.into_iter().map(Option::unwrap_or_default).collect();
+                }
+                Ok(true)
+            }
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for LayerResult {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "layer") => take(&mut self.layer, map),
+            () if key_is(key, "createdat") => take(&mut self.created_at, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for ChainResult {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "layers") => take(&mut self.layers, map),
+            () if key_is(key, "createdat") => take(&mut self.created_at, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for RecordLink {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "selector") => take(&mut self.selector, map),
+            () if key_is(key, "link") => take(&mut self.link, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheLayer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let WireLayer { blob, parent, annotations } = json::object(deserializer)?;
+        let blob = blob.ok_or_else(|| serde::de::Error::custom("layer without a blob"))?;
+        Ok(Self { blob, parent, annotations })
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LayerAnnotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LayerResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChainResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordLink {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl Serialize for CacheLayer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            blob: &'a Digest,
+            #[serde(skip_serializing_if = "is_zero")]
+            parent: i64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            annotations: &'a Option<Box<LayerAnnotations>>,
+        }
+        Out { blob: &self.blob, parent: self.parent, annotations: &self.annotations }.serialize(serializer)
+    }
+}
+
+impl Serialize for LayerAnnotations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
+            media_type: &'a MediaType,
+            #[serde(rename = "diffID", skip_serializing_if = "Option::is_none")]
+            diff_id: Option<DiffId>,
+            #[serde(skip_serializing_if = "is_zero")]
+            size: i64,
+            #[serde(rename = "createdAt")]
+            created_at: Timestamp,
+        }
+        Out {
+            media_type: &self.media_type,
+            diff_id: self.diff_id,
+            size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            created_at: self.created_at,
+        }
+        .serialize(serializer)
+    }
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}

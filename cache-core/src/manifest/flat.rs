@@ -1,0 +1,47 @@
+//! The index of s3, azblob and gha: a cache config whose layers carry their own descriptors.
+
+use super::{CacheConfig, CacheManifest, LayerAnnotations};
+use crate::{Descriptor, Error, ErrorKind, Result, Timestamp, annotation};
+
+/// Reads an index document: the config, and a descriptor for each layer from its annotations.
+pub(super) fn decode(bytes: &[u8]) -> Result<CacheManifest> {
+    let config = CacheConfig::decode(bytes)?;
+    let descriptors = config
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(n, layer)| {
+            let annotations =
+                layer.annotations.as_deref().ok_or_else(|| missing("cache layer with missing annotations", n))?;
+            let diff_id = annotations.diff_id.ok_or_else(|| missing("cache layer with missing diffid", n))?;
+            let mut descriptor = Descriptor::new(annotations.media_type.clone(), layer.blob, annotations.size)
+                .with_annotation(annotation::UNCOMPRESSED, diff_id);
+            if !annotations.created_at.is_zero() {
+                descriptor = descriptor.with_annotation(annotation::CREATED_AT, annotations.created_at);
+            }
+            Ok(descriptor)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(CacheManifest::new(config, descriptors))
+}
+
+/// Writes the index document; descriptors move into the layers' annotations, media types become OCI's.
+pub(super) fn encode(manifest: &CacheManifest) -> Result<Vec<u8>> {
+    let mut config = manifest.config().clone();
+    for (n, layer) in config.layers.iter_mut().enumerate() {
+        let descriptor =
+            manifest.descriptor(&layer.blob).ok_or_else(|| missing("cache layer with missing descriptor", n))?;
+        let diff_id = descriptor.diff_id().ok_or_else(|| missing("cache layer with missing diffid", n))?;
+        layer.annotations = Some(Box::new(LayerAnnotations {
+            media_type: descriptor.media_type.to_oci(),
+            diff_id: Some(diff_id),
+            size: descriptor.size,
+            created_at: descriptor.created_at().map_or(Timestamp::ZERO, Timestamp::to_utc),
+        }));
+    }
+    Ok(config.encode())
+}
+
+fn missing(message: &str, layer: usize) -> Error {
+    Error::new(ErrorKind::InvalidManifest, message).with("layer", layer)
+}

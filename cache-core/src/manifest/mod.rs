@@ -1,0 +1,217 @@
+//! [`CacheManifest`]: a cache config with the descriptors of its blobs, to and from every form on the wire.
+
+mod config;
+mod flat;
+mod inline;
+mod load;
+mod oci;
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+
+pub use self::config::{
+    CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink,
+};
+pub use self::inline::InlineImage;
+pub use self::load::load;
+pub use self::oci::ManifestForm;
+use crate::{Descriptor, Digest, MediaType, Result};
+
+/// A cache as it is stored: the config, and a descriptor for every blob.
+///
+/// A manifest that was read keeps its bytes, so that a copy can be the same to the byte.
+#[derive(Debug, Clone)]
+pub struct CacheManifest {
+    config: CacheConfig,
+    descriptors: Vec<Descriptor>,
+    by_digest: HashMap<Digest, usize>,
+    raw: Option<Raw>,
+    inline: Vec<InlineImage>,
+}
+
+/// The bytes a manifest was decoded from.
+#[derive(Debug, Clone)]
+struct Raw {
+    config: Document,
+    /// The document around the config; none where the config is all there is.
+    manifest: Option<(ManifestForm, Document)>,
+}
+
+/// A document and its descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What the bytes are.
+    pub descriptor: Descriptor,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// A manifest ready to be written: the config first, then the document that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedManifest {
+    /// The form of the document.
+    pub form: ManifestForm,
+    /// The cache config.
+    pub config: Document,
+    /// The document that names the config and the layers.
+    pub manifest: Document,
+}
+
+impl Document {
+    /// Describes `bytes` and keeps them.
+    #[must_use]
+    pub fn new(media_type: MediaType, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { descriptor: Descriptor::of(media_type, &bytes), bytes }
+    }
+}
+
+impl CacheManifest {
+    /// Joins a config with the descriptors of its blobs; of two descriptors of one blob the last counts.
+    #[must_use]
+    pub fn new(config: CacheConfig, descriptors: impl IntoIterator<Item = Descriptor>) -> Self {
+        let mut manifest =
+            Self { config, descriptors: Vec::new(), by_digest: HashMap::new(), raw: None, inline: Vec::new() };
+        for descriptor in descriptors {
+            match manifest.by_digest.get(&descriptor.digest) {
+                Some(&at) => manifest.descriptors[at] = descriptor,
+                None => {
+                    manifest.by_digest.insert(descriptor.digest, manifest.descriptors.len());
+                    manifest.descriptors.push(descriptor);
+                }
+            }
+        }
+        manifest
+    }
+
+    /// Decodes the index document of s3, azblob and gha.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) for bad JSON and for a layer without
+    /// annotations or diff ID, which BuildKit refuses too.
+    pub fn decode_flat(bytes: impl Into<Bytes>) -> Result<Self> {
+        let bytes = bytes.into();
+        let mut manifest = flat::decode(&bytes)?;
+        manifest.raw = Some(Raw { config: Document::new(MediaType::CACHE_CONFIG, bytes), manifest: None });
+        Ok(manifest)
+    }
+
+    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) for a layer whose descriptor or diff ID is
+    /// missing.
+    pub fn encode_flat(&self) -> Result<Bytes> {
+        match &self.raw {
+            Some(Raw { config, manifest: None }) => Ok(config.bytes.clone()),
+            _ => flat::encode(self).map(Bytes::from),
+        }
+    }
+
+    /// Encodes the documents for a registry or a directory.
+    ///
+    /// Without a `form` a manifest that was read keeps its form and its bytes, and any other gets BuildKit's default,
+    /// the image manifest. With a form the config's bytes are kept where they are known.
+    #[must_use]
+    pub fn encode(&self, form: Option<ManifestForm>) -> EncodedManifest {
+        if let Some(kept) = self.kept(form) {
+            return kept;
+        }
+        let form = form.unwrap_or(ManifestForm::ImageManifest);
+        let config = self.config_document();
+        let layers: Vec<Descriptor> = self.layer_descriptors().map(|layer| rewrite_for(form, layer)).collect();
+        let manifest = Document::new(form.media_type(), oci::encode(form, &config.descriptor, &layers));
+        EncodedManifest { form, config, manifest }
+    }
+
+    fn kept(&self, form: Option<ManifestForm>) -> Option<EncodedManifest> {
+        let Raw { config, manifest } = self.raw.as_ref()?;
+        let (kept, document) = manifest.as_ref()?;
+        let is_asked_for = form.is_none_or(|form| form == *kept);
+        is_asked_for.then(|| EncodedManifest { form: *kept, config: config.clone(), manifest: document.clone() })
+    }
+
+    /// The config's bytes: as read from a manifest, else encoded without the annotations that a manifest holds.
+    fn config_document(&self) -> Document {
+        match &self.raw {
+            Some(Raw { config, manifest: Some(_) }) => config.clone(),
+            _ => {
+                let mut config = self.config.clone();
+                config.layers.iter_mut().for_each(|layer| layer.annotations = None);
+                Document::new(MediaType::CACHE_CONFIG, config.encode())
+            }
+        }
+    }
+
+    fn layer_descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob))
+    }
+
+    /// The layers and records.
+    #[must_use]
+    pub fn config(&self) -> &CacheConfig {
+        &self.config
+    }
+
+    /// The config's bytes as they were read, without the manifest around them.
+    #[must_use]
+    pub fn raw_config(&self) -> Option<&Document> {
+        self.raw.as_ref().map(|raw| &raw.config)
+    }
+
+    /// The manifest's bytes as they were read, where a document stood around the config.
+    #[must_use]
+    pub fn raw_manifest(&self) -> Option<&Document> {
+        self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(_, document)| document)
+    }
+
+    /// The form it was read in; none for a cache that had no manifest around its config, or that was made here.
+    #[must_use]
+    pub fn form(&self) -> Option<ManifestForm> {
+        self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(form, _)| *form)
+    }
+
+    /// The images whose inline records this manifest was made of; empty for any other cache.
+    #[must_use]
+    pub fn inline_images(&self) -> &[InlineImage] {
+        &self.inline
+    }
+
+    /// The descriptor of a blob.
+    #[must_use]
+    pub fn descriptor(&self, blob: &Digest) -> Option<&Descriptor> {
+        self.by_digest.get(blob).map(|&at| &self.descriptors[at])
+    }
+
+    /// Every blob once, in the order of the manifest.
+    #[must_use]
+    pub fn blobs(&self) -> &[Descriptor] {
+        &self.descriptors
+    }
+
+    /// The unique bytes of all blobs, each counted once.
+    #[must_use]
+    pub fn unique_bytes(&self) -> u64 {
+        self.descriptors.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+
+    /// Whether there is nothing that BuildKit would export: no layer at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.config.layers.is_empty()
+    }
+
+    /// The blobs that layers name but no descriptor describes.
+    #[must_use]
+    pub fn undescribed_blobs(&self) -> BTreeSet<Digest> {
+        let blobs = self.config.layers.iter().map(|layer| layer.blob);
+        blobs.filter(|blob| !self.by_digest.contains_key(blob)).collect()
+    }
+}
+
+/// BuildKit's last touch before a layer is named in a manifest: the media type of the form, no foreign URLs.
+fn rewrite_for(form: ManifestForm, layer: &Descriptor) -> Descriptor {
+    let media_type = form.layer_type(&layer.media_type);
+    Descriptor { media_type, urls: Vec::new(), ..layer.clone() }
+}

@@ -1,0 +1,254 @@
+//! [`MemoryCache`]: the reference backend, for doctests, for the conformance suite, and for whoever needs a fake.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use crate::manifest::{Document, EncodedManifest, load};
+use crate::{
+    BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter,
+    CacheManifest, CacheSpec, CacheStore, Committed, Deleted, Descriptor, Digest, Error, ErrorKind, Expect, Limits,
+    ManifestForm, Pushed, Resolved, Result, Timestamp, Version, stream_of,
+};
+
+/// A store in memory that holds caches by name; clones are views of one store.
+///
+/// It keeps documents as bytes, in the form it was asked for, like a registry does.
+///
+/// ```
+/// use cache_core::{CacheImporter, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = MemoryCache::new();
+/// assert!(cache.resolve().await?.is_none());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct MemoryCache {
+    store: Arc<Mutex<Store>>,
+    name: String,
+    form: Option<ManifestForm>,
+}
+
+#[derive(Default)]
+struct Store {
+    blobs: HashMap<Digest, (Bytes, Timestamp)>,
+    caches: BTreeMap<String, Descriptor>,
+}
+
+impl MemoryCache {
+    /// An empty store, looking at its cache `latest`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { store: Arc::default(), name: "latest".to_owned(), form: None }
+    }
+
+    /// The same store, looking at another cache.
+    #[must_use]
+    pub fn named(&self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self.clone() }
+    }
+
+    /// The same store, writing manifests in `form`.
+    #[must_use]
+    pub fn with_form(&self, form: ManifestForm) -> Self {
+        Self { form: Some(form), ..self.clone() }
+    }
+
+    /// Puts a blob in, under its digest.
+    #[must_use]
+    pub fn insert(&self, bytes: impl Into<Bytes>) -> Digest {
+        let bytes = bytes.into();
+        let digest = Digest::sha256(&bytes);
+        self.overwrite(digest, bytes);
+        digest
+    }
+
+    /// Puts any bytes in under any digest: what a store that went bad holds.
+    pub fn overwrite(&self, digest: Digest, bytes: impl Into<Bytes>) {
+        self.lock().blobs.insert(digest, (bytes.into(), Timestamp::now()));
+    }
+
+    /// Loses a blob.
+    pub fn lose(&self, digest: &Digest) {
+        self.lock().blobs.remove(digest);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        // Every change is one statement, so a panic elsewhere leaves nothing half done.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, document: Document) {
+        self.lock().blobs.insert(document.descriptor.digest, (document.bytes, Timestamp::now()));
+    }
+}
+
+impl Default for MemoryCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for MemoryCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryCache").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl BlobProvider for MemoryCache {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        let store = self.lock();
+        let found = store.blobs.get(&blob.digest);
+        Ok(found.map(|(bytes, modified)| BlobInfo::new(bytes.len() as u64).with_modified(*modified)))
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        let found = self.lock().blobs.get(&blob.digest).map(|(bytes, _)| bytes.clone());
+        let bytes = found.ok_or_else(|| Error::new(ErrorKind::NotFound, "blob not found").with("blob", blob.digest))?;
+        Ok(stream_of(match range {
+            Some(range) => {
+                let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
+            }
+            None => bytes,
+        }))
+    }
+}
+
+#[async_trait]
+impl CacheImporter for MemoryCache {
+    async fn resolve(&self) -> Result<Option<Resolved>> {
+        let Some(descriptor) = self.lock().caches.get(&self.name).cloned() else {
+            return Ok(None);
+        };
+        let document = crate::blob::read_all(self, &descriptor, Limits::default().manifest).await?;
+        let manifest = load(document, self, &Limits::default()).await?;
+        Ok(manifest.map(|manifest| Resolved::new(manifest, version(&descriptor))))
+    }
+}
+
+#[async_trait]
+impl CacheExporter for MemoryCache {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        let is_present = self.lock().blobs.get(&blob.digest).is_some_and(|(bytes, _)| bytes.len() as u64 == blob.size);
+        if is_present {
+            return Ok(Pushed::Present);
+        }
+        let pieces: BytesMut = from.read(blob, None).await?.try_collect().await?;
+        self.overwrite(blob.digest, pieces);
+        Ok(Pushed::Uploaded)
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        if manifest.is_empty() && manifest.raw_manifest().is_none() {
+            return Ok(Committed::skipped());
+        }
+        let EncodedManifest { config, manifest, .. } = manifest.encode(self.form);
+        self.put(config);
+        let descriptor = manifest.descriptor.clone();
+        self.put(manifest);
+        let mut store = self.lock();
+        let found = store.caches.get(&self.name).map(version);
+        let is_expected = match expect {
+            Expect::Any => true,
+            Expect::Absent => found.is_none(),
+            Expect::Version(version) => found == Some(version),
+        };
+        if !is_expected {
+            return Err(Error::new(ErrorKind::Conflict, "somebody else wrote first").with("name", &self.name));
+        }
+        store.caches.insert(self.name.clone(), descriptor.clone());
+        let version = version(&descriptor);
+        Ok(Committed::new(Some(descriptor), version))
+    }
+}
+
+#[async_trait]
+impl CacheStore for MemoryCache {
+    async fn caches(&self) -> Result<Vec<CacheEntry>> {
+        let entry = |(name, descriptor): (&String, &Descriptor)| CacheEntry {
+            descriptor: Some(descriptor.clone()),
+            ..CacheEntry::new(Some(name.clone()), version(descriptor))
+        };
+        Ok(self.lock().caches.iter().map(entry).collect())
+    }
+
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(self.named(cache.name.clone().unwrap_or_default())))
+    }
+
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
+        let entry = |(digest, (bytes, modified)): (&Digest, &(Bytes, Timestamp))| {
+            let version = Version::new(modified.to_string());
+            Ok(BlobEntry { modified: Some(*modified), ..BlobEntry::new(*digest, bytes.len() as u64, version) })
+        };
+        let entries: Vec<_> = self.lock().blobs.iter().map(entry).collect();
+        stream::iter(entries).boxed()
+    }
+
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
+        let name = cache.name.clone().unwrap_or_default();
+        let mut store = self.lock();
+        match store.caches.get(&name).map(version) {
+            None => Ok(Deleted::Absent),
+            Some(found) if found == cache.version => {
+                store.caches.remove(&name);
+                Ok(Deleted::Removed)
+            }
+            Some(_) => Err(Error::new(ErrorKind::Conflict, "the cache has changed").with("name", name)),
+        }
+    }
+
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
+        let mut store = self.lock();
+        match store.blobs.get(&blob.digest).map(|(_, modified)| Version::new(modified.to_string())) {
+            None => Ok(Deleted::Absent),
+            Some(found) if found == blob.version => {
+                store.blobs.remove(&blob.digest);
+                Ok(Deleted::Removed)
+            }
+            Some(_) => Err(Error::new(ErrorKind::Conflict, "the blob has changed").with("blob", blob.digest)),
+        }
+    }
+}
+
+/// Specs of `type=memory` name a cache of this store by `name`.
+#[async_trait]
+impl CacheBackend for MemoryCache {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(self.place(spec)?))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(self.place(spec)?))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(self.place(spec)?)))
+    }
+}
+
+impl MemoryCache {
+    fn place(&self, spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let name = attrs.optional("name").unwrap_or("latest").to_owned();
+        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        attrs.finish()?;
+        Ok(Self { store: Arc::clone(&self.store), name, form })
+    }
+}
+
+fn version(descriptor: &Descriptor) -> Version {
+    Version::new(descriptor.digest.to_string())
+}

@@ -1,0 +1,103 @@
+//! Typed reading of a spec's attributes.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{CacheSpec, duration, invalid, may_be_secret};
+use crate::{Error, Result};
+
+/// Reads a spec's attributes by name and type, and knows afterwards which ones nobody asked for.
+#[derive(Debug)]
+pub struct Attrs<'a> {
+    spec: &'a CacheSpec,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Attrs<'a> {
+    pub(super) fn new(spec: &'a CacheSpec) -> Self {
+        Self { spec, known: Vec::new() }
+    }
+
+    /// An attribute's text, when it is given.
+    pub fn optional(&mut self, name: &'static str) -> Option<&'a str> {
+        self.known.push(name);
+        self.spec.get(name)
+    }
+
+    /// An attribute that has to be given and not be empty; `instead` is taken in its place (`src` for `dest`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] naming the attribute.
+    pub fn required(&mut self, name: &'static str, instead: &'static str) -> Result<&'a str> {
+        let given = self.optional(name).or(self.optional(instead));
+        given
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| invalid(format!("type={} requires {name}", self.spec.kind())).with("attribute", name))
+    }
+
+    /// A boolean as Go's `strconv.ParseBool` reads it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for any other text, the empty one included.
+    pub fn bool(&mut self, name: &'static str) -> Result<Option<bool>> {
+        let parse = |value: &str| {
+            parse_bool(value)
+                .ok_or_else(|| bad_value(name, value, "1, t, T, TRUE, true, True, 0, f, F, FALSE, false or False"))
+        };
+        self.optional(name).map(parse).transpose()
+    }
+
+    /// A duration as Go's `time.ParseDuration` reads it, not negative.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for any other text, a number without a unit included.
+    pub fn duration(&mut self, name: &'static str) -> Result<Option<Duration>> {
+        let parse = |value: &str| {
+            duration::parse(value).ok_or_else(|| bad_value(name, value, "a number with a unit, like 24h or 1h30m"))
+        };
+        self.optional(name).map(parse).transpose()
+    }
+
+    /// A value that has its own parser.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] naming the attribute and what `expected` says.
+    pub fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>> {
+        let parse = |value: &str| value.parse().map_err(|_| bad_value(name, value, expected));
+        self.optional(name).map(parse).transpose()
+    }
+
+    /// Ends the reading: an attribute nobody asked for is an error that names the nearest one that exists.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] with the attribute under `unknown` in its context.
+    pub fn finish(self) -> Result<()> {
+        let is_unknown = |name: &&String| !self.known.contains(&name.as_str());
+        let Some(unknown) = self.spec.names().find(is_unknown) else {
+            return Ok(());
+        };
+        let error = invalid(format!("unknown attribute for type={}", self.spec.kind())).with("unknown", unknown);
+        Err(match nearest(unknown, &self.known) {
+            Some(name) => error.with_hint(format!("did you mean {name}?")),
+            None => error.with_hint(format!("known attributes: {}", self.known.join(", "))),
+        })
+    }
+}
+
+fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance = |name: &&&str| strsim::osa_distance(wrong, name);
+    known.iter().min_by_key(distance).filter(|name| distance(name) * 2 <= wrong.len().max(name.len())).copied()
+}
+
+fn parse_bool(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn bad_value(name: &'static str, value: &str, expected: &str) -> Error {
+    let value = if may_be_secret(name) { "REDACTED" } else { value };
+    invalid(format!("invalid value {value:?}; expected {expected}")).with("attribute", name)
+}

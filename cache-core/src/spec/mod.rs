@@ -1,0 +1,197 @@
+//! Cache specs as people write them: `type=s3,bucket=b,region=r`, by the rules of buildx and of buildctl.
+
+mod attrs;
+mod csv;
+mod duration;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+pub use self::attrs::Attrs;
+use crate::{Error, ErrorKind, Mode, Result};
+
+/// Where a cache is: a type and its attributes.
+///
+/// `Display` and `Debug` leave out the value of every attribute that may hold a secret.
+///
+/// ```
+/// use cache_core::CacheSpec;
+///
+/// let spec: CacheSpec = "type=local,src=/tmp/cache".parse()?;
+/// assert_eq!((spec.kind(), spec.get("src")), ("local", Some("/tmp/cache")));
+///
+/// let registry: CacheSpec = "ghcr.io/me/cache:main".parse()?;
+/// assert_eq!(registry.to_string(), "type=registry,ref=ghcr.io/me/cache:main");
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct CacheSpec {
+    kind: String,
+    attributes: BTreeMap<String, String>,
+}
+
+/// What a destination's spec says to the core and not to its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExportOptions {
+    /// Which results to keep; all when absent.
+    pub mode: Option<Mode>,
+    /// Whether a failed export is a warning.
+    pub ignore_error: bool,
+}
+
+impl CacheSpec {
+    /// Makes a spec of `kind` without attributes.
+    #[must_use]
+    pub fn new(kind: impl Into<String>) -> Self {
+        Self { kind: kind.into(), attributes: BTreeMap::new() }
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.insert(name.to_lowercase(), value.into());
+        self
+    }
+
+    /// Parses one `--cache-from` or `--cache-to` argument as buildx does: an empty one is none, and one without any
+    /// `=` is a list of registry references.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] with buildx's message.
+    pub fn parse_buildx(argument: &str) -> Result<Vec<Self>> {
+        if argument.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fields = csv::fields(argument)?;
+        if !argument.contains('=') {
+            if fields.iter().any(String::is_empty) {
+                return Err(invalid(format!("empty reference in {argument:?}")));
+            }
+            return Ok(fields.into_iter().map(|field| Self::new("registry").with("ref", field)).collect());
+        }
+        let spec = Self::from_fields(fields)?;
+        spec.map(|spec| vec![spec]).ok_or_else(|| invalid(format!("type required for {argument:?}")))
+    }
+
+    /// Parses one `--import-cache` or `--export-cache` argument as buildctl does: one without the text `type=` is a
+    /// registry reference.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] with buildctl's message.
+    pub fn parse_buildctl(argument: &str) -> Result<Self> {
+        if !argument.contains("type=") {
+            return Ok(Self::new("registry").with("ref", argument));
+        }
+        Self::from_fields(csv::fields(argument)?)?.ok_or_else(|| invalid("type=<type> is required"))
+    }
+
+    /// Splits fields into attributes; `None` when the type is missing.
+    fn from_fields(fields: Vec<String>) -> Result<Option<Self>> {
+        let mut attributes = BTreeMap::new();
+        for field in fields {
+            let (key, value) = field.split_once('=').ok_or_else(|| invalid(format!("invalid value {field}")))?;
+            attributes.insert(key.to_lowercase(), value.to_owned());
+        }
+        let kind = attributes.remove("type").filter(|kind| !kind.is_empty());
+        Ok(kind.map(|kind| Self { kind, attributes }))
+    }
+
+    /// The type: which backend it is for.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The value of an attribute, as it was written.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str)
+    }
+
+    /// Takes an attribute away.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        self.attributes.remove(name)
+    }
+
+    /// The attributes that are given, in order of their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.attributes.keys()
+    }
+
+    /// Starts reading the attributes by name; [`Attrs::finish`] reports what nobody asked for.
+    #[must_use]
+    pub fn attrs(&self) -> Attrs<'_> {
+        Attrs::new(self)
+    }
+
+    /// Takes off the attributes that every destination has, so that a backend never sees them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a bad value, and [`ErrorKind::Unsupported`] for a compression: nothing here can
+    /// compress, and an ignored wish would be worse than a refused one.
+    pub fn export_options(&mut self) -> Result<ExportOptions> {
+        for name in ["compression", "compression-level", "force-compression"] {
+            if self.attributes.contains_key(name) {
+                let error = Error::new(ErrorKind::Unsupported, "this version cannot change the compression of layers");
+                return Err(error
+                    .with("attribute", name)
+                    .with_hint("leave the attribute out to copy layers as they are"));
+            }
+        }
+        let mut attrs = self.attrs();
+        let mode = attrs.optional("mode").map(str::parse).transpose()?;
+        let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
+        self.remove("mode");
+        self.remove("ignore-error");
+        Ok(ExportOptions { mode, ignore_error })
+    }
+}
+
+impl FromStr for CacheSpec {
+    type Err = Error;
+
+    /// Parses exactly one spec by buildx's rules.
+    fn from_str(argument: &str) -> Result<Self> {
+        let mut specs = Self::parse_buildx(argument)?;
+        match (specs.pop(), specs.is_empty()) {
+            (Some(spec), true) => Ok(spec),
+            (None, _) => Err(invalid("empty cache spec")),
+            (Some(_), false) => Err(invalid(format!("{argument:?} names several caches where one is expected"))),
+        }
+    }
+}
+
+impl fmt::Display for CacheSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "type={}", self.kind)?;
+        for (name, value) in &self.attributes {
+            let value = if may_be_secret(name) { "REDACTED" } else { value };
+            write!(f, ",{}", quoted(&format!("{name}={value}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CacheSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An account URL may carry a SAS, and the URLs of gha are signed.
+fn may_be_secret(name: &str) -> bool {
+    ["token", "secret", "key", "password", "account_url", "url"].iter().any(|part| name.contains(part))
+}
+
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidSpec, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The rules of buildx and buildctl, and of typed attributes.
+
+use super::*;
+
+fn spec(text: &str) -> CacheSpec {
+    text.parse().unwrap()
+}
+
+fn message(argument: &str) -> String {
+    CacheSpec::parse_buildx(argument).unwrap_err().to_string()
+}
+
+#[test]
+fn keys_are_lower_cased_and_values_are_verbatim() {
+    let parsed = spec("TYPE=local,SRC=/Tmp/A b,Tag= x=y ");
+    assert_eq!((parsed.kind(), parsed.get("src"), parsed.get("tag")), ("local", Some("/Tmp/A b"), Some(" x=y ")));
+    assert_eq!(spec("type=local, src=x").get(" src"), Some("x"));
+}
+
+#[test]
+fn the_last_of_a_repeated_key_wins() {
+    assert_eq!(spec("type=s3,type=local,src=a,src=b"), spec("type=local,src=b"));
+}
+
+#[test]
+fn a_whole_field_may_be_quoted() {
+    assert_eq!(spec("type=local,\"src=a,b\"\"c\"").get("src"), Some("a,b\"c"));
+    assert_eq!(message("type=local,src=\"a,b\""), "parse error on line 1, column 16: bare \" in non-quoted-field");
+    assert!(message("type=local,\"src=a").contains("extraneous or missing \" in quoted-field"));
+    assert!(message("type=local,\"src=a\"b").contains("extraneous or missing \" in quoted-field"));
+}
+
+#[test]
+fn one_newline_at_the_end_is_allowed() {
+    assert_eq!(spec("type=local,src=a\n"), spec("type=local,src=a"));
+    assert_eq!(spec("type=local,src=a\nb").get("src"), Some("a\nb"));
+}
+
+#[test]
+fn a_field_without_a_value_is_refused() {
+    assert_eq!(message("type=local,src"), "invalid value src");
+    assert_eq!(message("type=local,"), "invalid value ");
+}
+
+#[test]
+fn a_type_is_required() {
+    assert_eq!(message("src=a"), "type required for \"src=a\"");
+    assert_eq!(message("type=,src=a"), "type required for \"type=,src=a\"");
+}
+
+#[test]
+fn buildx_takes_references_without_any_equals_sign() {
+    let specs = CacheSpec::parse_buildx("ghcr.io/a/b:c,docker.io/d").unwrap();
+    let references: Vec<_> = specs.iter().map(|spec| (spec.kind(), spec.get("ref").unwrap())).collect();
+    assert_eq!(references, [("registry", "ghcr.io/a/b:c"), ("registry", "docker.io/d")]);
+    assert_eq!(CacheSpec::parse_buildx("").unwrap(), []);
+    assert!(CacheSpec::parse_buildx(",").is_err());
+    assert!(CacheSpec::parse_buildx("foo,").is_err());
+    assert!("a,b".parse::<CacheSpec>().is_err());
+}
+
+#[test]
+fn buildctl_takes_a_reference_unless_the_text_has_a_lower_case_type() {
+    assert_eq!(CacheSpec::parse_buildctl("TYPE=local").unwrap().get("ref"), Some("TYPE=local"));
+    assert_eq!(CacheSpec::parse_buildctl("type=local,src=a").unwrap(), spec("type=local,src=a"));
+}
+
+#[test]
+fn booleans_are_those_of_go() {
+    for (text, value) in [("1", true), ("T", true), ("True", true), ("0", false), ("f", false), ("FALSE", false)] {
+        assert_eq!(spec(&format!("type=x,b={text}")).attrs().bool("b").unwrap(), Some(value));
+    }
+    for bad in ["", "yes", "tRUE", "2"] {
+        assert!(spec(&format!("type=x,b={bad}")).attrs().bool("b").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_unknown_attribute_names_the_nearest_known_one() {
+    let spec = spec("type=local,src=a,digets=b");
+    let mut attrs = spec.attrs();
+    attrs.required("src", "dest").unwrap();
+    attrs.optional("digest");
+    let error = attrs.finish().unwrap_err();
+    assert_eq!(error.context("unknown"), Some("digets"));
+    assert_eq!(error.hint(), Some("did you mean digest?"));
+}
+
+#[test]
+fn a_required_attribute_may_come_under_its_other_name_but_not_empty() {
+    assert_eq!(spec("type=local,dest=a").attrs().required("src", "dest").unwrap(), "a");
+    let error = spec("type=local,src=").attrs().required("src", "dest").unwrap_err();
+    assert_eq!(error.to_string(), "type=local requires src (attribute=src)");
+}
+
+#[test]
+fn export_options_leave_the_spec() {
+    let mut given = spec("type=local,dest=a,mode=max,ignore-error=true");
+    let options = given.export_options().unwrap();
+    assert_eq!((options.mode, options.ignore_error), (Some(Mode::Max), true));
+    assert_eq!(given, spec("type=local,dest=a"));
+    for bad in ["mode=MAX", "mode=", "ignore-error=x", "compression=zstd", "compression-level=3", "force-compression="]
+    {
+        assert!(spec(&format!("type=local,dest=a,{bad}")).export_options().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let shown = spec("type=s3,secret_access_key=hush,session_token=hush,account_url=hush,bucket=b").to_string();
+    assert!(!shown.contains("hush"), "{shown}");
+    assert!(shown.contains("bucket=b"));
+}
+
+#[test]
+fn display_parses_back() {
+    let given = spec("type=local,\"src=a,b\",tag=x");
+    assert_eq!(spec(&given.to_string()), given);
+}

@@ -1,0 +1,166 @@
+//! Points in time as Go writes them into JSON.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A point in time with the offset it was written with (RFC 3339, up to nine fractional digits).
+///
+/// Equality and order are those of the instant; the text keeps its offset, since BuildKit writes a record's time in the
+/// daemon's local zone. The zero time of Go, `0001-01-01T00:00:00Z`, means "unknown" and really occurs.
+///
+/// ```
+/// use cache_core::Timestamp;
+///
+/// let time: Timestamp = "2026-11-23T12:44:08.5600+05:30".parse().unwrap();
+/// assert_eq!(time.to_string(), "2026-11-23T12:44:08.56+05:30");
+/// assert!(Timestamp::ZERO < time);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(OffsetDateTime);
+
+/// The text is not a time that Go's JSON decoder accepts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid time {0:?}; expected RFC 3339, like 2026-11-23T12:44:08Z")]
+pub struct InvalidTimestamp(String);
+
+impl Timestamp {
+    /// Go's zero time, which stands for "unknown".
+    pub const ZERO: Self = Self(OffsetDateTime::new_utc(
+        match time::Date::from_calendar_date(1, time::Month::January, 1) {
+            Ok(date) => date,
+            Err(_) => time::Date::MIN,
+        },
+        time::Time::MIDNIGHT,
+    ));
+
+    /// The current time in UTC.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(OffsetDateTime::now_utc())
+    }
+
+    /// Whether this is the time that stands for "unknown".
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::ZERO
+    }
+
+    /// Seconds from the Unix epoch, negative before it.
+    #[must_use]
+    pub fn unix_seconds(&self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
+    /// The same instant, written in UTC.
+    #[must_use]
+    pub fn to_utc(self) -> Self {
+        Self(self.0.to_offset(time::UtcOffset::UTC))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(time.into())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidTimestamp(text.chars().take(64).collect());
+        let bytes = text.as_bytes();
+        // `time` also takes `t`, `z` and a leap second, which Go refuses; Go takes a comma before the fraction.
+        let is_strict = bytes.get(10) == Some(&b'T') && !text.ends_with('z') && bytes.get(17) != Some(&b'6');
+        if !is_strict {
+            return Err(invalid());
+        }
+        let parsed = match bytes.get(19) {
+            Some(b',') => OffsetDateTime::parse(&text.replacen(',', ".", 1), &Rfc3339),
+            _ => OffsetDateTime::parse(text, &Rfc3339),
+        };
+        parsed.map(Self).map_err(|_| invalid())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A value is parsed from RFC 3339, or is a system time after year 0: it can be written as RFC 3339.
+        f.pad(&self.0.format(&Rfc3339).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    /// `null` is the zero time, as in Go.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<std::borrow::Cow<str>>::deserialize(deserializer)? {
+            Some(text) => text.parse().map_err(serde::de::Error::custom),
+            None => Ok(Self::ZERO),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_times_come_out_as_they_went_in() {
+        for text in [
+            "0001-01-01T00:00:00Z",
+            "2026-11-23T12:44:08.569712334+05:30",
+            "2026-11-23T07:40:36.5Z",
+            "2026-11-23T08:33:51.04+01:00",
+            "9999-12-31T23:59:59.999999999Z",
+            "2026-11-23T08:33:51-11:00",
+        ] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn trailing_zeros_are_trimmed_and_a_comma_is_a_point() {
+        assert_eq!("2026-11-23T07:40:36.500Z".parse::<Timestamp>().unwrap().to_string(), "2026-11-23T07:40:36.5Z");
+        assert_eq!("2026-11-23T07:40:36,5Z".parse::<Timestamp>().unwrap().to_string(), "2026-11-23T07:40:36.5Z");
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused() {
+        for text in
+            ["", "2026", "2026-11-23t07:40:36Z", "2026-11-23T07:40:36z", "2026-11-23T07:40:60Z", "2026-11-23 07:40:36Z"]
+        {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn order_is_that_of_the_instant() {
+        let east: Timestamp = "2026-11-23T12:00:00+05:00".parse().unwrap();
+        let utc: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
+        assert_eq!(east, utc);
+        assert_eq!(east.to_utc().to_string(), "2026-11-23T07:00:00Z");
+    }
+}

@@ -1,0 +1,92 @@
+//! The words of a command line, taken off one flag at a time.
+
+use crate::failure::Failure;
+
+/// What is left of the command line.
+pub(crate) struct Args(Vec<String>);
+
+impl Args {
+    pub(crate) fn new(words: impl IntoIterator<Item = String>) -> Self {
+        Self(words.into_iter().collect())
+    }
+
+    /// Takes off a flag and says whether it was there.
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|word| word != name);
+        self.0.len() < before
+    }
+
+    /// Takes off `NAME VALUE` or `NAME=VALUE`; `None` if it is not there.
+    pub(crate) fn option(&mut self, name: &str) -> Result<Option<String>, Failure> {
+        let prefix = format!("{name}=");
+        let Some(at) = self.0.iter().position(|word| word == name || word.starts_with(&prefix)) else {
+            return Ok(None);
+        };
+        let word = self.0.remove(at);
+        if let Some(value) = word.strip_prefix(&prefix) {
+            return Ok(Some(value.to_owned()));
+        }
+        if at == self.0.len() {
+            return Err(Failure::usage(format!("`{name}` wants a value")));
+        }
+        Ok(Some(self.0.remove(at)))
+    }
+
+    /// Takes off the first word.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
+    }
+
+    /// All words that nothing took; fails on a flag among them.
+    pub(crate) fn operands(self) -> Result<Vec<String>, Failure> {
+        match self.0.iter().find(|word| word.starts_with('-')) {
+            Some(word) => Err(Failure::usage(format!("unknown flag `{word}`"))),
+            None => Ok(self.0),
+        }
+    }
+
+    /// All words that nothing took, flags or not.
+    pub(crate) fn rest(self) -> Vec<String> {
+        self.0
+    }
+
+    /// Fails if a word is left that nothing took.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        match self.0.first() {
+            Some(word) => Err(Failure::usage(format!("unexpected argument `{word}`"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+
+    fn args(line: &str) -> Args {
+        Args::new(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn an_option_takes_its_value_in_both_forms() {
+        assert_eq!(args("--crate core x").option("--crate").unwrap(), Some("core".to_owned()));
+        assert_eq!(args("x --crate=core").option("--crate").unwrap(), Some("core".to_owned()));
+        assert_eq!(args("x").option("--crate").unwrap(), None);
+    }
+
+    #[test]
+    fn an_option_without_value_is_a_usage_failure() {
+        assert_eq!(args("--crate").option("--crate").unwrap_err().status(), crate::failure::USAGE);
+    }
+
+    #[test]
+    fn words_nobody_takes_are_refused() {
+        let mut words = args("--no-test --frob");
+        assert!(words.flag("--no-test"));
+        assert!(!words.flag("--no-test"));
+        assert!(words.finish().is_err());
+        assert!(args("a --frob").operands().is_err());
+        assert_eq!(args("a b").operands().unwrap(), ["a", "b"]);
+    }
+}

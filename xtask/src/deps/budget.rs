@@ -1,0 +1,27 @@
+//! How many crates each of ours may pull.
+
+use super::tree;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// The crates that a dependency on the member adds to a build, with its default features. A number goes up only with
+/// the reason in the commit message.
+const BUDGETS: [(&str, usize); 3] = [("cache-core", 45), ("cache-local", 60), ("cache-cli", 130)];
+
+/// Prints what each published member pulls; reports those over their budget or without one.
+pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, Failure> {
+    let mut findings = Vec::new();
+    for member in workspace.members.iter().filter(|member| member.is_published) {
+        let name = &member.name;
+        let count = tree::packages(&["--package", name, "--edges", "normal"])?.len() - 1;
+        let Some((_, budget)) = BUDGETS.iter().find(|(budgeted, _)| budgeted == name) else {
+            findings.push(format!("{name} pulls {count} crates and has no budget"));
+            continue;
+        };
+        println!("  {name:<14} {count:>4} of {budget:>4} crates");
+        if count > *budget {
+            findings.push(format!("{name} pulls {count} crates, at most {budget}"));
+        }
+    }
+    Ok(findings)
+}

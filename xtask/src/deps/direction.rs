@@ -1,0 +1,63 @@
+//! Which crate of the workspace may depend on which.
+
+use crate::workspace::{Member, Workspace};
+
+/// The crate at the bottom.
+const CORE: &str = "cache-core";
+
+/// Reports every arrow that the architecture does not draw, those of the tests included.
+pub(super) fn check(workspace: &Workspace) -> Vec<String> {
+    let arrows = workspace.members.iter().flat_map(|member| {
+        let ours = member.dependencies.iter().filter(|dependency| workspace.member(&dependency.name).is_ok());
+        ours.map(move |dependency| (member, dependency.name.as_str()))
+    });
+    let wrong = arrows.filter(|(from, to)| !is_allowed(from, to));
+    wrong.map(|(from, to)| format!("{} must not depend on {to}", from.name)).collect()
+}
+
+/// The command line and the conformance tests use everything; backends and operations use the core; the core and
+/// xtask use nothing. A crate may turn on features of its own for its tests.
+fn is_allowed(from: &Member, to: &str) -> bool {
+    if from.name == to {
+        return true;
+    }
+    match from.name.as_str() {
+        "cache-cli" | "cache-tests" => to != "xtask",
+        CORE | "xtask" => false,
+        _ => to == CORE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::workspace::tests::sample;
+    use crate::workspace::{Dependency, Workspace};
+
+    fn with(at: usize, name: &str) -> Workspace {
+        let mut workspace = sample();
+        let name = name.to_owned();
+        workspace.members[at].dependencies.push(Dependency { name, is_dev: true, has_path: true, has_version: false });
+        workspace
+    }
+
+    #[test]
+    fn the_arrows_of_the_architecture_pass() {
+        assert!(check(&sample()).is_empty());
+    }
+
+    #[test]
+    fn core_depends_on_no_backend() {
+        assert_eq!(check(&with(0, "cache-local")), ["cache-core must not depend on cache-local"]);
+    }
+
+    #[test]
+    fn backends_do_not_know_each_other() {
+        assert_eq!(check(&with(1, "cache-s3")), ["cache-local must not depend on cache-s3"]);
+    }
+
+    #[test]
+    fn crates_of_others_do_not_matter_here() {
+        assert!(check(&with(0, "serde")).is_empty());
+    }
+}

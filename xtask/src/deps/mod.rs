@@ -1,0 +1,61 @@
+//! `cargo xtask deps`: which way dependencies point, what they may pull, and how many crates that is.
+
+mod budget;
+mod direction;
+mod tree;
+
+use crate::args::Args;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// Selections that open no connection, and therefore pull nothing that could.
+const OFFLINE: [(&str, &[&str]); 3] = [
+    ("cache-core", &["--all-features"]),
+    ("cache-local", &["--all-features"]),
+    ("cache-cli", &["--no-default-features", "--features", "local"]),
+];
+
+/// What an offline crate does not pull.
+const NETWORK: [&str; 8] = ["aws-lc-rs", "hyper", "native-tls", "openssl", "openssl-sys", "reqwest", "ring", "rustls"];
+
+/// What nothing pulls: all of us use one TLS stack, rustls with aws-lc-rs.
+const BANNED: [&str; 2] = ["openssl-sys", "ring"];
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    args.finish()?;
+    check(&Workspace::load()?)
+}
+
+/// Prints the budgets and every broken rule, and fails if there is one.
+pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
+    let mut findings = direction::check(workspace);
+    findings.extend(offline(workspace)?);
+    findings.extend(banned()?);
+    findings.extend(budget::check(workspace)?);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("dependency rules broken: {count}"))),
+    }
+}
+
+fn offline(workspace: &Workspace) -> Result<Vec<String>, Failure> {
+    let mut findings = Vec::new();
+    for (name, features) in OFFLINE {
+        if workspace.member(name).is_err() {
+            continue;
+        }
+        let packages = tree::packages(&[&["--package", name, "--edges", "normal"], features].concat())?;
+        let pulled = NETWORK.iter().filter(|network| tree::holds(&packages, network));
+        findings.extend(pulled.map(|network| format!("{name} ({}) pulls {network}", features.join(" "))));
+    }
+    Ok(findings)
+}
+
+fn banned() -> Result<Vec<String>, Failure> {
+    let packages = tree::packages(&["--workspace", "--all-features"])?;
+    let pulled = BANNED.iter().filter(|name| tree::holds(&packages, name));
+    Ok(pulled.map(|name| format!("something pulls {name}: see `cargo tree --all-features -i {name}`")).collect())
+}

@@ -1,0 +1,43 @@
+//! Each feature of each crate alone: the workspace build turns on everything and hides what a feature forgot.
+
+use crate::failure::Failure;
+use crate::process;
+use crate::workspace::Member;
+
+/// Lints the library and the binaries of every member with no feature, then with each of its features alone.
+///
+/// It is clippy and not `cargo check` because only clippy can deny warnings in our crates without recompiling the rest.
+pub(crate) fn check(members: &[&Member]) -> Result<(), Failure> {
+    for member in members {
+        for feature in selections(member) {
+            let mut command = process::cargo(["clippy", "--quiet", "--locked", "--no-deps", "--package", &member.name]);
+            process::run(command.args(feature).args(["--", "-D", "warnings"]))?;
+        }
+    }
+    Ok(())
+}
+
+/// The feature flags to try; none for a member without features, because the other steps cover it.
+fn selections(member: &Member) -> Vec<Vec<&str>> {
+    if member.features.is_empty() {
+        return Vec::new();
+    }
+    let alone = member.features.iter().map(|feature| vec!["--no-default-features", "--features", feature]);
+    std::iter::once(vec!["--no-default-features"]).chain(alone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::selections;
+    use crate::workspace::tests::sample;
+
+    #[test]
+    fn no_feature_comes_first_then_each_alone() {
+        let workspace = sample();
+        let core = workspace.member("cache-core").unwrap();
+        assert_eq!(
+            selections(core),
+            [vec!["--no-default-features"], vec!["--no-default-features", "--features", "gzip"]]
+        );
+    }
+}

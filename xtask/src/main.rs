@@ -1,0 +1,74 @@
+//! `cargo xtask`: what the people and the CI of this workspace run.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to a terminal")]
+
+mod args;
+mod bench;
+mod ci;
+mod demo;
+mod deps;
+mod failure;
+mod features;
+mod interop;
+mod plan;
+mod process;
+mod scratch;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use crate::args::Args;
+use crate::failure::Failure;
+
+/// A command as the usage shows it, and the function behind it.
+struct Task {
+    name: &'static str,
+    synopsis: &'static str,
+    about: &'static str,
+    run: fn(Args) -> Result<(), Failure>,
+}
+
+const TASKS: [Task; 9] = [
+    Task { name: "setup", synopsis: "", about: "make sure that what the tests need is there", run: setup::run },
+    Task { name: "test", synopsis: "[--crate X]", about: "set up, then run every test", run: test::run },
+    Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
+    Task { name: "ci", synopsis: "[--crate X] [--no-test]", about: "what CI runs, in order", run: ci::run },
+    Task { name: "tidy", synopsis: "", about: "check the house rules", run: tidy::run },
+    Task { name: "deps", synopsis: "", about: "check who depends on what, and on how much", run: deps::run },
+    Task {
+        name: "plan", synopsis: "[--base REF | FILE…]", about: "name the crates a change touches", run: plan::run
+    },
+    Task { name: "bench", synopsis: "[NAME] [ARG…]", about: "run one benchmark", run: bench::run },
+    Task { name: "interop", synopsis: "", about: "round trip through a real BuildKit", run: interop::run },
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().unwrap_or_else(|| "help".to_owned());
+    if matches!(name.as_str(), "help" | "-h" | "--help") {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprint!("error: there is no command `{name}`\n\n{}", usage());
+        return ExitCode::from(failure::USAGE);
+    };
+    match (task.run)(Args::new(words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn usage() -> String {
+    let lines: String = TASKS
+        .iter()
+        .map(|task| format!("  {:<30}  {}\n", format!("{} {}", task.name, task.synopsis), task.about))
+        .collect();
+    format!("usage: cargo xtask COMMAND\n\n{lines}")
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask tidy`: the house rules that neither rustfmt nor clippy checks.
+
+mod layout;
+mod lexer;
+mod lib_rs;
+mod rust;
+mod source;
+mod text;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use self::source::Source;
+use crate::args::Args;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+
+/// Directories that hold nothing anybody wrote by hand here.
+const SKIPPED: [&str; 5] = [".git", "target", "fixtures", "snapshots", "node_modules"];
+
+/// A broken rule and where.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Violation {
+    /// Relative to the root of the workspace.
+    path: PathBuf,
+    /// Counted from 1.
+    line: usize,
+    message: String,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    args.finish()?;
+    check(&Workspace::load()?)
+}
+
+/// Prints every violation in the tree and fails if there is one.
+pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    collect(&workspace.root, &mut files)?;
+    let mut violations = layout::check(workspace);
+    for file in &files {
+        violations.extend(check_file(workspace, file)?);
+    }
+    violations.sort();
+    for violation in &violations {
+        println!("{violation}");
+    }
+    match violations.len() {
+        0 => println!("tidy: {} files, nothing to say", files.len()),
+        count => return Err(Failure::new(format!("house rules broken: {count}"))),
+    }
+    Ok(())
+}
+
+fn check_file(workspace: &Workspace, file: &Path) -> Result<Vec<Violation>, Failure> {
+    let bytes = fs::read(file).map_err(|error| Failure::io("read", file, &error))?;
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
+    let path = file.strip_prefix(&workspace.root).unwrap_or(file);
+    let mut violations = text::check(path, &text);
+    if path.extension().is_some_and(|extension| extension == "rs") {
+        violations.extend(rust::check(&Source::new(path, text), workspace));
+    }
+    Ok(violations)
+}
+
+/// Adds every file below the directory, without the skipped directories and without following links.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let failed = |error| Failure::io("read", directory, &error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_file() {
+            files.push(entry.path());
+        } else if kind.is_dir() && !SKIPPED.iter().any(|name| entry.file_name() == *name) {
+            collect(&entry.path(), files)?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.message)
+    }
+}
