@@ -1,1 +1,3 @@
 //! What the tests share: cases, faults, fixtures.
+
+pub mod fixtures;
