@@ -1,1 +1,26 @@
 #![doc = include_str!("../README.md")]
+
+mod backend;
+mod config;
+mod error;
+mod exporter;
+mod importer;
+mod index;
+mod ingest;
+mod layout;
+mod lock;
+mod reader;
+mod reset;
+mod store;
+mod task;
+mod update;
+mod walk;
+
+pub use self::backend::{KIND, Local};
+pub use self::config::LocalConfig;
+pub use self::exporter::LocalExporter;
+pub use self::importer::LocalImporter;
+pub use self::store::LocalStore;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,3 +1,11 @@
-//! What the tests share: cases, faults, fixtures.
+#![doc = include_str!("../README.md")]
 
+pub mod cases;
+pub mod faulty;
 pub mod fixtures;
+pub mod fuzz;
+pub mod graphs;
+pub mod harness;
+pub mod malformed;
+pub mod places;
+pub mod random;

@@ -1,5 +1,7 @@
 //! From a config to the graph, with every error for which BuildKit refuses a whole import.
 
+use std::sync::Arc;
+
 use super::layers::LayerId;
 use super::{Alternative, CacheChains, StoredLayers, StoredResult};
 use crate::{CacheConfig, CacheManifest, CacheRecord, Error, ErrorKind, Result};
@@ -44,7 +46,7 @@ impl<'a> Decoder<'a> {
         let config = manifest.config();
         Self {
             manifest,
-            chains: CacheChains::new(),
+            chains: CacheChains::with_capacity(config.records.len(), config.layers.len()),
             records: vec![None; config.records.len()],
             layers: vec![LayerState::Unknown; config.layers.len()],
         }
@@ -130,7 +132,7 @@ impl<'a> Decoder<'a> {
 
     fn layer_on(&mut self, index: usize, parent: Option<LayerId>) -> Option<LayerId> {
         let descriptor = self.manifest.descriptor(&self.manifest.config().layers[index].blob)?;
-        let blob = self.chains.layers.blob(descriptor.clone());
+        let blob = self.chains.layers.blob(Arc::clone(descriptor));
         Some(self.chains.layers.layer(blob, parent))
     }
 

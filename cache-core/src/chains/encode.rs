@@ -1,6 +1,7 @@
 //! From the graph to a config: deterministic, and byte for byte BuildKit's where BuildKit's own order is determined.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::layers::LayerId;
 use super::lookup::best;
@@ -65,8 +66,12 @@ impl CacheChains {
             }
         }
         let order = LayerOrder::new(self, &needed);
-        let mut sorted: Vec<LayerId> = self.layers.all().filter(|layer| needed[layer.index()]).collect();
-        sorted.sort_unstable_by(|&a, &b| order.compare(a, b));
+        // The digests stand beside the layers, so that sorting does not reach all over the memory.
+        let keyed = self.layers.all().filter(|layer| needed[layer.index()]);
+        let mut keyed: Vec<(Digest, LayerId)> =
+            keyed.map(|layer| (self.layers.descriptor(layer).digest, layer)).collect();
+        keyed.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then_with(|| order.compare_below(*x, *y)));
+        let sorted: Vec<LayerId> = keyed.into_iter().map(|(_, layer)| layer).collect();
         let mut index = vec![usize::MAX; self.layers.len()];
         for (at, layer) in sorted.iter().enumerate() {
             index[layer.index()] = at;
@@ -87,8 +92,12 @@ impl CacheChains {
     }
 }
 
-fn to_oci(layer: &Descriptor) -> Descriptor {
-    Descriptor { media_type: layer.media_type.to_oci(), ..layer.clone() }
+fn to_oci(layer: &Arc<Descriptor>) -> Arc<Descriptor> {
+    let media_type = layer.media_type.to_oci();
+    if media_type == layer.media_type {
+        return Arc::clone(layer);
+    }
+    Arc::new(Descriptor { media_type, ..layer.as_ref().clone() })
 }
 
 fn number(index: usize) -> i64 {
@@ -119,12 +128,12 @@ impl<'a> LayerOrder<'a> {
         Self { chains, below }
     }
 
-    fn compare(&self, a: LayerId, b: LayerId) -> Ordering {
+    /// Orders two layers of one blob.
+    fn compare_below(&self, a: LayerId, b: LayerId) -> Ordering {
         let layers = &self.chains.layers;
-        let blob = |layer: LayerId| layers.descriptor(layer).digest;
-        let parent_blob = |layer| layers.parent(layer).map(blob);
+        let parent_blob = |layer| layers.parent(layer).map(|parent| layers.descriptor(parent).digest);
         let chain = |layer: LayerId| self.below[layer.index()];
-        blob(a).cmp(&blob(b)).then_with(|| parent_blob(a).cmp(&parent_blob(b))).then_with(|| chain(a).cmp(&chain(b)))
+        parent_blob(a).cmp(&parent_blob(b)).then_with(|| chain(a).cmp(&chain(b)))
     }
 }
 
@@ -149,8 +158,8 @@ struct RecordOrder<'a> {
 
 impl<'a> RecordOrder<'a> {
     fn new(chains: &'a CacheChains, in_order: &[u32]) -> Self {
-        let keys = places(chains.keys.len(), |a, b| chains.keys.get(a).cmp(chains.keys.get(b)));
-        let selectors = places(chains.selectors.len(), |a, b| chains.selectors.get(a).cmp(chains.selectors.get(b)));
+        let keys = places(&chains.keys.values);
+        let selectors = places(&chains.selectors.values);
         let mut order = Self { chains, keys, selectors, above: Vec::new() };
         let mut uses = vec![0_u32; chains.keys.len()];
         in_order.iter().for_each(|&record| uses[order.record(record).key as usize] += 1);
@@ -223,12 +232,12 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// For each of `len` values its place when they are sorted.
-fn places(len: usize, compare: impl Fn(u32, u32) -> Ordering) -> Vec<u32> {
-    let mut sorted: Vec<u32> = (0..count(len)).collect();
-    sorted.sort_unstable_by(|&a, &b| compare(a, b));
-    let mut places = vec![0; len];
-    for (place, id) in (0..).zip(sorted) {
+/// For each value its place when they are sorted.
+fn places<T: Ord + Clone>(values: &[T]) -> Vec<u32> {
+    let mut sorted: Vec<(T, u32)> = values.iter().cloned().zip(0..).collect();
+    sorted.sort_unstable();
+    let mut places = vec![0; values.len()];
+    for (place, (_, id)) in (0..).zip(sorted) {
         places[id as usize] = place;
     }
     places

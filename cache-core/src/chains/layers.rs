@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use crate::{Descriptor, Digest, annotation};
 
@@ -13,7 +14,7 @@ pub(super) struct LayerId(u32);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct LayerTree {
-    blobs: Vec<Descriptor>,
+    blobs: Vec<Arc<Descriptor>>,
     by_digest: HashMap<Digest, u32>,
     layers: Vec<Layer>,
     by_place: HashMap<(u32, Option<LayerId>), LayerId>,
@@ -31,7 +32,7 @@ impl LayerTree {
     pub(super) fn chain(&mut self, layers: impl IntoIterator<Item = Descriptor>) -> Option<LayerId> {
         let mut top = None;
         for layer in layers {
-            let blob = self.blob(layer);
+            let blob = self.blob(Arc::new(layer));
             top = Some(self.layer(blob, top));
         }
         top
@@ -39,7 +40,7 @@ impl LayerTree {
 
     /// Adds a blob. Of two descriptors of one blob the fuller one stays, then the smaller one, so that the order in
     /// which caches are merged does not matter.
-    pub(super) fn blob(&mut self, descriptor: Descriptor) -> u32 {
+    pub(super) fn blob(&mut self, descriptor: Arc<Descriptor>) -> u32 {
         let next = u32::try_from(self.blobs.len()).expect("a config is bounded far below 2^32 blobs");
         match self.by_digest.entry(descriptor.digest) {
             Entry::Vacant(entry) => {
@@ -71,7 +72,7 @@ impl LayerTree {
         self.layers[layer.0 as usize].parent
     }
 
-    pub(super) fn descriptor(&self, layer: LayerId) -> &Descriptor {
+    pub(super) fn descriptor(&self, layer: LayerId) -> &Arc<Descriptor> {
         &self.blobs[self.layers[layer.0 as usize].blob as usize]
     }
 
@@ -91,7 +92,7 @@ impl LayerTree {
 
     /// The descriptors of the chain, bottom first.
     pub(super) fn descriptors(&self, top: LayerId) -> Vec<Descriptor> {
-        let mut chain: Vec<Descriptor> = self.down(top).map(|layer| self.descriptor(layer).clone()).collect();
+        let mut chain: Vec<Descriptor> = self.down(top).map(|layer| self.descriptor(layer).as_ref().clone()).collect();
         chain.reverse();
         chain
     }
@@ -99,6 +100,13 @@ impl LayerTree {
     /// Every layer; a parent stands before its children.
     pub(super) fn all(&self) -> impl Iterator<Item = LayerId> {
         (0..).take(self.layers.len()).map(LayerId)
+    }
+
+    pub(super) fn reserve(&mut self, layers: usize) {
+        self.layers.reserve(layers);
+        self.by_place.reserve(layers);
+        self.blobs.reserve(layers);
+        self.by_digest.reserve(layers);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The union of several caches.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::{Alternative, CacheChains, StoredLayers, StoredResult};
 use crate::Result;
@@ -17,7 +18,7 @@ impl CacheChains {
         let mut ids = vec![u32::MAX; other.records.len()];
         let mut tops = vec![None; other.layers.len()];
         for layer in other.layers.all() {
-            let blob = self.layers.blob(other.layers.descriptor(layer).clone());
+            let blob = self.layers.blob(Arc::clone(other.layers.descriptor(layer)));
             let parent = other.layers.parent(layer).and_then(|parent| tops[parent.index()]);
             tops[layer.index()] = Some(self.layers.layer(blob, parent));
         }

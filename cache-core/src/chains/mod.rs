@@ -165,6 +165,16 @@ impl CacheChains {
         Self::default()
     }
 
+    fn with_capacity(records: usize, layers: usize) -> Self {
+        let mut chains = Self::new();
+        chains.keys.reserve(records);
+        chains.records.reserve(records);
+        chains.below.reserve(records);
+        chains.links.reserve(records);
+        chains.layers.reserve(layers);
+        chains
+    }
+
     /// Adds a record without inputs: a source, or the content of something.
     ///
     /// # Errors
@@ -421,6 +431,11 @@ impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
     fn len(&self) -> usize {
         self.values.len()
     }
+
+    fn reserve(&mut self, values: usize) {
+        self.values.reserve(values);
+        self.ids.reserve(values);
+    }
 }
 
 impl Interner<Box<str>> {
@@ -428,3 +443,6 @@ impl Interner<Box<str>> {
         self.id(value).unwrap_or_else(|| self.intern(value.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

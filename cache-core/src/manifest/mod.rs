@@ -7,6 +7,7 @@ mod load;
 mod oci;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -24,7 +25,7 @@ use crate::{Descriptor, Digest, MediaType, Result};
 #[derive(Debug, Clone)]
 pub struct CacheManifest {
     config: CacheConfig,
-    descriptors: Vec<Descriptor>,
+    descriptors: Vec<Arc<Descriptor>>,
     by_digest: HashMap<Digest, usize>,
     raw: Option<Raw>,
     inline: Vec<InlineImage>,
@@ -70,10 +71,18 @@ impl Document {
 impl CacheManifest {
     /// Joins a config with the descriptors of its blobs; of two descriptors of one blob the last counts.
     #[must_use]
-    pub fn new(config: CacheConfig, descriptors: impl IntoIterator<Item = Descriptor>) -> Self {
-        let mut manifest =
-            Self { config, descriptors: Vec::new(), by_digest: HashMap::new(), raw: None, inline: Vec::new() };
+    pub fn new<D: Into<Arc<Descriptor>>>(config: CacheConfig, descriptors: impl IntoIterator<Item = D>) -> Self {
+        let descriptors = descriptors.into_iter();
+        let (expected, _) = descriptors.size_hint();
+        let mut manifest = Self {
+            config,
+            descriptors: Vec::with_capacity(expected),
+            by_digest: HashMap::with_capacity(expected),
+            raw: None,
+            inline: Vec::new(),
+        };
         for descriptor in descriptors {
+            let descriptor = descriptor.into();
             match manifest.by_digest.get(&descriptor.digest) {
                 Some(&at) => manifest.descriptors[at] = descriptor,
                 None => {
@@ -145,7 +154,7 @@ impl CacheManifest {
     }
 
     fn layer_descriptors(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob))
+        self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob).map(Arc::as_ref))
     }
 
     /// The layers and records.
@@ -180,13 +189,13 @@ impl CacheManifest {
 
     /// The descriptor of a blob.
     #[must_use]
-    pub fn descriptor(&self, blob: &Digest) -> Option<&Descriptor> {
+    pub fn descriptor(&self, blob: &Digest) -> Option<&Arc<Descriptor>> {
         self.by_digest.get(blob).map(|&at| &self.descriptors[at])
     }
 
     /// Every blob once, in the order of the manifest.
     #[must_use]
-    pub fn blobs(&self) -> &[Descriptor] {
+    pub fn blobs(&self) -> &[Arc<Descriptor>] {
         &self.descriptors
     }
 

@@ -1,0 +1,45 @@
+//! [`Local`]: the backend for specs of `type=local`.
+
+use async_trait::async_trait;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
+
+use crate::{LocalConfig, LocalExporter, LocalImporter, LocalStore};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "local";
+
+/// Opens directories for specs of `type=local`.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_local::Local;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backends = Backends::new().with(Local);
+/// let spec: CacheSpec = "type=local,src=/nonexistent".parse()?;
+/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// assert!(importer.resolve().await?.is_none());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Local;
+
+#[async_trait]
+impl CacheBackend for Local {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(LocalImporter::new(LocalConfig::from_import_spec(spec)?)))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(LocalExporter::new(LocalConfig::from_export_spec(spec)?)))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(LocalStore::new(LocalConfig::from_store_spec(spec)?))))
+    }
+}

@@ -1,0 +1,195 @@
+//! [`LocalConfig`]: which directory, which cache in it, and how it is written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cache_core::{Attrs, CacheSpec, Digest, Error, ErrorKind, Limits, ManifestForm, Result};
+
+use crate::error::on_attribute;
+
+/// The tag that is meant when none is given.
+const DEFAULT_TAG: &str = "latest";
+
+/// A directory and a cache in it; what both sides need to be opened without a spec.
+///
+/// ```
+/// use cache_local::LocalConfig;
+///
+/// let config = LocalConfig::new("/var/cache/build").with_tag("main");
+/// assert_eq!(config.root(), std::path::Path::new("/var/cache/build"));
+///
+/// let spec = "type=local,dest=/var/cache/build,tag=main".parse()?;
+/// assert_eq!(LocalConfig::from_export_spec(&spec)?, config);
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalConfig {
+    root: PathBuf,
+    tag: Option<String>,
+    digest: Option<Digest>,
+    form: Option<ManifestForm>,
+    reset: bool,
+    lock_timeout: Duration,
+    limits: Limits,
+}
+
+/// Which manifest of a directory an importer reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// The one that the tag leads to.
+    Tag(String),
+    /// No tag was given: `latest`, or the only entry when that one has no tag.
+    Default,
+    /// This one, whether a tag leads to it or not.
+    Digest(Digest),
+}
+
+impl LocalConfig {
+    /// The cache `latest` in the directory `root`, which need not exist.
+    ///
+    /// Writers of `index.json` wait up to 30 seconds for each other.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            tag: None,
+            digest: None,
+            form: None,
+            reset: false,
+            lock_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Reads the spec of a cache to import: `src`, `tag`, `digest`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and for an empty tag without a digest.
+    pub fn from_import_spec(spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, ["src", "dest"])?.with_digest_of(&mut attrs)?;
+        attrs.finish()?;
+        config.selection()?;
+        Ok(config)
+    }
+
+    /// Reads the spec of a cache to export: `dest`, `tag`, `image-manifest`, `oci-mediatypes`, `reset`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    pub fn from_export_spec(spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, ["dest", "src"])?;
+        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        let reset = attrs.bool("reset")?.unwrap_or(false);
+        attrs.finish()?;
+        Ok(Self { form, reset, ..config })
+    }
+
+    /// Reads the spec of a directory to list and to delete from: `src` or `dest`, `tag`, `digest`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    pub fn from_store_spec(spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, ["src", "dest"])?.with_digest_of(&mut attrs)?;
+        attrs.finish()?;
+        Ok(config)
+    }
+
+    fn from_attrs(attrs: &mut Attrs<'_>, [name, instead]: [&'static str; 2]) -> Result<Self> {
+        let config = Self::new(attrs.required(name, instead)?);
+        let tag = attrs.optional("tag").map(str::to_owned);
+        Ok(Self { tag, ..config })
+    }
+
+    fn with_digest_of(self, attrs: &mut Attrs<'_>) -> Result<Self> {
+        let digest = attrs.parse("digest", "a digest like sha256:<64 lower-case hex digits>")?;
+        Ok(Self { digest, ..self })
+    }
+
+    /// Names the cache by a tag.
+    ///
+    /// An export with an empty tag replaces every entry that has none, as BuildKit does; an import needs a digest then.
+    #[must_use]
+    pub fn with_tag(self, tag: impl Into<String>) -> Self {
+        Self { tag: Some(tag.into()), ..self }
+    }
+
+    /// Imports the manifest of this digest, whatever the tags lead to.
+    #[must_use]
+    pub fn with_digest(self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self }
+    }
+
+    /// Writes manifests in this form; without one a copied manifest keeps its own.
+    #[must_use]
+    pub fn with_form(self, form: ManifestForm) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// Deletes what no entry of `index.json` reaches after each commit.
+    #[must_use]
+    pub fn with_reset(self, reset: bool) -> Self {
+        Self { reset, ..self }
+    }
+
+    /// Changes how long a writer waits for another one to finish with `index.json`.
+    #[must_use]
+    pub fn with_lock_timeout(self, timeout: Duration) -> Self {
+        Self { lock_timeout: timeout, ..self }
+    }
+
+    /// Changes how large a document may be that is read whole; `index.json` counts as a config.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The tag an export writes.
+    pub(crate) fn tag_or_default(&self) -> &str {
+        self.tag.as_deref().unwrap_or(DEFAULT_TAG)
+    }
+
+    /// What an importer reads.
+    pub(crate) fn selection(&self) -> Result<Selection> {
+        match (self.digest, self.tag.as_deref()) {
+            (Some(digest), _) => Ok(Selection::Digest(digest)),
+            (None, Some("")) => Err(on_attribute(
+                Error::new(ErrorKind::InvalidSpec, "an import needs a tag that is not empty, or a digest"),
+                "tag",
+            )),
+            (None, Some(tag)) => Ok(Selection::Tag(tag.to_owned())),
+            (None, None) => Ok(Selection::Default),
+        }
+    }
+
+    pub(crate) fn form(&self) -> Option<ManifestForm> {
+        self.form
+    }
+
+    pub(crate) fn reset(&self) -> bool {
+        self.reset
+    }
+
+    pub(crate) fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+#[cfg(test)]
+mod tests;

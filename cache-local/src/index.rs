@@ -1,0 +1,182 @@
+//! The model of `index.json`: its entries as they were found, and BuildKit's rules for finding and replacing one.
+
+use std::collections::BTreeMap;
+
+use cache_core::{Descriptor, Error, ErrorKind, MediaType, Result, Version, annotation};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::config::LocalConfig;
+
+/// An image index; entries and fields that mean nothing here are kept as they are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    schema_version: i64,
+    media_type: String,
+    entries: Vec<Entry>,
+    /// The other fields, as JSON.
+    others: BTreeMap<String, Box<RawValue>>,
+}
+
+/// An entry of an index.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// As it was found.
+    json: Box<RawValue>,
+    /// None for an entry that only keeps its place: without a digest, or with one of an unknown kind.
+    descriptor: Option<Descriptor>,
+    ref_name: String,
+    image_name: String,
+}
+
+impl Index {
+    /// Decodes a file's content; an empty file has no entries, as BuildKit reads it before it writes.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::decode_json(bytes)
+            .map_err(|error| Error::new(ErrorKind::InvalidManifest, "index.json cannot be read").with_source(error))
+    }
+
+    fn decode_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        let fields: Option<BTreeMap<String, Box<RawValue>>> = serde_json::from_slice(bytes)?;
+        let mut index = Self::default();
+        for (name, value) in fields.into_iter().flatten() {
+            // Go matches names without regard to case.
+            match name.to_ascii_lowercase().as_str() {
+                "schemaversion" => index.schema_version = or_zero(&value)?,
+                "mediatype" => index.media_type = or_zero(&value)?,
+                "manifests" => {
+                    let entries: Vec<Box<RawValue>> = or_zero(&value)?;
+                    index.entries = entries.into_iter().map(Entry::decode).collect::<serde_json::Result<_>>()?;
+                }
+                _ => {
+                    index.others.insert(name, value);
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    /// Encodes the index as Go does: compact, with what BuildKit fills in.
+    pub(crate) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let schema_version = if self.schema_version == 0 { 2 } else { self.schema_version };
+        let media_type =
+            if self.media_type.is_empty() { MediaType::OCI_INDEX.as_str() } else { self.media_type.as_str() };
+        let entries: Vec<&str> = self.entries.iter().map(|entry| entry.json.get()).collect();
+        let mut text = format!(
+            "{{\"schemaVersion\":{schema_version},\"mediaType\":{},\"manifests\":[{}]",
+            serde_json::to_string(media_type)?,
+            entries.join(",")
+        );
+        for (name, value) in &self.others {
+            text.push_str(&format!(",{}:{}", serde_json::to_string(name)?, value.get()));
+        }
+        text.push('}');
+        Ok(compact(&text).into_bytes())
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry that `tag` leads to: containerd's image name counts before the tag, as in BuildKit.
+    ///
+    /// The empty tag leads to the first entry that it would replace.
+    pub(crate) fn find(&self, tag: &str) -> Option<&Entry> {
+        if tag.is_empty() {
+            return self.entries.iter().find(|entry| entry.is_replaced_by(tag));
+        }
+        let by_image = self.entries.iter().find(|entry| entry.image_name == tag);
+        by_image.or_else(|| self.entries.iter().find(|entry| entry.ref_name == tag))
+    }
+
+    /// The entry that is meant when no tag was given: `latest`, or the only one when that has no name (an image).
+    pub(crate) fn find_default(&self) -> Option<&Entry> {
+        self.find(LocalConfig::DEFAULT_TAG).or(match self.entries.as_slice() {
+            [only] if only.name().is_none() => Some(only),
+            _ => None,
+        })
+    }
+
+    /// Makes `tag` lead to `manifest`: the last entry, in place of those with this tag and no image name.
+    pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) -> serde_json::Result<()> {
+        let descriptor = manifest.clone().with_annotation(annotation::REF_NAME, tag);
+        let entry = Entry::decode(serde_json::value::to_raw_value(&descriptor)?)?;
+        self.entries.retain(|entry| !entry.is_replaced_by(tag));
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Takes out the entries with this name and state.
+    pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) {
+        self.entries.retain(|entry| entry.name() != name || entry.state() != *state);
+    }
+}
+
+impl Entry {
+    fn decode(json: Box<RawValue>) -> serde_json::Result<Self> {
+        #[derive(Deserialize, Default)]
+        struct Named {
+            #[serde(default)]
+            annotations: Option<BTreeMap<String, String>>,
+        }
+        let descriptor = serde_json::from_str::<Descriptor>(json.get()).ok();
+        let mut annotations = match &descriptor {
+            Some(descriptor) => descriptor.annotations.clone(),
+            None => or_zero::<Named>(&json)?.annotations.unwrap_or_default(),
+        };
+        let ref_name = annotations.remove(annotation::REF_NAME).unwrap_or_default();
+        let image_name = annotations.remove(annotation::IMAGE_NAME).unwrap_or_default();
+        Ok(Self { json, descriptor, ref_name, image_name })
+    }
+
+    /// The tag, else containerd's image name; none for an entry that can only be reached by digest.
+    pub(crate) fn name(&self) -> Option<&str> {
+        [&self.ref_name, &self.image_name].into_iter().find(|name| !name.is_empty()).map(String::as_str)
+    }
+
+    /// What the entry leads to, when its descriptor can be read.
+    pub(crate) fn descriptor(&self) -> Option<&Descriptor> {
+        self.descriptor.as_ref()
+    }
+
+    /// The state of the place that the entry is: the manifest's digest.
+    pub(crate) fn state(&self) -> Version {
+        match &self.descriptor {
+            Some(descriptor) => Version::new(descriptor.digest.to_string()),
+            None => Version::new(self.json.get()),
+        }
+    }
+
+    /// BuildKit compares a missing annotation as the empty string, so the empty tag replaces every untagged entry.
+    fn is_replaced_by(&self, tag: &str) -> bool {
+        self.ref_name == tag && self.image_name.is_empty()
+    }
+}
+
+/// Decodes a value; `null` is the zero value, as in Go.
+fn or_zero<'a, T: Deserialize<'a> + Default>(json: &'a RawValue) -> serde_json::Result<T> {
+    serde_json::from_str::<Option<T>>(json.get()).map(Option::unwrap_or_default)
+}
+
+/// What Go makes of raw JSON that it writes: no white space, and five characters escaped inside strings.
+fn compact(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut is_string, mut is_escaped) = (false, false);
+    for c in json.chars() {
+        match c {
+            ' ' | '\t' | '\n' | '\r' if !is_string => {}
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+        let is_quote = c == '"' && !is_escaped;
+        is_string ^= is_quote;
+        is_escaped = is_string && c == '\\' && !is_escaped;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Caches made at run time: valid, another one for each seed, with real layers.
+
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, SystemTime};
+
+use cache_core::{
+    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheLink, CacheManifest, CacheRecord, CacheResult, Descriptor,
+    Digest, LayerResult, MemoryCache, RecordId, RecordLink, Timestamp,
+};
+
+pub use self::layers::layer;
+use crate::random::Random;
+
+/// A cache and the store that has its blobs.
+#[derive(Debug, Clone)]
+pub struct Generated {
+    /// The graph.
+    pub chains: CacheChains,
+    /// Its manifest.
+    pub manifest: CacheManifest,
+    /// Its blobs, and nothing else.
+    pub blobs: MemoryCache,
+}
+
+/// How large a generated cache is.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// How many records there are.
+    pub records: usize,
+    /// How many of them hang below one another before the next root; at least one.
+    pub depth: usize,
+    /// How many of the records that are no roots have a result, with one more layer than the one before.
+    pub results: usize,
+    /// About how many bytes a layer has before it is compressed.
+    pub layer_bytes: usize,
+}
+
+impl Default for Shape {
+    /// A dozen records, five results.
+    fn default() -> Self {
+        Self { records: 12, depth: 4, results: 5, layer_bytes: 300 }
+    }
+}
+
+/// A small cache.
+#[must_use]
+pub fn cache(seed: u64) -> Generated {
+    cache_of(seed, Shape::default())
+}
+
+/// A cache of that shape, with at least one result if it may have any.
+///
+/// Some layers are drawn from a pool that all seeds share, so that two caches have blobs in common.
+#[must_use]
+pub fn cache_of(seed: u64, shape: Shape) -> Generated {
+    let mut random = Random::new(seed);
+    let mut with_result: Vec<usize> = (0..shape.records).filter(|n| n % shape.depth.max(1) != 0).collect();
+    random.shuffle(&mut with_result);
+    with_result.truncate(shape.results);
+    let (blobs, mut chains) = (MemoryCache::new(), CacheChains::new());
+    let mut records: Vec<RecordId> = Vec::new();
+    let mut chain: Vec<Descriptor> = Vec::new();
+    for n in 0..shape.records {
+        let is_root = n % shape.depth.max(1) == 0;
+        if is_root {
+            chain.clear();
+        }
+        let mut results = Vec::new();
+        if with_result.contains(&n) {
+            chain.push(stored_layer(&mut random, shape.layer_bytes, &blobs));
+            results.push(CacheResult::new(time(&mut random), chain.clone()));
+        }
+        let inputs = if is_root { Vec::new() } else { inputs(&mut random, &records) };
+        let key = CacheKey::output(Digest::sha256(format!("{seed} {n}").as_bytes()), 0);
+        records.extend(chains.add(key, &inputs, results).expect("inputs are of this graph"));
+    }
+    Generated { manifest: chains.to_manifest(), chains, blobs }
+}
+
+/// The record before, and now and then another alternative or another input.
+fn inputs(random: &mut Random, records: &[RecordId]) -> Vec<Vec<CacheLink>> {
+    let last = records[records.len() - 1];
+    let mut inputs = vec![vec![link(random, last)]];
+    if random.is_one_in(3) {
+        let other = *random.pick(records);
+        inputs[0].push(link(random, other));
+    }
+    if random.is_one_in(3) {
+        let other = *random.pick(records);
+        inputs.push(vec![link(random, other)]);
+    }
+    inputs
+}
+
+fn link(random: &mut Random, record: RecordId) -> CacheLink {
+    match random.below(3) {
+        0 => CacheLink::with_selector(record, Digest::sha256(b"/").to_string()),
+        1 => CacheLink::with_selector(record, "/<&>"),
+        _ => CacheLink::new(record),
+    }
+}
+
+fn stored_layer(random: &mut Random, len: usize, blobs: &MemoryCache) -> Descriptor {
+    let shared = random.below(6) as u64;
+    let (descriptor, bytes) =
+        if random.is_one_in(3) { layer(&mut Random::new(shared), len) } else { layer(random, len) };
+    blobs.overwrite(descriptor.digest, bytes);
+    descriptor
+}
+
+/// Some second of the year 2026.
+fn time(random: &mut Random) -> Timestamp {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    Timestamp::from(start + Duration::from_millis(random.below(31_536_000_000) as u64))
+}
+
+/// A config of `records` records in chains of `depth`, each with a result on top of the one before; no blob exists.
+///
+/// It is made without the graph, so that it costs next to nothing and can be as large as a test wants.
+#[must_use]
+pub fn config_of(records: usize, depth: usize) -> CacheConfig {
+    let below = |n: usize| if n.is_multiple_of(depth.max(1)) { -1 } else { n as i64 - 1 };
+    let digest = |kind: &str, n: usize| Digest::sha256(format!("{kind} {n}").as_bytes());
+    let layer = |n| CacheLayer { blob: digest("layer", n), parent: below(n), annotations: None };
+    let record = |n| {
+        let link = RecordLink { selector: String::new(), link: below(n) };
+        let result = LayerResult { layer: n as i64, created_at: Timestamp::ZERO };
+        CacheRecord {
+            results: vec![result],
+            chains: Vec::new(),
+            key: CacheKey::from(digest("record", n)),
+            inputs: if link.link == -1 { Vec::new() } else { vec![vec![link]] },
+        }
+    };
+    CacheConfig { layers: (0..records).map(layer).collect(), records: (0..records).map(record).collect() }
+}

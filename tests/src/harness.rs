@@ -1,0 +1,176 @@
+//! What the conformance suite asks of a backend, and the macro that makes a test of each case.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ManifestForm};
+
+/// A fresh place of one backend, and the ways to look and reach behind the backend's back.
+///
+/// A value is one place that nothing was written to; a test makes its own and drops it when it is done.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// The backend, configured as a program would.
+    fn backend(&self) -> Box<dyn CacheBackend>;
+
+    /// The spec of the place.
+    fn spec(&self) -> CacheSpec;
+
+    /// The spec of another cache in the same store; `None` where a store has one cache.
+    fn other_spec(&self) -> Option<CacheSpec>;
+
+    /// Whether the store keeps manifests in a form (`image-manifest`, `oci-mediatypes`), byte for byte.
+    fn keeps_form(&self) -> bool;
+
+    /// Every secret that is configured.
+    fn secrets(&self) -> Vec<String>;
+
+    /// The `Debug` of everything that holds the configuration.
+    fn shown(&self) -> Vec<String>;
+
+    /// Everything that is in the store, the store's own folder or bucket included.
+    async fn contents(&self) -> Vec<String>;
+
+    /// What an interrupted write has left in the store: temporary files, open uploads.
+    async fn leftovers(&self) -> Vec<String>;
+
+    /// Takes a blob away.
+    async fn lose(&self, blob: &Digest);
+
+    /// Puts other bytes in the place of a blob.
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes);
+}
+
+impl dyn Harness + '_ {
+    /// Opens the place for reading.
+    pub async fn importer(&self) -> Box<dyn CacheImporter> {
+        open_importer(self, &self.spec()).await
+    }
+
+    /// Opens the place for writing.
+    pub async fn exporter(&self) -> Box<dyn CacheExporter> {
+        open_exporter(self, &self.spec()).await
+    }
+
+    /// Opens the place for writing manifests in `form`.
+    pub async fn exporter_in(&self, form: ManifestForm) -> Box<dyn CacheExporter> {
+        let is_image = form == ManifestForm::ImageManifest;
+        let is_oci = form != ManifestForm::DockerList;
+        let spec = self.spec().with("image-manifest", is_image.to_string()).with("oci-mediatypes", is_oci.to_string());
+        open_exporter(self, &spec).await
+    }
+
+    /// Opens the other cache of the store from both sides, where there is one.
+    pub async fn other(&self) -> Option<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        let spec = self.other_spec()?;
+        Some((open_importer(self, &spec).await, open_exporter(self, &spec).await))
+    }
+
+    /// Opens the store that the place is in, where the backend can list and delete.
+    pub async fn store(&self) -> Option<Box<dyn CacheStore>> {
+        self.backend().store(&self.spec()).await.expect("the spec is valid")
+    }
+}
+
+async fn open_importer(place: &(dyn Harness + '_), spec: &CacheSpec) -> Box<dyn CacheImporter> {
+    place.backend().importer(spec).await.expect("the spec is valid")
+}
+
+async fn open_exporter(place: &(dyn Harness + '_), spec: &CacheSpec) -> Box<dyn CacheExporter> {
+    place.backend().exporter(spec).await.expect("the spec is valid")
+}
+
+/// What holds after every case.
+///
+/// # Panics
+/// When the case has left something in the store that is no part of a cache.
+pub async fn check_leftovers(place: &dyn Harness) {
+    let leftovers = place.leftovers().await;
+    assert!(leftovers.is_empty(), "the case left {leftovers:?}");
+}
+
+/// Makes a test of every case, in a module of that name, each on a place of its own.
+///
+/// ```ignore
+/// cache_tests::conformance!(memory, cache_tests::places::Memory::new());
+/// ```
+///
+/// Time is paused: no test waits for a retry. This is the one list of cases.
+#[macro_export]
+macro_rules! conformance {
+    ($module:ident, $place:expr) => {
+        mod $module {
+            $crate::conformance! { @cases ($place)
+                blob {
+                    push_uploads_then_is_present
+                    push_is_idempotent
+                    concurrent_pushes_of_one_blob_all_succeed
+                    an_empty_blob_and_a_large_one_round_trip
+                    stat_of_an_absent_blob_is_none
+                    read_of_an_absent_blob_is_not_found
+                    ranged_reads_give_exactly_the_range
+                }
+                manifest {
+                    resolve_of_nothing_is_none_and_creates_nothing
+                    commit_then_resolve_gives_the_same_cache
+                    a_manifest_with_a_form_keeps_its_bytes
+                    each_form_can_be_asked_for
+                    commit_replaces
+                    names_do_not_share_a_cache
+                    commit_absent_conflicts_when_something_is_there
+                    commit_version_conflicts_after_another_commit
+                    commit_version_conflicts_when_nothing_is_there
+                    one_of_many_conditional_commits_wins
+                    an_empty_cache_is_skipped
+                }
+                export {
+                    an_exported_cache_verifies_deeply
+                    a_second_export_sends_no_bytes
+                    an_export_tells_what_happens
+                    dropping_an_export_leaves_the_old_cache
+                    concurrent_exports_of_different_caches_leave_one_of_them
+                }
+                faults {
+                    a_truncated_source_fails_and_commits_nothing
+                    wrong_bytes_are_a_digest_mismatch_of_the_source
+                    a_source_that_fails_midway_commits_nothing
+                    a_blob_that_the_source_lost_is_not_found
+                    a_random_fault_commits_nothing
+                    a_slow_source_is_waited_for
+                    a_source_that_refuses_can_be_tried_again
+                    a_lost_blob_is_found_out
+                    a_corrupt_blob_is_found_out
+                    a_lost_config_is_not_found
+                    a_corrupt_config_is_a_digest_mismatch
+                    a_lost_blob_is_pushed_again
+                }
+                secrets {
+                    nothing_shown_holds_a_secret
+                    an_error_about_a_spec_holds_no_secret
+                    an_error_of_a_call_holds_no_secret
+                }
+                store {
+                    a_store_of_nothing_lists_nothing_and_creates_nothing
+                    a_store_lists_what_was_committed
+                    a_listed_cache_opens
+                    a_store_lists_every_blob
+                    delete_cache_is_conditional
+                    deleting_a_cache_leaves_the_others_and_the_blobs
+                    delete_blob_is_conditional
+                }
+                publish {
+                    publishing_to_nothing_writes_the_cache
+                    publishing_adds_to_what_is_there
+                    publish_loses_nothing
+                }
+            }
+        }
+    };
+    (@cases ($place:expr) $($subject:ident { $($case:ident)+ })+) => {$($(
+        #[tokio::test(start_paused = true)]
+        async fn $case() {
+            let place = $place;
+            $crate::cases::$subject::$case(&place).await;
+            $crate::harness::check_leftovers(&place).await;
+        }
+    )+)+};
+}
