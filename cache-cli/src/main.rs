@@ -1,3 +1,85 @@
 //! `buildcache`: flags, glue and reports over the crates of this workspace.
+//!
+//! This file runs one verb: it starts the runtime, listens to Ctrl-C and the clock, and turns what came out into an
+//! exit code.
 
-fn main() {}
+mod args;
+mod backends;
+mod exit;
+mod messages;
+mod output;
+mod progress;
+mod reach;
+mod report;
+mod session;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod text;
+mod verbs;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser as _;
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+
+use crate::args::Cli;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// How long calls into the file system that are still running may take to end after the verb did.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            messages::failure(&Failure::new(Exit::Failed, format!("cannot start: {error}")));
+            return Exit::Failed.into();
+        }
+    };
+    let interrupted = Arc::new(Notify::new());
+    runtime.spawn(listen(Arc::clone(&interrupted)));
+    let exit = runtime.block_on(run(cli, &interrupted));
+    runtime.shutdown_timeout(LAST_CALLS);
+    exit.into()
+}
+
+/// Passes the first Ctrl-C on, so that the verb is dropped where it waits; the second one ends the process at once.
+async fn listen(interrupted: Arc<Notify>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        interrupted.notify_one();
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(i32::from(Exit::Interrupted.code()));
+    }
+}
+
+async fn run(cli: Cli, interrupted: &Notify) -> Exit {
+    let session = Session::new(backends::backends(), cli.globals);
+    let outcome = tokio::select! {
+        biased;
+        () = interrupted.notified() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        outcome = in_time(session.globals.timeout, verbs::run(&session, cli.verb)) => outcome,
+    };
+    session.reporter.finish();
+    outcome.unwrap_or_else(|failure| {
+        messages::failure(&failure);
+        failure.exit
+    })
+}
+
+/// Drops the verb when its time is up.
+async fn in_time(
+    limit: Option<Duration>,
+    verb: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let Some(limit) = limit else { return verb.await };
+    let over = |_| Failure::new(Exit::Failed, format!("not done after {}", text::elapsed(limit)));
+    let outcome = tokio::time::timeout(limit, verb).await;
+    outcome.unwrap_or_else(|elapsed| Err(over(elapsed).with_hint("--timeout takes more time, like 30m or 1h")))
+}

@@ -66,7 +66,8 @@ fn branches(count: usize) -> CacheConfig {
     for n in 0..count {
         let at = n % DEPTH;
         let parent = if at <= 1 { -1 } else { index(config.layers.len()) - 1 };
-        let mut record = CacheRecord { key: CacheKey::from(Digest::sha256(format!("r{n}").as_bytes())), ..Default::default() };
+        let mut record =
+            CacheRecord { key: CacheKey::from(Digest::sha256(format!("r{n}").as_bytes())), ..Default::default() };
         if at > 0 {
             record.inputs = vec![vec![RecordLink { selector: String::new(), link: index(n) - 1 }]];
             record.results = vec![LayerResult { layer: index(config.layers.len()), created_at: start }];

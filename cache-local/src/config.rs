@@ -6,9 +6,7 @@ use std::time::Duration;
 use cache_core::{Attrs, CacheSpec, Digest, Error, ErrorKind, Limits, ManifestForm, Result};
 
 use crate::error::on_attribute;
-
-/// The tag that is meant when none is given.
-const DEFAULT_TAG: &str = "latest";
+use crate::index::DEFAULT_TAG;
 
 /// A directory and a cache in it; what both sides need to be opened without a spec.
 ///

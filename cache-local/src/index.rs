@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use cache_core::{Descriptor, Error, ErrorKind, MediaType, Result, Version, annotation};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::config::LocalConfig;
+/// The tag that is meant when none is given.
+pub(crate) const DEFAULT_TAG: &str = "latest";
 
 /// An image index; entries and fields that mean nothing here are kept as they are.
 #[derive(Debug, Clone, Default)]
@@ -60,21 +61,21 @@ impl Index {
     }
 
     /// Encodes the index as Go does: compact, with what BuildKit fills in.
-    pub(crate) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let schema_version = if self.schema_version == 0 { 2 } else { self.schema_version };
         let media_type =
             if self.media_type.is_empty() { MediaType::OCI_INDEX.as_str() } else { self.media_type.as_str() };
         let entries: Vec<&str> = self.entries.iter().map(|entry| entry.json.get()).collect();
         let mut text = format!(
             "{{\"schemaVersion\":{schema_version},\"mediaType\":{},\"manifests\":[{}]",
-            serde_json::to_string(media_type)?,
+            quoted(media_type),
             entries.join(",")
         );
         for (name, value) in &self.others {
-            text.push_str(&format!(",{}:{}", serde_json::to_string(name)?, value.get()));
+            text.push_str(&format!(",{}:{}", quoted(name), value.get()));
         }
         text.push('}');
-        Ok(compact(&text).into_bytes())
+        compact(&text).into_bytes()
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -94,19 +95,16 @@ impl Index {
 
     /// The entry that is meant when no tag was given: `latest`, or the only one when that has no name (an image).
     pub(crate) fn find_default(&self) -> Option<&Entry> {
-        self.find(LocalConfig::DEFAULT_TAG).or(match self.entries.as_slice() {
+        self.find(DEFAULT_TAG).or(match self.entries.as_slice() {
             [only] if only.name().is_none() => Some(only),
             _ => None,
         })
     }
 
     /// Makes `tag` lead to `manifest`: the last entry, in place of those with this tag and no image name.
-    pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) -> serde_json::Result<()> {
-        let descriptor = manifest.clone().with_annotation(annotation::REF_NAME, tag);
-        let entry = Entry::decode(serde_json::value::to_raw_value(&descriptor)?)?;
+    pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) {
         self.entries.retain(|entry| !entry.is_replaced_by(tag));
-        self.entries.push(entry);
-        Ok(())
+        self.entries.push(Entry::new(tag, manifest));
     }
 
     /// Takes out the entries with this name and state.
@@ -116,6 +114,12 @@ impl Index {
 }
 
 impl Entry {
+    fn new(tag: &str, manifest: &Descriptor) -> Self {
+        let descriptor = manifest.clone().with_annotation(annotation::REF_NAME, tag);
+        let json = to_raw_value(&descriptor).expect("a descriptor is plain data, which always encodes");
+        Self { json, descriptor: Some(descriptor), ref_name: tag.to_owned(), image_name: String::new() }
+    }
+
     fn decode(json: Box<RawValue>) -> serde_json::Result<Self> {
         #[derive(Deserialize, Default)]
         struct Named {
@@ -159,6 +163,10 @@ impl Entry {
 /// Decodes a value; `null` is the zero value, as in Go.
 fn or_zero<'a, T: Deserialize<'a> + Default>(json: &'a RawValue) -> serde_json::Result<T> {
     serde_json::from_str::<Option<T>>(json.get()).map(Option::unwrap_or_default)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string always encodes")
 }
 
 /// What Go makes of raw JSON that it writes: no white space, and five characters escaped inside strings.

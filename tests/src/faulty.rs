@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ impl<'a> Faulty<'a> {
 
     /// Plans one fault that makes an export fail, another one for each seed, for one of `blobs`.
     #[must_use]
-    pub fn with_random(self, seed: u64, blobs: &[Descriptor]) -> Self {
+    pub fn with_random(self, seed: u64, blobs: &[Arc<Descriptor>]) -> Self {
         let mut random = Random::new(seed);
         let blob = random.pick(blobs);
         let at = random.below(usize::try_from(blob.size).unwrap_or(usize::MAX)) as u64;
@@ -250,7 +251,7 @@ mod tests {
     async fn a_random_fault_never_goes_unseen() {
         let (memory, blob) = source(b"0123456789");
         for seed in 0..50 {
-            let faulty = Faulty::new(&memory).with_random(seed, std::slice::from_ref(&blob));
+            let faulty = Faulty::new(&memory).with_random(seed, &[Arc::new(blob.clone())]);
             let read = async { read_verified(&faulty, &blob).await?.try_collect::<Vec<_>>().await };
             assert!(read.await.is_err(), "{seed}");
         }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::layers::LayerId;
 use super::lookup::best;
 use super::{Alternative, CacheChains, Record};
-use crate::{CacheConfig, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult, RecordLink};
+use crate::{
+    CacheConfig, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult, RecordLink, Timestamp,
+};
 
 impl CacheChains {
     /// Makes the manifest of this graph: every record, each with its newest result, and the layers these need.
@@ -83,7 +85,7 @@ impl CacheChains {
     fn sorted_records(&self) -> (Vec<u32>, Vec<usize>) {
         let mut sorted = self.in_order();
         let order = RecordOrder::new(self, &sorted);
-        sorted.sort_by(|&a, &b| order.compare(a, b));
+        sorted.sort_by_cached_key(|&record| order.rank(record));
         let mut index = vec![usize::MAX; self.records.len()];
         for (at, &record) in sorted.iter().enumerate() {
             index[record as usize] = at;
@@ -152,18 +154,23 @@ struct RecordOrder<'a> {
     keys: Vec<u32>,
     /// The place of each selector in the order of selectors.
     selectors: Vec<u32>,
+    /// How many records have each key.
+    uses: Vec<u32>,
     /// A digest over everything above each record, only where two records share a key.
     above: Vec<Option<Digest>>,
 }
+
+/// The key's place; for a shared key the inputs, everything above, and the newest result.
+type Rank = (u32, Option<(Vec<u32>, Option<Digest>, Option<Timestamp>)>);
 
 impl<'a> RecordOrder<'a> {
     fn new(chains: &'a CacheChains, in_order: &[u32]) -> Self {
         let keys = places(&chains.keys.values);
         let selectors = places(&chains.selectors.values);
-        let mut order = Self { chains, keys, selectors, above: Vec::new() };
-        let mut uses = vec![0_u32; chains.keys.len()];
-        in_order.iter().for_each(|&record| uses[order.record(record).key as usize] += 1);
-        if uses.iter().any(|&uses| uses > 1) {
+        let uses = vec![0_u32; chains.keys.len()];
+        let mut order = Self { chains, keys, selectors, uses, above: Vec::new() };
+        in_order.iter().for_each(|&record| order.uses[chains.records[record as usize].key as usize] += 1);
+        if order.uses.iter().any(|&uses| uses > 1) {
             order.above = vec![None; chains.records.len()];
             for &record in in_order {
                 order.above[record as usize] = Some(order.digest_above(record));
@@ -176,15 +183,11 @@ impl<'a> RecordOrder<'a> {
         &self.chains.records[id as usize]
     }
 
-    fn compare(&self, a: u32, b: u32) -> Ordering {
-        let key = |id| self.keys[self.record(id).key as usize];
-        key(a).cmp(&key(b)).then_with(|| {
-            let shape = |id| self.shape(id);
-            shape(a).cmp(&shape(b)).then_with(|| {
-                let above = |id: u32| self.above.get(id as usize).copied().flatten();
-                above(a).cmp(&above(b)).then_with(|| self.results(a).cmp(&self.results(b)))
-            })
-        })
+    /// What a record is sorted by; a record that has its key to itself needs no more than that.
+    fn rank(&self, id: u32) -> Rank {
+        let key = self.record(id).key as usize;
+        let shared = (self.uses[key] > 1).then(|| (self.shape(id), self.above[id as usize], self.newest(id)));
+        (self.keys[key], shared)
     }
 
     /// Numbers whose order is the order BuildKit gives to inputs.
@@ -220,11 +223,8 @@ impl<'a> RecordOrder<'a> {
         digester.finish()
     }
 
-    fn results(&self, id: u32) -> Vec<(crate::Timestamp, Vec<Digest>)> {
-        let layers = &self.chains.layers;
-        let blobs = |top| layers.down(top).map(|layer| layers.descriptor(layer).digest).collect();
-        let results = self.record(id).results.iter();
-        results.filter_map(|result| Some((result.created_at, blobs(result.ready()?)))).collect()
+    fn newest(&self, id: u32) -> Option<Timestamp> {
+        best(&self.record(id).results).map(|result| result.created_at)
     }
 }
 

@@ -409,13 +409,13 @@ fn links_may_point_forward() {
 #[test]
 fn a_chain_of_a_million_records_and_layers_is_one_loop() {
     let count = 1_000_000_i64;
-    let blob = Digest::sha256(b"x");
+    let (blob, created_at) = (Digest::sha256(b"x"), at(1));
     let config = CacheConfig {
         layers: (0..count).map(|n| CacheLayer { blob, parent: n - 1, annotations: None }).collect(),
         records: (0..count)
             .map(|n| {
                 let links: &[&[i64]] = if n == 0 { &[] } else { &[&[n - 1]] };
-                CacheRecord { results: vec![LayerResult { layer: n, created_at: at(1) }], ..record("same", links) }
+                CacheRecord { results: vec![LayerResult { layer: n, created_at }], ..record(&n.to_string(), links) }
             })
             .collect(),
     };

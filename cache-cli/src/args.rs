@@ -1,0 +1,246 @@
+//! The command line: verbs, flags and their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cache_core::{CacheSpec, Mode};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::progress::ProgressForm;
+
+const EXAMPLES: &str = "\
+A SPEC is what buildx takes: type=local,src=DIR,tag=NAME
+
+Examples:
+  buildcache inspect type=local,src=cache
+  buildcache copy type=local,src=cache type=local,dest=backup,mode=min
+  buildcache verify --fast type=local,src=cache,tag=main
+  buildcache ls -o json type=local,src=cache
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 findings, 4 the source has no cache, 5 not allowed, 6 somebody else wrote first";
+
+/// Read, copy, check and delete BuildKit build caches, without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "buildcache", version, after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// How stdout looks; the schema of the JSON is versioned
+    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    pub(crate) output: Option<OutputForm>,
+    /// Print only digests on stdout, and no progress
+    #[arg(short, long, global = true, conflicts_with = "output")]
+    pub(crate) quiet: bool,
+    /// List everything, also what is otherwise cut short
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How progress looks on stderr [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    progress: Option<ProgressForm>,
+    /// How many blobs are in flight at once
+    #[arg(long, global = true, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) concurrency: u16,
+    /// Give up after this time, like 90s, 1h30m or 7d
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Warn about unknown attributes in a spec instead of refusing them
+    #[arg(long, global = true)]
+    pub(crate) ignore_unknown: bool,
+}
+
+impl Globals {
+    /// How progress is shown; `--quiet` turns it off unless a form is asked for.
+    pub(crate) fn progress(&self) -> ProgressForm {
+        let unasked = if self.quiet { ProgressForm::Quiet } else { ProgressForm::Auto };
+        self.progress.unwrap_or(unasked)
+    }
+}
+
+/// How a report looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Copy a cache into one or more places
+    #[command(visible_alias = "cp")]
+    Copy(CopyArgs),
+    /// Show what is in a cache
+    Inspect(InspectArgs),
+    /// List the caches in a store
+    Ls(LsArgs),
+    /// Show what caches and their stores weigh
+    Du(DuArgs),
+    /// Check that BuildKit can use every part of a cache
+    Verify(VerifyArgs),
+    /// Delete a cache from its store
+    Rm(RmArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// `copy SRC DST…`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache copy type=local,src=cache type=local,dest=backup
+  buildcache copy type=local,src=cache,tag=main type=local,dest=a,mode=min type=local,dest=b,tag=main
+  buildcache copy --all type=local,src=cache type=local,dest=backup
+
+The blobs go first and the manifest last: a copy that fails leaves every cache at the destination as it was.")]
+pub(crate) struct CopyArgs {
+    /// The cache to read
+    #[arg(value_name = "SRC")]
+    pub(crate) source: String,
+    /// Where to write it
+    #[arg(value_name = "DST", required = true, num_args = 1..)]
+    pub(crate) destinations: Vec<String>,
+    /// Which results to keep at every destination: min, or all of them with max [default: all]
+    #[arg(long, value_parser = PossibleValuesParser::new(["min", "max"]).try_map(|mode| mode.parse::<Mode>()))]
+    pub(crate) mode: Option<Mode>,
+    /// Take every named cache of the source's store, each under its own name
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Commit only if nobody else has written to the destination since the copy began
+    #[arg(long)]
+    pub(crate) if_unchanged: bool,
+    /// Leave out results whose blobs the source has lost, instead of failing
+    #[arg(long)]
+    pub(crate) skip_missing: bool,
+    /// Write what was committed to FILE, as BuildKit's clients do
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata_file: Option<PathBuf>,
+    /// Say what would be pushed, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `inspect SPEC`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// The cache to read
+    pub(crate) spec: String,
+    /// Print the bytes of the cache config, exactly as they are stored
+    #[arg(long, conflicts_with_all = ["output", "quiet"])]
+    pub(crate) raw: bool,
+}
+
+/// `ls SPEC`
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Any cache of the store
+    pub(crate) spec: String,
+}
+
+/// `du SPEC…`
+#[derive(Debug, Args)]
+pub(crate) struct DuArgs {
+    /// The caches to weigh
+    #[arg(value_name = "SPEC", required = true, num_args = 1..)]
+    pub(crate) specs: Vec<String>,
+}
+
+/// `verify SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "Exits 3 when something is wrong that BuildKit would trip over; warnings exit 0.")]
+pub(crate) struct VerifyArgs {
+    /// The cache to check
+    pub(crate) spec: String,
+    /// Check that every blob exists with its size, and read none
+    #[arg(long)]
+    pub(crate) fast: bool,
+}
+
+/// `rm SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache rm type=local,src=cache,tag=old
+  buildcache rm -f --blobs type=local,src=cache,tag=old
+
+Asks first on a terminal; elsewhere -f is needed.")]
+pub(crate) struct RmArgs {
+    /// The cache to delete
+    pub(crate) spec: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Delete also the blobs that no other cache of the store reaches
+    #[arg(long)]
+    pub(crate) blobs: bool,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `completions SHELL`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell to write for
+    pub(crate) shell: Shell,
+}
+
+/// A duration as the attributes of a spec are read (`24h`, `1h30m`), and days before it (`7d`, `1d12h`).
+fn duration(text: &str) -> Result<Duration, String> {
+    let (days, rest) = match text.split_once('d') {
+        Some((days, rest)) => (days.parse::<u32>().map_err(|_| bad_duration(text))?, rest),
+        None => (0, text),
+    };
+    let rest = if days > 0 && rest.is_empty() { "0" } else { rest };
+    let spec = CacheSpec::new("flag").with("timeout", rest);
+    let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(|| bad_duration(text))?;
+    let total = Duration::from_secs(u64::from(days) * 86_400).saturating_add(rest);
+    if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
+}
+
+fn bad_duration(text: &str) -> String {
+    format!("{text:?} is no duration; expected a number with a unit, like 90s, 1h30m or 7d")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_those_of_go_and_days() {
+        let cases = [("90s", 90), ("1h30m", 5_400), ("7d", 604_800), ("1d12h", 129_600), ("1.5s", 1)];
+        for (text, seconds) in cases {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for bad in ["", "0", "0s", "7", "d", "1.5d", "-1h", "7d1", "1w"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn quiet_turns_progress_off_unless_a_form_is_asked_for() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["buildcache", "ls", "x"], args].concat());
+        assert_eq!(parse(&["-q"]).unwrap().globals.progress(), ProgressForm::Quiet);
+        assert_eq!(parse(&["-q", "--progress", "plain"]).unwrap().globals.progress(), ProgressForm::Plain);
+        assert_eq!(parse(&[]).unwrap().globals.progress(), ProgressForm::Auto);
+        assert!(parse(&["-q", "-o", "json"]).is_err());
+    }
+}

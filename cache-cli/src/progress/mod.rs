@@ -1,0 +1,145 @@
+//! Progress on stderr: what happens becomes [`Step`]s, and a form shows them.
+
+mod meter;
+mod plain;
+mod rawjson;
+mod tty;
+mod watched;
+
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+
+use cache_core::{Descriptor, Digest, Event, Progress};
+use clap::ValueEnum;
+
+use self::meter::Meter;
+pub(crate) use self::watched::Watched;
+use crate::messages;
+
+/// How progress looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// tty on a terminal, plain elsewhere.
+    Auto,
+    /// A live display; plain where stderr is no terminal.
+    Tty,
+    /// A line for each blob.
+    Plain,
+    /// A JSON object for each event.
+    Rawjson,
+    /// Only warnings.
+    Quiet,
+}
+
+/// One thing to show: what exports tell, and what verbs add to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// Work on this many blobs with this many bytes begins; `task` says which.
+    Started { task: &'a str, blobs: usize, bytes: u64 },
+    /// Work on a blob begins.
+    BlobStarted { blob: &'a Descriptor },
+    /// Bytes of a blob went through.
+    Bytes { blob: Digest, bytes: u64 },
+    /// Work on a blob is over; `how` says what came of it.
+    BlobDone { blob: &'a Descriptor, how: &'static str },
+    /// A call failed and is made again.
+    Retrying { error: &'a str, seconds: f64 },
+    /// The manifest is about to be written.
+    Committing,
+    /// The manifest is written; none where nothing was.
+    Committed { manifest: Option<&'a Descriptor> },
+    /// Something worth knowing.
+    Note(&'a str),
+    /// Something to act on.
+    Warning(&'a str),
+    /// Nothing more comes.
+    Finished,
+}
+
+/// Shows steps in one form.
+trait Show: Send + Sync {
+    /// `meter` counts everything so far, `step` included.
+    fn show(&self, meter: &Meter, step: &Step<'_>);
+}
+
+/// Counts steps and shows them.
+pub(crate) struct Reporter {
+    meter: Mutex<Meter>,
+    form: Box<dyn Show>,
+}
+
+impl Reporter {
+    pub(crate) fn new(form: ProgressForm, verbose: bool) -> Self {
+        Self { meter: Mutex::default(), form: choose(form, verbose) }
+    }
+
+    pub(crate) fn step(&self, step: &Step<'_>) {
+        // A panic elsewhere leaves numbers that are merely old.
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.count(step);
+        self.form.show(&meter, step);
+    }
+
+    /// Names the work whose `Started` an export will tell.
+    pub(crate) fn announce(&self, task: &str) {
+        task.clone_into(&mut self.meter.lock().unwrap_or_else(PoisonError::into_inner).task);
+    }
+
+    pub(crate) fn note(&self, text: &str) {
+        self.step(&Step::Note(text));
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        self.step(&Step::Warning(text));
+    }
+
+    /// Clears the display.
+    pub(crate) fn finish(&self) {
+        self.step(&Step::Finished);
+    }
+
+    fn task(&self) -> String {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).task.clone()
+    }
+}
+
+impl Progress for Reporter {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Started { blobs, bytes } => {
+                let task = self.task();
+                self.step(&Step::Started { task: &task, blobs: *blobs, bytes: *bytes });
+            }
+            Event::BlobStarted { blob } => self.step(&Step::BlobStarted { blob }),
+            Event::BlobBytes { blob, bytes } => self.step(&Step::Bytes { blob: *blob, bytes: *bytes }),
+            Event::BlobDone { blob, pushed } => self.step(&Step::BlobDone { blob, how: pushed.name() }),
+            Event::Retrying { error, wait } => self.step(&Step::Retrying { error, seconds: wait.as_secs_f64() }),
+            Event::Committing => self.step(&Step::Committing),
+            Event::Committed { committed } => {
+                self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn choose(form: ProgressForm, verbose: bool) -> Box<dyn Show> {
+    let is_terminal = std::io::stderr().is_terminal();
+    match form {
+        ProgressForm::Auto | ProgressForm::Tty if is_terminal => Box::new(tty::Tty::new()),
+        ProgressForm::Auto | ProgressForm::Tty | ProgressForm::Plain => Box::new(plain::Plain { verbose }),
+        ProgressForm::Rawjson => Box::new(rawjson::RawJson::new()),
+        ProgressForm::Quiet => Box::new(Quiet),
+    }
+}
+
+/// Shows warnings alone: nothing that went wrong is ever hidden.
+struct Quiet;
+
+impl Show for Quiet {
+    fn show(&self, _: &Meter, step: &Step<'_>) {
+        if let Step::Warning(text) = step {
+            messages::line(&format!("warning: {text}"));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Progress as a live display on a terminal: bytes, blobs, rate.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::meter::Meter;
+use super::{Show, Step};
+use crate::messages;
+
+const TEMPLATE: &str =
+    "{spinner} {prefix} [{bar:24}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {msg}";
+const TICK: Duration = Duration::from_millis(120);
+
+/// One line that is drawn over; it is gone when the work is done.
+pub(super) struct Tty {
+    bar: ProgressBar,
+}
+
+impl Tty {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(style());
+        Self { bar }
+    }
+
+    fn start(&self, task: &str) {
+        self.bar.reset();
+        self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        self.bar.set_prefix(task.to_owned());
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    fn update(&self, meter: &Meter) {
+        self.bar.set_length(meter.bytes);
+        self.bar.set_position(meter.bytes_done);
+        self.bar.set_message(format!("{} of {} blobs", meter.blobs_done, meter.blobs));
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| messages::line(text));
+    }
+}
+
+impl Show for Tty {
+    fn show(&self, meter: &Meter, step: &Step<'_>) {
+        match step {
+            Step::Started { task, .. } => {
+                self.start(task);
+                self.update(meter);
+            }
+            Step::Bytes { .. } => self.bar.set_position(meter.bytes_done),
+            Step::BlobDone { .. } => self.update(meter),
+            Step::Committing => self.bar.set_message("writing the manifest"),
+            Step::Committed { .. } | Step::Finished => self.bar.finish_and_clear(),
+            Step::Retrying { error, seconds } => self.say(&format!("trying again in {seconds:.1}s: {error}")),
+            Step::Note(text) => self.say(text),
+            Step::Warning(text) => self.say(&format!("warning: {text}")),
+            Step::BlobStarted { .. } => {}
+        }
+    }
+}
+
+/// The template is a constant that a test parses; a display that looks plain would still be better than none.
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ").tick_chars("-\\|/ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_one() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+}

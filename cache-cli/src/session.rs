@@ -1,0 +1,37 @@
+//! What every verb has at hand: the backends, the global flags, and who shows progress.
+
+use std::sync::Arc;
+
+use cache_core::{Backends, ExportSettings};
+
+use crate::args::Globals;
+use crate::progress::Reporter;
+
+/// One run of the program.
+pub(crate) struct Session {
+    pub(crate) backends: Backends,
+    pub(crate) globals: Globals,
+    pub(crate) reporter: Arc<Reporter>,
+}
+
+impl Session {
+    pub(crate) fn new(backends: Backends, globals: Globals) -> Self {
+        let reporter = Arc::new(Reporter::new(globals.progress(), globals.verbose));
+        Self { backends, globals, reporter }
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        usize::from(self.globals.concurrency)
+    }
+
+    /// How exports run here.
+    pub(crate) fn export_settings(&self) -> ExportSettings {
+        let progress = Arc::clone(&self.reporter);
+        ExportSettings::default().with_concurrency(self.concurrency()).with_progress(progress)
+    }
+
+    /// Says something that a person should know, whatever the progress form.
+    pub(crate) fn warn(&self, text: impl AsRef<str>) {
+        self.reporter.warn(text.as_ref());
+    }
+}

@@ -1,0 +1,141 @@
+//! From a spec on the command line to an open cache.
+
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
+
+use crate::exit::Failure;
+use crate::session::Session;
+
+/// A spec, and which end of a copy it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) spec: CacheSpec,
+    side: Option<Side>,
+}
+
+impl Place {
+    pub(crate) fn new(spec: CacheSpec, side: Option<Side>) -> Self {
+        Self { spec, side }
+    }
+
+    /// Parses the one spec of a verb.
+    pub(crate) fn parse(argument: &str) -> Result<Self, Failure> {
+        Ok(Self::new(argument.parse()?, None))
+    }
+
+    /// Parses one end of a copy.
+    pub(crate) fn parse_on(side: Side, argument: &str) -> Result<Self, Failure> {
+        let spec = argument.parse().map_err(|error: Error| error.on(side))?;
+        Ok(Self::new(spec, Some(side)))
+    }
+
+    pub(crate) async fn importer(&mut self, session: &Session) -> Result<Box<dyn CacheImporter>, Failure> {
+        self.open(session, async |backend, spec| backend.importer(spec).await).await
+    }
+
+    pub(crate) async fn exporter(&mut self, session: &Session) -> Result<Box<dyn CacheExporter>, Failure> {
+        self.open(session, async |backend, spec| backend.exporter(spec).await).await
+    }
+
+    /// The store that the cache is in, where this kind of place has one.
+    pub(crate) async fn store(&mut self, session: &Session) -> Result<Option<Box<dyn CacheStore>>, Failure> {
+        self.open(session, async |backend, spec| backend.store(spec).await).await
+    }
+
+    /// The store that the cache is in.
+    pub(crate) async fn required_store(&mut self, session: &Session) -> Result<Box<dyn CacheStore>, Failure> {
+        let store = self.store(session).await?;
+        store.ok_or_else(|| Failure::usage(format!("type={} has no store that could be listed", self.spec.kind())))
+    }
+
+    /// The cache, which has to be there.
+    pub(crate) async fn resolve(
+        &mut self,
+        session: &Session,
+    ) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
+        let importer = self.importer(session).await?;
+        let resolved = importer.resolve().await.map_err(|error| self.explain(error))?;
+        resolved.map(|resolved| (importer, resolved)).ok_or_else(|| self.no_cache())
+    }
+
+    /// The failure of a cache that is not there.
+    pub(crate) fn no_cache(&self) -> Failure {
+        Failure::no_cache(&self.spec, self.side)
+    }
+
+    /// Says which cache an error is about.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let error = match self.side {
+            Some(side) => error.on(side),
+            None => error,
+        };
+        error.with("cache", &self.spec)
+    }
+
+    /// Opens the place; with `--ignore-unknown`, once more without each attribute that nobody knows.
+    async fn open<T>(
+        &mut self,
+        session: &Session,
+        open: impl AsyncFn(&dyn CacheBackend, &CacheSpec) -> cache_core::Result<T>,
+    ) -> Result<T, Failure> {
+        loop {
+            let opened = match session.backends.find(&self.spec) {
+                Ok(backend) => open(backend, &self.spec).await,
+                Err(error) => Err(error),
+            };
+            let error = match opened {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if !(session.globals.ignore_unknown && self.drop_unknown(session, &error)) {
+                return Err(self.explain(error).into());
+            }
+        }
+    }
+
+    /// Takes the attribute away that `error` says is unknown, and says so.
+    fn drop_unknown(&mut self, session: &Session, error: &Error) -> bool {
+        let unknown = error.context("unknown").filter(|_| error.kind() == ErrorKind::InvalidSpec);
+        let Some(name) = unknown.filter(|name| self.spec.remove(name).is_some()) else { return false };
+        let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        session.warn(format!("attribute {name} is ignored: type={} has none{hint}", self.spec.kind()));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::MemoryCache;
+
+    use super::*;
+    use crate::exit::Exit;
+    use crate::tests::{ignoring_unknown, session};
+
+    #[tokio::test]
+    async fn an_unknown_attribute_is_a_usage_error_with_a_hint() {
+        let mut place = Place::parse("type=memory,nmae=x").unwrap();
+        let failure = place.importer(&session(&MemoryCache::new())).await.err().unwrap();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(failure.hint.as_deref(), Some("did you mean name?"));
+    }
+
+    #[tokio::test]
+    async fn unknown_attributes_are_dropped_one_by_one_when_asked() {
+        let mut place = Place::parse("type=memory,nmae=x,name=y,foo=bar").unwrap();
+        place.importer(&ignoring_unknown(&MemoryCache::new())).await.unwrap();
+        assert_eq!(place.spec.to_string(), "type=memory,name=y");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_type_is_never_ignored() {
+        let mut place = Place::parse("type=nowhere").unwrap();
+        let failure = place.importer(&ignoring_unknown(&MemoryCache::new())).await.err().unwrap();
+        assert_eq!(failure.exit, Exit::Usage);
+    }
+
+    #[tokio::test]
+    async fn no_cache_names_the_place_and_the_side() {
+        let mut place = Place::parse_on(Side::Source, "type=memory,name=x").unwrap();
+        let failure = place.resolve(&session(&MemoryCache::new())).await.err().unwrap();
+        assert_eq!((failure.exit, &*failure.message), (Exit::NoCache, "source: no cache at type=memory,name=x"));
+    }
+}

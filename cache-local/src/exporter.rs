@@ -1,0 +1,249 @@
+//! [`LocalExporter`]: writes a cache into a directory, blob by blob, and `index.json` last.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Document, Error, ErrorKind,
+    Expect, Pushed, Result, Version, stream_of,
+};
+use tokio::sync::OnceCell;
+
+use crate::LocalConfig;
+use crate::error::{at, io as io_error};
+use crate::index::Index;
+use crate::ingest::{Ingest, TempFile, receive};
+use crate::layout::{LAYOUT, Layout, create_dirs, is_older_than, read_file, sync_dir};
+use crate::reset::delete_unreachable;
+use crate::task::blocking;
+use crate::update::Place;
+
+/// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
+const REFRESH_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// A cache in a directory, for writing; the directory is created by the first push or commit.
+///
+/// * A blob gets its name when it is whole and on disk; `index.json` is replaced by a rename. Whatever happens at any
+///   moment, the caches that were there stay readable.
+/// * Any number of exporters, of this process and of others, may write to one directory at once.
+/// * What an exporter that was killed left behind is removed by the next one; nothing of a live one is.
+/// * A push finds a blob by name and size. One of another size is written again.
+#[derive(Debug)]
+pub struct LocalExporter {
+    config: LocalConfig,
+    layout: Layout,
+    /// Set by the first call.
+    ingest: OnceCell<Arc<Ingest>>,
+    /// What has to be there still when the manifest is committed.
+    pushed: Mutex<HashMap<Digest, u64>>,
+}
+
+impl LocalExporter {
+    /// A writer of the cache that `config` names; nothing is touched before the first push or commit.
+    #[must_use]
+    pub fn new(config: LocalConfig) -> Self {
+        let layout = Layout::new(config.root());
+        Self { config, layout, ingest: OnceCell::new(), pushed: Mutex::default() }
+    }
+
+    /// Looks at `index.json`, cleans up after dead writers, and makes the exporter's own temporary directory.
+    async fn ingest(&self) -> Result<Arc<Ingest>> {
+        let (layout, limit) = (self.layout.clone(), self.config.limits().config);
+        let open = || {
+            blocking(move || {
+                // A file that the commit would stumble over is an error before anything is written.
+                layout.read_index(limit)?;
+                Ingest::open(&layout)
+            })
+        };
+        self.ingest.get_or_try_init(open).await.map(Arc::clone)
+    }
+
+    async fn write(&self, blob: &Descriptor, stream: BlobStream) -> Result<()> {
+        let (temp, file) = receive(&self.ingest().await?, blob, stream).await?;
+        let path = self.layout.blob_path(&blob.digest);
+        blocking(move || put_in_place(temp, &file, &path)).await
+    }
+
+    /// Writes a document unless it is there, byte for byte.
+    async fn put(&self, document: &Document) -> Result<()> {
+        let Document { descriptor, bytes } = document;
+        let (layout, wanted, known) = (self.layout.clone(), descriptor.clone(), bytes.clone());
+        let is_there = move || {
+            let is_present = find(&layout, &wanted)?.is_some();
+            let stored = if is_present { read_file(&layout.blob_path(&wanted.digest), wanted.size)? } else { None };
+            Ok(stored.is_some_and(|stored| stored == known))
+        };
+        if !blocking(is_there).await? {
+            self.write(descriptor, stream_of(bytes.clone())).await?;
+        }
+        self.remember(descriptor);
+        Ok(())
+    }
+
+    fn remember(&self, blob: &Descriptor) {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest, blob.size);
+    }
+
+    /// What this exporter found or wrote.
+    fn remembered(&self) -> Vec<(Digest, u64)> {
+        let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        pushed.iter().map(|(&digest, &size)| (digest, size)).collect()
+    }
+
+    fn place(&self, ingest: &Arc<Ingest>) -> Place {
+        Place {
+            layout: self.layout.clone(),
+            ingest: Arc::clone(ingest),
+            limit: self.config.limits().config,
+            timeout: self.config.lock_timeout(),
+        }
+    }
+}
+
+#[async_trait]
+impl CacheExporter for LocalExporter {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.ingest().await?;
+        let (layout, wanted) = (self.layout.clone(), blob.clone());
+        let pushed = match blocking(move || find(&layout, &wanted)).await? {
+            Some(found) => found,
+            None => {
+                self.write(blob, from.read(blob, None).await?).await?;
+                Pushed::Uploaded
+            }
+        };
+        self.remember(blob);
+        Ok(pushed)
+    }
+
+    /// A blob that was pushed and is gone by now is [`ErrorKind::Unavailable`]: somebody pruned or reset the directory,
+    /// and the export can be made again.
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        if manifest.is_empty() && manifest.raw_manifest().is_none() {
+            return Ok(Committed::skipped());
+        }
+        let ingest = self.ingest().await?;
+        let encoded = manifest.encode(self.config.form());
+        self.put(&encoded.config).await?;
+        self.put(&encoded.manifest).await?;
+        let (place, blobs) = (self.place(&ingest), self.remembered());
+        let (layout, in_use) = (self.layout.clone(), blobs.clone());
+        blocking(move || settle(&layout, &ingest, &in_use)).await?;
+
+        let descriptor = encoded.manifest.descriptor;
+        let (config, layout, written) = (self.config.clone(), self.layout.clone(), descriptor.clone());
+        let change = move |index: &mut Index| {
+            check_expected(&config, index, &expect)?;
+            check_present(&layout, &blobs)?;
+            index.put(config.tag_or_default(), &written);
+            Ok(())
+        };
+        let ((), lock) = place.update(change).await?;
+        if self.config.reset() {
+            // The cache is written. That old blobs stay is no reason to say it is not.
+            let _ = blocking(move || delete_unreachable(&place, &lock)).await;
+        }
+        let version = Version::new(descriptor.digest.to_string());
+        Ok(Committed::new(Some(descriptor), version))
+    }
+}
+
+/// Whether a blob is there, and young enough to stay.
+fn find(layout: &Layout, blob: &Descriptor) -> Result<Option<Pushed>> {
+    let found = layout.blob_metadata(&blob.digest)?.filter(|metadata| metadata.len() == blob.size);
+    Ok(found.map(|metadata| match refresh(&layout.blob_path(&blob.digest), &metadata) {
+        Ok(true) => Pushed::Refreshed,
+        // Only its owner can make a file young. The commit looks whether it is still there.
+        Ok(false) | Err(_) => Pushed::Present,
+    }))
+}
+
+fn refresh(path: &Path, metadata: &Metadata) -> io::Result<bool> {
+    let is_old = is_older_than(metadata, REFRESH_AFTER);
+    if is_old {
+        File::open(path)?.set_modified(SystemTime::now())?;
+    }
+    Ok(is_old)
+}
+
+/// Gives a blob its name: its bytes are on disk by then, and nobody can write to it.
+fn put_in_place(temp: TempFile, file: &File, path: &Path) -> Result<()> {
+    let written = protect(file).and_then(|()| file.sync_all());
+    written.map_err(|error| io_error(error, "cannot write the blob", path))?;
+    if let Some(dir) = path.parent() {
+        create_dirs(dir)?;
+    }
+    temp.persist(path)
+}
+
+/// BuildKit's mode for blobs: readable for whom the umask lets, writable for nobody.
+#[cfg(unix)]
+fn protect(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = file.metadata()?.permissions().mode();
+    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o444))
+}
+
+#[cfg(not(unix))]
+fn protect(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes `oci-layout`, and makes the names of blobs survive a crash of the machine.
+fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Result<()> {
+    let path = layout.marker_path();
+    let is_there = read_file(&path, 4096).is_ok_and(|found| found.is_some_and(|found| found == LAYOUT));
+    if !is_there {
+        ingest.write(&path, LAYOUT)?.persist(&path)?;
+    }
+    let dirs: BTreeSet<PathBuf> =
+        blobs.iter().filter_map(|(digest, _)| layout.blob_path(digest).parent().map(Path::to_owned)).collect();
+    dirs.iter().try_for_each(|dir| sync_dir(dir))?;
+    sync_dir(&layout.blobs_dir())
+}
+
+fn check_expected(config: &LocalConfig, index: &Index, expect: &Expect) -> Result<()> {
+    // What an importer would find, so that a version it read can be expected.
+    let found = match config.tag() {
+        Some(tag) => index.find(tag),
+        None => index.find_default(),
+    };
+    let found = found.map(crate::index::Entry::state);
+    let expected = match expect {
+        Expect::Any => return Ok(()),
+        Expect::Absent => None,
+        Expect::Version(version) => Some(version),
+    };
+    if found.as_ref() == expected {
+        return Ok(());
+    }
+    let text = |state: Option<&Version>| state.map_or("nothing", Version::as_str).to_owned();
+    Err(at(ErrorKind::Conflict, "somebody else wrote first", config.root())
+        .with("tag", config.tag_or_default())
+        .with("expected", text(expected))
+        .with("found", text(found.as_ref())))
+}
+
+fn check_present(layout: &Layout, blobs: &[(Digest, u64)]) -> Result<()> {
+    let is_gone = |(digest, size): &&(Digest, u64)| match layout.blob_metadata(digest) {
+        Ok(found) => found.is_none_or(|metadata| metadata.len() != *size),
+        Err(_) => true,
+    };
+    blobs.iter().find(is_gone).map_or(Ok(()), |(digest, _)| Err(deleted(layout, digest)))
+}
+
+fn deleted(layout: &Layout, digest: &Digest) -> Error {
+    at(ErrorKind::Unavailable, "a blob was deleted while the cache was written", &layout.blob_path(digest))
+        .with("blob", digest)
+        .with_hint("something prunes or resets the directory at the same time; export again")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! [`LocalImporter`]: reads a cache from a directory, without a lock and without creating anything.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, ErrorKind, Limits, MediaType, Resolved,
+    Result, Version, load, read_all,
+};
+
+use crate::LocalConfig;
+use crate::config::Selection;
+use crate::error::{at, on_path};
+use crate::index::{Entry, Index};
+use crate::layout::{Layout, modified};
+use crate::reader;
+use crate::task::blocking;
+
+/// How often `index.json` is read again because the manifest it named was gone.
+const TRIES: usize = 3;
+
+/// A cache in a directory, for reading; also an image with an inline cache in an OCI layout.
+///
+/// A directory, an `index.json` or a tag that is not there is no cache. Nothing is ever created, and no lock is taken:
+/// writers put `index.json` in place whole, and one that BuildKit is rewriting is read again.
+///
+/// ```
+/// use cache_core::CacheImporter;
+/// use cache_local::{LocalConfig, LocalImporter};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let importer = LocalImporter::new(LocalConfig::new("/nonexistent"));
+/// assert!(importer.resolve().await?.is_none());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct LocalImporter {
+    config: LocalConfig,
+    layout: Layout,
+    /// A manifest that `index.json` named when the store was listed.
+    listed: Option<Digest>,
+}
+
+impl LocalImporter {
+    /// A reader of the cache that `config` names; [`resolve`](CacheImporter::resolve) is the first to look.
+    #[must_use]
+    pub fn new(config: LocalConfig) -> Self {
+        let layout = Layout::new(config.root());
+        Self { config, layout, listed: None }
+    }
+
+    /// A reader of a manifest that has to be there.
+    pub(crate) fn listed(config: LocalConfig, manifest: Digest) -> Self {
+        Self { listed: Some(manifest), ..Self::new(config) }
+    }
+
+    async fn find(&self) -> Result<Option<Descriptor>> {
+        let (layout, limits) = (self.layout.clone(), self.config.limits());
+        if let Some(manifest) = self.listed {
+            return blocking(move || existing(&layout, manifest)).await.map(Some);
+        }
+        let selection = self.config.selection()?;
+        blocking(move || find(&layout, &selection, &limits)).await
+    }
+}
+
+#[async_trait]
+impl CacheImporter for LocalImporter {
+    async fn resolve(&self) -> Result<Option<Resolved>> {
+        let Some(manifest) = self.find().await? else { return Ok(None) };
+        let limits = self.config.limits();
+        let named = |error| on_path(error, self.layout.root()).with("manifest", manifest.digest);
+        let document = read_all(self, &manifest, limits.manifest).await.map_err(named)?;
+        let cache = load(document, self, &limits).await.map_err(named)?;
+        Ok(cache.map(|cache| Resolved::new(cache, Version::new(manifest.digest.to_string()))))
+    }
+}
+
+#[async_trait]
+impl BlobProvider for LocalImporter {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        let (layout, digest) = (self.layout.clone(), blob.digest);
+        let found = blocking(move || layout.blob_metadata(&digest)).await?;
+        Ok(found.map(|metadata| {
+            let info = BlobInfo::new(metadata.len());
+            modified(&metadata).map_or(info, |modified| info.with_modified(modified))
+        }))
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        reader::open(self.layout.clone(), blob.digest, range).await
+    }
+}
+
+/// The manifest that is selected. Its size is that of its file, as in BuildKit, whatever the index says.
+fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
+    if let Selection::Digest(digest) = selection {
+        return stored(layout, *digest);
+    }
+    let mut missing = None;
+    for _ in 0..TRIES {
+        let Some(digest) = named(layout, selection, limits)? else { return Ok(None) };
+        if let Some(found) = stored(layout, digest)? {
+            return Ok(Some(found));
+        }
+        // A torn read can mix two digests, and a reset can delete the manifest that was just replaced: look again.
+        if missing.replace(digest) == Some(digest) {
+            break;
+        }
+    }
+    missing.map_or(Ok(None), |digest| Err(gone(layout, digest)))
+}
+
+/// The digest that `index.json` has for the tag.
+fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Digest>> {
+    let Some(snapshot) = layout.read_index(limits.config)? else { return Ok(None) };
+    let Some(entry) = selection.entry(&snapshot.index) else { return Ok(None) };
+    let unreadable = || {
+        at(ErrorKind::InvalidManifest, "the entry of index.json has no digest that can be read", &layout.index_path())
+    };
+    entry.descriptor().map(|descriptor| Some(descriptor.digest)).ok_or_else(unreadable)
+}
+
+fn stored(layout: &Layout, digest: Digest) -> Result<Option<Descriptor>> {
+    let found = layout.blob_metadata(&digest)?;
+    // The type is told from the document itself.
+    Ok(found.map(|metadata| Descriptor::new(MediaType::default(), digest, metadata.len())))
+}
+
+fn existing(layout: &Layout, digest: Digest) -> Result<Descriptor> {
+    stored(layout, digest)?.ok_or_else(|| gone(layout, digest))
+}
+
+fn gone(layout: &Layout, digest: Digest) -> cache_core::Error {
+    at(ErrorKind::NotFound, "the manifest that index.json names is gone", &layout.index_path()).with("manifest", digest)
+}
+
+impl Selection {
+    fn entry<'a>(&self, index: &'a Index) -> Option<&'a Entry> {
+        match self {
+            Self::Tag(tag) => index.find(tag),
+            Self::Default => index.find_default(),
+            Self::Digest(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

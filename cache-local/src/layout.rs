@@ -1,0 +1,182 @@
+//! Where things are in a directory, and how its documents are read and its files put in place.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cache_core::{Digest, Error, ErrorKind, Result, Timestamp};
+
+use crate::error::{at, io, on_path};
+use crate::index::Index;
+
+/// What `oci-layout` holds.
+pub(crate) const LAYOUT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
+
+/// How often a torn `index.json` is read again; the waits double from 2 ms and come to a quarter of a second.
+const TORN_READS: u32 = 7;
+
+/// The paths of an OCI layout with BuildKit's additions.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+/// `index.json` as it was at some moment.
+pub(crate) struct Snapshot {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) index: Index,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        self.root.join("index.json")
+    }
+
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.root.join("index.json.lock")
+    }
+
+    pub(crate) fn marker_path(&self) -> PathBuf {
+        self.root.join("oci-layout")
+    }
+
+    pub(crate) fn ingest_dir(&self) -> PathBuf {
+        self.root.join("ingest")
+    }
+
+    pub(crate) fn blobs_dir(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blobs_dir().join(digest.algorithm()).join(digest.hex())
+    }
+
+    /// Reads `index.json`; `None` when there is none.
+    ///
+    /// BuildKit rewrites the file in place: it writes at the start, then truncates. What cannot be decoded is therefore
+    /// read again a few times before it is an error.
+    pub(crate) fn read_index(&self, limit: u64) -> Result<Option<Snapshot>> {
+        self.read_index_pausing(limit, thread::sleep)
+    }
+
+    fn read_index_pausing(&self, limit: u64, mut pause: impl FnMut(Duration)) -> Result<Option<Snapshot>> {
+        let path = self.index_path();
+        let mut wait = Duration::from_millis(2);
+        for _ in 1..TORN_READS {
+            let Some(bytes) = read_file(&path, limit)? else { return Ok(None) };
+            if let Ok(index) = Index::decode(&bytes) {
+                return Ok(Some(Snapshot { bytes, index }));
+            }
+            pause(wait);
+            wait *= 2;
+        }
+        let Some(bytes) = read_file(&path, limit)? else { return Ok(None) };
+        let index = Index::decode(&bytes).map_err(|error| on_path(error, &path))?;
+        Ok(Some(Snapshot { bytes, index }))
+    }
+
+    /// Looks a blob up, through a symbolic link as BuildKit does; `None` when it is not there.
+    pub(crate) fn blob_metadata(&self, digest: &Digest) -> Result<Option<Metadata>> {
+        let path = self.blob_path(digest);
+        match file_metadata(&path) {
+            Ok(metadata) => Ok(metadata),
+            Err(error) => Err(error.with("blob", digest)),
+        }
+    }
+
+    /// Opens a blob for reading.
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<(File, u64)> {
+        let path = self.blob_path(digest);
+        let gone = || at(ErrorKind::NotFound, "blob not found", &path).with("blob", digest);
+        let metadata = self.blob_metadata(digest)?.ok_or_else(gone)?;
+        let file = File::open(&path).map_err(|error| io(error, "cannot open the blob", &path).with("blob", digest))?;
+        Ok((file, metadata.len()))
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes; `None` when there is none.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    if file_metadata(path)?.is_none() {
+        return Ok(None);
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error, "cannot open the file", path)),
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| io(error, "cannot read the file", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(at(ErrorKind::LimitExceeded, "document is too large to read", path).with("limit", limit));
+    }
+    Ok(Some(bytes))
+}
+
+/// Looks a file up; anything but a file is an error, since opening it could block for ever.
+fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+        Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io(error, "cannot look the file up", path)),
+    }
+}
+
+/// Makes a directory and those above it, with BuildKit's mode.
+pub(crate) fn create_dirs(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.create(path).map_err(|error| io(error, "cannot create the directory", path))
+}
+
+/// Makes what was renamed into a directory survive a crash of the machine.
+#[cfg(unix)]
+pub(crate) fn sync_dir(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|dir| dir.sync_all());
+    match synced {
+        // Some network file systems cannot do it; nothing is lost unless the machine crashes.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced.map_err(|error| io(error, "cannot sync the directory", path)),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn sync_dir(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// When a file was last written; none for a time that cannot be, which a damaged file system shows.
+pub(crate) fn modified(metadata: &Metadata) -> Option<Timestamp> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let time = metadata.modified().ok()?;
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+    (since_epoch.as_secs() < YEAR_10000).then(|| Timestamp::from(time))
+}
+
+/// Whether a file was written this long ago or longer.
+pub(crate) fn is_older_than(metadata: &Metadata, age: Duration) -> bool {
+    let written = metadata.modified().ok();
+    written.and_then(|written| SystemTime::now().duration_since(written).ok()).is_some_and(|found| found >= age)
+}
+
+/// An error of a document that was read from a path.
+pub(crate) fn missing(digest: &Digest, named_by: &Path) -> Error {
+    at(ErrorKind::NotFound, "manifest is gone", named_by).with("manifest", digest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Streams of blobs: the next piece is read while the last one is used.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use cache_core::{BlobStream, Digest, Result};
+use futures_util::stream;
+
+use crate::error::io;
+use crate::layout::Layout;
+use crate::task::{Task, blocking, start};
+
+/// How many bytes a piece has; two pieces are in memory for each stream.
+const PIECE: u64 = 512 << 10;
+
+/// What is still to be read of a blob.
+struct Rest {
+    file: File,
+    path: PathBuf,
+    left: u64,
+}
+
+/// Opens a blob, or a part of it; what lies behind its end is left out.
+pub(crate) async fn open(layout: Layout, digest: Digest, range: Option<Range<u64>>) -> Result<BlobStream> {
+    let rest = blocking(move || Rest::open(&layout, &digest, range)).await?;
+    let next = start_next(rest);
+    Ok(Box::pin(stream::try_unfold(next, async |next: Option<Task<(Bytes, Rest)>>| {
+        let Some(task) = next else { return Ok(None) };
+        let (piece, rest) = task.join().await?;
+        if piece.is_empty() { Ok(None) } else { Ok(Some((piece, start_next(rest)))) }
+    })))
+}
+
+fn start_next(rest: Rest) -> Option<Task<(Bytes, Rest)>> {
+    (rest.left > 0).then(|| start(move || rest.read_piece()))
+}
+
+impl Rest {
+    fn open(layout: &Layout, digest: &Digest, range: Option<Range<u64>>) -> Result<Self> {
+        let (mut file, size) = layout.open_blob(digest)?;
+        let path = layout.blob_path(digest);
+        let range = range.unwrap_or(0..size);
+        let left = range.end.min(size).saturating_sub(range.start);
+        if range.start > 0 && left > 0 {
+            file.seek(SeekFrom::Start(range.start)).map_err(|error| io(error, "cannot read the blob", &path))?;
+        }
+        Ok(Self { file, path, left })
+    }
+
+    /// Reads a piece; an empty one when the file has become shorter, which the verifying reader notices.
+    fn read_piece(mut self) -> Result<(Bytes, Self)> {
+        let wanted = self.left.min(PIECE);
+        // A piece is half a MiB at most, on every platform a valid capacity.
+        let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
+        let read = (&mut self.file).take(wanted).read_to_end(&mut piece);
+        read.map_err(|error| io(error, "cannot read the blob", &self.path))?;
+        self.left -= piece.len() as u64;
+        Ok((piece.into(), self))
+    }
+}

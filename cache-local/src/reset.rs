@@ -1,0 +1,94 @@
+//! `reset=true`: deletes the blobs that no entry of `index.json` reaches.
+//!
+//! It errs on the side of keeping: every digest that stands anywhere in a document keeps its blob, and when a document
+//! cannot be read nothing is deleted.
+
+use std::collections::HashSet;
+use std::fs;
+
+use cache_core::{Descriptor, Digest, ErrorKind, MediaType, Result};
+use serde_json::Value;
+
+use crate::error::at;
+use crate::layout::{Layout, read_file};
+use crate::lock::IndexLock;
+use crate::update::Place;
+use crate::walk::Walk;
+
+/// How large a manifest may be.
+const MAX_MANIFEST: u64 = 4 << 20;
+
+/// Deletes what nothing reaches, unless somebody else is writing. Blobs that are younger than the writer stay: another
+/// one may have written them for a manifest that is still to come.
+///
+/// The lock is held meanwhile, so that a writer of ours that counts on a blob finds out in its commit that it is gone.
+pub(crate) fn delete_unreachable(place: &Place, _lock: &IndexLock) -> Result<()> {
+    if place.ingest.has_company() {
+        return Ok(());
+    }
+    let reachable = reachable(place)?;
+    for blob in Walk::new(&place.layout)? {
+        let blob = blob?;
+        let is_old = blob.metadata.modified().is_ok_and(|modified| modified < place.ingest.started());
+        if is_old && !reachable.contains(&blob.digest) {
+            // One that cannot be deleted does no harm.
+            let _ = fs::remove_file(place.layout.blob_path(&blob.digest));
+        }
+    }
+    Ok(())
+}
+
+fn reachable(place: &Place) -> Result<HashSet<Digest>> {
+    let path = place.layout.index_path();
+    let unreadable = || at(ErrorKind::InvalidManifest, "index.json cannot be followed", &path);
+    let snapshot = place.layout.read_index(place.limit)?.ok_or_else(unreadable)?;
+    let mut reached = HashSet::new();
+    let mut todo = Vec::new();
+    for entry in snapshot.index.entries() {
+        todo.push(entry.descriptor().ok_or_else(unreadable)?.digest);
+    }
+    while let Some(digest) = todo.pop() {
+        if reached.insert(digest) {
+            let document = read_document(&place.layout, &digest)?;
+            todo.extend(follow(&document, &mut reached));
+        }
+    }
+    Ok(reached)
+}
+
+fn read_document(layout: &Layout, digest: &Digest) -> Result<Value> {
+    let path = layout.blob_path(digest);
+    let gone = || at(ErrorKind::NotFound, "manifest is gone", &path);
+    let bytes = read_file(&path, MAX_MANIFEST)?.ok_or_else(gone)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is no JSON", &path).with_source(error))
+}
+
+/// Marks every digest in a document, and returns those of manifests, which have to be followed.
+fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
+    let mut manifests = Vec::new();
+    let mut todo = vec![document];
+    while let Some(value) = todo.pop() {
+        match value {
+            Value::String(text) => reached.extend(text.parse::<Digest>().ok()),
+            Value::Array(values) => todo.extend(values),
+            Value::Object(fields) => match manifest_digest(value) {
+                Some(digest) => manifests.push(digest),
+                None => todo.extend(fields.values()),
+            },
+            _ => {}
+        }
+    }
+    manifests
+}
+
+/// The digest of a descriptor of a manifest, or of something that may be one.
+fn manifest_digest(value: &Value) -> Option<Digest> {
+    const MANIFESTS: [MediaType; 4] =
+        [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
+    let descriptor: Descriptor = serde_json::from_value(value.clone()).ok()?;
+    MANIFESTS.contains(&descriptor.media_type).then_some(descriptor.digest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! [`LocalStore`]: lists and deletes the caches and blobs of a directory.
+
+use std::fs;
+use std::io;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Version,
+};
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use crate::error::{at, io as io_error};
+use crate::index::{Entry, Index};
+use crate::ingest::Ingest;
+use crate::layout::{Layout, modified};
+use crate::task::blocking;
+use crate::update::Place;
+use crate::walk::{BlobFile, Walk, version};
+use crate::{LocalConfig, LocalImporter};
+
+/// How many blobs are looked up before the first of them is handed out.
+const BATCH: usize = 256;
+
+/// A directory of caches; its tags are the names.
+///
+/// A directory that does not exist has no caches and no blobs, and none of the calls creates it.
+#[derive(Debug)]
+pub struct LocalStore {
+    config: LocalConfig,
+    layout: Layout,
+}
+
+impl LocalStore {
+    /// The store that is the directory of `config`; its tag and digest mean nothing here.
+    #[must_use]
+    pub fn new(config: LocalConfig) -> Self {
+        let layout = Layout::new(config.root());
+        Self { config, layout }
+    }
+}
+
+#[async_trait]
+impl CacheStore for LocalStore {
+    async fn caches(&self) -> Result<Vec<CacheEntry>> {
+        let (layout, limit) = (self.layout.clone(), self.config.limits().config);
+        blocking(move || {
+            let found = layout.read_index(limit)?;
+            let entries = found.iter().flat_map(|found| found.index.entries());
+            let mut caches: Vec<CacheEntry> = entries.map(|entry| cache_entry(&layout, entry)).collect();
+            caches.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(caches)
+        })
+        .await
+    }
+
+    /// The cache is the one that was listed, even when its name leads elsewhere by now.
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        let manifest = cache.version.as_str().parse().map_err(|error| {
+            let message = "the entry of index.json has no digest that can be read";
+            at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source::<cache_core::InvalidDigest>(error)
+        })?;
+        Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))
+    }
+
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
+        let layout = self.layout.clone();
+        let batches = stream::try_unfold(None, move |walk: Option<Walk>| {
+            let layout = layout.clone();
+            blocking(move || {
+                let mut walk = walk.map_or_else(|| Walk::new(&layout), Ok)?;
+                let batch: Vec<_> = walk.by_ref().take(BATCH).map(|blob| blob.map(blob_entry)).collect();
+                Ok((!batch.is_empty()).then_some((batch, Some(walk))))
+            })
+        });
+        batches
+            .flat_map(|batch| match batch {
+                Ok(blobs) => stream::iter(blobs).boxed(),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
+        let (layout, limit) = (self.layout.clone(), self.config.limits().config);
+        let opened = blocking(move || match layout.read_index(limit)? {
+            Some(_) => Ingest::open(&layout).map(Some),
+            None => Ok(None),
+        });
+        let Some(ingest) = opened.await? else { return Ok(Deleted::Absent) };
+        let timeout = self.config.lock_timeout();
+        let place = Place { layout: self.layout.clone(), ingest, limit, timeout };
+        let (name, state, path) = (cache.name.clone(), cache.version.clone(), self.layout.index_path());
+        let change = move |index: &mut Index| {
+            let named = |entry: &&Entry| entry.name() == name.as_deref();
+            if index.entries().iter().filter(named).any(|entry| entry.state() == state) {
+                index.remove(name.as_deref(), &state);
+                return Ok(Deleted::Removed);
+            }
+            match (&name, index.entries().iter().find(named)) {
+                (Some(name), Some(found)) => {
+                    let error = at(ErrorKind::Conflict, "the cache has changed", &path).with("tag", name);
+                    Err(error.with("found", found.state().as_str()))
+                }
+                _ => Ok(Deleted::Absent),
+            }
+        };
+        place.update(change).await.map(|(deleted, _lock)| deleted)
+    }
+
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
+        let (layout, blob) = (self.layout.clone(), blob.clone());
+        blocking(move || delete_blob(&layout, &blob)).await
+    }
+}
+
+fn cache_entry(layout: &Layout, entry: &Entry) -> CacheEntry {
+    let descriptor = entry.descriptor().cloned();
+    let manifest = descriptor.as_ref().and_then(|descriptor| layout.blob_metadata(&descriptor.digest).ok().flatten());
+    let mut cache = CacheEntry::new(entry.name().map(str::to_owned), entry.state());
+    cache.modified = manifest.as_ref().and_then(modified);
+    cache.descriptor = descriptor;
+    cache
+}
+
+fn blob_entry(blob: BlobFile) -> BlobEntry {
+    let mut entry = BlobEntry::new(blob.digest, blob.metadata.len(), version(&blob.metadata));
+    entry.modified = modified(&blob.metadata);
+    entry
+}
+
+fn delete_blob(layout: &Layout, blob: &BlobEntry) -> Result<Deleted> {
+    let path = layout.blob_path(&blob.digest);
+    let found: Option<Version> = layout.blob_metadata(&blob.digest)?.as_ref().map(version);
+    match found {
+        None => Ok(Deleted::Absent),
+        Some(found) if found == blob.version => match fs::remove_file(&path) {
+            Ok(()) => Ok(Deleted::Removed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Deleted::Absent),
+            Err(error) => Err(io_error(error, "cannot delete the blob", &path)),
+        },
+        Some(_) => Err(changed(&path, blob)),
+    }
+}
+
+fn changed(path: &std::path::Path, blob: &BlobEntry) -> Error {
+    at(ErrorKind::Conflict, "the blob has changed", path).with("blob", blob.digest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The blobs of a directory, one after the other.
+
+use std::fs::{self, Metadata, ReadDir};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use cache_core::{Digest, Result, Version};
+
+use crate::error::io as io_error;
+use crate::layout::Layout;
+
+/// A blob that a walk came by.
+pub(crate) struct BlobFile {
+    pub(crate) digest: Digest,
+    pub(crate) metadata: Metadata,
+}
+
+/// Every file below `blobs/` whose place is that of a digest; anything else is passed by.
+pub(crate) struct Walk {
+    /// The directories of the algorithms that are still to come.
+    dirs: Vec<PathBuf>,
+    current: Option<(String, PathBuf, ReadDir)>,
+}
+
+impl Walk {
+    pub(crate) fn new(layout: &Layout) -> Result<Self> {
+        let mut dirs = Vec::new();
+        for entry in read_dir(&layout.blobs_dir())?.into_iter().flatten() {
+            dirs.push(entry.map_err(|error| unreadable(error, &layout.blobs_dir()))?.path());
+        }
+        Ok(Self { dirs, current: None })
+    }
+
+    /// Goes to the next directory; false when there is none.
+    fn advance(&mut self) -> Result<bool> {
+        let Some(dir) = self.dirs.pop() else { return Ok(false) };
+        let algorithm = dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        self.current = match algorithm {
+            Some(algorithm) if dir.is_dir() => read_dir(&dir)?.map(|entries| (algorithm, dir, entries)),
+            _ => None,
+        };
+        Ok(true)
+    }
+
+    fn try_next(&mut self) -> Result<Option<BlobFile>> {
+        loop {
+            let Some((algorithm, dir, entries)) = &mut self.current else {
+                if self.advance()? {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let Some(entry) = entries.next() else {
+                self.current = None;
+                continue;
+            };
+            let entry = entry.map_err(|error| unreadable(error, dir))?;
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok());
+            // One that is gone by now, or is no file, is no blob.
+            if let (Some(digest), Ok(metadata)) = (digest, fs::metadata(entry.path()))
+                && metadata.is_file()
+            {
+                return Ok(Some(BlobFile { digest, metadata }));
+            }
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<BlobFile>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.try_next().transpose()
+    }
+}
+
+/// The state of a blob: when it was written and how long it is.
+pub(crate) fn version(metadata: &Metadata) -> Version {
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    let since_epoch = match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => format!("{}.{:09}", after.as_secs(), after.subsec_nanos()),
+        Err(before) => format!("-{}.{:09}", before.duration().as_secs(), before.duration().subsec_nanos()),
+    };
+    Version::new(format!("{since_epoch}/{}", metadata.len()))
+}
+
+fn read_dir(path: &Path) -> Result<Option<ReadDir>> {
+    match fs::read_dir(path) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error, path)),
+    }
+}
+
+fn unreadable(error: io::Error, path: &Path) -> cache_core::Error {
+    io_error(error, "cannot list the directory", path)
+}

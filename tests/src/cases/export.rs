@@ -1,0 +1,105 @@
+//! Whole exports: what they leave, what they tell, and what is left of one that was dropped.
+
+use std::sync::{Arc, Mutex};
+
+use cache_core::{Event, ExportSettings, Pushed, export};
+use futures_util::future::join_all;
+
+use super::{assert_holds, holds, poll_times, write};
+use crate::faulty::{Fault, Faulty};
+use crate::graphs;
+use crate::harness::Harness;
+
+/// Every blob is there, has its digest, and decompresses to its diff ID.
+pub async fn an_exported_cache_verifies_deeply(place: &dyn Harness) {
+    for seed in 0..4 {
+        let cache = graphs::cache(seed);
+        write(place, &cache).await;
+        assert_holds(place, &cache).await;
+    }
+}
+
+/// Blobs that are present are not read again.
+pub async fn a_second_export_sends_no_bytes(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    let first = write(place, &cache).await;
+    assert_eq!((first.bytes, first.count(Pushed::Uploaded)), (cache.manifest.unique_bytes(), blobs(&cache)));
+    let second = write(place, &cache).await;
+    assert_eq!((second.bytes, second.count(Pushed::Uploaded)), (0, 0));
+    assert_eq!(second.pushed.values().sum::<usize>(), blobs(&cache));
+}
+
+fn blobs(cache: &graphs::Generated) -> usize {
+    cache.manifest.blobs().len()
+}
+
+/// Events come in order, once for each blob, and count every byte.
+pub async fn an_export_tells_what_happens(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    let told = Arc::new(Mutex::new((Vec::new(), 0)));
+    let teller = Arc::clone(&told);
+    let tell = move |event: &Event<'_>| {
+        let mut told = teller.lock().expect("no test panics here");
+        match event {
+            Event::Started { blobs, .. } => told.0.push(format!("started {blobs}")),
+            Event::BlobBytes { bytes, .. } => told.1 += bytes,
+            Event::BlobDone { .. } => told.0.push("done".to_owned()),
+            Event::Committing => told.0.push("committing".to_owned()),
+            Event::Committed { .. } => told.0.push("committed".to_owned()),
+            _ => {}
+        }
+    };
+    let settings = ExportSettings::default().with_progress(Arc::new(tell));
+    export(&cache.manifest, &cache.blobs, &*place.exporter().await, &settings).await.unwrap();
+    let (events, bytes) = told.lock().expect("no test panics here").clone();
+    let mut expected = vec![format!("started {}", blobs(&cache))];
+    expected.extend(vec!["done".to_owned(); blobs(&cache)]);
+    expected.extend(["committing", "committed"].map(str::to_owned));
+    assert_eq!(events, expected);
+    assert_eq!(bytes, cache.manifest.unique_bytes());
+}
+
+/// A dropped export leaves the old cache, or in its last moment the new one; the next export leaves nothing else.
+pub async fn dropping_an_export_leaves_the_old_cache(place: &dyn Harness) {
+    let mut old = graphs::cache(1_000);
+    write(place, &old).await;
+    let mut polls = 1;
+    for seed in 0.. {
+        let new = graphs::cache(seed);
+        let slow = Faulty::new(&new.blobs).with_everywhere(Fault::Trickle(100));
+        let exporter = place.exporter().await;
+        let settings = ExportSettings::default();
+        let done = poll_times(polls, export(&new.manifest, &slow, &*exporter, &settings)).await;
+        let is_written = holds(place, &new).await;
+        assert_holds(place, if is_written { &new } else { &old }).await;
+        if let Some(report) = done {
+            report.unwrap();
+            assert!(is_written);
+            break;
+        }
+        old = if is_written { new } else { old };
+        polls += 1 + polls / 4;
+    }
+    write(place, &graphs::cache(1_001)).await;
+    assert_eq!(place.leftovers().await, [""; 0]);
+}
+
+/// Whoever commits last wins, whole.
+pub async fn concurrent_exports_of_different_caches_leave_one_of_them(place: &dyn Harness) {
+    let caches: Vec<_> = (0..8).map(graphs::cache).collect();
+    let exports = caches.iter().map(|cache| async {
+        let slow = Faulty::new(&cache.blobs).with_everywhere(Fault::Trickle(100));
+        let exporter = place.exporter().await;
+        export(&cache.manifest, &slow, &*exporter, &ExportSettings::default()).await
+    });
+    for report in join_all(exports).await {
+        report.unwrap();
+    }
+    let mut last = None;
+    for cache in &caches {
+        if holds(place, cache).await {
+            last = Some(cache);
+        }
+    }
+    assert_holds(place, last.expect("the place holds one of the caches")).await;
+}

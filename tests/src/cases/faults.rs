@@ -1,0 +1,192 @@
+//! Sources that fail, and stores that went bad: nothing is lost, and the error says what and where.
+
+use std::time::Duration;
+
+use cache_core::{
+    BlobProvider, Depth, Descriptor, Error, ErrorKind, ExportSettings, FindingCode, Pushed, RetryPolicy, Side, Silent,
+    VerifyReport, export, verify,
+};
+
+use super::{assert_holds, resolve, write};
+use crate::faulty::{Fault, Faulty, flipped};
+use crate::graphs::{self, Generated};
+use crate::harness::Harness;
+
+/// A source that ends early may do better the next time.
+pub async fn a_truncated_source_fails_and_commits_nothing(place: &dyn Harness) {
+    for at in [0, 1, 20] {
+        let error = fails_and_commits_nothing(place, Fault::Truncate(at)).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(error.is_retryable(), "{error:?}");
+    }
+}
+
+/// Wrong bytes never reach a cache, and the error says whose they are.
+pub async fn wrong_bytes_are_a_digest_mismatch_of_the_source(place: &dyn Harness) {
+    for at in [0, 20] {
+        let error = fails_and_commits_nothing(place, Fault::Corrupt(at)).await;
+        assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error:?}");
+        assert!(!error.is_retryable(), "{error:?}");
+    }
+}
+
+/// The kind of the source's error is the kind of the export's.
+pub async fn a_source_that_fails_midway_commits_nothing(place: &dyn Harness) {
+    for kind in [ErrorKind::Unavailable, ErrorKind::PermissionDenied, ErrorKind::RateLimited] {
+        let error = fails_and_commits_nothing(place, Fault::Fail(kind, 20)).await;
+        assert_eq!(error.kind(), kind, "{error:?}");
+    }
+}
+
+/// A blob that the source has lost is its own kind of failure.
+pub async fn a_blob_that_the_source_lost_is_not_found(place: &dyn Harness) {
+    let error = fails_and_commits_nothing(place, Fault::Lose).await;
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+}
+
+/// Exports a cache of which one blob has that fault, over an old cache.
+async fn fails_and_commits_nothing(place: &dyn Harness, fault: Fault) -> Error {
+    let (old, new) = (graphs::cache(1), graphs::cache(2));
+    write(place, &old).await;
+    let blob = not_in(&old, &new);
+    let source = Faulty::new(&new.blobs).with(blob.digest, fault);
+    let exporter = place.exporter().await;
+    let outcome = export(&new.manifest, &source, &*exporter, &ExportSettings::default()).await;
+    let error = outcome.expect_err("the source is faulty");
+    assert_eq!(error.side(), Some(Side::Source), "{error:?}");
+    assert_eq!(error.context("blob"), Some(blob.digest.to_string().as_str()), "{error:?}");
+    assert_holds(place, &old).await;
+    assert_eq!(place.importer().await.stat(blob).await.unwrap(), None, "the blob is there without its bytes");
+    assert_eq!(place.leftovers().await, [""; 0]);
+    error
+}
+
+/// A blob of `new` that a place with `old` has to be sent.
+fn not_in<'a>(old: &Generated, new: &'a Generated) -> &'a Descriptor {
+    let mut blobs = new.manifest.blobs().iter();
+    blobs.find(|blob| old.manifest.descriptor(&blob.digest).is_none()).expect("two seeds have different layers")
+}
+
+/// Whichever blob fails, in whichever way, the old cache stays.
+pub async fn a_random_fault_commits_nothing(place: &dyn Harness) {
+    let old = graphs::cache(1_000);
+    write(place, &old).await;
+    for seed in 0..20 {
+        let new = graphs::cache(seed);
+        let mut unsent = new.manifest.blobs().to_vec();
+        let importer = place.importer().await;
+        for blob in new.manifest.blobs() {
+            if importer.stat(blob).await.unwrap().is_some() {
+                unsent.retain(|other| other != blob);
+            }
+        }
+        let source = Faulty::new(&new.blobs).with_random(seed, &unsent);
+        let exporter = place.exporter().await;
+        let outcome = export(&new.manifest, &source, &*exporter, &ExportSettings::default()).await;
+        assert_eq!(outcome.expect_err("the source is faulty").side(), Some(Side::Source));
+        assert_holds(place, &old).await;
+    }
+}
+
+/// Time alone is no failure.
+pub async fn a_slow_source_is_waited_for(place: &dyn Harness) {
+    for fault in [Fault::Delay(Duration::from_secs(3_600)), Fault::Trickle(7)] {
+        let cache = graphs::cache(1);
+        let source = Faulty::new(&cache.blobs).with_everywhere(fault);
+        let exporter = place.exporter().await;
+        export(&cache.manifest, &source, &*exporter, &ExportSettings::default()).await.unwrap();
+        assert_holds(place, &cache).await;
+    }
+}
+
+/// An export that failed can be run again, until the source does not refuse any more.
+pub async fn a_source_that_refuses_can_be_tried_again(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    let source = Faulty::new(&cache.blobs).with_refusals(3);
+    let (source, exporter, settings) = (&source, place.exporter().await, ExportSettings::default());
+    let once = || export(&cache.manifest, source, &*exporter, &settings);
+    RetryPolicy::default().with_attempts(10).run(&Silent, once).await.unwrap();
+    assert_holds(place, &cache).await;
+}
+
+/// A blob that the store lost is a finding, with the results that need it.
+pub async fn a_lost_blob_is_found_out(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let blob = &cache.manifest.blobs()[0];
+    place.lose(&blob.digest).await;
+    for depth in [Depth::Fast, Depth::Deep] {
+        let report = verified(place, depth).await;
+        assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+        assert_eq!(report.findings[0].code, FindingCode::BlobMissing);
+        assert!(report.findings[0].object.contains(&blob.digest.to_string()));
+        assert!(!report.findings[0].affected.is_empty());
+    }
+}
+
+/// A blob with another byte, and one with another length, are findings.
+pub async fn a_corrupt_blob_is_found_out(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let blob = &cache.manifest.blobs()[0];
+    let bytes = super::bytes_of(cache.blobs.read(blob, None).await.unwrap()).await;
+    place.overwrite(&blob.digest, flipped(&bytes, bytes.len() / 2)).await;
+    assert_eq!(codes(&verified(place, Depth::Deep).await), [FindingCode::BlobCorrupt]);
+    place.overwrite(&blob.digest, bytes[..bytes.len() - 1].to_vec().into()).await;
+    assert_eq!(codes(&verified(place, Depth::Fast).await), [FindingCode::BlobSizeWrong]);
+    place.lose(&blob.digest).await;
+}
+
+async fn verified(place: &dyn Harness, depth: Depth) -> VerifyReport {
+    let importer = place.importer().await;
+    let resolved = importer.resolve().await.unwrap().expect("the manifest is there");
+    verify(&resolved.manifest, &*importer, depth, 4).await.unwrap()
+}
+
+fn codes(report: &VerifyReport) -> Vec<FindingCode> {
+    report.findings.iter().map(|finding| finding.code).collect()
+}
+
+/// A manifest without its config is an error, not "no cache yet": the next export must know.
+pub async fn a_lost_config_is_not_found(place: &dyn Harness) {
+    write(place, &graphs::cache(1)).await;
+    let Some(config) = config_beside_a_manifest(place).await else { return };
+    place.lose(&config.digest).await;
+    let error = place.importer().await.resolve().await.expect_err("the config is gone");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+    assert!(error.to_string().contains(&config.digest.to_string()), "{error}");
+    write(place, &graphs::cache(2)).await;
+    assert_holds(place, &graphs::cache(2)).await;
+}
+
+/// BuildKit takes a config whatever its digest; here it is verified.
+pub async fn a_corrupt_config_is_a_digest_mismatch(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let Some(config) = config_beside_a_manifest(place).await else { return };
+    let mut bytes = cache.manifest.config().encode();
+    let at = bytes.windows(6).position(|text| text == b"sha256").expect("a config has digests");
+    bytes[at + 8] ^= 1;
+    place.overwrite(&config.digest, bytes.into()).await;
+    let error = place.importer().await.resolve().await.expect_err("the config is another one");
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error:?}");
+    assert!(error.to_string().contains(&config.digest.to_string()), "{error}");
+    place.lose(&config.digest).await;
+}
+
+/// The config's descriptor, where it is a blob of its own.
+async fn config_beside_a_manifest(place: &dyn Harness) -> Option<Descriptor> {
+    let manifest = resolve(place).await?.manifest;
+    manifest.raw_manifest()?;
+    manifest.raw_config().map(|config| config.descriptor.clone())
+}
+
+/// An export repairs what the store has lost.
+pub async fn a_lost_blob_is_pushed_again(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    place.lose(&cache.manifest.blobs()[0].digest).await;
+    let report = write(place, &cache).await;
+    assert_eq!(report.count(Pushed::Uploaded), 1);
+    assert_holds(place, &cache).await;
+}
