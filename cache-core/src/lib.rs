@@ -16,6 +16,7 @@ mod limits;
 mod manifest;
 mod memory;
 mod mode;
+mod multipart;
 mod publish;
 mod retry;
 mod spec;
@@ -42,6 +43,7 @@ pub use self::manifest::{
 };
 pub use self::memory::MemoryCache;
 pub use self::mode::Mode;
+pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::publish::publish;
 pub use self::retry::RetryPolicy;
 pub use self::spec::{Attrs, CacheSpec, ExportOptions};

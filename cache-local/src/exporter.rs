@@ -1,7 +1,6 @@
 //! [`LocalExporter`]: writes a cache into a directory, blob by blob, and `index.json` last.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::LocalConfig;
 use crate::error::{at, io as io_error};
-use crate::index::Index;
+use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, TempFile, receive};
 use crate::layout::{LAYOUT, Layout, create_dirs, is_older_than, read_file, sync_dir};
 use crate::reset::delete_unreachable;
@@ -215,7 +214,7 @@ fn check_expected(config: &LocalConfig, index: &Index, expect: &Expect) -> Resul
         Some(tag) => index.find(tag),
         None => index.find_default(),
     };
-    let found = found.map(crate::index::Entry::state);
+    let found = found.map(Entry::state);
     let expected = match expect {
         Expect::Any => return Ok(()),
         Expect::Absent => None,

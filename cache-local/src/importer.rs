@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, ErrorKind, Limits, MediaType, Resolved,
-    Result, Version, load, read_all,
+    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Limits, MediaType,
+    Resolved, Result, Version, load, read_all,
 };
 
 use crate::LocalConfig;
@@ -70,9 +70,9 @@ impl CacheImporter for LocalImporter {
     async fn resolve(&self) -> Result<Option<Resolved>> {
         let Some(manifest) = self.find().await? else { return Ok(None) };
         let limits = self.config.limits();
-        let named = |error| on_path(error, self.layout.root()).with("manifest", manifest.digest);
-        let document = read_all(self, &manifest, limits.manifest).await.map_err(named)?;
-        let cache = load(document, self, &limits).await.map_err(named)?;
+        let about = |error: Error| on_path(error, self.layout.root()).with("manifest", manifest.digest);
+        let document = read_all(self, &manifest, limits.manifest).await.map_err(about)?;
+        let cache = load(document, self, &limits).await.map_err(about)?;
         Ok(cache.map(|cache| Resolved::new(cache, Version::new(manifest.digest.to_string()))))
     }
 }
@@ -132,7 +132,7 @@ fn existing(layout: &Layout, digest: Digest) -> Result<Descriptor> {
     stored(layout, digest)?.ok_or_else(|| gone(layout, digest))
 }
 
-fn gone(layout: &Layout, digest: Digest) -> cache_core::Error {
+fn gone(layout: &Layout, digest: Digest) -> Error {
     at(ErrorKind::NotFound, "the manifest that index.json names is gone", &layout.index_path()).with("manifest", digest)
 }
 

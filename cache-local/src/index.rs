@@ -17,6 +17,7 @@ pub(crate) struct Index {
     entries: Vec<Entry>,
     /// The other fields, as JSON.
     others: BTreeMap<String, Box<RawValue>>,
+    is_changed: bool,
 }
 
 /// An entry of an index.
@@ -63,8 +64,8 @@ impl Index {
     /// Encodes the index as Go does: compact, with what BuildKit fills in.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let schema_version = if self.schema_version == 0 { 2 } else { self.schema_version };
-        let media_type =
-            if self.media_type.is_empty() { MediaType::OCI_INDEX.as_str() } else { self.media_type.as_str() };
+        let default = MediaType::OCI_INDEX;
+        let media_type = if self.media_type.is_empty() { default.as_str() } else { &self.media_type };
         let entries: Vec<&str> = self.entries.iter().map(|entry| entry.json.get()).collect();
         let mut text = format!(
             "{{\"schemaVersion\":{schema_version},\"mediaType\":{},\"manifests\":[{}]",
@@ -105,11 +106,21 @@ impl Index {
     pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) {
         self.entries.retain(|entry| !entry.is_replaced_by(tag));
         self.entries.push(Entry::new(tag, manifest));
+        self.is_changed = true;
     }
 
-    /// Takes out the entries with this name and state.
-    pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) {
+    /// Takes out the entries with this name and state, and says whether there was one.
+    pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) -> bool {
+        let before = self.entries.len();
         self.entries.retain(|entry| entry.name() != name || entry.state() != *state);
+        let is_removed = self.entries.len() < before;
+        self.is_changed |= is_removed;
+        is_removed
+    }
+
+    /// Whether it is to be written.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
     }
 }
 

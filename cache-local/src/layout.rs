@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cache_core::{Digest, Error, ErrorKind, Result, Timestamp};
+use cache_core::{Digest, ErrorKind, Result, Timestamp};
 
 use crate::error::{at, io, on_path};
 use crate::index::Index;
@@ -88,11 +88,7 @@ impl Layout {
 
     /// Looks a blob up, through a symbolic link as BuildKit does; `None` when it is not there.
     pub(crate) fn blob_metadata(&self, digest: &Digest) -> Result<Option<Metadata>> {
-        let path = self.blob_path(digest);
-        match file_metadata(&path) {
-            Ok(metadata) => Ok(metadata),
-            Err(error) => Err(error.with("blob", digest)),
-        }
+        file_metadata(&self.blob_path(digest)).map_err(|error| error.with("blob", digest))
     }
 
     /// Opens a blob for reading.
@@ -171,11 +167,6 @@ pub(crate) fn modified(metadata: &Metadata) -> Option<Timestamp> {
 pub(crate) fn is_older_than(metadata: &Metadata, age: Duration) -> bool {
     let written = metadata.modified().ok();
     written.and_then(|written| SystemTime::now().duration_since(written).ok()).is_some_and(|found| found >= age)
-}
-
-/// An error of a document that was read from a path.
-pub(crate) fn missing(digest: &Digest, named_by: &Path) -> Error {
-    at(ErrorKind::NotFound, "manifest is gone", named_by).with("manifest", digest)
 }
 
 #[cfg(test)]

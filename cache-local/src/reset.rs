@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::fs;
 
-use cache_core::{Descriptor, Digest, ErrorKind, MediaType, Result};
-use serde_json::Value;
+use cache_core::{Digest, ErrorKind, MediaType, Result};
+use serde_json::{Map, Value};
 
 use crate::error::at;
 use crate::layout::{Layout, read_file};
@@ -42,17 +42,18 @@ fn reachable(place: &Place) -> Result<HashSet<Digest>> {
     let path = place.layout.index_path();
     let unreadable = || at(ErrorKind::InvalidManifest, "index.json cannot be followed", &path);
     let snapshot = place.layout.read_index(place.limit)?.ok_or_else(unreadable)?;
-    let mut reached = HashSet::new();
+    let (mut reached, mut followed) = (HashSet::new(), HashSet::new());
     let mut todo = Vec::new();
     for entry in snapshot.index.entries() {
         todo.push(entry.descriptor().ok_or_else(unreadable)?.digest);
     }
     while let Some(digest) = todo.pop() {
-        if reached.insert(digest) {
+        if followed.insert(digest) {
             let document = read_document(&place.layout, &digest)?;
             todo.extend(follow(&document, &mut reached));
         }
     }
+    reached.extend(followed);
     Ok(reached)
 }
 
@@ -72,22 +73,27 @@ fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
         match value {
             Value::String(text) => reached.extend(text.parse::<Digest>().ok()),
             Value::Array(values) => todo.extend(values),
-            Value::Object(fields) => match manifest_digest(value) {
-                Some(digest) => manifests.push(digest),
-                None => todo.extend(fields.values()),
-            },
+            Value::Object(fields) => {
+                manifests.extend(manifest_digest(fields));
+                todo.extend(fields.values());
+            }
             _ => {}
         }
     }
     manifests
 }
 
-/// The digest of a descriptor of a manifest, or of something that may be one.
-fn manifest_digest(value: &Value) -> Option<Digest> {
+/// The digest of the descriptor of a manifest, or of something that may be one since nobody says what it is.
+fn manifest_digest(fields: &Map<String, Value>) -> Option<Digest> {
     const MANIFESTS: [MediaType; 4] =
         [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
-    let descriptor: Descriptor = serde_json::from_value(value.clone()).ok()?;
-    MANIFESTS.contains(&descriptor.media_type).then_some(descriptor.digest)
+    let field = |wanted: &str| {
+        let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let media_type = field("mediaType");
+    let may_be_manifest = media_type.is_empty() || MANIFESTS.iter().any(|known| known.as_str() == media_type);
+    if may_be_manifest { field("digest").parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@ use std::fs;
 use std::io;
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Version,
-};
+use cache_core::{BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Result};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::error::{at, io as io_error};
@@ -55,9 +53,9 @@ impl CacheStore for LocalStore {
 
     /// The cache is the one that was listed, even when its name leads elsewhere by now.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
-        let manifest = cache.version.as_str().parse().map_err(|error| {
+        let manifest = cache.version.as_str().parse().map_err(|error: InvalidDigest| {
             let message = "the entry of index.json has no digest that can be read";
-            at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source::<cache_core::InvalidDigest>(error)
+            at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source(error)
         })?;
         Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))
     }
@@ -91,17 +89,16 @@ impl CacheStore for LocalStore {
         let place = Place { layout: self.layout.clone(), ingest, limit, timeout };
         let (name, state, path) = (cache.name.clone(), cache.version.clone(), self.layout.index_path());
         let change = move |index: &mut Index| {
-            let named = |entry: &&Entry| entry.name() == name.as_deref();
-            if index.entries().iter().filter(named).any(|entry| entry.state() == state) {
-                index.remove(name.as_deref(), &state);
+            if index.remove(name.as_deref(), &state) {
                 return Ok(Deleted::Removed);
             }
-            match (&name, index.entries().iter().find(named)) {
-                (Some(name), Some(found)) => {
-                    let error = at(ErrorKind::Conflict, "the cache has changed", &path).with("tag", name);
-                    Err(error.with("found", found.state().as_str()))
-                }
-                _ => Ok(Deleted::Absent),
+            // Without a name there is nothing that could lead elsewhere.
+            let Some(name) = &name else { return Ok(Deleted::Absent) };
+            match index.entries().iter().find(|entry| entry.name() == Some(name)) {
+                Some(moved) => Err(at(ErrorKind::Conflict, "the cache has changed", &path)
+                    .with("tag", name)
+                    .with("found", moved.state().as_str())),
+                None => Ok(Deleted::Absent),
             }
         };
         place.update(change).await.map(|(deleted, _lock)| deleted)
@@ -130,20 +127,15 @@ fn blob_entry(blob: BlobFile) -> BlobEntry {
 
 fn delete_blob(layout: &Layout, blob: &BlobEntry) -> Result<Deleted> {
     let path = layout.blob_path(&blob.digest);
-    let found: Option<Version> = layout.blob_metadata(&blob.digest)?.as_ref().map(version);
-    match found {
-        None => Ok(Deleted::Absent),
-        Some(found) if found == blob.version => match fs::remove_file(&path) {
-            Ok(()) => Ok(Deleted::Removed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Deleted::Absent),
-            Err(error) => Err(io_error(error, "cannot delete the blob", &path)),
-        },
-        Some(_) => Err(changed(&path, blob)),
+    let Some(found) = layout.blob_metadata(&blob.digest)? else { return Ok(Deleted::Absent) };
+    if version(&found) != blob.version {
+        return Err(at(ErrorKind::Conflict, "the blob has changed", &path).with("blob", blob.digest));
     }
-}
-
-fn changed(path: &std::path::Path, blob: &BlobEntry) -> Error {
-    at(ErrorKind::Conflict, "the blob has changed", path).with("blob", blob.digest)
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(Deleted::Removed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Deleted::Absent),
+        Err(error) => Err(io_error(error, "cannot delete the blob", &path)),
+    }
 }
 
 #[cfg(test)]

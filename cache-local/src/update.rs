@@ -54,7 +54,7 @@ impl Place {
         let (old, mut index) = before.map_or_else(Default::default, |found| (Some(found.bytes), found.index));
         let value = change(&mut index)?;
         let new = index.encode();
-        if old.as_ref() != Some(&new) {
+        if index.is_changed() && old.as_ref() != Some(&new) {
             let temp = self.ingest.write(&path, &new)?;
             let now = self.layout.read_index(self.limit)?.map(|found| found.bytes);
             if now != old || !lock.is_current() {

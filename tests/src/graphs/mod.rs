@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use cache_core::{
     CacheChains, CacheConfig, CacheKey, CacheLayer, CacheLink, CacheManifest, CacheRecord, CacheResult, Descriptor,
-    Digest, LayerResult, MemoryCache, RecordId, RecordLink, Timestamp,
+    Digest, LayerResult, MediaType, MemoryCache, RecordId, RecordLink, Timestamp, annotation,
 };
 
 pub use self::layers::layer;
@@ -53,7 +53,7 @@ pub fn cache(seed: u64) -> Generated {
 
 /// A cache of that shape, with at least one result if it may have any.
 ///
-/// Some layers are drawn from a pool that all seeds share, so that two caches have blobs in common.
+/// Some layers and keys are drawn from pools that all seeds share, so that two caches have blobs and records in common.
 #[must_use]
 pub fn cache_of(seed: u64, shape: Shape) -> Generated {
     let mut random = Random::new(seed);
@@ -74,10 +74,61 @@ pub fn cache_of(seed: u64, shape: Shape) -> Generated {
             results.push(CacheResult::new(time(&mut random), chain.clone()));
         }
         let inputs = if is_root { Vec::new() } else { inputs(&mut random, &records) };
-        let key = CacheKey::output(Digest::sha256(format!("{seed} {n}").as_bytes()), 0);
+        let key = if random.is_one_in(3) { key(&format!("shared {}", n % 9)) } else { key(&format!("{seed} {n}")) };
         records.extend(chains.add(key, &inputs, results).expect("inputs are of this graph"));
     }
     Generated { manifest: chains.to_manifest(), chains, blobs }
+}
+
+/// A graph with few keys and many links, so that many records are made one; no blob exists.
+///
+/// Keys say how far below the roots a record is, so that no link closes a loop, in a union of tangles neither.
+#[must_use]
+pub fn tangle(seed: u64) -> CacheChains {
+    tangled(seed, |level, random| format!("{level} {}", random.below(2)))
+}
+
+/// A tangle in which records far below others have the keys of those, so that links close loops.
+#[must_use]
+pub fn looping_tangle(seed: u64) -> CacheChains {
+    tangled(seed, |level, random| format!("{} {}", level.min(1), random.below(3)))
+}
+
+fn tangled(seed: u64, name: fn(usize, &mut Random) -> String) -> CacheChains {
+    let mut random = Random::new(seed);
+    let mut chains = CacheChains::new();
+    let mut levels: Vec<Vec<RecordId>> = vec![Vec::new(); 5];
+    for n in 0..4 + random.below(14) {
+        let level = if n == 0 { 0 } else { random.below(levels.len()) };
+        let above: Vec<RecordId> = levels[..level].concat();
+        let inputs: Vec<Vec<CacheLink>> = match above.is_empty() {
+            true => Vec::new(),
+            false => (0..1 + random.below(2)).map(|_| alternatives(&mut random, &above)).collect(),
+        };
+        let level = if inputs.is_empty() { 0 } else { level };
+        let results: Vec<CacheResult> = (0..random.below(3)).map(|_| result(&mut random)).collect();
+        let key = key(&name(level, &mut random));
+        levels[level].extend(chains.add(key, &inputs, results).expect("inputs are of this graph"));
+    }
+    chains
+}
+
+fn alternatives(random: &mut Random, records: &[RecordId]) -> Vec<CacheLink> {
+    (0..1 + random.below(3)).map(|_| CacheLink::with_selector(*random.pick(records), ["", "/"][random.below(2)])).collect()
+}
+
+fn result(random: &mut Random) -> CacheResult {
+    let layers = (0..1 + random.below(3)).map(|_| {
+        let bytes = [random.below(4) as u8];
+        Descriptor::of(MediaType::OCI_LAYER, &bytes).with_annotation(annotation::UNCOMPRESSED, Digest::sha256(&bytes))
+    });
+    let layers = layers.collect();
+    let created_at = Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(random.below(3) as u64));
+    CacheResult::new(created_at, layers)
+}
+
+fn key(name: &str) -> CacheKey {
+    CacheKey::output(Digest::sha256(name.as_bytes()), 0)
 }
 
 /// The record before, and now and then another alternative or another input.

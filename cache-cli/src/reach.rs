@@ -1,0 +1,165 @@
+//! Which blobs a cache in a store reaches: what `du` counts and `rm --blobs` must not delete.
+//!
+//! Reaching is a matter of documents, not of caches: an image without a cache keeps its blobs too, and so does a cache
+//! whose config does not decode.
+
+use std::collections::{BTreeMap, HashSet};
+
+use cache_core::{
+    BlobProvider, CacheEntry, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, Limits, MediaType,
+    Result, read_all,
+};
+use serde_json::Value;
+
+/// Blobs and their sizes, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reach(BTreeMap<Digest, u64>);
+
+impl Reach {
+    pub(crate) fn add(&mut self, blob: &Descriptor) {
+        self.0.insert(blob.digest, blob.size);
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+
+    pub(crate) fn contains(&self, blob: &Digest) -> bool {
+        self.0.contains_key(blob)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Digest, u64)> {
+        self.0.iter().map(|(blob, size)| (blob, *size))
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.values().fold(0, |sum, size| sum.saturating_add(*size))
+    }
+}
+
+/// What one cache of a store reaches.
+///
+/// # Errors
+/// When a document cannot be read: then nobody knows what it reaches.
+pub(crate) async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Reach> {
+    let importer = store.open(entry).await?;
+    if let Some(manifest) = &entry.descriptor {
+        return of_document(manifest.clone(), &*importer).await;
+    }
+    match importer.resolve().await? {
+        Some(resolved) => of_manifest(&resolved.manifest, &*importer).await,
+        None => Ok(Reach::default()),
+    }
+}
+
+/// What a cache reaches that was read already.
+pub(crate) async fn of_manifest(manifest: &CacheManifest, blobs: &dyn BlobProvider) -> Result<Reach> {
+    let mut reach = Reach::default();
+    let documents = [manifest.raw_manifest(), manifest.raw_config()];
+    documents.into_iter().flatten().for_each(|document| reach.add(&document.descriptor));
+    manifest.blobs().iter().for_each(|blob| reach.add(blob));
+    for image in manifest.inline_images() {
+        let unsized_image = Descriptor::new(MediaType::OCI_MANIFEST, image.manifest, 0);
+        if let Some(found) = blobs.stat(&unsized_image).await? {
+            let image = Descriptor { size: found.size, ..unsized_image };
+            reach.extend(&of_document(image, blobs).await?);
+        }
+    }
+    Ok(reach)
+}
+
+/// Everything below a manifest or an index of manifests, itself included; configs and layers are not opened.
+pub(crate) async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach> {
+    let limits = Limits::default();
+    let mut reach = Reach::default();
+    let mut opened = HashSet::new();
+    let mut todo = vec![(root, true)];
+    while let Some((blob, is_document)) = todo.pop() {
+        reach.add(&blob);
+        if !is_document || !opened.insert(blob.digest) {
+            continue;
+        }
+        if opened.len() > limits.images {
+            let error = Error::new(ErrorKind::LimitExceeded, "index names too many manifests");
+            return Err(error.with("limit", limits.images));
+        }
+        let bytes = read_all(blobs, &blob, limits.manifest).await?;
+        let children = children(&bytes).map_err(|error| error.with("blob", blob.digest))?;
+        todo.extend(children.into_iter().map(|child| {
+            let is_document = is_manifest(&child.media_type);
+            (child, is_document)
+        }));
+    }
+    Ok(reach)
+}
+
+fn is_manifest(media_type: &MediaType) -> bool {
+    [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST]
+        .contains(media_type)
+}
+
+/// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.
+fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    let unreadable = |error: serde_json::Error| {
+        Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
+    };
+    let document: serde_json::Map<String, Value> = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let mut children = Vec::new();
+    for (key, value) in document {
+        let listed = match (key.to_ascii_lowercase().as_str(), value) {
+            ("config" | "subject", Value::Object(one)) if !one.is_empty() => vec![Value::Object(one)],
+            ("layers" | "manifests", Value::Array(many)) => many,
+            _ => continue,
+        };
+        for descriptor in listed {
+            children.push(serde_json::from_value(descriptor).map_err(unreadable)?);
+        }
+    }
+    Ok(children)
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::{Document, MemoryCache};
+
+    use super::*;
+    use crate::tests::{LAYERS, insert, layer};
+
+    #[tokio::test]
+    async fn a_cache_reaches_its_manifest_its_config_and_its_layers() {
+        let store = MemoryCache::new();
+        insert(&store, "latest", &LAYERS[..2]).await;
+        let entry = store.caches().await.unwrap().remove(0);
+        let reach = of_entry(&store, &entry).await.unwrap();
+        assert_eq!(reach.iter().count(), 4);
+        assert!(reach.contains(&layer(LAYERS[0]).digest) && reach.contains(&entry.descriptor.unwrap().digest));
+    }
+
+    #[tokio::test]
+    async fn an_index_of_images_is_followed_and_keys_match_in_any_case() {
+        let store = MemoryCache::new();
+        let (config, leaf) = (layer("config"), layer("leaf"));
+        let image = format!(
+            r#"{{"Config":{},"LAYERS":[{}]}}"#,
+            serde_json::to_string(&config).unwrap(),
+            serde_json::to_string(&leaf).unwrap()
+        );
+        let image = Document::new(MediaType::OCI_MANIFEST, image);
+        let index = format!(r#"{{"manifests":[{}],"config":null}}"#, serde_json::to_string(&image.descriptor).unwrap());
+        let index = Document::new(MediaType::OCI_INDEX, index);
+        let _ = (store.insert(image.bytes), store.insert(index.bytes));
+        let reach = of_document(index.descriptor, &store).await.unwrap();
+        assert!([image.descriptor.digest, config.digest, leaf.digest].iter().all(|blob| reach.contains(blob)));
+        assert_eq!(reach.iter().count(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_gone_or_no_manifest_is_an_error() {
+        let store = MemoryCache::new();
+        let gone = Descriptor::of(MediaType::OCI_MANIFEST, b"gone");
+        assert_eq!(of_document(gone, &store).await.unwrap_err().kind(), ErrorKind::NotFound);
+        let broken = Document::new(MediaType::OCI_MANIFEST, "{");
+        let _ = store.insert(broken.bytes);
+        assert_eq!(of_document(broken.descriptor, &store).await.unwrap_err().kind(), ErrorKind::InvalidManifest);
+    }
+}

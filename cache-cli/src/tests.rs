@@ -1,0 +1,54 @@
+//! What the unit tests of the verbs share: caches in memory, and sessions that see them.
+
+use cache_core::{
+    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, ExportSettings, MediaType,
+    MemoryCache, Timestamp, annotation, export,
+};
+
+use crate::args::Globals;
+use crate::session::Session;
+
+/// Contents of layers, of different sizes.
+pub(crate) const LAYERS: &[&str] = &["a", "bb", "cccc", "dddddddd"];
+
+/// A session that knows `type=memory`, and says nothing.
+pub(crate) fn session(store: &MemoryCache) -> Session {
+    with_globals(store, Globals { quiet: true, ..Globals::default() })
+}
+
+/// A session with `--ignore-unknown`.
+pub(crate) fn ignoring_unknown(store: &MemoryCache) -> Session {
+    with_globals(store, Globals { quiet: true, ignore_unknown: true, ..Globals::default() })
+}
+
+fn with_globals(store: &MemoryCache, globals: Globals) -> Session {
+    Session::new(Backends::new().with(store.clone()), globals)
+}
+
+/// A plain tar layer that holds `content`.
+pub(crate) fn layer(content: &str) -> Descriptor {
+    let blob = Descriptor::of(MediaType::OCI_LAYER, content.as_bytes());
+    let diff_id = blob.digest;
+    blob.with_annotation(annotation::UNCOMPRESSED, diff_id)
+}
+
+/// Exports a cache of a root and one step for each layer, each step on top of the one before.
+pub(crate) async fn insert(store: &MemoryCache, name: &str, layers: &[&str]) {
+    let mut chains = CacheChains::new();
+    let mut below = chains.add_root(CacheKey::content(Digest::sha256(b"sources"))).unwrap().unwrap();
+    let mut chain = Vec::new();
+    for (n, content) in layers.iter().enumerate() {
+        let _ = store.insert(content.as_bytes().to_vec());
+        chain.push(layer(content));
+        let key = CacheKey::output(Digest::sha256(content.as_bytes()), 0);
+        let result = CacheResult::new(time(n), chain.clone());
+        below = chains.add(key, &[vec![CacheLink::new(below)]], vec![result]).unwrap().unwrap();
+    }
+    let settings = ExportSettings::default();
+    export(&chains.to_manifest(), store, &store.named(name), &settings).await.unwrap();
+}
+
+/// The `n`th minute of a day.
+pub(crate) fn time(n: usize) -> Timestamp {
+    format!("2026-11-23T00:{n:02}:00Z").parse().unwrap()
+}

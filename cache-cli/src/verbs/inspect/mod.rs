@@ -1,0 +1,30 @@
+//! `inspect`: what is in a cache.
+
+mod report;
+mod table;
+
+use cache_core::{Error, ErrorKind, check};
+
+use self::report::Inspection;
+use crate::args::InspectArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::session::Session;
+use crate::spec::Place;
+
+/// Shows the cache, sound or not; with `--raw`, the bytes of its config.
+pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, Failure> {
+    let mut place = Place::parse(&args.spec)?;
+    let (_, resolved) = place.resolve(session).await?;
+    let manifest = &resolved.manifest;
+    if args.raw {
+        let config = manifest.raw_config().ok_or_else(|| {
+            let error = Error::new(ErrorKind::Unsupported, "an inline cache has no config of its own");
+            place.explain(error.with_hint("inspect -o json shows its records"))
+        })?;
+        output::write(&config.bytes)?;
+    } else {
+        output::print(session, &Inspection::new(manifest, &check(manifest)))?;
+    }
+    Ok(Exit::Done)
+}

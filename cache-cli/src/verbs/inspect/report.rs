@@ -1,0 +1,269 @@
+//! `buildcache.inspect/v1`: a cache as a document that says the same of the same cache, always.
+
+use std::collections::BTreeMap;
+
+use cache_core::{
+    CacheKey, CacheManifest, CacheRecord, DiffId, Digest, Finding, InlineImage, ManifestForm, MediaType, Timestamp,
+};
+use serde::Serialize;
+
+use crate::report::{BlobReport, FindingReport, digest_of};
+
+/// What is in a cache.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Inspection {
+    schema: &'static str,
+    pub(super) form: &'static str,
+    #[serde(skip)]
+    pub(super) digest: Option<Digest>,
+    pub(super) manifest: Option<BlobReport>,
+    pub(super) config: Option<BlobReport>,
+    pub(super) totals: Totals,
+    pub(super) media_types: Vec<MediaTypeReport>,
+    pub(super) layers: Vec<LayerReport>,
+    pub(super) records: Vec<RecordReport>,
+    pub(super) inline_images: Vec<InlineReport>,
+    pub(super) findings: Vec<FindingReport>,
+    pub(super) notes: Vec<&'static str>,
+}
+
+/// The numbers.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Totals {
+    pub(super) layers: usize,
+    pub(super) unique_blobs: usize,
+    /// Every blob counted once.
+    pub(super) unique_bytes: u64,
+    /// Every layer counted, also where two share a blob.
+    pub(super) total_bytes: u64,
+    pub(super) records: usize,
+    pub(super) roots: usize,
+    pub(super) records_with_result: usize,
+    /// Results that follow the parents of a layer.
+    pub(super) results: usize,
+    /// Results that list their layers.
+    pub(super) chains: usize,
+    pub(super) oldest_result: Option<Timestamp>,
+    pub(super) newest_result: Option<Timestamp>,
+}
+
+/// The blobs of one media type.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MediaTypeReport {
+    pub(super) media_type: MediaType,
+    pub(super) blobs: usize,
+    pub(super) bytes: u64,
+}
+
+/// One layer of the config, with what the manifest says about its blob.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LayerReport {
+    pub(super) index: usize,
+    pub(super) blob: Digest,
+    /// -1 for none.
+    pub(super) parent: i64,
+    pub(super) media_type: Option<MediaType>,
+    pub(super) size: Option<u64>,
+    #[serde(rename = "diffID")]
+    pub(super) diff_id: Option<DiffId>,
+    pub(super) created_at: Option<Timestamp>,
+}
+
+/// One record of the config.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RecordReport {
+    pub(super) index: usize,
+    pub(super) key: CacheKey,
+    pub(super) inputs: Vec<Vec<LinkReport>>,
+    pub(super) results: Vec<ResultReport>,
+    pub(super) chains: Vec<ChainReport>,
+}
+
+/// One alternative of an input.
+#[derive(Debug, Serialize)]
+pub(super) struct LinkReport {
+    /// The index of the record.
+    link: i64,
+    selector: String,
+}
+
+/// A result that follows the parents of a layer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultReport {
+    /// The index of the top layer.
+    layer: i64,
+    created_at: Timestamp,
+}
+
+/// A result that lists its layers, bottom first.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChainReport {
+    layers: Vec<i64>,
+    created_at: Timestamp,
+}
+
+/// An image that holds records.
+#[derive(Debug, Serialize)]
+pub(super) struct InlineReport {
+    pub(super) manifest: Digest,
+    pub(super) layers: usize,
+    pub(super) history: usize,
+}
+
+impl Inspection {
+    pub(super) fn new(manifest: &CacheManifest, findings: &[Finding]) -> Self {
+        Self {
+            schema: "buildcache.inspect/v1",
+            form: form(manifest),
+            digest: digest_of(manifest),
+            manifest: manifest.raw_manifest().map(|document| (&document.descriptor).into()),
+            config: manifest.raw_config().map(|document| (&document.descriptor).into()),
+            totals: Totals::of(manifest),
+            media_types: media_types(manifest),
+            layers: layers(manifest),
+            records: manifest.config().records.iter().enumerate().map(RecordReport::new).collect(),
+            inline_images: manifest.inline_images().iter().map(InlineReport::from).collect(),
+            findings: findings.iter().map(FindingReport::from).collect(),
+            notes: notes(manifest),
+        }
+    }
+}
+
+fn form(manifest: &CacheManifest) -> &'static str {
+    match manifest.form() {
+        Some(form) => form.name(),
+        None if !manifest.inline_images().is_empty() => "inline",
+        None => "flat",
+    }
+}
+
+fn notes(manifest: &CacheManifest) -> Vec<&'static str> {
+    let is_image_manifest = manifest.form() == Some(ManifestForm::ImageManifest);
+    is_image_manifest.then_some("BuildKit before v0.12 cannot read an image manifest").into_iter().collect()
+}
+
+impl Totals {
+    fn of(manifest: &CacheManifest) -> Self {
+        let config = manifest.config();
+        let sizes = config.layers.iter().filter_map(|layer| Some(manifest.descriptor(&layer.blob)?.size));
+        let mut totals = Self {
+            layers: config.layers.len(),
+            unique_blobs: manifest.blobs().len(),
+            unique_bytes: manifest.unique_bytes(),
+            total_bytes: sizes.fold(0, u64::saturating_add),
+            records: config.records.len(),
+            ..Self::default()
+        };
+        config.records.iter().for_each(|record| totals.add(record));
+        totals
+    }
+
+    fn add(&mut self, record: &CacheRecord) {
+        self.roots += usize::from(record.inputs.is_empty());
+        self.records_with_result += usize::from(!record.results.is_empty() || !record.chains.is_empty());
+        self.results += record.results.len();
+        self.chains += record.chains.len();
+        let results = record.results.iter().map(|result| result.created_at);
+        let times = results.chain(record.chains.iter().map(|chain| chain.created_at));
+        for time in times.filter(|time| !time.is_zero()) {
+            self.oldest_result = Some(self.oldest_result.map_or(time, |oldest| oldest.min(time)));
+            self.newest_result = Some(self.newest_result.map_or(time, |newest| newest.max(time)));
+        }
+    }
+}
+
+fn media_types(manifest: &CacheManifest) -> Vec<MediaTypeReport> {
+    let mut types: BTreeMap<&MediaType, (usize, u64)> = BTreeMap::new();
+    for blob in manifest.blobs() {
+        let (blobs, bytes) = types.entry(&blob.media_type).or_default();
+        *blobs += 1;
+        *bytes = bytes.saturating_add(blob.size);
+    }
+    let report = |(media_type, (blobs, bytes)): (&MediaType, _)| {
+        MediaTypeReport { media_type: media_type.clone(), blobs, bytes }
+    };
+    types.into_iter().map(report).collect()
+}
+
+fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
+    let layers = manifest.config().layers.iter().enumerate();
+    layers
+        .map(|(index, layer)| {
+            let blob = manifest.descriptor(&layer.blob);
+            LayerReport {
+                index,
+                blob: layer.blob,
+                parent: layer.parent,
+                media_type: blob.map(|blob| blob.media_type.clone()),
+                size: blob.map(|blob| blob.size),
+                diff_id: blob.and_then(cache_core::Descriptor::diff_id),
+                created_at: blob.and_then(cache_core::Descriptor::created_at),
+            }
+        })
+        .collect()
+}
+
+impl RecordReport {
+    fn new((index, record): (usize, &CacheRecord)) -> Self {
+        let link = |link: &cache_core::RecordLink| LinkReport { link: link.link, selector: link.selector.clone() };
+        Self {
+            index,
+            key: record.key.clone(),
+            inputs: record.inputs.iter().map(|input| input.iter().map(link).collect()).collect(),
+            results: record
+                .results
+                .iter()
+                .map(|result| ResultReport { layer: result.layer, created_at: result.created_at })
+                .collect(),
+            chains: record
+                .chains
+                .iter()
+                .map(|chain| ChainReport { layers: chain.layers.clone(), created_at: chain.created_at })
+                .collect(),
+        }
+    }
+}
+
+impl From<&InlineImage> for InlineReport {
+    fn from(image: &InlineImage) -> Self {
+        Self { manifest: image.manifest, layers: image.layers, history: image.history }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::{CacheImporter as _, MemoryCache};
+
+    use super::*;
+    use crate::tests::{LAYERS, insert, time};
+
+    #[tokio::test]
+    async fn totals_count_each_blob_once_and_each_layer_too() {
+        let store = MemoryCache::new();
+        insert(&store, "latest", LAYERS).await;
+        let manifest = store.resolve().await.unwrap().unwrap().manifest;
+        let totals = Inspection::new(&manifest, &[]).totals;
+        assert_eq!((totals.layers, totals.unique_blobs, totals.unique_bytes, totals.total_bytes), (4, 4, 15, 15));
+        assert_eq!((totals.records, totals.roots, totals.records_with_result, totals.results), (5, 1, 4, 4));
+        assert_eq!((totals.oldest_result, totals.newest_result), (Some(time(0)), Some(time(3))));
+    }
+
+    #[tokio::test]
+    async fn equal_caches_have_equal_documents() {
+        let (one, two) = (MemoryCache::new(), MemoryCache::new());
+        let mut documents = Vec::new();
+        for store in [one, two] {
+            insert(&store, "latest", LAYERS).await;
+            let manifest = store.resolve().await.unwrap().unwrap().manifest;
+            documents.push(serde_json::to_string(&Inspection::new(&manifest, &[])).unwrap());
+        }
+        assert_eq!(documents[0], documents[1]);
+    }
+}

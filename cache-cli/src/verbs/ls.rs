@@ -1,0 +1,129 @@
+//! `ls`: the caches in a store.
+
+use cache_core::{CacheEntry, Digest, ManifestForm, MediaType, Timestamp};
+use serde::Serialize;
+
+use crate::args::LsArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Report};
+use crate::session::Session;
+use crate::spec::Place;
+use crate::text::{self, Column, Table};
+
+/// `buildcache.ls/v1`
+#[derive(Debug, Serialize)]
+struct Listing {
+    schema: &'static str,
+    caches: Vec<Listed>,
+}
+
+/// One cache of the store.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    name: Option<String>,
+    digest: Option<Digest>,
+    media_type: Option<MediaType>,
+    size: Option<u64>,
+    modified: Option<Timestamp>,
+}
+
+/// Lists the caches; none at all is no cache.
+pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failure> {
+    let mut place = Place::parse(&args.spec)?;
+    let listing = list(session, &mut place).await?;
+    output::print(session, &listing)?;
+    if listing.caches.is_empty() { Err(place.no_cache()) } else { Ok(Exit::Done) }
+}
+
+async fn list(session: &Session, place: &mut Place) -> Result<Listing, Failure> {
+    let store = place.required_store(session).await?;
+    let caches = store.caches().await.map_err(|error| place.explain(error))?;
+    Ok(Listing { schema: "buildcache.ls/v1", caches: caches.into_iter().map(Listed::from).collect() })
+}
+
+impl From<CacheEntry> for Listed {
+    fn from(entry: CacheEntry) -> Self {
+        let manifest = entry.descriptor;
+        Self {
+            name: entry.name,
+            digest: manifest.as_ref().map(|manifest| manifest.digest),
+            size: manifest.as_ref().map(|manifest| manifest.size),
+            media_type: manifest.map(|manifest| manifest.media_type),
+            modified: entry.modified,
+        }
+    }
+}
+
+impl Report for Listing {
+    fn table(&self, now: Timestamp, _: bool) -> String {
+        if self.caches.is_empty() {
+            return String::new();
+        }
+        let columns = [
+            Column::Left("NAME"),
+            Column::Left("DIGEST"),
+            Column::Left("FORM"),
+            Column::Right("MANIFEST"),
+            Column::Right("AGE"),
+        ];
+        let mut table = Table::new(columns);
+        for cache in &self.caches {
+            table.row([
+                or_dash(cache.name.clone()),
+                or_dash(cache.digest),
+                cache.media_type.as_ref().map_or_else(|| "-".to_owned(), form),
+                or_dash(cache.size.map(text::size)),
+                or_dash(cache.modified.map(|time| text::age(time, now))),
+            ]);
+        }
+        table.to_string()
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.caches.iter().filter_map(|cache| cache.digest).collect()
+    }
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// The form that a manifest's media type is; any other type as it is.
+fn form(media_type: &MediaType) -> String {
+    let forms = [ManifestForm::ImageManifest, ManifestForm::Index, ManifestForm::DockerList];
+    let form = forms.into_iter().find(|form| form.media_type() == *media_type);
+    form.map_or_else(|| media_type.to_string(), |form| form.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::MemoryCache;
+
+    use super::*;
+    use crate::tests::{LAYERS, insert, session};
+
+    #[tokio::test]
+    async fn every_cache_of_the_store_is_listed_by_name() {
+        let store = MemoryCache::new();
+        insert(&store, "b", LAYERS).await;
+        insert(&store, "a", LAYERS).await;
+        let mut place = Place::parse("type=memory").unwrap();
+        let listing = list(&session(&store), &mut place).await.unwrap();
+        let names: Vec<_> = listing.caches.iter().map(|cache| cache.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(listing.table(Timestamp::now(), false).lines().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_empty_store_has_no_cache() {
+        let failure = run(&session(&MemoryCache::new()), &LsArgs { spec: "type=memory".to_owned() }).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::NoCache);
+    }
+
+    #[test]
+    fn forms_have_their_names_and_other_types_their_own() {
+        assert_eq!(form(&MediaType::DOCKER_LIST), "docker-list");
+        assert_eq!(form(&MediaType::DOCKER_MANIFEST), MediaType::DOCKER_MANIFEST.as_str());
+    }
+}

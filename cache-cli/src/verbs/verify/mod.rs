@@ -1,0 +1,107 @@
+//! `verify`: whether BuildKit can use every part of a cache.
+
+mod report;
+mod unreadable;
+
+use std::sync::Arc;
+
+use cache_core::Depth;
+
+use self::report::Verification;
+use crate::args::VerifyArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::progress::{Step, Watched};
+use crate::report::digest_of;
+use crate::session::Session;
+use crate::spec::Place;
+
+/// Checks the cache; a cache that cannot even be read is a finding too.
+pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
+    let mut place = Place::parse(&args.spec)?;
+    let depth = if args.fast { Depth::Fast } else { Depth::Deep };
+    let verification = verify(session, &mut place, depth).await?;
+    output::print(session, &verification)?;
+    Ok(if verification.is_sound() { Exit::Done } else { Exit::Findings })
+}
+
+async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Verification, Failure> {
+    let importer = place.importer(session).await?;
+    let manifest = match importer.resolve().await {
+        Ok(Some(resolved)) => resolved.manifest,
+        Ok(None) => return Err(place.no_cache()),
+        Err(error) => match unreadable::finding(&error, &*importer).await {
+            Some(finding) => return Ok(Verification::of_unreadable(depth, &finding)),
+            None => return Err(place.explain(error).into()),
+        },
+    };
+    let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
+    session.reporter.step(&Step::Started { task: "verify", blobs: manifest.blobs().len(), bytes });
+    let blobs = Watched { inner: &*importer, reporter: Arc::clone(&session.reporter), depth };
+    let report = cache_core::verify(&manifest, &blobs, depth, session.concurrency()).await;
+    session.reporter.finish();
+    Ok(Verification::new(depth, digest_of(&manifest), &report.map_err(|error| place.explain(error))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::{CacheStore as _, MemoryCache};
+
+    use super::*;
+    use crate::tests::{LAYERS, insert, layer, session};
+
+    async fn codes(store: &MemoryCache, depth: Depth) -> Vec<&'static str> {
+        let mut place = Place::parse("type=memory").unwrap();
+        let verification = verify(&session(store), &mut place, depth).await.unwrap();
+        verification.findings.iter().map(|finding| finding.code).collect()
+    }
+
+    async fn store() -> MemoryCache {
+        let store = MemoryCache::new();
+        insert(&store, "latest", LAYERS).await;
+        store
+    }
+
+    #[tokio::test]
+    async fn a_sound_cache_has_no_findings() {
+        assert_eq!(codes(&store().await, Depth::Deep).await, Vec::<&str>::new());
+    }
+
+    #[tokio::test]
+    async fn wrong_bytes_are_found_by_reading_alone() {
+        let store = store().await;
+        store.overwrite(layer("cccc").digest, "CCCC");
+        assert_eq!(codes(&store, Depth::Fast).await, Vec::<&str>::new());
+        assert_eq!(codes(&store, Depth::Deep).await, ["blob-corrupt"]);
+    }
+
+    #[tokio::test]
+    async fn a_lost_blob_names_every_result_that_needs_it() {
+        let store = store().await;
+        store.lose(&layer("bb").digest);
+        let mut place = Place::parse("type=memory").unwrap();
+        let verification = verify(&session(&store), &mut place, Depth::Fast).await.unwrap();
+        assert_eq!(verification.findings[0].affected.len(), 3);
+        assert!(!verification.is_sound());
+    }
+
+    #[tokio::test]
+    async fn documents_that_cannot_be_read_are_findings() {
+        let config = async |store: &MemoryCache| {
+            let (_, resolved) = Place::parse("type=memory").unwrap().resolve(&session(store)).await.unwrap();
+            resolved.manifest.raw_config().unwrap().descriptor.digest
+        };
+        let lost = store().await;
+        lost.lose(&config(&lost).await);
+        assert_eq!(codes(&lost, Depth::Fast).await, ["blob-missing"]);
+
+        let cut = store().await;
+        cut.overwrite(config(&cut).await, "{}");
+        assert_eq!(codes(&cut, Depth::Fast).await, ["blob-size-wrong"]);
+
+        let wrong = store().await;
+        let manifest = wrong.caches().await.unwrap().remove(0).descriptor.unwrap();
+        wrong.overwrite(manifest.digest, vec![b' '; usize::try_from(manifest.size).unwrap()]);
+        assert_eq!(codes(&wrong, Depth::Fast).await, ["blob-corrupt"]);
+    }
+}

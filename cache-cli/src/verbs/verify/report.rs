@@ -1,0 +1,108 @@
+//! `buildcache.verify/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{Depth, Digest, Finding, Timestamp, VerifyReport};
+use serde::Serialize;
+
+use crate::output::Report;
+use crate::report::{Breaks, FindingReport, Severity};
+use crate::text;
+
+/// How many of the affected records a table names.
+const NAMED: usize = 3;
+
+/// What is wrong with a cache.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Verification {
+    schema: &'static str,
+    sound: bool,
+    depth: &'static str,
+    digest: Option<Digest>,
+    /// How many blobs were looked at.
+    blobs: usize,
+    /// How many bytes were read.
+    bytes: u64,
+    errors: usize,
+    warnings: usize,
+    pub(super) findings: Vec<FindingReport>,
+}
+
+impl Verification {
+    pub(super) fn new(depth: Depth, digest: Option<Digest>, report: &VerifyReport) -> Self {
+        let mut verification = Self::of_findings(depth, &report.findings);
+        verification.digest = digest;
+        verification.blobs = report.blobs;
+        verification.bytes = report.bytes;
+        verification
+    }
+
+    /// A cache whose documents cannot be read.
+    pub(super) fn of_unreadable(depth: Depth, finding: &Finding) -> Self {
+        let mut verification = Self::of_findings(depth, std::slice::from_ref(finding));
+        verification.findings.iter_mut().for_each(|finding| finding.breaks = Breaks::Cache);
+        verification
+    }
+
+    fn of_findings(depth: Depth, findings: &[Finding]) -> Self {
+        let findings: Vec<FindingReport> = findings.iter().map(FindingReport::from).collect();
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        Self {
+            schema: "buildcache.verify/v1",
+            sound: errors == 0,
+            depth: if depth == Depth::Deep { "deep" } else { "fast" },
+            digest: None,
+            blobs: 0,
+            bytes: 0,
+            errors,
+            warnings: findings.len() - errors,
+            findings,
+        }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.sound
+    }
+}
+
+impl Report for Verification {
+    fn table(&self, _: Timestamp, all: bool) -> String {
+        let mut text = String::new();
+        for finding in &self.findings {
+            let head = format!("{}  {}  {}", finding.severity.as_str(), finding.code, finding.object);
+            let _ = writeln!(text, "{}\n  {}", text::printable(&head), text::printable(&finding.message));
+            if let Some(affected) = affected(finding, if all { usize::MAX } else { NAMED }) {
+                let _ = writeln!(text, "  {affected}");
+            }
+        }
+        let verdict = if self.sound { "sound" } else { "not sound" };
+        let counts = [(self.errors, "error"), (self.warnings, "warning")];
+        let counts = counts.map(|(number, noun)| text::count(number, noun)).join(", ");
+        let blobs = text::count(self.blobs, "blob");
+        let looked =
+            if self.depth == "deep" { format!("{} read", text::size(self.bytes)) } else { "none read".to_owned() };
+        let _ = writeln!(text, "{verdict}: {counts}; {blobs}, {looked}");
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.digest.into_iter().collect()
+    }
+}
+
+/// What cannot be used because of a finding; at most `limit` records are named.
+fn affected(finding: &FindingReport, limit: usize) -> Option<String> {
+    let keys = &finding.affected;
+    match finding.breaks {
+        Breaks::Nothing => return None,
+        Breaks::Cache => return Some("the whole cache is of no use: BuildKit's import fails".to_owned()),
+        Breaks::Results if keys.is_empty() => return Some("no result needs it".to_owned()),
+        Breaks::Results => {}
+    }
+    let mut text = format!("{} cannot be used: {}", text::count(keys.len(), "result"), keys[..keys.len().min(limit)].join(", "));
+    if let Some(more) = keys.len().checked_sub(limit).filter(|more| *more > 0) {
+        let _ = write!(text, " and {more} more");
+    }
+    Some(text::printable(&text))
+}

@@ -1,0 +1,28 @@
+//! What it means for a cache when its documents cannot be read.
+
+use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, FindingCode, MediaType};
+
+use crate::exit::with_causes;
+
+/// The finding that an error of `resolve` is; `None` for one that says nothing about the cache.
+pub(super) async fn finding(error: &Error, blobs: &dyn BlobProvider) -> Option<Finding> {
+    let code = match error.kind() {
+        ErrorKind::InvalidManifest => FindingCode::ConfigUnreadable,
+        ErrorKind::DigestMismatch => FindingCode::BlobCorrupt,
+        ErrorKind::NotFound => FindingCode::BlobMissing,
+        ErrorKind::LimitExceeded if error.context("size").is_some() => FindingCode::ConfigTooLarge,
+        ErrorKind::Unavailable if is_cut_short(error, blobs).await => FindingCode::BlobSizeWrong,
+        _ => return None,
+    };
+    let blob = error.context("blob").map(|blob| format!("blob {blob}"));
+    Some(Finding::new(code, blob.unwrap_or_else(|| "manifest".to_owned()), with_causes(error)))
+}
+
+/// Whether a document that ended early is shorter in the store too, so that no retry can help.
+async fn is_cut_short(error: &Error, blobs: &dyn BlobProvider) -> bool {
+    let digest = error.context("blob").and_then(|blob| blob.parse::<Digest>().ok());
+    let size = error.context("size").and_then(|size| size.parse::<u64>().ok());
+    let Some((digest, size)) = digest.zip(size) else { return false };
+    let document = Descriptor::new(MediaType::CACHE_CONFIG, digest, size);
+    matches!(blobs.stat(&document).await, Ok(Some(found)) if found.size != size)
+}

@@ -1,0 +1,146 @@
+//! A directory.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheSpec, Digest};
+use tempfile::TempDir;
+
+use crate::harness::Harness;
+
+/// A directory that does not exist yet, below one that is removed at the end.
+#[derive(Debug)]
+pub struct Local {
+    folder: TempDir,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<Digest>>,
+}
+
+impl Local {
+    /// A place in the folder for temporary files.
+    ///
+    /// # Panics
+    /// When there can be none.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
+        Self { folder, damaged: Mutex::default() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    fn blob(&self, blob: &Digest) -> PathBuf {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
+        self.root().join("blobs/sha256").join(blob.hex())
+    }
+
+    /// The blobs that nobody damaged and that are not what their names say.
+    fn wrong_blobs(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let blobs = files_below(&self.root().join("blobs"));
+        let digest = |path: &PathBuf| Digest::sha256(&fs::read(path).expect("a blob can be read"));
+        let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_wrong = |path: &PathBuf| {
+            let named = name(path).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+            named.is_none_or(|named| named != digest(path) && !damaged.contains(&named))
+        };
+        blobs.into_iter().filter(is_wrong).map(|path| path.display().to_string()).collect()
+    }
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for Local {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_local::Local)
+    }
+
+    fn spec(&self) -> CacheSpec {
+        CacheSpec::new("local").with("dest", self.root().to_string_lossy()).with("tag", "main")
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(self.spec().with("tag", "other"))
+    }
+
+    fn keeps_form(&self) -> bool {
+        true
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn shown(&self) -> Vec<String> {
+        vec![format!("{:?}", cache_local::LocalConfig::new(self.root()))]
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        let mut paths = files_below(self.folder.path());
+        paths.extend(self.root().exists().then(|| self.root()));
+        paths.iter().map(|path| path.display().to_string()).collect()
+    }
+
+    async fn leftovers(&self) -> Vec<String> {
+        let mut leftovers = temporary_files(&self.root());
+        leftovers.extend(self.wrong_blobs());
+        leftovers
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        fs::remove_file(self.blob(blob)).expect("the blob is there");
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        // The file is read-only, so it is replaced.
+        let path = self.blob(blob);
+        let _ = fs::remove_file(&path);
+        fs::write(path, bytes).expect("the blob can be written");
+    }
+}
+
+/// Everything in a cache directory that is no part of a cache, in order: temporary directories, locks, strays.
+#[must_use]
+pub fn temporary_files(root: &Path) -> Vec<String> {
+    let is_part = |path: &PathBuf| {
+        let relative = path.strip_prefix(root).expect("a path below the root");
+        let parent = relative.parent().unwrap_or(Path::new(""));
+        parent == Path::new("blobs/sha256") || relative == Path::new("index.json") || relative == Path::new("oci-layout")
+    };
+    let mut found: Vec<String> = files_below(root)
+        .into_iter()
+        .chain(entries(&root.join("ingest")))
+        .filter(|path| !is_part(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(directory) = todo.pop() {
+        for path in entries(&directory) {
+            if path.is_dir() { todo.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+/// What is in a directory; nothing if it is gone.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
