@@ -74,10 +74,7 @@ async fn run(cli: Cli, interrupted: &Notify) -> Exit {
 }
 
 /// Drops the verb when its time is up.
-async fn in_time(
-    limit: Option<Duration>,
-    verb: impl Future<Output = Result<Exit, Failure>>,
-) -> Result<Exit, Failure> {
+async fn in_time(limit: Option<Duration>, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let Some(limit) = limit else { return verb.await };
     let over = |_| Failure::new(Exit::Failed, format!("not done after {}", text::elapsed(limit)));
     let outcome = tokio::time::timeout(limit, verb).await;

@@ -24,6 +24,12 @@ impl Reach {
         self.0.extend(&other.0);
     }
 
+    /// What `other` does not have.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        let own = self.0.iter().filter(|(blob, _)| !other.contains(blob));
+        Self(own.map(|(blob, size)| (*blob, *size)).collect())
+    }
+
     pub(crate) fn contains(&self, blob: &Digest) -> bool {
         self.0.contains_key(blob)
     }

@@ -48,13 +48,28 @@ impl Place {
     }
 
     /// The cache, which has to be there.
-    pub(crate) async fn resolve(
-        &mut self,
-        session: &Session,
-    ) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
+    pub(crate) async fn resolve(&mut self, session: &Session) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
         let importer = self.importer(session).await?;
         let resolved = importer.resolve().await.map_err(|error| self.explain(error))?;
         resolved.map(|resolved| (importer, resolved)).ok_or_else(|| self.no_cache())
+    }
+
+    /// The spec without what names one cache in the store.
+    pub(crate) fn store_spec(&self) -> CacheSpec {
+        let mut spec = self.spec.clone();
+        ["tag", "digest", "name"].into_iter().for_each(|attribute| drop(spec.remove(attribute)));
+        spec
+    }
+
+    /// Equal for two places in one store, however they are written; a directory counts by where it really is.
+    pub(crate) fn store_key(&self) -> CacheSpec {
+        let mut spec = self.store_spec();
+        if spec.kind() != "local" {
+            return spec;
+        }
+        let directory = spec.remove("dest").into_iter().chain(spec.remove("src")).last().unwrap_or_default();
+        let real = std::fs::canonicalize(&directory).map(|path| path.display().to_string());
+        spec.with("src", real.unwrap_or(directory))
     }
 
     /// The failure of a cache that is not there.
@@ -130,6 +145,14 @@ mod tests {
         let mut place = Place::parse("type=nowhere").unwrap();
         let failure = place.importer(&ignoring_unknown(&MemoryCache::new())).await.err().unwrap();
         assert_eq!(failure.exit, Exit::Usage);
+    }
+
+    #[test]
+    fn places_in_one_store_have_one_key() {
+        let key = |spec: &str| Place::parse(spec).unwrap().store_key();
+        assert_eq!(key("type=local,src=.,tag=a"), key("type=local,dest=./src/..,tag=b"));
+        assert_ne!(key("type=local,src=."), key("type=local,src=.."));
+        assert_eq!(key("type=memory,name=a"), key("type=memory"));
     }
 
     #[tokio::test]

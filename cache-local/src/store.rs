@@ -66,7 +66,7 @@ impl CacheStore for LocalStore {
             let layout = layout.clone();
             blocking(move || {
                 let mut walk = walk.map_or_else(|| Walk::new(&layout), Ok)?;
-                let batch: Vec<_> = walk.by_ref().take(BATCH).map(|blob| blob.map(blob_entry)).collect();
+                let batch: Vec<_> = walk.by_ref().take(BATCH).map(|blob| blob.map(|blob| blob_entry(&blob))).collect();
                 Ok((!batch.is_empty()).then_some((batch, Some(walk))))
             })
         });
@@ -119,7 +119,7 @@ fn cache_entry(layout: &Layout, entry: &Entry) -> CacheEntry {
     cache
 }
 
-fn blob_entry(blob: BlobFile) -> BlobEntry {
+fn blob_entry(blob: &BlobFile) -> BlobEntry {
     let mut entry = BlobEntry::new(blob.digest, blob.metadata.len(), version(&blob.metadata));
     entry.modified = modified(&blob.metadata);
     entry

@@ -1,5 +1,7 @@
 //! What the conformance suite asks of a backend, and the macro that makes a test of each case.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ManifestForm};
@@ -79,13 +81,20 @@ async fn open_exporter(place: &(dyn Harness + '_), spec: &CacheSpec) -> Box<dyn 
     place.backend().exporter(spec).await.expect("the spec is valid")
 }
 
-/// What holds after every case.
+/// What holds after every case, and after a writer is dropped: nothing is in the store that is no part of a cache.
 ///
 /// # Panics
-/// When the case has left something in the store that is no part of a cache.
+/// When there is.
 pub async fn check_leftovers(place: &dyn Harness) {
+    settle().await;
     let leftovers = place.leftovers().await;
-    assert!(leftovers.is_empty(), "the case left {leftovers:?}");
+    assert!(leftovers.is_empty(), "there are leftovers: {leftovers:?}");
+}
+
+/// Waits until what was dropped has come to its end in the background: paused time stands still as long as a file is
+/// being written.
+pub async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// Makes a test of every case, in a module of that name, each on a place of its own.

@@ -64,9 +64,6 @@ mod tests {
                 line(&meter, step, false)
             })
             .collect();
-        assert_eq!(
-            lines,
-            ["copy to x: 3 blobs, 2.0 KiB".to_owned(), format!("[1/3] {} 1 B uploaded", blob.digest)]
-        );
+        assert_eq!(lines, ["copy to x: 3 blobs, 2.0 KiB".to_owned(), format!("[1/3] {} 1 B uploaded", blob.digest)]);
     }
 }

@@ -27,7 +27,7 @@ impl<'a> Attrs<'a> {
     /// An attribute that has to be given and not be empty; `instead` is taken in its place (`src` for `dest`).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] naming the attribute.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) naming the attribute.
     pub fn required(&mut self, name: &'static str, instead: &'static str) -> Result<&'a str> {
         let given = self.optional(name).or(self.optional(instead));
         given
@@ -38,7 +38,7 @@ impl<'a> Attrs<'a> {
     /// A boolean as Go's `strconv.ParseBool` reads it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for any other text, the empty one included.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) for any other text, the empty one included.
     pub fn bool(&mut self, name: &'static str) -> Result<Option<bool>> {
         let parse = |value: &str| {
             parse_bool(value)
@@ -50,7 +50,7 @@ impl<'a> Attrs<'a> {
     /// A duration as Go's `time.ParseDuration` reads it, not negative.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for any other text, a number without a unit included.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) for any other text, a number without a unit included.
     pub fn duration(&mut self, name: &'static str) -> Result<Option<Duration>> {
         let parse = |value: &str| {
             duration::parse(value).ok_or_else(|| bad_value(name, value, "a number with a unit, like 24h or 1h30m"))
@@ -61,7 +61,7 @@ impl<'a> Attrs<'a> {
     /// A value that has its own parser.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] naming the attribute and what `expected` says.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) naming the attribute and what `expected` says.
     pub fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>> {
         let parse = |value: &str| value.parse().map_err(|_| bad_value(name, value, expected));
         self.optional(name).map(parse).transpose()
@@ -70,7 +70,7 @@ impl<'a> Attrs<'a> {
     /// Ends the reading: an attribute nobody asked for is an error that names the nearest one that exists.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] with the attribute under `unknown` in its context.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) with the attribute under `unknown` in its context.
     pub fn finish(self) -> Result<()> {
         let is_unknown = |name: &&String| !self.known.contains(&name.as_str());
         let Some(unknown) = self.spec.names().find(is_unknown) else {

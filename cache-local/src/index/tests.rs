@@ -1,1 +1,202 @@
-//! Tests.
+//! The rules of BuildKit's `client/ociindex`, held against the files it wrote.
+
+use cache_core::Digest;
+
+use super::*;
+use crate::fixtures::fixture_index;
+
+const FIXTURES: [&str; 6] = [
+    "v0.12/generations",
+    "v0.20/generations",
+    "v0.20/inline-image",
+    "v0.32/generations",
+    "v0.32/inline-multi",
+    "v0.32/max-manifest",
+];
+
+fn decode(json: &str) -> Index {
+    Index::decode(json.as_bytes()).unwrap()
+}
+
+fn encode(index: &Index) -> String {
+    String::from_utf8(index.encode()).unwrap()
+}
+
+/// The descriptor of the `n`th entry as BuildKit's daemon reported it: without annotations.
+fn reported(index: &Index, n: usize) -> Descriptor {
+    let entry = index.entries()[n].descriptor().unwrap();
+    Descriptor::new(entry.media_type.clone(), entry.digest, entry.size)
+}
+
+fn manifest(name: &str) -> Descriptor {
+    Descriptor::of(MediaType::OCI_MANIFEST, name.as_bytes())
+}
+
+/// An index with entries of these annotations; the `n`th leads to `manifest("n")`.
+fn index_of(annotations: &[&[(&str, &str)]]) -> Index {
+    let mut index = Index::default();
+    for (n, annotations) in annotations.iter().enumerate() {
+        let mut descriptor = manifest(&n.to_string());
+        descriptor.annotations = annotations.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        index.entries.push(Entry::decode(to_raw_value(&descriptor).unwrap()).unwrap());
+    }
+    index
+}
+
+fn digests(index: &Index) -> Vec<Digest> {
+    index.entries().iter().map(|entry| entry.descriptor().unwrap().digest).collect()
+}
+
+#[test]
+fn exports_in_buildkits_order_give_buildkits_bytes() {
+    for name in ["v0.20/generations", "v0.32/generations"] {
+        let expected = fixture_index(name);
+        let written = decode(&expected);
+        let mut index = Index::default();
+        index.put("latest", &manifest("the older generation"));
+        index.put("latest", &reported(&written, 0));
+        index.put("release", &reported(&written, 1));
+        assert_eq!(encode(&index), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_buildkit_wrote_comes_out_as_it_went_in() {
+    for name in FIXTURES.into_iter().filter(|name| !name.starts_with("v0.12")) {
+        let json = fixture_index(name);
+        assert_eq!(encode(&decode(&json)), json, "{name}");
+    }
+}
+
+#[test]
+fn a_media_type_that_older_versions_left_out_is_filled_in() {
+    let old = fixture_index("v0.12/generations");
+    let new = encode(&decode(&old));
+    assert_eq!(new, old.replacen("2,", "2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",", 1));
+}
+
+#[test]
+fn the_new_entry_is_last_and_the_others_keep_every_byte() {
+    let mut index = decode(
+        "{\"manifests\":[{\"x\":[1e2],\"digest\":\"blake3:0\"},\n {\"a\":\"b c\\u0041\", \"annotations\":{\"org.opencontainers.\
+         image.ref.name\":\"t\"}},{\"z\":1,\"annotations\":{\"org.opencontainers.image.ref.name\":\"u\"}}],\"own\":[1, 2]}",
+    );
+    index.put("t", &manifest("new"));
+    let expected = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{{\"x\":[1e2],\"digest\"\
+         :\"blake3:0\"}},{{\"z\":1,\"annotations\":{{\"org.opencontainers.image.ref.name\":\"u\"}}}},{{\"mediaType\":\"applicati\
+         on/vnd.oci.image.manifest.v1+json\",\"digest\":\"{}\",\"size\":3,\"annotations\":{{\"org.opencontainers.image.ref.name\"\
+         :\"t\"}}}}],\"own\":[1,2]}}",
+        manifest("new").digest
+    );
+    assert_eq!(encode(&index), expected);
+}
+
+#[test]
+fn an_entry_with_an_image_name_is_not_replaced() {
+    let mut index =
+        index_of(&[&[(annotation::REF_NAME, "t"), (annotation::IMAGE_NAME, "r/i:t")], &[(annotation::REF_NAME, "t")]]);
+    index.put("t", &manifest("new"));
+    assert_eq!(digests(&index), [manifest("0").digest, manifest("new").digest]);
+}
+
+#[test]
+fn the_empty_tag_replaces_every_untagged_entry() {
+    let mut index = index_of(&[
+        &[],
+        &[(annotation::REF_NAME, "t")],
+        &[(annotation::REF_NAME, "")],
+        &[(annotation::IMAGE_NAME, "r/i:t")],
+        &[("org.opencontainers.image.created", "2026-11-23T07:41:26Z")],
+    ]);
+    assert_eq!(index.find("").unwrap().state().as_str(), manifest("0").digest.to_string());
+    index.put("", &manifest("new"));
+    assert_eq!(digests(&index), [manifest("1").digest, manifest("3").digest, manifest("new").digest]);
+    assert!(encode(&index).ends_with("\"annotations\":{\"org.opencontainers.image.ref.name\":\"\"}}]}"));
+    assert_eq!(index.find("").unwrap().state().as_str(), manifest("new").digest.to_string());
+}
+
+#[test]
+fn a_tag_is_escaped_as_go_escapes_it() {
+    let mut index = Index::default();
+    index.put("a<b>&\u{2028}\"\\<", &manifest("m"));
+    assert!(encode(&index).ends_with(":\"a\\u003cb\\u003e\\u0026\\u2028\\\"\\\\\\u003c\"}}]}"), "{}", encode(&index));
+    assert_eq!(decode(&encode(&index)).find("a<b>&\u{2028}\"\\<").unwrap().name(), index.entries()[0].name());
+}
+
+#[test]
+fn containerds_image_name_counts_before_the_tag() {
+    let index = index_of(&[
+        &[(annotation::REF_NAME, "r/i:t")],
+        &[(annotation::IMAGE_NAME, "r/i:t"), (annotation::REF_NAME, "t")],
+        &[(annotation::REF_NAME, "t")],
+    ]);
+    assert_eq!(index.find("r/i:t").unwrap().descriptor().unwrap().digest, manifest("1").digest);
+    assert_eq!(index.find("t").unwrap().descriptor().unwrap().digest, manifest("1").digest);
+    assert!(index.find("u").is_none());
+}
+
+#[test]
+fn the_default_is_latest_or_the_only_untagged_entry() {
+    let default = |annotations: &[&[(&str, &str)]]| index_of(annotations).find_default().map(Entry::state);
+    let state = |name: &str| Some(Version::new(manifest(name).digest.to_string()));
+    assert_eq!(default(&[&[], &[(annotation::REF_NAME, "latest")]]), state("1"));
+    assert_eq!(default(&[&[("created", "now")]]), state("0"));
+    assert_eq!(default(&[&[], &[]]), None);
+    assert_eq!(default(&[&[(annotation::REF_NAME, "main")]]), None);
+    assert_eq!(default(&[&[(annotation::IMAGE_NAME, "r/i:t")]]), None);
+    assert_eq!(default(&[]), None);
+}
+
+#[test]
+fn an_empty_file_and_null_have_no_entries() {
+    for json in ["", "null", "{}", "{\"manifests\":null}"] {
+        assert!(decode(json).entries().is_empty(), "{json}");
+    }
+}
+
+#[test]
+fn names_of_fields_match_as_in_go() {
+    let index = decode("{\"SchemaVersion\":2,\"MANIFESTS\":[{\"Digest\":\"x\",\"annotations\":null},null]}");
+    assert_eq!(index.entries().len(), 2);
+    assert!(index.entries().iter().all(|entry| entry.descriptor().is_none() && entry.name().is_none()));
+}
+
+#[test]
+fn what_is_no_index_is_an_error() {
+    for json in
+        ["{", "[]", "1", "{\"manifests\":{}}", "{\"manifests\":[1]}", "{\"schemaVersion\":\"2\"}", "{}}", "\u{feff}{}"]
+    {
+        let error = Index::decode(json.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{json}");
+    }
+    assert!(Index::decode(b"{\"a\":\"\xff\"}").is_err());
+}
+
+#[test]
+fn no_mutation_of_an_index_panics() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let originals = FIXTURES.map(fixture_index);
+    let tokens = b"{}[]\",:\\0-9e.ntu \xff";
+    for n in 0..20_000 {
+        let mut bytes = originals[n % originals.len()].clone().into_bytes();
+        for _ in 0..=random(4) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes.truncate(at + 1),
+                1 => bytes[at] = tokens[random(tokens.len())],
+                _ => bytes.insert(at, tokens[random(tokens.len())]),
+            }
+        }
+        if let Ok(mut index) = Index::decode(&bytes) {
+            index.put("latest", &manifest("new"));
+            assert!(Index::decode(&index.encode()).unwrap().find_default().is_some());
+        }
+    }
+}

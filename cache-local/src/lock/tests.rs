@@ -1,1 +1,80 @@
-//! Tests.
+//! Who has the lock, and who only thinks so.
+
+use super::*;
+
+fn path() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.json.lock");
+    (dir, path)
+}
+
+async fn acquire_now(path: &Path) -> Result<IndexLock> {
+    IndexLock::acquire(path.to_owned(), Duration::ZERO).await
+}
+
+#[tokio::test]
+async fn the_file_is_there_only_while_the_lock_is_held() {
+    let (_dir, path) = path();
+    let lock = acquire_now(&path).await.unwrap();
+    assert!(path.exists() && lock.is_current());
+    drop(lock);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_is_an_error_after_the_wait() {
+    let (_dir, path) = path();
+    let _lock = acquire_now(&path).await.unwrap();
+    let error = acquire_now(&path).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("path")), (ErrorKind::LimitExceeded, path.to_str()));
+}
+
+#[tokio::test]
+async fn who_waits_gets_the_lock_when_it_is_free() {
+    let (_dir, path) = path();
+    let lock = acquire_now(&path).await.unwrap();
+    let waiting = tokio::spawn(IndexLock::acquire(path.clone(), Duration::from_secs(60)));
+    tokio::task::yield_now().await;
+    drop(lock);
+    assert!(waiting.await.unwrap().unwrap().is_current());
+}
+
+#[tokio::test]
+async fn a_file_that_a_dead_process_left_locks_nobody_out() {
+    let (_dir, path) = path();
+    fs::write(&path, "").unwrap();
+    assert!(acquire_now(&path).await.unwrap().is_current());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lock_whose_file_was_replaced_is_not_current_and_leaves_the_new_file() {
+    let (_dir, path) = path();
+    let broken = acquire_now(&path).await.unwrap();
+    // BuildKit removes the file after it has unlocked it, whoever has locked it in between.
+    fs::remove_file(&path).unwrap();
+    assert!(!broken.is_current());
+    let lock = acquire_now(&path).await.unwrap();
+    assert!(!broken.is_current());
+    drop(broken);
+    assert!(lock.is_current());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_removed_before_it_was_locked_is_gone() {
+    let (_dir, path) = path();
+    let file = File::create(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(!is_at(&file, &path));
+    File::create(&path).unwrap();
+    assert!(!is_at(&file, &path));
+}
+
+#[tokio::test]
+async fn a_lock_that_cannot_be_made_is_an_error_that_names_it() {
+    let (dir, path) = path();
+    drop(dir);
+    let error = acquire_now(&path).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("path")), (ErrorKind::NotFound, path.to_str()));
+}

@@ -1,1 +1,97 @@
-//! Tests.
+//! What `reset` deletes, and when it keeps its hands off.
+
+use std::path::Path;
+
+use super::*;
+use crate::LocalConfig;
+use crate::fixtures::{age_blobs, blob_path, cache, files, layer, write};
+use crate::ingest::Ingest;
+
+/// A directory whose tag `latest` was written twice, an hour ago, and a tag `other`.
+async fn two_generations() -> (tempfile::TempDir, LocalConfig) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LocalConfig::new(dir.path());
+    write(config.clone(), "older").await;
+    write(config.clone(), "newer").await;
+    write(config.clone().with_tag("other"), "other").await;
+    age_blobs(dir.path());
+    (dir, config.with_reset(true))
+}
+
+fn has(root: &Path, content: &str) -> bool {
+    blob_path(root, &layer(content).digest).exists()
+}
+
+#[tokio::test]
+async fn what_no_entry_reaches_is_deleted() {
+    let (dir, config) = two_generations().await;
+    write(config, "newest").await;
+    let layers = ["older", "newer", "other", "newest"].map(|content| has(dir.path(), content));
+    assert_eq!(layers, [false, false, true, true]);
+    // A layer, a config and a manifest for each of the two tags.
+    assert_eq!(files(&dir.path().join("blobs")).len(), 6);
+}
+
+#[tokio::test]
+async fn without_reset_everything_stays() {
+    let (dir, config) = two_generations().await;
+    write(config.with_reset(false), "newest").await;
+    assert!(has(dir.path(), "older"));
+}
+
+#[tokio::test]
+async fn young_blobs_stay() {
+    let (dir, config) = two_generations().await;
+    let young = cache("young").0.blobs()[0].digest;
+    let exporter = crate::LocalExporter::new(config);
+    let (manifest, blobs) = cache("newest");
+    cache_core::CacheExporter::push(&exporter, &layer("newest"), &blobs).await.unwrap();
+    std::fs::write(blob_path(dir.path(), &young), "young").unwrap();
+    cache_core::CacheExporter::commit(&exporter, &manifest, cache_core::Expect::Any).await.unwrap();
+    assert!(has(dir.path(), "young") && !has(dir.path(), "older"));
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_somebody_else_writes() {
+    let (dir, config) = two_generations().await;
+    let other = Ingest::open(&Layout::new(dir.path())).unwrap();
+    write(config.clone(), "newest").await;
+    assert!(has(dir.path(), "older"));
+    drop(other);
+    write(config, "newest").await;
+    assert!(!has(dir.path(), "older"));
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_when_an_entry_cannot_be_followed() {
+    for broken in ["{\"digest\":\"blake3:0\"}".to_owned(), {
+        let gone = layer("nobody has this").digest;
+        format!("{{\"mediaType\":\"x\",\"digest\":\"{gone}\",\"size\":1}}")
+    }] {
+        let (dir, config) = two_generations().await;
+        let path = dir.path().join("index.json");
+        let index = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, index.replace("\"manifests\":[", &format!("\"manifests\":[{broken},"))).unwrap();
+        write(config, "newest").await;
+        assert!(has(dir.path(), "older"), "{broken}");
+    }
+}
+
+#[test]
+fn every_digest_in_a_document_is_reached_and_manifests_are_followed() {
+    let digest = |n: u8| format!("sha256:{}", format!("{n:02x}").repeat(32));
+    let document = serde_json::json!({
+        "config": {"mediaType": MediaType::OCI_CONFIG, "digest": digest(1)},
+        "manifests": [
+            {"MediaType": MediaType::OCI_MANIFEST, "Digest": digest(2)},
+            {"digest": digest(3)},
+            {"mediaType": MediaType::OCI_LAYER, "digest": digest(4), "annotations": {"own": digest(5)}},
+        ],
+        "subject": {"mediaType": MediaType::DOCKER_LIST, "digest": digest(6)},
+    });
+    let mut reached = HashSet::new();
+    let mut followed = follow(&document, &mut reached);
+    followed.sort();
+    assert_eq!(followed.iter().map(Digest::to_string).collect::<Vec<_>>(), [2, 3, 6].map(digest));
+    assert_eq!(reached, (1..=6).map(|n| digest(n).parse().unwrap()).collect());
+}

@@ -186,8 +186,10 @@ fn media_types(manifest: &CacheManifest) -> Vec<MediaTypeReport> {
         *blobs += 1;
         *bytes = bytes.saturating_add(blob.size);
     }
-    let report = |(media_type, (blobs, bytes)): (&MediaType, _)| {
-        MediaTypeReport { media_type: media_type.clone(), blobs, bytes }
+    let report = |(media_type, (blobs, bytes)): (&MediaType, _)| MediaTypeReport {
+        media_type: media_type.clone(),
+        blobs,
+        bytes,
     };
     types.into_iter().map(report).collect()
 }

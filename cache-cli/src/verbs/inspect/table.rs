@@ -38,9 +38,11 @@ impl Inspection {
         let mut facts = vec![("form", self.form.to_owned())];
         facts.extend(self.manifest.as_ref().map(|manifest| ("manifest", document(manifest))));
         facts.extend(self.config.as_ref().map(|config| ("config", document(config))));
-        facts.extend(self.inline_images.iter().map(|image| {
-            ("image", format!("{}  {}", image.manifest, text::count(image.layers, "layer")))
-        }));
+        facts.extend(
+            self.inline_images
+                .iter()
+                .map(|image| ("image", format!("{}  {}", image.manifest, text::count(image.layers, "layer")))),
+        );
         let (unique, total) = (text::size(totals.unique_bytes), text::size(totals.total_bytes));
         let blobs = text::count(totals.unique_blobs, "unique blob");
         facts.push(("layers", format!("{}: {blobs}, {unique} unique, {total} in all", totals.layers)));

@@ -100,7 +100,8 @@ fn affected(finding: &FindingReport, limit: usize) -> Option<String> {
         Breaks::Results if keys.is_empty() => return Some("no result needs it".to_owned()),
         Breaks::Results => {}
     }
-    let mut text = format!("{} cannot be used: {}", text::count(keys.len(), "result"), keys[..keys.len().min(limit)].join(", "));
+    let mut text =
+        format!("{} cannot be used: {}", text::count(keys.len(), "result"), keys[..keys.len().min(limit)].join(", "));
     if let Some(more) = keys.len().checked_sub(limit).filter(|more| *more > 0) {
         let _ = write!(text, " and {more} more");
     }

@@ -1,0 +1,240 @@
+//! `buildcache.copy/v1`
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cache_core::{CacheManifest, CopyReport, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use serde::Serialize;
+
+use super::target::Target;
+use crate::exit::{Exit, Failure};
+use crate::output::Report;
+use crate::report::BlobReport;
+use crate::text;
+
+/// What a copy did, for every cache and every destination.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Copies {
+    schema: &'static str,
+    dry_run: bool,
+    pub(super) copies: Vec<Copied>,
+    /// The first failure that counts.
+    #[serde(skip)]
+    failed: Option<Exit>,
+}
+
+/// What came of one destination.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Copied {
+    pub(super) destination: String,
+    status: Status,
+    /// What was committed.
+    pub(super) manifest: Option<BlobReport>,
+    blobs: Counts,
+    /// The bytes that were read from the source and sent.
+    bytes_sent: u64,
+    /// The bytes of all blobs.
+    total_bytes: u64,
+    /// The blobs that the source has lost and `--skip-missing` did without.
+    skipped: Vec<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_push: Option<Vec<BlobReport>>,
+    milliseconds: u64,
+    error: Option<String>,
+    #[serde(skip)]
+    pub(super) failure: Option<Failure>,
+    #[serde(skip)]
+    warnings: Vec<String>,
+}
+
+/// How a copy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Status {
+    /// The destination holds the cache.
+    Copied,
+    /// The cache has no layers, and nothing was written.
+    Empty,
+    /// A dry run: nothing was written.
+    DryRun,
+    /// It failed, and `ignore-error` is set.
+    Ignored,
+    /// It failed.
+    Failed,
+}
+
+/// How the blobs came to be at the destination.
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    uploaded: usize,
+    present: usize,
+    refreshed: usize,
+    mounted: usize,
+}
+
+/// What the core says about a copy that did not fail.
+pub(super) struct Written {
+    pub(super) copied: CopyReport,
+    pub(super) would_push: Option<Vec<Descriptor>>,
+}
+
+impl Copies {
+    pub(super) fn new(dry_run: bool) -> Self {
+        Self { schema: "buildcache.copy/v1", dry_run, copies: Vec::new(), failed: None }
+    }
+
+    pub(super) fn add(&mut self, copied: Copied) {
+        if let Some(failure) = copied.failure.as_ref().filter(|_| copied.status == Status::Failed) {
+            self.fail(failure.exit);
+        }
+        self.copies.push(copied);
+    }
+
+    /// Remembers a failure; the first one says how the program ends.
+    pub(super) fn fail(&mut self, exit: Exit) {
+        self.failed.get_or_insert(exit);
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.failed.unwrap_or(Exit::Done)
+    }
+}
+
+impl Report for Copies {
+    /// A copy is summed up on stderr; only a dry run has something to list.
+    fn table(&self, _: Timestamp, all: bool) -> String {
+        let mut text = String::new();
+        for copied in self.copies.iter().filter(|copied| copied.failure.is_none()) {
+            let Some(blobs) = &copied.would_push else { continue };
+            let (count, size) = (text::count(blobs.len(), "blob"), text::size(copied.total_bytes));
+            let line = format!("would push {count}, {size} at most, to {}", copied.destination);
+            let _ = writeln!(text, "{}", text::printable(&line));
+            for blob in blobs.iter().filter(|_| all) {
+                let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
+            }
+        }
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.copies.iter().filter_map(|copied| Some(copied.manifest.as_ref()?.digest)).collect()
+    }
+}
+
+impl Copied {
+    pub(super) fn new(
+        target: &Target,
+        source: &CacheManifest,
+        result: Result<Written, Failure>,
+        time: Duration,
+    ) -> Self {
+        let destination = target.place.spec.to_string();
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match result {
+            Ok(written) => Self { destination, milliseconds, ..Self::of_written(&written, source) },
+            Err(failure) => {
+                let status = if target.ignores_errors { Status::Ignored } else { Status::Failed };
+                let error = Some(failure.message.clone());
+                Self { destination, milliseconds, error, failure: Some(failure), ..Self::with_status(status) }
+            }
+        }
+    }
+
+    fn with_status(status: Status) -> Self {
+        Self {
+            destination: String::new(),
+            status,
+            manifest: None,
+            blobs: Counts::default(),
+            bytes_sent: 0,
+            total_bytes: 0,
+            skipped: Vec::new(),
+            would_push: None,
+            milliseconds: 0,
+            error: None,
+            failure: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn of_written(Written { copied, would_push }: &Written, source: &CacheManifest) -> Self {
+        let export = &copied.export;
+        let status = match (would_push, &export.committed.version) {
+            (Some(_), _) => Status::DryRun,
+            (None, Some(_)) => Status::Copied,
+            (None, None) => Status::Empty,
+        };
+        let blobs = match status {
+            Status::DryRun => Counts::default(),
+            _ => Counts {
+                uploaded: export.count(Pushed::Uploaded),
+                present: export.count(Pushed::Present),
+                refreshed: export.count(Pushed::Refreshed),
+                mounted: export.count(Pushed::Mounted),
+            },
+        };
+        Self {
+            manifest: export.committed.descriptor.as_ref().map(BlobReport::from),
+            blobs,
+            bytes_sent: export.bytes,
+            total_bytes: copied.manifest.unique_bytes(),
+            skipped: copied.skipped.clone(),
+            would_push: would_push.as_ref().map(|blobs| blobs.iter().map(BlobReport::from).collect()),
+            warnings: warnings(status, copied, source),
+            ..Self::with_status(status)
+        }
+    }
+
+    /// What BuildKit will not be able to do with what was written.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// One line for people.
+    pub(super) fn summary(&self) -> String {
+        let Counts { uploaded, present, refreshed, mounted } = self.blobs;
+        let means = [(uploaded, "uploaded"), (present, "present"), (refreshed, "refreshed"), (mounted, "mounted")];
+        let means: Vec<String> =
+            means.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        let blobs = if means.is_empty() { "no blobs".to_owned() } else { format!("blobs: {}", means.join(", ")) };
+        let (sent, all) = (text::size(self.bytes_sent), text::size(self.total_bytes));
+        let time = text::elapsed(Duration::from_millis(self.milliseconds));
+        match (&self.manifest, self.status) {
+            (_, Status::DryRun) => format!("nothing is written to {}", self.destination),
+            (Some(manifest), _) => {
+                format!("copied {} to {}; {blobs}; {sent} of {all} sent in {time}", manifest.digest, self.destination)
+            }
+            (None, _) => format!("copied to {}; {blobs}; {sent} of {all} sent in {time}", self.destination),
+        }
+    }
+}
+
+fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !copied.skipped.is_empty() {
+        let lost = text::count(copied.skipped.len(), "blob");
+        warnings.push(format!("the source has lost {lost}; the results that need them are left out"));
+    }
+    if status == Status::Empty {
+        warnings.push("the cache has no layers: nothing is written, as BuildKit writes nothing then".to_owned());
+    }
+    let Some(manifest) = &copied.export.committed.descriptor else { return warnings };
+    let config = copied.manifest.encode(None).config.descriptor.size;
+    let limit = Limits::BUILDKIT_IMPORT;
+    for (name, size) in [("config", config), ("manifest", manifest.size)] {
+        if size > limit {
+            let message =
+                format!("the {name} is {}, and BuildKit imports at most {}", text::size(size), text::size(limit));
+            warnings.push(message);
+        }
+    }
+    let is_image_manifest = manifest.media_type == ManifestForm::ImageManifest.media_type();
+    if is_image_manifest && source.form().is_some_and(|form| form != ManifestForm::ImageManifest) {
+        warnings.push(
+            "BuildKit before v0.12 cannot read an image manifest; image-manifest=false writes an index".to_owned(),
+        );
+    }
+    warnings
+}

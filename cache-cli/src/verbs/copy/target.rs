@@ -1,0 +1,47 @@
+//! A destination of a copy, opened and ready to be written.
+
+use cache_core::{CacheExporter, CacheImporter, Error, Expect, Mode, Side};
+
+use crate::args::CopyArgs;
+use crate::exit::Failure;
+use crate::session::Session;
+use crate::spec::Place;
+
+/// Where a cache goes, and how.
+pub(super) struct Target {
+    pub(super) place: Place,
+    pub(super) exporter: Box<dyn CacheExporter>,
+    /// The same place, seen by a reader; only where the copy depends on what it holds.
+    current: Option<Box<dyn CacheImporter>>,
+    pub(super) mode: Option<Mode>,
+    pub(super) ignores_errors: bool,
+}
+
+impl Target {
+    /// Opens the place; nothing is written.
+    pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
+        let options = place.spec.export_options().map_err(|error: Error| error.on(Side::Destination))?;
+        let mode = agree(args.mode, options.mode)?;
+        let exporter = place.exporter(session).await?;
+        let current = if args.if_unchanged { Some(place.importer(session).await?) } else { None };
+        Ok(Self { place, exporter, current, mode, ignores_errors: options.ignore_error })
+    }
+
+    /// What the place has to hold at the commit: whatever it holds now, if that matters.
+    pub(super) async fn expect(&self) -> Result<Expect, Error> {
+        let Some(current) = &self.current else { return Ok(Expect::Any) };
+        let resolved = current.resolve().await.map_err(|error| self.place.explain(error))?;
+        Ok(resolved.map_or(Expect::Absent, |resolved| Expect::Version(resolved.version)))
+    }
+}
+
+/// The mode of the flag and that of the attribute, which may not contradict each other.
+fn agree(flag: Option<Mode>, attribute: Option<Mode>) -> Result<Option<Mode>, Failure> {
+    match (flag, attribute) {
+        (Some(flag), Some(attribute)) if flag != attribute => {
+            let failure = Failure::usage(format!("--mode {flag} contradicts mode={attribute} of a destination"));
+            Err(failure.with_hint("leave one of them out"))
+        }
+        _ => Ok(flag.or(attribute)),
+    }
+}

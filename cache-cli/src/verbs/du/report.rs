@@ -1,0 +1,147 @@
+//! `buildcache.du/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{Digest, MediaType, Timestamp};
+use serde::Serialize;
+
+use crate::output::Report;
+use crate::text::{self, Column, Table};
+
+/// What caches and their stores weigh. Manifests and configs count like layers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Usage {
+    schema: &'static str,
+    pub(super) caches: Vec<CacheUsage>,
+    /// The bytes of all named caches, each blob counted once.
+    pub(super) unique_bytes: u64,
+    /// The bytes of the blobs that more than one of the named caches reaches, each counted once.
+    pub(super) shared_bytes: u64,
+    pub(super) stores: Vec<StoreUsage>,
+    pub(super) biggest_layers: Vec<LayerUsage>,
+}
+
+/// One of the named caches.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CacheUsage {
+    pub(super) cache: String,
+    pub(super) digest: Option<Digest>,
+    pub(super) blobs: usize,
+    pub(super) bytes: u64,
+    /// Of these, the bytes that another of the named caches reaches too.
+    pub(super) shared_bytes: u64,
+}
+
+/// A store that one of the named caches is in.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoreUsage {
+    pub(super) store: String,
+    pub(super) caches: usize,
+    pub(super) blobs: usize,
+    pub(super) bytes: u64,
+    /// None while a cache of the store cannot be read.
+    pub(super) unreachable_blobs: Option<usize>,
+    /// None while a cache of the store cannot be read.
+    pub(super) unreachable_bytes: Option<u64>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// A cache of the store that cannot be read.
+#[derive(Debug, Serialize)]
+pub(super) struct Unreadable {
+    pub(super) name: Option<String>,
+    pub(super) digest: Option<Digest>,
+    pub(super) error: String,
+}
+
+/// One layer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LayerUsage {
+    pub(super) blob: Digest,
+    pub(super) media_type: MediaType,
+    pub(super) size: u64,
+    /// How many of the named caches reach it.
+    pub(super) caches: usize,
+}
+
+impl Usage {
+    pub(super) fn new(
+        caches: Vec<CacheUsage>,
+        unique_bytes: u64,
+        shared_bytes: u64,
+        biggest_layers: Vec<LayerUsage>,
+    ) -> Self {
+        Self { schema: "buildcache.du/v1", caches, unique_bytes, shared_bytes, stores: Vec::new(), biggest_layers }
+    }
+
+    fn caches_table(&self) -> Table {
+        let columns = [Column::Left("CACHE"), Column::Right("BLOBS"), Column::Right("BYTES"), Column::Right("SHARED")];
+        let mut table = Table::new(columns);
+        for cache in &self.caches {
+            let (bytes, shared) = (text::size(cache.bytes), text::size(cache.shared_bytes));
+            table.row([cache.cache.clone(), cache.blobs.to_string(), bytes, shared]);
+        }
+        if self.caches.len() > 1 {
+            let (bytes, shared) = (text::size(self.unique_bytes), text::size(self.shared_bytes));
+            table.row(["together".to_owned(), String::new(), bytes, shared]);
+        }
+        table
+    }
+
+    fn stores_table(&self) -> Table {
+        let columns = [
+            Column::Left("STORE"),
+            Column::Right("CACHES"),
+            Column::Right("BLOBS"),
+            Column::Right("BYTES"),
+            Column::Right("UNREACHABLE"),
+        ];
+        let mut table = Table::new(columns);
+        for store in &self.stores {
+            let unreachable = store.unreachable_bytes.map_or_else(|| "unknown".to_owned(), text::size);
+            let (caches, blobs) = (store.caches.to_string(), store.blobs.to_string());
+            table.row([store.store.clone(), caches, blobs, text::size(store.bytes), unreachable]);
+        }
+        table
+    }
+
+    fn layers_table(&self) -> Table {
+        let columns = [
+            Column::Left("BIGGEST LAYERS"),
+            Column::Right("SIZE"),
+            Column::Right("CACHES"),
+            Column::Left("MEDIA TYPE"),
+        ];
+        let mut table = Table::new(columns);
+        for layer in &self.biggest_layers {
+            let (size, caches) = (text::size(layer.size), layer.caches.to_string());
+            table.row([layer.blob.to_string(), size, caches, layer.media_type.to_string()]);
+        }
+        table
+    }
+}
+
+impl Report for Usage {
+    fn table(&self, _: Timestamp, _: bool) -> String {
+        let mut text = self.caches_table().to_string();
+        if !self.stores.is_empty() {
+            let _ = write!(text, "\n{}", self.stores_table());
+        }
+        for unreadable in self.stores.iter().flat_map(|store| &store.unreadable) {
+            let name = unreadable.name.as_deref().unwrap_or("(no name)");
+            let _ = writeln!(text, "cannot be read: {}", text::printable(&format!("{name}: {}", unreadable.error)));
+        }
+        if !self.biggest_layers.is_empty() {
+            let _ = write!(text, "\n{}", self.layers_table());
+        }
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.caches.iter().filter_map(|cache| cache.digest).collect()
+    }
+}

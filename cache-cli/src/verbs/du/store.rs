@@ -1,0 +1,61 @@
+//! What a store holds, and how much of it no cache reaches.
+
+use cache_core::{CacheEntry, CacheStore, Error};
+use futures_util::stream::TryStreamExt as _;
+
+use super::report::{StoreUsage, Unreadable};
+use crate::exit::{Failure, with_causes};
+use crate::reach::{self, Reach};
+use crate::session::Session;
+use crate::spec::Place;
+
+/// Weighs every store that one of the places is in, each once; kinds of places without a store are passed over.
+pub(super) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<StoreUsage>, Failure> {
+    let mut seen = Vec::new();
+    let mut usages = Vec::new();
+    for mut place in places {
+        let key = place.store_key();
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        if let Some(store) = place.store(session).await? {
+            let usage = usage(place.store_spec().to_string(), &*store).await;
+            usages.push(usage.map_err(|error| place.explain(error))?);
+        }
+    }
+    Ok(usages)
+}
+
+async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error> {
+    let caches = store.caches().await?;
+    let mut reached = Reach::default();
+    let mut unreadable = Vec::new();
+    for cache in &caches {
+        match reach::of_entry(store, cache).await {
+            Ok(reach) => reached.extend(&reach),
+            Err(error) => unreadable.push(unreadable_cache(cache, &error)),
+        }
+    }
+    let mut usage = StoreUsage { store: name, caches: caches.len(), unreadable, ..StoreUsage::default() };
+    let (mut blobs, mut bytes) = (0, 0);
+    let mut entries = store.blobs();
+    while let Some(entry) = entries.try_next().await? {
+        usage.blobs += 1;
+        usage.bytes += entry.size;
+        if !reached.contains(&entry.digest) {
+            blobs += 1;
+            bytes += entry.size;
+        }
+    }
+    if usage.unreadable.is_empty() {
+        usage.unreachable_blobs = Some(blobs);
+        usage.unreachable_bytes = Some(bytes);
+    }
+    Ok(usage)
+}
+
+fn unreadable_cache(cache: &CacheEntry, error: &Error) -> Unreadable {
+    let digest = cache.descriptor.as_ref().map(|manifest| manifest.digest);
+    Unreadable { name: cache.name.clone(), digest, error: with_causes(error) }
+}

@@ -1,0 +1,172 @@
+//! `rm`: one cache out of its store, and with `--blobs` what only it reached.
+
+mod confirm;
+mod plan;
+mod report;
+
+use cache_core::{BlobEntry, CacheStore, Deleted, Error, ErrorKind};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use self::plan::Plan;
+use self::report::Removal;
+use crate::args::RmArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::reach::Reach;
+use crate::session::Session;
+use crate::spec::Place;
+use crate::text;
+
+/// Deletes the cache: its name first, its blobs after it.
+pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failure> {
+    let is_asked = !args.force && !args.dry_run;
+    if is_asked && !confirm::is_possible() {
+        let failure = Failure::usage("rm asks before it deletes, and there is no terminal to ask on");
+        return Err(failure.with_hint("-f deletes without asking, --dry-run says what would be deleted"));
+    }
+    let mut place = Place::parse(&args.spec)?;
+    let store = place.required_store(session).await?;
+    let plan = plan::plan(&*store, &place, args.blobs).await?;
+    if is_asked && !confirm::ask(&question(&place, &plan)).await {
+        return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
+    }
+    let removal = if args.dry_run { Removal::dry_run(&plan) } else { delete(session, &*store, &place, &plan).await? };
+    output::print(session, &removal)?;
+    Ok(Exit::Done)
+}
+
+fn question(place: &Place, plan: &Plan) -> String {
+    let blobs = plan
+        .blobs
+        .as_ref()
+        .map(|blobs| format!(" and {} of {}", text::count(blobs.iter().count(), "blob"), text::size(blobs.bytes())));
+    format!("Delete {} from {}{}? [y/N]", plan.label(), place.store_spec(), blobs.unwrap_or_default())
+}
+
+async fn delete(session: &Session, store: &dyn CacheStore, place: &Place, plan: &Plan) -> Result<Removal, Failure> {
+    if store.delete_cache(&plan.entry).await.map_err(|error| place.explain(error))? == Deleted::Absent {
+        return Err(place.no_cache());
+    }
+    let mut removal = Removal::new(plan);
+    if plan.blobs.is_some() {
+        let deleted = delete_blobs(session, store, plan, &mut removal).await;
+        deleted.map_err(|error| {
+            let mut failure = Failure::from(place.explain(error));
+            failure.message = format!("the cache is deleted, but not all of its blobs: {}", failure.message);
+            failure
+        })?;
+    }
+    Ok(removal)
+}
+
+/// Deletes what only the cache reached, as things stand now: a cache that was written in between keeps its blobs.
+async fn delete_blobs(
+    session: &Session,
+    store: &dyn CacheStore,
+    plan: &Plan,
+    removal: &mut Removal,
+) -> Result<(), Error> {
+    let free = plan::free(store, &plan.reach, &store.caches().await?).await?;
+    let entries: Vec<BlobEntry> = store.blobs().try_filter(|entry| is_in(&free, entry)).try_collect().await?;
+    let deletions = entries.iter().map(|entry| async move { (entry, store.delete_blob(entry).await) });
+    let mut deletions = stream::iter(deletions).buffer_unordered(session.concurrency());
+    while let Some((entry, deleted)) = deletions.next().await {
+        match deleted {
+            Ok(Deleted::Removed) => removal.add(entry.digest, entry.size),
+            Ok(Deleted::Absent) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => removal.keep(entry.digest),
+            Err(error) => return Err(error.with("blob", entry.digest)),
+        }
+    }
+    Ok(())
+}
+
+fn is_in(free: &Reach, entry: &BlobEntry) -> impl Future<Output = bool> + use<> {
+    std::future::ready(free.contains(&entry.digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::MemoryCache;
+
+    use super::*;
+    use crate::tests::{LAYERS, insert, layer, session};
+
+    fn args(name: &str) -> RmArgs {
+        RmArgs { spec: format!("type=memory,name={name}"), force: true, blobs: true, dry_run: false }
+    }
+
+    async fn holds(store: &MemoryCache, content: &str) -> bool {
+        let blobs: Vec<BlobEntry> = store.blobs().try_collect().await.unwrap();
+        blobs.iter().any(|blob| blob.digest == layer(content).digest)
+    }
+
+    #[tokio::test]
+    async fn blobs_that_another_cache_reaches_stay() {
+        let store = MemoryCache::new();
+        insert(&store, "a", &["a", "bb"]).await;
+        insert(&store, "b", &["a", "cccc"]).await;
+        run(&session(&store), &args("a")).await.unwrap();
+        assert_eq!(store.caches().await.unwrap().len(), 1);
+        assert_eq!(
+            [holds(&store, "a").await, holds(&store, "bb").await, holds(&store, "cccc").await],
+            [true, false, true]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_cache_takes_everything_of_its_own_with_it() {
+        let store = MemoryCache::new();
+        insert(&store, "a", LAYERS).await;
+        let garbage = store.insert("garbage");
+        run(&session(&store), &args("a")).await.unwrap();
+        let blobs: Vec<BlobEntry> = store.blobs().try_collect().await.unwrap();
+        assert_eq!(blobs.iter().map(|blob| blob.digest).collect::<Vec<_>>(), [garbage]);
+    }
+
+    #[tokio::test]
+    async fn two_names_of_one_cache_keep_its_blobs_until_both_are_gone() {
+        let store = MemoryCache::new();
+        insert(&store, "a", LAYERS).await;
+        insert(&store, "b", LAYERS).await;
+        run(&session(&store), &args("a")).await.unwrap();
+        assert!(holds(&store, "a").await);
+        run(&session(&store), &args("b")).await.unwrap();
+        assert!(!holds(&store, "a").await);
+    }
+
+    #[tokio::test]
+    async fn without_blobs_only_the_name_goes() {
+        let store = MemoryCache::new();
+        insert(&store, "a", LAYERS).await;
+        run(&session(&store), &RmArgs { blobs: false, ..args("a") }).await.unwrap();
+        assert!(store.caches().await.unwrap().is_empty());
+        assert!(holds(&store, "a").await);
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_deletes_nothing() {
+        let store = MemoryCache::new();
+        insert(&store, "a", LAYERS).await;
+        run(&session(&store), &RmArgs { dry_run: true, force: false, ..args("a") }).await.unwrap();
+        assert_eq!(store.caches().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn blobs_are_not_deleted_while_another_cache_cannot_be_read() {
+        let store = MemoryCache::new();
+        insert(&store, "a", &["a"]).await;
+        insert(&store, "b", &["bb"]).await;
+        let manifest = store.caches().await.unwrap().pop().unwrap().descriptor.unwrap();
+        store.overwrite(manifest.digest, "{");
+        let failure = run(&session(&store), &args("a")).await.unwrap_err();
+        assert!(failure.message.contains("b cannot be read"), "{}", failure.message);
+        assert_eq!(store.caches().await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_there_is_no_cache() {
+        let failure = run(&session(&MemoryCache::new()), &args("x")).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::NoCache);
+    }
+}

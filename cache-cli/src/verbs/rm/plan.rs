@@ -1,0 +1,91 @@
+//! Which cache `rm` means, and which blobs go with it.
+
+use cache_core::{CacheEntry, CacheStore, Digest, Error};
+
+use crate::exit::Failure;
+use crate::reach::{self, Reach};
+use crate::spec::Place;
+
+/// What is to be deleted.
+pub(super) struct Plan {
+    pub(super) entry: CacheEntry,
+    /// What the cache reaches; empty when the blobs stay.
+    pub(super) reach: Reach,
+    /// What only the cache reaches, when its blobs go too.
+    pub(super) blobs: Option<Reach>,
+}
+
+impl Plan {
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.entry.descriptor.as_ref().map(|manifest| manifest.digest)
+    }
+
+    /// The cache in words.
+    pub(super) fn label(&self) -> String {
+        label(&self.entry)
+    }
+}
+
+/// Finds the cache that the spec names, and what only it reaches if `blobs` are to go too.
+pub(super) async fn plan(store: &dyn CacheStore, place: &Place, blobs: bool) -> Result<Plan, Failure> {
+    let caches = store.caches().await.map_err(|error| place.explain(error))?;
+    let entry = select(&caches, place)?;
+    if !blobs {
+        return Ok(Plan { entry, reach: Reach::default(), blobs: None });
+    }
+    let reach = reach::of_entry(store, &entry).await.map_err(|error| {
+        place.explain(error).with_hint("its blobs are not known; without --blobs the cache can be deleted")
+    })?;
+    let others: Vec<CacheEntry> = caches.into_iter().filter(|other| *other != entry).collect();
+    let free = free(store, &reach, &others).await.map_err(|error| place.explain(error))?;
+    Ok(Plan { entry, reach, blobs: Some(free) })
+}
+
+/// What of `reach` none of the other caches reaches.
+///
+/// # Errors
+/// When one of them cannot be read: then nobody knows what it reaches.
+pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: &[CacheEntry]) -> Result<Reach, Error> {
+    let mut kept = Reach::default();
+    for other in others {
+        let reached = reach::of_entry(store, other).await.map_err(|error| unreadable(other, error))?;
+        kept.extend(&reached);
+    }
+    Ok(reach.without(&kept))
+}
+
+fn unreadable(cache: &CacheEntry, error: Error) -> Error {
+    let message = format!("{} cannot be read, so nobody knows which blobs it needs", label(cache));
+    Error::new(error.kind(), message).with_source(error).with_hint("delete that cache first, or leave --blobs out")
+}
+
+fn label(cache: &CacheEntry) -> String {
+    let digest = cache.descriptor.as_ref().map(|manifest| manifest.digest.to_string());
+    match (&cache.name, digest) {
+        (Some(name), Some(digest)) => format!("cache {name} ({digest})"),
+        (Some(name), None) => format!("cache {name}"),
+        (None, Some(digest)) => format!("cache {digest}"),
+        (None, None) => "a cache without a name".to_owned(),
+    }
+}
+
+/// The entry that the spec's digest or name leads to.
+fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
+    let spec = &place.spec;
+    let Some(digest) = spec.get("digest").filter(|digest| !digest.is_empty()) else {
+        let name = spec.get("tag").or_else(|| spec.get("name")).unwrap_or("latest");
+        let found = caches.iter().find(|cache| cache.name.as_deref().unwrap_or_default() == name);
+        return found.cloned().ok_or_else(|| place.no_cache().with_hint("ls lists the caches of a store"));
+    };
+    let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
+    let mut found = caches.iter().filter(has_digest);
+    match (found.next(), found.next()) {
+        (None, _) => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        (Some(cache), None) => Ok(cache.clone()),
+        (Some(one), Some(other)) => {
+            let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
+            Err(failure.with_hint("say which one by its tag"))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `buildcache.rm/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{Digest, Timestamp};
+use serde::Serialize;
+
+use super::plan::Plan;
+use crate::output::Report;
+use crate::text;
+
+/// What was deleted, or would be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Removal {
+    schema: &'static str,
+    dry_run: bool,
+    #[serde(skip)]
+    label: String,
+    name: Option<String>,
+    digest: Option<Digest>,
+    blobs: Vec<RemovedBlob>,
+    bytes: u64,
+    /// Blobs that somebody wrote or refreshed in between; they stay.
+    kept: Vec<Digest>,
+}
+
+/// One blob.
+#[derive(Debug, Serialize)]
+struct RemovedBlob {
+    digest: Digest,
+    size: u64,
+}
+
+impl Removal {
+    /// The cache alone; blobs are added as they go.
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            schema: "buildcache.rm/v1",
+            dry_run: false,
+            label: plan.label(),
+            name: plan.entry.name.clone(),
+            digest: plan.digest(),
+            blobs: Vec::new(),
+            bytes: 0,
+            kept: Vec::new(),
+        }
+    }
+
+    pub(super) fn dry_run(plan: &Plan) -> Self {
+        let mut removal = Self { dry_run: true, ..Self::new(plan) };
+        let blobs = plan.blobs.as_ref().map(|blobs| blobs.iter().map(|(blob, size)| (*blob, size)));
+        blobs.into_iter().flatten().for_each(|(blob, size)| removal.add(blob, size));
+        removal
+    }
+
+    pub(super) fn add(&mut self, digest: Digest, size: u64) {
+        self.blobs.push(RemovedBlob { digest, size });
+        self.bytes = self.bytes.saturating_add(size);
+    }
+
+    pub(super) fn keep(&mut self, digest: Digest) {
+        self.kept.push(digest);
+    }
+}
+
+impl Report for Removal {
+    fn table(&self, _: Timestamp, all: bool) -> String {
+        let verb = if self.dry_run { "would delete" } else { "deleted" };
+        let mut text = format!("{verb} {}\n", text::printable(&self.label));
+        if !self.blobs.is_empty() {
+            let (count, size) = (text::count(self.blobs.len(), "blob"), text::size(self.bytes));
+            let _ = writeln!(text, "{verb} {count}, {size}");
+        }
+        for blob in self.blobs.iter().filter(|_| all || self.dry_run) {
+            let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
+        }
+        for digest in &self.kept {
+            let _ = writeln!(text, "kept {digest}: it was written or refreshed in between");
+        }
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.digest.into_iter().collect()
+    }
+}
