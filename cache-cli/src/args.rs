@@ -46,7 +46,7 @@ pub(crate) struct Globals {
     pub(crate) verbose: bool,
     /// How progress looks on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
-    progress: Option<ProgressForm>,
+    pub(crate) progress: Option<ProgressForm>,
     /// How many blobs are in flight at once
     #[arg(long, global = true, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: u16,
@@ -60,7 +60,7 @@ pub(crate) struct Globals {
 
 impl Globals {
     /// How progress is shown; `--quiet` turns it off unless a form is asked for.
-    pub(crate) fn progress(&self) -> ProgressForm {
+    pub(crate) fn progress_form(&self) -> ProgressForm {
         let unasked = if self.quiet { ProgressForm::Quiet } else { ProgressForm::Auto };
         self.progress.unwrap_or(unasked)
     }
@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn quiet_turns_progress_off_unless_a_form_is_asked_for() {
         let parse = |args: &[&str]| Cli::try_parse_from([&["buildcache", "ls", "x"], args].concat());
-        assert_eq!(parse(&["-q"]).unwrap().globals.progress(), ProgressForm::Quiet);
-        assert_eq!(parse(&["-q", "--progress", "plain"]).unwrap().globals.progress(), ProgressForm::Plain);
-        assert_eq!(parse(&[]).unwrap().globals.progress(), ProgressForm::Auto);
+        assert_eq!(parse(&["-q"]).unwrap().globals.progress_form(), ProgressForm::Quiet);
+        assert_eq!(parse(&["-q", "--progress", "plain"]).unwrap().globals.progress_form(), ProgressForm::Plain);
+        assert_eq!(parse(&[]).unwrap().globals.progress_form(), ProgressForm::Auto);
         assert!(parse(&["-q", "-o", "json"]).is_err());
     }
 }

@@ -50,7 +50,9 @@ impl Reach {
 pub(crate) async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Reach> {
     let importer = store.open(entry).await?;
     if let Some(manifest) = &entry.descriptor {
-        return of_document(manifest.clone(), &*importer).await;
+        // BuildKit takes the size of the blob, whatever the entry says.
+        let stored = importer.stat(manifest).await?.map_or(manifest.size, |found| found.size);
+        return of_document(Descriptor { size: stored, ..manifest.clone() }, &*importer).await;
     }
     match importer.resolve().await? {
         Some(resolved) => of_manifest(&resolved.manifest, &*importer).await,
@@ -99,9 +101,10 @@ pub(crate) async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> R
     Ok(reach)
 }
 
+/// Whether it has children; a blob of which nobody says what it is may have some.
 fn is_manifest(media_type: &MediaType) -> bool {
-    [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST]
-        .contains(media_type)
+    let manifests = [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
+    media_type.is_empty() || manifests.contains(media_type)
 }
 
 /// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.

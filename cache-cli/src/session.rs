@@ -16,7 +16,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(backends: Backends, globals: Globals) -> Self {
-        let reporter = Arc::new(Reporter::new(globals.progress(), globals.verbose));
+        let reporter = Arc::new(Reporter::new(globals.progress_form(), globals.verbose));
         Self { backends, globals, reporter }
     }
 

@@ -66,3 +66,6 @@ impl Place {
         Ok(Some(value))
     }
 }
+
+#[cfg(test)]
+mod tests;

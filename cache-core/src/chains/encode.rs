@@ -165,8 +165,8 @@ type Rank = (u32, Option<(Vec<u32>, Option<Digest>, Option<Timestamp>)>);
 
 impl<'a> RecordOrder<'a> {
     fn new(chains: &'a CacheChains, in_order: &[u32]) -> Self {
-        let keys = places(&chains.keys.values);
-        let selectors = places(&chains.selectors.values);
+        let keys = places(chains.keys.values());
+        let selectors = places(chains.selectors.values());
         let uses = vec![0_u32; chains.keys.len()];
         let mut order = Self { chains, keys, selectors, uses, above: Vec::new() };
         in_order.iter().for_each(|&record| order.uses[chains.records[record as usize].key as usize] += 1);

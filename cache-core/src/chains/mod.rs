@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod interner;
 mod layers;
 mod lookup;
 mod merge;
@@ -15,6 +16,7 @@ mod select;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use self::interner::Interner;
 use self::layers::{LayerId, LayerTree};
 pub use self::lookup::CacheHit;
 pub use self::select::LazyLayers;
@@ -390,57 +392,6 @@ impl std::fmt::Debug for ResultLayers {
             Self::Ready(layers) => f.debug_tuple("Ready").field(layers).finish(),
             Self::Lazy(_) => f.write_str("Lazy"),
         }
-    }
-}
-
-/// Gives each distinct value a small number.
-#[derive(Debug, Clone)]
-struct Interner<T> {
-    values: Vec<T>,
-    ids: HashMap<T, u32>,
-}
-
-impl<T> Default for Interner<T> {
-    fn default() -> Self {
-        Self { values: Vec::new(), ids: HashMap::new() }
-    }
-}
-
-impl<T: Clone + Eq + std::hash::Hash> Interner<T> {
-    fn intern(&mut self, value: T) -> u32 {
-        if let Some(&id) = self.ids.get(&value) {
-            return id;
-        }
-        let id = u32::try_from(self.values.len()).expect("a config is bounded far below 2^32 values");
-        self.values.push(value.clone());
-        self.ids.insert(value, id);
-        id
-    }
-
-    fn get(&self, id: u32) -> &T {
-        &self.values[id as usize]
-    }
-
-    fn id<Q: Eq + std::hash::Hash + ?Sized>(&self, value: &Q) -> Option<u32>
-    where
-        T: std::borrow::Borrow<Q>,
-    {
-        self.ids.get(value).copied()
-    }
-
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn reserve(&mut self, values: usize) {
-        self.values.reserve(values);
-        self.ids.reserve(values);
-    }
-}
-
-impl Interner<Box<str>> {
-    fn intern_str(&mut self, value: &str) -> u32 {
-        self.id(value).unwrap_or_else(|| self.intern(value.into()))
     }
 }
 

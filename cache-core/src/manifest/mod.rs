@@ -5,6 +5,7 @@ mod flat;
 mod inline;
 mod load;
 mod oci;
+mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

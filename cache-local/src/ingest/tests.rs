@@ -59,7 +59,7 @@ fn what_is_not_ours_stays() {
 fn a_writer_that_is_done_leaves_nothing_but_the_directory_that_buildkit_relies_on() {
     let (_dir, layout) = layout();
     let ingest = Ingest::open(&layout).unwrap();
-    let _kept = fs::File::create(ingest.dir.join("7")).unwrap();
+    let _kept = File::create(ingest.dir.join("7")).unwrap();
     drop(ingest);
     assert_eq!(files(layout.root()), [""; 0]);
     assert!(layout.ingest_dir().is_dir());

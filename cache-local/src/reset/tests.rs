@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use cache_core::{CacheExporter, Expect};
+
 use super::*;
-use crate::LocalConfig;
 use crate::fixtures::{age_blobs, blob_path, cache, files, layer, write};
 use crate::ingest::Ingest;
+use crate::{LocalConfig, LocalExporter};
 
 /// A directory whose tag `latest` was written twice, an hour ago, and a tag `other`.
 async fn two_generations() -> (tempfile::TempDir, LocalConfig) {
@@ -42,12 +44,12 @@ async fn without_reset_everything_stays() {
 #[tokio::test]
 async fn young_blobs_stay() {
     let (dir, config) = two_generations().await;
-    let young = cache("young").0.blobs()[0].digest;
-    let exporter = crate::LocalExporter::new(config);
+    let young = layer("young").digest;
+    let exporter = LocalExporter::new(config);
     let (manifest, blobs) = cache("newest");
-    cache_core::CacheExporter::push(&exporter, &layer("newest"), &blobs).await.unwrap();
-    std::fs::write(blob_path(dir.path(), &young), "young").unwrap();
-    cache_core::CacheExporter::commit(&exporter, &manifest, cache_core::Expect::Any).await.unwrap();
+    exporter.push(&layer("newest"), &blobs).await.unwrap();
+    fs::write(blob_path(dir.path(), &young), "young").unwrap();
+    exporter.commit(&manifest, Expect::Any).await.unwrap();
     assert!(has(dir.path(), "young") && !has(dir.path(), "older"));
 }
 
@@ -70,8 +72,8 @@ async fn nothing_is_deleted_when_an_entry_cannot_be_followed() {
     }] {
         let (dir, config) = two_generations().await;
         let path = dir.path().join("index.json");
-        let index = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, index.replace("\"manifests\":[", &format!("\"manifests\":[{broken},"))).unwrap();
+        let index = fs::read_to_string(&path).unwrap();
+        fs::write(&path, index.replace("\"manifests\":[", &format!("\"manifests\":[{broken},"))).unwrap();
         write(config, "newest").await;
         assert!(has(dir.path(), "older"), "{broken}");
     }

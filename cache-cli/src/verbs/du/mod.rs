@@ -78,9 +78,11 @@ fn compare(caches: &[Weighed], limit: usize) -> Usage {
 
 /// The layers of all caches, each blob once, the biggest first.
 fn biggest(caches: &[Weighed], uses: &HashMap<Digest, usize>, limit: usize) -> Vec<LayerUsage> {
-    let blobs = caches.iter().flat_map(|cache| cache.manifest.blobs());
-    let mut layers: Vec<&Descriptor> =
-        blobs.map(|blob| (blob.digest, blob)).collect::<HashMap<_, _>>().into_values().collect();
+    let mut by_digest: HashMap<Digest, &Descriptor> = HashMap::new();
+    for blob in caches.iter().flat_map(|cache| cache.manifest.blobs()) {
+        by_digest.insert(blob.digest, blob);
+    }
+    let mut layers: Vec<&Descriptor> = by_digest.into_values().collect();
     layers.sort_unstable_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
     let usage = |layer: &Descriptor| LayerUsage {
         blob: layer.digest,

@@ -205,8 +205,8 @@ fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
                 parent: layer.parent,
                 media_type: blob.map(|blob| blob.media_type.clone()),
                 size: blob.map(|blob| blob.size),
-                diff_id: blob.and_then(cache_core::Descriptor::diff_id),
-                created_at: blob.and_then(cache_core::Descriptor::created_at),
+                diff_id: blob.and_then(|blob| blob.diff_id()),
+                created_at: blob.and_then(|blob| blob.created_at()),
             }
         })
         .collect()

@@ -73,8 +73,12 @@ fn label(cache: &CacheEntry) -> String {
 fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
     let spec = &place.spec;
     let Some(digest) = spec.get("digest").filter(|digest| !digest.is_empty()) else {
-        let name = spec.get("tag").or_else(|| spec.get("name")).unwrap_or("latest");
-        let found = caches.iter().find(|cache| cache.name.as_deref().unwrap_or_default() == name);
+        let name = spec.get("tag").or_else(|| spec.get("name"));
+        let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
+            // An image's layout holds one entry without a name, which is then meant.
+            [only] if name.is_none() && only.name.is_none() => Some(only),
+            _ => None,
+        });
         return found.cloned().ok_or_else(|| place.no_cache().with_hint("ls lists the caches of a store"));
     };
     let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
@@ -88,4 +92,8 @@ fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
             Err(failure.with_hint("say which one by its tag"))
         }
     }
+}
+
+fn by_name<'a>(caches: &'a [CacheEntry], name: &str) -> Option<&'a CacheEntry> {
+    caches.iter().find(|cache| cache.name.as_deref().unwrap_or_default() == name)
 }

@@ -1,0 +1,270 @@
+//! Input that is no cache: the error says what and where, and nothing panics.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use cache_core::{
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, Error, ErrorKind, FindingCode,
+    Limits, ManifestForm, MediaType, MemoryCache, annotation, check, load,
+};
+use cache_tests::fixtures::{self, Fixture};
+use cache_tests::fuzz::{TARGETS, mutations};
+use cache_tests::malformed::{self, Malformed};
+
+fn graph(config: &[u8]) -> Result<CacheChains, Error> {
+    CacheChains::from_manifest(&described(CacheConfig::decode(config)?))
+}
+
+/// The config with a descriptor for each of its blobs.
+fn described(config: CacheConfig) -> CacheManifest {
+    let descriptor = |blob: Digest| {
+        Descriptor::new(MediaType::OCI_LAYER, blob, 0).with_annotation(annotation::UNCOMPRESSED, blob)
+    };
+    let descriptors: Vec<_> = config.layers.iter().map(|layer| descriptor(layer.blob)).collect();
+    CacheManifest::new(config, descriptors)
+}
+
+async fn read(manifest: Bytes, blobs: &[Bytes]) -> Result<Option<CacheManifest>, Error> {
+    let store = MemoryCache::new();
+    blobs.iter().for_each(|blob| assert_eq!(store.insert(blob.clone()), Digest::sha256(blob)));
+    load(manifest, &store, &Limits::default()).await
+}
+
+#[track_caller]
+fn assert_says<T>(case: &Malformed, outcome: Result<T, Error>) {
+    let document = String::from_utf8_lossy(&case.bytes);
+    let Err(error) = outcome else { panic!("no error for {document}") };
+    let text = error.to_string();
+    assert!(text.starts_with(case.error), "{document}\n  says {text}\n  and not {}", case.error);
+    assert_eq!(error.kind(), case.kind, "{document}");
+}
+
+#[test]
+fn a_config_that_is_no_graph_is_refused_in_the_words_of_buildkit() {
+    for case in malformed::graphs().iter().chain(&malformed::layer_indices()) {
+        assert_says(case, graph(&case.bytes));
+    }
+}
+
+#[test]
+#[ignore = "cache-core says which layer index is invalid and not whose; the patch is reported"]
+fn an_invalid_layer_index_says_whose_it_is() {
+    for case in malformed::layer_indices() {
+        let error = graph(&case.bytes).unwrap_err();
+        assert!(error.context("record").or(error.context("layer")).is_some(), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_graph_is_a_finding() {
+    for case in malformed::graphs().iter().chain(&malformed::layer_indices()) {
+        let findings = check(&described(CacheConfig::decode(&case.bytes).unwrap()));
+        assert!(findings.iter().any(|finding| finding.code.is_error()), "{}: {findings:?}", case.error);
+    }
+}
+
+#[test]
+fn a_config_that_does_not_decode_says_where() {
+    for case in malformed::configs() {
+        assert_says(&case, CacheConfig::decode(&case.bytes));
+    }
+}
+
+#[test]
+fn what_go_tolerates_is_tolerated() {
+    let empty = [
+        "{}",
+        " {} \n",
+        "null",
+        r#"{"layers":null,"records":null}"#,
+        r#"{"layers":[],"records":[]}"#,
+        r#"{"unknown":{"layers":[1]}}"#,
+        r#"{"version":2,"LAYERS":[],"ReCoRdS":null}"#,
+    ];
+    for document in empty {
+        assert_eq!(CacheConfig::decode(document.as_bytes()).unwrap(), CacheConfig::default(), "{document}");
+    }
+    let root = CacheConfig::decode(br#"{"records":[{"digest":"d","inputs":null,"layers":null,"chains":null}]}"#);
+    assert_eq!(root.unwrap().records[0].key, CacheKey::from("d"));
+    let zero = CacheConfig::decode(br#"{"records":[{"layers":[{"layer":null,"createdAt":null}]}]}"#).unwrap();
+    assert!(zero.records[0].results[0].created_at.is_zero());
+    assert_eq!(zero.records[0].results[0].layer, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_manifest_is_refused_in_the_words_of_buildkit() {
+    for case in malformed::manifests() {
+        assert_says(&case, read(case.bytes.clone(), &[]).await);
+    }
+}
+
+#[tokio::test]
+async fn an_image_config_whose_records_cannot_be_read_is_refused() {
+    for case in malformed::image_configs() {
+        let manifest = malformed::image(&case.bytes, 1);
+        assert_says(&case, read(manifest, std::slice::from_ref(&case.bytes)).await);
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_records_is_no_cache_and_no_error() {
+    let configs = [
+        "{}",
+        "null",
+        r#"{"moby.buildkit.cache.v0":null,"rootfs":{"diff_ids":[]}}"#,
+        // An attestation: it has layers, and its config names none of them.
+        r#"{"moby.buildkit.cache.v0":"W10=","rootfs":{"diff_ids":[]}}"#,
+    ];
+    for config in configs.map(Bytes::from) {
+        let found = read(malformed::image(&config, 1), std::slice::from_ref(&config)).await.unwrap();
+        assert!(found.is_none(), "{config:?}");
+    }
+    for document in ["{}", r#"{"manifests":[]}"#, r#"{"layers":[]}"#, r#"{"config":{}}"#] {
+        assert!(read(document.into(), &[]).await.unwrap().is_none(), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn the_type_of_a_manifest_is_told_from_its_body() {
+    let config = Bytes::from("{}");
+    let entry = |kind: &MediaType| {
+        format!(r#"{{"mediaType":"{kind}","digest":"{}","size":{}}}"#, Digest::sha256(&config), config.len())
+    };
+    let cache = entry(&MediaType::CACHE_CONFIG);
+    let given = |kind: &str, body: &str| format!(r#"{{"mediaType":"{kind}",{body}}}"#);
+    let index = format!(r#""manifests":[{cache}]"#);
+    let manifest = format!(r#""config":{cache}"#);
+    let cases = [
+        (given(MediaType::OCI_INDEX.as_str(), &index), ManifestForm::Index),
+        (given(MediaType::DOCKER_LIST.as_str(), &index), ManifestForm::DockerList),
+        (given("", &index), ManifestForm::DockerList),
+        (given("application/json", &index), ManifestForm::DockerList),
+        (format!("{{{index}}}"), ManifestForm::DockerList),
+        (given(MediaType::OCI_MANIFEST.as_str(), &manifest), ManifestForm::ImageManifest),
+        (given(MediaType::DOCKER_MANIFEST.as_str(), &manifest), ManifestForm::ImageManifest),
+        (given("text/plain", &manifest), ManifestForm::ImageManifest),
+        (format!("{{{manifest}}}"), ManifestForm::ImageManifest),
+    ];
+    for (document, form) in cases {
+        let found = read(document.clone().into(), std::slice::from_ref(&config)).await.unwrap();
+        assert_eq!(found.expect("it names a config").form(), Some(form), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_configs_in_an_index_the_last_counts_wherever_it_stands() {
+    let (first, last) = (Bytes::from(r#"{"records":[{"digest":"first"}]}"#), Bytes::from(r#"{"records":[{"digest":"last"}]}"#));
+    let entry = |kind: MediaType, bytes: &[u8]| {
+        format!(r#"{{"mediaType":"{kind}","digest":"{}","size":{}}}"#, Digest::sha256(bytes), bytes.len())
+    };
+    let entries = [
+        entry(MediaType::CACHE_CONFIG, &first),
+        entry(MediaType::CACHE_CONFIG, &last),
+        entry(MediaType::OCI_LAYER, b"layer"),
+    ];
+    let document = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+    let found = read(document.into(), &[first, last]).await.unwrap().expect("it names a config");
+    assert_eq!(found.config().records[0].key, CacheKey::from("last"));
+    assert_eq!(found.blobs().len(), 1);
+}
+
+#[tokio::test]
+async fn an_index_with_an_unknown_config_type_is_not_taken_for_a_cache() {
+    let layer = Bytes::from("not JSON");
+    let entry = |kind: &str, bytes: &[u8]| {
+        format!(r#"{{"mediaType":"{kind}","digest":"{}","size":{}}}"#, Digest::sha256(bytes), bytes.len())
+    };
+    let entries = [entry("application/vnd.buildkit.cacheconfig.v1", b"{}"), entry(MediaType::OCI_LAYER.as_str(), &layer)];
+    let document = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+    let error = read(document.into(), &[Bytes::from("{}"), layer]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_config_that_is_gone_or_too_large_or_too_small_says_which() {
+    let config = Bytes::from("{}");
+    let digest = Digest::sha256(&config);
+    let document = |size: u64| {
+        let kind = MediaType::CACHE_CONFIG;
+        Bytes::from(format!(r#"{{"config":{{"mediaType":"{kind}","digest":"{digest}","size":{size}}},"layers":[]}}"#))
+    };
+    let expected = [
+        (2, &[][..], ErrorKind::NotFound),
+        (1, std::slice::from_ref(&config), ErrorKind::DigestMismatch),
+        (3, std::slice::from_ref(&config), ErrorKind::Unavailable),
+        (u64::MAX / 2, std::slice::from_ref(&config), ErrorKind::LimitExceeded),
+    ];
+    for (size, blobs, kind) in expected {
+        let error = read(document(size), blobs).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.to_string().contains(&digest.to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_indexes_without_end_is_refused() {
+    let store = MemoryCache::new();
+    let mut document = Bytes::from(r#"{"manifests":[]}"#);
+    for _ in 0..=Limits::default().images {
+        let digest = store.insert(document.clone());
+        let kind = MediaType::OCI_INDEX;
+        document = format!(r#"{{"manifests":[{{"mediaType":"{kind}","digest":"{digest}","size":{}}}]}}"#, document.len()).into();
+    }
+    let error = load(document, &store, &Limits::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error:?}");
+}
+
+#[tokio::test]
+async fn an_image_with_a_short_history_is_a_finding() {
+    let config = Bytes::from(
+        r#"{"rootfs":{"diff_ids":["@"]},"moby.buildkit.cache.v0":"W10=","history":[{"empty_layer":true}]}"#
+            .replace('@', &Digest::sha256(b"").to_string()),
+    );
+    let found = read(malformed::image(&config, 1), std::slice::from_ref(&config)).await.unwrap().expect("it has records");
+    assert!(check(&found).iter().any(|finding| finding.code == FindingCode::HistoryTooShort));
+}
+
+/// The documents of all fixtures, each once: those that name a cache or an image, and those that are one.
+fn documents() -> BTreeMap<Digest, (Fixture, Bytes)> {
+    let of_fixture = |fixture: Fixture| {
+        let blobs = fixture.blobs().into_iter().filter(|(_, bytes)| bytes.starts_with(b"{"));
+        blobs.map(move |(digest, bytes)| (digest, (fixture.clone(), bytes)))
+    };
+    fixtures::all().into_iter().flat_map(of_fixture).collect()
+}
+
+#[tokio::test]
+async fn a_fixture_cut_at_any_byte_is_an_error() {
+    let mut cuts = 0;
+    for (fixture, bytes) in documents().into_values() {
+        for end in 0..bytes.len() {
+            let cut = bytes.slice(..end);
+            let error = load(cut.clone(), &fixture, &Limits::default()).await.expect_err("a cut document has no end");
+            assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
+            assert_eq!(CacheConfig::decode(&cut).unwrap_err().kind(), ErrorKind::InvalidManifest);
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 100_000, "only {cuts} cuts");
+}
+
+#[tokio::test]
+async fn an_image_config_cut_at_any_byte_is_an_error() {
+    let with_records = |bytes: &Bytes| String::from_utf8_lossy(bytes).contains("moby.buildkit.cache.v0");
+    for (_, config) in documents().into_values().filter(|(_, bytes)| with_records(bytes)) {
+        for end in 0..config.len() {
+            let cut = config.slice(..end);
+            let error = read(malformed::image(&cut, 1), &[cut]).await.expect_err("a cut document has no end");
+            assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn every_parser_survives_mutated_input() {
+    for target in TARGETS {
+        for input in mutations(target, 1).take(300) {
+            (target.run)(&input);
+        }
+    }
+}
