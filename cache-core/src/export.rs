@@ -11,8 +11,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::blob::{BlobInfo, BlobStream, verify};
 use crate::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Event, Expect, Progress, Pushed, Result, Side,
-    Silent,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Event, Expect, Progress, Pushed, Result,
+    RetryPolicy, Side, Silent,
 };
 
 /// How an export is run.
@@ -23,14 +23,16 @@ pub struct ExportSettings {
     pub concurrency: usize,
     /// What the place has to hold.
     pub expect: Expect,
+    /// How often a push is tried again whose error says that it may help; both sides' errors count.
+    pub retry: RetryPolicy,
     /// Who is told what happens.
     pub progress: Arc<dyn Progress>,
 }
 
 impl Default for ExportSettings {
-    /// 4 blobs at once, whatever the place holds, silently.
+    /// 4 blobs at once, whatever the place holds, the default retries, silently.
     fn default() -> Self {
-        Self { concurrency: 4, expect: Expect::Any, progress: Arc::new(Silent) }
+        Self { concurrency: 4, expect: Expect::Any, retry: RetryPolicy::default(), progress: Arc::new(Silent) }
     }
 }
 
@@ -45,6 +47,12 @@ impl ExportSettings {
     #[must_use]
     pub fn with_expect(self, expect: Expect) -> Self {
         Self { expect, ..self }
+    }
+
+    /// Changes how often a push is tried again.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
     }
 
     /// Tells `progress` what happens.
@@ -99,7 +107,8 @@ impl Pushed {
 /// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
 ///
 /// Bytes are verified against their descriptors on the way; a blob with wrong bytes fails the export, and nothing is
-/// committed. Whatever fails, the cache that was there before stays.
+/// committed. Whatever fails, the cache that was there before stays. A push that may succeed later is tried again, and
+/// so is the whole, twice, when a blob has gone from the store by the time of the commit.
 ///
 /// # Errors
 /// The first error of a push, or that of the commit.
@@ -112,24 +121,41 @@ pub async fn export(
     let progress = &settings.progress;
     progress.event(&Event::Started { blobs: manifest.blobs().len(), bytes: manifest.unique_bytes() });
     let source = Verified { inner: blobs, progress: Arc::clone(progress), bytes: Arc::default() };
+    let rounds = settings.retry.with_attempts(settings.retry.attempts.min(ROUNDS));
+    let round = || push_and_commit(manifest, &source, to, settings);
+    let (pushed, committed) = rounds.run(progress.as_ref(), round).await?;
+    progress.event(&Event::Committed { committed: &committed });
+    Ok(ExportReport { pushed, bytes: source.bytes.load(Ordering::Relaxed), committed })
+}
+
+/// How often an export starts again when a blob is gone by the time of the commit.
+const ROUNDS: u32 = 3;
+
+async fn push_and_commit(
+    manifest: &CacheManifest,
+    source: &Verified<'_>,
+    to: &dyn CacheExporter,
+    settings: &ExportSettings,
+) -> Result<(BTreeMap<&'static str, usize>, Committed)> {
     let pushes: Vec<BoxFuture<'_, Result<Pushed>>> =
-        manifest.blobs().iter().map(|blob| push(blob, &source, to).boxed()).collect();
+        manifest.blobs().iter().map(|blob| push(blob, source, to, settings.retry).boxed()).collect();
     let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut results = stream::iter(pushes).buffer_unordered(settings.concurrency.max(1));
     while let Some(means) = results.try_next().await? {
         *pushed.entry(means.name()).or_default() += 1;
     }
     drop(results);
-    progress.event(&Event::Committing);
+    source.progress.event(&Event::Committing);
     let committed = to.commit(manifest, settings.expect.clone()).await.map_err(|error| error.on(Side::Destination))?;
-    progress.event(&Event::Committed { committed: &committed });
-    Ok(ExportReport { pushed, bytes: source.bytes.load(Ordering::Relaxed), committed })
+    Ok((pushed, committed))
 }
 
-async fn push(blob: &Descriptor, source: &Verified<'_>, to: &dyn CacheExporter) -> Result<Pushed> {
+async fn push(blob: &Descriptor, source: &Verified<'_>, to: &dyn CacheExporter, retry: RetryPolicy) -> Result<Pushed> {
     source.progress.event(&Event::BlobStarted { blob });
-    let pushed = to.push(blob, source).await;
-    let pushed = pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))?;
+    let once =
+        || async { to.push(blob, source).await.map_err(|error| error.on(Side::Destination).with("blob", blob.digest)) };
+    // A push that was tried often enough is not tried again in the next round.
+    let pushed = retry.run(source.progress.as_ref(), once).await.map_err(|error| error.with_retryable(false))?;
     source.progress.event(&Event::BlobDone { blob, pushed });
     Ok(pushed)
 }

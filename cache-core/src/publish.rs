@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -12,6 +13,9 @@ use crate::{
 
 /// How often a publish that lost a race tries again.
 const ATTEMPTS: u32 = 50;
+/// A race is lost to somebody who has won it already, so the next try may come soon.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Adds `chains` to the cache at a place: reads it, merges, and commits on condition that it has not changed; after a
 /// lost race it starts again.
@@ -42,7 +46,7 @@ pub async fn publish(
         let settings = settings.clone().with_expect(expect);
         export(&merged, &source, exporter, &settings).await.map_err(retry_when_lost)
     };
-    let policy = RetryPolicy::default().with_attempts(ATTEMPTS);
+    let policy = RetryPolicy::default().with_attempts(ATTEMPTS).with_waits(FIRST_WAIT, LONGEST_WAIT);
     policy.run(settings.progress.as_ref(), once).await
 }
 
