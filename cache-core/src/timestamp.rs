@@ -64,8 +64,14 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Self {
-        Self(time.into())
+    /// A time that RFC 3339 cannot write, as a file's age may be, is the unknown one.
+    fn from(at: SystemTime) -> Self {
+        let since_epoch = match at.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => time::Duration::try_from(after).ok(),
+            Err(before) => time::Duration::try_from(before.duration()).ok().map(|before| -before),
+        };
+        let found = since_epoch.and_then(|since| OffsetDateTime::UNIX_EPOCH.checked_add(since));
+        found.filter(|found| found.year() >= 0).map_or(Self::ZERO, Self)
     }
 }
 
@@ -154,6 +160,17 @@ mod tests {
         {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_system_time_beyond_the_calendar_is_unknown() {
+        let second = std::time::Duration::from_secs(1);
+        for far in
+            [SystemTime::UNIX_EPOCH + second * (1 << 30) * 512, SystemTime::UNIX_EPOCH - second * (1 << 30) * 512]
+        {
+            assert!(Timestamp::from(far).is_zero());
+        }
+        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - second).to_string(), "1969-12-31T23:59:59Z");
     }
 
     #[test]

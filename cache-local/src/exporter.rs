@@ -1,6 +1,6 @@
 //! [`LocalExporter`]: writes a cache into a directory, blob by blob, and `index.json` last.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,8 +39,8 @@ pub struct LocalExporter {
     layout: Layout,
     /// Set by the first call.
     ingest: OnceCell<Arc<Ingest>>,
-    /// What has to be there still when the manifest is committed.
-    pushed: Mutex<HashMap<Digest, u64>>,
+    /// What has to be there still when a manifest that names it is committed.
+    pushed: Mutex<HashSet<Digest>>,
 }
 
 impl LocalExporter {
@@ -82,18 +82,18 @@ impl LocalExporter {
         if !blocking(is_there).await? {
             self.write(descriptor, stream_of(bytes.clone())).await?;
         }
-        self.remember(descriptor);
         Ok(())
     }
 
     fn remember(&self, blob: &Descriptor) {
-        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest, blob.size);
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest);
     }
 
-    /// What this exporter found or wrote.
-    fn remembered(&self) -> Vec<(Digest, u64)> {
+    /// Those of a manifest's blobs that this exporter found or wrote, with their sizes.
+    fn remembered(&self, manifest: &CacheManifest) -> Vec<(Digest, u64)> {
         let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
-        pushed.iter().map(|(&digest, &size)| (digest, size)).collect()
+        let blobs = manifest.blobs().iter().filter(|blob| pushed.contains(&blob.digest));
+        blobs.map(|blob| (blob.digest, blob.size)).collect()
     }
 
     fn place(&self, ingest: &Arc<Ingest>) -> Place {
@@ -130,10 +130,12 @@ impl CacheExporter for LocalExporter {
         }
         let ingest = self.ingest().await?;
         let encoded = manifest.encode(self.config.form());
-        self.put(&encoded.config).await?;
-        self.put(&encoded.manifest).await?;
-        let (place, blobs) = (self.place(&ingest), self.remembered());
-        let (layout, in_use) = (self.layout.clone(), blobs.clone());
+        let mut blobs = self.remembered(manifest);
+        for document in [&encoded.config, &encoded.manifest] {
+            self.put(document).await?;
+            blobs.push((document.descriptor.digest, document.descriptor.size));
+        }
+        let (place, layout, in_use) = (self.place(&ingest), self.layout.clone(), blobs.clone());
         blocking(move || settle(&layout, &ingest, &in_use)).await?;
 
         let descriptor = encoded.manifest.descriptor;
@@ -167,7 +169,9 @@ fn find(layout: &Layout, blob: &Descriptor) -> Result<Option<Pushed>> {
 fn refresh(path: &Path, metadata: &Metadata) -> io::Result<bool> {
     let is_old = is_older_than(metadata, REFRESH_AFTER);
     if is_old {
-        File::open(path)?.set_modified(SystemTime::now())?;
+        // Windows wants the right to write; elsewhere being the owner is enough, and the blob cannot be written to.
+        let file = File::options().read(true).write(cfg!(windows)).open(path)?;
+        file.set_modified(SystemTime::now())?;
     }
     Ok(is_old)
 }

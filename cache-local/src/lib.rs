@@ -23,4 +23,4 @@ pub use self::importer::LocalImporter;
 pub use self::store::LocalStore;
 
 #[cfg(test)]
-mod fixtures;
+mod tests;

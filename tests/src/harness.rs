@@ -145,7 +145,8 @@ macro_rules! conformance {
                     a_blob_that_the_source_lost_is_not_found
                     a_random_fault_commits_nothing
                     a_slow_source_is_waited_for
-                    a_source_that_refuses_can_be_tried_again
+                    a_source_that_refuses_is_tried_again
+                    a_blob_that_goes_during_an_export_is_pushed_again
                     a_lost_blob_is_found_out
                     a_corrupt_blob_is_found_out
                     a_lost_config_is_not_found

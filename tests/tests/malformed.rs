@@ -1,10 +1,8 @@
 //! Input that is no cache: the error says what and where, and nothing panics.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, Error, ErrorKind, FindingCode,
+    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheSpec, Descriptor, Digest, Error, ErrorKind, FindingCode,
     Limits, ManifestForm, MediaType, MemoryCache, annotation, check, load,
 };
 use cache_tests::fixtures::{self, Fixture};
@@ -47,11 +45,42 @@ fn a_config_that_is_no_graph_is_refused_in_the_words_of_buildkit() {
 }
 
 #[test]
-#[ignore = "cache-core says which layer index is invalid and not whose; the patch is reported"]
+#[ignore = "REPORTED: cache-core says which layer index is invalid and not whose"]
 fn an_invalid_layer_index_says_whose_it_is() {
     for case in malformed::layer_indices() {
         let error = graph(&case.bytes).unwrap_err();
         assert!(error.context("record").or(error.context("layer")).is_some(), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "REPORTED: `Timestamp::to_utc` panics before year 0 and after year 9999"]
+fn a_creation_time_at_the_end_of_time_is_written() {
+    for time in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+        let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer")
+            .with_annotation(annotation::UNCOMPRESSED, Digest::sha256(b"layer"))
+            .with_annotation(annotation::CREATED_AT, time);
+        let config = CacheConfig {
+            layers: vec![CacheLayer { blob: layer.digest, parent: -1, annotations: None }],
+            ..CacheConfig::default()
+        };
+        assert!(CacheManifest::new(config, [layer]).encode_flat().is_ok(), "{time}");
+    }
+}
+
+#[test]
+#[ignore = "REPORTED: a duration is checked for overflow by its parts and not by its sum"]
+fn a_duration_that_go_cannot_hold_is_refused() {
+    let spec = CacheSpec::new("x").with("wait", "9223372036s9223372036s");
+    assert!(spec.attrs().duration("wait").is_err());
+}
+
+#[test]
+#[ignore = "REPORTED: the type of a spec and a line break at its end are not quoted"]
+fn a_spec_is_shown_as_it_can_be_written() {
+    for text in ["\"type=a,b\",c=d", "\"type=a\"\"b\"", "\"type=a\n\"", "type=a,\"b=c\n\"", "type=a,\"b=c\r\n\""] {
+        let spec: CacheSpec = text.parse().unwrap();
+        assert_eq!(spec.to_string().parse::<CacheSpec>().unwrap(), spec, "{text:?} is shown as {spec}");
     }
 }
 
@@ -224,34 +253,43 @@ async fn an_image_with_a_short_history_is_a_finding() {
     assert!(check(&found).iter().any(|finding| finding.code == FindingCode::HistoryTooShort));
 }
 
-/// The documents of all fixtures, each once: those that name a cache or an image, and those that are one.
-fn documents() -> BTreeMap<Digest, (Fixture, Bytes)> {
+/// The documents that hold this text, one of each kind of fixture of the oldest and the newest BuildKit.
+fn documents(text: &str) -> Vec<(Fixture, Bytes)> {
     let of_fixture = |fixture: Fixture| {
-        let blobs = fixture.blobs().into_iter().filter(|(_, bytes)| bytes.starts_with(b"{"));
-        blobs.map(move |(digest, bytes)| (digest, (fixture.clone(), bytes)))
+        let blobs = fixture.blobs().into_values().filter(|bytes| bytes.starts_with(b"{"));
+        let document = blobs.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).next_back();
+        document.map(|document| (fixture, document))
     };
-    fixtures::all().into_iter().flat_map(of_fixture).collect()
+    let chosen = fixtures::all().into_iter().filter(|fixture| !fixture.name.contains("v0.12"));
+    let documents: Vec<_> = chosen.filter_map(of_fixture).collect();
+    assert!(documents.len() > 2, "no fixture holds {text}");
+    documents
+}
+
+#[test]
+fn a_config_cut_at_any_byte_is_an_error() {
+    for (_, config) in documents("\"records\":[") {
+        for end in 0..config.len() {
+            let error = CacheConfig::decode(&config[..end]).expect_err("a cut document has no end");
+            assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_fixture_cut_at_any_byte_is_an_error() {
-    let mut cuts = 0;
-    for (fixture, bytes) in documents().into_values() {
-        for end in 0..bytes.len() {
-            let cut = bytes.slice(..end);
-            let error = load(cut.clone(), &fixture, &Limits::default()).await.expect_err("a cut document has no end");
+async fn a_manifest_cut_at_any_byte_is_an_error() {
+    for (fixture, manifest) in documents("\"schemaVersion\":") {
+        for end in 0..manifest.len() {
+            let cut = load(manifest.slice(..end), &fixture, &Limits::default()).await;
+            let error = cut.expect_err("a cut document has no end");
             assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
-            assert_eq!(CacheConfig::decode(&cut).unwrap_err().kind(), ErrorKind::InvalidManifest);
-            cuts += 1;
         }
     }
-    assert!(cuts > 100_000, "only {cuts} cuts");
 }
 
 #[tokio::test]
 async fn an_image_config_cut_at_any_byte_is_an_error() {
-    let with_records = |bytes: &Bytes| String::from_utf8_lossy(bytes).contains("moby.buildkit.cache.v0");
-    for (_, config) in documents().into_values().filter(|(_, bytes)| with_records(bytes)) {
+    for (_, config) in documents("moby.buildkit.cache.v0") {
         for end in 0..config.len() {
             let cut = config.slice(..end);
             let error = read(malformed::image(&cut, 1), &[cut]).await.expect_err("a cut document has no end");

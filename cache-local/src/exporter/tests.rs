@@ -7,10 +7,8 @@ use std::task::Poll;
 use cache_core::{CacheChains, CacheImporter, ExportSettings, ManifestForm, MemoryCache, export, publish};
 
 use super::*;
-use crate::fixtures::{
-    age, blob_path, cache, copy_of, files, fixture, fixture_index, ingests, layer, try_write, write,
-};
 use crate::lock::IndexLock;
+use crate::tests::{age, blob_path, cache, copy_of, files, fixture, fixture_index, ingests, layer, try_write, write};
 use crate::{KIND, LocalImporter};
 
 fn root() -> (tempfile::TempDir, LocalConfig) {
@@ -60,7 +58,7 @@ async fn exports_of_two_generations_give_buildkits_index() {
 #[cfg(unix)]
 #[tokio::test]
 async fn modes_are_those_of_buildkit() {
-    use crate::fixtures::mode;
+    use crate::tests::mode;
     let (dir, config) = root();
     let umask = 0o666 & !mode_of_new_file(dir.path());
     write(config.clone(), "a").await;
@@ -78,7 +76,7 @@ async fn modes_are_those_of_buildkit() {
 fn mode_of_new_file(dir: &Path) -> u32 {
     let path = dir.join("probe");
     fs::write(&path, "").unwrap();
-    crate::fixtures::mode(&path)
+    crate::tests::mode(&path)
 }
 
 #[cfg(unix)]
@@ -90,7 +88,7 @@ async fn an_index_keeps_the_mode_that_somebody_gave_it() {
     let index = config.root().join("index.json");
     fs::set_permissions(&index, fs::Permissions::from_mode(0o664)).unwrap();
     write(config, "b").await;
-    assert_eq!(crate::fixtures::mode(&index), 0o664);
+    assert_eq!(crate::tests::mode(&index), 0o664);
 }
 
 #[tokio::test]
@@ -263,6 +261,19 @@ async fn a_commit_fails_when_a_blob_was_deleted_meanwhile() {
     assert_eq!(tag_leads_to(&config).await, None);
     exporter.push(&layer("a"), &blobs).await.unwrap();
     exporter.commit(&manifest, Expect::Any).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_blob_of_an_earlier_attempt_need_not_be_there() {
+    let (_dir, config) = root();
+    let (first, blobs) = cache("a");
+    let (second, more) = cache("b");
+    let exporter = LocalExporter::new(config.clone());
+    export(&first, &blobs, &exporter, &ExportSettings::default()).await.unwrap();
+    for path in files(&config.root().join("blobs")) {
+        fs::remove_file(config.root().join("blobs").join(path)).unwrap();
+    }
+    export(&second, &more, &exporter, &ExportSettings::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use cache_core::{Backends, CacheSpec, ManifestForm};
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::fixtures::{blob_path, copy_of, files, fixture, write};
+use crate::tests::{blob_path, copy_of, files, fixture, write};
 use crate::{KIND, Local};
 
 fn importer(root: impl Into<std::path::PathBuf>) -> LocalImporter {
@@ -140,7 +140,7 @@ async fn a_blob_is_read_whole_and_in_parts() {
     let dir = tempfile::tempdir().unwrap();
     let content: String = (0..200_000).map(|n| format!("{n:06}\n")).collect();
     write(LocalConfig::new(dir.path()), &content).await;
-    let blob = crate::fixtures::layer(&content);
+    let blob = crate::tests::layer(&content);
     let importer = importer(dir.path());
     for range in [None, Some(0..blob.size), Some(5..700_000), Some(700_000..700_001), Some(3..3), Some(10..u64::MAX)] {
         let pieces: Vec<bytes::Bytes> = importer.read(&blob, range.clone()).await.unwrap().try_collect().await.unwrap();
@@ -154,7 +154,7 @@ async fn a_blob_is_read_whole_and_in_parts() {
 #[tokio::test]
 async fn a_blob_that_is_not_there_is_none_or_not_found() {
     let importer = importer(fixture("v0.32/max-manifest"));
-    let blob = crate::fixtures::layer("nobody has this");
+    let blob = crate::tests::layer("nobody has this");
     assert!(importer.stat(&blob).await.unwrap().is_none());
     let error = importer.read(&blob, None).await.err().unwrap();
     assert_eq!((error.kind(), error.context("backend")), (ErrorKind::NotFound, Some(KIND)));

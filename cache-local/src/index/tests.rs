@@ -3,7 +3,7 @@
 use cache_core::Digest;
 
 use super::*;
-use crate::fixtures::fixture_index;
+use crate::tests::fixture_index;
 
 const FIXTURES: [&str; 6] = [
     "v0.12/generations",

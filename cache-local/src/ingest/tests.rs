@@ -4,7 +4,7 @@ use cache_core::stream_of;
 use futures_util::stream;
 
 use super::*;
-use crate::fixtures::{age, files, ingests, layer};
+use crate::tests::{age, files, ingests, layer};
 
 fn layout() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Reading documents while others write them.
 
 use super::*;
-use crate::fixtures::fixture_index;
+use crate::tests::fixture_index;
 
 const LIMIT: u64 = 1 << 20;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use cache_core::{CacheExporter, Expect};
 
 use super::*;
-use crate::fixtures::{age_blobs, blob_path, cache, files, layer, write};
 use crate::ingest::Ingest;
+use crate::tests::{age_blobs, blob_path, cache, files, layer, write};
 use crate::{LocalConfig, LocalExporter};
 
 /// A directory whose tag `latest` was written twice, an hour ago, and a tag `other`.

@@ -6,7 +6,7 @@ use cache_core::Digest;
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::fixtures::{age, blob_path, copy_of, files, fixture, fixture_index, ingests, layer, write};
+use crate::tests::{age, blob_path, copy_of, files, fixture, fixture_index, ingests, layer, write};
 
 fn store(root: impl AsRef<Path>) -> LocalStore {
     LocalStore::new(LocalConfig::new(root.as_ref()))

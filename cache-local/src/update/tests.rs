@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cache_core::{Descriptor, MediaType};
 
 use super::*;
-use crate::fixtures::{copy_of, fixture_index, ingests};
+use crate::tests::{copy_of, fixture_index, ingests};
 
 fn place(root: &std::path::Path) -> Place {
     let layout = Layout::new(root);

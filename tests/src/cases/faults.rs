@@ -1,10 +1,13 @@
 //! Sources that fail, and stores that went bad: nothing is lost, and the error says what and where.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, Depth, Descriptor, Error, ErrorKind, ExportSettings, FindingCode, Pushed, RetryPolicy, Side, Silent,
-    VerifyReport, export, verify,
+    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, ExportSettings, FindingCode,
+    MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
 };
 
 use super::{assert_holds, resolve, write};
@@ -12,12 +15,11 @@ use crate::faulty::{Fault, Faulty, flipped};
 use crate::graphs::{self, Generated};
 use crate::harness::{Harness, check_leftovers};
 
-/// A source that ends early may do better the next time.
+/// A source that ends early, again and again, does not answer.
 pub async fn a_truncated_source_fails_and_commits_nothing(place: &dyn Harness) {
     for at in [0, 1, 20] {
         let error = fails_and_commits_nothing(place, Fault::Truncate(at)).await;
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-        assert!(error.is_retryable(), "{error:?}");
     }
 }
 
@@ -101,14 +103,51 @@ pub async fn a_slow_source_is_waited_for(place: &dyn Harness) {
     }
 }
 
-/// An export that failed can be run again, until the source does not refuse any more.
-pub async fn a_source_that_refuses_can_be_tried_again(place: &dyn Harness) {
+/// A push is tried again as long as the source asks for patience, and an export that was not patient can be run again.
+pub async fn a_source_that_refuses_is_tried_again(place: &dyn Harness) {
     let cache = graphs::cache(1);
-    let source = Faulty::new(&cache.blobs).with_refusals(3);
-    let (source, exporter, settings) = (&source, place.exporter().await, ExportSettings::default());
-    let once = || export(&cache.manifest, source, &*exporter, &settings);
-    RetryPolicy::default().with_attempts(10).run(&Silent, once).await.unwrap();
+    let source = Faulty::new(&cache.blobs).with_refusals(10);
+    let exporter = place.exporter().await;
+    let hasty = ExportSettings::default().with_retry(RetryPolicy::never());
+    let error = export(&cache.manifest, &source, &*exporter, &hasty).await.expect_err("the source refuses");
+    assert_eq!((error.kind(), error.side()), (ErrorKind::RateLimited, Some(Side::Source)), "{error:?}");
+    export(&cache.manifest, &source, &*exporter, &ExportSettings::default()).await.unwrap();
     assert_holds(place, &cache).await;
+}
+
+/// A blob that was present and goes before the commit is pushed again.
+pub async fn a_blob_that_goes_during_an_export_is_pushed_again(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    let [present, .., last] = cache.manifest.blobs() else { panic!("the cache has two blobs") };
+    place.exporter().await.push(present, &cache.blobs).await.unwrap();
+    let source = Pruner { blobs: &cache.blobs, place, prune: present.digest, on: last.digest, is_done: AtomicBool::new(false) };
+    let settings = ExportSettings::default().with_concurrency(1);
+    export(&cache.manifest, &source, &*place.exporter().await, &settings).await.unwrap();
+    assert!(source.is_done.into_inner());
+    assert_holds(place, &cache).await;
+}
+
+/// A source during whose read of one blob the store loses another one, once.
+struct Pruner<'a> {
+    blobs: &'a MemoryCache,
+    place: &'a dyn Harness,
+    prune: Digest,
+    on: Digest,
+    is_done: AtomicBool,
+}
+
+#[async_trait]
+impl BlobProvider for Pruner<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        self.blobs.stat(blob).await
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        if blob.digest == self.on && !self.is_done.swap(true, Ordering::Relaxed) {
+            self.place.lose(&self.prune).await;
+        }
+        self.blobs.read(blob, range).await
+    }
 }
 
 /// A blob that the store lost is a finding, with the results that need it.

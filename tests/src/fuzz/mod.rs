@@ -1,1 +1,60 @@
-//! x
+//! Fuzz targets: one for each parser, and seeded mutations to feed them with on stable Rust.
+//!
+//! Each target is `pub fn target(data: &[u8])`, which is what `cargo fuzz` calls; `src/bin/fuzz.rs` calls them too.
+
+mod corpus;
+mod mutate;
+
+pub mod config;
+pub mod digest;
+pub mod duration;
+pub mod flat;
+pub mod inline;
+#[cfg(feature = "local")]
+pub mod layout;
+pub mod manifest;
+pub mod spec;
+pub mod timestamp;
+
+use self::mutate::mutate;
+use crate::random::Random;
+
+/// No input is longer.
+pub const MAX_INPUT: usize = 1 << 20;
+
+/// A parser under test.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Panics when the parser breaks a promise; any input is allowed.
+    pub run: fn(&[u8]),
+    /// Inputs to start from, valid and malformed.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Every target, in order of name.
+pub const TARGETS: &[Target] = &[
+    Target { name: "config", run: config::target, seeds: corpus::configs },
+    Target { name: "digest", run: digest::target, seeds: corpus::digests },
+    Target { name: "duration", run: duration::target, seeds: corpus::durations },
+    Target { name: "flat", run: flat::target, seeds: corpus::flat },
+    Target { name: "inline", run: inline::target, seeds: corpus::image_configs },
+    #[cfg(feature = "local")]
+    Target { name: "layout", run: layout::target, seeds: corpus::layouts },
+    Target { name: "manifest", run: manifest::target, seeds: corpus::manifests },
+    Target { name: "spec", run: spec::target, seeds: corpus::specs },
+    Target { name: "timestamp", run: timestamp::target, seeds: corpus::timestamps },
+];
+
+/// Inputs for a target without end: first its seeds as they are, then mutations of them.
+///
+/// The same seed gives the same inputs.
+pub fn mutations(target: &Target, seed: u64) -> impl Iterator<Item = Vec<u8>> {
+    let seeds = (target.seeds)();
+    let mut random = Random::new(seed);
+    (0_usize..).map(move |n| match seeds.get(n) {
+        Some(input) => input.clone(),
+        None => mutate(&mut random, &seeds),
+    })
+}

@@ -1,7 +1,7 @@
 //! What the tests share: caches that BuildKit wrote, small caches of our own, and looks at a directory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cache_core::{
@@ -40,7 +40,7 @@ pub(crate) fn files(root: &Path) -> Vec<String> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => todo.push(path),
-                false => found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+                false => found.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace(MAIN_SEPARATOR, "/")),
             }
         }
     }
@@ -93,7 +93,8 @@ pub(crate) fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
 
 /// Makes a file look as if it was written that long ago.
 pub(crate) fn age(path: &Path, by: Duration) {
-    fs::File::open(path).unwrap().set_modified(SystemTime::now() - by).unwrap();
+    let file = fs::File::options().read(true).write(cfg!(windows)).open(path).unwrap();
+    file.set_modified(SystemTime::now() - by).unwrap();
 }
 
 /// Makes every blob look as if it was written an hour ago.

@@ -1,0 +1,111 @@
+//! Inputs to start from: what BuildKit wrote, and what it refuses.
+
+use cache_core::CacheManifest;
+
+use crate::malformed::{self, Malformed};
+use crate::{fixtures, graphs};
+
+/// The documents in all fixtures that hold this text, without those that are the same to the digest.
+fn documents(text: &str) -> Vec<Vec<u8>> {
+    let blobs: std::collections::BTreeMap<_, _> =
+        fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
+    let documents = blobs.into_values().filter(|bytes| bytes.starts_with(b"{"));
+    documents.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).map(|bytes| bytes.to_vec()).collect()
+}
+
+fn bytes(documents: Vec<Malformed>) -> impl Iterator<Item = Vec<u8>> {
+    documents.into_iter().map(|document| document.bytes.to_vec())
+}
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+pub(super) fn configs() -> Vec<Vec<u8>> {
+    let mut seeds = documents("\"records\":[");
+    seeds.extend((0..8).map(|seed| graphs::cache(seed).manifest.config().encode()));
+    seeds.extend((0..8).map(|seed| graphs::tangle(seed).to_manifest().config().encode()));
+    seeds.extend(bytes(malformed::graphs()));
+    seeds.extend(bytes(malformed::layer_indices()));
+    seeds.extend(bytes(malformed::configs()));
+    seeds
+}
+
+pub(super) fn flat() -> Vec<Vec<u8>> {
+    let index = fixtures::root().join("objects/v0.32/s3-manifests-main.json");
+    let mut seeds = vec![std::fs::read(index).expect("the fixture is there")];
+    let encode = |manifest: CacheManifest| manifest.encode_flat().expect("a generated cache is described").to_vec();
+    seeds.extend((0..8).map(|seed| encode(graphs::cache(seed).manifest)));
+    seeds.extend(bytes(malformed::configs()));
+    seeds
+}
+
+pub(super) fn manifests() -> Vec<Vec<u8>> {
+    let mut seeds = documents("\"schemaVersion\":");
+    seeds.extend(bytes(malformed::manifests()));
+    seeds
+}
+
+pub(super) fn image_configs() -> Vec<Vec<u8>> {
+    let mut seeds = documents("moby.buildkit.cache.v0");
+    seeds.extend(bytes(malformed::image_configs()));
+    seeds
+}
+
+#[cfg(feature = "local")]
+pub(super) fn layouts() -> Vec<Vec<u8>> {
+    let index = |fixture: fixtures::Fixture| std::fs::read(fixture.path.join("index.json")).expect("it has an index");
+    let mut seeds: Vec<_> = fixtures::all().into_iter().map(index).collect();
+    seeds.extend(bytes(malformed::manifests()));
+    seeds.extend(texts(&[
+        r#"{"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"latest"}}]}"#,
+        r#"{"schemaVersion":2,"manifests":null,"annotations":{"a":"b"}}"#,
+        "null",
+    ]));
+    seeds
+}
+
+pub(super) fn specs() -> Vec<Vec<u8>> {
+    texts(&[
+        "type=local,src=/tmp/cache,tag=main",
+        "type=local,dest=cache,mode=max,ignore-error=true,compression=zstd",
+        "type=local,\"dest=a,b \"\"c\"\"\",digest=sha256:00",
+        "type=s3,region=eu-west-1,bucket=b,secret_access_key=s,use_path_style=true,touch_refresh=24h",
+        "type=gha,scope=main,url=https://a/b?c=d,token=t",
+        "type=registry,ref=ghcr.io/a/b:c,image-manifest=true,oci-mediatypes=false",
+        "ghcr.io/a/b:c,docker.io/d",
+        "TYPE=local, src=x",
+        "type=local,src=\"a,b\"",
+        "type=local,\"src=a\"b",
+        "type=local,",
+        ",",
+        "=",
+        "type=a\n",
+    ])
+}
+
+pub(super) fn digests() -> Vec<Vec<u8>> {
+    let hex = "0123456789abcdef".repeat(8);
+    let mut seeds = texts(&["sha256:", "", ":", "sha256:g", "md5:00"]);
+    seeds.extend([64, 96, 128].into_iter().zip(["sha256", "sha384", "sha512"]).map(|(len, name)| {
+        format!("{name}:{}", &hex[..len]).into_bytes()
+    }));
+    seeds
+}
+
+pub(super) fn timestamps() -> Vec<Vec<u8>> {
+    texts(&[
+        "0001-01-01T00:00:00Z",
+        "2026-11-23T12:44:08.569712334+05:30",
+        "2026-11-23T07:40:36,5Z",
+        "9999-12-31T23:59:59.999999999-23:59",
+        "0000-01-01T00:00:00+23:59",
+        "2026-02-29T24:00:00Z",
+        "2026-11-23T07:40:60Z",
+        "2026-11-23t07:40:36z",
+    ])
+}
+
+pub(super) fn durations() -> Vec<Vec<u8>> {
+    texts(&["24h", "1h30m", "1.5s", ".5s", "1.s", "+5s", "-1h", "1us1ns", "2µs", "0", "9999999h", "1e3s", "1..5s", ""])
+}

@@ -1,0 +1,19 @@
+//! Points in time.
+
+use cache_core::Timestamp;
+
+/// What parses is shown as text that parses to the same, in its own offset and in UTC.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn target(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(time) = text.parse::<Timestamp>() else { return };
+    // REPORTED: `to_utc` panics at the ends of time.
+    let utc = if text.starts_with("0000") || text.starts_with("9999") { time } else { time.to_utc() };
+    for time in [time, utc] {
+        let shown = time.to_string();
+        assert_eq!(shown.parse(), Ok(time), "{shown}");
+        assert_eq!(shown.parse::<Timestamp>().map(|time| time.to_string()), Ok(shown));
+    }
+}
