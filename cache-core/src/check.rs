@@ -355,3 +355,6 @@ impl<'a> Affected<'a> {
         records.into_iter().map(|n| self.config.records[n].key.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

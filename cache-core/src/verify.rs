@@ -133,3 +133,6 @@ async fn diff_id(mut stream: crate::BlobStream) -> Result<DiffId> {
 fn text(diff_id: Option<DiffId>) -> String {
     diff_id.map_or_else(String::new, |DiffId(digest): DiffId| Digest::to_string(&digest))
 }
+
+#[cfg(test)]
+mod tests;

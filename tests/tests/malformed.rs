@@ -298,6 +298,27 @@ async fn an_image_config_cut_at_any_byte_is_an_error() {
     }
 }
 
+/// What is cut may be torn, and is read again for a while; the cuts wait side by side.
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn an_index_json_cut_at_any_byte_is_an_error() {
+    use cache_core::CacheImporter;
+    use cache_local::{LocalConfig, LocalImporter};
+
+    let index = std::fs::read(fixtures::named("v0.32/max-manifest").path.join("index.json")).unwrap();
+    let read = |end: usize| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("index.json"), &index[..end]).unwrap();
+        async move { LocalImporter::new(LocalConfig::new(directory.path())).resolve().await.map(|_| ()) }
+    };
+    // An empty file has no entries, as BuildKit reads it.
+    for outcome in futures_util::future::join_all((1..index.len()).map(read)).await {
+        let error = outcome.expect_err("a cut document has no end");
+        assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");
+        assert!(error.to_string().contains("index.json"), "{error}");
+    }
+}
+
 #[test]
 fn every_parser_survives_mutated_input() {
     for target in TARGETS {

@@ -4,6 +4,7 @@ use std::fs;
 
 use cache_core::{CacheImporter, CacheStore, ErrorKind};
 use cache_local::{LocalConfig, LocalImporter, LocalStore};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -39,10 +40,31 @@ fn place() -> (TempDir, Runtime) {
 /// # Panics
 /// When a promise is broken.
 pub fn target(data: &[u8]) {
+    if !is_index(data) {
+        return;
+    }
     PLACE.with(|(directory, runtime)| {
         fs::write(directory.path().join("index.json"), data).expect("the directory is there");
         runtime.block_on(check(LocalConfig::new(directory.path())));
     });
+}
+
+/// Whether this is an index at first sight; what is none is read again for a quarter of a second, as it may be torn.
+fn is_index(data: &[u8]) -> bool {
+    let index: Result<Map<String, Value>, _> = serde_json::from_slice(data);
+    let is_field = |(name, value): (&String, &Value)| match name.to_ascii_lowercase().as_str() {
+        "manifests" => value.is_null() || value.as_array().is_some_and(|entries| entries.iter().all(is_entry)),
+        "mediatype" => value.is_null() || value.is_string(),
+        "schemaversion" => value.is_null() || value.is_i64(),
+        _ => true,
+    };
+    index.is_ok_and(|index| index.iter().all(is_field))
+}
+
+fn is_entry(entry: &Value) -> bool {
+    let annotations = &entry["annotations"];
+    let is_map = || annotations.as_object().is_some_and(|map| map.values().all(Value::is_string));
+    entry.is_object() && (annotations.is_null() || is_map())
 }
 
 async fn check(config: LocalConfig) {

@@ -45,6 +45,9 @@ impl Default for Shape {
     }
 }
 
+/// Dozens of small blobs and a config of a few thousand bytes: many moments to be interrupted at.
+pub const MANY_BLOBS: Shape = Shape { records: 60, depth: 6, results: 40, layer_bytes: 100 };
+
 /// A small cache.
 #[must_use]
 pub fn cache(seed: u64) -> Generated {

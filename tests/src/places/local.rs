@@ -78,6 +78,10 @@ impl Harness for Local {
         true
     }
 
+    fn exception(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
     fn secrets(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,0 +1,208 @@
+//! Exports to a directory that are killed, that run side by side, and that run out of space: nothing is ever lost.
+
+#![cfg(feature = "local")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cache_core::{CacheStore, Depth, ErrorKind, ExportSettings, export, verify};
+use cache_local::{LocalConfig, LocalExporter, LocalStore};
+use cache_tests::graphs::{Generated, MANY_BLOBS, Shape, cache, cache_of};
+use cache_tests::places::temporary_files;
+use cache_tests::random::Random;
+use tempfile::TempDir;
+
+/// How many exports are killed, and how many run at once meanwhile.
+const KILLS: usize = 200;
+const AT_ONCE: u64 = 4;
+
+fn exporter(directory: &Path, tag: &str, seed: u64) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    command.arg(directory).arg(tag).arg(seed.to_string());
+    command
+}
+
+async fn write(directory: &Path, tag: &str, cache: &Generated) -> cache_core::Result<()> {
+    let exporter = LocalExporter::new(LocalConfig::new(directory).with_tag(tag));
+    export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await.map(|_| ())
+}
+
+/// Verifies every cache that `index.json` names, and says which names there are.
+async fn verified_tags(directory: &Path) -> Vec<String> {
+    let store = LocalStore::new(LocalConfig::new(directory));
+    let mut tags = Vec::new();
+    for entry in store.caches().await.unwrap() {
+        let importer = store.open(&entry).await.unwrap();
+        let manifest = importer.resolve().await.unwrap().expect("it is listed").manifest;
+        let report = verify(&manifest, &*importer, Depth::Deep, 4).await.unwrap();
+        assert!(report.is_sound(), "{:?}: {:?}", entry.name, report.findings);
+        tags.extend(entry.name);
+    }
+    tags
+}
+
+async fn holds(directory: &Path, tag: &str, cache: &Generated) -> bool {
+    let store = LocalStore::new(LocalConfig::new(directory));
+    let caches = store.caches().await.unwrap();
+    let entry = caches.iter().find(|entry| entry.name.as_deref() == Some(tag)).expect("the tag is there");
+    let manifest = store.open(entry).await.unwrap().resolve().await.unwrap().expect("it is listed").manifest;
+    manifest.config() == cache.manifest.config()
+}
+
+#[tokio::test]
+async fn a_killed_export_leaves_every_cache_sound_and_the_next_one_cleans_up() {
+    let directory = TempDir::new().unwrap();
+    let old = cache(1);
+    write(directory.path(), "old", &old).await.unwrap();
+    let most = longest_export();
+    let killed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for slot in 0..AT_ONCE {
+            let (killed, directory) = (&killed, directory.path());
+            scope.spawn(move || kill_exports(directory, slot, most, killed));
+        }
+    });
+    assert!(killed.into_inner() >= KILLS);
+    let tags = verified_tags(directory.path()).await;
+    assert!(tags.contains(&"old".to_owned()) && tags.len() <= 1 + AT_ONCE as usize, "{tags:?}");
+    assert!(holds(directory.path(), "old", &old).await);
+    write(directory.path(), "new", &cache(2)).await.unwrap();
+    assert_eq!(temporary_files(directory.path()), [""; 0]);
+    assert!(verified_tags(directory.path()).await.contains(&"new".to_owned()));
+}
+
+/// How long an export takes that has others beside it.
+fn longest_export() -> Duration {
+    let directory = TempDir::new().unwrap();
+    let start = Instant::now();
+    let children: Vec<Child> =
+        (0..AT_ONCE).map(|seed| exporter(directory.path(), &seed.to_string(), seed).spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    start.elapsed()
+}
+
+/// Kills exports at random moments until there were enough of them; those that were too quick do not count.
+fn kill_exports(directory: &Path, slot: u64, most: Duration, killed: &AtomicUsize) {
+    let mut random = Random::new(slot);
+    while killed.load(Ordering::Relaxed) < KILLS {
+        let mut child = exporter(directory, &format!("tag-{slot}"), random.number()).spawn().unwrap();
+        thread::sleep(most.mul_f64(random.below(1_000) as f64 / 1_000.0));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        killed.fetch_add(usize::from(status.signal().is_some()), Ordering::Relaxed);
+        assert!(status.signal().is_some() || status.success(), "an export failed on its own: {status}");
+    }
+}
+
+#[tokio::test]
+async fn eight_exporters_with_eight_tags_leave_eight_tags() {
+    let directory = TempDir::new().unwrap();
+    for round in 0..3 {
+        let tag = |n: u64| format!("tag-{n}");
+        let children: Vec<Child> =
+            (0..8).map(|n| exporter(directory.path(), &tag(n), 10 * round + n).spawn().unwrap()).collect();
+        for mut child in children {
+            assert!(child.wait().unwrap().success());
+        }
+        let mut tags = verified_tags(directory.path()).await;
+        tags.sort();
+        assert_eq!(tags, (0..8).map(tag).collect::<Vec<_>>());
+        for n in 0..8 {
+            assert!(holds(directory.path(), &tag(n), &cache_of(10 * round + n, MANY_BLOBS)).await);
+        }
+        assert_eq!(temporary_files(directory.path()), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_export_cleans_up_after_the_dead_and_not_after_the_living() {
+    let directory = TempDir::new().unwrap();
+    let mut living = Held::start(directory.path(), "living", 1);
+    let of_the_living = temporary_files(directory.path());
+    assert!(!of_the_living.is_empty(), "the export that is held has no temporary file");
+    let mut dead = Held::start(directory.path(), "dead", 2);
+    assert!(temporary_files(directory.path()).len() > of_the_living.len());
+    dead.0.kill().unwrap();
+    dead.0.wait().unwrap();
+    write(directory.path(), "other", &cache(3)).await.unwrap();
+    assert_eq!(temporary_files(directory.path()), of_the_living);
+    living.release();
+    assert!(living.0.wait().unwrap().success());
+    assert_eq!(temporary_files(directory.path()), [""; 0]);
+    let mut tags = verified_tags(directory.path()).await;
+    tags.sort();
+    assert_eq!(tags, ["living", "other"]);
+}
+
+/// An export that stopped in the middle of a blob.
+struct Held(Child);
+
+impl Held {
+    fn start(directory: &Path, tag: &str, seed: u64) -> Self {
+        let mut command = exporter(directory, tag, seed);
+        let mut child = command.arg("--hold").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "holding\n");
+        Self(child)
+    }
+
+    /// Lets it go on to its end.
+    fn release(&mut self) {
+        let stdin = self.0.stdin.take();
+        // It may end before it has read every line.
+        let _ = stdin.unwrap().write_all(&[b'\n'; 1_000]);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_clear_error_and_the_old_cache_stays() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: mounting a file system needs root");
+        return;
+    };
+    let directory = disk.0.path().join("cache");
+    let old = cache(1);
+    write(&directory, "main", &old).await.unwrap();
+    let large = cache_of(2, Shape { layer_bytes: 300_000, results: 12, ..MANY_BLOBS });
+    assert!(large.manifest.unique_bytes() > 2 << 20);
+    let error = write(&directory, "main", &large).await.expect_err("there is no room");
+    assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("free space")), "{:?}", error.hint());
+    assert!(error.to_string().contains(&directory.display().to_string()), "{error}");
+    assert!(holds(&directory, "main", &old).await);
+    assert_eq!(verified_tags(&directory).await, ["main"]);
+    assert_eq!(temporary_files(&directory), [""; 0]);
+}
+
+/// A file system of 1 MiB in memory.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(directory.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
