@@ -19,11 +19,13 @@ Examples:
   buildcache verify --fast type=local,src=cache,tag=main
   buildcache ls -o json type=local,src=cache
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 findings, 4 the source has no cache, 5 not allowed, 6 somebody else wrote first";
+Exit codes:
+  0 done, 1 failed, 2 usage, 3 findings, 4 the source has no cache,
+  5 not allowed, 6 somebody else wrote first, 130 interrupted";
 
 /// Read, copy, check and delete BuildKit build caches, without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "buildcache", version, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "buildcache", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) globals: Globals,
@@ -100,10 +102,12 @@ pub(crate) enum Verb {
 #[command(after_help = "\
 Examples:
   buildcache copy type=local,src=cache type=local,dest=backup
-  buildcache copy type=local,src=cache,tag=main type=local,dest=a,mode=min type=local,dest=b,tag=main
+  buildcache copy type=local,src=cache,tag=main type=local,dest=a type=local,dest=b
+  buildcache copy --mode min type=local,src=cache type=local,dest=small
   buildcache copy --all type=local,src=cache type=local,dest=backup
 
-The blobs go first and the manifest last: a copy that fails leaves every cache at the destination as it was.")]
+The blobs go first and the manifest last: a copy that fails leaves every cache
+at the destination as it was.")]
 pub(crate) struct CopyArgs {
     /// The cache to read
     #[arg(value_name = "SRC")]

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -125,20 +125,28 @@ async fn eight_exporters_with_eight_tags_leave_eight_tags() {
 async fn an_export_cleans_up_after_the_dead_and_not_after_the_living() {
     let directory = TempDir::new().unwrap();
     let mut living = Held::start(directory.path(), "living", 1);
-    let of_the_living = temporary_files(directory.path());
-    assert!(!of_the_living.is_empty(), "the export that is held has no temporary file");
+    let (writer, files) = (writers(directory.path()), temporary_files(directory.path()));
+    assert_eq!(writer.len(), 1, "the export that is held has no temporary directory");
     let mut dead = Held::start(directory.path(), "dead", 2);
-    assert!(temporary_files(directory.path()).len() > of_the_living.len());
     dead.0.kill().unwrap();
     dead.0.wait().unwrap();
+    assert_eq!(writers(directory.path()).len(), 2);
     write(directory.path(), "other", &cache(3)).await.unwrap();
-    assert_eq!(temporary_files(directory.path()), of_the_living);
+    assert_eq!(writers(directory.path()), writer);
+    let left = temporary_files(directory.path());
+    assert!(files.iter().all(|file| left.contains(file)), "of {files:?} there is only {left:?}");
     living.release();
     assert!(living.0.wait().unwrap().success());
     assert_eq!(temporary_files(directory.path()), [""; 0]);
     let mut tags = verified_tags(directory.path()).await;
     tags.sort();
     assert_eq!(tags, ["living", "other"]);
+}
+
+/// The temporary directories, one for each writer.
+fn writers(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory.join("ingest")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 /// An export that stopped in the middle of a blob.

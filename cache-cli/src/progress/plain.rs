@@ -29,13 +29,13 @@ fn line(meter: &Meter, step: &Step<'_>, verbose: bool) -> Option<String> {
         }
         Step::Retrying { error, seconds } => format!("trying again in {seconds:.1}s: {error}"),
         Step::Committing if verbose => "writing the manifest".to_owned(),
-        Step::Committed { manifest: Some(manifest) } => format!("manifest {} is written", manifest.digest),
+        Step::Committed { manifest: Some(manifest) } if verbose => format!("manifest {} is written", manifest.digest),
         Step::Note(text) => (*text).to_owned(),
         Step::Warning(text) => format!("warning: {text}"),
         Step::BlobStarted { .. }
         | Step::Bytes { .. }
         | Step::Committing
-        | Step::Committed { manifest: None }
+        | Step::Committed { .. }
         | Step::Finished => return None,
     })
 }
