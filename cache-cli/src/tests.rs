@@ -13,16 +13,15 @@ pub(crate) const LAYERS: &[&str] = &["a", "bb", "cccc", "dddddddd"];
 
 /// A session that knows `type=memory`, and says nothing.
 pub(crate) fn session(store: &MemoryCache) -> Session {
-    with_globals(store, Globals::default())
+    let globals = Globals { quiet: true, concurrency: 4, ..Globals::default() };
+    Session::new(Backends::new().with(store.clone()), globals)
 }
 
 /// A session with `--ignore-unknown`.
 pub(crate) fn ignoring_unknown(store: &MemoryCache) -> Session {
-    with_globals(store, Globals { ignore_unknown: true, ..Globals::default() })
-}
-
-fn with_globals(store: &MemoryCache, globals: Globals) -> Session {
-    Session::new(Backends::new().with(store.clone()), Globals { quiet: true, concurrency: 4, ..globals })
+    let mut session = session(store);
+    session.globals.ignore_unknown = true;
+    session
 }
 
 /// A plain tar layer that holds `content`.

@@ -56,10 +56,11 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
-    /// The same instant, written in UTC.
+    /// The same instant, written in UTC; at the very ends of the calendar, where UTC has no such year, as it was.
     #[must_use]
     pub fn to_utc(self) -> Self {
-        Self(self.0.to_offset(time::UtcOffset::UTC))
+        let utc = self.0.checked_to_offset(time::UtcOffset::UTC);
+        Self(utc.filter(|utc| (0..=9999).contains(&utc.year())).unwrap_or(self.0))
     }
 }
 

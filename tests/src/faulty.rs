@@ -229,7 +229,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_fails_in_the_planned_way() {
-        assert_eq!(read(Fault::Fail(ErrorKind::Unavailable, 5), None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            read(Fault::Fail(ErrorKind::Unavailable, 5), None).await.unwrap_err().kind(),
+            ErrorKind::Unavailable
+        );
         assert_eq!(read(Fault::Lose, None).await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 

@@ -55,7 +55,7 @@ pub fn graphs() -> Vec<Malformed> {
         ),
         malformed(
             r#"{"layers":[{"blob":"@"}],"records":[{"digest":"@","layers":[{"layer":0}]}]}"#,
-            "invalid looping layer (layer=0)",
+            "invalid looping layer (layer=0, record=0)",
         ),
         malformed(
             r#"{"layers":[{"blob":"@","parent":1},{"blob":"@","parent":0}],"records":[{"layers":[{"layer":1}]}]}"#,

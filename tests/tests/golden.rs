@@ -26,7 +26,12 @@ async fn every_config_decodes_and_encodes_to_the_same_bytes() {
         for document in fixture.manifests().into_values() {
             let manifest = fixture.load(document).await;
             let raw = &manifest.raw_config().unwrap().bytes;
-            assert_eq!(String::from_utf8_lossy(&manifest.config().encode()), String::from_utf8_lossy(raw), "{}", fixture.name);
+            assert_eq!(
+                String::from_utf8_lossy(&manifest.config().encode()),
+                String::from_utf8_lossy(raw),
+                "{}",
+                fixture.name
+            );
         }
     }
 }
@@ -38,9 +43,19 @@ async fn every_graph_encodes_to_the_bytes_that_buildkit_wrote() {
             let manifest = fixture.load(document.clone()).await;
             let again = CacheChains::from_manifest(&manifest).unwrap().to_manifest();
             let raw = &manifest.raw_config().unwrap().bytes;
-            assert_eq!(String::from_utf8_lossy(&again.config().encode()), String::from_utf8_lossy(raw), "{}", fixture.name);
+            assert_eq!(
+                String::from_utf8_lossy(&again.config().encode()),
+                String::from_utf8_lossy(raw),
+                "{}",
+                fixture.name
+            );
             let encoded = again.encode(manifest.form());
-            assert_eq!(String::from_utf8_lossy(&encoded.manifest.bytes), String::from_utf8_lossy(&document), "{}", fixture.name);
+            assert_eq!(
+                String::from_utf8_lossy(&encoded.manifest.bytes),
+                String::from_utf8_lossy(&document),
+                "{}",
+                fixture.name
+            );
         }
     }
 }

@@ -1,10 +1,7 @@
 //! Every importer to every exporter: what BuildKit wrote arrives as it was, to the byte where a form is kept.
 
 use bytes::Bytes;
-use cache_core::{
-    CacheExporter, CacheManifest, CopyOptions, Depth, ExportSettings, copy, copy_manifest,
-    verify,
-};
+use cache_core::{CacheExporter, CacheManifest, CopyOptions, Depth, ExportSettings, copy, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::harness::Harness;
 

@@ -32,11 +32,9 @@ fn line(meter: &Meter, step: &Step<'_>, verbose: bool) -> Option<String> {
         Step::Committed { manifest: Some(manifest) } if verbose => format!("manifest {} is written", manifest.digest),
         Step::Note(text) => (*text).to_owned(),
         Step::Warning(text) => format!("warning: {text}"),
-        Step::BlobStarted { .. }
-        | Step::Bytes { .. }
-        | Step::Committing
-        | Step::Committed { .. }
-        | Step::Finished => return None,
+        Step::BlobStarted { .. } | Step::Bytes { .. } | Step::Committing | Step::Committed { .. } | Step::Finished => {
+            return None;
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::Meter;
 use super::{Show, Step};
-use crate::messages;
+use crate::{messages, text};
 
 const TEMPLATE: &str =
     "{spinner} {prefix} [{bar:24}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {msg}";
@@ -24,10 +24,12 @@ impl Tty {
         Self { bar }
     }
 
-    fn start(&self, task: &str) {
+    fn start(&self, task: &str, meter: &Meter) {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
         self.bar.reset();
+        self.bar.set_prefix(text::printable(task));
+        self.update(meter);
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        self.bar.set_prefix(task.to_owned());
         self.bar.enable_steady_tick(TICK);
     }
 
@@ -45,10 +47,7 @@ impl Tty {
 impl Show for Tty {
     fn show(&self, meter: &Meter, step: &Step<'_>) {
         match step {
-            Step::Started { task, .. } => {
-                self.start(task);
-                self.update(meter);
-            }
+            Step::Started { task, .. } => self.start(task, meter),
             Step::Bytes { .. } => self.bar.set_position(meter.bytes_done),
             Step::BlobDone { .. } => self.update(meter),
             Step::Committing => self.bar.set_message("writing the manifest"),

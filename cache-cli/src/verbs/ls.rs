@@ -49,7 +49,7 @@ impl From<CacheEntry> for Listed {
             name: entry.name,
             digest: manifest.as_ref().map(|manifest| manifest.digest),
             size: manifest.as_ref().map(|manifest| manifest.size),
-            media_type: manifest.map(|manifest| manifest.media_type),
+            media_type: manifest.map(|manifest| manifest.media_type).filter(|media_type| !media_type.is_empty()),
             modified: entry.modified,
         }
     }

@@ -55,11 +55,12 @@ impl<'a> Decoder<'a> {
     fn record(&mut self, index: usize, record: &CacheRecord) -> Result<()> {
         let inputs = self.inputs(index, record)?;
         let mut results = Vec::with_capacity(record.results.len() + record.chains.len());
+        let of_record = |error: Error| error.with("record", index);
         for result in &record.results {
-            results.push((result.created_at, self.chain_below(result.layer)?));
+            results.push((result.created_at, self.chain_below(result.layer).map_err(of_record)?));
         }
         for chain in &record.chains {
-            results.push((chain.created_at, self.explicit_chain(&chain.layers)?));
+            results.push((chain.created_at, self.explicit_chain(&chain.layers).map_err(of_record)?));
         }
         if record.key.is_random() {
             return Ok(());
@@ -102,7 +103,10 @@ impl<'a> Decoder<'a> {
             if at == -1 && !path.is_empty() {
                 break Some(None);
             }
-            let index = self.layer_index(at)?;
+            let index = self.layer_index(at).map_err(|error| match path.last() {
+                Some(child) => error.with("layer", child),
+                None => error,
+            })?;
             match self.layers[index] {
                 LayerState::Known(known) => break known.map(Some),
                 LayerState::InProgress => return Err(invalid("invalid looping layer").with("layer", index)),

@@ -349,11 +349,11 @@ fn what_buildkit_refuses_is_refused_in_its_words() {
         let results = vec![LayerResult { layer, created_at: at(1) }];
         refusal(CacheConfig { layers, records: vec![CacheRecord { results, ..record("a", &[]) }] })
     };
-    assert_eq!(layers(-1, 1), "invalid layer index 1");
-    assert_eq!(layers(-1, -1), "invalid layer index -1");
-    assert_eq!(layers(4, 0), "invalid layer index 4");
-    assert_eq!(layers(-2, 0), "invalid layer index -2");
-    assert_eq!(layers(0, 0), "invalid looping layer (layer=0)");
+    assert_eq!(layers(-1, 1), "invalid layer index 1 (record=0)");
+    assert_eq!(layers(-1, -1), "invalid layer index -1 (record=0)");
+    assert_eq!(layers(4, 0), "invalid layer index 4 (layer=0, record=0)");
+    assert_eq!(layers(-2, 0), "invalid layer index -2 (layer=0, record=0)");
+    assert_eq!(layers(0, 0), "invalid looping layer (layer=0, record=0)");
 }
 
 #[test]

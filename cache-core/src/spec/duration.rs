@@ -20,7 +20,8 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         total = total.checked_add(scaled(number, unit)?)?;
         rest = tail;
     }
-    Some(total)
+    // What Go can hold.
+    i64::try_from(total.as_nanos()).ok().map(|_| total)
 }
 
 /// `number` times `unit`, the fraction cut at a nanosecond as in Go.

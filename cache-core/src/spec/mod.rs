@@ -165,7 +165,7 @@ impl FromStr for CacheSpec {
 
 impl fmt::Display for CacheSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "type={}", self.kind)?;
+        f.write_str(&quoted(&format!("type={}", self.kind)))?;
         for (name, value) in &self.attributes {
             let value = if may_be_secret(name) { "REDACTED" } else { value };
             write!(f, ",{}", quoted(&format!("{name}={value}")))?;
@@ -186,7 +186,11 @@ fn may_be_secret(name: &str) -> bool {
 }
 
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 fn invalid(message: impl Into<String>) -> Error {

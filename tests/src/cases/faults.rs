@@ -120,7 +120,8 @@ pub async fn a_blob_that_goes_during_an_export_is_pushed_again(place: &dyn Harne
     let cache = graphs::cache(1);
     let [present, .., last] = cache.manifest.blobs() else { panic!("the cache has two blobs") };
     place.exporter().await.push(present, &cache.blobs).await.unwrap();
-    let source = Pruner { blobs: &cache.blobs, place, prune: present.digest, on: last.digest, is_done: AtomicBool::new(false) };
+    let source =
+        Pruner { blobs: &cache.blobs, place, prune: present.digest, on: last.digest, is_done: AtomicBool::new(false) };
     let settings = ExportSettings::default().with_concurrency(1);
     export(&cache.manifest, &source, &*place.exporter().await, &settings).await.unwrap();
     assert!(source.is_done.into_inner());

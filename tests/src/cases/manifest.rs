@@ -1,8 +1,8 @@
 //! The manifest: what a commit makes of a place, and on which condition.
 
 use cache_core::{
-    CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheRecord, Committed, Descriptor, Digest, Expect, ExportSettings,
-    ManifestForm, MemoryCache, Version, export,
+    CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheRecord, Committed, Descriptor, Digest, Expect,
+    ExportSettings, ManifestForm, MemoryCache, Version, export,
 };
 use futures_util::future::join_all;
 

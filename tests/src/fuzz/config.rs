@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, MediaType, annotation, check,
-};
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, MediaType, annotation, check};
 
 /// What decodes encodes to the same, and what is a graph stays one.
 ///
@@ -27,9 +25,8 @@ pub fn target(data: &[u8]) {
 
 /// The config with a descriptor for each of its blobs.
 fn described(config: CacheConfig) -> CacheManifest {
-    let descriptor = |blob: Digest| {
-        Descriptor::new(MediaType::OCI_LAYER, blob, 1).with_annotation(annotation::UNCOMPRESSED, blob)
-    };
+    let descriptor =
+        |blob: Digest| Descriptor::new(MediaType::OCI_LAYER, blob, 1).with_annotation(annotation::UNCOMPRESSED, blob);
     let descriptors: Vec<_> = config.layers.iter().map(|layer| descriptor(layer.blob)).collect();
     CacheManifest::new(config, descriptors)
 }

@@ -7,8 +7,7 @@ use crate::{fixtures, graphs};
 
 /// The documents in all fixtures that hold this text, without those that are the same to the digest.
 fn documents(text: &str) -> Vec<Vec<u8>> {
-    let blobs: std::collections::BTreeMap<_, _> =
-        fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
+    let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
     let documents = blobs.into_values().filter(|bytes| bytes.starts_with(b"{"));
     documents.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).map(|bytes| bytes.to_vec()).collect()
 }
@@ -87,9 +86,12 @@ pub(super) fn specs() -> Vec<Vec<u8>> {
 pub(super) fn digests() -> Vec<Vec<u8>> {
     let hex = "0123456789abcdef".repeat(8);
     let mut seeds = texts(&["sha256:", "", ":", "sha256:g", "md5:00"]);
-    seeds.extend([64, 96, 128].into_iter().zip(["sha256", "sha384", "sha512"]).map(|(len, name)| {
-        format!("{name}:{}", &hex[..len]).into_bytes()
-    }));
+    seeds.extend(
+        [64, 96, 128]
+            .into_iter()
+            .zip(["sha256", "sha384", "sha512"])
+            .map(|(len, name)| format!("{name}:{}", &hex[..len]).into_bytes()),
+    );
     seeds
 }
 

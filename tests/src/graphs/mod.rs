@@ -46,7 +46,7 @@ impl Default for Shape {
 }
 
 /// Dozens of small blobs and a config of a few thousand bytes: many moments to be interrupted at.
-pub const MANY_BLOBS: Shape = Shape { records: 60, depth: 6, results: 40, layer_bytes: 100 };
+pub const MANY_BLOBS: Shape = Shape { records: 40, depth: 6, results: 24, layer_bytes: 100 };
 
 /// A small cache.
 #[must_use]
@@ -117,7 +117,9 @@ fn tangled(seed: u64, name: fn(usize, &mut Random) -> String) -> CacheChains {
 }
 
 fn alternatives(random: &mut Random, records: &[RecordId]) -> Vec<CacheLink> {
-    (0..1 + random.below(3)).map(|_| CacheLink::with_selector(*random.pick(records), ["", "/"][random.below(2)])).collect()
+    (0..1 + random.below(3))
+        .map(|_| CacheLink::with_selector(*random.pick(records), ["", "/"][random.below(2)]))
+        .collect()
 }
 
 fn result(random: &mut Random) -> CacheResult {

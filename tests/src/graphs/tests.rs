@@ -85,35 +85,38 @@ fn the_order_of_layers_and_records_does_not_matter() {
 fn the_union_does_not_depend_on_the_order_of_merging() {
     for seed in SEEDS {
         for make in [|seed| cache(seed).chains, tangle] {
-        let [a, b, c] = [seed, seed + 1, seed + 2].map(make);
-        let expected = bytes(&union(&[&a, &b, &c]));
-        for order in [[&a, &c, &b], [&b, &a, &c], [&b, &c, &a], [&c, &a, &b], [&c, &b, &a]] {
-            assert_eq!(bytes(&union(&order)), expected, "seed {seed}");
+            let [a, b, c] = [seed, seed + 1, seed + 2].map(make);
+            let expected = bytes(&union(&[&a, &b, &c]));
+            for order in [[&a, &c, &b], [&b, &a, &c], [&b, &c, &a], [&c, &a, &b], [&c, &b, &a]] {
+                assert_eq!(bytes(&union(&order)), expected, "seed {seed}");
+            }
+            assert_eq!(bytes(&union(&[&a, &union(&[&b, &c])])), expected, "seed {seed}");
         }
-        assert_eq!(bytes(&union(&[&a, &union(&[&b, &c])])), expected, "seed {seed}");
-    }}
+    }
 }
 
 #[test]
 fn merging_a_cache_with_itself_changes_nothing() {
     for seed in SEEDS {
         for make in [|seed| cache(seed).chains, tangle] {
-        let cache = make(seed);
-        let mut normal = cache.clone();
-        normal.normalize();
-        assert_eq!(bytes(&union(&[&cache, &cache])), bytes(&normal), "seed {seed}");
-    }}
+            let cache = make(seed);
+            let mut normal = cache.clone();
+            normal.normalize();
+            assert_eq!(bytes(&union(&[&cache, &cache])), bytes(&normal), "seed {seed}");
+        }
+    }
 }
 
 #[test]
 fn every_lookup_that_hits_in_a_part_hits_in_the_union() {
     for seed in SEEDS {
         for make in [|seed| cache(seed).chains, tangle] {
-        let [a, b] = [seed, seed + 1].map(make);
-        let union = union(&[&a, &b]);
-        for part in [&a, &b] {
-            assert_eq!(found(part, &union), part.len(), "seed {seed}");
-        }}
+            let [a, b] = [seed, seed + 1].map(make);
+            let union = union(&[&a, &b]);
+            for part in [&a, &b] {
+                assert_eq!(found(part, &union), part.len(), "seed {seed}");
+            }
+        }
     }
 }
 
@@ -177,7 +180,10 @@ fn the_flat_index_of_s3_keeps_the_graph() {
         assert_eq!(flat.config().records, manifest.config().records, "seed {seed}");
         for blob in manifest.blobs() {
             let found = flat.descriptor(&blob.digest).unwrap();
-            assert_eq!((found.size, found.diff_id(), found.created_at()), (blob.size, blob.diff_id(), blob.created_at()));
+            assert_eq!(
+                (found.size, found.diff_id(), found.created_at()),
+                (blob.size, blob.diff_id(), blob.created_at())
+            );
         }
         let again = CacheChains::from_manifest(&flat).unwrap().to_manifest();
         assert_eq!(again.config(), manifest.config(), "seed {seed}");

@@ -40,17 +40,9 @@ impl Local {
         self.root().join("blobs/sha256").join(blob.hex())
     }
 
-    /// The blobs that nobody damaged and that are not what their names say.
-    fn wrong_blobs(&self) -> Vec<String> {
+    fn is_damaged(&self, path: &str) -> bool {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
-        let blobs = files_below(&self.root().join("blobs"));
-        let digest = |path: &PathBuf| Digest::sha256(&fs::read(path).expect("a blob can be read"));
-        let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let is_wrong = |path: &PathBuf| {
-            let named = name(path).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
-            named.is_none_or(|named| named != digest(path) && !damaged.contains(&named))
-        };
-        blobs.into_iter().filter(is_wrong).map(|path| path.display().to_string()).collect()
+        damaged.iter().any(|blob| path.ends_with(&blob.hex()))
     }
 }
 
@@ -98,7 +90,7 @@ impl Harness for Local {
 
     async fn leftovers(&self) -> Vec<String> {
         let mut leftovers = temporary_files(&self.root());
-        leftovers.extend(self.wrong_blobs());
+        leftovers.extend(wrong_blobs(&self.root()).into_iter().filter(|path| !self.is_damaged(path)));
         leftovers
     }
 
@@ -120,7 +112,9 @@ pub fn temporary_files(root: &Path) -> Vec<String> {
     let is_part = |path: &PathBuf| {
         let relative = path.strip_prefix(root).expect("a path below the root");
         let parent = relative.parent().unwrap_or(Path::new(""));
-        parent == Path::new("blobs/sha256") || relative == Path::new("index.json") || relative == Path::new("oci-layout")
+        parent == Path::new("blobs/sha256")
+            || relative == Path::new("index.json")
+            || relative == Path::new("oci-layout")
     };
     let mut found: Vec<String> = files_below(root)
         .into_iter()
@@ -131,6 +125,18 @@ pub fn temporary_files(root: &Path) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The blobs of a cache directory that are not what their names say.
+#[must_use]
+pub fn wrong_blobs(root: &Path) -> Vec<String> {
+    let is_wrong = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let named = name.and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+        named != fs::read(path).ok().map(|bytes| Digest::sha256(&bytes))
+    };
+    let blobs = files_below(&root.join("blobs"));
+    blobs.into_iter().filter(is_wrong).map(|path| path.display().to_string()).collect()
 }
 
 fn files_below(root: &Path) -> Vec<PathBuf> {

@@ -5,5 +5,5 @@ mod local;
 mod memory;
 
 #[cfg(feature = "local")]
-pub use self::local::{Local, temporary_files};
+pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;

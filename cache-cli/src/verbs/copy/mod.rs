@@ -6,9 +6,10 @@ mod metadata;
 mod report;
 mod target;
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use cache_core::{CacheImporter, CacheManifest, CopyOptions, Side, copy_manifest};
+use cache_core::{CacheExporter, CacheImporter, CacheManifest, CopyOptions, Side, Silent, copy_manifest};
 
 use self::dry_run::DryRun;
 use self::report::{Copied, Copies};
@@ -73,8 +74,7 @@ async fn resolve(job: &Job) -> Result<CacheManifest, Failure> {
 /// Copies to one destination and says what came of it.
 async fn copy_to(session: &Session, args: &CopyArgs, from: (&Job, &CacheManifest), target: &Target) -> Copied {
     let start = Instant::now();
-    let task = format!("{} to {}", if args.dry_run { "dry run" } else { "copy" }, target.place.spec);
-    session.reporter.announce(&task);
+    session.reporter.announce(&format!("copy to {}", target.place.spec));
     let result = export(session, args, from, target).await;
     session.reporter.finish();
     let copied = Copied::new(target, from.1, result, start.elapsed());
@@ -85,7 +85,7 @@ async fn copy_to(session: &Session, args: &CopyArgs, from: (&Job, &CacheManifest
         Some(failure) => messages::failure(failure),
         None => {
             copied.warnings().iter().for_each(|warning| session.warn(warning));
-            session.reporter.note(&copied.summary());
+            copied.summary().iter().for_each(|summary| session.reporter.note(summary));
         }
     }
     copied
@@ -100,7 +100,11 @@ async fn export(
     let options = CopyOptions::default().with_mode(target.mode).with_skip_missing(args.skip_missing);
     let settings = session.export_settings().with_expect(target.expect().await?);
     let dry_run = DryRun::default();
-    let exporter = if args.dry_run { &dry_run } else { &*target.exporter };
+    let (exporter, settings) = match args.dry_run {
+        // What is merely looked up is no progress.
+        true => (&dry_run as &dyn CacheExporter, settings.with_progress(Arc::new(Silent))),
+        false => (&*target.exporter, settings),
+    };
     let copied = copy_manifest(manifest.clone(), &*job.source, exporter, options, &settings).await;
     let copied = copied.map_err(|error| match error.side() {
         Some(Side::Source) => job.place.explain(error),

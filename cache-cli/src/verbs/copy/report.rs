@@ -104,14 +104,14 @@ impl Copies {
 
 impl Report for Copies {
     /// A copy is summed up on stderr; only a dry run has something to list.
-    fn table(&self, _: Timestamp, all: bool) -> String {
+    fn table(&self, _: Timestamp, _: bool) -> String {
         let mut text = String::new();
         for copied in self.copies.iter().filter(|copied| copied.failure.is_none()) {
             let Some(blobs) = &copied.would_push else { continue };
             let (count, size) = (text::count(blobs.len(), "blob"), text::size(copied.total_bytes));
             let line = format!("would push {count}, {size} at most, to {}", copied.destination);
             let _ = writeln!(text, "{}", text::printable(&line));
-            for blob in blobs.iter().filter(|_| all) {
+            for blob in blobs {
                 let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
             }
         }
@@ -192,22 +192,20 @@ impl Copied {
         &self.warnings
     }
 
-    /// One line for people.
-    pub(super) fn summary(&self) -> String {
+    /// One line for people; a dry run has its list instead.
+    pub(super) fn summary(&self) -> Option<String> {
+        if self.status == Status::DryRun {
+            return None;
+        }
         let Counts { uploaded, present, refreshed, mounted } = self.blobs;
         let means = [(uploaded, "uploaded"), (present, "present"), (refreshed, "refreshed"), (mounted, "mounted")];
-        let means: Vec<String> =
-            means.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-        let blobs = if means.is_empty() { "no blobs".to_owned() } else { format!("blobs: {}", means.join(", ")) };
+        let means = means.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
+        let means = means.collect::<Vec<_>>().join(", ");
+        let blobs = if means.is_empty() { "no blobs".to_owned() } else { format!("blobs {means}") };
+        let manifest = self.manifest.as_ref().map_or_else(String::new, |manifest| format!("{} ", manifest.digest));
         let (sent, all) = (text::size(self.bytes_sent), text::size(self.total_bytes));
         let time = text::elapsed(Duration::from_millis(self.milliseconds));
-        match (&self.manifest, self.status) {
-            (_, Status::DryRun) => format!("nothing is written to {}", self.destination),
-            (Some(manifest), _) => {
-                format!("copied {} to {}; {blobs}; {sent} of {all} sent in {time}", manifest.digest, self.destination)
-            }
-            (None, _) => format!("copied to {}; {blobs}; {sent} of {all} sent in {time}", self.destination),
-        }
+        Some(format!("copied {manifest}to {}: {blobs}; {sent} of {all} sent in {time}", self.destination))
     }
 }
 

@@ -3,7 +3,7 @@
 use cache_core::{CacheExporter, CacheImporter, Error, Expect, Mode, Side};
 
 use crate::args::CopyArgs;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::spec::Place;
 
@@ -20,8 +20,8 @@ pub(super) struct Target {
 impl Target {
     /// Opens the place; nothing is written.
     pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
-        let options = place.spec.export_options().map_err(|error: Error| error.on(Side::Destination))?;
-        let mode = agree(args.mode, options.mode)?;
+        let options = place.spec.export_options().map_err(refused)?;
+        let mode = agree(args.mode, options.mode, &place)?;
         let exporter = place.exporter(session).await?;
         let current = if args.if_unchanged { Some(place.importer(session).await?) } else { None };
         Ok(Self { place, exporter, current, mode, ignores_errors: options.ignore_error })
@@ -35,11 +35,17 @@ impl Target {
     }
 }
 
+/// An attribute that asks for what cannot be done here is a bad spec, like one with a bad value.
+fn refused(error: Error) -> Failure {
+    Failure { exit: Exit::Usage, ..error.on(Side::Destination).into() }
+}
+
 /// The mode of the flag and that of the attribute, which may not contradict each other.
-fn agree(flag: Option<Mode>, attribute: Option<Mode>) -> Result<Option<Mode>, Failure> {
+fn agree(flag: Option<Mode>, attribute: Option<Mode>, place: &Place) -> Result<Option<Mode>, Failure> {
     match (flag, attribute) {
         (Some(flag), Some(attribute)) if flag != attribute => {
-            let failure = Failure::usage(format!("--mode {flag} contradicts mode={attribute} of a destination"));
+            let message = format!("destination: --mode {flag} contradicts mode={attribute} of {}", place.spec);
+            let failure = Failure::usage(message);
             Err(failure.with_hint("leave one of them out"))
         }
         _ => Ok(flag.or(attribute)),

@@ -39,8 +39,8 @@ fn question(place: &Place, plan: &Plan) -> String {
     let blobs = plan
         .blobs
         .as_ref()
-        .map(|blobs| format!(" and {} of {}", text::count(blobs.iter().count(), "blob"), text::size(blobs.bytes())));
-    format!("Delete {} from {}{}? [y/N]", plan.label(), place.store_spec(), blobs.unwrap_or_default())
+        .map(|blobs| format!(" and {} ({})", text::count(blobs.iter().count(), "blob"), text::size(blobs.bytes())));
+    format!("Delete {}{} from {}? [y/N]", plan.label(), blobs.unwrap_or_default(), place.store_spec())
 }
 
 async fn delete(session: &Session, store: &dyn CacheStore, place: &Place, plan: &Plan) -> Result<Removal, Failure> {

@@ -17,6 +17,9 @@ pub(super) struct Removal {
     dry_run: bool,
     #[serde(skip)]
     label: String,
+    /// Whether blobs were to go too.
+    #[serde(skip)]
+    with_blobs: bool,
     name: Option<String>,
     digest: Option<Digest>,
     blobs: Vec<RemovedBlob>,
@@ -39,6 +42,7 @@ impl Removal {
             schema: "buildcache.rm/v1",
             dry_run: false,
             label: plan.label(),
+            with_blobs: plan.blobs.is_some(),
             name: plan.entry.name.clone(),
             digest: plan.digest(),
             blobs: Vec::new(),
@@ -71,6 +75,9 @@ impl Report for Removal {
         if !self.blobs.is_empty() {
             let (count, size) = (text::count(self.blobs.len(), "blob"), text::size(self.bytes));
             let _ = writeln!(text, "{verb} {count}, {size}");
+        }
+        if self.with_blobs && self.blobs.is_empty() {
+            text.push_str("no blob goes with it: other caches reach them all\n");
         }
         for blob in self.blobs.iter().filter(|_| all || self.dry_run) {
             let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));

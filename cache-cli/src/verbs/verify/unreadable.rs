@@ -14,8 +14,9 @@ pub(super) async fn finding(error: &Error, blobs: &dyn BlobProvider) -> Option<F
         ErrorKind::Unavailable if is_cut_short(error, blobs).await => FindingCode::BlobSizeWrong,
         _ => return None,
     };
-    let blob = error.context("blob").map(|blob| format!("blob {blob}"));
-    Some(Finding::new(code, blob.unwrap_or_else(|| "manifest".to_owned()), with_causes(error)))
+    let named = |name| error.context(name).map(|digest| format!("{name} {digest}"));
+    let object = named("blob").or_else(|| named("manifest")).unwrap_or_else(|| "manifest".to_owned());
+    Some(Finding::new(code, object, with_causes(error)))
 }
 
 /// Whether a document that ended early is shorter in the store too, so that no retry can help.
