@@ -59,7 +59,7 @@ pub fn graphs() -> Vec<Malformed> {
         ),
         malformed(
             r#"{"layers":[{"blob":"@","parent":1},{"blob":"@","parent":0}],"records":[{"layers":[{"layer":1}]}]}"#,
-            "invalid looping layer (layer=1)",
+            "invalid looping layer (layer=1, record=0)",
         ),
     ]
 }

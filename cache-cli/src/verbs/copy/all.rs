@@ -8,6 +8,7 @@ use crate::args::CopyArgs;
 use crate::exit::Failure;
 use crate::session::Session;
 use crate::spec::Place;
+use crate::text;
 
 /// One job for each named cache; all of them are opened before the first one is written.
 pub(super) async fn jobs(session: &Session, args: &CopyArgs) -> Result<Vec<Job>, Failure> {
@@ -24,7 +25,8 @@ pub(super) async fn jobs(session: &Session, args: &CopyArgs) -> Result<Vec<Job>,
         return Err(source.no_cache());
     }
     if !nameless.is_empty() {
-        session.warn(format!("{} without a name are left out: --all copies by name", nameless.len()));
+        let left = text::count(nameless.len(), "cache");
+        session.warn(format!("--all copies by name, and leaves out {left} without one"));
     }
     let mut jobs = Vec::with_capacity(named.len());
     for cache in named {
