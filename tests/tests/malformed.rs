@@ -257,7 +257,8 @@ async fn an_image_with_a_short_history_is_a_finding() {
 fn documents(text: &str) -> Vec<(Fixture, Bytes)> {
     let of_fixture = |fixture: Fixture| {
         let blobs = fixture.blobs().into_values().filter(|bytes| bytes.starts_with(b"{"));
-        let document = blobs.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).next_back();
+        let mut blobs = blobs;
+        let document = blobs.rfind(|bytes| String::from_utf8_lossy(bytes).contains(text));
         document.map(|document| (fixture, document))
     };
     let chosen = fixtures::all().into_iter().filter(|fixture| !fixture.name.contains("v0.12"));

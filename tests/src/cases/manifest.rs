@@ -118,7 +118,7 @@ pub async fn commit_version_conflicts_when_nothing_is_there(place: &dyn Harness)
 /// Of writers that all expect to be the first, one is.
 pub async fn one_of_many_conditional_commits_wins(place: &dyn Harness) {
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
-    let commits = join_all(caches.iter().map(|cache| commit(place, &cache, Expect::Absent))).await;
+    let commits = join_all(caches.iter().map(|cache| commit(place, cache, Expect::Absent))).await;
     let mut winners = Vec::new();
     for (cache, outcome) in caches.iter().zip(commits) {
         match outcome {

@@ -22,11 +22,11 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 
 pub(super) fn configs() -> Vec<Vec<u8>> {
     let mut seeds = documents("\"records\":[");
+    seeds.extend(flat());
     seeds.extend((0..8).map(|seed| graphs::cache(seed).manifest.config().encode()));
     seeds.extend((0..8).map(|seed| graphs::tangle(seed).to_manifest().config().encode()));
     seeds.extend(bytes(malformed::graphs()));
     seeds.extend(bytes(malformed::layer_indices()));
-    seeds.extend(bytes(malformed::configs()));
     seeds
 }
 

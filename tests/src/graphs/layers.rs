@@ -45,7 +45,7 @@ fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name);
-    put(100, "0000644\00000000\00000000\0");
+    put(100, "0000644\x000000000\x000000000\x00");
     put(124, &format!("{:011o}\0{:011o}\0", content.len(), 0));
     put(148, "        0");
     put(257, "ustar\x0000");
