@@ -79,7 +79,7 @@ pub async fn copy_manifest(
     let manifest = reduce(manifest, &skipped, options.mode).await.map_err(|error| error.on(Side::Source))?;
     let export = export(&manifest, blobs, to, settings).await.map_err(|error| {
         let is_lost = error.side() == Some(Side::Source) && error.kind() == ErrorKind::NotFound;
-        if is_lost { error.with_hint("copy with --skip-missing, or run repair on the source") } else { error }
+        if is_lost { error.with_hint("copy with --skip-missing to do without the results that need it") } else { error }
     })?;
     Ok(CopyReport { manifest, skipped, export })
 }
@@ -95,7 +95,7 @@ async fn reduce(manifest: CacheManifest, lost: &[Digest], mode: Option<Mode>) ->
     if let Some(mode) = mode {
         chains.select(mode).await?;
     }
-    Ok(chains.to_manifest())
+    Ok(chains.to_manifest().with_form(manifest.form()))
 }
 
 async fn missing_blobs(manifest: &CacheManifest, blobs: &dyn BlobProvider, concurrency: usize) -> Result<Vec<Digest>> {

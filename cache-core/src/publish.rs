@@ -39,7 +39,8 @@ pub async fn publish(
             Some(resolved) => {
                 let mut merged = CacheChains::from_manifest(&resolved.manifest)?;
                 merged.merge(chains)?;
-                (merged.to_manifest(), Expect::Version(resolved.version))
+                let form = resolved.manifest.form();
+                (merged.to_manifest().with_form(form), Expect::Version(resolved.version))
             }
             None => (chains.to_manifest(), Expect::Absent),
         };

@@ -1,6 +1,9 @@
 //! Byte for byte with BuildKit: every cache that BuildKit v0.8 to v0.32 wrote is read, and encodes to what it was.
 
-use cache_core::{CacheChains, CacheManifest, Depth, ManifestForm, Mode, verify};
+use cache_core::{
+    CacheChains, CacheImporter, CacheManifest, CopyOptions, Depth, ExportSettings, ManifestForm, MemoryCache, Mode,
+    copy_manifest, verify,
+};
 use cache_tests::fixtures::{self, Fixture};
 
 fn with_cache() -> Vec<Fixture> {
@@ -157,6 +160,17 @@ async fn a_kept_form_keeps_every_byte() {
             let kept = manifest.encode(None);
             assert_eq!((kept.manifest.bytes, kept.manifest.descriptor.digest), (document, digest), "{}", fixture.name);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_reduced_cache_keeps_the_form_of_its_source() {
+    for (name, form) in [("v0.12/max-manifest", ManifestForm::Index), ("v0.32/max-docker", ManifestForm::DockerList)] {
+        let (fixture, manifest) = (fixtures::named(name), latest(name).await);
+        let store = MemoryCache::new();
+        let options = CopyOptions::default().with_mode(Some(Mode::Min));
+        copy_manifest(manifest, &fixture, &store, options, &ExportSettings::default()).await.unwrap();
+        assert_eq!(store.resolve().await.unwrap().unwrap().manifest.form(), Some(form), "{name}");
     }
 }
 

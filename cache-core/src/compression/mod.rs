@@ -2,7 +2,7 @@
 //!
 //! The codecs are features (`gzip`, `zstd`), none of them on by default.
 
-#[cfg(feature = "decode")]
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 mod decode;
 
 use crate::{BlobStream, LayerEncoding};

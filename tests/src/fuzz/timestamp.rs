@@ -9,9 +9,7 @@ use cache_core::Timestamp;
 pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(time) = text.parse::<Timestamp>() else { return };
-    // REPORTED: `to_utc` panics at the ends of time.
-    let utc = if text.starts_with("0000") || text.starts_with("9999") { time } else { time.to_utc() };
-    for time in [time, utc] {
+    for time in [time, time.to_utc()] {
         let shown = time.to_string();
         assert_eq!(shown.parse(), Ok(time), "{shown}");
         assert_eq!(shown.parse::<Timestamp>().map(|time| time.to_string()), Ok(shown));

@@ -108,6 +108,37 @@ fn merging_a_cache_with_itself_changes_nothing() {
 }
 
 #[test]
+#[ignore = "REPORTED: which link of a loop is dropped depends on the order of merging"]
+fn the_union_of_looping_caches_does_not_depend_on_the_order_of_merging() {
+    for seed in 0..500 {
+        let [a, b] = [seed, seed + 1].map(looping_tangle);
+        assert_eq!(bytes(&union(&[&a, &b])), bytes(&union(&[&b, &a])), "seed {seed}");
+    }
+}
+
+#[test]
+#[ignore = "REPORTED: two records of one key, one above the other, stay two until they are read again"]
+fn a_normal_graph_is_the_same_when_it_is_read_again() {
+    for seed in 0..500 {
+        let mut normal = looping_tangle(seed);
+        normal.normalize();
+        let again = CacheChains::from_manifest(&normal.to_manifest()).unwrap();
+        assert_eq!(bytes(&again), bytes(&normal), "seed {seed}");
+        assert_eq!(bytes(&union(&[&normal, &normal])), bytes(&normal), "seed {seed}");
+    }
+}
+
+#[test]
+fn no_lookup_is_lost_where_links_close_loops() {
+    for seed in 0..500 {
+        let [a, b] = [seed, seed + 1].map(looping_tangle);
+        let union = union(&[&a, &b]);
+        assert_eq!(check(&union.to_manifest()), [], "seed {seed}");
+        assert_eq!((found(&a, &union), found(&b, &union)), (a.len(), b.len()), "seed {seed}");
+    }
+}
+
+#[test]
 fn every_lookup_that_hits_in_a_part_hits_in_the_union() {
     for seed in SEEDS {
         for make in [|seed| cache(seed).chains, tangle] {
