@@ -29,6 +29,7 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
 
 /// Something that is wrong with a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct FindingReport {
     pub(crate) severity: Severity,
     pub(crate) code: &'static str,
@@ -38,6 +39,8 @@ pub(crate) struct FindingReport {
     pub(crate) breaks: Breaks,
     /// The keys of the records whose results need the object.
     pub(crate) affected: Vec<String>,
+    /// Whether there are more than are named.
+    pub(crate) affects_more: bool,
 }
 
 /// How bad a finding is.
@@ -78,6 +81,7 @@ impl From<&Finding> for FindingReport {
             message: finding.message.clone(),
             breaks: breaks(finding),
             affected: finding.affected.iter().map(ToString::to_string).collect(),
+            affects_more: finding.affects_more,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a cache: stable codes, what they are about, and what depends on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::{
@@ -110,19 +110,21 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it, in words.
     pub message: String,
-    /// The keys of the records whose results cannot be used because of it, in order.
+    /// The keys of the records whose results cannot be used because of it, in order; at most 100 are named.
     pub affected: Vec<CacheKey>,
+    /// Whether there are more of them than are named.
+    pub affects_more: bool,
 }
 
 impl Finding {
     /// A finding that no result depends on.
     #[must_use]
     pub fn new(code: FindingCode, object: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code, object: object.into(), message: message.into(), affected: Vec::new() }
+        Self { code, object: object.into(), message: message.into(), affected: Vec::new(), affects_more: false }
     }
 
-    pub(crate) fn with_affected(self, affected: Vec<CacheKey>) -> Self {
-        Self { affected, ..self }
+    pub(crate) fn with_affected(self, (affected, affects_more): (Vec<CacheKey>, bool)) -> Self {
+        Self { affected, affects_more, ..self }
     }
 }
 
@@ -312,17 +314,30 @@ fn check_descriptor(blob: &Descriptor, _form: Option<ManifestForm>) -> Option<(F
     is_unknown.then(|| (FindingCode::MediaTypeUnknown, format!("its media type is {:?}", blob.media_type.as_str())))
 }
 
+/// How many affected records a finding names, and how many layers are followed to find them: a config in which every
+/// blob is lost must not take the square of its size.
+const AFFECTED: usize = 100;
+const FOLLOWED: usize = 10_000;
+
 /// Which results need a blob.
 pub(crate) struct Affected<'a> {
     config: &'a CacheConfig,
     children: HashMap<i64, Vec<usize>>,
     by_blob: HashMap<Digest, Vec<usize>>,
     results: HashMap<usize, Vec<usize>>,
+    /// The records whose explicit chains hold a layer.
+    chains: HashMap<usize, Vec<usize>>,
 }
 
 impl<'a> Affected<'a> {
     pub(crate) fn new(config: &'a CacheConfig) -> Self {
-        let mut affected = Self { config, children: HashMap::new(), by_blob: HashMap::new(), results: HashMap::new() };
+        let mut affected = Self {
+            config,
+            children: HashMap::new(),
+            by_blob: HashMap::new(),
+            results: HashMap::new(),
+            chains: HashMap::new(),
+        };
         for (n, layer) in config.layers.iter().enumerate() {
             affected.children.entry(layer.parent).or_default().push(n);
             affected.by_blob.entry(layer.blob).or_default().push(n);
@@ -331,28 +346,32 @@ impl<'a> Affected<'a> {
             for layer in record.results.iter().filter_map(|result| usize::try_from(result.layer).ok()) {
                 affected.results.entry(layer).or_default().push(n);
             }
+            let listed = record.chains.iter().flat_map(|chain| &chain.layers);
+            for layer in listed.filter_map(|&layer| usize::try_from(layer).ok()) {
+                affected.chains.entry(layer).or_default().push(n);
+            }
         }
         affected
     }
 
-    /// The keys of the records that have a result with `blob` in its chain, in the config's order.
-    pub(crate) fn by(&self, blob: &Digest) -> Vec<CacheKey> {
-        let own = self.by_blob.get(blob).cloned().unwrap_or_default();
-        let own_set: HashSet<usize> = own.iter().copied().collect();
-        let mut seen = own_set.clone();
-        let mut todo = own;
-        let mut records: Vec<usize> = Vec::new();
+    /// The keys of the records that have a result with `blob` in its chain, in the config's order, and whether there may
+    /// be more.
+    pub(crate) fn by(&self, blob: &Digest) -> (Vec<CacheKey>, bool) {
+        let own = self.by_blob.get(blob).map_or(&[][..], Vec::as_slice);
+        let mut records: BTreeSet<usize> =
+            own.iter().filter_map(|layer| self.chains.get(layer)).flatten().take(AFFECTED + 1).copied().collect();
+        let mut seen: HashSet<usize> = own.iter().take(FOLLOWED).copied().collect();
+        let mut todo: Vec<usize> = seen.iter().copied().collect();
         while let Some(layer) = todo.pop() {
-            records.extend(self.results.get(&layer).into_iter().flatten());
+            records.extend(self.results.get(&layer).into_iter().flatten().take(AFFECTED + 1));
+            if records.len() > AFFECTED || seen.len() >= FOLLOWED {
+                break;
+            }
             let above = i64::try_from(layer).ok().and_then(|layer| self.children.get(&layer));
             todo.extend(above.into_iter().flatten().filter(|&&child| seen.insert(child)));
         }
-        let uses = |layers: &Vec<i64>| layers.iter().any(|&n| usize::try_from(n).is_ok_and(|n| own_set.contains(&n)));
-        let by_chain = self.config.records.iter().enumerate().filter(|(_, r)| r.chains.iter().any(|c| uses(&c.layers)));
-        records.extend(by_chain.map(|(n, _)| n));
-        records.sort_unstable();
-        records.dedup();
-        records.into_iter().map(|n| self.config.records[n].key.clone()).collect()
+        let has_more = records.len() > AFFECTED || seen.len() >= FOLLOWED;
+        (records.into_iter().take(AFFECTED).map(|n| self.config.records[n].key.clone()).collect(), has_more)
     }
 }
 

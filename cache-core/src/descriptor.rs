@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::{self, GoObject, key_is, take};
+use crate::json::{self, GoObject, key_is, take, take_size};
 use crate::{DiffId, Digest, Timestamp};
 
 /// The annotation keys that mean something in a build cache.
@@ -122,7 +122,7 @@ impl GoObject for WireDescriptor {
         match () {
             () if key_is(key, "mediatype") => take(&mut self.media_type, map),
             () if key_is(key, "digest") => take(&mut self.digest, map),
-            () if key_is(key, "size") => take(&mut self.size, map),
+            () if key_is(key, "size") => take_size(&mut self.size, map),
             () if key_is(key, "urls") => take(&mut self.urls, map),
             () if key_is(key, "annotations") => take(&mut self.annotations, map),
             () if key_is(key, "platform") => take(&mut self.platform, map),

@@ -53,6 +53,14 @@ pub(crate) fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut T, ma
     Ok(true)
 }
 
+/// Takes the next value into a size, which Go holds as an `int64`.
+pub(crate) fn take_size<'de, A: MapAccess<'de>>(slot: &mut u64, map: &mut A) -> Result<bool, A::Error> {
+    if let Some(size) = map.next_value::<Option<i64>>()? {
+        *slot = u64::try_from(size).map_err(|_| serde::de::Error::custom("negative size"))?;
+    }
+    Ok(true)
+}
+
 struct ObjectVisitor<T>(PhantomData<T>);
 
 impl<'de, T: GoObject> Visitor<'de> for ObjectVisitor<T> {

@@ -1,6 +1,6 @@
 //! Exports to a directory that are killed, that run side by side, and that run out of space: nothing is ever lost.
 
-#![cfg(feature = "local")]
+#![cfg(all(feature = "local", unix))]
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;

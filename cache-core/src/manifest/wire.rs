@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
 use crate::Digest;
-use crate::json::{self, GoObject, key_is, take};
+use crate::json::{self, GoObject, key_is, take, take_size};
 
 impl GoObject for CacheConfig {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
@@ -40,7 +40,7 @@ impl GoObject for LayerAnnotations {
         match () {
             () if key_is(key, "mediatype") => take(&mut self.media_type, map),
             () if key_is(key, "diffid") => take(&mut self.diff_id, map),
-            () if key_is(key, "size") => take(&mut self.size, map),
+            () if key_is(key, "size") => take_size(&mut self.size, map),
             () if key_is(key, "createdat") => take(&mut self.created_at, map),
             () => Ok(false),
         }

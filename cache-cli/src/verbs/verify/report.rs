@@ -100,8 +100,9 @@ fn affected(finding: &FindingReport, limit: usize) -> Option<String> {
         Breaks::Results if keys.is_empty() => return Some("no result needs it".to_owned()),
         Breaks::Results => {}
     }
-    let mut text =
-        format!("{} cannot be used: {}", text::count(keys.len(), "result"), keys[..keys.len().min(limit)].join(", "));
+    let at_least = if finding.affects_more { "at least " } else { "" };
+    let (count, named) = (text::count(keys.len(), "result"), keys[..keys.len().min(limit)].join(", "));
+    let mut text = format!("{at_least}{count} cannot be used: {named}");
     if let Some(more) = keys.len().checked_sub(limit).filter(|more| *more > 0) {
         let _ = write!(text, " and {more} more");
     }
