@@ -208,39 +208,36 @@ fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
     let config = manifest.config();
     let layers = &config.layers;
     let mut findings = Vec::new();
-    let mut used = vec![false; layers.len()];
-    let mut follow = Vec::new();
-    let mut use_layer =
-        |layer: i64, object: String, follow: &mut Vec<usize>, findings: &mut Vec<Finding>| match usize::try_from(layer)
-            .ok()
-            .filter(|&layer| layer < layers.len())
-        {
-            Some(layer) if !std::mem::replace(&mut used[layer], true) => follow.push(layer),
-            Some(_) => {}
-            None => {
-                let message = format!("names layer {layer}, of {} there are", layers.len());
-                findings.push(Finding::new(FindingCode::LayerOutOfRange, object, message));
-            }
-        };
-    for (n, record) in config.records.iter().enumerate() {
-        let tops = record.results.iter().map(|result| result.layer);
-        let listed = record.chains.iter().flat_map(|chain| chain.layers.iter().copied());
-        for layer in tops.chain(listed) {
-            use_layer(layer, format!("record {n} {}", record.key), &mut follow, &mut findings);
+    let mut find = |layer: i64, object: String| {
+        let found = usize::try_from(layer).ok().filter(|&layer| layer < layers.len());
+        if found.is_none() {
+            let message = format!("names layer {layer}, of {} there are", layers.len());
+            findings.push(Finding::new(FindingCode::LayerOutOfRange, object, message));
         }
-        while let Some(layer) = follow.pop() {
-            if layers[layer].parent != -1 {
-                use_layer(layers[layer].parent, format!("layer {layer}"), &mut follow, &mut findings);
+        found
+    };
+    // The parents of a listed layer are not followed, so it does not matter what they are.
+    let (mut listed, mut followed) = (vec![false; layers.len()], vec![false; layers.len()]);
+    for (n, record) in config.records.iter().enumerate() {
+        let object = || format!("record {n} {}", record.key);
+        for &layer in record.chains.iter().flat_map(|chain| &chain.layers) {
+            find(layer, object()).into_iter().for_each(|layer| listed[layer] = true);
+        }
+        for result in &record.results {
+            let mut next = find(result.layer, object());
+            while let Some(layer) = next.filter(|&layer| !std::mem::replace(&mut followed[layer], true)) {
+                let parent = layers[layer].parent;
+                next = if parent == -1 { None } else { find(parent, format!("layer {layer}")) };
             }
         }
     }
     let parent = |n: usize| Some(layers[n].parent).filter(|&parent| parent != -1).into_iter();
-    let looping = loops(layers.len(), parent).into_iter().filter(|&n| used[n]);
+    let looping = loops(layers.len(), parent).into_iter().filter(|&n| followed[n]);
     findings.extend(
         looping.map(|n| Finding::new(FindingCode::LayerLoop, format!("layer {n}"), "its parents lead back to it")),
     );
     let is_image = !manifest.inline_images().is_empty();
-    let unused = layers.iter().enumerate().filter(|(n, _)| !used[*n] && !is_image);
+    let unused = layers.iter().enumerate().filter(|(n, _)| !listed[*n] && !followed[*n] && !is_image);
     findings.extend(unused.map(|(n, layer)| {
         Finding::new(FindingCode::UnusedLayer, format!("layer {n} {}", layer.blob), "no result needs it")
     }));

@@ -150,6 +150,11 @@ impl CacheExporter for MemoryCache {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
             return Ok(Committed::skipped());
         }
+        let gone = manifest.blobs().iter().find(|blob| !self.lock().blobs.contains_key(&blob.digest));
+        if let Some(blob) = gone {
+            let error = Error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
+            return Err(error.with("blob", blob.digest));
+        }
         let EncodedManifest { config, manifest, .. } = manifest.encode(self.form);
         self.put(config);
         let descriptor = manifest.descriptor.clone();

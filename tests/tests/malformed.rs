@@ -96,7 +96,6 @@ fn findings_do_not_grow_with_the_square_of_the_config() {
 }
 
 #[test]
-#[ignore = "REPORTED: `check` follows the parents of the layers in an explicit chain"]
 fn the_parents_of_a_listed_layer_do_not_matter() {
     for parent in [7, 0, -2] {
         let config = format!(

@@ -9,7 +9,9 @@ use crate::Result;
 impl CacheChains {
     /// Adds everything that is in `other`, and makes records one that are the same.
     ///
-    /// Every lookup that hits in either graph hits in the union. Merging a graph into itself changes nothing but what
+    /// Every lookup that hits in either graph hits in the union. The order of merging does not change the bytes, but for
+    /// parts whose links close a loop together: one of the links has to go, and which one depends on the order. Merging a
+    /// graph into itself changes nothing but what
     /// [`normalize`](Self::normalize) does.
     ///
     /// # Errors
@@ -57,12 +59,14 @@ impl CacheChains {
         while self.merge_pass() {}
         let layers = &self.layers;
         for record in &mut self.records {
-            record.results.sort_by_cached_key(|result| {
-                let top = result.ready();
-                let blobs: Vec<_> =
-                    top.into_iter().flat_map(|top| layers.down(top)).map(|l| layers.descriptor(l).digest).collect();
-                (Reverse(result.created_at), top.map(|top| layers.depth(top)), blobs)
-            });
+            // Whole chains are compared where age and length are the same, and not kept: together they may be large.
+            let blobs = |result: &StoredResult| {
+                let chain = result.ready().into_iter().flat_map(|top| layers.down(top));
+                chain.map(|layer| layers.descriptor(layer).digest)
+            };
+            let order =
+                |result: &StoredResult| (Reverse(result.created_at), result.ready().map(|top| layers.depth(top)));
+            record.results.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| blobs(a).cmp(blobs(b))));
         }
     }
 

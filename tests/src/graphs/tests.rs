@@ -108,7 +108,7 @@ fn merging_a_cache_with_itself_changes_nothing() {
 }
 
 #[test]
-#[ignore = "REPORTED: which link of a loop is dropped depends on the order of merging"]
+#[ignore = "open: which link of a loop is dropped depends on the order of merging"]
 fn the_union_of_looping_caches_does_not_depend_on_the_order_of_merging() {
     for seed in 0..500 {
         let [a, b] = [seed, seed + 1].map(looping_tangle);
@@ -117,7 +117,7 @@ fn the_union_of_looping_caches_does_not_depend_on_the_order_of_merging() {
 }
 
 #[test]
-#[ignore = "REPORTED: two records of one key, one above the other, stay two until they are read again"]
+#[ignore = "open: two records of one key, one above the other, stay two until they are read again"]
 fn a_normal_graph_is_the_same_when_it_is_read_again() {
     for seed in 0..500 {
         let mut normal = looping_tangle(seed);
