@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Delete a cache from its store
     Rm(RmArgs),
+    /// Find out what a store can do, and which --cache-to to use
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -105,6 +107,8 @@ Examples:
   buildcache copy type=local,src=cache,tag=main type=local,dest=a type=local,dest=b
   buildcache copy --mode min type=local,src=cache type=local,dest=small
   buildcache copy --all type=local,src=cache type=local,dest=backup
+  buildcache copy type=local,src=cache type=inline,image=layout,tag=v1
+  buildcache copy type=registry,ref=ghcr.io/me/app:cache type=inline,image=ghcr.io/me/app:v1
 
 The blobs go first and the manifest last: a copy that fails leaves every cache
 at the destination as it was.")]
@@ -191,6 +195,21 @@ pub(crate) struct RmArgs {
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `doctor SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache doctor ghcr.io/me/app:cache
+  buildcache doctor -o json type=local,dest=cache
+
+Tries everything with tiny artefacts of its own and takes them away again; no
+cache is touched. Exits 0 when a cache can be written, 1 when none can, and 5
+when that is not allowed.")]
+pub(crate) struct DoctorArgs {
+    /// A place to write a cache to
+    pub(crate) spec: String,
 }
 
 /// `completions SHELL`

@@ -5,7 +5,28 @@ use cache_core::Backends;
 /// One line per backend, behind its feature.
 pub(crate) fn backends() -> Backends {
     let backends = Backends::new();
+    #[cfg(feature = "inline")]
+    let backends = backends.with(inline());
     #[cfg(feature = "local")]
     let backends = backends.with(cache_local::Local);
+    #[cfg(feature = "registry")]
+    let backends = backends.with(registry());
     backends
+}
+
+/// One line per backend that keeps images, in the order in which they are asked whether a name is theirs: a directory
+/// that is there is no reference.
+#[cfg(feature = "inline")]
+fn inline() -> cache_inline::Inline {
+    let inline = cache_inline::Inline::new();
+    #[cfg(feature = "local")]
+    let inline = inline.with(cache_local::Local);
+    #[cfg(feature = "registry")]
+    let inline = inline.with(registry());
+    inline
+}
+
+#[cfg(feature = "registry")]
+fn registry() -> cache_registry::Registry {
+    cache_registry::Registry::new(cache_registry::Environment::from_env())
 }

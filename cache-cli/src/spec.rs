@@ -1,6 +1,8 @@
 //! From a spec on the command line to an open cache.
 
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
+use cache_core::{
+    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side,
+};
 
 use crate::exit::Failure;
 use crate::session::Session;
@@ -47,6 +49,14 @@ impl Place {
         store.ok_or_else(|| Failure::usage(format!("type={} has no store that could be listed", self.spec.kind())))
     }
 
+    /// A probe of the place.
+    pub(crate) async fn required_probe(&mut self, session: &Session) -> Result<Box<dyn CacheProbe>, Failure> {
+        let probe = self.open(session, async |backend, spec| backend.probe(spec).await).await?;
+        probe.ok_or_else(|| {
+            Failure::usage(format!("type={} has no probe: nothing can be tried there", self.spec.kind()))
+        })
+    }
+
     /// The cache, which has to be there.
     pub(crate) async fn resolve(&mut self, session: &Session) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
         let importer = self.importer(session).await?;
@@ -54,9 +64,29 @@ impl Place {
         resolved.map(|resolved| (importer, resolved)).ok_or_else(|| self.no_cache())
     }
 
+    /// The name in the store that the spec says, if it says one.
+    pub(crate) fn cache_name(&self) -> Option<&str> {
+        match self.spec.kind() {
+            "registry" => split_ref(self.spec.get("ref")?).1,
+            _ => self.spec.get("tag").or_else(|| self.spec.get("name")),
+        }
+    }
+
+    /// The digest that the spec says, which goes before a name.
+    pub(crate) fn cache_digest(&self) -> Option<&str> {
+        let said = match self.spec.kind() {
+            "registry" => split_ref(self.spec.get("ref")?).2,
+            _ => self.spec.get("digest"),
+        };
+        said.filter(|digest| !digest.is_empty())
+    }
+
     /// The spec without what names one cache in the store.
     pub(crate) fn store_spec(&self) -> CacheSpec {
         let mut spec = self.spec.clone();
+        if let ("registry", Some(reference)) = (self.spec.kind(), self.spec.get("ref")) {
+            return spec.with("ref", split_ref(reference).0);
+        }
         ["tag", "digest", "name"].into_iter().for_each(|attribute| drop(spec.remove(attribute)));
         spec
     }
@@ -117,6 +147,18 @@ impl Place {
     }
 }
 
+/// The repository, the tag and the digest of a reference; a colon before the last slash is that of a port.
+fn split_ref(reference: &str) -> (&str, Option<&str>, Option<&str>) {
+    let (named, digest) = match reference.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (reference, None),
+    };
+    match named.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag), digest),
+        _ => (named, None, digest),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use cache_core::MemoryCache;
@@ -160,5 +202,14 @@ mod tests {
         let mut place = Place::parse_on(Side::Source, "type=memory,name=x").unwrap();
         let failure = place.resolve(&session(&MemoryCache::new())).await.err().unwrap();
         assert_eq!((failure.exit, &*failure.message), (Exit::NoCache, "source: no cache at type=memory,name=x"));
+    }
+
+    #[test]
+    fn a_reference_names_its_repository_and_the_cache_in_it() {
+        assert_eq!(split_ref("h:5000/a/b"), ("h:5000/a/b", None, None));
+        assert_eq!(split_ref("h:5000/a/b:t@sha256:12"), ("h:5000/a/b", Some("t"), Some("sha256:12")));
+        let place = Place::parse("type=registry,ref=h:5000/a:t,registry.insecure=true").unwrap();
+        assert_eq!((place.cache_name(), place.cache_digest()), (Some("t"), None));
+        assert_eq!(place.store_spec().to_string(), "type=registry,ref=h:5000/a,registry.insecure=true");
     }
 }

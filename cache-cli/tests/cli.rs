@@ -162,9 +162,15 @@ fn usage_errors_exit_2_and_say_what_is_known() {
     let cases = [
         (&["inspct", "type=local,src=a"][..], "'inspect'"),
         (&["inspect", "type=local,src=a,digets=x"], "hint: did you mean digest?"),
-        (&["inspect", "type=s3,bucket=x"], "built-in=local"),
+        (&["inspect", "type=s3,bucket=x"], "built-in="),
         (&["ls", "src=a"], "error: type required for \"src=a\""),
         (&copy("type=local,dest=b,mode=MAX"), "expected min or max"),
+        (&copy("type=inline"), "type=inline requires image"),
+        (&["copy", "--dry-run", "type=local,src=a", "type=inline,image=a"], "--dry-run"),
+        (
+            &["inspect", "type=inline,image=a"],
+            "type=inline is export-only; use type=registry or type=local with the image",
+        ),
         (&copy("type=local,dest=b,compression=zstd"), "error: destination: "),
         (&["copy", "--mode", "max", "type=local,src=a", "type=local,dest=b,mode=min"], "contradicts"),
         (&["rm", "type=local,src=a"], "hint: -f deletes without asking"),
@@ -298,6 +304,22 @@ fn every_cache_of_a_store_is_copied_under_its_name() {
 }
 
 #[test]
+fn an_image_takes_the_cache_that_it_is_made_of_and_no_other() {
+    let sandbox = Sandbox::with("../embedded/single/plain");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    copy_dir(&fixtures.join("embedded/single/cache"), &sandbox.path("cache"));
+    copy_dir(&fixtures.join("local/v0.20/max-manifest"), &sandbox.path("other"));
+    let copied = sandbox.json(&["copy", "type=local,src=cache", "type=inline,image=a"]);
+    assert_eq!(copied["copies"][0]["coverage"], serde_json::json!({"covered": 4, "layers": 4}));
+    assert_eq!(copied["copies"][0]["blobs"]["present"], 4);
+    let again = sandbox.run(&["copy", "--if-unchanged", "type=local,src=a", "type=inline,image=a"]);
+    assert!(again.stderr.contains("the records cover 4 of 4 layers of the image"), "{}", again.stderr);
+    let other = sandbox.run(&["copy", "type=local,src=other", "type=inline,image=a"]);
+    assert_eq!(other.code, 1);
+    assert!(other.stderr.contains("failed to match any cache with layers"), "{}", other.stderr);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let run = sandbox.run(&["copy", "--dry-run", "type=local,src=a", "type=local,dest=b"]);
@@ -416,4 +438,31 @@ fn every_shell_has_completions() {
         let run = sandbox.run(&["completions", shell]);
         assert!(run.code == 0 && run.stdout.contains("verify"), "{shell}");
     }
+}
+
+#[test]
+fn doctor_tells_what_to_use_and_leaves_nothing() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let report = sandbox.json(&["doctor", "type=local,dest=new"]);
+    assert_eq!(report["schema"], "buildcache.doctor/v1");
+    assert_eq!(report["cacheTo"], "type=local,dest=new,mode=max");
+    assert!(report["checks"].as_array().unwrap().iter().all(|check| check["outcome"] == "works"), "{report}");
+    assert!(!sandbox.path("new").exists());
+    let run = sandbox.run(&["doctor", "type=local,dest=a,mode=min,image-manifest=false"]);
+    assert!(
+        run.stdout.ends_with("use: --cache-to type=local,dest=a,image-manifest=false,mode=min\n"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}
+
+#[test]
+fn doctor_fails_where_nothing_can_be_written_or_tried() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    fs::write(sandbox.path("file"), "").unwrap();
+    let run = sandbox.run(&["doctor", "type=local,dest=file"]);
+    assert_eq!((run.code, run.stderr.as_str()), (1, "error: no cache can be written to type=local,dest=file\n"));
+    assert!(run.stdout.contains("directory  refused"), "{}", run.stdout);
+    assert_eq!(sandbox.run(&["doctor", "type=local,dset=a"]).code, 2);
 }

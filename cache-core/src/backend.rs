@@ -6,7 +6,9 @@ use std::fmt;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::{BlobProvider, CacheManifest, CacheSpec, Descriptor, Digest, Error, ErrorKind, Result, Timestamp};
+use crate::{
+    BlobProvider, CacheManifest, CacheProbe, CacheSpec, Descriptor, Digest, Error, ErrorKind, Result, Timestamp,
+};
 
 /// Reads one cache.
 #[async_trait]
@@ -86,6 +88,8 @@ pub enum Pushed {
     Refreshed,
     /// The store took it from another of its places.
     Mounted,
+    /// The place has no use for it: an image takes no layers, only records about those it has.
+    Unneeded,
 }
 
 /// What a place has to hold for a commit to happen.
@@ -107,19 +111,36 @@ pub struct Committed {
     pub descriptor: Option<Descriptor>,
     /// The place's new state; none when nothing was written, because the cache has no layers and BuildKit writes none.
     pub version: Option<Version>,
+    /// How much of the images the cache is about, where it was put into images.
+    pub coverage: Option<Coverage>,
+}
+
+/// How many of an image's layers the records in it lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// The layers that some result needs.
+    pub covered: usize,
+    /// All layers.
+    pub layers: usize,
 }
 
 impl Committed {
     /// A manifest was written.
     #[must_use]
     pub fn new(descriptor: Option<Descriptor>, version: Version) -> Self {
-        Self { descriptor, version: Some(version) }
+        Self { descriptor, version: Some(version), coverage: None }
+    }
+
+    /// Says how much of the images the cache is about.
+    #[must_use]
+    pub fn with_coverage(self, coverage: Coverage) -> Self {
+        Self { coverage: Some(coverage), ..self }
     }
 
     /// An empty cache was left out, as BuildKit does in a registry and a directory.
     #[must_use]
     pub fn skipped() -> Self {
-        Self { descriptor: None, version: None }
+        Self { descriptor: None, version: None, coverage: None }
     }
 }
 
@@ -230,6 +251,14 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>>;
+
+    /// Opens a probe of the place, for the spec of a cache to export; `None` when this kind of place has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    async fn probe(&self, _spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(None)
+    }
 }
 
 /// The backends a program was built with.

@@ -100,6 +100,7 @@ impl Pushed {
             Self::Present => "present",
             Self::Refreshed => "refreshed",
             Self::Mounted => "mounted",
+            Self::Unneeded => "unneeded",
         }
     }
 }

@@ -11,12 +11,14 @@ mod digest;
 mod error;
 mod event;
 mod export;
+mod image;
 mod json;
 mod limits;
 mod manifest;
 mod memory;
 mod mode;
 mod multipart;
+mod probe;
 mod publish;
 mod retry;
 mod spec;
@@ -24,8 +26,8 @@ mod timestamp;
 mod verify;
 
 pub use self::backend::{
-    Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Deleted,
-    Expect, Pushed, Resolved, Version,
+    Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Coverage,
+    Deleted, Expect, Pushed, Resolved, Version,
 };
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
@@ -36,6 +38,8 @@ pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::event::{Event, Progress, Silent};
 pub use self::export::{ExportReport, ExportSettings, export};
+pub use self::image::{ImageBackend, ImageStore};
+pub use self::json::JsonObject;
 pub use self::limits::Limits;
 pub use self::manifest::{
     CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,
@@ -44,6 +48,7 @@ pub use self::manifest::{
 pub use self::memory::MemoryCache;
 pub use self::mode::Mode;
 pub use self::multipart::{PartLimits, PartUpload, upload};
+pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
 pub use self::publish::publish;
 pub use self::retry::RetryPolicy;
 pub use self::spec::{Attrs, CacheSpec, ExportOptions};

@@ -11,8 +11,8 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use crate::manifest::{Document, EncodedManifest, load};
 use crate::{
     BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter,
-    CacheManifest, CacheSpec, CacheStore, Committed, Deleted, Descriptor, Digest, Error, ErrorKind, Expect, Limits,
-    ManifestForm, Pushed, Resolved, Result, Timestamp, Version, stream_of,
+    CacheManifest, CacheSpec, CacheStore, Committed, Deleted, Descriptor, Digest, Error, ErrorKind, Expect,
+    ImageBackend, ImageStore, Limits, ManifestForm, Pushed, Resolved, Result, Timestamp, Version, stream_of,
 };
 
 /// A store in memory that holds caches by name; clones are views of one store.
@@ -84,8 +84,24 @@ impl MemoryCache {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, document: Document) {
+    fn insert_document(&self, document: Document) {
         self.lock().blobs.insert(document.descriptor.digest, (document.bytes, Timestamp::now()));
+    }
+
+    /// Makes the name lead to a manifest.
+    fn lead_to(&self, manifest: &Descriptor, expect: Expect) -> Result<Version> {
+        let mut store = self.lock();
+        let found = store.caches.get(&self.name).map(version);
+        let is_expected = match expect {
+            Expect::Any => true,
+            Expect::Absent => found.is_none(),
+            Expect::Version(version) => found == Some(version),
+        };
+        if !is_expected {
+            return Err(Error::new(ErrorKind::Conflict, "somebody else wrote first").with("name", &self.name));
+        }
+        store.caches.insert(self.name.clone(), manifest.clone());
+        Ok(version(manifest))
     }
 }
 
@@ -156,22 +172,34 @@ impl CacheExporter for MemoryCache {
             return Err(error.with("blob", blob.digest));
         }
         let EncodedManifest { config, manifest, .. } = manifest.encode(self.form);
-        self.put(config);
+        self.insert_document(config);
         let descriptor = manifest.descriptor.clone();
-        self.put(manifest);
-        let mut store = self.lock();
-        let found = store.caches.get(&self.name).map(version);
-        let is_expected = match expect {
-            Expect::Any => true,
-            Expect::Absent => found.is_none(),
-            Expect::Version(version) => found == Some(version),
-        };
-        if !is_expected {
-            return Err(Error::new(ErrorKind::Conflict, "somebody else wrote first").with("name", &self.name));
-        }
-        store.caches.insert(self.name.clone(), descriptor.clone());
-        let version = version(&descriptor);
+        self.insert_document(manifest);
+        let version = self.lead_to(&descriptor, expect)?;
         Ok(Committed::new(Some(descriptor), version))
+    }
+}
+
+/// The name's document is the image's root.
+#[async_trait]
+impl ImageStore for MemoryCache {
+    async fn root(&self) -> Result<Option<(Document, Version)>> {
+        let Some(descriptor) = self.lock().caches.get(&self.name).cloned() else {
+            return Ok(None);
+        };
+        let bytes = crate::blob::read_all(self, &descriptor, Limits::default().manifest).await?;
+        let version = version(&descriptor);
+        Ok(Some((Document { descriptor, bytes }, version)))
+    }
+
+    async fn put(&self, document: &Document) -> Result<()> {
+        self.insert_document(document.clone());
+        Ok(())
+    }
+
+    async fn put_root(&self, root: &Document, expect: Expect) -> Result<Version> {
+        self.insert_document(root.clone());
+        self.lead_to(&root.descriptor, expect)
     }
 }
 
@@ -241,6 +269,19 @@ impl CacheBackend for MemoryCache {
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
         Ok(Some(Box::new(self.place(spec)?)))
+    }
+}
+
+/// Specs of `type=inline` name an image of this store by `image=memory:<name>`.
+#[async_trait]
+impl ImageBackend for MemoryCache {
+    async fn image(&self, spec: &CacheSpec) -> Result<Option<Box<dyn ImageStore>>> {
+        let mut attrs = spec.attrs();
+        let Some(name) = attrs.optional("image").and_then(|image| image.strip_prefix("memory:")) else {
+            return Ok(None);
+        };
+        attrs.finish()?;
+        Ok(Some(Box::new(self.named(name))))
     }
 }
 

@@ -1,9 +1,12 @@
 //! [`Local`]: the backend for specs of `type=local`.
 
 use async_trait::async_trait;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
+use cache_core::{
+    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend, ImageStore, Result,
+};
 
-use crate::{LocalConfig, LocalExporter, LocalImporter, LocalStore};
+use crate::image::is_layout;
+use crate::{LocalConfig, LocalExporter, LocalImage, LocalImporter, LocalProbe, LocalStore};
 
 /// The `type` of this backend's specs.
 pub const KIND: &str = "local";
@@ -41,5 +44,22 @@ impl CacheBackend for Local {
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
         Ok(Some(Box::new(LocalStore::new(LocalConfig::from_store_spec(spec)?))))
+    }
+
+    async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(Some(Box::new(LocalProbe::new(LocalConfig::from_export_spec(spec)?))))
+    }
+}
+
+/// `image` is an OCI layout when it is a directory with an `index.json`, and when it can be nothing but a path: it is
+/// absolute or starts with a dot.
+#[async_trait]
+impl ImageBackend for Local {
+    async fn image(&self, spec: &CacheSpec) -> Result<Option<Box<dyn ImageStore>>> {
+        match spec.get("image") {
+            Some(image) if is_layout(image).await? => {}
+            _ => return Ok(None),
+        }
+        Ok(Some(Box::new(LocalImage::new(LocalConfig::from_image_spec(spec)?))))
     }
 }

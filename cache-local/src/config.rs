@@ -95,6 +95,18 @@ impl LocalConfig {
         Ok(config)
     }
 
+    /// Reads the spec of an image to put a cache into: `image`, `tag`, `digest`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    pub fn from_image_spec(spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, ["image", "image"])?.with_digest_of(&mut attrs)?;
+        attrs.finish()?;
+        config.selection()?;
+        Ok(config)
+    }
+
     fn from_attrs(attrs: &mut Attrs<'_>, [name, instead]: [&'static str; 2]) -> Result<Self> {
         let config = Self::new(attrs.required(name, instead)?);
         let tag = attrs.optional("tag").map(str::to_owned);

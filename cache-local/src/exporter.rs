@@ -19,6 +19,7 @@ use crate::error::{at, io as io_error};
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, TempFile, receive};
 use crate::layout::{LAYOUT, Layout, create_dirs, is_older_than, read_file, sync_dir};
+use crate::lock::IndexLock;
 use crate::reset::delete_unreachable;
 use crate::task::blocking;
 use crate::update::Place;
@@ -52,7 +53,7 @@ impl LocalExporter {
     }
 
     /// Looks at `index.json`, cleans up after dead writers, and makes the exporter's own temporary directory.
-    async fn ingest(&self) -> Result<Arc<Ingest>> {
+    pub(crate) async fn ingest(&self) -> Result<Arc<Ingest>> {
         let (layout, limit) = (self.layout.clone(), self.config.limits().config);
         let open = || {
             blocking(move || {
@@ -71,7 +72,7 @@ impl LocalExporter {
     }
 
     /// Writes a document unless it is there, byte for byte.
-    async fn put(&self, document: &Document) -> Result<()> {
+    pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Document { descriptor, bytes } = document;
         let (layout, wanted, known) = (self.layout.clone(), descriptor.clone(), bytes.clone());
         let is_there = move || {
@@ -94,6 +95,24 @@ impl LocalExporter {
         let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
         let blobs = manifest.blobs().iter().filter(|blob| pushed.contains(&blob.digest));
         blobs.map(|blob| (blob.digest, blob.size)).collect()
+    }
+
+    /// Changes `index.json` once blobs are on disk, and only if they are there still; the lock is held when it returns.
+    pub(crate) async fn update_index(
+        &self,
+        ingest: &Arc<Ingest>,
+        blobs: Vec<(Digest, u64)>,
+        change: impl Fn(&mut Index) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<(Place, IndexLock)> {
+        let (writer, layout, in_use) = (Arc::clone(ingest), self.layout.clone(), blobs.clone());
+        blocking(move || settle(&layout, &writer, &in_use)).await?;
+        let (place, layout) = (self.place(ingest), self.layout.clone());
+        let change = move |index: &mut Index| {
+            change(index)?;
+            check_present(&layout, &blobs)
+        };
+        let ((), lock) = place.update(change).await?;
+        Ok((place, lock))
     }
 
     fn place(&self, ingest: &Arc<Ingest>) -> Place {
@@ -135,18 +154,16 @@ impl CacheExporter for LocalExporter {
             self.put(document).await?;
             blobs.push((document.descriptor.digest, document.descriptor.size));
         }
-        let (place, layout, in_use) = (self.place(&ingest), self.layout.clone(), blobs.clone());
-        blocking(move || settle(&layout, &ingest, &in_use)).await?;
-
         let descriptor = encoded.manifest.descriptor;
-        let (config, layout, written) = (self.config.clone(), self.layout.clone(), descriptor.clone());
+        let (config, written) = (self.config.clone(), descriptor.clone());
         let change = move |index: &mut Index| {
-            check_expected(&config, index, &expect)?;
-            check_present(&layout, &blobs)?;
+            // What an importer would find, so that a version it read can be expected.
+            let found = config.tag().map_or_else(|| index.find_default(), |tag| index.find(tag));
+            check_expected(&config, found, &expect)?;
             index.put(config.tag_or_default(), &written);
             Ok(())
         };
-        let ((), lock) = place.update(change).await?;
+        let (place, lock) = self.update_index(&ingest, blobs, change).await?;
         if self.config.reset() {
             // The cache is written. That old blobs stay is no reason to say it is not.
             let _ = blocking(move || delete_unreachable(&place, &lock)).await;
@@ -212,12 +229,8 @@ fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Res
     sync_dir(&layout.blobs_dir())
 }
 
-fn check_expected(config: &LocalConfig, index: &Index, expect: &Expect) -> Result<()> {
-    // What an importer would find, so that a version it read can be expected.
-    let found = match config.tag() {
-        Some(tag) => index.find(tag),
-        None => index.find_default(),
-    };
+/// Compares the entry of `index.json` that is found with the one that has to be there.
+pub(crate) fn check_expected(config: &LocalConfig, found: Option<&Entry>, expect: &Expect) -> Result<()> {
     let found = found.map(Entry::state);
     let expected = match expect {
         Expect::Any => return Ok(()),

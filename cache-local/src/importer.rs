@@ -60,8 +60,10 @@ impl LocalImporter {
         if let Some(manifest) = self.listed {
             return blocking(move || existing(&layout, manifest)).await.map(Some);
         }
-        let selection = self.config.selection()?;
-        blocking(move || find(&layout, &selection, &limits)).await
+        match self.config.selection()? {
+            Selection::Digest(digest) => blocking(move || stored(&layout, digest)).await,
+            selection => blocking(move || find(&layout, &selection, &limits)).await,
+        }
     }
 }
 
@@ -93,16 +95,14 @@ impl BlobProvider for LocalImporter {
     }
 }
 
-/// The manifest that is selected. Its size is that of its file, as in BuildKit, whatever the index says.
-fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
-    if let Selection::Digest(digest) = selection {
-        return stored(layout, *digest);
-    }
+/// The manifest of the entry that is selected, with the entry's media type. Its size is that of its file, as in
+/// BuildKit, whatever the index says.
+pub(crate) fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
     let mut missing = None;
     for _ in 0..TRIES {
-        let Some(digest) = named(layout, selection, limits)? else { return Ok(None) };
+        let Some(Descriptor { media_type, digest, .. }) = named(layout, selection, limits)? else { return Ok(None) };
         if let Some(found) = stored(layout, digest)? {
-            return Ok(Some(found));
+            return Ok(Some(Descriptor { media_type, ..found }));
         }
         // A torn read can mix two digests, and a reset can delete the manifest that was just replaced: look again.
         if missing.replace(digest) == Some(digest) {
@@ -112,14 +112,14 @@ fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Optio
     missing.map_or(Ok(None), |digest| Err(gone(layout, digest)))
 }
 
-/// The digest that `index.json` has for the tag.
-fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Digest>> {
+/// The descriptor that `index.json` has for the selection.
+fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
     let Some(snapshot) = layout.read_index(limits.config)? else { return Ok(None) };
     let Some(entry) = selection.entry(&snapshot.index) else { return Ok(None) };
     let unreadable = || {
         at(ErrorKind::InvalidManifest, "the entry of index.json has no digest that can be read", &layout.index_path())
     };
-    entry.descriptor().map(|descriptor| Some(descriptor.digest)).ok_or_else(unreadable)
+    entry.descriptor().map(|descriptor| Some(descriptor.clone())).ok_or_else(unreadable)
 }
 
 fn stored(layout: &Layout, digest: Digest) -> Result<Option<Descriptor>> {
@@ -137,11 +137,11 @@ fn gone(layout: &Layout, digest: Digest) -> Error {
 }
 
 impl Selection {
-    fn entry<'a>(&self, index: &'a Index) -> Option<&'a Entry> {
+    pub(crate) fn entry<'a>(&self, index: &'a Index) -> Option<&'a Entry> {
         match self {
             Self::Tag(tag) => index.find(tag),
             Self::Default => index.find_default(),
-            Self::Digest(_) => None,
+            Self::Digest(digest) => index.find_digest(digest),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{Descriptor, Error, ErrorKind, MediaType, Result, Version, annotation};
+use cache_core::{Descriptor, Digest, Error, ErrorKind, JsonObject, MediaType, Result, Version, annotation};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -63,20 +63,13 @@ impl Index {
 
     /// Encodes the index as Go does: compact, with what BuildKit fills in.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let schema_version = if self.schema_version == 0 { 2 } else { self.schema_version };
+        let mut index = JsonObject::new();
+        index.set("schemaVersion", &if self.schema_version == 0 { 2 } else { self.schema_version });
         let default = MediaType::OCI_INDEX;
-        let media_type = if self.media_type.is_empty() { default.as_str() } else { &self.media_type };
-        let entries: Vec<&str> = self.entries.iter().map(|entry| entry.json.get()).collect();
-        let mut text = format!(
-            "{{\"schemaVersion\":{schema_version},\"mediaType\":{},\"manifests\":[{}]",
-            quoted(media_type),
-            entries.join(",")
-        );
-        for (name, value) in &self.others {
-            text.push_str(&format!(",{}:{}", quoted(name), value.get()));
-        }
-        text.push('}');
-        compact(&text).into_bytes()
+        index.set("mediaType", &if self.media_type.is_empty() { default.as_str() } else { &self.media_type });
+        index.set("manifests", &self.entries.iter().map(|entry| &entry.json).collect::<Vec<_>>());
+        self.others.iter().for_each(|(name, value)| index.set(name, value));
+        index.encode()
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -102,11 +95,31 @@ impl Index {
         })
     }
 
+    /// The first entry that leads to a manifest.
+    pub(crate) fn find_digest(&self, manifest: &Digest) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.descriptor().is_some_and(|descriptor| descriptor.digest == *manifest))
+    }
+
     /// Makes `tag` lead to `manifest`: the last entry, in place of those with this tag and no image name.
     pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) {
         self.entries.retain(|entry| !entry.is_replaced_by(tag));
         self.entries.push(Entry::new(tag, manifest));
         self.is_changed = true;
+    }
+
+    /// Makes the entry that `select` finds lead to another manifest of its kind, and says whether there is one.
+    ///
+    /// All else about the entry stays, and so does its place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`] when the entry is no object.
+    pub(crate) fn replace(&mut self, select: impl Fn(&Self) -> Option<&Entry>, manifest: &Descriptor) -> Result<bool> {
+        let Some(selected) = select(self) else { return Ok(false) };
+        let entry = selected.leading_to(manifest)?;
+        let at = self.entries.iter().position(|entry| std::ptr::eq(entry, selected));
+        self.entries[at.expect("it was found among the entries")] = entry;
+        self.is_changed = true;
+        Ok(true)
     }
 
     /// Takes out the entries with this name and state, and says whether there was one.
@@ -147,6 +160,19 @@ impl Entry {
         Ok(Self { json, descriptor, ref_name, image_name })
     }
 
+    /// The same entry for another manifest; content that it embeds is that of the old one, and goes.
+    fn leading_to(&self, manifest: &Descriptor) -> Result<Self> {
+        let mut json = JsonObject::decode(self.json.get().as_bytes())?;
+        json.set("digest", &manifest.digest);
+        json.set("size", &manifest.size);
+        json.remove("data");
+        let json = to_raw_value(&json).expect("fields are JSON already");
+        let digest_and_size =
+            |old: &Descriptor| Descriptor { digest: manifest.digest, size: manifest.size, ..old.clone() };
+        let descriptor = self.descriptor.as_ref().map(digest_and_size);
+        Ok(Self { json, descriptor, ..self.clone() })
+    }
+
     /// The tag, else containerd's image name; none for an entry that can only be reached by digest.
     pub(crate) fn name(&self) -> Option<&str> {
         [&self.ref_name, &self.image_name].into_iter().find(|name| !name.is_empty()).map(String::as_str)
@@ -174,27 +200,6 @@ impl Entry {
 /// Decodes a value; `null` is the zero value, as in Go.
 fn or_zero<'a, T: Deserialize<'a> + Default>(json: &'a RawValue) -> serde_json::Result<T> {
     serde_json::from_str::<Option<T>>(json.get()).map(Option::unwrap_or_default)
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string always encodes")
-}
-
-/// What Go makes of raw JSON that it writes: no white space, and five characters escaped inside strings.
-fn compact(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let (mut is_string, mut is_escaped) = (false, false);
-    for c in json.chars() {
-        match c {
-            ' ' | '\t' | '\n' | '\r' if !is_string => {}
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => out.push(c),
-        }
-        let is_quote = c == '"' && !is_escaped;
-        is_string ^= is_quote;
-        is_escaped = is_string && c == '\\' && !is_escaped;
-    }
-    out
 }
 
 #[cfg(test)]

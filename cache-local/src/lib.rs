@@ -4,11 +4,13 @@ mod backend;
 mod config;
 mod error;
 mod exporter;
+mod image;
 mod importer;
 mod index;
 mod ingest;
 mod layout;
 mod lock;
+mod probe;
 mod reader;
 mod reset;
 mod store;
@@ -19,7 +21,9 @@ mod walk;
 pub use self::backend::{KIND, Local};
 pub use self::config::LocalConfig;
 pub use self::exporter::LocalExporter;
+pub use self::image::LocalImage;
 pub use self::importer::LocalImporter;
+pub use self::probe::LocalProbe;
 pub use self::store::LocalStore;
 
 #[cfg(test)]

@@ -9,3 +9,4 @@ pub mod harness;
 pub mod malformed;
 pub mod places;
 pub mod random;
+pub mod servers;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod copy;
+mod doctor;
 mod du;
 mod inspect;
 mod ls;
@@ -21,6 +22,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Du(args) => du::run(session, &args).await,
         Verb::Verify(args) => verify::run(session, &args).await,
         Verb::Rm(args) => rm::run(session, &args).await,
+        Verb::Doctor(args) => doctor::run(session, &args).await,
         Verb::Completions(args) => completions::run(&args),
     }
 }

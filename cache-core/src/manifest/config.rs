@@ -217,10 +217,19 @@ impl CacheConfig {
     }
 
     /// Decodes the records of an inline cache, which stand alone.
-    pub(crate) fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`] when the bytes are no list of records.
+    pub fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
         let records: Option<Vec<CacheRecord>> =
             serde_json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
         Ok(records.unwrap_or_default())
+    }
+
+    /// Encodes records alone, byte for byte as BuildKit puts them into an image.
+    #[must_use]
+    pub fn encode_records(records: &[CacheRecord]) -> Vec<u8> {
+        json::to_vec(&records).expect("records are plain data, which always encodes")
     }
 
     /// Encodes the config byte for byte as BuildKit does; the order of layers and records is kept.

@@ -20,7 +20,9 @@ impl<'a> Attrs<'a> {
 
     /// An attribute's text, when it is given.
     pub fn optional(&mut self, name: &'static str) -> Option<&'a str> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.spec.get(name)
     }
 

@@ -1,9 +1,17 @@
 //! The places that the suite runs on, one file for each backend.
 
+#[cfg(feature = "registry")]
+mod docker_registry;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
+#[cfg(feature = "registry")]
+mod registry;
 
+#[cfg(feature = "registry")]
+pub use self::docker_registry::DockerRegistry;
 #[cfg(feature = "local")]
 pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;
+#[cfg(feature = "registry")]
+pub use self::registry::Registry;

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Daemon;
 use crate::failure::Failure;
 use crate::process;
 
@@ -26,50 +25,48 @@ RUN ["/write", "/two", "2"]
 COPY --from=first /one /one
 "#;
 
-/// The build context.
-pub(super) struct Build {
-    context: PathBuf,
+/// How many steps have to be hits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hits {
+    Every,
+    None,
 }
 
-impl Build {
-    /// Writes the context and compiles the program that its steps run.
-    pub(super) fn prepare(directory: &Path) -> Result<Self, Failure> {
-        let context = directory.join("context");
-        fs::create_dir(&context).map_err(|error| Failure::io("create", &context, &error))?;
-        let program = directory.join("write.c");
-        for (path, text) in [(&program, PROGRAM), (&context.join("Dockerfile"), DOCKERFILE)] {
-            fs::write(path, text).map_err(|error| Failure::io("write", path, &error))?;
-        }
-        process::run(Command::new("gcc").arg("-static").arg("-o").arg(context.join("write")).arg(&program))?;
-        Ok(Self { context })
+/// Writes the build's context and compiles the program that its steps run; returns where the context is.
+pub(super) fn prepare(directory: &Path) -> Result<PathBuf, Failure> {
+    let context = directory.join("context");
+    fs::create_dir(&context).map_err(|error| Failure::io("create", &context, &error))?;
+    let program = directory.join("write.c");
+    for (path, text) in [(&program, PROGRAM), (&context.join("Dockerfile"), DOCKERFILE)] {
+        fs::write(path, text).map_err(|error| Failure::io("write", path, &error))?;
     }
-
-    /// Builds and fails unless every step is a hit, or none is.
-    pub(super) fn expect_hits(&self, daemon: &Daemon, cache: &[&str], expected: bool) -> Result<(), Failure> {
-        let context = self.context.display();
-        let mut command = daemon.buildctl(&["build", "--frontend", "dockerfile.v0", "--progress", "plain"]);
-        command
-            .args(["--local", &format!("context={context}"), "--local", &format!("dockerfile={context}")])
-            .args(cache);
-        let log = progress(&mut command)?;
-        let steps = steps(&log);
-        println!("steps: {} of {} CACHED", steps.values().filter(|hit| **hit).count(), steps.len());
-        if steps.is_empty() || steps.values().any(|hit| *hit != expected) {
-            let wanted = if expected { "every step to hit" } else { "no step to hit" };
-            return Err(Failure::new(format!("expected {wanted}; buildctl said:\n{log}")));
-        }
-        Ok(())
-    }
+    process::run(Command::new("gcc").arg("-static").arg("-o").arg(context.join("write")).arg(&program))?;
+    Ok(context)
 }
 
-/// Runs a build and returns its progress, which `buildctl` writes to standard error.
-fn progress(command: &mut Command) -> Result<String, Failure> {
-    let output = command
+/// Runs a build that tells its progress in plain text, and fails unless as many steps are hits; `name` is for people.
+pub(super) fn expect(expected: Hits, name: &str, build: &mut Command) -> Result<(), Failure> {
+    let log = progress(build)?;
+    let steps = steps(&log);
+    println!("{name}: {} of {} steps CACHED", steps.values().filter(|hit| **hit).count(), steps.len());
+    if steps.is_empty() || steps.values().any(|hit| *hit != (expected == Hits::Every)) {
+        let wanted = if expected == Hits::Every { "every step to hit" } else { "no step to hit" };
+        return Err(Failure::new(format!("expected {wanted}; the build said:\n{log}")));
+    }
+    Ok(())
+}
+
+/// Runs a build and returns its progress, which it writes to standard error.
+fn progress(build: &mut Command) -> Result<String, Failure> {
+    let output = build
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Failure::new(format!("cannot start buildctl: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot start the build: {error}")))?;
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(log) } else { Err(Failure::new(format!("the build failed:\n{log}"))) }
+    if output.status.success() {
+        return Ok(log);
+    }
+    Err(Failure::new(format!("the build failed ({}):\n{log}", output.status)))
 }
 
 /// The steps of the Dockerfile in plain progress, by their name, and whether each was a hit.

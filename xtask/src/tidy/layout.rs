@@ -9,6 +9,9 @@ use crate::workspace::{Dependency, Member, Workspace};
 /// The files that do the same job in every backend.
 const BACKEND_FILES: [&str; 6] = ["lib", "config", "importer", "exporter", "store", "error"];
 
+/// The files that a backend has no use for: an inline cache is read, listed and named by the place that its image is in.
+const UNUSED: [(&str, &[&str]); 1] = [("cache-inline", &["config", "importer", "store"])];
+
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
     let readmes = workspace.members.iter().filter_map(|member| readme(member, &workspace.root));
     let files = workspace.backends().flat_map(|member| backend_files(member, &workspace.root));
@@ -26,8 +29,12 @@ fn readme(member: &Member, root: &Path) -> Option<Violation> {
 fn backend_files(member: &Member, root: &Path) -> Vec<Violation> {
     let source = member.dir.join("src");
     let exists = |name: &str| root.join(&source).join(name).is_file();
-    let absent =
-        BACKEND_FILES.iter().filter(|name| !exists(&format!("{name}.rs")) && !exists(&format!("{name}/mod.rs")));
+    let is_unused =
+        |file: &&&str| UNUSED.iter().any(|(backend, files)| *backend == member.name && files.contains(*file));
+    let absent = BACKEND_FILES
+        .iter()
+        .filter(|file| !is_unused(file))
+        .filter(|name| !exists(&format!("{name}.rs")) && !exists(&format!("{name}/mod.rs")));
     absent.map(|name| missing(source.join(format!("{name}.rs")))).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cache_core::{CacheManifest, CopyReport, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use cache_core::{CacheManifest, CopyReport, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
 use serde::Serialize;
 
 use super::target::Target;
@@ -33,6 +33,9 @@ pub(super) struct Copied {
     /// What was committed.
     pub(super) manifest: Option<BlobReport>,
     blobs: Counts,
+    /// How many of the images' layers the cache leads to, where it was put into images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<CoverageReport>,
     /// The bytes that were read from the source and sent.
     bytes_sent: u64,
     /// The bytes of all blobs.
@@ -72,6 +75,14 @@ struct Counts {
     present: usize,
     refreshed: usize,
     mounted: usize,
+    unneeded: usize,
+}
+
+/// The layers of images that the records in them lead to.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct CoverageReport {
+    covered: usize,
+    layers: usize,
 }
 
 /// What the core says about a copy that did not fail.
@@ -148,6 +159,7 @@ impl Copied {
             status,
             manifest: None,
             blobs: Counts::default(),
+            coverage: None,
             bytes_sent: 0,
             total_bytes: 0,
             skipped: Vec::new(),
@@ -173,11 +185,13 @@ impl Copied {
                 present: export.count(Pushed::Present),
                 refreshed: export.count(Pushed::Refreshed),
                 mounted: export.count(Pushed::Mounted),
+                unneeded: export.count(Pushed::Unneeded),
             },
         };
         Self {
             manifest: export.committed.descriptor.as_ref().map(BlobReport::from),
             blobs,
+            coverage: export.committed.coverage.map(|Coverage { covered, layers }| CoverageReport { covered, layers }),
             bytes_sent: export.bytes,
             total_bytes: copied.manifest.unique_bytes(),
             skipped: copied.skipped.clone(),
@@ -197,12 +211,17 @@ impl Copied {
         if self.status == Status::DryRun {
             return None;
         }
-        let Counts { uploaded, present, refreshed, mounted } = self.blobs;
+        let manifest = self.manifest.as_ref().map_or_else(String::new, |manifest| format!("{} ", manifest.digest));
+        if let Some(CoverageReport { covered, layers }) = self.coverage {
+            let layers = text::count(layers, "layer");
+            let embedded = format!("embedded in {manifest}at {}", self.destination);
+            return Some(format!("{embedded}: the records cover {covered} of {layers} of the image"));
+        }
+        let Counts { uploaded, present, refreshed, mounted, .. } = self.blobs;
         let means = [(uploaded, "uploaded"), (present, "present"), (refreshed, "refreshed"), (mounted, "mounted")];
         let means = means.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
         let means = means.collect::<Vec<_>>().join(", ");
         let blobs = if means.is_empty() { "no blobs".to_owned() } else { format!("blobs {means}") };
-        let manifest = self.manifest.as_ref().map_or_else(String::new, |manifest| format!("{} ", manifest.digest));
         let (sent, all) = (text::size(self.bytes_sent), text::size(self.total_bytes));
         let time = text::elapsed(Duration::from_millis(self.milliseconds));
         Some(format!("copied {manifest}to {}: {blobs}; {sent} of {all} sent in {time}", self.destination))
@@ -218,7 +237,11 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
     if status == Status::Empty {
         warnings.push("the cache has no layers: nothing is written, as BuildKit writes nothing then".to_owned());
     }
-    let Some(manifest) = &copied.export.committed.descriptor else { return warnings };
+    // BuildKit reads the config and the manifest of an image whatever their size.
+    let committed = &copied.export.committed;
+    let Some(manifest) = committed.descriptor.as_ref().filter(|_| committed.coverage.is_none()) else {
+        return warnings;
+    };
     let config = copied.manifest.encode(None).config.descriptor.size;
     let limit = Limits::BUILDKIT_IMPORT;
     for (name, size) in [("config", config), ("manifest", manifest.size)] {

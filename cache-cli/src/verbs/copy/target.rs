@@ -22,8 +22,16 @@ impl Target {
     pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
         let options = place.spec.export_options().map_err(refused)?;
         let mode = agree(args.mode, options.mode, &place)?;
+        let is_image = place.spec.kind() == "inline";
+        if args.dry_run && is_image {
+            let failure = Failure::usage(format!("destination: --dry-run cannot tell what {} takes", place.spec));
+            return Err(
+                failure.with_hint("copy into a copy of the layout; it needs no more than the image's documents")
+            );
+        }
         let exporter = place.exporter(session).await?;
-        let current = if args.if_unchanged { Some(place.importer(session).await?) } else { None };
+        // An image is read before it is written, and is only ever replaced if it is still the same.
+        let current = if args.if_unchanged && !is_image { Some(place.importer(session).await?) } else { None };
         Ok(Self { place, exporter, current, mode, ignores_errors: options.ignore_error })
     }
 

@@ -71,9 +71,8 @@ fn label(cache: &CacheEntry) -> String {
 
 /// The entry that the spec's digest or name leads to.
 fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
-    let spec = &place.spec;
-    let Some(digest) = spec.get("digest").filter(|digest| !digest.is_empty()) else {
-        let name = spec.get("tag").or_else(|| spec.get("name"));
+    let Some(digest) = place.cache_digest() else {
+        let name = place.cache_name();
         let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
             // An image's layout holds one entry without a name, which is then meant.
             [only] if name.is_none() && only.name.is_none() => Some(only),

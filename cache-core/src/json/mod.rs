@@ -3,6 +3,8 @@
 //! Writing: no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped. Reading: keys match without regard to case,
 //! `null` leaves a value at its zero, unknown keys are skipped (<https://pkg.go.dev/encoding/json#Unmarshal>).
 
+mod object;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -11,6 +13,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
+
+pub use self::object::JsonObject;
 
 /// Encodes `value` byte for byte as Go does.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {

@@ -1,0 +1,148 @@
+//! `buildcache.doctor/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{CacheSpec, Check, Diagnosis, Digest, Error, Outcome, Timestamp};
+use serde::Serialize;
+
+use crate::exit::with_causes;
+use crate::output;
+use crate::text::{self, Column, Table};
+
+/// What was found out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    schema: &'static str,
+    cache: String,
+    checks: Vec<Checked>,
+    cache_to: Option<String>,
+    notes: Vec<String>,
+    leftovers: Vec<String>,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+struct Checked {
+    name: &'static str,
+    outcome: Word,
+    /// The status that the server refused with.
+    status: Option<u16>,
+    /// The server's words, or why nothing is known.
+    words: Option<String>,
+    advice: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Works,
+    Refused,
+    Unknown,
+}
+
+impl Report {
+    pub(super) fn new(cache: &CacheSpec, found: Diagnosis, cache_to: Option<CacheSpec>) -> Self {
+        Self {
+            schema: "buildcache.doctor/v1",
+            cache: cache.to_string(),
+            checks: found.checks.into_iter().map(Checked::from).collect(),
+            cache_to: cache_to.map(|spec| spec.to_string()),
+            notes: found.notes,
+            leftovers: found.leftovers,
+        }
+    }
+}
+
+impl From<Check> for Checked {
+    fn from(check: Check) -> Self {
+        let (outcome, status, words) = match check.outcome {
+            Outcome::Works => (Word::Works, None, None),
+            Outcome::Refused(error) => (Word::Refused, status(&error), Some(words(&error))),
+            Outcome::Unknown(why) => (Word::Unknown, None, Some(why)),
+        };
+        Self { name: check.name, outcome, status, words, advice: check.advice }
+    }
+}
+
+fn status(error: &Error) -> Option<u16> {
+    error.context("status")?.parse().ok()
+}
+
+/// What the server said; an error that no server said anything about speaks for itself.
+fn words(error: &Error) -> String {
+    error.context("server").map_or_else(|| with_causes(error), str::to_owned)
+}
+
+impl Checked {
+    /// The status and the words, which may begin with it.
+    fn answer(&self) -> String {
+        let words = self.words.clone().unwrap_or_default();
+        let status = self.status.map(|status| status.to_string()).filter(|status| !words.contains(status.as_str()));
+        status.into_iter().chain([words]).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Word {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Refused => "refused",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl output::Report for Report {
+    fn table(&self, _: Timestamp, _: bool) -> String {
+        let mut table = Table::new([Column::Left("CHECK"), Column::Left("OUTCOME"), Column::Left("ANSWER")]);
+        for check in &self.checks {
+            table.row([check.name.to_owned(), check.outcome.as_str().to_owned(), check.answer()]);
+        }
+        let mut text = format!("{table}\n");
+        for (name, advice) in self.checks.iter().filter_map(|check| Some((check.name, check.advice?))) {
+            let _ = writeln!(text, "{name}: {advice}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        for left in &self.leftovers {
+            let _ = writeln!(text, "left behind: {}", text::printable(left));
+        }
+        if let Some(cache_to) = &self.cache_to {
+            let _ = writeln!(text, "use: --cache-to {}", text::printable(cache_to));
+        }
+        text
+    }
+
+    /// A probe leaves no cache.
+    fn digests(&self) -> Vec<Digest> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::ErrorKind;
+
+    use super::*;
+    use crate::output::Report as _;
+
+    #[test]
+    fn the_servers_words_the_advice_and_the_attributes_are_shown() {
+        let refused = Error::new(ErrorKind::Unsupported, "cannot write").with("status", 400);
+        let mut found = Diagnosis::new();
+        found.record("image-manifest", Err(refused.with("server", "MANIFEST_INVALID: no")), "use an index");
+        found.skip("mount", "not tried");
+        found.leftovers.push("tag x".to_owned());
+        let cache_to = CacheSpec::new("registry").with("ref", "a/b").with("mode", "max");
+        let report = Report::new(&CacheSpec::new("registry"), found, Some(cache_to));
+        let shown = "CHECK           OUTCOME  ANSWER\n\
+                     image-manifest  refused  400 MANIFEST_INVALID: no\n\
+                     mount           unknown  not tried\n\n\
+                     image-manifest: use an index\n\
+                     left behind: tag x\n\
+                     use: --cache-to type=registry,mode=max,ref=a/b\n";
+        assert_eq!(report.table(Timestamp::now(), false), shown);
+    }
+}

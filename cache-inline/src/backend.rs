@@ -1,0 +1,85 @@
+//! [`Inline`]: the backend for specs of `type=inline`.
+
+use async_trait::async_trait;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, ImageBackend, Result};
+
+use crate::InlineExporter;
+use crate::error::inline;
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "inline";
+
+/// Opens images for specs of `type=inline`, in the kinds of places it was given.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec, MemoryCache};
+/// use cache_inline::Inline;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = MemoryCache::new();
+/// let backends = Backends::new().with(store.clone()).with(Inline::new().with(store));
+/// let spec: CacheSpec = "type=inline,image=memory:app".parse()?;
+/// backends.find(&spec)?.exporter(&spec).await?;
+///
+/// let error = backends.find(&spec)?.importer(&spec).await.err().expect("an image is read as type=memory here");
+/// assert!(error.to_string().contains("type=inline is export-only"));
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Default)]
+pub struct Inline {
+    places: Vec<Box<dyn ImageBackend>>,
+}
+
+impl Inline {
+    /// A backend that knows no place for images.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind of place; the first one that takes the attribute `image` for its own opens it.
+    #[must_use]
+    pub fn with(mut self, place: impl ImageBackend) -> Self {
+        self.places.push(Box::new(place));
+        self
+    }
+}
+
+impl std::fmt::Debug for Inline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inline").field("places", &self.places.len()).finish()
+    }
+}
+
+#[async_trait]
+impl CacheBackend for Inline {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    /// Refuses, as BuildKit does: an inline cache is read from where its image is.
+    async fn importer(&self, _: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        let message = "type=inline is export-only; use type=registry or type=local with the image";
+        Err(inline(ErrorKind::InvalidSpec, message))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        spec.attrs().required("image", "image")?;
+        for place in &self.places {
+            if let Some(image) = place.image(spec).await? {
+                return Ok(Box::new(InlineExporter::new(image)));
+            }
+        }
+        let error =
+            inline(ErrorKind::InvalidSpec, "the image is in no place that is built in").with("attribute", "image");
+        Err(error.with_hint(
+            "image=./DIR names an OCI layout, a directory with an index.json; image=HOST/NAME:TAG a reference",
+        ))
+    }
+
+    /// None: the places that images are in have stores of their own.
+    async fn store(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,10 @@
+//! The name that every error of this backend carries.
+
+use cache_core::{Error, ErrorKind};
+
+use crate::KIND;
+
+/// Makes an error of this backend.
+pub(crate) fn inline(kind: ErrorKind, message: &str) -> Error {
+    Error::new(kind, message).with("backend", KIND)
+}

@@ -1,0 +1,118 @@
+//! [`InlineExporter`]: puts a cache into an image, and the image back where it was.
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Coverage, Descriptor, Document, ErrorKind, Expect,
+    ImageStore, Limits, Pushed, Result, Version,
+};
+use tokio::sync::OnceCell;
+
+use crate::error::inline;
+use crate::image::{Image, Tree};
+use crate::{InlineRecords, embed};
+
+/// An image, as a place for caches.
+///
+/// * Nothing is pushed: an inline cache is about layers that the image has, and results that need others are left out.
+/// * A commit gives each platform's image the records that lead to its layers, in place of those it had. A platform
+///   that no result is about stays as it is, and so do attestations; they go on naming the image they were made for.
+/// * A changed config gives the image a new digest; an image that has the records already stays as it is.
+/// * The name leads to the new image only if it still led to the one that was read: `Expect::Any` does not take an
+///   image away that somebody else pushed meanwhile.
+/// * A cache that no image has a layer of is an error in BuildKit's words, `failed to match any cache with layers`, and
+///   nothing is written.
+pub struct InlineExporter {
+    image: Box<dyn ImageStore>,
+    limits: Limits,
+    /// The image as it was when it was first needed.
+    found: OnceCell<(Tree, Version)>,
+}
+
+impl InlineExporter {
+    /// A writer of the image that `image` has; nothing is read before the first call.
+    #[must_use]
+    pub fn new(image: Box<dyn ImageStore>) -> Self {
+        Self { image, limits: Limits::default(), found: OnceCell::new() }
+    }
+
+    /// Changes how large a document may be that is read whole; an image config counts as a config.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    async fn found(&self) -> Result<&(Tree, Version)> {
+        let load = || async {
+            let root = self.image.root().await?;
+            let (root, version) =
+                root.ok_or_else(|| inline(ErrorKind::NotFound, "there is no image to put the cache into"))?;
+            let tree = Tree::load(&*self.image, root, &self.limits).await?;
+            if tree.images().next().is_none() {
+                return Err(inline(ErrorKind::InvalidManifest, "what is there is no image with layers"));
+            }
+            Ok((tree, version))
+        };
+        self.found.get_or_try_init(load).await
+    }
+
+    async fn write(&self, root: &Document, below: &[Document], found: &Version) -> Result<Version> {
+        for document in below {
+            self.image.put(document).await?;
+        }
+        self.image.put_root(root, Expect::Version(found.clone())).await
+    }
+}
+
+impl std::fmt::Debug for InlineExporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InlineExporter").field("found", &self.found).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl CacheExporter for InlineExporter {
+    /// A layer of the image is [`Pushed::Present`]; any other blob is [`Pushed::Unneeded`]. Neither is read or written.
+    async fn push(&self, blob: &Descriptor, _: &dyn BlobProvider) -> Result<Pushed> {
+        let (tree, _) = self.found().await?;
+        let is_layer = tree.images().flat_map(|image| &image.layers).any(|layer| layer.blob == blob.digest);
+        Ok(if is_layer { Pushed::Present } else { Pushed::Unneeded })
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        let (tree, version) = self.found().await?;
+        let is_expected = match &expect {
+            Expect::Any => true,
+            Expect::Absent => false,
+            Expect::Version(expected) => expected == version,
+        };
+        if !is_expected {
+            let error = inline(ErrorKind::Conflict, "the image is not the one that was expected");
+            return Err(error.with("found", version.as_str()));
+        }
+        let mut coverage = Coverage::default();
+        let documents = tree.edited(|image| edit(image, manifest, &mut coverage))?;
+        if coverage.covered == 0 {
+            let error = inline(ErrorKind::NotFound, "failed to match any cache with layers");
+            return Err(error.with("layers", coverage.layers).with_hint(NO_MATCH));
+        }
+        let (root, version) = match documents.split_last() {
+            Some((root, below)) => (root, self.write(root, below, version).await?),
+            None => (tree.root(), version.clone()),
+        };
+        Ok(Committed::new(Some(root.descriptor.clone()), version).with_coverage(coverage))
+    }
+}
+
+const NO_MATCH: &str = "no result of the cache is made of the image's layers alone; \
+                        export image and cache from one build, the cache with mode=max";
+
+/// The image's config with the records that are about it.
+fn edit(image: &Image, cache: &CacheManifest, coverage: &mut Coverage) -> Result<Option<Vec<u8>>> {
+    coverage.layers += image.layers.len();
+    let Some(records) = InlineRecords::of(cache, &image.layers)? else { return Ok(None) };
+    coverage.covered += records.coverage().covered;
+    embed(&image.config.bytes, &records).map(Some)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod embed;
+mod error;
+mod exporter;
+mod image;
+mod records;
+mod redirect;
+mod strip;
+
+pub use self::backend::{Inline, KIND};
+pub use self::embed::embed;
+pub use self::exporter::InlineExporter;
+pub use self::records::{ImageLayer, InlineRecords};
+pub use self::strip::strip;

@@ -1,0 +1,222 @@
+//! [`InlineRecords`]: what of a cache is about the layers of one image, as BuildKit's `ExportForLayers` finds it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use cache_core::{
+    CacheChains, CacheConfig, CacheManifest, CacheRecord, ChainResult, Coverage, Descriptor, DiffId, Digest,
+    LayerResult, RecordLink, Result, Timestamp, annotation,
+};
+
+/// A layer of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ImageLayer {
+    /// The layer's blob, or its diff ID where an engine keeps layers unpacked, as dockerd does.
+    pub blob: Digest,
+    /// The layer's diff ID, when it is known besides: it finds layers that the cache holds in another compression.
+    pub diff_id: Option<DiffId>,
+}
+
+impl ImageLayer {
+    /// A layer by its blob.
+    #[must_use]
+    pub fn new(blob: Digest) -> Self {
+        Self { blob, diff_id: None }
+    }
+
+    /// Adds the diff ID.
+    #[must_use]
+    pub fn with_diff_id(self, diff_id: DiffId) -> Self {
+        Self { diff_id: Some(diff_id), ..self }
+    }
+}
+
+/// The records of a cache with the results that one image holds; indices are places in the image's list of layers.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, Digest, MediaType, Timestamp};
+/// use cache_inline::{ImageLayer, InlineRecords};
+///
+/// let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer");
+/// let mut chains = CacheChains::new();
+/// chains.add(CacheKey::content(Digest::sha256(b"COPY")), &[], vec![CacheResult::new(Timestamp::now(), vec![layer.clone()])])?;
+///
+/// let image = [ImageLayer::new(layer.digest), ImageLayer::new(Digest::sha256(b"another"))];
+/// let records = InlineRecords::of(&chains.to_manifest(), &image)?.expect("the image has the layer");
+/// assert_eq!((records.coverage().covered, records.coverage().layers), (1, 2));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct InlineRecords {
+    records: Vec<CacheRecord>,
+    coverage: Coverage,
+    origins: Vec<Origin>,
+}
+
+/// What the cache knows about a layer of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Origin {
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) description: String,
+}
+
+impl InlineRecords {
+    /// Finds the records for an image with these layers, bottom first; `None` when no result is in the image.
+    ///
+    /// A blob of the cache is a layer of the image when the two have the same digest or the same diff ID. A result that
+    /// needs any other blob is left out, and so is a record that leads to no result then: one of another platform or
+    /// target, which BuildKit's export of a single image never sees. A result whose layers are the image's lowest ones
+    /// in their order is written as its top layer, and any other one as a list of layers, which has no room for its
+    /// time.
+    ///
+    /// BuildKit loses a result that is the lowest layer alone and has no time, because it looks like one that became a
+    /// list. It is kept here, and every BuildKit reads it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) when the cache is no sound graph.
+    pub fn of(cache: &CacheManifest, layers: &[ImageLayer]) -> Result<Option<Self>> {
+        let places = Places::new(cache, layers);
+        let found: Vec<Arc<Descriptor>> =
+            cache.blobs().iter().filter(|blob| places.by_blob.contains_key(&blob.digest)).map(Arc::clone).collect();
+        let reduced = CacheManifest::new(cache.config().clone(), found.iter().map(Arc::clone));
+        let reduced = CacheChains::from_manifest(&reduced)?.to_manifest();
+        if reduced.is_empty() {
+            return Ok(None);
+        }
+        let mut records = leading_to_results(&reduced.config().records);
+        for record in &mut records {
+            places.move_results(record, reduced.config());
+        }
+        let coverage = Coverage { covered: covered(&records), layers: layers.len() };
+        Ok(Some(Self { records, coverage, origins: places.origins(&found) }))
+    }
+
+    /// The records, as they go into the image.
+    #[must_use]
+    pub fn records(&self) -> &[CacheRecord] {
+        &self.records
+    }
+
+    /// How many of the image's layers a result needs.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// The bytes that BuildKit puts into an image config, before base64.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        CacheConfig::encode_records(&self.records)
+    }
+
+    /// What the cache knows about each layer of the image.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+}
+
+/// The records with a result and those above them, in their order.
+fn leading_to_results(records: &[CacheRecord]) -> Vec<CacheRecord> {
+    let index = |link: &RecordLink| usize::try_from(link.link).ok().filter(|&index| index < records.len());
+    let mut todo: Vec<usize> = (0..records.len()).filter(|&n| !records[n].results.is_empty()).collect();
+    let mut is_kept = vec![false; records.len()];
+    while let Some(record) = todo.pop() {
+        if !std::mem::replace(&mut is_kept[record], true) {
+            todo.extend(records[record].inputs.iter().flatten().filter_map(index));
+        }
+    }
+    let count = |next: &mut usize, &is_kept: &bool| Some(std::mem::replace(next, *next + usize::from(is_kept)));
+    let places: Vec<usize> = is_kept.iter().scan(0, count).collect();
+    let mut left: Vec<CacheRecord> =
+        records.iter().zip(is_kept).filter(|(_, is_kept)| *is_kept).map(|(record, _)| record.clone()).collect();
+    for link in left.iter_mut().flat_map(|record| &mut record.inputs).flatten() {
+        link.link = number(places[index(link).expect("an encoded graph has no dangling link")]);
+    }
+    left
+}
+
+/// Where in the image the blobs of a cache are.
+struct Places {
+    /// For each blob its places in order; never empty.
+    by_blob: HashMap<Digest, Vec<usize>>,
+    layers: usize,
+}
+
+impl Places {
+    fn new(cache: &CacheManifest, layers: &[ImageLayer]) -> Self {
+        let mut by_digest: HashMap<Digest, BTreeSet<usize>> = HashMap::new();
+        for (place, layer) in layers.iter().enumerate() {
+            for digest in [Some(layer.blob), layer.diff_id.map(|DiffId(digest)| digest)].into_iter().flatten() {
+                by_digest.entry(digest).or_default().insert(place);
+            }
+        }
+        let mut by_blob = HashMap::new();
+        for blob in cache.blobs() {
+            let digests = [Some(blob.digest), blob.diff_id().map(|DiffId(digest)| digest)];
+            let places: BTreeSet<usize> =
+                digests.iter().flatten().filter_map(|digest| by_digest.get(digest)).flatten().copied().collect();
+            if !places.is_empty() {
+                by_blob.insert(blob.digest, places.into_iter().collect());
+            }
+        }
+        Self { by_blob, layers: layers.len() }
+    }
+
+    fn of(&self, blob: &Digest) -> &[usize] {
+        self.by_blob.get(blob).map_or(&[], Vec::as_slice)
+    }
+
+    /// Turns the indices of a record's results from those of the config into places in the image.
+    fn move_results(&self, record: &mut CacheRecord, config: &CacheConfig) {
+        for result in std::mem::take(&mut record.results) {
+            let blobs = chain(config, result.layer);
+            if self.starts_with(&blobs) {
+                record.results.push(LayerResult { layer: number(blobs.len() - 1), ..result });
+            } else {
+                // A blob that is at several places is meant at the last, as in BuildKit.
+                let layers = blobs.iter().filter_map(|blob| self.of(blob).last()).map(|&place| number(place));
+                record.chains.push(ChainResult { layers: layers.collect(), created_at: Timestamp::ZERO });
+            }
+        }
+    }
+
+    /// Whether the image's lowest layers are these, in this order.
+    fn starts_with(&self, blobs: &[Digest]) -> bool {
+        blobs.len() <= self.layers && blobs.iter().enumerate().all(|(place, blob)| self.of(blob).contains(&place))
+    }
+
+    fn origins(&self, found: &[Arc<Descriptor>]) -> Vec<Origin> {
+        let mut origins = vec![Origin::default(); self.layers];
+        for blob in found {
+            let description = blob.annotations.get(annotation::DESCRIPTION).cloned().unwrap_or_default();
+            for &place in self.of(&blob.digest) {
+                origins[place] = Origin { created_at: blob.created_at(), description: description.clone() };
+            }
+        }
+        origins
+    }
+}
+
+/// The blobs of a layer and those below it, bottom first; the config is one that was just encoded, so it is sound.
+fn chain(config: &CacheConfig, top: i64) -> Vec<Digest> {
+    let layer = |index: i64| usize::try_from(index).ok().and_then(|index| config.layers.get(index));
+    let down = std::iter::successors(layer(top), |below| layer(below.parent));
+    let mut blobs: Vec<Digest> = down.map(|layer| layer.blob).collect();
+    blobs.reverse();
+    blobs
+}
+
+fn covered(records: &[CacheRecord]) -> usize {
+    let mut places: BTreeSet<i64> = BTreeSet::new();
+    let lowest = records.iter().flat_map(|record| &record.results).map(|result| result.layer + 1).max().unwrap_or(0);
+    places.extend(0..lowest);
+    places.extend(records.iter().flat_map(|record| &record.chains).flat_map(|chain| &chain.layers));
+    places.len()
+}
+
+fn number(place: usize) -> i64 {
+    i64::try_from(place).expect("an index into a vector fits")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! [`LocalProbe`]: finds out whether a directory can hold a cache, with a blob of its own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Result};
+
+use crate::error::{at, io};
+use crate::layout::{Layout, create_dirs, sync_dir};
+use crate::lock::{Attempt, random, try_lock};
+use crate::task::blocking;
+use crate::{KIND, LocalConfig};
+
+/// A directory to find out about.
+///
+/// The probe takes the lock of `index.json` for a moment, reads that file, and writes one blob of some bytes that
+/// nobody else has. Everything it makes is gone at the end, also the directories.
+#[derive(Debug)]
+pub struct LocalProbe(LocalConfig);
+
+impl LocalProbe {
+    /// A probe of the directory of `config`; nothing is touched before [`diagnose`](CacheProbe::diagnose).
+    #[must_use]
+    pub fn new(config: LocalConfig) -> Self {
+        Self(config)
+    }
+}
+
+#[async_trait]
+impl CacheProbe for LocalProbe {
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let config = self.0.clone();
+        blocking(move || Ok(examine(&config))).await
+    }
+}
+
+fn examine(config: &LocalConfig) -> Diagnosis {
+    let layout = Layout::new(config.root());
+    let mut found = Diagnosis::new();
+    let blobs = layout.blobs_dir().join("sha256");
+    let _made = MadeDirs::before(&blobs);
+    if !found.record("directory", create_dirs(layout.root()), "make the directory, or ask for the right to write") {
+        ["lock", "index", "blob", "blob-mode"].into_iter().for_each(|name| found.skip(name, "not tried: no directory"));
+        return found;
+    }
+    try_locks(&layout, &mut found);
+    let index = layout.read_index(config.limits().config).map(drop);
+    found.record("index", index, "BuildKit fails on this index.json after it has written the cache: mend or remove it");
+    try_blob(&blobs, &mut found);
+    let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
+    found.recommended = is_usable.then(|| recommended(config));
+    let is_default = config.form().is_none_or(|form| form == ManifestForm::ImageManifest);
+    if is_default {
+        found.notes.push("BuildKit before v0.12 cannot read an image manifest: image-manifest=false is for it".into());
+    }
+    if config.tag().is_some() {
+        found.notes.push("BuildKit before v0.11 has no tag for exports".into());
+    }
+    found
+}
+
+fn is_refused(found: &Diagnosis, name: &str) -> bool {
+    let is_it = |check: &&cache_core::Check| check.name == name;
+    found.checks.iter().find(is_it).is_some_and(|check| matches!(check.outcome, cache_core::Outcome::Refused(_)))
+}
+
+/// Takes the lock as writers do, and sees whether it keeps others out.
+fn try_locks(layout: &Layout, found: &mut Diagnosis) {
+    const ADVICE: &str = "writers of this directory cannot keep out of each other's way: use a local file system";
+    let path = layout.lock_path();
+    let attempt = try_lock(&path).map_err(|error| io(error, "cannot lock the file", &path));
+    match attempt {
+        Err(error) => drop(found.record("lock", Err(error), ADVICE)),
+        Ok(Attempt::Held | Attempt::Gone) => found.skip("lock", "another process is writing to the directory"),
+        Ok(Attempt::Locked(held)) => {
+            let excludes = match try_lock(&path) {
+                Ok(Attempt::Locked(_)) => Err(at(ErrorKind::Unsupported, "the lock keeps nobody out", &path)),
+                _ => Ok(()),
+            };
+            // A file that stays behind locks nobody out.
+            let _ = fs::remove_file(&path);
+            drop(held);
+            found.record("lock", excludes, ADVICE);
+        }
+    }
+}
+
+/// Writes a blob under another name, syncs it, renames it and makes it read-only, as an export does.
+fn try_blob(blobs: &Path, found: &mut Diagnosis) {
+    const ADVICE: &str = "free space, or give this user the right to write below the directory";
+    let content = format!("buildcache-doctor-{:016x}", random());
+    let blob = TempBlob { temp: blobs.join(&content), path: blobs.join(Digest::sha256(content.as_bytes()).hex()) };
+    if !found.record("blob", blob.write(content.as_bytes()), ADVICE) {
+        found.skip("blob-mode", "not tried: no blob can be written");
+        return;
+    }
+    found.record("blob-mode", blob.protect(), "blobs stay writable here; nothing depends on it");
+}
+
+/// The two names of a blob; both are gone when it is dropped.
+struct TempBlob {
+    temp: PathBuf,
+    path: PathBuf,
+}
+
+impl TempBlob {
+    fn write(&self, content: &[u8]) -> Result<()> {
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        create_dirs(parent)?;
+        let written = OpenOptions::new().write(true).create_new(true).open(&self.temp).and_then(|mut file: File| {
+            file.write_all(content)?;
+            file.sync_all()
+        });
+        written.map_err(|error| io(error, "cannot write a file", &self.temp))?;
+        fs::rename(&self.temp, &self.path).map_err(|error| io(error, "cannot rename the file", &self.path))?;
+        sync_dir(parent)
+    }
+
+    fn protect(&self) -> Result<()> {
+        let protected = fs::metadata(&self.path).and_then(|metadata| {
+            let mut permissions = metadata.permissions();
+            permissions.set_readonly(true);
+            fs::set_permissions(&self.path, permissions)?;
+            fs::metadata(&self.path)
+        });
+        let metadata = protected.map_err(|error| io(error, "cannot change the mode", &self.path))?;
+        if metadata.permissions().readonly() {
+            return Ok(());
+        }
+        Err(at(ErrorKind::Unsupported, "the file system keeps no modes", &self.path))
+    }
+}
+
+impl Drop for TempBlob {
+    fn drop(&mut self) {
+        // One of them is there at most.
+        let _ = fs::remove_file(&self.temp);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The directories that are not there yet, deepest first; they go when it is dropped, unless somebody uses them.
+struct MadeDirs(Vec<PathBuf>);
+
+impl MadeDirs {
+    fn before(path: &Path) -> Self {
+        Self(path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).map(Into::into).collect())
+    }
+}
+
+impl Drop for MadeDirs {
+    fn drop(&mut self) {
+        for dir in &self.0 {
+            // One that is not empty is somebody's by now.
+            let _ = fs::remove_dir(dir);
+        }
+    }
+}
+
+fn recommended(config: &LocalConfig) -> CacheSpec {
+    let spec = CacheSpec::new(KIND).with("dest", config.root().display().to_string());
+    let spec = config.tag().into_iter().fold(spec, |spec, tag| spec.with("tag", tag));
+    let spec = if config.reset() { spec.with("reset", "true") } else { spec };
+    match config.form() {
+        None => spec,
+        Some(ManifestForm::ImageManifest) => spec.with("image-manifest", "true"),
+        Some(ManifestForm::Index) => spec.with("image-manifest", "false"),
+        Some(ManifestForm::DockerList) => spec.with("image-manifest", "false").with("oci-mediatypes", "false"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

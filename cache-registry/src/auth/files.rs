@@ -1,0 +1,153 @@
+//! The files of Docker and Podman that hold credentials or name who does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
+use base64::{alphabet, engine::DecodePaddingMode};
+use cache_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+
+use super::{Credential, helper};
+use crate::error;
+use crate::reference::Reference;
+
+/// The key that Docker uses for Docker Hub.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// `~/.docker/config.json`, and `auth.json` of Podman, which adds keys with a part of the repository's path.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthFile {
+    auths: Option<BTreeMap<String, Entry>>,
+    cred_helpers: Option<BTreeMap<String, String>>,
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+/// The first credential that a file or a helper has for the reference; anonymous when none has.
+pub(super) async fn find(files: &[PathBuf], reference: &Reference) -> Result<Credential> {
+    let keys = keys(reference);
+    for path in files {
+        let Some(file) = read(path).map_err(|error| error.with("path", path.display()))? else { continue };
+        let found = match file.helper(&keys) {
+            Some((helper, key)) => helper::get(helper, key).await?,
+            None => None,
+        };
+        let found =
+            found.map_or_else(|| file.entry(&keys).map(Entry::credential).unwrap_or(Ok(None)), |found| Ok(Some(found)));
+        if let Some(found) = found.map_err(|error| error.with("path", path.display()))? {
+            return Ok(found);
+        }
+    }
+    Ok(Credential::Anonymous)
+}
+
+/// A file that does not exist is left out; these are small, and read once.
+fn read(path: &Path) -> Result<Option<AuthFile>> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::from_io(error, "cannot read the credentials").with("backend", crate::KIND)),
+    };
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    // The parser's own words may quote the file.
+    let file = serde_json::from_slice(&text);
+    file.map(Some).map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
+}
+
+fn unreadable() -> Error {
+    error::new(ErrorKind::Unauthenticated, "cannot read the credentials")
+}
+
+/// What a reference may be called in a file, the closest first.
+fn keys(reference: &Reference) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut path = format!("{}/{}", reference.registry(), reference.repository());
+    while let Some((shorter, _)) = path.rsplit_once('/') {
+        let shorter = shorter.to_owned();
+        keys.push(std::mem::replace(&mut path, shorter));
+    }
+    keys.push(reference.registry().to_owned());
+    if reference.is_docker_hub() {
+        keys.extend([DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"].map(str::to_owned));
+    }
+    keys
+}
+
+impl AuthFile {
+    /// Which helper to ask, and for what: Docker asks for Docker Hub by its old URL.
+    fn helper<'a>(&'a self, keys: &'a [String]) -> Option<(&'a str, &'a str)> {
+        let special = self.cred_helpers.iter().flatten();
+        let mut matching = special.filter(|(key, _)| keys.iter().any(|wanted| is_same(key, wanted)));
+        let whole =
+            keys.iter().find(|key| *key == DOCKER_HUB_KEY).or_else(|| keys.iter().rfind(|key| !key.contains('/')));
+        match matching.next() {
+            Some((key, helper)) => Some((helper, key)),
+            None => Some((self.creds_store.as_deref().filter(|helper| !helper.is_empty())?, whole?)),
+        }
+    }
+
+    fn entry(&self, keys: &[String]) -> Option<&Entry> {
+        let auths = self.auths.as_ref()?;
+        let by_key = |wanted: &String| {
+            auths.get(wanted).or_else(|| auths.iter().find(|(key, _)| is_same(key, wanted)).map(|(_, entry)| entry))
+        };
+        keys.iter().find_map(by_key)
+    }
+}
+
+/// Old versions of Docker wrote URLs where only the host counts.
+fn is_same(key: &str, wanted: &str) -> bool {
+    let bare = key.trim_start_matches("https://").trim_start_matches("http://");
+    let has_scheme = bare.len() < key.len();
+    key == wanted || (has_scheme && bare.split('/').next() == Some(wanted))
+}
+
+impl Entry {
+    /// An entry without anything in it says only that a helper knows more.
+    fn credential(&self) -> Result<Option<Credential>> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = given(&self.registrytoken) {
+            return Ok(Some(Credential::RegistryToken(token)));
+        }
+        if let Some(token) = given(&self.identitytoken) {
+            return Ok(Some(Credential::IdentityToken(token)));
+        }
+        match given(&self.auth) {
+            Some(auth) => decode(&auth).ok_or_else(unreadable).map(Some),
+            None => {
+                let pair = given(&self.username).zip(given(&self.password));
+                Ok(pair.map(|(username, password)| Credential::Password { username, password }))
+            }
+        }
+    }
+}
+
+/// `auth` is the base64 of `name:password`; padding is optional, and Docker cuts NULs off the end.
+fn decode(auth: &str) -> Option<Credential> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let bytes = STANDARD.decode(auth).or_else(|_| LENIENT.decode(auth)).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (username, password) = text.trim_end_matches('\0').split_once(':')?;
+    Some(Credential::password(username, password))
+}
+
+#[cfg(test)]
+mod tests;

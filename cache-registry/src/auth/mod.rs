@@ -1,0 +1,152 @@
+//! Who we are to a registry: its challenge, our credential, and the tokens that come of the two.
+
+mod challenge;
+mod credential;
+mod files;
+mod helper;
+mod token;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cache_core::{ErrorKind, Result};
+use reqwest::Client;
+use reqwest::header::{HeaderMap, HeaderValue};
+use tokio::sync::{OnceCell, Semaphore};
+
+use self::challenge::Challenge;
+pub use self::credential::Credential;
+use self::token::Token;
+use crate::config::Environment;
+use crate::error;
+use crate::reference::Reference;
+
+/// What a request needs to be allowed: `repository:<name>:<actions>`, one for each repository.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    /// To read; an import asks for no more.
+    pub(crate) fn pull(repository: &str) -> Self {
+        Self(BTreeSet::from([format!("repository:{repository}:pull")]))
+    }
+
+    /// To read and to write.
+    pub(crate) fn push(repository: &str) -> Self {
+        Self(BTreeSet::from([format!("repository:{repository}:pull,push")]))
+    }
+
+    /// To read and to delete.
+    pub(crate) fn delete(repository: &str) -> Self {
+        Self(BTreeSet::from([format!("repository:{repository}:delete,pull")]))
+    }
+
+    /// These, and to read another repository too.
+    pub(crate) fn and_pull(mut self, repository: &str) -> Self {
+        self.0.insert(format!("repository:{repository}:pull"));
+        self
+    }
+
+    fn with(&self, asked: &[String]) -> Self {
+        Self(self.0.iter().chain(asked).cloned().collect())
+    }
+}
+
+/// The authorization of one repository's requests.
+pub(crate) struct Auth {
+    reference: Reference,
+    environment: Environment,
+    credential: OnceCell<Credential>,
+    state: Mutex<State>,
+    /// One exchange at a time, so that a hundred requests that find an old token do not make a hundred new ones.
+    exchange: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    challenge: Option<Challenge>,
+    tokens: HashMap<Scopes, Token>,
+}
+
+impl Auth {
+    pub(crate) fn new(reference: Reference, environment: Environment) -> Self {
+        Self {
+            reference,
+            environment,
+            credential: OnceCell::new(),
+            state: Mutex::default(),
+            exchange: Semaphore::new(1),
+        }
+    }
+
+    /// The header for a request; none as long as the registry has not asked for one.
+    pub(crate) async fn header(&self, http: &Client, scopes: &Scopes) -> Result<Option<HeaderValue>> {
+        let challenge = self.state().challenge.clone();
+        match challenge {
+            Some(challenge) => self.answer(http, &challenge, scopes).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The header to try a request with that was answered with 401; none when there is nothing better to offer.
+    pub(crate) async fn challenged(
+        &self,
+        http: &Client,
+        headers: &HeaderMap,
+        (scopes, used): (&Scopes, Option<&HeaderValue>),
+    ) -> Result<Option<HeaderValue>> {
+        let Some(challenge) = Challenge::from_headers(headers) else { return Ok(None) };
+        {
+            let mut state = self.state();
+            state.challenge = Some(challenge.clone());
+            state.tokens.retain(|_, token| Some(token.header()) != used);
+        }
+        let fresh = self.answer(http, &challenge, scopes).await?;
+        Ok(fresh.filter(|fresh| Some(fresh) != used))
+    }
+
+    async fn answer(&self, http: &Client, challenge: &Challenge, scopes: &Scopes) -> Result<Option<HeaderValue>> {
+        let credential = self.credential().await?;
+        let Challenge::Bearer(bearer) = challenge else { return Ok(credential.basic_header()) };
+        if let Some(header) = credential.bearer_header() {
+            return Ok(Some(header));
+        }
+        if let Some(header) = self.cached(scopes) {
+            return Ok(Some(header));
+        }
+        let _one = self.exchange.acquire().await.map_err(|_| error::new(ErrorKind::Unavailable, "shutting down"))?;
+        if let Some(header) = self.cached(scopes) {
+            return Ok(Some(header));
+        }
+        let idle = self.idle_timeout();
+        let token = token::exchange(http, bearer, (credential, &scopes.with(&bearer.scopes)), idle).await?;
+        let header = token.header().clone();
+        self.state().tokens.insert(scopes.clone(), token);
+        Ok(Some(header))
+    }
+
+    fn cached(&self, scopes: &Scopes) -> Option<HeaderValue> {
+        self.state().tokens.get(scopes).filter(|token| token.is_fresh()).map(|token| token.header().clone())
+    }
+
+    /// Looked up when a registry asks for the first time: a public one never starts a credential helper.
+    async fn credential(&self) -> Result<&Credential> {
+        let find = || async {
+            match self.environment.credential() {
+                Some(given) => Ok(given.clone()),
+                None => files::find(self.environment.auth_files(), &self.reference).await,
+            }
+        };
+        self.credential.get_or_try_init(find).await
+    }
+
+    fn idle_timeout(&self) -> Option<Duration> {
+        self.environment.idle_timeout()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one statement, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,77 @@
+//! [`Registry`]: the backend for specs of `type=registry`.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use cache_core::{
+    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend, ImageStore, Result,
+};
+
+use crate::{
+    Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryProbe, RegistryStore,
+};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "registry";
+
+/// Opens repositories for specs of `type=registry`.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_registry::{Environment, Registry};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backends = Backends::new().with(Registry::new(Environment::new()));
+/// let spec: CacheSpec = "type=registry,ref=ghcr.io/team/app:cache".parse()?;
+/// // Nothing is sent before the importer is used.
+/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// # drop(importer);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Registry(Environment);
+
+impl Registry {
+    /// Opens repositories with what `environment` has.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self(environment)
+    }
+}
+
+#[async_trait]
+impl CacheBackend for Registry {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(RegistryImporter::new(RegistryConfig::from_import_spec(spec, self.0.clone())?)))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(RegistryExporter::new(RegistryConfig::from_export_spec(spec, self.0.clone())?)))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(RegistryStore::new(RegistryConfig::from_import_spec(spec, self.0.clone())?))))
+    }
+
+    async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(Some(Box::new(RegistryProbe::new(RegistryConfig::from_export_spec(spec, self.0.clone())?))))
+    }
+}
+
+/// `image` is a reference unless it can be nothing but a path: it is absolute or starts with a dot, neither of which a
+/// reference does. Places that know more about paths are to be asked first.
+#[async_trait]
+impl ImageBackend for Registry {
+    async fn image(&self, spec: &CacheSpec) -> Result<Option<Box<dyn ImageStore>>> {
+        match spec.get("image") {
+            Some(image) if !Path::new(image).is_absolute() && !image.starts_with('.') => {}
+            _ => return Ok(None),
+        }
+        Ok(Some(Box::new(RegistryImage::new(RegistryConfig::from_image_spec(spec, self.0.clone())?))))
+    }
+}

@@ -1,0 +1,273 @@
+//! [`RegistryConfig`]: which cache, and how it is written; [`Environment`]: what a reference does not say.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cache_core::{Attrs, CacheSpec, Limits, ManifestForm, Result, RetryPolicy};
+
+use crate::auth::Credential;
+use crate::reference::Reference;
+
+/// A cache in a registry; what both sides need to be opened without a spec.
+///
+/// ```
+/// use cache_registry::{Credential, Environment, RegistryConfig};
+///
+/// let environment = Environment::new().with_credential(Credential::password("me", "hush"));
+/// let config = RegistryConfig::new("ghcr.io/team/app:cache", environment)?;
+/// assert_eq!(config.reference(), "ghcr.io/team/app:cache");
+/// assert!(!format!("{config:?}").contains("hush"));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    reference: Reference,
+    form: Option<ManifestForm>,
+    is_insecure: bool,
+    limits: Limits,
+    environment: Environment,
+}
+
+impl RegistryConfig {
+    /// The cache that `reference` names, as Docker completes it: no host is Docker Hub, and no tag is `latest`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a text that is no reference.
+    pub fn new(reference: &str, environment: Environment) -> Result<Self> {
+        let reference = Reference::parse(reference)?;
+        Ok(Self { reference, form: None, is_insecure: false, limits: Limits::default(), environment })
+    }
+
+    /// Reads the spec of a cache to import or of a repository to list: `ref`, `registry.insecure`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a missing, unknown or bad attribute.
+    pub fn from_import_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, "ref", environment)?;
+        attrs.finish()?;
+        Ok(config)
+    }
+
+    /// Reads the spec of an image to put a cache into: `image`, `registry.insecure`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a missing, unknown or bad attribute.
+    pub fn from_image_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, "image", environment)?;
+        attrs.finish()?;
+        Ok(config)
+    }
+
+    /// Reads the spec of a cache to export: `ref`, `registry.insecure`, `image-manifest`, `oci-mediatypes`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a missing, unknown or bad attribute.
+    pub fn from_export_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let config = Self::from_attrs(&mut attrs, "ref", environment)?;
+        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        attrs.finish()?;
+        Ok(Self { form, ..config })
+    }
+
+    fn from_attrs(attrs: &mut Attrs<'_>, name: &'static str, environment: Environment) -> Result<Self> {
+        let reference = attrs.required(name, name)?;
+        let config = Self::new(reference, environment).map_err(|error| error.with("attribute", name))?;
+        let is_insecure = attrs.bool("registry.insecure")?.unwrap_or(false);
+        Ok(config.with_insecure(is_insecure))
+    }
+
+    /// Writes manifests in this form; without one a copied manifest keeps its own.
+    #[must_use]
+    pub fn with_form(self, form: ManifestForm) -> Self {
+        Self { form: Some(form), ..self }
+    }
+
+    /// Takes HTTPS with any certificate, and plain HTTP where there is no HTTPS.
+    #[must_use]
+    pub fn with_insecure(self, is_insecure: bool) -> Self {
+        Self { is_insecure, ..self }
+    }
+
+    /// Changes how large a document may be that is read whole.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The full name of the cache.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        self.reference.to_string()
+    }
+
+    /// The same repository, looking at another manifest.
+    pub(crate) fn at(&self, reference: Reference) -> Self {
+        Self { reference, ..self.clone() }
+    }
+
+    pub(crate) fn parsed(&self) -> &Reference {
+        &self.reference
+    }
+
+    pub(crate) fn form(&self) -> Option<ManifestForm> {
+        self.form
+    }
+
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.is_insecure
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+/// Where credentials and certificates come from, and how long to wait: the same for every cache of a program.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    credential: Option<Credential>,
+    auth_files: Vec<PathBuf>,
+    certs_dirs: Vec<PathBuf>,
+    connect_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    retry: RetryPolicy,
+}
+
+impl Environment {
+    /// No credentials and the system's certificates; 30 seconds to connect, and 60 in which nothing moves.
+    #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            credential: None,
+            auth_files: Vec::new(),
+            certs_dirs: Vec::new(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// What Docker and Podman use: `$REGISTRY_AUTH_FILE`, then `config.json` in `$DOCKER_CONFIG` or `~/.docker`, then
+    /// `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in `/etc/docker/certs.d`. Files are read when a registry
+    /// asks for credentials, and those that do not exist are left out.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let docker = path("DOCKER_CONFIG").or_else(|| Some(env::home_dir()?.join(".docker")));
+        let auth_files = [
+            path("REGISTRY_AUTH_FILE"),
+            docker.map(|dir| dir.join("config.json")),
+            path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+        ];
+        let environment = Self { auth_files: auth_files.into_iter().flatten().collect(), ..Self::new() };
+        environment.with_certs_dir("/etc/docker/certs.d")
+    }
+
+    /// Uses this credential for every registry, and no file.
+    #[must_use]
+    pub fn with_credential(self, credential: Credential) -> Self {
+        Self { credential: Some(credential), ..self }
+    }
+
+    /// Looks for credentials in this file too, after those named before: a `config.json` or an `auth.json`.
+    #[must_use]
+    pub fn with_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.auth_files.push(path.into());
+        self
+    }
+
+    /// Looks for certificates in this directory too: `<host>/*.crt` is a CA, `<host>/*.cert` and `*.key` are ours.
+    #[must_use]
+    pub fn with_certs_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.certs_dirs.push(path.into());
+        self
+    }
+
+    /// Changes how long a connection may take, and how long nothing may move on one; `None` waits for ever.
+    #[must_use]
+    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
+        Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how often a request is tried again whose answer says that it may help.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(crate) fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    pub(crate) fn auth_files(&self) -> &[PathBuf] {
+        &self.auth_files
+    }
+
+    pub(crate) fn certs_dirs(&self) -> impl Iterator<Item = &Path> {
+        self.certs_dirs.iter().map(PathBuf::as_path)
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::ErrorKind;
+
+    use super::*;
+
+    fn import(spec: &str) -> Result<RegistryConfig> {
+        RegistryConfig::from_import_spec(&spec.parse().unwrap(), Environment::new())
+    }
+
+    fn export(spec: &str) -> Result<RegistryConfig> {
+        RegistryConfig::from_export_spec(&spec.parse().unwrap(), Environment::new())
+    }
+
+    #[test]
+    fn a_reference_is_required() {
+        for spec in ["type=registry,registry.insecure=true", "type=registry,ref="] {
+            let error = import(spec).unwrap_err();
+            assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::InvalidSpec, Some("ref")));
+        }
+        assert_eq!(import("alpine").unwrap().reference(), "docker.io/library/alpine:latest");
+    }
+
+    #[test]
+    fn each_direction_has_its_own_attributes() {
+        let unknown = |result: Result<RegistryConfig>| result.unwrap_err().context("unknown").map(str::to_owned);
+        assert_eq!(unknown(import("type=registry,ref=a,image-manifest=true")), Some("image-manifest".to_owned()));
+        assert_eq!(unknown(export("type=registry,ref=a,insecure=true")), Some("insecure".to_owned()));
+        assert!(import("type=registry,ref=a,registry.insecure=1").unwrap().is_insecure());
+        assert!(!export("type=registry,ref=a,registry.insecure=F").unwrap().is_insecure());
+        assert_eq!(import("type=registry,ref=a,registry.insecure=yes").unwrap_err().kind(), ErrorKind::InvalidSpec);
+    }
+
+    #[test]
+    fn the_form_is_chosen_as_in_buildkit() {
+        let form = |attributes: &str| export(&format!("type=registry,ref=a{attributes}")).map(|config| config.form());
+        assert_eq!(form("").unwrap(), None);
+        assert_eq!(form(",image-manifest=false").unwrap(), Some(ManifestForm::Index));
+        assert_eq!(form(",oci-mediatypes=false").unwrap(), Some(ManifestForm::DockerList));
+        assert_eq!(form(",oci-mediatypes=false,image-manifest=true").unwrap_err().kind(), ErrorKind::InvalidSpec);
+    }
+}

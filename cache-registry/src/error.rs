@@ -1,0 +1,245 @@
+//! Where errors get their kind: what a registry answers, and what goes wrong on the way to it.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use cache_core::{Error, ErrorKind};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+
+use crate::KIND;
+
+/// How much of an error's body is read, and how much of it is shown.
+const MOST_READ: u64 = 64 << 10;
+const MOST_SHOWN: usize = 400;
+
+/// Makes an error of this backend.
+pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+    Error::new(kind, message).with("backend", KIND)
+}
+
+/// Maps a failure on the way: no connection, no answer, a broken body. Its URL may be signed and is left out.
+pub(crate) fn transport(error: reqwest::Error, message: &str) -> Error {
+    let host = error.url().and_then(|url| url.host_str().map(str::to_owned));
+    let error = error.without_url();
+    let cause = root_cause(&error);
+    let hint = if error.is_builder() { None } else { certificate_hint(&cause) };
+    let is_final = hint.is_some() || error.is_builder() || error.is_redirect();
+    let made = new(ErrorKind::Unavailable, message).with_retryable(!is_final).with("cause", cause);
+    let made = host.into_iter().fold(made, |made, host| made.with("host", host));
+    hint.into_iter().fold(made, Error::with_hint).with_source(error)
+}
+
+/// What to do about a certificate that one side does not take; no other try would end better.
+fn certificate_hint(cause: &str) -> Option<&'static str> {
+    if cause.contains("fatal alert") {
+        let is_ours = cause.contains("Certificate") || cause.contains("UnknownCA");
+        return is_ours.then_some(
+            "the registry wants a certificate: put it into /etc/docker/certs.d/<registry>/client.cert and client.key",
+        );
+    }
+    // What `openssl req -x509` makes; Docker takes it for a server's, rustls does not.
+    if cause.contains("CaUsedAsEndEntity") {
+        return Some("the registry shows the certificate of a CA; give it one that the CA signed");
+    }
+    cause
+        .contains("certificate")
+        .then_some("put the registry's CA into /etc/docker/certs.d/<registry>/ca.crt, or set registry.insecure=true")
+}
+
+/// Nothing has moved for too long.
+pub(crate) fn stalled(message: &str, idle: Duration) -> Error {
+    new(ErrorKind::Unavailable, message).with("cause", format!("nothing has moved for {} s", idle.as_secs_f32()))
+}
+
+/// Maps an answer that is not the wanted one, with the server's own words.
+pub(crate) async fn refused(response: Response, message: &str, idle: Option<Duration>) -> Error {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let answer = Answer::read(response, idle).await;
+    let kind = answer.kind(status);
+    let error = new(kind, message).with("status", status.as_u16());
+    let error = match retry_after(&headers) {
+        Some(wait) if error.is_retryable() => error.with_retry_after(wait),
+        _ => error,
+    };
+    let error = if answer.words.is_empty() { error } else { error.with("server", &answer.words) };
+    match kind {
+        ErrorKind::Unauthenticated => error.with_hint("log in to the registry with `docker login`"),
+        ErrorKind::Unsupported if answer.has("MANIFEST_INVALID") => {
+            error.with_hint("try another form: image-manifest=true, or image-manifest=false")
+        }
+        _ => error,
+    }
+}
+
+/// What a server said about an error.
+struct Answer {
+    codes: Vec<String>,
+    words: String,
+}
+
+impl Answer {
+    async fn read(response: Response, idle: Option<Duration>) -> Self {
+        let body = read_some(response, MOST_READ, idle).await;
+        let errors = serde_json::from_slice::<Envelope>(&body).map(Envelope::into_errors).unwrap_or_default();
+        if errors.is_empty() {
+            return Self { codes: Vec::new(), words: one_line(&String::from_utf8_lossy(&body)) };
+        }
+        let words: Vec<String> = errors.iter().map(ServerError::to_words).collect();
+        let words = one_line(&words.join("; "));
+        Self { codes: errors.into_iter().map(|error| error.code).collect(), words }
+    }
+
+    fn has(&self, code: &str) -> bool {
+        self.codes.iter().any(|given| given == code)
+    }
+
+    /// The registry's code says more than the status, where there is one.
+    fn kind(&self, status: StatusCode) -> ErrorKind {
+        match status.as_u16() {
+            _ if self.has("TOOMANYREQUESTS") => ErrorKind::RateLimited,
+            // What was pushed is gone, or the upload was forgotten: the next try starts again.
+            _ if self.has("MANIFEST_BLOB_UNKNOWN") || self.has("BLOB_UPLOAD_UNKNOWN") => ErrorKind::Unavailable,
+            _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
+            401 => ErrorKind::Unauthenticated,
+            403 => ErrorKind::PermissionDenied,
+            404 => ErrorKind::NotFound,
+            409 | 412 => ErrorKind::Conflict,
+            413 => ErrorKind::LimitExceeded,
+            429 => ErrorKind::RateLimited,
+            501 => ErrorKind::Unsupported,
+            408 | 500.. => ErrorKind::Unavailable,
+            _ => ErrorKind::Unsupported,
+        }
+    }
+}
+
+/// The error body of the [distribution spec](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes),
+/// and that of token servers (RFC 6749, section 5.2). `oci-client` has a type for the first that knows a fixed list of
+/// codes; registries have their own.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    errors: Vec<ServerError>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    error_description: Option<String>,
+    #[serde(default)]
+    details: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ServerError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Envelope {
+    fn into_errors(self) -> Vec<ServerError> {
+        let oauth = [self.error, self.error_description.or(self.details)];
+        let is_oauth = oauth.iter().any(Option::is_some);
+        let [code, message] = oauth.map(Option::unwrap_or_default);
+        self.errors.into_iter().chain(is_oauth.then_some(ServerError { code, message })).collect()
+    }
+}
+
+impl ServerError {
+    fn to_words(&self) -> String {
+        let parts = [&self.code, &self.message];
+        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// The body as far as it comes and is not too long; what it says is a help, not a need.
+async fn read_some(mut response: Response, most: u64, idle: Option<Duration>) -> Bytes {
+    let mut body = BytesMut::new();
+    while let Some(Ok(Some(piece))) = within(idle, response.chunk()).await {
+        let left = most - body.len() as u64;
+        body.extend_from_slice(&piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))]);
+        if body.len() as u64 >= most {
+            break;
+        }
+    }
+    body.freeze()
+}
+
+/// What the future gives, if it comes in time.
+pub(crate) async fn within<T>(idle: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match idle {
+        Some(idle) => tokio::time::timeout(idle, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// The text on one line, shortened.
+fn one_line(text: &str) -> String {
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The wait in seconds; a date is left to the policy's own wait.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        cause = error.to_string();
+        next = error.source();
+    }
+    cause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        let errors = serde_json::from_str::<Envelope>(body).unwrap().into_errors();
+        Answer {
+            words: errors.iter().map(ServerError::to_words).collect::<Vec<_>>().join("; "),
+            codes: errors.into_iter().map(|error| error.code).collect(),
+        }
+    }
+
+    #[test]
+    fn the_code_says_more_than_the_status() {
+        let kind = |code: &str, status| {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"m","detail":{{}}}}]}}"#);
+            answer(&body).kind(StatusCode::from_u16(status).unwrap())
+        };
+        assert_eq!(kind("TOOMANYREQUESTS", 403), ErrorKind::RateLimited);
+        assert_eq!(kind("MANIFEST_BLOB_UNKNOWN", 404), ErrorKind::Unavailable);
+        assert_eq!(kind("DIGEST_INVALID", 400), ErrorKind::DigestMismatch);
+        assert_eq!(kind("OWN_CODE", 403), ErrorKind::PermissionDenied);
+        assert_eq!(kind("UNSUPPORTED", 405), ErrorKind::Unsupported);
+        assert_eq!(kind("UNKNOWN", 503), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn both_shapes_of_errors_are_read() {
+        let body = r#"{"errors":[{"code":"DENIED","message":"no"},{"message":"really"}]}"#;
+        assert_eq!(answer(body).words, "DENIED: no; really");
+        let body = r#"{"error":"invalid_grant","error_description":"wrong password"}"#;
+        assert_eq!(answer(body).words, "invalid_grant: wrong password");
+    }
+
+    #[test]
+    fn words_are_on_one_line_and_shortened() {
+        assert_eq!(one_line("a\n\t b\u{7}c "), "a b c");
+        let long = one_line(&"ä".repeat(1_000));
+        assert_eq!(long.chars().count(), MOST_SHOWN + 1);
+    }
+}

@@ -1,0 +1,317 @@
+//! [`RegistryExporter`]: writes a cache to a registry, blob by blob, and the manifest last.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Document, Error, ErrorKind,
+    Expect, Pushed, Result, Version, stream_of,
+};
+use reqwest::header::LOCATION;
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use crate::RegistryConfig;
+use crate::auth::Scopes;
+use crate::body::body;
+use crate::client::{Client, Request, digest_of};
+use crate::error;
+use crate::importer::stat;
+use crate::reader::is_manifest;
+use crate::store::manifest_digest;
+
+/// Where containerd notes the repositories of a registry that have a blob: `<this><host>` = `repo[,repo]`.
+const SOURCE: &str = "containerd.io/distribution.source.";
+const UPLOAD: &str = "cannot upload the blob";
+const COMMIT: &str = "cannot write the manifest";
+
+/// A cache in a registry, for writing.
+///
+/// * A push asks whether the blob is there, takes it from another repository where containerd's annotation names one,
+///   and else sends it in one request of known length.
+/// * A push that fails, or whose future is dropped, cancels its upload; one that is killed leaves it to the registry,
+///   which forgets it after a while.
+/// * No registry has conditional writes. A commit that expects something looks right before it writes, and looks again
+///   right after. Somebody who wrote before the first look is always noticed, and so is somebody whose manifest has
+///   taken the place of ours by the second; of two writers that come between each other's looks, both may be told that
+///   they have won, and the later one's manifest is there.
+pub struct RegistryExporter {
+    client: Arc<Client>,
+    scopes: Scopes,
+}
+
+impl RegistryExporter {
+    /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
+    #[must_use]
+    pub fn new(config: RegistryConfig) -> Self {
+        Self::over(Arc::new(Client::new(config)))
+    }
+
+    /// A writer that shares the session of somebody else.
+    pub(crate) fn over(client: Arc<Client>) -> Self {
+        let scopes = Scopes::push(client.config().parsed().repository());
+        Self { client, scopes }
+    }
+
+    /// Makes a document present: a manifest at its digest, anything else as a blob.
+    pub(crate) async fn put(&self, document: &Document) -> Result<()> {
+        let Descriptor { media_type, digest, .. } = &document.descriptor;
+        if !is_manifest(media_type) {
+            return self.retrying(|| self.put_blob(document)).await;
+        }
+        let target = digest.to_string();
+        self.retrying(|| self.put_manifest(&target, document)).await
+    }
+
+    /// Writes a manifest at `target` if `looked`, which is the same but for a reference with a digest, is as expected.
+    pub(crate) async fn write(
+        &self,
+        (looked, target): (&str, &str),
+        root: &Document,
+        expect: &Expect,
+    ) -> Result<Version> {
+        let version = Version::new(root.descriptor.digest.to_string());
+        self.check_expected(looked, expect).await?;
+        self.retrying(|| self.put_manifest(target, root)).await?;
+        self.check_won(expect, target, &version).await?;
+        Ok(version)
+    }
+
+    async fn is_present(&self, blob: &Descriptor) -> Result<bool> {
+        let found = stat(&self.client, &self.scopes, blob).await?;
+        Ok(found.is_some_and(|found| found.size == blob.size))
+    }
+
+    /// Takes the blob from another repository, or starts an upload.
+    async fn start(&self, blob: &Descriptor) -> Result<Started> {
+        let url = self.client.url("blobs/uploads/").await?;
+        if let Some(from) = self.mount_source(blob) {
+            let scopes = self.scopes.clone().and_pull(from);
+            let mut url = url.clone();
+            url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from);
+            let response = self.client.send(Request::new(Method::POST, url, &scopes, UPLOAD)).await?;
+            match response.status() {
+                StatusCode::CREATED => return Ok(Started::Mounted),
+                status if status.is_success() => return self.started(&response),
+                // Who may not read the other repository may still upload.
+                status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {}
+                _ => return Err(self.client.refused(response, UPLOAD).await),
+            }
+        }
+        let response = self.client.send(Request::new(Method::POST, url, &self.scopes, UPLOAD)).await?;
+        match response.status() {
+            StatusCode::CREATED => Ok(Started::Present),
+            status if status.is_success() => self.started(&response),
+            _ => Err(self.client.refused(response, UPLOAD).await),
+        }
+    }
+
+    fn started(&self, response: &Response) -> Result<Started> {
+        let location = upload_location(&self.client, response)?;
+        Ok(Started::Upload(Upload { client: Arc::clone(&self.client), location, is_open: true }))
+    }
+
+    /// The other repository of this registry with the longest path in common.
+    fn mount_source<'a>(&self, blob: &'a Descriptor) -> Option<&'a str> {
+        let reference = self.client.config().parsed();
+        let sources = blob.annotations.get(&format!("{SOURCE}{}", reference.hostname()))?;
+        let others =
+            sources.split(',').map(str::trim).filter(|source| !source.is_empty() && *source != reference.repository());
+        others.max_by_key(|source| common_parts(source, reference.repository()))
+    }
+
+    /// Sends the blob; the registry compares its digest.
+    async fn send(&self, mut upload: Upload, blob: &Descriptor, stream: BlobStream) -> Result<()> {
+        let mut url = upload.location.clone();
+        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+        let (body, flow) = body(blob, stream);
+        let answer = match self.client.upload(url, &self.scopes, (body, &flow), blob.size).await {
+            Ok(response) => self.check_stored(response, blob.digest, UPLOAD).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(()) => upload.is_open = false,
+            Err(_) => upload.cancel().await,
+        }
+        answer.map_err(|error| error.with("blob", blob.digest))
+    }
+
+    async fn check_stored(&self, response: Response, ours: Digest, message: &'static str) -> Result<()> {
+        if !response.status().is_success() {
+            let error = self.client.refused(response, message).await;
+            // A token can expire between the start of an upload and its end: the next try gets another one.
+            let is_expired = error.kind() == ErrorKind::Unauthenticated;
+            return Err(if is_expired { error.with_retryable(true) } else { error });
+        }
+        match digest_of(&response).filter(|stored| stored.algorithm() == ours.algorithm() && *stored != ours) {
+            Some(stored) => {
+                let error = error::new(ErrorKind::DigestMismatch, "the registry stored something else");
+                Err(self.client.about(error.with("digest", ours).with("stored", stored)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a document present that is at hand.
+    pub(crate) async fn put_blob(&self, document: &Document) -> Result<()> {
+        let descriptor = &document.descriptor;
+        if self.is_present(descriptor).await? {
+            return Ok(());
+        }
+        match self.start(descriptor).await? {
+            Started::Mounted | Started::Present => Ok(()),
+            Started::Upload(upload) => self.send(upload, descriptor, stream_of(document.bytes.clone())).await,
+        }
+    }
+
+    pub(crate) async fn put_manifest(&self, target: &str, document: &Document) -> Result<()> {
+        let url = self.client.url(&format!("manifests/{target}")).await?;
+        let media_type = document.descriptor.media_type.as_str();
+        let request = Request::new(Method::PUT, url, &self.scopes, COMMIT).body(media_type, document.bytes.clone());
+        let response = self.client.send(request).await?;
+        self.check_stored(response, document.descriptor.digest, COMMIT).await
+    }
+
+    /// Tries a write again that may succeed later; one that needs a push first is left to whoever runs the export.
+    async fn retrying<F>(&self, mut write: impl FnMut() -> F + Send) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send,
+    {
+        let once = || {
+            let write = write();
+            async {
+                write
+                    .await
+                    .map_or_else(|error| if is_gone(&error) { Ok(Err(error)) } else { Err(error) }, |()| Ok(Ok(())))
+            }
+        };
+        self.client.retrying(once).await?
+    }
+
+    /// The digest that a name leads to.
+    async fn found(&self, name: &str) -> Result<Option<Version>> {
+        let digest = self.client.retrying(|| manifest_digest(&self.client, &self.scopes, name)).await?;
+        Ok(digest.map(|found| Version::new(found.digest.to_string())))
+    }
+
+    /// Looks before a commit whether the place is as it is expected to be.
+    async fn check_expected(&self, looked: &str, expect: &Expect) -> Result<()> {
+        let expected = match expect {
+            Expect::Any => return Ok(()),
+            Expect::Absent => None,
+            Expect::Version(version) => Some(version),
+        };
+        let found = self.found(looked).await?;
+        if found.as_ref() == expected { Ok(()) } else { Err(self.conflict(expected, found.as_ref())) }
+    }
+
+    /// Looks after a commit whether it is still ours.
+    async fn check_won(&self, expect: &Expect, target: &str, ours: &Version) -> Result<()> {
+        if matches!(expect, Expect::Any) {
+            return Ok(());
+        }
+        let found = self.found(target).await?;
+        if found.as_ref() == Some(ours) { Ok(()) } else { Err(self.conflict(Some(ours), found.as_ref())) }
+    }
+
+    fn conflict(&self, expected: Option<&Version>, found: Option<&Version>) -> Error {
+        let text = |state: Option<&Version>| state.map_or("nothing", Version::as_str).to_owned();
+        let error = error::new(ErrorKind::Conflict, "somebody else wrote first");
+        self.client.about(error.with("expected", text(expected)).with("found", text(found)))
+    }
+}
+
+#[async_trait]
+impl CacheExporter for RegistryExporter {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        if self.is_present(blob).await? {
+            return Ok(Pushed::Present);
+        }
+        match self.start(blob).await? {
+            Started::Mounted => Ok(Pushed::Mounted),
+            Started::Present => Ok(Pushed::Present),
+            Started::Upload(upload) => {
+                self.send(upload, blob, from.read(blob, None).await?).await?;
+                Ok(Pushed::Uploaded)
+            }
+        }
+    }
+
+    /// A blob that was pushed and is gone by now is [`ErrorKind::Unavailable`] where the registry notices it: the export
+    /// can be made again.
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        if manifest.is_empty() && manifest.raw_manifest().is_none() {
+            return Ok(Committed::skipped());
+        }
+        let encoded = manifest.encode(self.client.config().form());
+        let (reference, descriptor) = (self.client.config().parsed(), encoded.manifest.descriptor.clone());
+        let (looked, target) = (reference.selector(), reference.target(&descriptor.digest));
+        self.retrying(|| self.put_blob(&encoded.config)).await?;
+        let version = self.write((&looked, &target), &encoded.manifest, &expect).await?;
+        Ok(Committed::new(Some(descriptor), version))
+    }
+}
+
+/// Whether the registry lacks what the write needs: that may be mended, but not by the same write.
+fn is_gone(error: &Error) -> bool {
+    let is_refused = error.context("status").is_some_and(|status| matches!(status, "400" | "404"));
+    error.kind() == ErrorKind::Unavailable && is_refused
+}
+
+enum Started {
+    Mounted,
+    Present,
+    Upload(Upload),
+}
+
+/// An upload that the registry keeps open.
+struct Upload {
+    client: Arc<Client>,
+    location: Url,
+    is_open: bool,
+}
+
+impl Upload {
+    /// Tells the registry to forget it; one that does not know how forgets it by itself.
+    async fn cancel(mut self) {
+        self.is_open = false;
+        cancel(&self.client, self.location.clone()).await;
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.is_open {
+            let (client, location) = (Arc::clone(&self.client), self.location.clone());
+            drop(runtime.spawn(async move { cancel(&client, location).await }));
+        }
+    }
+}
+
+/// Where an upload goes on, as an answer says.
+pub(crate) fn upload_location(client: &Client, response: &Response) -> Result<Url> {
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = location.and_then(|location| response.url().join(location).ok());
+    location
+        .ok_or_else(|| client.about(error::new(ErrorKind::Unavailable, "the registry does not say where to upload to")))
+}
+
+/// Tells the registry to forget an upload.
+pub(crate) async fn cancel(client: &Client, location: Url) {
+    let scopes = Scopes::push(client.config().parsed().repository());
+    // Whatever comes of it, the error that is told is the one before.
+    let _ = client.send(Request::new(Method::DELETE, location, &scopes, "cannot cancel the upload")).await;
+}
+
+fn common_parts(a: &str, b: &str) -> usize {
+    a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).count()
+}
+
+impl fmt::Debug for RegistryExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryExporter").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

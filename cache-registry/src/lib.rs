@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod backend;
+mod body;
+mod client;
+mod config;
+mod connection;
+mod error;
+mod exporter;
+mod image;
+mod importer;
+mod probe;
+mod reader;
+mod reference;
+mod store;
+
+pub use self::auth::Credential;
+pub use self::backend::{KIND, Registry};
+pub use self::config::{Environment, RegistryConfig};
+pub use self::exporter::RegistryExporter;
+pub use self::image::RegistryImage;
+pub use self::importer::RegistryImporter;
+pub use self::probe::RegistryProbe;
+pub use self::store::RegistryStore;

@@ -1,0 +1,173 @@
+//! Streams of blobs: a stream that breaks goes on where it stopped.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, MediaType, Result};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use crate::auth::Scopes;
+use crate::client::{Client, Request, length_of};
+use crate::error::{self, within};
+
+const MESSAGE: &str = "cannot read the blob";
+/// How often a stream goes on that broke without a byte in between.
+const RESUMES: u32 = 5;
+
+/// Where a blob is: manifests below an index have a place of their own.
+pub(crate) async fn url(client: &Client, blob: &Descriptor) -> Result<Url> {
+    let kind = if is_manifest(&blob.media_type) { "manifests" } else { "blobs" };
+    client.url(&format!("{kind}/{}", blob.digest)).await
+}
+
+/// Whether a registry keeps such documents apart from blobs.
+pub(crate) fn is_manifest(media_type: &MediaType) -> bool {
+    let manifests = [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
+    manifests.contains(media_type)
+}
+
+/// Opens a blob, or a part of it.
+pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+    let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
+    let at = range.as_ref().map_or(0, |range| range.start);
+    let is_whole = range.is_none();
+    let source = Source { url: url(&client, blob).await?, client, blob: blob.clone() };
+    let body = source.client.retrying(|| source.get(at..end, is_whole)).await?;
+    let reading = Reading { source, body: Some(body), at, end, resumes: 0 };
+    Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
+        Ok(reading.next().await?.map(|piece| (piece, reading)))
+    })))
+}
+
+struct Source {
+    client: Arc<Client>,
+    blob: Descriptor,
+    url: Url,
+}
+
+type Body = BoxStream<'static, reqwest::Result<Bytes>>;
+
+impl Source {
+    /// The body from the start of the range on.
+    async fn get(&self, range: Range<u64>, is_whole: bool) -> Result<Body> {
+        let scopes = Scopes::pull(self.client.config().parsed().repository());
+        let request = Request::new(Method::GET, self.url.clone(), &scopes, MESSAGE);
+        let request = request.accept(&format!("{}, */*", self.blob.media_type));
+        // There is no range of no bytes: a look at the first one tells whether the blob is there.
+        let asked = range.start..range.end.max(range.start + 1);
+        let is_ranged = !is_whole && !self.is_empty();
+        let request = if is_ranged && range.start < self.blob.size {
+            request.header(RANGE, &format!("bytes={}-{}", asked.start, asked.end - 1))
+        } else {
+            request
+        };
+        let response = self.client.send(request).await.map_err(|error| self.about(error))?;
+        match response.status() {
+            StatusCode::OK => self.whole(response).map(|body| skip(body, range.start)),
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, range.start) => Ok(response.bytes_stream().boxed()),
+            StatusCode::PARTIAL_CONTENT => {
+                Err(self.about(error::new(ErrorKind::Unavailable, "registry sent another range")))
+            }
+            _ => Err(self.about(self.client.refused(response, MESSAGE).await)),
+        }
+    }
+
+    /// A body of another length than the descriptor's is another blob.
+    fn whole(&self, response: Response) -> Result<Body> {
+        match length_of(&response).filter(|length| *length != self.blob.size) {
+            Some(length) => {
+                let error = error::new(ErrorKind::DigestMismatch, "blob has another length than its descriptor says");
+                Err(self.about(error.with("size", self.blob.size).with("got", length)))
+            }
+            None => Ok(response.bytes_stream().boxed()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blob.size == 0
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.client.about(error.with("blob", self.blob.digest))
+    }
+}
+
+fn starts_at(response: &Response, start: u64) -> bool {
+    let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let given = header.and_then(|text| text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok());
+    given.is_none_or(|given: u64| given == start)
+}
+
+/// The body without its first bytes: what a server sends that does not know ranges.
+fn skip(body: Body, bytes: u64) -> Body {
+    if bytes == 0 {
+        return body;
+    }
+    let skipped = body.scan(bytes, |left, piece| {
+        let piece = piece.map(|mut piece| {
+            let cut = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
+            *left -= cut as u64;
+            piece.split_off(cut)
+        });
+        async move { Some(piece) }
+    });
+    skipped.boxed()
+}
+
+struct Reading {
+    source: Source,
+    /// None when the stream broke.
+    body: Option<Body>,
+    at: u64,
+    end: u64,
+    resumes: u32,
+}
+
+impl Reading {
+    /// The next piece. What comes after the end is left out for a range, and noticed by the verifying reader for a
+    /// whole blob, whose length is known from its header.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.at < self.end {
+            let cause = match self.poll_body().await? {
+                Ok(Some(piece)) if piece.is_empty() => continue,
+                Ok(Some(piece)) => return Ok(Some(self.take(piece))),
+                Ok(None) => error::new(ErrorKind::Unavailable, "blob ended early"),
+                Err(error) => error,
+            };
+            self.body = None;
+            self.resumes += 1;
+            if self.resumes > RESUMES {
+                let error = cause.with("got", self.at).with("tries", self.resumes);
+                return Err(self.source.about(error.with_retryable(false)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the connection gives, opened again where the last one stopped if that one broke.
+    async fn poll_body(&mut self) -> Result<Result<Option<Bytes>>> {
+        let client = Arc::clone(&self.source.client);
+        if self.body.is_none() {
+            let (range, source) = (self.at..self.end, &self.source);
+            self.body = Some(client.retrying(|| source.get(range.clone(), range.start == 0)).await?);
+        }
+        let Some(body) = &mut self.body else { return Ok(Ok(None)) };
+        let idle = client.idle_timeout();
+        Ok(match within(idle, body.next()).await {
+            Some(next) => next.transpose().map_err(|error| error::transport(error, MESSAGE)),
+            None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
+        })
+    }
+
+    fn take(&mut self, mut piece: Bytes) -> Bytes {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        piece.truncate(left);
+        self.at += piece.len() as u64;
+        self.resumes = 0;
+        piece
+    }
+}

@@ -1,0 +1,214 @@
+//! Image references: which registry, which repository, which manifest in it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use cache_core::{Digest, Error, ErrorKind, Result};
+use oci_client::Reference as Parsed;
+
+use crate::KIND;
+
+/// The name that references have for Docker Hub, and where it answers.
+const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
+
+/// A reference with everything filled in that Docker lets one leave out; it names a tag, a digest or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reference {
+    registry: String,
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+impl Reference {
+    /// Parses a reference as `docker` does: `alpine` is `docker.io/library/alpine:latest`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let invalid = |why: String| {
+            Error::new(ErrorKind::InvalidSpec, format!("invalid reference format: {why}"))
+                .with("backend", KIND)
+                .with("ref", text)
+                .with_hint("a reference looks like registry.example.com/team/cache:tag")
+        };
+        let parsed: Parsed = text.parse().map_err(|error: oci_client::ParseError| {
+            invalid(match uppercase_repository(text) {
+                Some(name) => format!("repository name ({name}) must be lowercase"),
+                None => error.to_string(),
+            })
+        })?;
+        // The parser takes `Foo/bar` for a repository of Docker Hub.
+        if parsed.repository().contains(|c: char| c.is_ascii_uppercase()) {
+            return Err(invalid(format!("repository name ({}) must be lowercase", parsed.repository())));
+        }
+        let digest = parsed.digest().map(|digest| digest.parse().map_err(|error| invalid(format!("{error}"))));
+        Ok(Self {
+            registry: parsed.registry().to_owned(),
+            repository: parsed.repository().to_owned(),
+            tag: parsed.tag().map(str::to_owned),
+            digest: digest.transpose()?,
+        })
+    }
+
+    /// The same repository at a digest.
+    pub(crate) fn at_digest(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// The registry as references and credentials name it, with its port.
+    pub(crate) fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// The registry's name without its port, as containerd's annotations have it.
+    pub(crate) fn hostname(&self) -> &str {
+        self.registry.split(':').next().unwrap_or(&self.registry)
+    }
+
+    /// The host and port that answer for the registry.
+    pub(crate) fn host(&self) -> &str {
+        if self.is_docker_hub() { DOCKER_HUB_HOST } else { &self.registry }
+    }
+
+    pub(crate) fn is_docker_hub(&self) -> bool {
+        self.registry == DOCKER_HUB
+    }
+
+    /// Whether the registry is this machine, where Docker and BuildKit speak plain HTTP.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let name = self.hostname();
+        name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    pub(crate) fn has_port(&self) -> bool {
+        self.registry.contains(':')
+    }
+
+    pub(crate) fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// What a reader asks for: the digest, which says more than a tag beside it.
+    pub(crate) fn selector(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_else(|| "latest".to_owned()),
+        }
+    }
+
+    /// Where a writer puts the manifest `ours`.
+    ///
+    /// As in BuildKit, a digest that is not that of the manifest is not obeyed: the manifest goes to its own digest,
+    /// and a tag beside the digest is not touched.
+    pub(crate) fn target(&self, ours: &Digest) -> String {
+        match (&self.digest, &self.tag) {
+            (None, Some(tag)) => tag.clone(),
+            (Some(digest), Some(tag)) if digest == ours => tag.clone(),
+            _ => ours.to_string(),
+        }
+    }
+
+    pub(crate) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The repository in a text that is no reference only because of its upper-case letters.
+fn uppercase_repository(text: &str) -> Option<&str> {
+    let (registry, path) = match text.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), path),
+        _ => (None, text),
+    };
+    let name = path.split(['@', ':']).next().unwrap_or(path);
+    let lower = registry.map_or_else(String::new, |registry| format!("{registry}/")) + &path.to_lowercase();
+    let is_the_reason = name.contains(|c: char| c.is_ascii_uppercase()) && lower.parse::<Parsed>().is_ok();
+    is_the_reason.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+
+    fn parse(text: &str) -> Reference {
+        Reference::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_docker_lets_one_leave_out_is_filled_in() {
+        for (short, full) in [
+            ("alpine", "docker.io/library/alpine:latest"),
+            ("team/cache:x", "docker.io/team/cache:x"),
+            ("index.docker.io/team/cache", "docker.io/team/cache:latest"),
+            ("localhost/cache", "localhost/cache:latest"),
+            ("localhost:5000/a/b/c:1", "localhost:5000/a/b/c:1"),
+            ("ghcr.io/a/b", "ghcr.io/a/b:latest"),
+        ] {
+            assert_eq!(parse(short).to_string(), full);
+        }
+        let pinned = format!("ghcr.io/a/b@{DIGEST}");
+        assert_eq!(parse(&pinned).to_string(), pinned);
+        let both = format!("ghcr.io/a/b:t@{DIGEST}");
+        assert_eq!(parse(&both).to_string(), both);
+    }
+
+    #[test]
+    fn docker_hub_answers_elsewhere() {
+        assert_eq!(parse("alpine").host(), "registry-1.docker.io");
+        assert_eq!(parse("ghcr.io/a/b").host(), "ghcr.io");
+        assert_eq!((parse("h:5000/a").host(), parse("h:5000/a").hostname()), ("h:5000", "h"));
+    }
+
+    #[test]
+    fn this_machine_is_known() {
+        for here in ["localhost/a", "localhost:5000/a", "127.0.0.1:5000/a", "127.1.2.3:1/a"] {
+            assert!(parse(here).is_loopback(), "{here}");
+        }
+        for elsewhere in ["alpine", "10.0.0.1:5000/a", "localhost.example.com/a"] {
+            assert!(!parse(elsewhere).is_loopback(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn an_upper_case_repository_is_named_as_docker_names_it() {
+        for (text, name) in [("Foo/bar", "Foo/bar"), ("ghcr.io/Team/cache:x", "Team/cache")] {
+            let error = Reference::parse(text).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidSpec);
+            let message = format!("invalid reference format: repository name ({name}) must be lowercase");
+            assert!(error.to_string().starts_with(&message), "{error}");
+        }
+        for text in ["", ":x", "a b", "ghcr.io/a/b@sha256:12", "http://ghcr.io/a"] {
+            assert_eq!(Reference::parse(text).unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_read_and_a_tag_beside_it_is_written_only_with_that_digest() {
+        let (named, other): (Digest, Digest) = (DIGEST.parse().unwrap(), Digest::sha256(b"other"));
+        assert_eq!(parse("a:t").selector(), "t");
+        assert_eq!(parse("a:t").target(&other), "t");
+        let pinned = parse(&format!("a@{DIGEST}"));
+        assert_eq!((pinned.selector().as_str(), pinned.target(&named).as_str()), (DIGEST, DIGEST));
+        assert_eq!(pinned.target(&other), other.to_string());
+        let both = parse(&format!("a:t@{DIGEST}"));
+        assert_eq!((both.selector().as_str(), both.target(&named).as_str()), (DIGEST, "t"));
+        assert_eq!(both.target(&other), other.to_string());
+    }
+}

@@ -1,0 +1,152 @@
+//! Debian's `docker-registry`, where it is installed.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_registry::{Credential, Environment, RegistryConfig};
+
+use super::registry::exception;
+use crate::harness::Harness;
+use crate::servers::docker_registry::{ACCOUNT, DockerRegistry as Server, Setup};
+
+/// An empty registry that wants a password; nothing where the program is not installed.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    server: Option<Server>,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<String>>,
+}
+
+impl DockerRegistry {
+    /// Starts a registry, if that can be done.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { server: Server::is_installed().then(|| Server::start(Setup::Password)), damaged: Mutex::default() }
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().expect("every case is skipped without it")
+    }
+
+    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    fn environment() -> Environment {
+        Environment::new().with_credential(Credential::password(ACCOUNT.0, ACCOUNT.1)).with_timeouts(None, None)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.server.as_ref().map_or_else(Vec::new, |server| files_below(&server.root()))
+    }
+
+    fn damage(&self, blob: &Digest) -> PathBuf {
+        let hex = blob.hex();
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(hex.clone());
+        self.server().root().join("docker/registry/v2/blobs/sha256").join(&hex[..2]).join(&hex).join("data")
+    }
+
+    fn open_uploads(&self) -> Vec<String> {
+        let is_upload = |path: &PathBuf| {
+            let is_below = path.iter().any(|part| part == "_uploads");
+            is_below && path.ends_with("data") && fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+        };
+        self.files().into_iter().filter(is_upload).map(|path| path.display().to_string()).collect()
+    }
+
+    /// The blobs that nobody damaged and that are not what their names say.
+    fn wrong_blobs(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wrong = |path: &PathBuf| {
+            let hex = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+            let is_blob = path.ends_with("data") && path.iter().any(|part| part == "blobs");
+            let right = fs::read(path).ok().map(|bytes| Digest::sha256(&bytes).hex());
+            is_blob && hex != right && hex.is_some_and(|hex| !damaged.contains(&hex))
+        };
+        self.files().into_iter().filter(is_wrong).map(|path| path.display().to_string()).collect()
+    }
+}
+
+impl Default for DockerRegistry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for DockerRegistry {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_registry::Registry::new(Self::environment()))
+    }
+
+    fn spec(&self) -> CacheSpec {
+        CacheSpec::new("registry").with("ref", format!("{}/team/cache:main", self.server().host()))
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(self.spec().with("ref", format!("{}/team/cache:other", self.server().host())))
+    }
+
+    fn keeps_form(&self) -> bool {
+        true
+    }
+
+    fn exception(&self, case: &str) -> Option<&'static str> {
+        if self.server.is_none() {
+            return Some("docker-registry is not installed; `cargo xtask setup` does that");
+        }
+        match case {
+            "deleting_a_cache_leaves_the_others_and_the_blobs" => {
+                Some("docker-registry deletes a manifest with all its tags, and so we do not")
+            }
+            "concurrent_pushes_of_one_blob_all_succeed" | "a_corrupt_config_is_a_digest_mismatch" => None,
+            _ => exception(case),
+        }
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![ACCOUNT.1.to_owned()]
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let config = RegistryConfig::new(&format!("{}/team/cache", self.server().host()), Self::environment());
+        vec![format!("{:?}", config.expect("a reference"))]
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        self.files().iter().map(|path| path.display().to_string()).collect()
+    }
+
+    /// What was cancelled takes a moment to be gone.
+    async fn leftovers(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.open_uploads().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut leftovers = self.open_uploads();
+        leftovers.extend(self.wrong_blobs());
+        leftovers
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        fs::remove_file(self.damage(blob)).expect("the blob is there");
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        fs::write(self.damage(blob), bytes).expect("the blob can be written");
+    }
+}
+
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(directory) = todo.pop() {
+        for path in fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.is_dir() { todo.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}

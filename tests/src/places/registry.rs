@@ -1,0 +1,167 @@
+//! A registry with a token server, in a thread of this process.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
+
+use crate::harness::Harness;
+use crate::servers::registry::{Access, Account, Options, SIGNATURE, Server};
+
+const PASSWORD: &str = "swordfish-3f9a";
+
+/// An empty registry that wants a login for everything.
+#[derive(Debug)]
+pub struct Registry {
+    server: Server,
+    account: Account,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<Digest>>,
+}
+
+impl Registry {
+    /// A registry that can do all that the specification has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A registry of another kind.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        let account = Account::new("tester", PASSWORD);
+        Self::behind(Access::Token(account.clone()), account, options)
+    }
+
+    /// A registry with another access, for whoever has the account.
+    #[must_use]
+    pub fn behind(access: Access, account: Account, options: Options) -> Self {
+        Self { server: Server::start(access, options), account, damaged: Mutex::default() }
+    }
+
+    /// The server, to look at its log and to plan faults.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Credentials for it. Nothing has a time limit: time stands still while the tests wait for the network.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        let credential = Credential::password(&self.account.name, &self.account.password);
+        Environment::new().with_credential(credential).with_timeouts(None, None)
+    }
+
+    /// The configuration of the place.
+    #[must_use]
+    pub fn config(&self) -> RegistryConfig {
+        self.config_of("team/cache:main", self.environment())
+    }
+
+    /// The configuration of another place in it.
+    #[must_use]
+    pub fn config_of(&self, path: &str, environment: Environment) -> RegistryConfig {
+        RegistryConfig::new(&format!("{}/{path}", self.server.host()), environment).expect("a reference")
+    }
+
+    fn damage(&self, blob: &Digest) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
+    }
+
+    /// The blobs that nobody damaged and that are not what their names say.
+    fn wrong_blobs(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.server.stored(|stored| {
+            let blobs = stored.repositories.values().flat_map(|repository| &repository.blobs);
+            let wrong = blobs.filter(|(digest, bytes)| Digest::sha256(bytes) != **digest && !damaged.contains(digest));
+            wrong.map(|(digest, _)| format!("wrong blob {digest}")).collect()
+        })
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for Registry {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_registry::Registry::new(self.environment()))
+    }
+
+    fn spec(&self) -> CacheSpec {
+        CacheSpec::new("registry").with("ref", format!("{}/team/cache:main", self.server.host()))
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(self.spec().with("ref", format!("{}/team/cache:other", self.server.host())))
+    }
+
+    fn keeps_form(&self) -> bool {
+        true
+    }
+
+    fn exception(&self, case: &str) -> Option<&'static str> {
+        exception(case)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.server.tokens();
+        secrets.extend([self.account.password.clone(), self.account.identity.clone(), SIGNATURE.to_owned()]);
+        secrets
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let config = self.config();
+        vec![
+            format!("{config:?} {:?}", self.environment()),
+            format!("{:?}", RegistryImporter::new(config.clone())),
+            format!("{:?}", RegistryExporter::new(config.clone())),
+            format!("{:?}", RegistryStore::new(config)),
+        ]
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        self.server.stored(|stored| stored.contents())
+    }
+
+    /// What was cancelled takes a moment to be gone.
+    async fn leftovers(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.server.stored(|stored| stored.open_uploads()).is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut leftovers = self.server.stored(|stored| stored.open_uploads());
+        leftovers.extend(self.wrong_blobs());
+        leftovers
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        self.damage(blob);
+        self.server.stored(|stored| stored.lose(blob));
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        self.damage(blob);
+        self.server.stored(|stored| stored.overwrite(blob, &bytes));
+    }
+}
+
+/// The rules that no registry can keep.
+pub(super) fn exception(case: &str) -> Option<&'static str> {
+    match case {
+        "one_of_many_conditional_commits_wins" | "publish_loses_nothing" => {
+            Some("a registry has no conditional writes: of writers that meet, several may win")
+        }
+        "a_store_of_nothing_lists_nothing_and_creates_nothing"
+        | "a_store_lists_every_blob"
+        | "delete_blob_is_conditional" => Some("a registry cannot list its blobs"),
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! Debian's `docker-registry`: the real thing, on a port and in a folder of its own.
+
+use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// What the account of [`Setup::Password`] logs in with.
+pub const ACCOUNT: (&str, &str) = ("tester", "correct-horse-41");
+/// The bcrypt hash of its password.
+const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuf0P/dj.tUjCYoAR3DG7wolW1FuMfYE.";
+
+/// How a registry is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// Everybody may do everything, over plain HTTP.
+    Plain,
+    /// The account may, over plain HTTP.
+    Password,
+    /// Everybody may, over TLS with a certificate of its own making.
+    Tls,
+    /// Everybody may do everything but delete.
+    NoDelete,
+}
+
+/// A running `docker-registry`; it ends when it is dropped.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    process: Child,
+    folder: TempDir,
+    host: String,
+}
+
+impl DockerRegistry {
+    /// Whether the program is installed; `cargo xtask setup` installs it.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        Command::new("docker-registry").arg("--version").output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(setup: Setup) -> Self {
+        let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
+        // Somebody may take the port before the registry does; then it ends, and another one is tried.
+        for _ in 0..5 {
+            let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+            let host = free.expect("a free port").to_string();
+            let config = write_config(folder.path(), &host, setup).expect("the folder can be written");
+            let log = fs::File::create(folder.path().join("log")).expect("the folder can be written");
+            let mut command = Command::new("docker-registry");
+            command.arg("serve").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+            let mut process = command.env("OTEL_TRACES_EXPORTER", "none").spawn().expect("docker-registry runs");
+            if is_up(&mut process, &host) {
+                return Self { process, folder, host };
+            }
+            // It has ended, or never will answer.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        panic!("docker-registry does not start: {log}")
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The folder that it stores in.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// The certificate of [`Setup::Tls`].
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn write_config(folder: &Path, host: &str, setup: Setup) -> io::Result<PathBuf> {
+    let show = |name: &str| folder.join(name).display().to_string();
+    let deletes = setup != Setup::NoDelete;
+    let mut config = format!(
+        "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
+         rootdirectory: {}\n  delete:\n    enabled: {deletes}\nhttp:\n  addr: {host}\n",
+        show("store")
+    );
+    match setup {
+        Setup::Plain | Setup::NoDelete => {}
+        Setup::Password => {
+            fs::write(folder.join("htpasswd"), format!("{}:{HASH}\n", ACCOUNT.0))?;
+            config += &format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", show("htpasswd"));
+        }
+        Setup::Tls => {
+            make_certificate(folder)?;
+            config += &format!("  tls:\n    certificate: {}\n    key: {}\n", show("ca.crt"), show("ca.key"));
+        }
+    }
+    let path = folder.join("config.yml");
+    fs::write(&path, config)?;
+    Ok(path)
+}
+
+fn make_certificate(folder: &Path) -> io::Result<()> {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+    command.arg("-keyout").arg(folder.join("ca.key")).arg("-out").arg(folder.join("ca.crt"));
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("openssl makes no certificate")) }
+}
+
+fn is_up(process: &mut Child, host: &str) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline && matches!(process.try_wait(), Ok(None)) {
+        if TcpStream::connect(host).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}

@@ -1,0 +1,75 @@
+//! What is planned to go wrong.
+
+use hyper::Method;
+
+/// A fault, and the requests it is for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    method: Method,
+    /// A part of the path.
+    path: String,
+    /// How many requests go well before the first fault.
+    after: usize,
+    times: usize,
+    fault: Fault,
+}
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The answer is this status, with a wait in seconds and a body.
+    Answer(u16, Option<u64>, &'static str),
+    /// The connection closes without an answer.
+    Drop,
+    /// The connection closes after so many bytes of the answer's body.
+    DropAfter(usize),
+    /// The body ends after so many bytes, as if that was all.
+    Truncate(usize),
+    /// A byte of the body is another one.
+    Corrupt(usize),
+}
+
+impl Plan {
+    /// One fault, with the first request of this method whose path has this part.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>, fault: Fault) -> Self {
+        Self { method, path: path.into(), after: 0, times: 1, fault }
+    }
+
+    /// So many faults, one after the other.
+    #[must_use]
+    pub fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The first so many requests go well.
+    #[must_use]
+    pub fn after(self, after: usize) -> Self {
+        Self { after, ..self }
+    }
+}
+
+impl Fault {
+    /// Whether it takes the place of an answer; the others spoil one that is good.
+    pub(super) fn is_instead(&self) -> bool {
+        matches!(self, Self::Answer(..) | Self::Drop)
+    }
+}
+
+/// Takes the fault of one of both kinds for a request off the plans.
+pub(super) fn take(plans: &mut Vec<Plan>, method: &Method, path: &str, is_instead: bool) -> Option<Fault> {
+    let is_for =
+        |plan: &Plan| plan.method == *method && path.contains(&plan.path) && plan.fault.is_instead() == is_instead;
+    let at = plans.iter().position(is_for)?;
+    let plan = &mut plans[at];
+    if plan.after > 0 {
+        plan.after -= 1;
+        return None;
+    }
+    plan.times -= 1;
+    let fault = plan.fault.clone();
+    if plan.times == 0 {
+        plans.remove(at);
+    }
+    Some(fault)
+}

@@ -1,0 +1,44 @@
+//! The log.
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, RANGE, USER_AGENT};
+use hyper::{Method, Request};
+
+/// A request that came in.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// The method.
+    pub method: Method,
+    /// The path and the query.
+    pub path: String,
+    /// `User-Agent`.
+    pub agent: String,
+    /// `Range`.
+    pub range: Option<String>,
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// What was answered.
+    pub status: u16,
+}
+
+impl Logged {
+    pub(super) fn new(request: &Request<Incoming>) -> Self {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self {
+            method: request.method().clone(),
+            path: request.uri().to_string(),
+            agent: header(USER_AGENT).unwrap_or_default(),
+            range: header(RANGE),
+            authorization: header(AUTHORIZATION),
+            status: 0,
+        }
+    }
+
+    /// Method and status with the kind of thing that was asked for: `GET manifests 200`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let kinds = ["blobs/uploads", "blobs", "manifests", "tags", "token"];
+        let kind = kinds.iter().find(|kind| self.path.contains(&format!("/{kind}"))).unwrap_or(&"other");
+        format!("{} {kind} {}", self.method, self.status)
+    }
+}

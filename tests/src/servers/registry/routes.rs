@@ -1,0 +1,358 @@
+//! The distribution API: from a request to an answer.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use cache_core::Digest;
+use futures_util::stream::{self, Stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LINK, LOCATION, RANGE, RETRY_AFTER};
+use hyper::{Method, Request, Response};
+
+use super::access::{self, CHALLENGE, Need};
+use super::faults::{self, Fault};
+use super::{Logged, Never, Shared};
+
+/// What makes the URL of an upload a secret.
+pub const SIGNATURE: &str = "signed-7c1e";
+
+pub(super) type Answer = Response<Full<Bytes>>;
+type Sent = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
+
+/// Answers a request, or breaks the connection as planned.
+pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Sent, std::io::Error> {
+    let method = request.method().clone();
+    let mut logged = Logged::new(&request);
+    let at = {
+        let mut state = shared.state();
+        state.log.push(logged.clone());
+        state.log.len() - 1
+    };
+    let fault = faults::take(&mut shared.state().plans, &method, &logged.path, true);
+    let answer = match &fault {
+        Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
+        Some(Fault::Answer(status, wait, body)) => {
+            let mut answer = json(*status, body);
+            if let Some(wait) = wait {
+                answer.headers_mut().insert(RETRY_AFTER, (*wait).into());
+            }
+            answer
+        }
+        _ => route(shared, request).await,
+    };
+    logged.status = answer.status().as_u16();
+    if let Some(entry) = shared.state().log.get_mut(at) {
+        entry.status = logged.status;
+    }
+    let is_good = answer.status().is_success();
+    let fault = is_good.then(|| faults::take(&mut shared.state().plans, &method, &logged.path, false)).flatten();
+    Ok(spoil(answer, fault.as_ref(), method == Method::HEAD).await)
+}
+
+/// The answer as it is sent: whole, or as planned.
+async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) -> Sent {
+    let (mut parts, body) = answer.into_parts();
+    let bytes = body.collect().await.map_or_else(|never: Never| match never {}, http_body_util::Collected::to_bytes);
+    if !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
+        parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+    }
+    let (bytes, end) = match fault {
+        Some(Fault::DropAfter(count)) => (bytes.slice(..bytes.len().min(*count)), true),
+        Some(Fault::Truncate(count)) => {
+            parts.headers.remove(CONTENT_LENGTH);
+            (bytes.slice(..bytes.len().min(*count)), false)
+        }
+        Some(Fault::Corrupt(at)) if *at < bytes.len() => (crate::faulty::flipped(&bytes, *at), false),
+        _ => (bytes, false),
+    };
+    let frames =
+        stream::iter([Ok(Frame::data(bytes))].into_iter().chain(end.then(|| Err(std::io::Error::other("planned")))));
+    // hyper would close at once; what was sent before has to arrive.
+    let frames: Pin<Box<dyn Stream<Item = _> + Send>> =
+        Box::pin(futures_util::StreamExt::then(frames, |frame| async {
+            if frame.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            frame
+        }));
+    let body = if is_head {
+        Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
+    } else {
+        StreamBody::new(frames).boxed_unsync()
+    };
+    Response::from_parts(parts, body)
+}
+
+async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let query = fields(parts.uri.query().unwrap_or_default());
+    let method = parts.method;
+    if path == "/token" {
+        let posted = collect(body).await;
+        let fields = if method == Method::POST { fields(&String::from_utf8_lossy(&posted)) } else { query };
+        return access::token(shared, &method, &parts.headers, &fields);
+    }
+    let Some((repository, kind, name)) = split(&path) else { return json(404, "{}") };
+    let field = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let action = match (&method, kind) {
+        (&Method::GET | &Method::HEAD, _) => "pull",
+        (&Method::DELETE, "manifests" | "blobs") => "delete",
+        _ => "push",
+    };
+    let need = Need { repository, action, source: field("from") };
+    let is_signed = field("signature") == Some(SIGNATURE);
+    if let Some(answer) = access::refuse(shared, &parts.headers, &need).filter(|_| !is_signed) {
+        return answer;
+    }
+    let range = parts.headers.get(RANGE).and_then(|value| value.to_str().ok());
+    match (&method, kind) {
+        (&Method::GET | &Method::HEAD, "blobs") => get_blob(shared, repository, name, range),
+        (&Method::POST, "uploads") => start_upload(shared, repository, field("mount").zip(field("from"))),
+        (&Method::PATCH, "uploads") => extend_upload(shared, repository, name, &collect(body).await),
+        (&Method::PUT, "uploads") => finish_upload(shared, repository, (name, field("digest")), body).await,
+        (&Method::DELETE, "uploads") => {
+            let removed = shared.state().stored.uploads.remove(&name.parse().unwrap_or_default());
+            empty(if removed.is_some() { 204 } else { 404 })
+        }
+        (&Method::GET | &Method::HEAD, "manifests") => get_manifest(shared, repository, name),
+        (&Method::PUT, "manifests") => {
+            let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            put_manifest(shared, (repository, name), media_type, collect(body).await)
+        }
+        (&Method::DELETE, "manifests") => delete_manifest(shared, repository, name),
+        (&Method::DELETE, "blobs") => delete_blob(shared, repository, name),
+        (&Method::GET, "referrers") => {
+            let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+            full(200, "application/vnd.oci.image.index.v1+json", Bytes::from_static(index.as_bytes()))
+        }
+        (&Method::GET, "tags") => tags(shared, repository, field("last")),
+        _ => error(405, "UNSUPPORTED", "the operation is unsupported"),
+    }
+}
+
+/// `/v2/<repository>/<kind>/<name>`.
+fn split(path: &str) -> Option<(&str, &'static str, &str)> {
+    let path = path.strip_prefix("/v2/")?;
+    for (mark, kind) in [
+        ("/blobs/uploads/", "uploads"),
+        ("/blobs/", "blobs"),
+        ("/manifests/", "manifests"),
+        ("/tags/", "tags"),
+        ("/referrers/", "referrers"),
+    ] {
+        if let Some((repository, name)) = path.split_once(mark) {
+            return Some((repository, kind, name));
+        }
+    }
+    None
+}
+
+fn fields(text: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+async fn collect(body: Incoming) -> Bytes {
+    body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
+}
+
+fn get_blob(shared: &Shared, repository: &str, name: &str, range: Option<&str>) -> Answer {
+    let found = name.parse().ok().and_then(|digest| shared.state().stored.blob(repository, &digest));
+    let Some(bytes) = found else { return error(404, "BLOB_UNKNOWN", "blob unknown to registry") };
+    let Some(range) = range.filter(|_| shared.options.ranges) else {
+        return labelled(shared, name, full(200, "application/octet-stream", bytes));
+    };
+    let parsed = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let Some((first, last)) = parsed.and_then(|(a, b)| Some((a.parse::<usize>().ok()?, b.parse::<usize>().ok())))
+    else {
+        return empty(416);
+    };
+    let end = last.map_or(bytes.len(), |last| (last + 1).min(bytes.len()));
+    if first >= end {
+        return empty(416);
+    }
+    let total = bytes.len();
+    let mut answer = full(206, "application/octet-stream", bytes.slice(first..end));
+    let content_range = format!("bytes {first}-{}/{total}", end - 1);
+    answer.headers_mut().insert(CONTENT_RANGE, content_range.parse().expect("a header"));
+    labelled(shared, name, answer)
+}
+
+fn start_upload(shared: &Shared, repository: &str, mount: Option<(&str, &str)>) -> Answer {
+    let mut state = shared.state();
+    let mountable = mount.and_then(|(digest, from)| {
+        let digest = digest.parse().ok()?;
+        Some((digest, state.stored.blob(from, &digest)?))
+    });
+    if let Some((digest, bytes)) = mountable {
+        state.stored.repository(repository).blobs.insert(digest, bytes);
+        return empty(201);
+    }
+    let id = state.stored.open_upload();
+    let mut answer = empty(202);
+    let location = if shared.options.uploads_elsewhere {
+        format!("http://localhost:{}/v2/{repository}/blobs/uploads/{id}?signature={SIGNATURE}", shared.address.port())
+    } else {
+        format!("/v2/{repository}/blobs/uploads/{id}?state=a%2Fb%3D")
+    };
+    answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
+    answer
+}
+
+/// The bytes go into the upload as they come, so that a connection that breaks leaves a part of them.
+async fn finish_upload(
+    shared: &Shared,
+    repository: &str,
+    (id, digest): (&str, Option<&str>),
+    mut body: Incoming,
+) -> Answer {
+    let id = id.parse().unwrap_or_default();
+    while let Some(frame) = body.frame().await {
+        let Some(piece) = frame.ok().and_then(|frame| frame.into_data().ok()) else { return empty(400) };
+        if let Some(upload) = shared.state().stored.uploads.get_mut(&id) {
+            upload.extend_from_slice(&piece);
+        }
+    }
+    let mut state = shared.state();
+    let Some(bytes) = state.stored.uploads.get(&id) else {
+        return error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    };
+    let promised = digest.and_then(|digest| digest.parse::<Digest>().ok());
+    let Some(promised) = promised.filter(|promised| Digest::sha256(bytes) == *promised) else {
+        return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+    };
+    let bytes = state.stored.uploads.remove(&id).unwrap_or_default();
+    state.stored.repository(repository).blobs.insert(promised, bytes.into());
+    drop(state);
+    labelled(shared, &promised.to_string(), empty(201))
+}
+
+/// A part of a blob; the rest goes to the same place.
+fn extend_upload(shared: &Shared, repository: &str, id: &str, piece: &[u8]) -> Answer {
+    let mut state = shared.state();
+    let upload = id.parse().ok().and_then(|id| state.stored.uploads.get_mut(&id));
+    let Some(upload) = upload else {
+        return error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    };
+    upload.extend_from_slice(piece);
+    let mut answer = empty(202);
+    let location = format!("/v2/{repository}/blobs/uploads/{id}?state=c");
+    answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
+    answer
+}
+
+fn delete_blob(shared: &Shared, repository: &str, name: &str) -> Answer {
+    if !shared.options.deletes {
+        return error(405, "UNSUPPORTED", "the operation is unsupported");
+    }
+    let digest = name.parse().ok();
+    let removed = digest.and_then(|digest: Digest| shared.state().stored.repository(repository).blobs.remove(&digest));
+    if removed.is_some() { empty(202) } else { error(404, "BLOB_UNKNOWN", "blob unknown to registry") }
+}
+
+fn get_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
+    match shared.state().stored.manifest(repository, name) {
+        Some((digest, media_type, bytes)) => labelled(shared, &digest.to_string(), full(200, &media_type, bytes)),
+        None => error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+    }
+}
+
+fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &str, bytes: Bytes) -> Answer {
+    let digest = Digest::sha256(&bytes);
+    let mut state = shared.state();
+    let own = state.stored.repository(repository);
+    for named in digests(&bytes).filter(|named| *named != digest) {
+        if !own.blobs.contains_key(&named) && !own.manifests.contains_key(&named) {
+            return error(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
+        }
+    }
+    match name.parse::<Digest>() {
+        Ok(named) if named != digest => return error(400, "DIGEST_INVALID", "provided digest did not match"),
+        Ok(_) => {}
+        Err(_) => drop(own.tags.insert(name.to_owned(), digest)),
+    }
+    own.manifests.insert(digest, (media_type.to_owned(), bytes));
+    drop(state);
+    labelled(shared, &digest.to_string(), empty(201))
+}
+
+/// The digests that a manifest names.
+fn digests(bytes: &[u8]) -> impl Iterator<Item = Digest> {
+    let document: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let entries = ["layers", "manifests"].into_iter().flat_map({
+        let document = document.clone();
+        move |key| document[key].as_array().cloned().unwrap_or_default()
+    });
+    let config = document["config"].clone();
+    let named = entries.chain([config]).filter_map(|entry| entry["digest"].as_str().and_then(|text| text.parse().ok()));
+    named.collect::<Vec<Digest>>().into_iter()
+}
+
+fn delete_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
+    let digest = name.parse::<Digest>();
+    if !shared.options.deletes || (digest.is_err() && !shared.options.deletes_tags) {
+        return error(405, "UNSUPPORTED", "the operation is unsupported");
+    }
+    let mut state = shared.state();
+    let own = state.stored.repository(repository);
+    let is_removed = match digest {
+        Ok(digest) => {
+            own.tags.retain(|_, tagged| *tagged != digest);
+            own.manifests.remove(&digest).is_some()
+        }
+        Err(_) => own.tags.remove(name).is_some(),
+    };
+    if is_removed { empty(202) } else { error(404, "MANIFEST_UNKNOWN", "manifest unknown") }
+}
+
+fn tags(shared: &Shared, repository: &str, last: Option<&str>) -> Answer {
+    let state = shared.state();
+    let Some(own) = state.stored.repositories.get(repository) else {
+        return error(404, "NAME_UNKNOWN", "repository name not known to registry");
+    };
+    let mut rest = own.tags.keys().filter(|tag| last.is_none_or(|last| tag.as_str() > last));
+    let page: Vec<&String> = rest.by_ref().take(shared.options.page).collect();
+    let body = serde_json::json!({ "name": repository, "tags": if page.is_empty() { None } else { Some(&page) } });
+    let mut answer = json(200, &body.to_string());
+    if let (Some(last), true) = (page.last(), rest.next().is_some()) {
+        let link = format!("</v2/{repository}/tags/list?last={last}>; rel=\"next\"");
+        answer.headers_mut().insert(LINK, link.parse().expect("a header"));
+    }
+    answer
+}
+
+/// The answer with the digest of what it is about.
+fn labelled(shared: &Shared, digest: &str, mut answer: Answer) -> Answer {
+    if shared.options.says_digests {
+        answer.headers_mut().insert("docker-content-digest", digest.parse().expect("a header"));
+    }
+    answer
+}
+
+fn full(status: u16, media_type: &str, bytes: Bytes) -> Answer {
+    let response =
+        Response::builder().status(status).header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
+    response.body(Full::new(bytes)).expect("a response")
+}
+
+pub(super) fn json(status: u16, body: &str) -> Answer {
+    full(status, "application/json", Bytes::copy_from_slice(body.as_bytes()))
+}
+
+fn error(status: u16, code: &str, message: &str) -> Answer {
+    json(status, &serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string())
+}
+
+pub(super) fn denied(challenge: &str) -> Answer {
+    let mut answer = error(401, "UNAUTHORIZED", "authentication required");
+    answer.headers_mut().insert(CHALLENGE, challenge.parse().expect("a header"));
+    answer
+}
+
+fn empty(status: u16) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()));
+    *answer.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
+    answer
+}

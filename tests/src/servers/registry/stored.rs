@@ -1,0 +1,82 @@
+//! What a registry holds.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use cache_core::Digest;
+
+/// Repositories and open uploads.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// By name.
+    pub repositories: BTreeMap<String, Repository>,
+    pub(super) uploads: BTreeMap<u64, Vec<u8>>,
+    last_upload: u64,
+}
+
+/// One repository.
+#[derive(Debug, Default)]
+pub struct Repository {
+    /// The blobs, by the digest they are stored under.
+    pub blobs: BTreeMap<Digest, Bytes>,
+    /// The manifests with their media types.
+    pub manifests: BTreeMap<Digest, (String, Bytes)>,
+    /// What each tag leads to.
+    pub tags: BTreeMap<String, Digest>,
+}
+
+impl Stored {
+    pub(super) fn repository(&mut self, name: &str) -> &mut Repository {
+        self.repositories.entry(name.to_owned()).or_default()
+    }
+
+    pub(super) fn blob(&self, repository: &str, digest: &Digest) -> Option<Bytes> {
+        self.repositories.get(repository)?.blobs.get(digest).cloned()
+    }
+
+    /// What a tag or a digest leads to.
+    pub(super) fn manifest(&self, repository: &str, name: &str) -> Option<(Digest, String, Bytes)> {
+        let repository = self.repositories.get(repository)?;
+        let digest = name.parse().ok().or_else(|| repository.tags.get(name).copied())?;
+        let (media_type, bytes) = repository.manifests.get(&digest)?.clone();
+        Some((digest, media_type, bytes))
+    }
+
+    pub(super) fn open_upload(&mut self) -> u64 {
+        self.last_upload += 1;
+        self.uploads.insert(self.last_upload, Vec::new());
+        self.last_upload
+    }
+
+    /// The uploads that hold bytes; one without any costs a registry nothing.
+    #[must_use]
+    pub fn open_uploads(&self) -> Vec<String> {
+        let held = self.uploads.iter().filter(|(_, bytes)| !bytes.is_empty());
+        held.map(|(id, bytes)| format!("upload {id} with {} bytes", bytes.len())).collect()
+    }
+
+    /// Loses a blob.
+    pub fn lose(&mut self, blob: &Digest) {
+        self.repositories.values_mut().for_each(|repository| drop(repository.blobs.remove(blob)));
+    }
+
+    /// Puts other bytes in the place of a blob.
+    pub fn overwrite(&mut self, blob: &Digest, bytes: &Bytes) {
+        for repository in self.repositories.values_mut() {
+            repository.blobs.insert(*blob, bytes.clone());
+        }
+    }
+
+    /// Everything, one line each.
+    #[must_use]
+    pub fn contents(&self) -> Vec<String> {
+        let mut lines = self.open_uploads();
+        for (name, repository) in &self.repositories {
+            lines.push(name.clone());
+            lines.extend(repository.blobs.keys().map(|digest| format!("{name} blob {digest}")));
+            lines.extend(repository.manifests.keys().map(|digest| format!("{name} manifest {digest}")));
+            lines.extend(repository.tags.iter().map(|(tag, digest)| format!("{name} tag {tag} {digest}")));
+        }
+        lines
+    }
+}

@@ -1,0 +1,109 @@
+//! The round trip through the BuildKit in `dockerd`, by way of a registry: an inline cache becomes a cache of its own,
+//! and that one becomes an inline cache again.
+
+mod daemon;
+mod registry;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use self::daemon::Daemon;
+use self::registry::Registry;
+use super::build::{self, Hits};
+use crate::failure::Failure;
+use crate::process;
+use crate::scratch::Scratch;
+use crate::setup;
+
+/// Where the programs of Docker are.
+pub(super) struct Tools {
+    dockerd: PathBuf,
+    docker: PathBuf,
+    registry: PathBuf,
+}
+
+impl Tools {
+    /// Looks where Debian keeps them, then into `PATH`: the `docker` of another release may want `buildx` to build.
+    ///
+    /// The error says what is not there and how to get it.
+    pub(super) fn find() -> Result<Self, String> {
+        let find = |name: &str, package: &str| {
+            let debian = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
+            let found = process::find(name, debian.into_iter().chain(process::search_path()));
+            found.ok_or_else(|| because(&format!("no {name} found (on Debian: apt-get install {package})")))
+        };
+        let tools = Self {
+            dockerd: find("dockerd", "docker.io")?,
+            docker: find("docker", "docker.io")?,
+            registry: find("docker-registry", "docker-registry")?,
+        };
+        if setup::is_root() { Ok(tools) } else { Err(because("only root can start it")) }
+    }
+}
+
+fn because(reason: &str) -> String {
+    format!("the round trip through dockerd: {reason}")
+}
+
+/// Inline cache → copy → cache in the registry → copy → inline cache.
+pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure> {
+    let scratch = Scratch::new("interop-docker")?;
+    let registry = Registry::start(&tools.registry, scratch.path())?;
+    let daemon = Daemon::start(tools, scratch.path())?;
+    let context = build::prepare(scratch.path())?;
+    let trip = Trip { buildcache, daemon: &daemon, context: &context };
+    let [image, cache, plain] = ["inline", "cache", "plain"].map(|tag| registry.reference(tag));
+    trip.extract(&image, &cache)?;
+    trip.embed(&cache, &plain)
+}
+
+/// What every stage of the round trip needs.
+struct Trip<'a> {
+    buildcache: &'a Path,
+    daemon: &'a Daemon,
+    context: &'a Path,
+}
+
+impl Trip<'_> {
+    /// Turns the inline cache of a new image into a cache of its own.
+    fn extract(&self, image: &str, cache: &str) -> Result<(), Failure> {
+        self.build(Hits::None, &["--build-arg", "BUILDKIT_INLINE_CACHE=1", "--tag", image])?;
+        self.daemon.push(image)?;
+        // BuildKit reads no cache in the form of an image before v0.12.
+        self.copy(image, &format!("type=registry,ref={cache},image-manifest=false"))?;
+        self.build_afresh(Hits::None, &[])?;
+        self.build_afresh(Hits::Every, &["--cache-from", cache])?;
+        self.conclude("the copy of an inline cache")
+    }
+
+    /// Puts the cache into an image that has none, but the same layers.
+    fn embed(&self, cache: &str, image: &str) -> Result<(), Failure> {
+        self.build_afresh(Hits::Every, &["--cache-from", cache, "--tag", image])?;
+        self.daemon.push(image)?;
+        self.build_afresh(Hits::None, &["--cache-from", image])?;
+        self.copy(cache, &format!("type=inline,image={image}"))?;
+        self.build_afresh(Hits::Every, &["--cache-from", image])?;
+        self.conclude("the inline cache")
+    }
+
+    fn conclude(&self, what: &str) -> Result<(), Failure> {
+        println!("\ninterop: {} imported {what} and every step was CACHED\n", self.daemon.version()?);
+        Ok(())
+    }
+
+    fn build(&self, hits: Hits, args: &[&str]) -> Result<(), Failure> {
+        let name = [&["docker build"], args].concat().join(" ");
+        build::expect(hits, &name, self.daemon.build(args).arg(self.context))
+    }
+
+    /// Builds with a daemon that remembers nothing.
+    fn build_afresh(&self, hits: Hits, args: &[&str]) -> Result<(), Failure> {
+        self.daemon.prune()?;
+        self.build(hits, args)
+    }
+
+    fn copy(&self, source: &str, destination: &str) -> Result<(), Failure> {
+        let source = format!("type=registry,ref={source}");
+        process::run(Command::new(self.buildcache).args(["copy", &source, destination]))
+    }
+}

@@ -1,0 +1,63 @@
+//! A `docker-registry` of its own, on loopback.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::interop::server::Server;
+
+/// A running registry.
+pub(super) struct Registry {
+    _server: Server,
+    address: SocketAddr,
+}
+
+impl Registry {
+    /// Starts the program with its content below the directory and waits until it answers.
+    pub(super) fn start(program: &Path, directory: &Path) -> Result<Self, Failure> {
+        let address = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| Failure::new(format!("no port is free for docker-registry: {error}")))?;
+        let path = directory.join("registry.yml");
+        fs::write(&path, config(address, &directory.join("registry")))
+            .map_err(|error| Failure::io("write", &path, &error))?;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(path).env("OTEL_TRACES_EXPORTER", "none");
+        let is_ready = || TcpStream::connect(address).is_ok();
+        let server = Server::start("docker-registry", &mut command, directory, is_ready)?;
+        Ok(Self { _server: server, address })
+    }
+
+    /// The reference of an image or a cache in it.
+    pub(super) fn reference(&self, tag: &str) -> String {
+        format!("{}/app:{tag}", self.address)
+    }
+}
+
+/// JSON, which is YAML.
+fn config(address: SocketAddr, content: &Path) -> String {
+    let config = serde_json::json!({
+        "version": 0.1,
+        "log": { "level": "warn", "accesslog": { "disabled": true } },
+        "storage": { "filesystem": { "rootdirectory": content } },
+        "http": { "addr": address },
+    });
+    config.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::config;
+
+    #[test]
+    fn the_registry_is_on_loopback_and_its_content_where_it_is_told() {
+        let config = config("127.0.0.1:5000".parse().unwrap(), Path::new("/tmp/a \"b\""));
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        assert_eq!(config["http"]["addr"], "127.0.0.1:5000");
+        assert_eq!(config["storage"]["filesystem"]["rootdirectory"], "/tmp/a \"b\"");
+    }
+}
