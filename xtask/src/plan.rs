@@ -61,26 +61,33 @@ fn owner<'a>(workspace: &'a Workspace, file: &Path) -> Option<&'a Member> {
 }
 
 /// The member and everything that depends on it, directly or through others.
+///
+/// A crate whose examples or tests need it is affected too, and nothing beyond that crate: they are in nobody's build.
 fn dependents<'a>(workspace: &'a Workspace, member: &'a Member) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::from([member.name.as_str()]);
     loop {
-        let next: Vec<_> = workspace
-            .members
-            .iter()
-            .filter(|member| member.dependencies.iter().any(|dependency| found.contains(dependency.name.as_str())))
-            .map(|member| member.name.as_str())
-            .filter(|name| !found.contains(name))
-            .collect();
-        if next.is_empty() {
-            return found;
+        let next = depending_on(workspace, &found, false);
+        if next.is_subset(&found) {
+            break;
         }
         found.extend(next);
     }
+    found.extend(depending_on(workspace, &found, true));
+    found
+}
+
+fn depending_on<'a>(workspace: &'a Workspace, names: &BTreeSet<&str>, with_dev: bool) -> BTreeSet<&'a str> {
+    let needs_one = |member: &&Member| {
+        let mut counted = member.dependencies.iter().filter(|dependency| with_dev || !dependency.is_dev);
+        counted.any(|dependency| names.contains(dependency.name.as_str()))
+    };
+    workspace.members.iter().filter(needs_one).map(|member| member.name.as_str()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::affected;
+    use crate::workspace::Dependency;
     use crate::workspace::tests::sample;
 
     fn plan(files: &[&str]) -> Vec<String> {
@@ -97,6 +104,15 @@ mod tests {
     #[test]
     fn a_change_in_a_backend_spares_the_other_backends() {
         assert_eq!(plan(&["cache-s3/src/client.rs"]), ["cache-s3", "cache-cli", "cache-tests"]);
+    }
+
+    #[test]
+    fn a_crate_whose_examples_need_another_passes_the_change_on_to_nobody() {
+        let mut workspace = sample();
+        let name = "cache-s3".to_owned();
+        workspace.members[0].dependencies.push(Dependency { name, is_dev: true, has_path: true, has_version: false });
+        let planned = affected(&workspace, &["cache-s3/src/client.rs".to_owned()]);
+        assert_eq!(planned, ["cache-core", "cache-s3", "cache-cli", "cache-tests"]);
     }
 
     #[test]
