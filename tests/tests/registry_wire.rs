@@ -26,7 +26,7 @@ fn shorts(server: &Server) -> Vec<String> {
     let log = server.take_log();
     log.iter()
         .filter(|logged| logged.status != 401 && !logged.path.starts_with("/token"))
-        .map(cache_tests::servers::registry::Logged::short)
+        .map(|logged| logged.short(&cache_tests::servers::registry::KINDS))
         .collect()
 }
 

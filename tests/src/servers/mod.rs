@@ -2,5 +2,7 @@
 
 #[cfg(feature = "registry")]
 pub mod docker_registry;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub mod http;
 #[cfg(feature = "registry")]
 pub mod registry;

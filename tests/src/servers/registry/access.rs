@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method};
 
-use super::routes::{Answer, denied, json};
+use super::http::{Answer, json};
+use super::routes::denied;
 use super::{Shared, State};
 
 /// Who may use a registry.

@@ -1,28 +1,24 @@
-//! A registry: the distribution API as far as a cache needs it, with logins, plans for what goes wrong, and a log.
-//!
-//! It runs in a thread of its own, in real time, so that a test may pause the time of its own runtime.
+//! A registry: the distribution API as far as a cache needs it, with logins.
 
 mod access;
-mod faults;
-mod requests;
 mod routes;
 mod stored;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::http::{self, Answer, Service};
+pub use super::http::{Fault, Logged, Plan};
 
 pub use self::access::{Access, Account};
-pub use self::faults::{Fault, Plan};
-pub use self::requests::Logged;
 pub use self::routes::SIGNATURE;
 pub use self::stored::Stored;
+
+/// What a request can be about.
+pub const KINDS: [&str; 5] = ["blobs/uploads", "blobs", "manifests", "tags", "token"];
 
 /// What kind of registry it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +53,7 @@ impl Default for Options {
 
 /// A running registry; it stops when it is dropped.
 #[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    _stop: oneshot::Sender<()>,
-}
+pub struct Server(http::Server<Shared>);
 
 /// What the connections and the test see.
 #[derive(Debug)]
@@ -75,8 +67,6 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     stored: Stored,
-    log: Vec<Logged>,
-    plans: Vec<Plan>,
     granted: access::Granted,
 }
 
@@ -87,56 +77,40 @@ impl Server {
     /// When there is no port to be had.
     #[must_use]
     pub fn start(access: Access, options: Options) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-                let address = listener.local_addr().expect("it is bound");
-                let shared = Arc::new(Shared { options, access, address, state: Mutex::default() });
-                tell.send((address, Arc::clone(&shared))).expect("the test waits");
-                tokio::select! {
-                    () = serve(listener, shared) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        let (address, shared) = told.recv().expect("the server starts");
-        Self { address, shared, _stop: stop }
+        Self(http::Server::start(move |address| Shared { options, access, address, state: Mutex::default() }))
     }
 
     /// Host and port.
     #[must_use]
     pub fn host(&self) -> String {
-        self.address.to_string()
+        self.0.host()
     }
 
     /// Plans a fault.
     pub fn plan(&self, plan: Plan) {
-        self.shared.state().plans.push(plan);
+        self.0.plan(plan);
     }
 
     /// The requests since the last call, in order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
-        std::mem::take(&mut self.shared.state().log)
+        self.0.take_log()
     }
 
     /// Forgets every token that was granted: what their expiry does.
     pub fn expire_tokens(&self) {
-        self.shared.state().granted.expire();
+        self.0.service().state().granted.expire();
     }
 
     /// Every token that was ever granted.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
-        self.shared.state().granted.ever()
+        self.0.service().state().granted.ever()
     }
 
     /// Looks at what is stored, or changes it behind everybody's back.
     pub fn stored<T>(&self, look: impl FnOnce(&mut Stored) -> T) -> T {
-        look(&mut self.shared.state().stored)
+        look(&mut self.0.service().state().stored)
     }
 }
 
@@ -146,20 +120,8 @@ impl Shared {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let shared = Arc::clone(&shared);
-                async move { routes::answer(&shared, request).await }
-            });
-            // A connection that breaks is what half of the tests are about.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+impl Service for Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        routes::route(self, request).await
     }
 }
-
-/// For bodies that cannot fail.
-type Never = Infallible;

@@ -1,91 +1,20 @@
 //! The distribution API: from a request to an answer.
 
-use std::pin::Pin;
-
 use bytes::Bytes;
 use cache_core::Digest;
-use futures_util::stream::{self, Stream};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LINK, LOCATION, RANGE, RETRY_AFTER};
-use hyper::{Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, LINK, LOCATION, RANGE};
+use hyper::{Method, Request};
 
+use super::Shared;
 use super::access::{self, CHALLENGE, Need};
-use super::faults::{self, Fault};
-use super::{Logged, Never, Shared};
+use super::http::{Answer, collect, empty, fields, full, json, sliced};
 
 /// What makes the URL of an upload a secret.
 pub const SIGNATURE: &str = "signed-7c1e";
 
-pub(super) type Answer = Response<Full<Bytes>>;
-type Sent = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
-
-/// Answers a request, or breaks the connection as planned.
-pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Sent, std::io::Error> {
-    let method = request.method().clone();
-    let mut logged = Logged::new(&request);
-    let at = {
-        let mut state = shared.state();
-        state.log.push(logged.clone());
-        state.log.len() - 1
-    };
-    let fault = faults::take(&mut shared.state().plans, &method, &logged.path, true);
-    let answer = match &fault {
-        Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
-        Some(Fault::Answer(status, wait, body)) => {
-            let mut answer = json(*status, body);
-            if let Some(wait) = wait {
-                answer.headers_mut().insert(RETRY_AFTER, (*wait).into());
-            }
-            answer
-        }
-        _ => route(shared, request).await,
-    };
-    logged.status = answer.status().as_u16();
-    if let Some(entry) = shared.state().log.get_mut(at) {
-        entry.status = logged.status;
-    }
-    let is_good = answer.status().is_success();
-    let fault = is_good.then(|| faults::take(&mut shared.state().plans, &method, &logged.path, false)).flatten();
-    Ok(spoil(answer, fault.as_ref(), method == Method::HEAD).await)
-}
-
-/// The answer as it is sent: whole, or as planned.
-async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) -> Sent {
-    let (mut parts, body) = answer.into_parts();
-    let bytes = body.collect().await.map_or_else(|never: Never| match never {}, http_body_util::Collected::to_bytes);
-    if !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
-        parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
-    }
-    let (bytes, end) = match fault {
-        Some(Fault::DropAfter(count)) => (bytes.slice(..bytes.len().min(*count)), true),
-        Some(Fault::Truncate(count)) => {
-            parts.headers.remove(CONTENT_LENGTH);
-            (bytes.slice(..bytes.len().min(*count)), false)
-        }
-        Some(Fault::Corrupt(at)) if *at < bytes.len() => (crate::faulty::flipped(&bytes, *at), false),
-        _ => (bytes, false),
-    };
-    let frames =
-        stream::iter([Ok(Frame::data(bytes))].into_iter().chain(end.then(|| Err(std::io::Error::other("planned")))));
-    // hyper would close at once; what was sent before has to arrive.
-    let frames: Pin<Box<dyn Stream<Item = _> + Send>> =
-        Box::pin(futures_util::StreamExt::then(frames, |frame| async {
-            if frame.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            frame
-        }));
-    let body = if is_head {
-        Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
-    } else {
-        StreamBody::new(frames).boxed_unsync()
-    };
-    Response::from_parts(parts, body)
-}
-
-async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
+pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = fields(parts.uri.query().unwrap_or_default());
@@ -150,34 +79,10 @@ fn split(path: &str) -> Option<(&str, &'static str, &str)> {
     None
 }
 
-fn fields(text: &str) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
-}
-
-async fn collect(body: Incoming) -> Bytes {
-    body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
-}
-
 fn get_blob(shared: &Shared, repository: &str, name: &str, range: Option<&str>) -> Answer {
     let found = name.parse().ok().and_then(|digest| shared.state().stored.blob(repository, &digest));
     let Some(bytes) = found else { return error(404, "BLOB_UNKNOWN", "blob unknown to registry") };
-    let Some(range) = range.filter(|_| shared.options.ranges) else {
-        return labelled(shared, name, full(200, "application/octet-stream", bytes));
-    };
-    let parsed = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
-    let Some((first, last)) = parsed.and_then(|(a, b)| Some((a.parse::<usize>().ok()?, b.parse::<usize>().ok())))
-    else {
-        return empty(416);
-    };
-    let end = last.map_or(bytes.len(), |last| (last + 1).min(bytes.len()));
-    if first >= end {
-        return empty(416);
-    }
-    let total = bytes.len();
-    let mut answer = full(206, "application/octet-stream", bytes.slice(first..end));
-    let content_range = format!("bytes {first}-{}/{total}", end - 1);
-    answer.headers_mut().insert(CONTENT_RANGE, content_range.parse().expect("a header"));
-    labelled(shared, name, answer)
+    labelled(shared, name, sliced("application/octet-stream", bytes, range.filter(|_| shared.options.ranges)))
 }
 
 fn start_upload(shared: &Shared, repository: &str, mount: Option<(&str, &str)>) -> Answer {
@@ -331,16 +236,6 @@ fn labelled(shared: &Shared, digest: &str, mut answer: Answer) -> Answer {
     answer
 }
 
-fn full(status: u16, media_type: &str, bytes: Bytes) -> Answer {
-    let response =
-        Response::builder().status(status).header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
-    response.body(Full::new(bytes)).expect("a response")
-}
-
-pub(super) fn json(status: u16, body: &str) -> Answer {
-    full(status, "application/json", Bytes::copy_from_slice(body.as_bytes()))
-}
-
 fn error(status: u16, code: &str, message: &str) -> Answer {
     json(status, &serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string())
 }
@@ -348,11 +243,5 @@ fn error(status: u16, code: &str, message: &str) -> Answer {
 pub(super) fn denied(challenge: &str) -> Answer {
     let mut answer = error(401, "UNAUTHORIZED", "authentication required");
     answer.headers_mut().insert(CHALLENGE, challenge.parse().expect("a header"));
-    answer
-}
-
-fn empty(status: u16) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
     answer
 }

@@ -34,10 +34,10 @@ impl Logged {
         }
     }
 
-    /// Method and status with the kind of thing that was asked for: `GET manifests 200`.
+    /// Method and status with the kind of thing that was asked for, the first of `kinds` that follows a slash in the
+    /// path: `GET manifests 200`.
     #[must_use]
-    pub fn short(&self) -> String {
-        let kinds = ["blobs/uploads", "blobs", "manifests", "tags", "token"];
+    pub fn short(&self, kinds: &[&str]) -> String {
         let kind = kinds.iter().find(|kind| self.path.contains(&format!("/{kind}"))).unwrap_or(&"other");
         format!("{} {kind} {}", self.method, self.status)
     }

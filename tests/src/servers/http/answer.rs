@@ -1,0 +1,124 @@
+//! Answers, whole or spoiled as planned.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::Response;
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+
+use super::{Fault, Never};
+
+/// What a service answers.
+pub type Answer = Response<Full<Bytes>>;
+/// What is sent of it.
+pub(super) type Sent = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
+
+/// An answer with a body.
+///
+/// # Panics
+/// When `media_type` is no header.
+#[must_use]
+pub fn full(status: u16, media_type: &str, bytes: Bytes) -> Answer {
+    let response =
+        Response::builder().status(status).header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
+    response.body(Full::new(bytes)).expect("a response")
+}
+
+/// An answer in JSON.
+#[must_use]
+pub fn json(status: u16, body: &str) -> Answer {
+    full(status, "application/json", Bytes::copy_from_slice(body.as_bytes()))
+}
+
+/// An answer without a body.
+///
+/// # Panics
+/// When `status` is none.
+#[must_use]
+pub fn empty(status: u16) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()));
+    *answer.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
+    answer
+}
+
+/// The part of a document that a `Range` header asks for, or all of it.
+///
+/// # Panics
+/// When `media_type` is no header.
+#[must_use]
+pub fn sliced(media_type: &str, bytes: Bytes, range: Option<&str>) -> Answer {
+    let Some(range) = range else { return full(200, media_type, bytes) };
+    let parsed = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let Some((first, last)) = parsed.and_then(|(a, b)| Some((a.parse::<usize>().ok()?, b.parse::<usize>().ok())))
+    else {
+        return empty(416);
+    };
+    let total = bytes.len();
+    let end = last.map_or(total, |last| last.saturating_add(1).min(total));
+    if first >= end {
+        return empty(416);
+    }
+    let mut answer = full(206, media_type, bytes.slice(first..end));
+    let content_range = format!("bytes {first}-{}/{total}", end - 1);
+    answer.headers_mut().insert(CONTENT_RANGE, content_range.parse().expect("a header"));
+    answer
+}
+
+/// The body of a request; what came of one that broke is thrown away.
+pub async fn collect(body: Incoming) -> Bytes {
+    body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
+}
+
+/// The fields of a query or a form.
+#[must_use]
+pub fn fields(text: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+/// The answer that a fault gives instead of the service.
+pub(super) fn planned(fault: &Fault) -> Answer {
+    let Fault::Answer(status, wait, body) = fault else { return empty(500) };
+    let mut answer = json(*status, body);
+    if let Some(wait) = wait {
+        answer.headers_mut().insert(RETRY_AFTER, (*wait).into());
+    }
+    answer
+}
+
+/// The answer as it is sent: whole, or as planned.
+pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) -> Sent {
+    let (mut parts, body) = answer.into_parts();
+    let bytes = body.collect().await.map_or_else(|never: Never| match never {}, http_body_util::Collected::to_bytes);
+    if !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
+        parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+    }
+    let (bytes, end) = match fault {
+        Some(Fault::DropAfter(count)) => (bytes.slice(..bytes.len().min(*count)), true),
+        Some(Fault::Truncate(count)) => {
+            parts.headers.remove(CONTENT_LENGTH);
+            (bytes.slice(..bytes.len().min(*count)), false)
+        }
+        Some(Fault::Corrupt(at)) if *at < bytes.len() => (crate::faulty::flipped(&bytes, *at), false),
+        _ => (bytes, false),
+    };
+    let frames =
+        stream::iter([Ok(Frame::data(bytes))].into_iter().chain(end.then(|| Err(std::io::Error::other("planned")))));
+    // hyper would close at once; what was sent before has to arrive.
+    let frames: Pin<Box<dyn Stream<Item = _> + Send>> =
+        Box::pin(futures_util::StreamExt::then(frames, |frame| async {
+            if frame.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            frame
+        }));
+    let body = if is_head {
+        Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
+    } else {
+        StreamBody::new(frames).boxed_unsync()
+    };
+    Response::from_parts(parts, body)
+}

@@ -1,0 +1,150 @@
+//! What the servers of the tests share: a thread, a log of every request, and plans for what goes wrong.
+//!
+//! A server runs in a thread of its own, in real time, so that a test may pause the time of its own runtime.
+
+mod answer;
+mod faults;
+mod log;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use self::answer::{Answer, collect, empty, fields, full, json, sliced};
+use self::answer::{Sent, planned, spoil};
+pub use self::faults::{Fault, Plan};
+pub use self::log::Logged;
+
+/// For bodies that cannot fail.
+type Never = Infallible;
+
+/// What a server answers when nothing goes wrong.
+pub trait Service: Send + Sync + 'static {
+    /// Answers a request.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+}
+
+/// A running server; it stops when it is dropped.
+#[derive(Debug)]
+pub struct Server<S> {
+    address: SocketAddr,
+    shared: Arc<Shared<S>>,
+    _stop: oneshot::Sender<()>,
+}
+
+/// What the connections and the test see.
+#[derive(Debug)]
+struct Shared<S> {
+    service: S,
+    watched: Mutex<Watched>,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    log: Vec<Logged>,
+    plans: Vec<Plan>,
+}
+
+impl<S: Service> Server<S> {
+    /// Starts the service that `make` gives for the address it will have, on a port of its own.
+    ///
+    /// # Panics
+    /// When there is no port to be had.
+    #[must_use]
+    pub fn start(make: impl FnOnce(SocketAddr) -> S + Send + 'static) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+                let address = listener.local_addr().expect("it is bound");
+                let shared = Arc::new(Shared { service: make(address), watched: Mutex::default() });
+                tell.send((address, Arc::clone(&shared))).expect("the test waits");
+                tokio::select! {
+                    () = serve(listener, shared) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let (address, shared) = told.recv().expect("the server starts");
+        Self { address, shared, _stop: stop }
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The service, to look behind everybody's back.
+    #[must_use]
+    pub fn service(&self) -> &S {
+        &self.shared.service
+    }
+
+    /// Plans a fault.
+    pub fn plan(&self, plan: Plan) {
+        self.shared.watched().plans.push(plan);
+    }
+
+    /// The requests since the last call, in order of their arrival.
+    #[must_use]
+    pub fn take_log(&self) -> Vec<Logged> {
+        std::mem::take(&mut self.shared.watched().log)
+    }
+}
+
+impl<S> Shared<S> {
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve<S: Service>(listener: TcpListener, shared: Arc<Shared<S>>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let shared = Arc::clone(&shared);
+                async move { answer(&shared, request).await }
+            });
+            // A connection that breaks is what half of the tests are about.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// Answers a request, or breaks the connection as planned.
+async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> Result<Sent, std::io::Error> {
+    let method = request.method().clone();
+    let logged = Logged::new(&request);
+    let path = logged.path.clone();
+    let at = {
+        let mut watched = shared.watched();
+        watched.log.push(logged);
+        watched.log.len() - 1
+    };
+    let fault = faults::take(&mut shared.watched().plans, &method, &path, true);
+    let answer = match &fault {
+        Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
+        Some(fault) => planned(fault),
+        None => shared.service.answer(request).await,
+    };
+    if let Some(entry) = shared.watched().log.get_mut(at) {
+        entry.status = answer.status().as_u16();
+    }
+    let is_good = answer.status().is_success();
+    let fault = is_good.then(|| faults::take(&mut shared.watched().plans, &method, &path, false)).flatten();
+    Ok(spoil(answer, fault.as_ref(), method == Method::HEAD).await)
+}
