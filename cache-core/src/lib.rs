@@ -51,6 +51,6 @@ pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
 pub use self::publish::publish;
 pub use self::retry::RetryPolicy;
-pub use self::spec::{Attrs, CacheSpec, ExportOptions};
+pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};
 pub use self::timestamp::{InvalidTimestamp, Timestamp};
 pub use self::verify::{Depth, VerifyReport, verify};

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{CacheSpec, duration, invalid, may_be_secret};
+use super::{CacheSpec, SecretSource, duration, invalid, may_be_secret};
 use crate::{Error, Result};
 
 /// Reads a spec's attributes by name and type, and knows afterwards which ones nobody asked for.
@@ -67,6 +67,11 @@ impl<'a> Attrs<'a> {
     pub fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>> {
         let parse = |value: &str| value.parse().map_err(|_| bad_value(name, value, expected));
         self.optional(name).map(parse).transpose()
+    }
+
+    /// Where the value of a secret attribute is, when it is given.
+    pub fn secret(&mut self, name: &'static str) -> Option<SecretSource> {
+        self.optional(name).map(SecretSource::parse)
     }
 
     /// Ends the reading: an attribute nobody asked for is an error that names the nearest one that exists.

@@ -3,12 +3,14 @@
 mod attrs;
 mod csv;
 mod duration;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 pub use self::attrs::Attrs;
+pub use self::secret::{Secret, SecretSource};
 use crate::{Error, ErrorKind, Mode, Result};
 
 /// Where a cache is: a type and its attributes.
