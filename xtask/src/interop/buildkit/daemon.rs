@@ -31,12 +31,13 @@ impl Daemon {
         Ok(Self { _server: server, client })
     }
 
-    /// A build of the context, to be told of caches.
-    pub(super) fn build(&self, context: &Path) -> Command {
+    /// A build of a file in the context, to be told of caches.
+    pub(super) fn build(&self, context: &Path, file: &str) -> Command {
         let mut command = self.client.command(&["build", "--frontend", "dockerfile.v0", "--progress", "plain"]);
         for name in ["context", "dockerfile"] {
             command.args(["--local", &format!("{name}={}", context.display())]);
         }
+        command.args(["--opt", &format!("filename={file}")]);
         command
     }
 

@@ -1,13 +1,13 @@
 //! The round trip through a `buildkitd`, by way of a cache in a directory.
 
 mod daemon;
+mod trip;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use self::daemon::Daemon;
-use super::build::{self, Hits};
+use self::trip::Trip;
 use crate::failure::Failure;
 use crate::process;
 use crate::scratch::Scratch;
@@ -31,27 +31,15 @@ impl Tools {
     }
 }
 
-/// Local cache → copy → local cache.
+/// What BuildKit wrote goes through each verb that writes a cache, and back into BuildKit.
 pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure> {
     let scratch = Scratch::new("interop-buildkit")?;
-    let written = scratch.path().join("written");
-    let copied = scratch.path().join("copied");
     let daemon = Daemon::start(tools, scratch.path())?;
-    let context = build::prepare(scratch.path())?;
-    let build = |hits, cache: &[&str]| {
-        let name = [&["buildctl build"], cache].concat().join(" ");
-        build::expect(hits, &name, daemon.build(&context).args(cache))
-    };
-
-    build(Hits::None, &["--export-cache", &format!("type=local,dest={},mode=max", written.display())])?;
-    let (source, destination) = (written.display(), format!("type=local,dest={}", copied.display()));
-    process::run(Command::new(buildcache).args(["copy", &format!("type=local,src={source}"), &destination]))?;
-    process::run(Command::new(buildcache).args(["verify", &format!("type=local,src={}", copied.display())]))?;
-
-    daemon.prune()?;
-    build(Hits::None, &[])?;
-    daemon.prune()?;
-    build(Hits::Every, &["--import-cache", &format!("type=local,src={}", copied.display())])?;
-    println!("\ninterop: {} imported the copy and every step was CACHED\n", daemon.version()?);
+    let trip = Trip::start(&daemon, buildcache, scratch.path())?;
+    trip.copy()?;
+    trip.convert()?;
+    trip.merge()?;
+    trip.repair()?;
+    println!();
     Ok(())
 }

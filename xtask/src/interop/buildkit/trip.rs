@@ -1,0 +1,131 @@
+//! The ways of a cache from BuildKit through `buildcache` and back, by way of directories.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Daemon;
+use crate::failure::Failure;
+use crate::interop::build::{self, Hits, SIBLING_FILE};
+use crate::process;
+
+/// The file that describes the build.
+const FILE: &str = "Dockerfile";
+/// The exit status of a `verify` that found something.
+const FINDINGS: i32 = 3;
+
+/// A build whose cache BuildKit has written to a directory, and everything that the ways need.
+pub(super) struct Trip<'a> {
+    daemon: &'a Daemon,
+    buildcache: &'a Path,
+    directory: &'a Path,
+    context: PathBuf,
+    written: PathBuf,
+}
+
+impl<'a> Trip<'a> {
+    /// Builds without any cache and has BuildKit write one.
+    pub(super) fn start(daemon: &'a Daemon, buildcache: &'a Path, directory: &'a Path) -> Result<Self, Failure> {
+        let context = build::prepare(directory)?;
+        let trip = Self { daemon, buildcache, directory, context, written: directory.join("written") };
+        trip.build(Hits::None, FILE, &["--export-cache", &exported(&trip.written)])?;
+        Ok(trip)
+    }
+
+    /// A copy has the hits of its source.
+    pub(super) fn copy(&self) -> Result<(), Failure> {
+        let copied = self.directory.join("copied");
+        self.run(&["copy", &imported(&self.written), &exported(&copied)])?;
+        self.run(&["verify", &imported(&copied)])?;
+        self.build_afresh(Hits::None, FILE, None)?;
+        self.build_afresh(Hits::Every, FILE, Some(&copied))?;
+        self.conclude("the copy")
+    }
+
+    /// A copy in another compression has the hits of its source.
+    pub(super) fn convert(&self) -> Result<(), Failure> {
+        for compression in ["zstd", "estargz", "uncompressed"] {
+            let converted = self.directory.join(compression);
+            let destination = exported(&converted);
+            let flags = ["copy", "--compression", compression, "--force-compression"];
+            self.run(&[&flags[..], &[&imported(&self.written), &destination]].concat())?;
+            self.run(&["verify", &imported(&converted)])?;
+            self.build_afresh(Hits::Every, FILE, Some(&converted))?;
+            self.conclude(&format!("the cache in {compression}"))?;
+        }
+        Ok(())
+    }
+
+    /// Two caches in one have the hits of both.
+    pub(super) fn merge(&self) -> Result<(), Failure> {
+        let (sibling, merged) = (self.directory.join("sibling"), self.directory.join("merged"));
+        self.daemon.prune()?;
+        self.build(Hits::None, SIBLING_FILE, &["--export-cache", &exported(&sibling)])?;
+        self.build_afresh(Hits::But(&["/two", "/one /one"]), FILE, Some(&sibling))?;
+        self.run(&["merge", &imported(&self.written), &imported(&sibling), "--to", &exported(&merged)])?;
+        self.run(&["verify", &imported(&merged)])?;
+        self.build_afresh(Hits::Every, FILE, Some(&merged))?;
+        self.build_afresh(Hits::Every, SIBLING_FILE, Some(&merged))?;
+        self.conclude("the merged cache")
+    }
+
+    /// A cache that lost the layer of one step still has the hits that need no such layer, once it is repaired.
+    pub(super) fn repair(&self) -> Result<(), Failure> {
+        let (damaged, repaired) = (self.directory.join("damaged"), self.directory.join("repaired"));
+        self.run(&["copy", &imported(&self.written), &exported(&damaged)])?;
+        let layer = layer_with(&damaged, "two")?;
+        fs::remove_file(&layer).map_err(|error| Failure::io("remove", &layer, &error))?;
+        let mut verify = Command::new(self.buildcache);
+        let verdict = process::run(verify.args(["verify", &imported(&damaged)]));
+        if !verdict.is_err_and(|failure| i32::from(failure.status()) == FINDINGS) {
+            return Err(Failure::new("verify did not find the layer that is gone"));
+        }
+        self.run(&["repair", &imported(&damaged), "--to", &exported(&repaired)])?;
+        self.run(&["verify", &imported(&repaired)])?;
+        self.build_afresh(Hits::But(&["/two", "/one /one"]), FILE, Some(&repaired))?;
+        self.conclude("the repaired cache")
+    }
+
+    fn conclude(&self, what: &str) -> Result<(), Failure> {
+        println!("interop: {} imported {what} with the hits expected", self.daemon.version()?);
+        Ok(())
+    }
+
+    fn run(&self, words: &[&str]) -> Result<(), Failure> {
+        process::run(Command::new(self.buildcache).args(words))
+    }
+
+    fn build(&self, hits: Hits, file: &str, args: &[&str]) -> Result<(), Failure> {
+        let name = [&["buildctl build", file], args].concat().join(" ");
+        build::expect(hits, &name, self.daemon.build(&self.context, file).args(args))
+    }
+
+    /// Builds with a daemon that remembers nothing.
+    fn build_afresh(&self, hits: Hits, file: &str, cache: Option<&Path>) -> Result<(), Failure> {
+        self.daemon.prune()?;
+        match cache {
+            Some(cache) => self.build(hits, file, &["--import-cache", &imported(cache)]),
+            None => self.build(hits, file, &[]),
+        }
+    }
+}
+
+fn imported(directory: &Path) -> String {
+    format!("type=local,src={}", directory.display())
+}
+
+fn exported(directory: &Path) -> String {
+    format!("type=local,dest={},mode=max", directory.display())
+}
+
+/// The layer of a cache that holds a file of this name.
+fn layer_with(cache: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let blobs = cache.join("blobs/sha256");
+    let entries = fs::read_dir(&blobs).map_err(|error| Failure::io("read", &blobs, &error))?;
+    let lists = |blob: &PathBuf| {
+        let listed = Command::new("tar").arg("-tzf").arg(blob).stderr(Stdio::null()).output();
+        listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).lines().any(|line| line == name))
+    };
+    let found = entries.filter_map(|entry| Some(entry.ok()?.path())).find(lists);
+    found.ok_or_else(|| Failure::new(format!("no layer of {} holds a file `{name}`", cache.display())))
+}
