@@ -72,7 +72,8 @@ impl RetryPolicy {
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or_else(|| self.wait_after(attempt));
-            let is_over = attempt >= self.attempts || !error.is_retryable() || waited + wait > self.budget;
+            let is_over =
+                attempt >= self.attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
                 return Err(if attempt > 1 { error.with("tries", attempt) } else { error });
             }
@@ -134,6 +135,17 @@ mod tests {
         };
         policy.run(&progress, call).await.unwrap_err();
         assert_eq!(waits.into_inner().unwrap(), [Duration::from_secs(30); 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_without_end_ends_the_tries() {
+        let policy = RetryPolicy::default();
+        let waits = Mutex::new(vec![Duration::MAX, Duration::from_secs(1)]);
+        let call = || async {
+            let wait = waits.lock().unwrap().pop().unwrap();
+            Err::<(), _>(Error::new(ErrorKind::RateLimited, "429").with_retry_after(wait))
+        };
+        assert_eq!(policy.run(&Silent, call).await.unwrap_err().context("tries"), Some("2"));
     }
 
     #[test]

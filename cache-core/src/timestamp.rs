@@ -56,6 +56,11 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
+    /// The year that is written.
+    pub(crate) fn year(&self) -> i32 {
+        self.0.year()
+    }
+
     /// The same instant, written in UTC; at the very ends of the calendar, where UTC has no such year, as it was.
     #[must_use]
     pub fn to_utc(self) -> Self {

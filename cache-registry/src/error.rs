@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind};
+use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -187,9 +187,8 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// The wait in seconds; a date is left to the policy's own wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, Timestamp::now())
 }
 
 fn root_cause(error: &reqwest::Error) -> String {
@@ -234,6 +233,16 @@ mod tests {
         assert_eq!(answer(body).words, "DENIED: no; really");
         let body = r#"{"error":"invalid_grant","error_description":"wrong password"}"#;
         assert_eq!(answer(body).words, "invalid_grant: wrong password");
+    }
+
+    #[test]
+    fn a_wait_may_be_a_date() {
+        let wait = |value: &'static str| {
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, reqwest::header::HeaderValue::from_static(value))]))
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT").is_some());
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), None);
     }
 
     #[test]
