@@ -169,6 +169,7 @@ macro_rules! conformance {
                     delete_cache_is_conditional
                     deleting_a_cache_leaves_the_others_and_the_blobs
                     delete_blob_is_conditional
+                    deleting_many_blobs_tells_what_came_of_each
                 }
                 publish {
                     publishing_to_nothing_writes_the_cache
