@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    BlobProvider, CacheManifest, CacheProbe, CacheSpec, Descriptor, Digest, Error, ErrorKind, Result, Timestamp,
+    BlobProvider, CacheManifest, CacheProbe, CacheSpec, Descriptor, Digest, Error, ErrorKind, Progress, Result,
+    Timestamp,
 };
 
 /// Reads one cache.
@@ -60,6 +62,11 @@ impl Version {
 /// Writes one cache: blobs first, then the manifest.
 #[async_trait]
 pub trait CacheExporter: Send + Sync {
+    /// Learns before the first push of an export what is to come, and whom to tell of waits and retries of its own.
+    ///
+    /// Nothing is sent. [`export`](crate::export) calls it; an exporter that never holds back need not listen.
+    fn prepare(&self, _manifest: &CacheManifest, _progress: &Arc<dyn Progress>) {}
+
     /// Makes a blob present by the cheapest means the store has.
     ///
     /// It is idempotent, a retry reopens `from`, and a call that is dropped leaves garbage at worst. `from` yields
@@ -194,6 +201,23 @@ pub trait CacheStore: Send + Sync {
     async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
         Ok(0)
     }
+
+    /// What the service counts towards a limit, other people's entries included; `None` where there is no limit.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
+    }
+}
+
+/// How much of what a service allows is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes that count.
+    pub used: u64,
+    /// Bytes above which the service deletes entries of its own accord.
+    pub limit: u64,
 }
 
 /// A cache in a store.
@@ -208,13 +232,17 @@ pub struct CacheEntry {
     pub descriptor: Option<Descriptor>,
     /// When the name was last written, where the store says it.
     pub modified: Option<Timestamp>,
+    /// Bytes of the document, where the store says them without a descriptor.
+    pub size: Option<u64>,
+    /// When the cache was last read, where the store says it.
+    pub used: Option<Timestamp>,
 }
 
 impl CacheEntry {
     /// A cache under `name` in state `version`.
     #[must_use]
     pub fn new(name: Option<String>, version: Version) -> Self {
-        Self { name, version, descriptor: None, modified: None }
+        Self { name, version, descriptor: None, modified: None, size: None, used: None }
     }
 }
 
@@ -266,6 +294,15 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>>;
+
+    /// Opens a place from both sides for [`publish`](crate::publish) and conditional commits: the reader sees only what
+    /// the writer replaces, where a reader otherwise sees more (the other scopes of gha).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    }
 
     /// Opens the store that the place is in; `None` when this kind of place has none.
     ///

@@ -41,6 +41,15 @@ pub enum Event<'a> {
         /// How long until the next try.
         wait: Duration,
     },
+    /// The exporter holds back by itself, so that the service need not refuse it.
+    Throttled {
+        /// Which limit it stays under.
+        reason: &'a str,
+        /// How long until it goes on.
+        wait: Duration,
+        /// How long until everything is sent at this rate, where it is known.
+        left: Option<Duration>,
+    },
     /// The manifest is about to be committed.
     Committing,
     /// The manifest is committed.

@@ -121,6 +121,7 @@ pub async fn export(
 ) -> Result<ExportReport> {
     let progress = &settings.progress;
     progress.event(&Event::Started { blobs: manifest.blobs().len(), bytes: manifest.unique_bytes() });
+    to.prepare(manifest, progress);
     let source = Verified { inner: blobs, progress: Arc::clone(progress), bytes: Arc::default() };
     let rounds = settings.retry.with_attempts(settings.retry.attempts.min(ROUNDS));
     let round = || push_and_commit(manifest, &source, to, settings);

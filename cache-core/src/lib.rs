@@ -28,7 +28,7 @@ mod verify;
 
 pub use self::backend::{
     Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Coverage,
-    Deleted, Expect, Pushed, Resolved, Version,
+    Deleted, Expect, Pushed, Quota, Resolved, Version,
 };
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};

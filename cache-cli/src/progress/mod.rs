@@ -14,7 +14,7 @@ use clap::ValueEnum;
 
 use self::meter::Meter;
 pub(crate) use self::watched::Watched;
-use crate::messages;
+use crate::{messages, text};
 
 /// How progress looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,6 +114,11 @@ impl Progress for Reporter {
             Event::BlobBytes { blob, bytes } => self.step(&Step::Bytes { blob: *blob, bytes: *bytes }),
             Event::BlobDone { blob, pushed } => self.step(&Step::BlobDone { blob, how: pushed.name() }),
             Event::Retrying { error, wait } => self.step(&Step::Retrying { error, seconds: wait.as_secs_f64() }),
+            Event::Throttled { reason, wait, left } => {
+                let left = left.map(|left| format!(", and is done in about {}", text::elapsed(left)));
+                let wait = text::elapsed(*wait);
+                self.note(&format!("{reason}: goes on in {wait}{}", left.unwrap_or_default()));
+            }
             Event::Committing => self.step(&Step::Committing),
             Event::Committed { committed } => {
                 self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });
