@@ -246,6 +246,15 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>>;
 
+    /// Opens a place from both sides for [`publish`](crate::publish) and conditional commits: the reader sees only what
+    /// the writer replaces, where a reader otherwise sees more (the other scopes of gha).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    }
+
     /// Opens the store that the place is in; `None` when this kind of place has none.
     ///
     /// # Errors
