@@ -10,8 +10,10 @@ mod descriptor;
 mod digest;
 mod error;
 mod event;
+mod examine;
 mod export;
 mod image;
+mod joined;
 mod json;
 mod limits;
 mod manifest;
@@ -38,8 +40,10 @@ pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annot
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::event::{Event, Progress, Silent};
+pub use self::examine::{Examined, examine_layer};
 pub use self::export::{ExportReport, ExportSettings, export};
 pub use self::image::{ImageBackend, ImageStore};
+pub use self::joined::JoinedBlobs;
 pub use self::json::JsonObject;
 pub use self::limits::Limits;
 pub use self::manifest::{

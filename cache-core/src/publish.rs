@@ -1,14 +1,10 @@
 //! Publishing: several writers to one place, and nobody loses anything.
 
-use std::collections::HashSet;
-use std::ops::Range;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use crate::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheExporter, CacheImporter, Descriptor, Digest, Error,
-    ErrorKind, Expect, ExportReport, ExportSettings, Result, RetryPolicy, export,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, Error, ErrorKind, Expect, ExportReport, ExportSettings,
+    JoinedBlobs, Result, RetryPolicy, Side, export,
 };
 
 /// How often a publish that lost a race tries again.
@@ -32,50 +28,32 @@ pub async fn publish(
     settings: &ExportSettings,
 ) -> Result<ExportReport> {
     let (importer, exporter) = place;
-    let own = chains.to_manifest().blobs().iter().map(|blob| blob.digest).collect();
-    let source = Joined { own, blobs, theirs: importer };
+    let own = chains.to_manifest();
     let once = || async {
-        let (merged, expect) = match importer.resolve().await? {
+        let sources = JoinedBlobs::new().with(&own, blobs);
+        let (merged, sources, expect) = match importer.resolve().await.map_err(|error| error.on(Side::Destination))? {
             Some(resolved) => {
-                let mut merged = CacheChains::from_manifest(&resolved.manifest)?;
+                let theirs = &resolved.manifest;
+                let mut merged = CacheChains::from_manifest(theirs).map_err(unsound)?;
                 merged.merge(chains)?;
-                let form = resolved.manifest.form();
-                (merged.to_manifest().with_form(form), Expect::Version(resolved.version))
+                let merged = merged.to_manifest().with_form(theirs.form());
+                (merged, sources.with(theirs, importer), Expect::Version(resolved.version))
             }
-            None => (chains.to_manifest(), Expect::Absent),
+            None => (own.clone(), sources, Expect::Absent),
         };
         let settings = settings.clone().with_expect(expect);
-        export(&merged, &source, exporter, &settings).await.map_err(retry_when_lost)
+        export(&merged, &sources, exporter, &settings).await.map_err(retry_when_lost)
     };
     let policy = RetryPolicy::default().with_attempts(ATTEMPTS).with_waits(FIRST_WAIT, LONGEST_WAIT);
     policy.run(settings.progress.as_ref(), once).await
 }
 
+/// What is there already is no graph: nothing can be added to it.
+fn unsound(error: Error) -> Error {
+    error.on(Side::Destination).with_hint("repair the cache that is there, or delete it, and publish again")
+}
+
 /// A lost race is worth another try here, and nowhere else.
 fn retry_when_lost(error: Error) -> Error {
     if error.kind() == ErrorKind::Conflict { error.with_retryable(true) } else { error }
-}
-
-/// The blobs of what is published, and those that the place has already.
-struct Joined<'a> {
-    own: HashSet<Digest>,
-    blobs: &'a dyn BlobProvider,
-    theirs: &'a dyn CacheImporter,
-}
-
-impl Joined<'_> {
-    fn provider(&self, blob: &Descriptor) -> &dyn BlobProvider {
-        if self.own.contains(&blob.digest) { self.blobs } else { self.theirs }
-    }
-}
-
-#[async_trait]
-impl BlobProvider for Joined<'_> {
-    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
-        self.provider(blob).stat(blob).await
-    }
-
-    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        self.provider(blob).read(blob, range).await
-    }
 }

@@ -56,6 +56,25 @@ impl CacheChains {
         }
     }
 
+    /// A digest over a record's key and inputs, and so over everything above it when `above` answers such digests.
+    pub(super) fn digest_above(&self, id: u32, above: impl Fn(&Alternative) -> Option<Digest>) -> Digest {
+        let mut digester = crate::Digester::sha256();
+        let record = &self.records[id as usize];
+        digester.update(self.keys.get(record.key).to_string().as_bytes());
+        for input in &record.inputs {
+            digester.update(&count(input.len()).to_le_bytes());
+            let selector = |from: &Alternative| self.selectors.get(from.selector);
+            let mut sorted: Vec<_> = input.iter().map(|from| (selector(from), above(from))).collect();
+            sorted.sort_unstable();
+            for (selector, above) in sorted {
+                digester.update(selector.as_bytes());
+                digester.update(&[0]);
+                digester.update(above.as_ref().map_or(&[][..], Digest::as_bytes));
+            }
+        }
+        digester.finish()
+    }
+
     /// The layers that the best results need, sorted, and the place of each.
     fn sorted_layers(&self) -> (Vec<LayerId>, Vec<usize>) {
         let mut needed = vec![false; self.layers.len()];
@@ -206,21 +225,7 @@ impl<'a> RecordOrder<'a> {
     }
 
     fn digest_above(&self, id: u32) -> Digest {
-        let mut digester = crate::Digester::sha256();
-        let record = self.record(id);
-        digester.update(self.chains.keys.get(record.key).to_string().as_bytes());
-        for input in &record.inputs {
-            digester.update(&count(input.len()).to_le_bytes());
-            let above = |from: &Alternative| self.above[from.record as usize];
-            let mut sorted = input.clone();
-            sorted.sort_unstable_by_key(|from| (self.selectors[from.selector as usize], above(from)));
-            for from in sorted {
-                digester.update(self.chains.selectors.get(from.selector).as_bytes());
-                digester.update(&[0]);
-                digester.update(above(&from).as_ref().map_or(&[][..], Digest::as_bytes));
-            }
-        }
-        digester.finish()
+        self.chains.digest_above(id, |from| self.above[from.record as usize])
     }
 
     fn newest(&self, id: u32) -> Option<Timestamp> {

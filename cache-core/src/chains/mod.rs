@@ -4,6 +4,7 @@
 //! dangle or loop: links are checked when they are added, and a link that would close a loop is dropped, as BuildKit
 //! does.
 
+mod closure;
 mod decode;
 mod encode;
 mod interner;
@@ -12,6 +13,8 @@ mod lookup;
 mod merge;
 mod order;
 mod select;
+mod topology;
+mod unfold;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -353,8 +356,11 @@ impl CacheChains {
     /// Adds a result unless the same one is there.
     fn add_result(&mut self, record: u32, result: StoredResult) {
         let results = &mut self.records[record as usize].results;
-        if !results.iter().any(|known| known.is_same(&result)) {
-            results.push(result);
+        match results.iter_mut().find(|known| known.is_same(&result)) {
+            // One instant can be written in several zones, and the order in which caches are merged must not matter.
+            Some(known) if result.created_at.to_string() < known.created_at.to_string() => *known = result,
+            Some(_) => {}
+            None => results.push(result),
         }
     }
 }

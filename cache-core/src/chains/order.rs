@@ -88,6 +88,12 @@ impl CacheChains {
         if main == other || self.are_related(main, other) {
             return false;
         }
+        self.absorb(main, other);
+        true
+    }
+
+    /// Moves everything of `other` to `main`, and drops those of its links that would close a loop.
+    pub(super) fn absorb(&mut self, main: u32, other: u32) {
         let key = self.records[other as usize].key;
         let inputs = std::mem::take(&mut self.records[other as usize].inputs);
         for (input, from) in numbered(&inputs) {
@@ -109,7 +115,6 @@ impl CacheChains {
         for result in std::mem::take(&mut self.records[other as usize].results) {
             self.add_result(main, result);
         }
-        true
     }
 
     /// Forgets a link that is no longer among the child's inputs.

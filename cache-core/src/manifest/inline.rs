@@ -145,10 +145,9 @@ pub(super) fn join(mut images: Vec<CacheManifest>) -> Result<Option<CacheManifes
     if images.len() < 2 {
         return Ok(images.pop());
     }
+    let parts: Vec<_> = images.iter().map(crate::CacheChains::from_manifest).collect::<Result<_>>()?;
     let mut joined = crate::CacheChains::new();
-    for image in &images {
-        joined.merge(&crate::CacheChains::from_manifest(image)?)?;
-    }
+    joined.merge_all(&parts)?;
     let mut manifest = joined.to_manifest();
     manifest.inline = images.into_iter().flat_map(|image| image.inline).collect();
     Ok(Some(manifest))
