@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod account;
+mod backend;
+mod blocks;
+mod client;
+mod config;
+mod credential;
+mod error;
+mod exporter;
+mod importer;
+mod keys;
+mod probe;
+mod reader;
+mod store;
+
+pub use self::backend::{Azblob, KIND};
+pub use self::config::{AzblobConfig, Environment};
+pub use self::exporter::AzblobExporter;
+pub use self::importer::AzblobImporter;
+pub use self::keys::Keys;
+pub use self::probe::AzblobProbe;
+pub use self::store::AzblobStore;

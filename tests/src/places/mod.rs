@@ -1,5 +1,7 @@
 //! The places that the suite runs on, one file for each backend.
 
+#[cfg(feature = "azblob")]
+mod azblob;
 #[cfg(feature = "registry")]
 mod docker_registry;
 #[cfg(feature = "local")]
@@ -8,6 +10,8 @@ mod memory;
 #[cfg(feature = "registry")]
 mod registry;
 
+#[cfg(feature = "azblob")]
+pub use self::azblob::Azblob;
 #[cfg(feature = "registry")]
 pub use self::docker_registry::DockerRegistry;
 #[cfg(feature = "local")]

@@ -1,0 +1,346 @@
+//! Requests to one container: the place that knows the service's SDK, with the service's own words in every error.
+
+mod transport;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::http::headers::Headers;
+use azure_core::http::{ClientOptions, Etag, RetryOptions, Transport};
+use azure_core::time::{OffsetDateTime, parse_rfc7231};
+use azure_storage_blob::models::{
+    BlobClientDeleteOptions, BlobClientDownloadOptions, BlobClientSetMetadataOptions,
+    BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientCommitBlockListOptions, BlockBlobClientUploadOptions,
+    BlockLookupList, HttpRange,
+};
+use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
+use bytes::{Bytes, BytesMut};
+use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
+use futures_util::stream::{StreamExt, TryStreamExt};
+
+pub(crate) use self::transport::Connections;
+use crate::config::Access;
+use crate::credential::{Chain, SharedKey};
+use crate::error::{self, text};
+use crate::{AzblobConfig, KIND};
+
+/// The version of the service that BuildKit speaks; Azurite does not know the SDK's own.
+const VERSION: &str = "2024-11-04";
+/// How many blobs are listed at once: the most that the service gives.
+const PAGE: i32 = 5_000;
+const OCTETS: &str = "application/octet-stream";
+
+/// A client of one container; nothing is opened before the first request.
+pub(crate) struct Client {
+    config: AzblobConfig,
+    container: BlobContainerClient,
+}
+
+/// What a write needs of the blob that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Any,
+    Absent,
+    /// It has this ETag.
+    Match(String),
+}
+
+/// A blob that is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) size: u64,
+    pub(crate) etag: String,
+    pub(crate) modified: Option<Timestamp>,
+    /// How long ago it was written, by the service's own clock.
+    pub(crate) age: Option<Duration>,
+    metadata: HashMap<String, String>,
+}
+
+/// The part of a blob that is being read.
+pub(crate) struct Part {
+    pub(crate) body: BlobStream,
+    /// The whole blob's size, where the service says it.
+    pub(crate) total: Option<u64>,
+    etag: Option<String>,
+}
+
+/// A blob in a list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    pub(crate) etag: String,
+    pub(crate) modified: Option<Timestamp>,
+}
+
+impl Client {
+    pub(crate) fn new(config: AzblobConfig) -> Result<Self> {
+        let environment = config.environment();
+        let (connect, idle) = (environment.connect_timeout(), environment.idle_timeout());
+        let connections = Connections::new(connect, idle, config.account().is_loopback());
+        let connections = connections
+            .map_err(|error| error::new(ErrorKind::Unavailable, "cannot set up the connection").with_source(error))?;
+        let transport = Transport::new(Arc::new(connections));
+        // The core tries again; two of them would multiply.
+        let mut client_options = ClientOptions {
+            transport: Some(transport.clone()),
+            retry: RetryOptions::none(),
+            ..ClientOptions::default()
+        };
+        let mut credential = None;
+        match config.access()? {
+            Access::Key(account, key) => client_options.per_try_policies.push(Arc::new(SharedKey::new(account, key))),
+            Access::Signature => {}
+            Access::Token => credential = Some(Arc::new(Chain::new(environment, &transport)?) as Arc<_>),
+        }
+        let options = BlobContainerClientOptions { client_options, version: VERSION.to_owned() };
+        let url = config.account().container(config.container())?;
+        // The SDK's words hold the URL, which may be signed.
+        let container = BlobContainerClient::new(url, credential, Some(options))
+            .map_err(|_| error::new(ErrorKind::InvalidSpec, "cannot use this account_url"))?;
+        Ok(Self { config, container })
+    }
+
+    pub(crate) fn config(&self) -> &AzblobConfig {
+        &self.config
+    }
+
+    /// Looks a blob up; none where it, or the container, is not there.
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
+        match self.blob(key).get_properties(None).await {
+            Ok(response) => Ok(Some(Found::of(response.headers()))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.failed(error, "cannot look the blob up", key)),
+        }
+    }
+
+    /// Writes a blob in one request; gives its ETag.
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes, condition: &Condition) -> Result<String> {
+        let (if_match, if_none_match) = condition.headers();
+        let options = BlockBlobClientUploadOptions {
+            blob_content_type: Some(OCTETS.to_owned()),
+            if_match,
+            if_none_match,
+            // One part, whatever its size.
+            partition_size: NonZero::new(bytes.len().max(1) as u64),
+            ..BlockBlobClientUploadOptions::default()
+        };
+        let written = self.blob(key).upload(bytes.into(), Some(options)).await;
+        let written = written.map_err(|error| self.failed(error, "cannot write the blob", key))?;
+        Ok(written.etag.map(|etag| unquoted(etag.as_ref())).unwrap_or_default())
+    }
+
+    /// Sends a block of a blob.
+    pub(crate) async fn put_block(&self, key: &str, id: &[u8], bytes: Bytes) -> Result<()> {
+        let length = bytes.len() as u64;
+        let blob = self.blob(key).block_blob_client();
+        blob.stage_block(id, length, bytes.into(), None)
+            .await
+            .map(drop)
+            .map_err(|error| self.failed(error, "cannot send a block of the blob", key))
+    }
+
+    /// Makes the blob of its blocks.
+    pub(crate) async fn put_block_list(&self, key: &str, ids: Vec<Vec<u8>>, condition: &Condition) -> Result<()> {
+        let (if_match, if_none_match) = condition.headers();
+        let options = BlockBlobClientCommitBlockListOptions {
+            blob_content_type: Some(OCTETS.to_owned()),
+            if_match,
+            if_none_match,
+            ..BlockBlobClientCommitBlockListOptions::default()
+        };
+        let list = BlockLookupList { latest: Some(ids), ..BlockLookupList::default() };
+        let failed = |error| self.failed(error, "cannot make the blob of its blocks", key);
+        let list = list.try_into().map_err(failed)?;
+        self.blob(key).block_blob_client().commit_block_list(list, Some(options)).await.map(drop).map_err(failed)
+    }
+
+    /// Opens a part of a blob, which is not empty; none where the blob is not there.
+    pub(crate) async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Part>> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX).max(1);
+        let options = BlobClientDownloadOptions {
+            parallel: NonZero::new(1),
+            partition_size: NonZero::new(length),
+            range: Some(HttpRange::new(range.start, length as u64)),
+            ..BlobClientDownloadOptions::default()
+        };
+        let opened = match self.blob(key).download(Some(options)).await {
+            Ok(opened) => opened,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.failed(error, "cannot read the blob", key)),
+        };
+        let total = text(&opened.headers, "content-range").and_then(|range| range.rsplit('/').next()?.parse().ok());
+        let etag = text(&opened.headers, "etag").map(unquoted);
+        let body = opened.body.map_err(|error| error::of(error, "cannot read the blob"));
+        Ok(Some(Part { body: Box::pin(body), total, etag }))
+    }
+
+    /// Reads a document of at most `limit` bytes, with its ETag; none where it is not there.
+    pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
+        let Some(mut part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = part.body.try_next().await.map_err(|error| self.about(error).with("key", key))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > limit {
+                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read").with("limit", limit);
+                return Err(self.about(error).with("key", key));
+            }
+        }
+        if part.total.is_some_and(|total| total > bytes.len() as u64) {
+            let error = error::new(ErrorKind::Unavailable, "document ended early").with("got", bytes.len());
+            return Err(self.about(error).with("key", key));
+        }
+        Ok(Some((bytes.freeze(), part.etag.unwrap_or_default())))
+    }
+
+    /// Makes a blob young again, by writing the metadata that it has.
+    pub(crate) async fn touch(&self, key: &str, found: &Found) -> Result<()> {
+        let options = BlobClientSetMetadataOptions { if_match: Some(quoted(&found.etag)), ..Default::default() };
+        let touched = self.blob(key).set_metadata(&found.metadata, Some(options)).await;
+        touched.map(drop).map_err(|error| self.failed(error, "cannot refresh the blob", key))
+    }
+
+    /// Deletes a blob that still has this ETag; says whether it was there.
+    pub(crate) async fn delete(&self, key: &str, etag: &str) -> Result<bool> {
+        let options = BlobClientDeleteOptions { if_match: Some(quoted(etag)), ..BlobClientDeleteOptions::default() };
+        match self.blob(key).delete(Some(options)).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(self.failed(error, "cannot delete the blob", key)),
+        }
+    }
+
+    /// A page of the blobs whose names start like this, and where the next one begins; nothing where the container is not
+    /// there.
+    pub(crate) async fn list(&self, start: &str, marker: Option<String>) -> Result<(Vec<Listed>, Option<String>)> {
+        const MESSAGE: &str = "cannot list the blobs";
+        let options = BlobContainerClientListBlobsOptions {
+            marker,
+            maxresults: Some(PAGE),
+            prefix: Some(start.to_owned()).filter(|start| !start.is_empty()),
+            ..BlobContainerClientListBlobsOptions::default()
+        };
+        let failed = |error| self.failed(error, MESSAGE, start);
+        // Page by page: a page that fails is asked for again.
+        let page = match self.container.list_blobs(Some(options)).map_err(failed)?.into_pages().next().await {
+            None => return Ok((Vec::new(), None)),
+            Some(Err(error)) if is_absent(&error) => return Ok((Vec::new(), None)),
+            Some(page) => page.map_err(failed)?.into_model().map_err(failed)?,
+        };
+        let listed = page.blob_items.into_iter().filter_map(Listed::of).collect();
+        Ok((listed, page.next_marker.filter(|marker| !marker.is_empty())))
+    }
+
+    /// Whether the container is there.
+    pub(crate) async fn has_container(&self) -> Result<bool> {
+        match self.container.get_properties(None).await {
+            Ok(_) => Ok(true),
+            Err(error) if error::code_of(&error).as_deref() == Some("ContainerNotFound") => Ok(false),
+            Err(error) => Err(self.about(error::of(error, "cannot look the container up"))),
+        }
+    }
+
+    /// Makes the container, if nobody else has by now.
+    pub(crate) async fn create_container(&self) -> Result<()> {
+        match self.container.create(None).await {
+            Ok(_) => Ok(()),
+            Err(error) if error::code_of(&error).as_deref() == Some("ContainerAlreadyExists") => Ok(()),
+            Err(error) => Err(self.about(error::of(error, "cannot create the container"))),
+        }
+    }
+
+    /// Tries again what may succeed later.
+    pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        // What was tried often enough here is not tried again above.
+        self.retry().run(&Silent, call).await.map_err(|error| error.with_retryable(false))
+    }
+
+    fn retry(&self) -> RetryPolicy {
+        self.config.environment().retry()
+    }
+
+    /// Names the backend and the container.
+    pub(crate) fn about(&self, error: Error) -> Error {
+        let place = format!("{}/{}", self.config.account().to_string().trim_end_matches('/'), self.config.container());
+        error.with("backend", KIND).with("container", place)
+    }
+
+    fn failed(&self, error: azure_core::Error, message: &str, key: &str) -> Error {
+        self.about(error::of(error, message)).with("key", key)
+    }
+
+    fn blob(&self, key: &str) -> BlobClient {
+        self.container.blob_client(key)
+    }
+}
+
+/// Absence is what the service says, not what a status may mean: a proxy says 404 too.
+fn is_absent(error: &azure_core::Error) -> bool {
+    let absent = ["BlobNotFound", "ContainerNotFound", "ResourceNotFound"];
+    error::code_of(error).is_some_and(|code| absent.contains(&code.as_str()))
+}
+
+impl Condition {
+    /// `If-Match` and `If-None-Match`.
+    fn headers(&self) -> (Option<Etag>, Option<Etag>) {
+        match self {
+            Self::Any => (None, None),
+            Self::Absent => (None, Some(Etag::from("*"))),
+            Self::Match(etag) => (Some(quoted(etag)), None),
+        }
+    }
+}
+
+impl Found {
+    fn of(headers: &Headers) -> Self {
+        let metadata = headers.iter().filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix("x-ms-meta-")?;
+            Some((name.to_owned(), value.as_str().to_owned()))
+        });
+        let time = |name| text(headers, name).and_then(|time| parse_rfc7231(time).ok());
+        let (modified, now) = (time("last-modified"), time("date"));
+        let age = modified.map(|modified| now.unwrap_or_else(OffsetDateTime::now_utc) - modified);
+        Self {
+            size: text(headers, "content-length").and_then(|size| size.parse().ok()).unwrap_or_default(),
+            etag: text(headers, "etag").map(unquoted).unwrap_or_default(),
+            modified: modified.and_then(timestamp),
+            age: age.and_then(|age| age.try_into().ok()),
+            metadata: metadata.collect(),
+        }
+    }
+}
+
+impl Listed {
+    fn of(item: BlobItem) -> Option<Self> {
+        let properties = item.properties?;
+        Some(Self {
+            key: item.name?,
+            size: properties.content_length?,
+            etag: properties.etag.map(|etag| unquoted(etag.as_ref())).unwrap_or_default(),
+            modified: properties.last_modified.and_then(timestamp),
+        })
+    }
+}
+
+/// Headers quote an ETag, lists do not.
+fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+fn quoted(etag: &str) -> Etag {
+    Etag::from(format!("\"{etag}\""))
+}
+
+fn timestamp(time: OffsetDateTime) -> Option<Timestamp> {
+    let (date, clock) = (time.date(), time.time());
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    let (hour, minute, second) = clock.as_hms();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").parse().ok()
+}

@@ -1,0 +1,170 @@
+//! The way to the service: HTTP with waits that end when nothing moves, and errors that do not hold the signed URL.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::Headers;
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use futures_util::stream::{self, Stream, StreamExt};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+
+/// How much of an error's body is read.
+const MOST_OF_AN_ERROR: usize = 64 << 10;
+/// What is sent at once: whether a body moves is seen piece by piece.
+const PIECE: usize = 64 << 10;
+
+/// The connections to one account.
+pub(crate) struct Connections {
+    http: reqwest::Client,
+    idle: Option<Duration>,
+}
+
+impl Connections {
+    /// Prepares the connections; none is opened. A machine without any certificates can still talk to itself.
+    pub(crate) fn new(connect: Option<Duration>, idle: Option<Duration>, is_loopback: bool) -> reqwest::Result<Self> {
+        let builder = || {
+            let mut builder = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+            if let Some(connect) = connect {
+                builder = builder.connect_timeout(connect);
+            }
+            if idle.is_none() {
+                builder = builder.pool_idle_timeout(None);
+            }
+            if is_loopback { builder.no_proxy() } else { builder }
+        };
+        let http = match builder().build() {
+            Err(_) if is_loopback => builder().tls_certs_only([]).build(),
+            built => built,
+        }?;
+        Ok(Self { http, idle })
+    }
+
+    async fn send(&self, request: &Request) -> azure_core::Result<reqwest::Response> {
+        let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes())
+            .map_err(|error| azure_core::Error::with_error(ErrorKind::Other, error, "no method of HTTP"))?;
+        let mut sending = self.http.request(method, request.url().clone());
+        for (name, value) in request.headers().iter() {
+            sending = sending.header(name.as_str(), value.as_str());
+        }
+        let moved = Arc::new(AtomicU64::new(0));
+        sending = match request.body() {
+            Body::Bytes(bytes) if bytes.is_empty() => sending.body(Bytes::new()),
+            Body::Bytes(bytes) => {
+                let has_length = request.headers().iter().any(|(name, _)| name.as_str() == CONTENT_LENGTH.as_str());
+                let sending = if has_length { sending } else { sending.header(CONTENT_LENGTH, bytes.len()) };
+                sending.body(reqwest::Body::wrap_stream(watched(bytes.clone(), Arc::clone(&moved))))
+            }
+            Body::SeekableStream(_) => {
+                return Err(azure_core::Error::with_message(ErrorKind::Other, "no body is sent as a stream"));
+            }
+        };
+        match unless_stalled(self.idle, &moved, sending.send()).await {
+            Some(sent) => sent.map_err(broken),
+            None => Err(stalled(self.idle)),
+        }
+    }
+}
+
+/// The bytes in pieces, counted as the connection takes them.
+fn watched(bytes: Bytes, moved: Arc<AtomicU64>) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    stream::unfold((bytes, moved), |(mut bytes, moved)| async move {
+        if bytes.is_empty() {
+            return None;
+        }
+        moved.fetch_add(1, Ordering::Relaxed);
+        let piece = bytes.split_to(PIECE.min(bytes.len()));
+        Some((Ok(piece), (bytes, moved)))
+    })
+}
+
+/// What the future gives, unless neither it nor the body moves for too long.
+async fn unless_stalled<T>(idle: Option<Duration>, moved: &AtomicU64, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let Some(idle) = idle else { return Some(future.await) };
+    let mut seen = moved.load(Ordering::Relaxed);
+    loop {
+        match select(future.as_mut(), pin!(tokio::time::sleep(idle))).await {
+            Either::Left((done, _)) => return Some(done),
+            Either::Right(_) if moved.load(Ordering::Relaxed) == seen => return None,
+            Either::Right(_) => seen = moved.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Connections {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let headers = headers_of(response.headers());
+        let idle = self.idle;
+        let body = Box::pin(response.bytes_stream());
+        let pieces = stream::unfold(Some(body), move |body| async move {
+            let mut body = body?;
+            let next = match idle {
+                Some(idle) => tokio::time::timeout(idle, body.next()).await.map_err(|_| stalled(Some(idle))),
+                None => Ok(body.next().await),
+            };
+            match next {
+                Ok(None) => None,
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some(body))),
+                Ok(Some(Err(error))) => Some((Err(broken(error)), None)),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        let pieces = if status.is_success() { pieces.boxed() } else { cut(pieces.boxed()) };
+        Ok(AsyncRawResponse::new(status.as_u16().into(), headers, pieces))
+    }
+}
+
+/// The first part of an error's body; what is left of it, and what broke in it, tells nothing that is needed.
+fn cut(
+    pieces: stream::BoxStream<'static, azure_core::Result<Bytes>>,
+) -> stream::BoxStream<'static, azure_core::Result<Bytes>> {
+    pieces
+        .scan(MOST_OF_AN_ERROR, |left, piece| {
+            let piece = piece.ok().filter(|_| *left > 0).map(|mut piece| {
+                piece.truncate(*left);
+                *left -= piece.len();
+                Ok(piece)
+            });
+            async move { piece }
+        })
+        .boxed()
+}
+
+/// A header that is no text is left out.
+fn headers_of(map: &HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in map {
+        if let Ok(value) = value.to_str() {
+            headers.insert(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    headers
+}
+
+/// A request that got no whole answer. Its URL may be signed and is left out.
+fn broken(error: reqwest::Error) -> azure_core::Error {
+    let kind = if error.is_connect() { ErrorKind::Connection } else { ErrorKind::Io };
+    azure_core::Error::with_error(kind, error.without_url(), "no whole answer")
+}
+
+fn stalled(idle: Option<Duration>) -> azure_core::Error {
+    let seconds = idle.unwrap_or_default().as_secs_f32();
+    azure_core::Error::with_message(ErrorKind::Io, format!("nothing has moved for {seconds} s"))
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("idle", &self.idle).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,346 @@
+//! [`AzblobConfig`]: which cache, and as whom; [`Environment`]: what a spec does not say.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use cache_core::{CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
+
+use crate::account::{Account, AccountKey};
+use crate::{KIND, Keys};
+
+const ACCOUNT_URL: &str = "BUILDKIT_AZURE_STORAGE_ACCOUNT_URL";
+const ACCOUNT_NAME: &str = "BUILDKIT_AZURE_STORAGE_ACCOUNT_NAME";
+const CONTAINER: &str = "BUILDKIT_AZURE_STORAGE_CONTAINER";
+const PREFIX: &str = "BUILDKIT_AZURE_STORAGE_PREFIX";
+/// BuildKit's own.
+const DEFAULT_CONTAINER: &str = "buildkit-cache";
+/// How many blocks a blob may have.
+const MOST_BLOCKS: u32 = 50_000;
+/// A secret is no longer than this, in bytes.
+const LONGEST_SECRET: u64 = 64 << 10;
+
+/// A cache in Azure Blob Storage; what both sides need to be opened without a spec.
+///
+/// ```
+/// use cache_azblob::{AzblobConfig, Environment};
+/// use cache_core::Secret;
+///
+/// let config = AzblobConfig::new("https://account.blob.core.windows.net", Environment::new())?
+///     .with_container("caches")?
+///     .with_key(&Secret::new("aHVzaA=="))?;
+/// assert_eq!(config.container(), "caches");
+/// assert!(!format!("{config:?}").contains("aHVzaA"));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct AzblobConfig {
+    account: Account,
+    account_name: Option<String>,
+    container: String,
+    keys: Keys,
+    key: Option<AccountKey>,
+    limits: Limits,
+    environment: Environment,
+}
+
+/// As whom requests are sent.
+#[derive(Debug, Clone)]
+pub(crate) enum Access {
+    /// With the account's name and key.
+    Key(String, AccountKey),
+    /// With the signature that is in the URL.
+    Signature,
+    /// With a token of Microsoft Entra ID.
+    Token,
+}
+
+impl AzblobConfig {
+    /// The cache `buildkit` in the container `buildkit-cache` of an account, for whoever the environment says we are.
+    ///
+    /// A shared access signature in the query of `account_url` is used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a text that is no URL of an account.
+    pub fn new(account_url: &str, environment: Environment) -> Result<Self> {
+        Ok(Self {
+            account: Account::parse(account_url)?,
+            account_name: None,
+            container: DEFAULT_CONTAINER.to_owned(),
+            keys: Keys::default(),
+            key: None,
+            limits: Limits::default(),
+            environment,
+        })
+    }
+
+    /// Reads a spec of `type=azblob`; the same attributes are for both directions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and when nobody can be authenticated by what
+    /// is given.
+    pub fn from_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let url = match attrs.secret("account_url") {
+            Some(source) => environment.read("account_url", source)?,
+            None => Secret::new(environment.variable(ACCOUNT_URL).unwrap_or_default()),
+        };
+        let account_name = attrs.optional("account_name").or(environment.variable(ACCOUNT_NAME)).map(str::to_owned);
+        let container = attrs.optional("container").or(environment.variable(CONTAINER)).map(str::to_owned);
+        let prefix = attrs.optional("prefix").or(environment.variable(PREFIX)).unwrap_or_default().to_owned();
+        let manifests = attrs.optional("manifests_prefix").unwrap_or("manifests");
+        let blobs = attrs.optional("blobs_prefix").unwrap_or("blobs");
+        let names = attrs.optional("name").unwrap_or("buildkit").split(';');
+        let key = attrs.secret("secret_access_key").map(|source| environment.read("secret_access_key", source));
+        let key = key.transpose()?.filter(|key| !key.is_empty());
+        attrs.finish()?;
+        if url.is_empty() {
+            let error = invalid("type=azblob requires account_url", "account_url");
+            return Err(error.with_hint(format!("or set {ACCOUNT_URL}")));
+        }
+        let config = Self::new(url.expose(), environment)?.with_keys(Keys::new(&prefix, manifests, blobs, names)?);
+        let config = container.map_or(Ok(config.clone()), |container| config.with_container(container))?;
+        let config = account_name.map_or(Ok(config.clone()), |name| config.with_account_name(name))?;
+        let config = key.map_or(Ok(config.clone()), |key| config.with_key(&key))?;
+        config.access()?;
+        Ok(config)
+    }
+
+    /// Puts the cache into another container.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a name that Azure does not take: 3 to 63 lower-case letters, digits and single
+    /// hyphens between them, or `$root`.
+    pub fn with_container(self, container: impl Into<String>) -> Result<Self> {
+        let container = container.into();
+        if is_container_name(&container) {
+            return Ok(Self { container, ..self });
+        }
+        let message = "a container is named by 3 to 63 lower-case letters, digits, and single hyphens between them";
+        Err(invalid(message, "container").with("container", format!("{container:?}")))
+    }
+
+    /// Names the account where its URL does not, and does not guess.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for an empty name.
+    pub fn with_account_name(self, name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        if name.is_empty() {
+            return Err(invalid("the account's name is empty", "account_name")
+                .with_hint("leave account_name out to take it from account_url"));
+        }
+        Ok(Self { account_name: Some(name), ..self })
+    }
+
+    /// Uses the account's key, in base64 as Azure shows it, to sign requests.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for what is no base64.
+    pub fn with_key(self, key: &Secret) -> Result<Self> {
+        Ok(Self { key: Some(AccountKey::parse(key)?), ..self })
+    }
+
+    /// Puts the cache under other names in the container.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Changes how large an index may be.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The container's name.
+    #[must_use]
+    pub fn container(&self) -> &str {
+        &self.container
+    }
+
+    /// The names of the cache's blobs.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// As whom requests are sent: by the key, else by the signature in the URL, else by a token.
+    pub(crate) fn access(&self) -> Result<Access> {
+        match &self.key {
+            Some(_) if self.account.has_signature() => {
+                let message = "account_url holds a signature, and there is an account key too";
+                Err(invalid(message, "secret_access_key").with_hint("leave one of the two out"))
+            }
+            Some(key) => Ok(Access::Key(self.signing_name()?, key.clone())),
+            None if self.account.has_signature() => Ok(Access::Signature),
+            None if self.account.is_encrypted() => Ok(Access::Token),
+            None => {
+                let message = "a token is only sent over https, and account_url is http";
+                let hint = "give secret_access_key or a signature in account_url, or use https";
+                Err(invalid(message, "account_url").with_hint(hint))
+            }
+        }
+    }
+
+    fn signing_name(&self) -> Result<String> {
+        let name = self.account_name.as_deref().or_else(|| self.account.name());
+        name.map(str::to_owned).ok_or_else(|| {
+            let message = "account_url names the host by its address, which does not say what the account is called";
+            invalid(message, "account_name").with_hint("give account_name")
+        })
+    }
+}
+
+fn is_container_name(name: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_regular = (3..=63).contains(&name.len())
+        && name.starts_with(is_alphanumeric)
+        && name.ends_with(is_alphanumeric)
+        && name.chars().all(|c| is_alphanumeric(c) || c == '-')
+        && !name.contains("--");
+    is_regular || name == "$root"
+}
+
+fn invalid(message: &str, attribute: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidSpec, message).with("attribute", attribute)
+}
+
+/// The variables, the waits and the bounds: the same for every cache of a program, and shared by its clones.
+#[derive(Clone)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    connect_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    retry: RetryPolicy,
+    parts: PartLimits,
+}
+
+impl Environment {
+    /// No variables; 30 seconds to connect, 60 in which nothing moves, the core's retries, 12 blocks of 8 MiB at once.
+    #[expect(clippy::new_without_default, reason = "who one is in Azure is nothing to guess")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            retry: RetryPolicy::default(),
+            parts: PartLimits::default().with_max_parts(MOST_BLOCKS),
+        }
+    }
+
+    /// The variables of this process: `BUILDKIT_AZURE_STORAGE_*`, `AZURE_*`, and those that `env:NAME` may name.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let texts =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self { variables: texts.collect(), ..Self::new() }
+    }
+
+    /// Adds a variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// Changes how long a connection may take, and how long nothing may move on one; `None` waits for ever.
+    #[must_use]
+    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
+        Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how often a request is tried again whose answer says that it may help.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Changes how layers are cut into blocks, and how many of those are in memory at once; Azure takes 50,000 of a blob.
+    #[must_use]
+    pub fn with_parts(self, parts: PartLimits) -> Self {
+        let most = parts.max_parts.min(MOST_BLOCKS);
+        Self { parts: parts.with_max_parts(most), ..self }
+    }
+
+    /// A variable, which may be empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// A variable that says something.
+    pub(crate) fn filled(&self, name: &str) -> Option<&str> {
+        self.variable(name).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    pub(crate) fn parts(&self) -> &PartLimits {
+        &self.parts
+    }
+
+    fn read(&self, attribute: &'static str, source: SecretSource) -> Result<Secret> {
+        match source {
+            SecretSource::Value(secret) => Ok(secret),
+            SecretSource::File(path) => read_file(&path).map_err(|error| error.with("attribute", attribute)),
+            SecretSource::Variable(name) => self.variable(&name).map(Secret::new).ok_or_else(|| {
+                invalid("the variable that holds the secret is not set", attribute).with("variable", name)
+            }),
+            _ => Err(invalid("a secret that is kept in another way than these", attribute)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Secret> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text));
+    read.map_err(|error| {
+        Error::new(ErrorKind::InvalidSpec, "cannot read the file that holds the secret")
+            .with("path", path.display())
+            .with("cause", error)
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+/// The variables are left out: half of them are secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("backend", &KIND)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

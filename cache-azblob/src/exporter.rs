@@ -1,0 +1,202 @@
+//! [`AzblobExporter`]: writes a cache to a container, blob by blob, and the index last.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, Pushed,
+    Result, Version, upload,
+};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
+
+use crate::AzblobConfig;
+use crate::blocks::Blocks;
+use crate::client::{Client, Condition, Found};
+use crate::error;
+
+/// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
+const REFRESH: Duration = Duration::from_secs(30 * 60);
+/// How many blobs are looked at again at once.
+const AT_ONCE: usize = 8;
+/// What BuildKit writes for a cache without layers.
+const EMPTY: &[u8] = b"{}";
+
+/// A cache in Azure Blob Storage, for writing.
+///
+/// * The first push or commit creates the container if it is not there.
+/// * A push looks whether the blob is there, and else sends it on condition that it still is not: in one request, or in
+///   blocks in parallel. Somebody else who was faster is fine. Nothing has a limit in time.
+/// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. The others that were
+///   there are looked at again after the commit; one that is gone makes the commit fail in a way that may pass.
+/// * A commit writes each name, the first one under the condition. The service checks conditions atomically.
+pub struct AzblobExporter {
+    client: Client,
+    has_container: OnceCell<()>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The blobs that were there and were left alone.
+    present: Vec<Digest>,
+    /// What the first name led to after our own last commit.
+    committed: Option<String>,
+}
+
+impl AzblobExporter {
+    /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
+    pub fn new(config: AzblobConfig) -> Result<Self> {
+        Ok(Self { client: Client::new(config)?, has_container: OnceCell::new(), seen: Mutex::default() })
+    }
+
+    async fn ensure_container(&self) -> Result<()> {
+        let ensure = || async {
+            match self.client.retrying(|| self.client.has_container()).await {
+                Ok(true) => Ok(()),
+                Ok(false) => self.client.retrying(|| self.client.create_container()).await,
+                // A signature for blobs alone cannot look at their container. If it is not there, the next request says so.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        self.has_container.get_or_try_init(ensure).await.copied()
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Found>> {
+        self.client.retrying(|| self.client.head(key)).await
+    }
+
+    /// A blob that is there stays as it is, or is made young again.
+    async fn keep(&self, blob: &Descriptor, key: &str, found: &Found) -> Pushed {
+        let is_old = found.age.is_some_and(|age| age > REFRESH);
+        // Who may not refresh, or was not the only one to write, leaves it to the look after the commit.
+        if is_old && self.client.retrying(|| self.client.touch(key, found)).await.is_ok() {
+            return Pushed::Refreshed;
+        }
+        self.seen().present.push(blob.digest);
+        Pushed::Present
+    }
+
+    /// What to make of somebody else having written the blob while we did.
+    async fn overtaken(&self, blob: &Descriptor, key: &str, error: Error) -> Result<Pushed> {
+        match self.head(key).await? {
+            Some(found) if found.size == blob.size => {
+                self.seen().present.push(blob.digest);
+                Ok(Pushed::Present)
+            }
+            // Its blocks were dropped with those of the other.
+            _ => {
+                let again = error::new(ErrorKind::Unavailable, "somebody else wrote the blob at the same time");
+                Err(self.client.about(again).with("blob", blob.digest).with_source(error))
+            }
+        }
+    }
+
+    /// Writes the first name; gives its ETag.
+    async fn write_first(&self, key: &str, index: &Bytes, expect: &Expect) -> Result<String> {
+        let written = self.write(key, index, &condition(expect)).await;
+        let Err(error) = written else { return written };
+        if error.kind() != ErrorKind::Conflict || matches!(expect, Expect::Any) {
+            return Err(error);
+        }
+        // An export that has to begin again finds its own index.
+        let own = self.seen().committed.clone();
+        if let Some(own) = own
+            && let Ok(etag) = self.write(key, index, &Condition::Match(own)).await
+        {
+            return Ok(etag);
+        }
+        // A write whose answer was lost has happened, and the next try meets it.
+        if error.context("tries").is_some()
+            && let Ok(Some((found, etag))) = self.client.read(key, index.len() as u64).await
+            && found == *index
+        {
+            return Ok(etag);
+        }
+        let message = "somebody else wrote first";
+        Err(self.client.about(error::new(ErrorKind::Conflict, message)).with("key", key).with_source(error))
+    }
+
+    async fn write(&self, key: &str, index: &Bytes, condition: &Condition) -> Result<String> {
+        self.client.retrying(|| self.client.put(key, index.clone(), condition)).await
+    }
+
+    /// A prune may have taken what was there.
+    async fn look_again(&self) -> Result<()> {
+        let present = std::mem::take(&mut self.seen().present);
+        let looks: Vec<BoxFuture<'_, Result<()>>> = present.into_iter().map(|blob| self.check(blob).boxed()).collect();
+        stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn check(&self, blob: Digest) -> Result<()> {
+        if self.head(&self.client.config().keys().blob(&blob)).await?.is_some() {
+            return Ok(());
+        }
+        let error = error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
+        Err(self.client.about(error).with("blob", blob))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A version without a name is that of a first name that leads nowhere.
+fn condition(expect: &Expect) -> Condition {
+    match expect {
+        Expect::Any => Condition::Any,
+        Expect::Absent => Condition::Absent,
+        Expect::Version(version) if version.as_str().is_empty() => Condition::Absent,
+        Expect::Version(version) => Condition::Match(version.as_str().to_owned()),
+    }
+}
+
+#[async_trait]
+impl CacheExporter for AzblobExporter {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.ensure_container().await?;
+        let key = self.client.config().keys().blob(&blob.digest);
+        let condition = match self.head(&key).await? {
+            Some(found) if found.size == blob.size => return Ok(self.keep(blob, &key, &found).await),
+            // Half a blob is none.
+            Some(found) => Condition::Match(found.etag),
+            None => Condition::Absent,
+        };
+        let stream = from.read(blob, None).await?;
+        let to = Blocks { client: &self.client, key: &key, condition };
+        match upload(stream, blob.size, &to, self.client.config().environment().parts()).await {
+            Ok(()) => Ok(Pushed::Uploaded),
+            Err(error) if error.kind() == ErrorKind::Conflict && error.side().is_none() => {
+                self.overtaken(blob, &key, error).await
+            }
+            Err(error) => Err(error.with("blob", blob.digest)),
+        }
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
+        self.ensure_container().await?;
+        let keys = self.client.config().keys();
+        let etag = self.write_first(keys.first(), &index, &expect).await?;
+        self.seen().committed = Some(etag.clone());
+        for key in keys.manifests().iter().skip(1) {
+            self.write(key, &index, &Condition::Any).await?;
+        }
+        self.look_again().await?;
+        Ok(Committed::new(None, Version::new(etag)))
+    }
+}
+
+impl fmt::Debug for AzblobExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzblobExporter").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

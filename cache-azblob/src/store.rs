@@ -1,0 +1,113 @@
+//! [`AzblobStore`]: lists and deletes the caches and blobs of a container.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_core::{BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Version};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use crate::client::{Client, Listed};
+use crate::error;
+use crate::{AzblobConfig, AzblobImporter};
+
+/// The caches below one prefix of a container; the names of a configuration mean nothing here.
+///
+/// A container that does not exist has no caches. Both deletions happen only if the ETag is still that of the list.
+pub struct AzblobStore {
+    client: Arc<Client>,
+}
+
+impl AzblobStore {
+    /// The store that `config` is in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
+    pub fn new(config: AzblobConfig) -> Result<Self> {
+        Ok(Self { client: Arc::new(Client::new(config)?) })
+    }
+
+    /// Every blob whose name starts like this, page by page.
+    fn list(&self, start: String) -> BoxStream<'_, Result<Listed>> {
+        let pages = stream::try_unfold(Some(None), move |marker: Option<Option<String>>| {
+            let start = start.clone();
+            async move {
+                let Some(marker) = marker else { return Ok::<_, Error>(None) };
+                let (page, next) = self.client.retrying(|| self.client.list(&start, marker.clone())).await?;
+                // A service that names the page it has just sent would never end.
+                let next = next.filter(|next| Some(next) != marker.as_ref());
+                Ok(Some((stream::iter(page.into_iter().map(Ok)), next.map(Some))))
+            }
+        });
+        pages.try_flatten().boxed()
+    }
+
+    async fn delete(&self, key: &str, version: &Version) -> Result<Deleted> {
+        let deleted = self.client.retrying(|| self.client.delete(key, version.as_str())).await;
+        match deleted {
+            Ok(true) => Ok(Deleted::Removed),
+            Ok(false) => Ok(Deleted::Absent),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let changed = error::new(ErrorKind::Conflict, "it has changed since it was listed");
+                Err(self.client.about(changed).with("key", key).with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl CacheStore for AzblobStore {
+    async fn caches(&self) -> Result<Vec<CacheEntry>> {
+        let keys = self.client.config().keys();
+        let entry = |listed: Listed| {
+            let name = keys.name_of(&listed.key)?.to_owned();
+            let entry = CacheEntry::new(Some(name), Version::new(listed.etag));
+            Some(with_modified(entry, listed.modified))
+        };
+        let listed = self.list(keys.manifests_start().to_owned());
+        let mut caches: Vec<CacheEntry> =
+            listed.try_filter_map(|listed| async { Ok(entry(listed)) }).try_collect().await?;
+        caches.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(caches)
+    }
+
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        let config = self.client.config().clone();
+        let keys = config.keys().at(cache.name.as_deref().unwrap_or_default())?;
+        Ok(Box::new(AzblobImporter::new(config.with_keys(keys))?))
+    }
+
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
+        let keys = self.client.config().keys();
+        let listed = self.list(keys.blobs_start());
+        let entries = listed.try_filter_map(move |listed| async move {
+            Ok(keys.digest_of(&listed.key).map(|digest| {
+                let mut entry = BlobEntry::new(digest, listed.size, Version::new(listed.etag));
+                entry.modified = listed.modified;
+                entry
+            }))
+        });
+        entries.boxed()
+    }
+
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
+        let keys = self.client.config().keys().at(cache.name.as_deref().unwrap_or_default())?;
+        self.delete(keys.first(), &cache.version).await
+    }
+
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
+        self.delete(&self.client.config().keys().blob(&blob.digest), &blob.version).await
+    }
+}
+
+fn with_modified(mut entry: CacheEntry, modified: Option<cache_core::Timestamp>) -> CacheEntry {
+    entry.modified = modified;
+    entry
+}
+
+impl fmt::Debug for AzblobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzblobStore").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

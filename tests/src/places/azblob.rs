@@ -1,0 +1,160 @@
+//! A storage account in a thread of this process.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobStore, Environment};
+use cache_core::{CacheBackend, CacheSpec, Digest};
+
+use crate::harness::Harness;
+use crate::servers::azblob::{ACCOUNT, KEY, Options, SIGNATURE, Server, base64};
+
+/// An empty account that wants its key for everything.
+#[derive(Debug)]
+pub struct Azblob {
+    server: Server,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<Digest>>,
+}
+
+impl Azblob {
+    /// An account that can do everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// An account of another kind.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        Self { server: Server::start(options), damaged: Mutex::default() }
+    }
+
+    /// The server, to look at its log and to plan faults.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    #[must_use]
+    pub fn environment() -> Environment {
+        Environment::new().with_timeouts(None, None)
+    }
+
+    /// The configuration of the place.
+    ///
+    /// # Panics
+    /// When the spec is none.
+    #[must_use]
+    pub fn config(&self) -> AzblobConfig {
+        self.config_of(&self.spec())
+    }
+
+    /// The configuration of another spec.
+    ///
+    /// # Panics
+    /// When the spec is none.
+    #[must_use]
+    pub fn config_of(&self, spec: &CacheSpec) -> AzblobConfig {
+        AzblobConfig::from_spec(spec, Self::environment()).expect("a spec")
+    }
+
+    /// A spec with a signature in its URL instead of the key.
+    #[must_use]
+    pub fn signed_spec(&self) -> CacheSpec {
+        let signature = SIGNATURE.replace('+', "%2B").replace('=', "%3D");
+        CacheSpec::new("azblob").with("account_url", format!("{}?sv=2024-11-04&sig={signature}", self.server.url()))
+    }
+
+    fn damage(&self, blob: &Digest) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
+    }
+
+    /// The blobs that nobody damaged and that are not what their names say.
+    fn wrong_blobs(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.server.stored(|stored| {
+            let named = stored
+                .blobs()
+                .filter_map(|(_, name, blob)| Some((name.rsplit('/').next()?.parse::<Digest>().ok()?, blob)));
+            let wrong =
+                named.filter(|(digest, blob)| Digest::sha256(&blob.bytes) != *digest && !damaged.contains(digest));
+            wrong.map(|(digest, _)| format!("wrong blob {digest}")).collect()
+        })
+    }
+}
+
+impl Default for Azblob {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for Azblob {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_azblob::Azblob::new(Self::environment()))
+    }
+
+    fn spec(&self) -> CacheSpec {
+        CacheSpec::new("azblob")
+            .with("account_url", self.server.url())
+            .with("account_name", ACCOUNT)
+            .with("secret_access_key", base64(KEY))
+            .with("name", "main")
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(self.spec().with("name", "other"))
+    }
+
+    fn keeps_form(&self) -> bool {
+        false
+    }
+
+    fn exception(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![base64(KEY), String::from_utf8_lossy(KEY).into_owned(), SIGNATURE.to_owned()]
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let mut shown = Vec::new();
+        for config in [self.config(), self.config_of(&self.signed_spec())] {
+            shown.push(format!(
+                "{config:?} {:?}",
+                Self::environment().with_variable("AZURE_CLIENT_SECRET", base64(KEY))
+            ));
+            shown.push(format!("{:?}", AzblobImporter::new(config.clone()).expect("it opens")));
+            shown.push(format!("{:?}", AzblobExporter::new(config.clone()).expect("it opens")));
+            shown.push(format!("{:?}", AzblobStore::new(config).expect("it opens")));
+        }
+        shown
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        self.server.stored(|stored| stored.contents())
+    }
+
+    /// Blocks that no list names are none: the service drops them when the blob is written, or after a week.
+    async fn leftovers(&self) -> Vec<String> {
+        self.wrong_blobs()
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        self.damage(blob);
+        let name = format!("blobs/{blob}");
+        self.server.stored(|stored| stored.containers.values_mut().for_each(|held| drop(held.blobs.remove(&name))));
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        self.damage(blob);
+        let name = format!("blobs/{blob}");
+        self.server.stored(|stored| stored.put("buildkit-cache", &name, bytes));
+    }
+}
