@@ -7,6 +7,8 @@ mod local;
 mod memory;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "s3")]
+mod s3;
 
 #[cfg(feature = "registry")]
 pub use self::docker_registry::DockerRegistry;
@@ -15,3 +17,5 @@ pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;
 #[cfg(feature = "registry")]
 pub use self::registry::Registry;
+#[cfg(feature = "s3")]
+pub use self::s3::S3;
