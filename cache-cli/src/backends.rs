@@ -11,6 +11,8 @@ pub(crate) fn backends() -> Backends {
     let backends = backends.with(cache_local::Local);
     #[cfg(feature = "registry")]
     let backends = backends.with(registry());
+    #[cfg(feature = "s3")]
+    let backends = backends.with(cache_s3::S3::new(cache_s3::Environment::from_env()));
     backends
 }
 

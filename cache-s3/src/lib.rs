@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod backend;
+mod client;
+mod conditions;
+mod config;
+mod error;
+mod exporter;
+mod importer;
+mod keys;
+mod listing;
+mod parts;
+mod probe;
+mod reader;
+mod refresh;
+mod store;
+
+pub use self::backend::{KIND, S3};
+pub use self::config::{Credential, Environment, S3Config};
+pub use self::exporter::S3Exporter;
+pub use self::importer::S3Importer;
+pub use self::probe::S3Probe;
+pub use self::store::S3Store;

@@ -69,7 +69,9 @@ macro_rules! matrix {
     )+};
 }
 
-#[cfg(feature = "local")]
+#[cfg(all(feature = "local", feature = "s3"))]
+matrix!(memory = Memory, local = Local, s3 = S3);
+#[cfg(all(feature = "local", not(feature = "s3")))]
 matrix!(memory = Memory, local = Local);
 #[cfg(not(feature = "local"))]
 matrix!(memory = Memory);

@@ -9,6 +9,8 @@ mod local;
 mod memory;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "s3")]
+mod s3;
 
 #[cfg(feature = "azblob")]
 pub use self::azblob::Azblob;
@@ -19,3 +21,5 @@ pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;
 #[cfg(feature = "registry")]
 pub use self::registry::Registry;
+#[cfg(feature = "s3")]
+pub use self::s3::S3;

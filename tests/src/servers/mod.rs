@@ -8,3 +8,5 @@ pub mod docker_registry;
 pub mod http;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "s3")]
+pub mod s3;

@@ -21,6 +21,8 @@ pub enum Fault {
     Answer(u16, Option<u64>, &'static str),
     /// The connection closes without an answer.
     Drop,
+    /// It is done, and the connection closes without an answer.
+    DropAnswer,
     /// The connection closes after so many bytes of the answer's body.
     DropAfter(usize),
     /// The body ends after so many bytes, as if that was all.

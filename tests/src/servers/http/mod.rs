@@ -146,5 +146,8 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     }
     let is_good = answer.status().is_success();
     let fault = is_good.then(|| faults::take(&mut shared.watched().plans, &method, &path, false)).flatten();
+    if fault == Some(Fault::DropAnswer) {
+        return Err(std::io::Error::other("planned"));
+    }
     Ok(spoil(answer, fault.as_ref(), method == Method::HEAD).await)
 }

@@ -1,0 +1,62 @@
+//! [`S3`]: the backend for specs of `type=s3`.
+
+use async_trait::async_trait;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Result};
+
+use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "s3";
+
+/// Opens buckets for specs of `type=s3`.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_s3::{Environment, S3};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backends = Backends::new().with(S3::new(Environment::new()));
+/// let spec: CacheSpec = "type=s3,bucket=team,region=eu-west-1,name=main".parse()?;
+/// // Nothing is sent before the importer is used.
+/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// # drop(importer);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct S3(Environment);
+
+impl S3 {
+    /// Opens buckets with what `environment` has.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self(environment)
+    }
+
+    fn config(&self, spec: &CacheSpec) -> Result<S3Config> {
+        S3Config::from_spec(spec, self.0.clone())
+    }
+}
+
+#[async_trait]
+impl CacheBackend for S3 {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(S3Importer::new(self.config(spec)?)))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(S3Exporter::new(self.config(spec)?)))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(S3Store::new(self.config(spec)?))))
+    }
+
+    async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(Some(Box::new(S3Probe::new(self.config(spec)?))))
+    }
+}

@@ -1,0 +1,86 @@
+//! How a store is reached: credentials, endpoint, and what the SDK is told not to do.
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    AppName, BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
+};
+
+use crate::S3Config;
+
+/// What every request says of itself, beside the SDK.
+const APP_NAME: &str = concat!("buildcache-", env!("CARGO_PKG_VERSION"));
+
+/// The SDK's client for one store.
+pub(super) struct Connection {
+    pub(super) sdk: aws_sdk_s3::Client,
+    /// Where it is, when it is not AWS.
+    endpoint: Option<String>,
+}
+
+impl Connection {
+    /// Reads the profile and the variables where the environment is to be used; nothing is sent.
+    pub(super) async fn open(config: &S3Config) -> Self {
+        let region = Region::new(config.region().to_owned());
+        let (mut builder, shared_endpoint) = if config.environment().uses_chain() {
+            let loader = aws_config::defaults(behavior()).region(region.clone()).timeout_config(timeouts(config));
+            let shared = loader.load().await;
+            (Builder::from(&shared), shared.endpoint_url().map(str::to_owned))
+        } else {
+            (Builder::new(), None)
+        };
+        let endpoint = config.endpoint().or(config.environment().endpoint()).map(str::to_owned).or(shared_endpoint);
+        builder = builder
+            .behavior_version(behavior())
+            .region(region)
+            // Checksums that nobody asks for are what breaks other stores than AWS.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            // A slow source is no stalled stream; who does not answer is noticed by our own clock.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts(config))
+            .retry_config(retries(config))
+            .force_path_style(config.is_path_style());
+        builder.set_endpoint_url(endpoint.clone());
+        builder.set_app_name(AppName::new(APP_NAME).ok());
+        if let Some(credential) = config.environment().credential() {
+            let (id, secret, token) = credential.parts();
+            builder = builder.credentials_provider(Credentials::new(
+                id,
+                secret,
+                token.map(str::to_owned),
+                None,
+                "buildcache",
+            ));
+        }
+        Self { sdk: aws_sdk_s3::Client::from_conf(builder.build()), endpoint }
+    }
+
+    /// Whether AWS itself is spoken to, which checks checksums.
+    pub(super) fn is_aws(&self) -> bool {
+        self.endpoint.is_none()
+    }
+
+    /// Whether the connection itself guards what is sent, so that nobody has to hash it once more.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.endpoint.as_ref().is_none_or(|url| !url.starts_with("http://"))
+    }
+}
+
+fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// The tries are ours: the SDK's know no `Retry-After`, and would multiply with them.
+fn retries(config: &S3Config) -> RetryConfig {
+    let retries = if config.is_adaptive() { RetryConfig::adaptive() } else { RetryConfig::standard() };
+    retries.with_max_attempts(1)
+}
+
+fn timeouts(config: &S3Config) -> TimeoutConfig {
+    match config.environment().connect_timeout() {
+        Some(connect) => TimeoutConfig::builder().connect_timeout(connect).build(),
+        None => TimeoutConfig::disabled(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether a store honours conditions: those that do not, answer 200 and overwrite.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use cache_core::{Digest, Error, ErrorKind, Result};
+use tokio::sync::OnceCell;
+
+use crate::client::{Client, Condition};
+
+/// What was found out, by endpoint and bucket; it is asked once for all caches that share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Conditions(Arc<Mutex<HashMap<String, Arc<OnceCell<bool>>>>>);
+
+impl Conditions {
+    /// Finds out, the first time, by three tiny writes to a key of its own and a deletion.
+    pub(crate) async fn are_honoured(&self, client: &Client) -> Result<bool> {
+        let config = client.config();
+        let place = format!("{} {}", config.endpoint().unwrap_or_default(), config.bucket());
+        let known = {
+            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(places.entry(place).or_default())
+        };
+        known.get_or_try_init(|| try_out(client)).await.copied()
+    }
+}
+
+/// The first write has to happen, the second and the third must not.
+pub(crate) async fn try_out(client: &Client) -> Result<bool> {
+    let key = throw_away_key(client, "conditions");
+    let is_honoured = try_at(client, &key).await;
+    // What cannot be deleted is a few bytes that nobody reads.
+    let _ = client.retrying(|| client.delete(&key, None)).await;
+    is_honoured
+}
+
+async fn try_at(client: &Client, key: &str) -> Result<bool> {
+    let bytes = Bytes::from_static(b"buildcache");
+    let digest = Digest::sha256(&bytes);
+    let write = async |on| client.retrying(|| client.put(key, bytes.clone(), &digest, on)).await;
+    match write(Condition::Absent).await {
+        Ok(_) => {}
+        Err(error) if is_about_conditions(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    for on in [Condition::Absent, Condition::Matches("00000000000000000000000000000000")] {
+        match write(on).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) if !is_about_conditions(&error) => return Err(error),
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the store has taken offence at the condition, rather than at who asks or at everything.
+fn is_about_conditions(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Conflict)
+}
+
+/// A key of its own that no listing takes for a cache or a blob.
+pub(crate) fn throw_away_key(client: &Client, purpose: &str) -> String {
+    let random = RandomState::new().hash_one(SystemTime::now());
+    format!("{}buildcache-{purpose}-{random:016x}", client.config().keys().blobs())
+}

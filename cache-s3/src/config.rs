@@ -1,0 +1,398 @@
+//! [`S3Config`]: which cache, and how it is written; [`Environment`]: what a spec does not say.
+
+use std::env;
+use std::fs;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use cache_core::{Attrs, CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
+
+use crate::conditions::Conditions;
+use crate::error;
+use crate::keys::{self, Keys};
+use crate::refresh::CopyLimits;
+
+/// A cache in a bucket; what both sides need to be opened without a spec.
+///
+/// ```
+/// use cache_s3::{Credential, Environment, S3Config};
+///
+/// let environment = Environment::new().with_credential(Credential::new("AKIA…", "hush"));
+/// let config = S3Config::new("team", "eu-west-1", environment).with_prefix("app/").with_name("main");
+/// assert!(!format!("{config:?}").contains("hush"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    bucket: String,
+    region: String,
+    endpoint: Option<String>,
+    is_path_style: bool,
+    keys: Keys,
+    names: Vec<String>,
+    touch_refresh: Duration,
+    parallelism: Option<NonZeroUsize>,
+    is_adaptive: bool,
+    limits: Limits,
+    environment: Environment,
+}
+
+impl S3Config {
+    /// The cache `buildkit` in a bucket, at BuildKit's own keys.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>, region: impl Into<String>, environment: Environment) -> Self {
+        Self {
+            bucket: bucket.into(),
+            region: region.into(),
+            endpoint: None,
+            is_path_style: false,
+            keys: Keys::default(),
+            names: vec!["buildkit".to_owned()],
+            touch_refresh: Duration::from_secs(24 * 60 * 60),
+            parallelism: None,
+            is_adaptive: false,
+            limits: Limits::default(),
+            environment,
+        }
+    }
+
+    /// Reads a spec; every attribute that BuildKit knows is known, for both directions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and whatever reading a secret's file says.
+    pub fn from_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let bucket = given(&mut attrs, "bucket", environment.bucket.as_deref(), "AWS_BUCKET")?;
+        let region = given(&mut attrs, "region", environment.region.as_deref(), "AWS_REGION")?;
+        let mut config = Self::new(bucket, region, environment);
+        config.keys = keys_of(&mut attrs);
+        if let Some(name) = attrs.optional("name") {
+            config.names = keys::names(name);
+        }
+        config.touch_refresh = attrs.duration("touch_refresh")?.unwrap_or(config.touch_refresh);
+        config.parallelism = attrs.parse("upload_parallelism", "a positive integer")?;
+        config.endpoint = attrs.optional("endpoint_url").filter(|url| !url.is_empty()).map(str::to_owned);
+        config.is_path_style = attrs.bool("use_path_style")?.unwrap_or(false);
+        // It is never signed here, so there is nothing to turn off.
+        attrs.bool("disable_accept_encoding")?;
+        config.is_adaptive = is_adaptive(&mut attrs)?;
+        if let Some(attempts) = attrs.parse::<NonZeroU32>("retry_max_attempts", "a positive integer")? {
+            config.environment.retry = config.environment.retry.with_attempts(attempts.get());
+        }
+        let credential = credential(&mut attrs);
+        attrs.finish()?;
+        if let Some(credential) = credential? {
+            config.environment.credential = Some(credential);
+        }
+        Ok(config)
+    }
+
+    /// Puts this before every key, as it is.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.keys.prefix = prefix.into();
+        self
+    }
+
+    /// Names the cache; an importer reads one name.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { names: vec![name.into()], ..self }
+    }
+
+    /// Speaks to another server than AWS, and by path where it does not know `bucket.host`.
+    #[must_use]
+    pub fn with_endpoint(self, url: impl Into<String>, is_path_style: bool) -> Self {
+        Self { endpoint: Some(url.into()), is_path_style, ..self }
+    }
+
+    /// Changes after which age a blob that is present gets a new one, at the latest.
+    #[must_use]
+    pub fn with_touch_refresh(self, age: Duration) -> Self {
+        Self { touch_refresh: age, ..self }
+    }
+
+    /// Changes how large an index may be that is read.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same store, looking at one name.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        self.clone().with_name(name)
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The endpoint of the spec.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    /// Paths are for other servers only, as in BuildKit.
+    pub(crate) fn is_path_style(&self) -> bool {
+        self.is_path_style && self.endpoint.is_some()
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The name that is read, and on which a commit is conditional.
+    pub(crate) fn first_name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+
+    /// The names that are written after the first one.
+    pub(crate) fn other_names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().skip(1).map(String::as_str)
+    }
+
+    /// The age from which a push sets a blob's age back: BuildKit's, or half of the time after which `prune` may delete a
+    /// blob that no index names.
+    pub(crate) fn refresh_after(&self) -> Duration {
+        let grace = self.touch_refresh + Duration::from_secs(60 * 60);
+        self.touch_refresh.min(grace / 2)
+    }
+
+    pub(crate) fn parallelism(&self) -> Option<usize> {
+        self.parallelism.map(NonZeroUsize::get)
+    }
+
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.is_adaptive
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+/// An attribute that a variable stands in for.
+fn given(attrs: &mut Attrs<'_>, name: &'static str, instead: Option<&str>, variable: &str) -> Result<String> {
+    match (attrs.optional(name), instead) {
+        (None, Some(value)) => Ok(value.to_owned()),
+        _ => attrs
+            .required(name, name)
+            .map(str::to_owned)
+            .map_err(|error| error.with_hint(format!("set {name}=, or the variable {variable}"))),
+    }
+}
+
+fn keys_of(attrs: &mut Attrs<'_>) -> Keys {
+    let keys = Keys::default();
+    let mut text = |name, default: String| attrs.optional(name).map_or(default, str::to_owned);
+    Keys {
+        prefix: text("prefix", keys.prefix),
+        manifests_prefix: text("manifests_prefix", keys.manifests_prefix),
+        blobs_prefix: text("blobs_prefix", keys.blobs_prefix),
+    }
+}
+
+fn is_adaptive(attrs: &mut Attrs<'_>) -> Result<bool> {
+    match attrs.optional("retry_mode") {
+        None | Some("standard") => Ok(false),
+        Some("adaptive") => Ok(true),
+        Some(other) => {
+            let message = format!("invalid value {other:?}; expected standard or adaptive");
+            Err(error::new(ErrorKind::InvalidSpec, message).with("attribute", "retry_mode"))
+        }
+    }
+}
+
+/// The static keys; half of a pair is an error here, where BuildKit would take another identity without a word.
+fn credential(attrs: &mut Attrs<'_>) -> Result<Option<Credential>> {
+    let mut secret = |name| {
+        let source = attrs.secret(name);
+        move || source.map(|source| resolve(name, source)).transpose()
+    };
+    let parts = [secret("access_key_id"), secret("secret_access_key"), secret("session_token")];
+    let [id, key, token] = parts.map(|read| read().map(|read| read.filter(|secret| !secret.is_empty())));
+    match (id?, key?, token?) {
+        (Some(id), Some(key), token) => {
+            Ok(Some(Credential { access_key_id: id.expose().to_owned(), secret_access_key: key, session_token: token }))
+        }
+        (None, None, None) => Ok(None),
+        _ => {
+            let error = error::new(ErrorKind::InvalidSpec, "access_key_id and secret_access_key go together");
+            Err(error.with_hint("give both, or neither to use the credentials of the environment"))
+        }
+    }
+}
+
+/// Reads a secret from where it is kept.
+fn resolve(attribute: &'static str, source: SecretSource) -> Result<Secret> {
+    let about = |error: Error| error.with("backend", crate::KIND).with("attribute", attribute);
+    match source {
+        SecretSource::Value(secret) => Ok(secret),
+        SecretSource::File(path) => {
+            let text = fs::read_to_string(&path).map_err(|error| {
+                about(Error::from_io(error, "cannot read the file of a secret").with("path", path.display()))
+            })?;
+            Ok(Secret::new(text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text))))
+        }
+        SecretSource::Variable(name) => env::var(&name).map(Secret::new).map_err(|_| {
+            about(Error::new(ErrorKind::InvalidSpec, "the variable of a secret is not set").with("variable", name))
+        }),
+        _ => Err(about(Error::new(ErrorKind::Unsupported, "the secret is kept in an unknown way"))),
+    }
+}
+
+/// Keys that do not change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    access_key_id: String,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
+}
+
+impl Credential {
+    /// A pair of keys.
+    #[must_use]
+    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        let secret_access_key = Secret::new(secret_access_key);
+        Self { access_key_id: access_key_id.into(), secret_access_key, session_token: None }
+    }
+
+    /// The token of keys that are lent for a while.
+    #[must_use]
+    pub fn with_session_token(self, token: impl Into<String>) -> Self {
+        Self { session_token: Some(Secret::new(token)), ..self }
+    }
+
+    pub(crate) fn parts(&self) -> (&str, &str, Option<&str>) {
+        (&self.access_key_id, self.secret_access_key.expose(), self.session_token.as_ref().map(Secret::expose))
+    }
+}
+
+/// Where credentials come from, how long to wait, and what is in flight: the same for every cache of a program. Clones
+/// share the limit of parts in flight, and what was found out about stores.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    bucket: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    credential: Option<Credential>,
+    uses_chain: bool,
+    connect_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    retry: RetryPolicy,
+    parts: PartLimits,
+    copies: CopyLimits,
+    conditions: Conditions,
+}
+
+impl Environment {
+    /// No credentials; 30 seconds to connect, 60 without an answer, and 12 parts of 8 MiB in flight.
+    #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            bucket: None,
+            region: None,
+            endpoint: None,
+            credential: None,
+            uses_chain: false,
+            connect_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            retry: RetryPolicy::default(),
+            parts: PartLimits::default(),
+            copies: CopyLimits::default(),
+            conditions: Conditions::default(),
+        }
+    }
+
+    /// What a BuildKit daemon would use: `$AWS_BUCKET`, `$AWS_REGION`, `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`, and
+    /// the default chain of credentials of the AWS SDKs, which is asked at the first request.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            bucket: variable("AWS_BUCKET"),
+            region: variable("AWS_REGION"),
+            endpoint: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")),
+            uses_chain: true,
+            ..Self::new()
+        }
+    }
+
+    /// Uses these keys where a spec has none.
+    #[must_use]
+    pub fn with_credential(self, credential: Credential) -> Self {
+        Self { credential: Some(credential), ..self }
+    }
+
+    /// Changes how long a connection may take, and how long a server may not answer; `None` waits for ever.
+    #[must_use]
+    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
+        Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how often a request is tried again whose answer says that it may help.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Changes how blobs are cut, and how many parts are in memory at once over all uploads; S3 wants 5 MiB at least.
+    #[must_use]
+    pub fn with_parts(self, parts: PartLimits) -> Self {
+        Self { parts, ..self }
+    }
+
+    /// Changes from which size on a blob is copied in parts when its age is set back, and how large these are: 5 GiB, and
+    /// 1 GiB.
+    #[must_use]
+    pub fn with_copies(self, whole: u64, part: u64) -> Self {
+        Self { copies: CopyLimits { whole, part }, ..self }
+    }
+
+    pub(crate) fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    pub(crate) fn uses_chain(&self) -> bool {
+        self.uses_chain
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    pub(crate) fn parts(&self) -> &PartLimits {
+        &self.parts
+    }
+
+    pub(crate) fn copies(&self) -> CopyLimits {
+        self.copies
+    }
+
+    pub(crate) fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Where errors get their kind: what a store answers, and what goes wrong on the way to it.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStreamError;
+use cache_core::{Error, ErrorKind};
+
+use crate::KIND;
+
+/// An answer before anybody has read it.
+pub(crate) type Raw = HttpResponse;
+
+/// How much of what a server says is shown.
+const MOST_SHOWN: usize = 400;
+
+/// Makes an error of this backend.
+pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+    Error::new(kind, message).with("backend", KIND)
+}
+
+/// Maps what the SDK says about a request that did not end well.
+pub(crate) fn failed<E>(failure: SdkError<E, Raw>, message: &str) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match failure {
+        SdkError::ServiceError(answer) => {
+            let meta = answer.err().meta();
+            refused(message, answer.raw(), meta.code(), meta.message())
+        }
+        // The status came, and a body that is no S3's: a proxy's page, or half of one.
+        SdkError::ResponseError(answer) => refused(message, answer.raw(), None, None),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(connector) => unreachable(connector, message),
+            None => new(ErrorKind::Unavailable, message),
+        },
+        SdkError::TimeoutError(_) => new(ErrorKind::Unavailable, message).with("cause", "the connection timed out"),
+        // A key, a bucket or an endpoint of which no request can be made.
+        SdkError::ConstructionFailure(_) => {
+            let cause = failure.into_source().map_or_else(|_| String::new(), |source| chain(&*source));
+            let error = new(ErrorKind::InvalidSpec, message).with("cause", one_line(&cause));
+            error.with_hint("check bucket, region and endpoint_url")
+        }
+        other => new(ErrorKind::Unavailable, message).with_source(other),
+    }
+}
+
+/// Maps an answer that is not the wanted one.
+fn refused(message: &str, raw: &Raw, code: Option<&str>, said: Option<&str>) -> Error {
+    let status = raw.status().as_u16();
+    let (kind, hint) = meaning(code.unwrap_or_default(), status);
+    let body = raw.body().bytes().map(|body| one_line(&String::from_utf8_lossy(body))).unwrap_or_default();
+    let words = match (code, said) {
+        (Some(code), Some(said)) => one_line(&format!("{code}: {said}")),
+        (Some(code), None) => code.to_owned(),
+        _ => body,
+    };
+    let error = new(kind, message).with("status", status);
+    let error = if words.is_empty() { error } else { error.with("server", words) };
+    let error = code.into_iter().fold(error, |error, code| error.with("code", code));
+    let header = |name| raw.headers().get(name).filter(|value| !value.is_empty());
+    let error = header("x-amz-request-id").into_iter().fold(error, |error, id| error.with("request", id));
+    // Somebody else writes to the same key right now: S3 asks to try again.
+    let error = if status == 409 { error.with_retryable(kind == ErrorKind::Conflict) } else { error };
+    let wait = header("retry-after").and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs);
+    let error = match wait {
+        Some(wait) if error.is_retryable() => error.with_retry_after(wait),
+        _ => error,
+    };
+    hint.into_iter().fold(error, Error::with_hint)
+}
+
+/// Maps a failure inside an answer about many objects, which has no status of its own.
+pub(crate) fn in_words(message: &str, code: Option<&str>, said: Option<&str>) -> Error {
+    let (kind, hint) = meaning(code.unwrap_or_default(), 400);
+    let words = [code, said].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let error = new(kind, message).with("server", one_line(&words));
+    hint.into_iter().fold(error, Error::with_hint)
+}
+
+/// The code says more than the status, where there is one.
+fn meaning(code: &str, status: u16) -> (ErrorKind, Option<&'static str>) {
+    use ErrorKind as Kind;
+    match code {
+        "NoSuchBucket" => (Kind::NotFound, Some("create the bucket, or check bucket, region and endpoint_url")),
+        // The upload was given up by somebody: the next push begins another one.
+        "NoSuchUpload" => (Kind::Unavailable, None),
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => (Kind::PermissionDenied, Some(DENIED)),
+        "InvalidAccessKeyId" => (Kind::Unauthenticated, Some("the store does not know access_key_id")),
+        "SignatureDoesNotMatch" => (Kind::Unauthenticated, Some("secret_access_key does not belong to access_key_id")),
+        "ExpiredToken" | "TokenRefreshRequired" => (Kind::Unauthenticated, Some("log in again: the token has expired")),
+        "InvalidToken" | "MissingSecurityHeader" => (Kind::Unauthenticated, Some("check session_token")),
+        "RequestTimeTooSkewed" => (Kind::Unauthenticated, Some("set the clock of this machine")),
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            (Kind::InvalidSpec, Some("set region to the one that the bucket is in"))
+        }
+        "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded" => {
+            (Kind::RateLimited, None)
+        }
+        "RequestTimeout" | "InternalError" | "ServiceUnavailable" | "IncompleteBody" => (Kind::Unavailable, None),
+        "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
+            (Kind::DigestMismatch, None)
+        }
+        "EntityTooLarge" => (Kind::LimitExceeded, None),
+        _ => by_status(status),
+    }
+}
+
+const DENIED: &str =
+    "the credentials need s3:GetObject, s3:PutObject, s3:ListBucket and for `rm` and `prune` s3:DeleteObject there";
+
+fn by_status(status: u16) -> (ErrorKind, Option<&'static str>) {
+    use ErrorKind as Kind;
+    let kind = match status {
+        301 | 307 => return (Kind::InvalidSpec, Some("set region to the one that the bucket is in")),
+        401 => Kind::Unauthenticated,
+        403 => return (Kind::PermissionDenied, Some(DENIED)),
+        404 => Kind::NotFound,
+        409 | 412 => Kind::Conflict,
+        413 => Kind::LimitExceeded,
+        429 => Kind::RateLimited,
+        501 => Kind::Unsupported,
+        408 | 500.. => Kind::Unavailable,
+        _ => Kind::Unsupported,
+    };
+    (kind, None)
+}
+
+/// Nobody answered: no connection, a reset, or nobody to sign as.
+fn unreachable(connector: &ConnectorError, message: &str) -> Error {
+    let cause = one_line(&chain(connector));
+    if cause.contains("credential") {
+        let error = new(ErrorKind::Unauthenticated, message).with("cause", cause);
+        return error.with_hint(
+            "give access_key_id and secret_access_key, or log in so that the AWS CLI works: `aws sts get-caller-identity`",
+        );
+    }
+    let is_certificate = cause.contains("certificate") || cause.contains("fatal alert");
+    let is_final = is_certificate || connector.is_user();
+    let error = new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(!is_final);
+    if is_certificate { error.with_hint("the server's CA has to be one that this machine trusts") } else { error }
+}
+
+/// Maps a body that broke.
+pub(crate) fn broken(error: ByteStreamError, message: &str) -> Error {
+    new(ErrorKind::Unavailable, message).with("cause", one_line(&chain(&error))).with_source(error)
+}
+
+/// What the error and those behind it say, from the first to the last.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let said = error.to_string();
+        if !words.ends_with(&said) {
+            words = format!("{words}: {said}");
+        }
+        next = error.source();
+    }
+    words
+}
+
+/// What the future gives, if it comes in time.
+pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// The text on one line, shortened.
+fn one_line(text: &str) -> String {
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(status: u16, body: &'static str) -> Raw {
+        Raw::new(status.try_into().unwrap(), body.into())
+    }
+
+    #[test]
+    fn the_code_says_more_than_the_status() {
+        let cases = [
+            ("NoSuchBucket", 404, ErrorKind::NotFound),
+            ("AccessDenied", 403, ErrorKind::PermissionDenied),
+            ("InvalidAccessKeyId", 403, ErrorKind::Unauthenticated),
+            ("SignatureDoesNotMatch", 403, ErrorKind::Unauthenticated),
+            ("ExpiredToken", 400, ErrorKind::Unauthenticated),
+            ("SlowDown", 503, ErrorKind::RateLimited),
+            ("RequestTimeout", 400, ErrorKind::Unavailable),
+            ("PermanentRedirect", 301, ErrorKind::InvalidSpec),
+            ("PreconditionFailed", 412, ErrorKind::Conflict),
+            ("Unheard", 403, ErrorKind::PermissionDenied),
+            ("", 429, ErrorKind::RateLimited),
+            ("", 502, ErrorKind::Unavailable),
+            ("", 501, ErrorKind::Unsupported),
+        ];
+        for (code, status, kind) in cases {
+            assert_eq!(meaning(code, status).0, kind, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn the_servers_words_and_its_wait_are_kept() {
+        let mut answer = raw(503, "<html>\n busy </html>");
+        answer.headers_mut().insert("retry-after", "7");
+        answer.headers_mut().insert("x-amz-request-id", "4442587FB7D0A2F9");
+        let error = refused("cannot read", &answer, None, None);
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(Duration::from_secs(7))));
+        let expected = "cannot read (backend=s3, status=503, server=<html> busy </html>, request=4442587FB7D0A2F9)";
+        assert_eq!(error.to_string(), expected);
+        let error = refused("cannot read", &raw(403, ""), Some("AccessDenied"), Some("Access\nDenied"));
+        assert_eq!(error.context("server"), Some("AccessDenied: Access Denied"));
+        assert!(error.hint().unwrap().contains("s3:ListBucket") && !error.is_retryable());
+    }
+
+    #[test]
+    fn a_conflict_of_two_writers_is_tried_again_and_a_lost_race_is_not() {
+        assert!(refused("x", &raw(409, ""), Some("ConditionalRequestConflict"), None).is_retryable());
+        assert!(!refused("x", &raw(412, ""), Some("PreconditionFailed"), None).is_retryable());
+    }
+}

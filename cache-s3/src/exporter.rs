@@ -1,0 +1,237 @@
+//! [`S3Exporter`]: writes a cache to a bucket, blob by blob, and the index last.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, Pushed,
+    Result, Silent, Timestamp, Version, upload,
+};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+use crate::S3Config;
+use crate::client::{Client, Condition, Found};
+use crate::error;
+use crate::listing;
+use crate::parts::Parts;
+use crate::refresh::refresh;
+use crate::store::abort_uploads;
+
+/// The age from which an open upload is taken for that of a dead writer.
+const DEAD: i64 = 24 * 60 * 60;
+
+/// A cache in a bucket, for writing.
+///
+/// * A push asks whether the blob is there with its size, and sets its age back when it is old. What the store cannot
+///   copy onto itself is sent again.
+/// * An upload that fails or is dropped is aborted. One whose process is killed stays open: the next run that sends a
+///   large blob, and `prune`, abort those that are older than a day.
+/// * A commit looks once more at the blobs that were there when they were pushed. If one has gone, it fails with
+///   [`ErrorKind::Unavailable`], which the core's export answers by pushing and committing again.
+/// * A commit on a condition is one conditional write, where the store honours conditions: that is tried out once. Where
+///   it does not, the exporter looks before it writes and after, and two writers that come between each other's looks may
+///   both be told that they have won; the later one's cache is there then.
+pub struct S3Exporter {
+    client: Arc<Client>,
+    /// How many pushes may run at once, where the spec says that.
+    slots: Option<Semaphore>,
+    state: Mutex<State>,
+    /// The store has refused to copy.
+    cannot_copy: AtomicBool,
+    clean_up: OnceCell<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The blobs that a push has found, by key.
+    present: BTreeSet<String>,
+    /// A commit that has written, and then missed a blob: what it was to replace, and what is there now.
+    unfinished: Option<(Expect, Version)>,
+}
+
+impl S3Exporter {
+    /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
+    #[must_use]
+    pub fn new(config: S3Config) -> Self {
+        let slots = config.parallelism().map(Semaphore::new);
+        Self {
+            client: Arc::new(Client::new(config)),
+            slots,
+            state: Mutex::default(),
+            cannot_copy: AtomicBool::new(false),
+            clean_up: OnceCell::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.slots.as_ref()?.acquire().await.ok()
+    }
+
+    async fn send(&self, key: String, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        let limits = self.client.config().environment().parts();
+        if blob.size > limits.part_size {
+            self.clean_up.get_or_init(|| self.abort_dead_uploads()).await;
+        }
+        let parts = Parts::new(Arc::clone(&self.client), key, blob);
+        upload(from.read(blob, None).await?, blob.size, &parts, limits).await?;
+        Ok(Pushed::Uploaded)
+    }
+
+    /// Once, by who uses such uploads; who may not list them cannot do anything about them either.
+    async fn abort_dead_uploads(&self) {
+        let _ = abort_uploads(&self.client, |begun| age(begun) > DEAD).await;
+    }
+
+    /// Sets the age of a blob back that is old; says whether that was done, and nothing when it cannot be done.
+    async fn keep(&self, key: &str, found: &Found) -> Result<Option<Pushed>> {
+        let limit = i64::try_from(self.client.config().refresh_after().as_secs()).unwrap_or(i64::MAX);
+        if found.modified.is_none_or(|modified| age(modified) <= limit && limit > 0) {
+            self.state().present.insert(key.to_owned());
+            return Ok(Some(Pushed::Present));
+        }
+        if self.cannot_copy.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match refresh(&self.client, key, found).await {
+            Ok(()) => Ok(Some(Pushed::Refreshed)),
+            Err(error) if is_worth_a_push(&error) => {
+                self.cannot_copy.store(error.kind() != ErrorKind::NotFound, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the index under the first name, if what is there is what is expected.
+    async fn write(&self, bytes: &Bytes, expect: &Expect) -> Result<Version> {
+        let config = self.client.config();
+        let key = config.keys().manifest(config.first_name());
+        let on = match expect {
+            Expect::Any => return self.put(&key, bytes, Condition::None).await,
+            Expect::Absent => Condition::Absent,
+            Expect::Version(version) => Condition::Matches(version.as_str()),
+        };
+        if config.environment().conditions().are_honoured(&self.client).await? {
+            return self.put(&key, bytes, on).await;
+        }
+        let found = self.client.retrying(|| self.client.head(&key)).await?.map(|found| found.etag);
+        if found.as_deref() != expected(on) {
+            return Err(self.conflict(&key, expected(on), found.as_deref()));
+        }
+        let version = self.put(&key, bytes, Condition::None).await?;
+        let found = self.client.retrying(|| self.client.head(&key)).await?.map(|found| found.etag);
+        if found.as_deref() == Some(version.as_str()) {
+            return Ok(version);
+        }
+        Err(self.conflict(&key, Some(version.as_str()), found.as_deref()))
+    }
+
+    async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
+        let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.retry(), 0);
+        let put = policy.run(&Silent, || {
+            tries += 1;
+            self.client.put(key, bytes.clone(), &digest, on)
+        });
+        let error = match put.await {
+            Ok(etag) => return Ok(Version::new(etag)),
+            Err(error) => error.with_retryable(false),
+        };
+        // What has to match is not there at all.
+        let is_gone = error.context("code") == Some("NoSuchKey");
+        if on == Condition::None || !(error.kind() == ErrorKind::Conflict || is_gone) {
+            return Err(error);
+        }
+        let limit = bytes.len() as u64;
+        match self.client.retrying(|| self.client.read(key, limit)).await {
+            // The answer to an earlier try was lost: it was ours that won.
+            Ok(Some((found, etag))) if tries > 1 && found == *bytes => Ok(Version::new(etag)),
+            Ok(found) => Err(self.conflict(key, expected(on), found.as_ref().map(|(_, etag)| etag.as_str()))),
+            Err(_) => Err(self.conflict(key, expected(on), Some("another cache"))),
+        }
+    }
+
+    fn conflict(&self, key: &str, expected: Option<&str>, found: Option<&str>) -> Error {
+        let error = error::new(ErrorKind::Conflict, "somebody else wrote first");
+        let error = error.with("expected", expected.unwrap_or("nothing")).with("found", found.unwrap_or("nothing"));
+        self.client.about(error, key)
+    }
+
+    /// Looks again at what was present: somebody may have cleaned up in between.
+    async fn check_present(&self) -> Result<()> {
+        let present = std::mem::take(&mut self.state().present);
+        let found = listing::look(&self.client, &present).await?;
+        let Some(gone) = present.iter().find(|key| !found.contains_key(*key)) else { return Ok(()) };
+        let error = error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
+        Err(self.client.about(error, gone))
+    }
+}
+
+#[async_trait]
+impl CacheExporter for S3Exporter {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        let _slot = self.slot().await;
+        let key = self.client.config().keys().blob(&blob.digest);
+        let found = self.client.retrying(|| self.client.head(&key)).await?;
+        if let Some(found) = found.filter(|found| found.size == blob.size) {
+            if let Some(kept) = self.keep(&key, &found).await? {
+                return Ok(kept);
+            }
+        }
+        self.send(key, blob, from).await
+    }
+
+    /// Every name is written, the first one on the condition. A cache without layers is written too, as the empty object:
+    /// BuildKit does that in object stores.
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        let bytes = manifest.encode_flat()?;
+        let unfinished = self.state().unfinished.take().filter(|(before, _)| *before == expect);
+        let now = match &unfinished {
+            Some((Expect::Absent | Expect::Version(_), ours)) => Expect::Version(ours.clone()),
+            _ => expect.clone(),
+        };
+        let version = self.write(&bytes, &now).await?;
+        let keys = self.client.config().keys();
+        for name in self.client.config().other_names() {
+            self.put(&keys.manifest(name), &bytes, Condition::None).await?;
+        }
+        if let Err(error) = self.check_present().await {
+            self.state().unfinished = Some((expect, version));
+            return Err(error);
+        }
+        Ok(Committed::new(None, version))
+    }
+}
+
+/// What a condition says has to be there.
+fn expected(on: Condition<'_>) -> Option<&str> {
+    match on {
+        Condition::Matches(etag) => Some(etag),
+        Condition::None | Condition::Absent => None,
+    }
+}
+
+/// Seconds since then.
+fn age(then: Timestamp) -> i64 {
+    Timestamp::now().unix_seconds().saturating_sub(then.unix_seconds())
+}
+
+/// Whether a blob that cannot be copied may still be sent: the store cannot, may not, or has lost it.
+fn is_worth_a_push(error: &Error) -> bool {
+    let kinds = [ErrorKind::Unsupported, ErrorKind::PermissionDenied, ErrorKind::NotFound, ErrorKind::InvalidSpec];
+    kinds.contains(&error.kind())
+}
+
+impl fmt::Debug for S3Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Exporter").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! [`S3Importer`]: reads a cache from a bucket.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobInfo, BlobProvider, BlobStream, CacheImporter, CacheManifest, Descriptor, Error, Resolved, Result, Version,
+};
+
+use crate::S3Config;
+use crate::client::Client;
+use crate::reader;
+
+/// A cache in a bucket, for reading: the first name of its configuration.
+///
+/// An index that is not there is no cache; a bucket that is not there is an error, as in BuildKit. Requests that fail in
+/// a way that may pass are tried again, and a blob's stream that breaks goes on where it stopped. Nothing is sent before
+/// the first call.
+pub struct S3Importer {
+    client: Arc<Client>,
+}
+
+impl S3Importer {
+    /// A reader of the cache that `config` names; [`resolve`](CacheImporter::resolve) is the first to look.
+    #[must_use]
+    pub fn new(config: S3Config) -> Self {
+        Self::over(Client::new(config))
+    }
+
+    /// A reader that shares the connection of somebody else.
+    pub(crate) fn over(client: Client) -> Self {
+        Self { client: Arc::new(client) }
+    }
+}
+
+#[async_trait]
+impl CacheImporter for S3Importer {
+    /// One GET.
+    async fn resolve(&self) -> Result<Option<Resolved>> {
+        let config = self.client.config();
+        let key = config.keys().manifest(config.first_name());
+        let read = self.client.retrying(|| self.client.read(&key, config.limits().config)).await?;
+        let Some((bytes, etag)) = read else { return Ok(None) };
+        let about = |error: Error| self.client.about(error, &key);
+        Ok(Some(Resolved::new(CacheManifest::decode_flat(bytes).map_err(about)?, Version::new(etag))))
+    }
+}
+
+#[async_trait]
+impl BlobProvider for S3Importer {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        let key = self.client.config().keys().blob(&blob.digest);
+        let found = self.client.retrying(|| self.client.head(&key)).await;
+        Ok(found.map_err(|error| error.with("blob", blob.digest))?.map(|found| {
+            let info = BlobInfo::new(found.size);
+            found.modified.map_or(info, |modified| info.with_modified(modified))
+        }))
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        reader::open(Arc::clone(&self.client), blob, range).await
+    }
+}
+
+impl fmt::Debug for S3Importer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Importer").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! Uploads in parts, for the core's loop.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{Descriptor, PartUpload, Result, Silent};
+
+use crate::client::{Client, Condition};
+
+/// The requests that make an object of a blob. One that is dropped in the middle gives its upload up.
+pub(crate) struct Parts<'a> {
+    client: Arc<Client>,
+    key: String,
+    blob: &'a Descriptor,
+    /// The upload that is neither complete nor given up.
+    open: Mutex<Option<String>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn new(client: Arc<Client>, key: String, blob: &'a Descriptor) -> Self {
+        Self { client, key, blob, open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<String>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Parts<'_> {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if let Some(upload) = self.open().take() {
+            let (client, key) = (Arc::clone(&self.client), self.key.clone());
+            drop(runtime.spawn(async move { abort(&client, &key, &upload).await }));
+        }
+    }
+}
+
+#[async_trait]
+impl PartUpload for Parts<'_> {
+    /// Objects are overwritten, as in BuildKit: whatever is there has the same bytes, or the wrong ones.
+    async fn put(&self, bytes: Bytes) -> Result<()> {
+        let put = || self.client.put(&self.key, bytes.clone(), &self.blob.digest, Condition::None);
+        self.client.retrying(put).await.map(drop)
+    }
+
+    async fn begin(&self) -> Result<String> {
+        let upload = self.client.retrying(|| self.client.begin(&self.key, None)).await?;
+        *self.open() = Some(upload.clone());
+        Ok(upload)
+    }
+
+    async fn part(&self, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
+        self.client.retrying(|| self.client.part(&self.key, upload, number, bytes.clone())).await
+    }
+
+    async fn complete(&self, upload: &str, parts: Vec<String>) -> Result<()> {
+        complete(&self.client, &self.key, upload, &parts, self.blob.size).await?;
+        *self.open() = None;
+        Ok(())
+    }
+
+    async fn abort(&self, upload: &str) -> Result<()> {
+        let aborted = abort(&self.client, &self.key, upload).await;
+        *self.open() = None;
+        aborted
+    }
+}
+
+/// Completes an upload; one that is gone may be gone because an answer was lost and the object is there.
+pub(crate) async fn complete(client: &Client, key: &str, upload: &str, parts: &[String], size: u64) -> Result<()> {
+    let (policy, mut tries) = (client.retry(), 0);
+    let completed = policy.run(&Silent, || {
+        tries += 1;
+        client.complete(key, upload, parts, size)
+    });
+    let Err(error) = completed.await else { return Ok(()) };
+    if tries > 1 && matches!(error.context("status"), Some("404" | "400" | "500")) {
+        let found = client.retrying(|| client.head(key)).await?;
+        if found.is_some_and(|found| found.size == size) {
+            return Ok(());
+        }
+    }
+    // An upload that somebody else has given up is begun again by the next push.
+    let is_worth_a_push = error.context("code") == Some("NoSuchUpload");
+    Err(error.with_retryable(is_worth_a_push))
+}
+
+/// Gives an upload up; one that is gone is no error.
+pub(crate) async fn abort(client: &Client, key: &str, upload: &str) -> Result<()> {
+    let aborted = client.retrying(|| client.abort(key, upload)).await;
+    match aborted {
+        Err(error) if error.context("code") == Some("NoSuchUpload") => Ok(()),
+        aborted => aborted,
+    }
+}

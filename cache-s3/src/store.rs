@@ -1,0 +1,205 @@
+//! [`S3Store`]: lists and deletes the caches and blobs of a bucket.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Timestamp, Version,
+};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use crate::client::{Client, Found};
+use crate::{S3Config, S3Importer, error, listing};
+
+/// How many objects S3 deletes in one request, and how many requests delete one each at the same time.
+const BATCH: usize = 1_000;
+const DELETIONS: usize = 8;
+
+/// A bucket of caches, below one prefix; what is at the keys of indexes is a cache, whatever its name.
+///
+/// A blob's state is its ETag with the time of its last change, so one that was refreshed since it was listed is kept.
+/// S3 cannot be told a time to delete on, so it is compared right before a deletion: by one list for up to 1,000 blobs,
+/// which are then deleted in one request. An index is deleted on the condition of its ETag, where the store honours that.
+pub struct S3Store {
+    client: Client,
+}
+
+impl S3Store {
+    /// The store that `config` is in; its names mean nothing here.
+    #[must_use]
+    pub fn new(config: S3Config) -> Self {
+        Self { client: Client::new(config) }
+    }
+
+    fn key(&self, blob: &BlobEntry) -> String {
+        self.client.config().keys().blob(&blob.digest)
+    }
+
+    /// Deletes those that are as they were listed.
+    async fn delete_batch(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        let keys: BTreeSet<String> = blobs.iter().map(|blob| self.key(blob)).collect();
+        let found = match listing::list(&self.client, &keys).await {
+            Ok(found) => found,
+            Err(error) => return blobs.iter().map(|_| Err(again(&error))).collect(),
+        };
+        let is_same = |blob: &&BlobEntry| found.get(&self.key(blob)).is_some_and(|now| state(now) == blob.version);
+        let doomed: BTreeSet<String> = blobs.iter().filter(is_same).map(|blob| self.key(blob)).collect();
+        let mut failed = self.delete_keys(doomed.iter().cloned().collect()).await;
+        blobs.iter().map(|blob| self.outcome(blob, &found, &doomed, &mut failed)).collect()
+    }
+
+    fn outcome(
+        &self,
+        blob: &BlobEntry,
+        found: &BTreeMap<String, Found>,
+        doomed: &BTreeSet<String>,
+        failed: &mut HashMap<String, Error>,
+    ) -> Result<Deleted> {
+        let key = self.key(blob);
+        if !found.contains_key(&key) {
+            return Ok(Deleted::Absent);
+        }
+        if !doomed.contains(&key) {
+            let error = error::new(ErrorKind::Conflict, "the blob has changed").with("blob", blob.digest);
+            return Err(self.client.about(error, &key));
+        }
+        failed.remove(&key).map_or(Ok(Deleted::Removed), |error| Err(error.with("blob", blob.digest)))
+    }
+
+    /// Deletes at most 1,000 keys: in one request, or in one each where a store does not know that.
+    async fn delete_keys(&self, keys: Vec<String>) -> HashMap<String, Error> {
+        if keys.len() > 1 {
+            let deleted = self.client.retrying(|| self.client.delete_all(&keys)).await;
+            match deleted {
+                Ok(failed) => return failed,
+                Err(error) if is_about_batches(&error) => {}
+                Err(error) => return keys.into_iter().map(|key| (key, again(&error))).collect(),
+            }
+        }
+        let deletions = stream::iter(keys).map(|key| async move {
+            let deleted = self.client.retrying(|| self.client.delete(&key, None)).await;
+            deleted.err().map(|error| (key, error))
+        });
+        deletions.boxed().buffer_unordered(DELETIONS).filter_map(async |failed| failed).collect().await
+    }
+}
+
+#[async_trait]
+impl CacheStore for S3Store {
+    /// Every index, without reading any.
+    async fn caches(&self) -> Result<Vec<CacheEntry>> {
+        let keys = self.client.config().keys();
+        let mut objects = listing::objects(&self.client, keys.manifests());
+        let mut caches = Vec::new();
+        while let Some((key, found)) = objects.try_next().await? {
+            // An index has two bytes at least; what is empty is the folder that some tools make.
+            let Some(name) = keys.name_at(&key).filter(|_| found.size > 0) else { continue };
+            let mut entry = CacheEntry::new(Some(name.to_owned()), Version::new(found.etag));
+            entry.modified = found.modified;
+            caches.push(entry);
+        }
+        caches.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(caches)
+    }
+
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(S3Importer::over(self.client.named(cache.name.as_deref().unwrap_or_default()))))
+    }
+
+    /// 1,000 for each request, in order of their digests.
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
+        let keys = self.client.config().keys();
+        let objects = listing::objects(&self.client, keys.blobs());
+        let blobs = objects.try_filter_map(move |(key, found)| async move {
+            Ok(keys.digest_at(&key).map(|digest| {
+                let mut entry = BlobEntry::new(digest, found.size, state(&found));
+                entry.modified = found.modified;
+                entry
+            }))
+        });
+        blobs.boxed()
+    }
+
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
+        let name = cache.name.as_deref().unwrap_or_default();
+        let key = self.client.config().keys().manifest(name);
+        let Some(found) = self.client.retrying(|| self.client.head(&key)).await? else { return Ok(Deleted::Absent) };
+        let listed = cache.version.as_str();
+        if found.etag != listed {
+            return Err(self.changed(&key, name));
+        }
+        match self.client.retrying(|| self.client.delete(&key, Some(listed))).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => Err(self.changed(&key, name)),
+            // Not every store takes a condition here; we have looked.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.client.retrying(|| self.client.delete(&key, None)).await.map(|()| Deleted::Removed)
+            }
+            deleted => deleted.map(|()| Deleted::Removed),
+        }
+    }
+
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
+        let outcome = self.delete_batch(std::slice::from_ref(blob)).await.pop();
+        outcome.unwrap_or(Ok(Deleted::Absent))
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        let mut outcomes = Vec::with_capacity(blobs.len());
+        for batch in blobs.chunks(BATCH) {
+            outcomes.extend(self.delete_batch(batch).await);
+        }
+        outcomes
+    }
+
+    async fn abort_uploads(&self, before: Timestamp) -> Result<usize> {
+        abort_uploads(&self.client, |begun| begun < before).await
+    }
+}
+
+impl S3Store {
+    fn changed(&self, key: &str, name: &str) -> Error {
+        self.client.about(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
+    }
+}
+
+/// Aborts the uploads of blobs whose begin is `dead`; says how many.
+pub(crate) async fn abort_uploads(client: &Client, is_dead: impl Fn(Timestamp) -> bool + Send) -> Result<usize> {
+    let keys = client.config().keys();
+    let prefix = keys.blobs();
+    let (mut after, mut aborted) = (None, 0);
+    loop {
+        let (page, is_more) = client.retrying(|| client.open_uploads(&prefix, after.as_ref())).await?;
+        let dead = page.iter().filter(|upload| keys.digest_at(&upload.key).is_some());
+        for upload in dead.filter(|upload| upload.begun.is_some_and(&is_dead)) {
+            crate::parts::abort(client, &upload.key, &upload.id).await?;
+            aborted += 1;
+        }
+        match page.into_iter().next_back() {
+            Some(last) if is_more && after.as_ref() != Some(&last) => after = Some(last),
+            _ => return Ok(aborted),
+        }
+    }
+}
+
+/// The state of a blob: what it is, and since when.
+fn state(found: &Found) -> Version {
+    Version::new(format!("{} {}", found.etag, found.modified.unwrap_or_default()))
+}
+
+/// The same refusal, for each of those that it was about.
+fn again(error: &Error) -> Error {
+    let said = error::new(error.kind(), "cannot delete the object").with("cause", error);
+    error.hint().into_iter().fold(said, Error::with_hint)
+}
+
+/// Whether a store has refused the many at once, and may take one.
+fn is_about_batches(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidSpec | ErrorKind::DigestMismatch)
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}

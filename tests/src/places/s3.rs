@@ -1,0 +1,147 @@
+//! A bucket of a store in a thread of this process.
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
+
+use crate::harness::Harness;
+use crate::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, Server};
+
+/// What lends the keys for a while.
+const TOKEN: &str = "hush-session-77aa";
+
+/// An empty bucket.
+#[derive(Debug)]
+pub struct S3 {
+    server: Server,
+    environment: Environment,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<Digest>>,
+}
+
+impl S3 {
+    /// A bucket of a store that can do all that AWS can.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A bucket of another store.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        // Nothing has a time limit: time stands still while the tests wait for the network.
+        let environment = Environment::new().with_timeouts(None, None);
+        Self { server: Server::start(options), environment, damaged: Mutex::default() }
+    }
+
+    /// The server, to look at its log and to plan faults.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// What the spec of the place says.
+    #[must_use]
+    pub fn config(&self) -> S3Config {
+        S3Config::from_spec(&self.spec(), self.environment.clone()).expect("the spec is valid")
+    }
+
+    fn damage(&self, blob: &Digest) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
+    }
+
+    /// The blobs that nobody damaged and that are not what their names say, and keys of neither blob nor index.
+    fn wrong_objects(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_wrong = |key: &String| match key.strip_prefix("blobs/").map(str::parse::<Digest>) {
+            Some(Ok(digest)) => {
+                let bytes = fs::read(self.server.path(key)).unwrap_or_default();
+                Digest::sha256(&bytes) != digest && !damaged.contains(&digest)
+            }
+            Some(Err(_)) => true,
+            None => !key.starts_with("manifests/"),
+        };
+        self.server.keys().into_iter().filter(is_wrong).collect()
+    }
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for S3 {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_s3::S3::new(self.environment.clone()))
+    }
+
+    fn spec(&self) -> CacheSpec {
+        CacheSpec::new("s3")
+            .with("bucket", BUCKET)
+            .with("region", "eu-test-1")
+            .with("name", "main")
+            .with("endpoint_url", self.server.endpoint())
+            .with("use_path_style", "true")
+            .with("access_key_id", ACCESS_KEY)
+            .with("secret_access_key", SECRET_KEY)
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(self.spec().with("name", "other"))
+    }
+
+    fn keeps_form(&self) -> bool {
+        false
+    }
+
+    fn exception(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![SECRET_KEY.to_owned(), TOKEN.to_owned()]
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let credential = Credential::new(ACCESS_KEY, SECRET_KEY).with_session_token(TOKEN);
+        let config = self.config();
+        vec![
+            format!("{credential:?} {:?} {config:?}", Environment::new().with_credential(credential.clone())),
+            format!("{:?} {:?}", S3Importer::new(config.clone()), S3Exporter::new(config.clone())),
+            format!("{:?} {:?}", S3Store::new(config.clone()), S3Probe::new(config)),
+        ]
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        self.server.keys()
+    }
+
+    /// What was dropped takes a moment to be gone.
+    async fn leftovers(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.server.uploads().keys().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut leftovers = self.server.uploads().keys();
+        leftovers.extend(self.wrong_objects());
+        leftovers
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        self.damage(blob);
+        self.server.lose(blob);
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        self.damage(blob);
+        fs::write(self.server.path(&format!("blobs/{blob}")), bytes).expect("the object can be written");
+    }
+}

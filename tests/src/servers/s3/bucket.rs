@@ -1,0 +1,232 @@
+//! The file system of `s3s`, with what it lacks: writes on a condition are atomic, and open uploads are listed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CopyObjectInput, CopyObjectOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, ListPartsInput, ListPartsOutput, MultipartUpload, PutObjectInput, PutObjectOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s_fs::FileSystem;
+
+use super::{BUCKET, Options};
+
+/// The uploads that are open; clones see the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Uploads(Arc<Mutex<BTreeMap<String, Upload>>>);
+
+#[derive(Debug, Clone)]
+struct Upload {
+    key: String,
+    begun: SystemTime,
+}
+
+impl Uploads {
+    /// Their keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.all().values().map(|upload| upload.key.clone()).collect()
+    }
+
+    /// Makes all of them older.
+    pub fn age(&self, by: Duration) {
+        self.all().values_mut().for_each(|upload| upload.begun -= by);
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Upload>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, id: &str) -> S3Result<()> {
+        if self.all().contains_key(id) { Ok(()) } else { Err(s3_error!(NoSuchUpload)) }
+    }
+}
+
+pub(super) struct Watched {
+    inner: FileSystem,
+    options: Options,
+    uploads: Uploads,
+    /// Writes come one after the other, since the file system checks a condition first and writes then.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Watched {
+    pub(super) fn new(folder: &Path, options: Options) -> Self {
+        let inner = FileSystem::new(folder).expect("the folder can be read");
+        Self { inner, options, uploads: Uploads::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    pub(super) fn uploads(&self) -> Uploads {
+        self.uploads.clone()
+    }
+
+    /// The file system makes a bucket of any name that is written to.
+    fn check_bucket(bucket: &str) -> S3Result<()> {
+        if bucket == BUCKET { Ok(()) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
+    }
+
+    /// None for an object that is gone by now.
+    async fn etag(&self, bucket: String, key: String) -> Option<ETag> {
+        let input = HeadObjectInput::builder().bucket(bucket).key(key).build().ok()?;
+        let req = S3Request {
+            input,
+            method: hyper::Method::HEAD,
+            uri: hyper::Uri::default(),
+            headers: hyper::HeaderMap::default(),
+            extensions: hyper::http::Extensions::default(),
+            credentials: None,
+            region: None,
+            service: None,
+            trailing_headers: None,
+        };
+        self.inner.head_object(req).await.ok()?.output.e_tag
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Watched {
+    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        Self::check_bucket(&req.input.bucket)?;
+        let is_conditional = req.input.if_match.is_some() || req.input.if_none_match.is_some();
+        if !self.options.honours_conditions {
+            (req.input.if_match, req.input.if_none_match) = (None, None);
+        }
+        let _turn = if is_conditional { Some(self.turn.lock().await) } else { None };
+        self.inner.put_object(req).await
+    }
+
+    async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        if !self.options.copies {
+            return Err(s3_error!(NotImplemented));
+        }
+        self.inner.copy_object(req).await
+    }
+
+    async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        if !self.options.deletes_batches {
+            return Err(s3_error!(NotImplemented));
+        }
+        self.inner.delete_objects(req).await
+    }
+
+    async fn list_objects_v2(
+        &self,
+        mut req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        req.input.max_keys = Some(req.input.max_keys.unwrap_or(1_000).min(self.options.page));
+        let bucket = req.input.bucket.clone();
+        let mut listed = self.inner.list_objects_v2(req).await?;
+        for object in listed.output.contents.iter_mut().flatten() {
+            // The file system leaves it out of lists.
+            let key = object.key.clone().unwrap_or_default();
+            object.e_tag = self.etag(bucket.clone(), key).await;
+        }
+        Ok(listed)
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        Self::check_bucket(&req.input.bucket)?;
+        let key = req.input.key.clone();
+        let made = self.inner.create_multipart_upload(req).await?;
+        if let Some(id) = &made.output.upload_id {
+            self.uploads.all().insert(id.clone(), Upload { key, begun: SystemTime::now() });
+        }
+        Ok(made)
+    }
+
+    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        self.uploads.check(&req.input.upload_id)?;
+        self.inner.upload_part(req).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.uploads.check(&req.input.upload_id)?;
+        self.inner.upload_part_copy(req).await
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let id = req.input.upload_id.clone();
+        self.uploads.check(&id)?;
+        let done = self.inner.complete_multipart_upload(req).await?;
+        self.uploads.all().remove(&id);
+        Ok(done)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let id = req.input.upload_id.clone();
+        self.uploads.check(&id)?;
+        let done = self.inner.abort_multipart_upload(req).await?;
+        self.uploads.all().remove(&id);
+        Ok(done)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        req: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let prefix = req.input.prefix.unwrap_or_default();
+        let uploads = self.uploads.all();
+        let below = uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix));
+        let listed = below.map(|(id, upload)| MultipartUpload {
+            key: Some(upload.key.clone()),
+            upload_id: Some(id.clone()),
+            initiated: Some(upload.begun.into()),
+            ..MultipartUpload::default()
+        });
+        let output = ListMultipartUploadsOutput {
+            uploads: Some(listed.collect()),
+            is_truncated: Some(false),
+            ..ListMultipartUploadsOutput::default()
+        };
+        Ok(S3Response::new(output))
+    }
+
+    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.inner.delete_object(req).await
+    }
+
+    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        Self::check_bucket(&req.input.bucket)?;
+        self.inner.get_object(req).await
+    }
+
+    async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.inner.head_bucket(req).await
+    }
+
+    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.inner.head_object(req).await
+    }
+
+    async fn list_buckets(&self, req: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        self.inner.list_buckets(req).await
+    }
+
+    async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        self.inner.list_objects(req).await
+    }
+
+    async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        self.inner.list_parts(req).await
+    }
+}

@@ -1,0 +1,5 @@
+//! The conformance suite on an S3 store.
+
+#![cfg(feature = "s3")]
+
+cache_tests::conformance!(s3, cache_tests::places::S3::new());
