@@ -1,0 +1,66 @@
+//! [`Gha`]: the backend for specs of `type=gha`.
+
+use async_trait::async_trait;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Result};
+
+use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "gha";
+
+/// Opens caches of GitHub Actions for specs of `type=gha`.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_gha::{Environment, Gha};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backends = Backends::new().with(Gha::new(Environment::new()));
+/// let spec: CacheSpec = "type=gha,scope=app".parse()?;
+/// let error = backends.find(&spec)?.importer(&spec).await.err().expect("this is no runner");
+/// assert!(error.hint().is_some_and(|hint| hint.contains("ACTIONS_RUNTIME_TOKEN")));
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Gha(Environment);
+
+impl Gha {
+    /// Opens caches with what `environment` has.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self(environment)
+    }
+
+    fn config(&self, spec: &CacheSpec) -> Result<GhaConfig> {
+        GhaConfig::from_spec(spec, self.0.clone())
+    }
+}
+
+#[async_trait]
+impl CacheBackend for Gha {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        Ok(Box::new(GhaImporter::new(self.config(spec)?)?))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(GhaExporter::new(self.config(spec)?)?))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        let config = self.config(spec)?;
+        Ok((Box::new(GhaImporter::of_written_scope(config.clone())?), Box::new(GhaExporter::new(config)?)))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(GhaStore::new(GhaConfig::from_store_spec(spec, self.0.clone())?)?)))
+    }
+
+    async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(Some(Box::new(GhaProbe::new(self.config(spec)?))))
+    }
+}

@@ -1,0 +1,133 @@
+//! [`Environment`]: what a spec does not say, the same for every cache of a program.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use std::{env, fmt};
+
+use cache_core::{PartLimits, RetryPolicy, Secret};
+
+use crate::budget::Budget;
+
+/// The variables of a runner that clients of BuildKit look at.
+pub(super) const RESULTS_URL: &str = "ACTIONS_RESULTS_URL";
+pub(super) const CACHE_URL: &str = "ACTIONS_CACHE_URL";
+pub(super) const TOKEN: &str = "ACTIONS_RUNTIME_TOKEN";
+pub(super) const SERVICE_V2: &str = "ACTIONS_CACHE_SERVICE_V2";
+/// Where the REST API is; a runner of GitHub Enterprise Server has another one.
+const API_URL: &str = "GITHUB_API_URL";
+const VARIABLES: [&str; 5] = [RESULTS_URL, CACHE_URL, TOKEN, SERVICE_V2, API_URL];
+
+const GITHUB: &str = "https://api.github.com";
+/// GitHub's limit for a repository.
+const UPLOADS: usize = 200;
+/// A second more than the minute that GitHub counts by, since requests arrive unevenly.
+const MINUTE: Duration = Duration::from_secs(61);
+/// A block list takes so many blocks.
+const MAX_BLOCKS: u32 = 50_000;
+
+/// The variables of a runner, how long to wait, and how much to send: shared by all caches that are opened with it.
+#[derive(Clone)]
+pub struct Environment {
+    variables: BTreeMap<&'static str, Secret>,
+    connect_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    retry: RetryPolicy,
+    budget: Budget,
+    parts: PartLimits,
+}
+
+impl Environment {
+    /// No variables; 30 seconds to connect, 60 for an answer, 200 uploads a minute, and parts of 8 MiB of which 12 are
+    /// in memory.
+    #[expect(clippy::new_without_default, reason = "whose variables to use is nothing to guess")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(|_| None)
+    }
+
+    /// The variables that a runner sets: `ACTIONS_RESULTS_URL`, `ACTIONS_CACHE_URL`, `ACTIONS_RUNTIME_TOKEN`,
+    /// `ACTIONS_CACHE_SERVICE_V2` and `GITHUB_API_URL`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::of(|name| env::var(name).ok())
+    }
+
+    /// The variables that `value` gives for their names.
+    #[must_use]
+    pub fn of(value: impl Fn(&str) -> Option<String>) -> Self {
+        let given = |name| Some((name, Secret::new(value(name).filter(|value| !value.is_empty())?)));
+        Self {
+            variables: VARIABLES.into_iter().filter_map(given).collect(),
+            connect_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(60)),
+            retry: RetryPolicy::default(),
+            budget: Budget::new(UPLOADS, MINUTE),
+            parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
+        }
+    }
+
+    /// Changes how long a connection may take, and how long an answer may; `None` waits for ever.
+    #[must_use]
+    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
+        Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how often a call is tried again whose answer says that it may help.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Starts at most `uploads` uploads in any stretch of time as long as `per`.
+    #[must_use]
+    pub fn with_upload_budget(self, uploads: usize, per: Duration) -> Self {
+        Self { budget: Budget::new(uploads, per), ..self }
+    }
+
+    /// Changes how large blobs are cut, and how many parts are in memory.
+    #[must_use]
+    pub fn with_parts(self, parts: PartLimits) -> Self {
+        Self { parts, ..self }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<Secret> {
+        self.variables.get(name).cloned()
+    }
+
+    /// Whether a variable is a true boolean of Go; no other text counts.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        let value = self.variables.get(name).map(Secret::expose);
+        value.is_some_and(|value| matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True"))
+    }
+
+    pub(super) fn api_url(&self) -> &str {
+        self.variables.get(API_URL).map_or(GITHUB, Secret::expose)
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    pub(super) fn retry(&self) -> RetryPolicy {
+        self.retry
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn parts(&self) -> &PartLimits {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.variables.keys().collect();
+        f.debug_struct("Environment").field("variables", &names).field("budget", &self.budget).finish_non_exhaustive()
+    }
+}

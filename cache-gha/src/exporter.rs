@@ -1,0 +1,136 @@
+//! [`GhaExporter`]: writes a cache into the scope of a job.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Event, Expect, Progress,
+    Pushed, Result, Version,
+};
+use tokio::time::Instant;
+
+use crate::keys::{self, IndexName};
+use crate::known::Known;
+use crate::saving::{Saved, save};
+use crate::session::Session;
+use crate::{GhaConfig, error, index};
+
+/// How long somebody else's upload is waited for, and for how many bytes it gets a second more.
+const PATIENCE: Duration = index::PATIENCE;
+const BYTES_A_SECOND: u64 = 4 << 20;
+const MOST_PATIENCE: Duration = Duration::from_secs(300);
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A cache of GitHub Actions, for writing: into the scope that the token writes.
+///
+/// Entries cannot be changed: a blob is uploaded once for all caches of the repository that can see it, and each commit
+/// writes an index with the next number. Everything the token can read counts as present.
+pub struct GhaExporter {
+    session: Arc<Session>,
+    known: Known,
+}
+
+impl GhaExporter {
+    /// A writer of the cache that `config` names. A token that can only read is refused by the first push.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] for a token that has expired.
+    pub fn new(config: GhaConfig) -> Result<Self> {
+        Ok(Self { session: Arc::new(Session::open(config)?), known: Known::default() })
+    }
+
+    async fn push_blob(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.session.written_scope()?;
+        let key = keys::blob(&blob.digest);
+        let is_present = match self.known.has(&self.session, &blob.digest).await {
+            Some(is_listed) => is_listed,
+            None => self.is_there(&key).await?,
+        };
+        if is_present {
+            return Ok(Pushed::Present);
+        }
+        let stream = from.read(blob, None).await?;
+        match save(&self.session, &key, blob.size, stream).await? {
+            Saved::Done => {
+                self.known.add(blob.digest);
+                Ok(Pushed::Uploaded)
+            }
+            Saved::Taken => self.wait_for_other(&key, blob.size).await,
+        }
+    }
+
+    async fn is_there(&self, key: &str) -> Result<bool> {
+        Ok(self.session.lookup(key).await?.is_some_and(|found| found.key == key))
+    }
+
+    /// A key that is taken is a blob that is there, one that another job is sending, or one that a job has failed to
+    /// send, which nobody will ever see.
+    async fn wait_for_other(&self, key: &str, size: u64) -> Result<Pushed> {
+        let patience = (PATIENCE + Duration::from_secs(size / BYTES_A_SECOND)).min(MOST_PATIENCE);
+        let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
+        loop {
+            if self.is_there(key).await? {
+                return Ok(Pushed::Present);
+            }
+            let left = patience.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Err(never_finished(key));
+            }
+            if wait == FIRST_WAIT {
+                let text = format!("another writer has reserved {key} and is waited for");
+                self.session.progress().event(&Event::Retrying { error: &text, wait: patience });
+            }
+            tokio::time::sleep(wait.min(left)).await;
+            wait = (wait * 3 / 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn commit_index(&self, manifest: &CacheManifest, expect: &Expect) -> Result<Version> {
+        let scope = self.session.written_scope()?;
+        self.known.check(&self.session).await?;
+        let name = IndexName::new(self.session.config().scope(), scope);
+        let key = index::commit(&self.session, &name, manifest.encode_flat()?, expect).await?;
+        Ok(index::version([key.as_str()]))
+    }
+}
+
+fn never_finished(key: &str) -> Error {
+    let error = error::new(ErrorKind::Unavailable, "the blob was reserved by another job and never finished");
+    let error = error.with("key", key).with_retryable(false);
+    error.with_hint(
+        "GitHub keeps the reservation: delete the entry of this key with `buildcache rm --blobs` or by the REST API \
+         (DELETE /repos/OWNER/NAME/actions/caches?key=…), or export from another branch",
+    )
+}
+
+#[async_trait]
+impl CacheExporter for GhaExporter {
+    fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>) {
+        // The index is one upload more.
+        self.session.watch(progress, manifest.blobs().len() + 1);
+    }
+
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        let pushed = self.push_blob(blob, from).await;
+        if pushed.is_ok() {
+            self.session.count_down();
+        }
+        pushed.map_err(|error| self.session.about(error))
+    }
+
+    /// A blob that was present and is gone by now is [`ErrorKind::Unavailable`] where a list shows it: the export can be
+    /// made again. An index that cannot be uploaded is an error, and burns its number.
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        let committed = self.commit_index(manifest, &expect).await;
+        committed.map(|version| Committed::new(None, version)).map_err(|error| self.session.about(error))
+    }
+}
+
+impl fmt::Debug for GhaExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GhaExporter").field("config", self.session.config()).finish_non_exhaustive()
+    }
+}

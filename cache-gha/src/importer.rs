@@ -1,0 +1,147 @@
+//! [`GhaImporter`]: reads the caches of a job's scopes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind,
+    Resolved, Result,
+};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::index::{self, ReadIndex};
+use crate::keys::{self, IndexName};
+use crate::session::Session;
+use crate::signed::{self, Entry};
+use crate::{GhaConfig, error};
+
+/// How many scopes are read at once.
+const AT_ONCE: usize = 4;
+
+/// The caches of a job's scopes, for reading: those of its own branch and of the branches that it sees, as one.
+///
+/// An index that is not there is no cache. Requests that fail in a way that may pass are tried again, and a blob's
+/// stream that breaks goes on where it stopped, by a new URL when the old one has expired. Nothing is sent before the
+/// first call.
+pub struct GhaImporter {
+    session: Arc<Session>,
+    from: From,
+}
+
+/// What is read.
+enum From {
+    /// The newest index of each of these.
+    Newest(Vec<IndexName>),
+    /// One entry.
+    Exactly(String),
+}
+
+impl GhaImporter {
+    /// A reader of every scope that the token can read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] for a token that has expired.
+    pub fn new(config: GhaConfig) -> Result<Self> {
+        let names = config.endpoint()?.token.readable().into_iter();
+        let names = names.map(|scope| IndexName::new(config.scope(), scope)).collect();
+        Ok(Self { session: Arc::new(Session::open(config)?), from: From::Newest(names) })
+    }
+
+    /// A reader of the scope that the token writes, and of no other: what [`publish`](cache_core::publish) adds to. The
+    /// caches of other branches would be written into this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PermissionDenied`] for a token that writes none, and [`ErrorKind::Unauthenticated`] for one that has
+    /// expired.
+    pub fn of_written_scope(config: GhaConfig) -> Result<Self> {
+        let session = Arc::new(Session::open(config)?);
+        let name = IndexName::new(session.config().scope(), session.written_scope()?);
+        Ok(Self { from: From::Newest(vec![name]), session })
+    }
+
+    /// A reader of one entry.
+    pub(crate) fn of_entry(config: GhaConfig, key: String) -> Result<Self> {
+        Ok(Self { session: Arc::new(Session::open(config)?), from: From::Exactly(key) })
+    }
+
+    async fn read_all(&self) -> Result<Vec<ReadIndex>> {
+        let names = match &self.from {
+            From::Exactly(key) => return Ok(index::read_exactly(&self.session, key).await?.into_iter().collect()),
+            From::Newest(names) => names,
+        };
+        let reads: Vec<BoxFuture<'_, _>> = names.iter().map(|name| self.read(name).boxed()).collect();
+        let found: Vec<Option<ReadIndex>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The newest index of a scope. One that only BuildKit's signatures vouch for is said, and not taken for a cache.
+    async fn read(&self, name: &IndexName) -> Result<Option<ReadIndex>> {
+        let found = index::read(&self.session, name).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        match self.session.lookup(&name.signed().prefix()).await? {
+            None => Ok(None),
+            Some(signed) => {
+                let error = error::new(ErrorKind::Unsupported, "the cache is signed, and signatures are not verified here");
+                Err(error.with("key", signed.key).with_hint("export once without signing, or import with BuildKit"))
+            }
+        }
+    }
+
+    fn entry(&self, blob: &Descriptor) -> Entry {
+        Entry::new(Arc::clone(&self.session), keys::blob(&blob.digest), "cannot read the blob")
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.session.about(error)
+    }
+}
+
+/// One cache keeps its bytes; several are merged.
+fn merged(found: &[ReadIndex]) -> Result<Option<CacheManifest>> {
+    match found {
+        [] => Ok(None),
+        [only] => Ok(Some(only.manifest.clone())),
+        [first, others @ ..] => {
+            let mut chains = CacheChains::from_manifest(&first.manifest)?;
+            for other in others {
+                chains.merge(&CacheChains::from_manifest(&other.manifest)?)?;
+            }
+            Ok(Some(chains.to_manifest()))
+        }
+    }
+}
+
+#[async_trait]
+impl BlobProvider for GhaImporter {
+    /// Two requests: the service does not say how large an entry is, so that its first byte is asked for.
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        let size = self.entry(blob).size().await;
+        let size = size.map_err(|error| self.about(error.with("blob", blob.digest)))?;
+        Ok(size.map(BlobInfo::new))
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        signed::open(self.entry(blob), blob, range).await.map_err(|error| self.about(error))
+    }
+}
+
+#[async_trait]
+impl CacheImporter for GhaImporter {
+    async fn resolve(&self) -> Result<Option<Resolved>> {
+        let found = self.read_all().await.map_err(|error| self.about(error))?;
+        let manifest = merged(&found).map_err(|error| self.about(error))?;
+        let version = index::version(found.iter().map(|index| index.key.as_str()));
+        Ok(manifest.map(|manifest| Resolved::new(manifest, version)))
+    }
+}
+
+impl fmt::Debug for GhaImporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GhaImporter").field("config", self.session.config()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! [`GhaProbe`]: finds out what a token may do, with one tiny entry of its own.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Result};
+
+use crate::config::ApiVersion;
+use crate::rest::Rest;
+use crate::saving::save_bytes;
+use crate::session::Session;
+use crate::signed::Entry;
+use crate::{GhaConfig, KIND, error};
+
+const CONTENT: &[u8] = b"buildcache-doctor";
+const NOT_WRITTEN: &str = "not tried: no entry can be written";
+const NO_REST: &str = "not tried: repository and ghtoken are not given";
+
+/// A cache service to find out about.
+///
+/// The probe writes one entry, `buildcache-doctor-<random>`, and reads it. It deletes it when the spec has `repository`
+/// and `ghtoken`; else GitHub does so after seven days.
+pub struct GhaProbe(GhaConfig);
+
+impl GhaProbe {
+    /// A probe of the service of `config`; nothing is sent before [`diagnose`](CacheProbe::diagnose).
+    #[must_use]
+    pub fn new(config: GhaConfig) -> Self {
+        Self(config)
+    }
+
+    fn recommended(&self) -> Result<CacheSpec> {
+        let endpoint = self.0.endpoint()?;
+        let spec = CacheSpec::new(KIND).with("scope", self.0.scope()).with("mode", "max");
+        let spec = match endpoint.api {
+            ApiVersion::V1 => spec.with("version", "1"),
+            ApiVersion::V2 => spec.with("version", "2"),
+        };
+        Ok(match self.0.repository() {
+            Some(repository) => spec.with("repository", &repository.name).with("ghtoken", "env:GITHUB_TOKEN"),
+            None => spec,
+        })
+    }
+}
+
+async fn write(session: &Session, key: &str) -> Result<()> {
+    session.written_scope()?;
+    let hold = session.reserve(key).await?;
+    let hold = hold.ok_or_else(|| error::new(ErrorKind::Conflict, "an entry of the probe is there already"))?;
+    save_bytes(session, key, &hold, Bytes::from_static(CONTENT)).await
+}
+
+async fn read(session: &Arc<Session>, key: &str) -> Result<()> {
+    let entry = Entry::new(Arc::clone(session), key.to_owned(), "cannot read the entry");
+    let bytes = entry.document(CONTENT.len() as u64).await?;
+    if bytes == CONTENT { Ok(()) } else { Err(error::new(ErrorKind::DigestMismatch, "the entry holds other bytes")) }
+}
+
+/// Lists what the probe wrote.
+async fn list(session: &Session, rest: &Rest, key: &str) -> Result<()> {
+    let (found, _) = session.retrying(|| rest.page(key, None, 1)).await?;
+    let message = "the list does not hold the entry";
+    if found.is_empty() { Err(error::new(ErrorKind::NotFound, message)) } else { Ok(()) }
+}
+
+async fn delete(session: &Session, rest: &Rest, key: &str) -> Result<()> {
+    let scope = session.written_scope()?;
+    match session.retrying(|| rest.delete_key(key, scope)).await? {
+        Deleted::Removed => Ok(()),
+        Deleted::Absent => Err(error::new(ErrorKind::NotFound, "the entry to delete is not there")),
+    }
+}
+
+#[async_trait]
+impl CacheProbe for GhaProbe {
+    async fn diagnose(&self) -> Result<Diagnosis> {
+        let session = Arc::new(Session::open(self.0.clone())?);
+        let key = format!("buildcache-doctor-{:016x}", RandomState::new().hash_one(CONTENT));
+        let mut found = Diagnosis::new();
+        let looked = match session.lookup(&key).await {
+            Err(error) if !is_about_rights(error.kind()) => return Err(error),
+            looked => Outcome::from(looked.map(drop)),
+        };
+        found.record("lookup", looked, "without this no cache can be imported: take the token of a job that runs");
+        if found.record("write", write(&session, &key).await, error::READ_ONLY) {
+            found.record("read", read(&session, &key).await, "entries can be written but not read back");
+        } else {
+            found.skip("read", NOT_WRITTEN);
+        }
+        let is_written = found.works("write");
+        match session.rest() {
+            Some(rest) if is_written => {
+                let advice = "exports look every blob up, and `ls` and `du` cannot work: give ghtoken actions: read";
+                found.record("list", list(&session, rest, &key).await, advice);
+                let advice = "`rm` and `prune` cannot work: give ghtoken actions: write";
+                found.record("delete", delete(&session, rest, &key).await, advice);
+            }
+            rest => {
+                let why = if rest.is_some() { NOT_WRITTEN } else { NO_REST };
+                ["list", "delete"].into_iter().for_each(|name| found.skip(name, why));
+            }
+        }
+        if is_written && !found.works("delete") {
+            found.leftovers.push(format!("entry {key} of {} bytes, until GitHub deletes it after 7 days", CONTENT.len()));
+        }
+        if is_written {
+            found.recommended = Some(self.recommended()?);
+            found.notes.push("the cache is written for one branch and seen by those that start from it".to_owned());
+        }
+        Ok(found)
+    }
+}
+
+fn is_about_rights(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+}
+
+impl fmt::Debug for GhaProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GhaProbe").field("config", &self.0).finish_non_exhaustive()
+    }
+}

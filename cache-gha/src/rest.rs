@@ -1,0 +1,162 @@
+//! GitHub's REST API: the entries of a repository, listed and deleted.
+//!
+//! It sees what is finalised, in all scopes, and gives nobody's bytes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use cache_core::{Deleted, Error, ErrorKind, Quota, Result, Timestamp};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderName};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::form_urlencoded::Serializer;
+
+use crate::Environment;
+use crate::client::{Call, Client, http};
+use crate::config::Repository;
+use crate::error;
+use crate::keys::VERSION;
+
+const LIST: &str = "cannot list the caches of the repository";
+/// Entries of a page, and pages of a list: more than a repository of 10 GB has of anything.
+const PAGE: u64 = 100;
+const PAGES: u64 = 1_000;
+/// What GitHub allows every repository, in bytes, where it does not say another limit.
+const DEFAULT_LIMIT: u64 = 10 << 30;
+
+/// The caches of one repository.
+pub(crate) struct Rest {
+    client: Client,
+    repository: String,
+}
+
+/// An entry, in any scope.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) id: u64,
+    #[serde(default, rename = "ref")]
+    pub(crate) scope: String,
+    pub(crate) key: String,
+    version: String,
+    #[serde(default)]
+    pub(crate) last_accessed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) created_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) size_in_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    total_count: u64,
+    #[serde(default)]
+    actions_caches: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    #[serde(default)]
+    active_caches_size_in_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct StorageLimit {
+    max_cache_size_gb: u64,
+}
+
+impl Rest {
+    /// Sets the connection up; nothing is sent.
+    pub(crate) fn new(repository: &Repository, environment: &Environment) -> Result<Self> {
+        let connections = http(environment, &repository.api)?;
+        let (url, token) = (repository.api.clone(), repository.token.clone());
+        let client = Client::new(connections, url, token, environment.idle_timeout());
+        let client = client.with_header(ACCEPT, "application/vnd.github+json");
+        let client = client.with_header(HeaderName::from_static("x-github-api-version"), "2022-11-28");
+        Ok(Self { client, repository: repository.name.clone() })
+    }
+
+    /// A page of the entries whose keys begin with `prefix`, the oldest first, and whether it is the last one. New
+    /// entries come to the end, so that no page shows what another one has shown.
+    pub(crate) async fn page(&self, prefix: &str, scope: Option<&str>, page: u64) -> Result<(Vec<Item>, bool)> {
+        let (number, size) = (page.to_string(), PAGE.to_string());
+        let mut pairs = vec![("key", prefix), ("sort", "created_at"), ("direction", "asc")];
+        pairs.extend([("page", number.as_str()), ("per_page", size.as_str())]);
+        pairs.extend(scope.map(|scope| ("ref", scope)));
+        let path = format!("/repos/{}/actions/caches?{}", self.repository, query(&pairs));
+        let found: Page = self.get(path, LIST).await?;
+        let is_last = found.actions_caches.is_empty() || found.total_count <= page * PAGE || page >= PAGES;
+        // The prefix is the server's to keep; BuildKit's version is ours to look for.
+        let is_ours = |item: &Item| item.version == VERSION && item.key.starts_with(prefix);
+        Ok((found.actions_caches.into_iter().filter(is_ours).collect(), is_last))
+    }
+
+    /// Deletes an entry by its number.
+    pub(crate) async fn delete(&self, id: u64) -> Result<Deleted> {
+        let path = format!("/repos/{}/actions/caches/{id}", self.repository);
+        self.deleted(path).await
+    }
+
+    /// Deletes the entry of exactly this key in a scope.
+    pub(crate) async fn delete_key(&self, key: &str, scope: &str) -> Result<Deleted> {
+        let query = query(&[("key", key), ("ref", scope)]);
+        self.deleted(format!("/repos/{}/actions/caches?{query}", self.repository)).await
+    }
+
+    async fn deleted(&self, path: String) -> Result<Deleted> {
+        match self.send(Method::DELETE, path, "cannot delete the entry").await {
+            Ok(_) => Ok(Deleted::Removed),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Deleted::Absent),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What all caches of the repository weigh, those of others too, and what they may weigh.
+    pub(crate) async fn quota(&self) -> Result<Quota> {
+        const MESSAGE: &str = "cannot ask for the usage of the repository";
+        let path = |name: &str| format!("/repos/{}/actions/cache/{name}", self.repository);
+        let usage: Usage = self.get(path("usage"), MESSAGE).await?;
+        // Only some servers say it, and only to some tokens.
+        let limit = match self.get::<StorageLimit>(path("storage-limit"), MESSAGE).await {
+            Ok(limit) => limit.max_cache_size_gb.saturating_mul(1 << 30),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(_) => DEFAULT_LIMIT,
+        };
+        Ok(Quota { used: usage.active_caches_size_in_bytes, limit })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: String, message: &str) -> Result<T> {
+        let body = self.send(Method::GET, path, message).await?;
+        serde_json::from_slice(&body).map_err(|cause| {
+            let error = error::new(ErrorKind::Unavailable, message).with_source(cause);
+            self.about(error.with("cause", "the answer is not the JSON that was expected"))
+        })
+    }
+
+    async fn send(&self, method: Method, path: String, message: &str) -> Result<Bytes> {
+        let sent = self.client.send(Call::new(method, path, message)).await;
+        sent.map(|reply| reply.body).map_err(|error| self.about(error))
+    }
+
+    fn about(&self, error: Error) -> Error {
+        let kind = error.kind();
+        let error = error.with("repository", &self.repository);
+        match kind {
+            ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::NotFound => {
+                error.with_hint("ghtoken needs the permission actions: read for lists, and actions: write to delete")
+            }
+            _ => error,
+        }
+    }
+}
+
+fn query(pairs: &[(&str, &str)]) -> String {
+    Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").field("repository", &self.repository).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! Version 1: the REST interface of GitHub Enterprise Server and of other servers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{ErrorKind, PartUpload, Result};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded::byte_serialize;
+
+use super::{CacheService, Found, Reservation, decode, decode_url};
+use crate::client::{Call, Client};
+use crate::error;
+use crate::keys::VERSION;
+
+const CACHE: &str = "/_apis/artifactcache/cache";
+const CACHES: &str = "/_apis/artifactcache/caches";
+
+/// A service of version 1.
+pub(crate) struct V1 {
+    client: Arc<Client>,
+    /// Bytes of a part; offsets follow from it.
+    part_size: u64,
+}
+
+/// A key that is held, by the number of its cache.
+#[derive(Clone)]
+struct Held {
+    client: Arc<Client>,
+    key: String,
+    id: u64,
+    part_size: u64,
+}
+
+impl V1 {
+    pub(crate) fn new(client: Client, part_size: u64) -> Self {
+        Self { client: Arc::new(client), part_size }
+    }
+
+    async fn look(&self, key: &str) -> Result<Option<Found>> {
+        const MESSAGE: &str = "cannot look the entry up";
+        let keys: String = byte_serialize(key.as_bytes()).collect();
+        let call = Call::new(Method::GET, format!("{CACHE}?keys={keys}&version={VERSION}"), MESSAGE);
+        let reply = self.client.send(call).await?;
+        if reply.status == StatusCode::NO_CONTENT || reply.body.is_empty() {
+            return Ok(None);
+        }
+        let answer: Map<String, Value> = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        let text = |name: &str| field(&answer, name).and_then(Value::as_str).unwrap_or_default();
+        if text("cacheKey").is_empty() {
+            return Ok(None);
+        }
+        let url = decode_url(text("archiveLocation"), MESSAGE).map_err(|error| self.client.about(error))?;
+        Ok(Some(Found { key: text("cacheKey").to_owned(), url }))
+    }
+
+    async fn take(&self, key: &str) -> Result<u64> {
+        const MESSAGE: &str = "cannot reserve the entry";
+        let body = json!({ "key": key, "version": VERSION }).to_string();
+        let call = Call::new(Method::POST, CACHES, MESSAGE).header(CONTENT_TYPE, "application/json").body(body);
+        let reply = self.client.send(call).await?;
+        let answer: Map<String, Value> = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        let id = field(&answer, "cacheId").and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
+        id.filter(|id| *id > 0).ok_or_else(|| {
+            let error = error::new(ErrorKind::Unavailable, MESSAGE).with_retryable(false);
+            self.client.about(error.with("cause", "the answer holds no number of a cache"))
+        })
+    }
+}
+
+/// Servers write names in any case.
+fn field<'a>(answer: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    answer.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+#[async_trait]
+impl CacheService for V1 {
+    async fn lookup(&self, key: &str) -> Result<Option<Found>> {
+        self.look(key).await.map_err(|error| error.with("key", key))
+    }
+
+    async fn reserve(&self, key: &str) -> Result<Arc<dyn Reservation>> {
+        let id = self.take(key).await.map_err(|error| error.with("key", key))?;
+        let (client, part_size) = (Arc::clone(&self.client), self.part_size);
+        Ok(Arc::new(Held { client, key: key.to_owned(), id, part_size }))
+    }
+
+    fn range_header(&self) -> HeaderName {
+        RANGE
+    }
+}
+
+#[async_trait]
+impl Reservation for Held {
+    fn parts(&self, _: u64) -> Box<dyn PartUpload> {
+        Box::new(self.clone())
+    }
+
+    async fn finalize(&self, size: u64) -> Result<()> {
+        let call = Call::new(Method::POST, format!("{CACHES}/{}", self.id), "cannot finalise the entry");
+        let call = call.header(CONTENT_TYPE, "application/json").body(json!({ "size": size }).to_string());
+        self.client.send(call).await.map(drop).map_err(|error| error.with("key", &self.key))
+    }
+}
+
+impl Held {
+    async fn patch(&self, start: u64, bytes: Bytes) -> Result<()> {
+        // There is no range of no bytes, and no need to send them.
+        let Some(last) = (bytes.len() as u64).checked_sub(1) else { return Ok(()) };
+        let call = Call::new(Method::PATCH, format!("{CACHES}/{}", self.id), "cannot upload the entry");
+        let call = call.header(CONTENT_TYPE, "application/octet-stream");
+        let call = call.header(CONTENT_RANGE, format!("bytes {start}-{}/*", start + last)).body(bytes);
+        self.client.send(call).await.map(drop).map_err(|error| error.with("key", &self.key))
+    }
+}
+
+/// Parts in any order; the service neither opens nor closes anything for them.
+#[async_trait]
+impl PartUpload for Held {
+    async fn put(&self, bytes: Bytes) -> Result<()> {
+        self.patch(0, bytes).await
+    }
+
+    async fn begin(&self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    async fn part(&self, _: &str, number: u32, bytes: Bytes) -> Result<String> {
+        let start = u64::from(number.saturating_sub(1)) * self.part_size;
+        self.patch(start, bytes).await?;
+        Ok(String::new())
+    }
+
+    async fn complete(&self, _: &str, _: Vec<String>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn abort(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! What all that deal with one cache share: the service, the REST API, retries, and who is told about them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache_core::{Error, ErrorKind, Progress, Result, Side, Silent};
+use reqwest::header::ACCEPT;
+use tokio::time::Instant;
+
+use crate::client::{Client, http};
+use crate::config::{ApiVersion, GhaConfig};
+use crate::error;
+use crate::rest::Rest;
+use crate::service::{CacheService, Found, Reservation, V1, V2};
+use crate::signed::Http;
+
+/// A cache's service, opened for one reader or writer.
+pub(crate) struct Session {
+    config: GhaConfig,
+    service: Box<dyn CacheService>,
+    rest: Option<Rest>,
+    http: Http,
+    progress: Mutex<Arc<dyn Progress>>,
+    /// Uploads that are still to come, as far as is known.
+    left: AtomicUsize,
+    /// What this writer holds and has not finalised, so that a push that is tried again goes on with it.
+    held: Mutex<HashMap<String, Hold>>,
+}
+
+/// A key that is ours.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    pub(crate) reservation: Arc<dyn Reservation>,
+    /// When it was asked for.
+    pub(crate) since: Instant,
+}
+
+impl Session {
+    /// Sets the connections up; nothing is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] without a service, and [`ErrorKind::Unauthenticated`] for a token that does not count
+    /// now.
+    pub(crate) fn open(config: GhaConfig) -> Result<Self> {
+        let endpoint = config.endpoint()?;
+        endpoint.token.check_time()?;
+        let environment = config.environment();
+        let client = http(environment, &endpoint.url)?;
+        let signed = Http::new(client.clone(), environment.idle_timeout());
+        let token = endpoint.token.secret().clone();
+        let calls = Client::new(client, endpoint.url.clone(), token, environment.idle_timeout());
+        let service: Box<dyn CacheService> = match endpoint.api {
+            ApiVersion::V1 => {
+                let calls = calls.with_header(ACCEPT, "application/json;api-version=6.0-preview.1");
+                Box::new(V1::new(calls, environment.parts().part_size))
+            }
+            ApiVersion::V2 => Box::new(V2::new(calls, signed.clone())),
+        };
+        let rest = config.repository().map(|repository| Rest::new(repository, environment)).transpose()?;
+        Ok(Self {
+            service,
+            rest,
+            http: signed,
+            progress: Mutex::new(Arc::new(Silent)),
+            left: AtomicUsize::new(0),
+            held: Mutex::default(),
+            config,
+        })
+    }
+
+    pub(crate) fn config(&self) -> &GhaConfig {
+        &self.config
+    }
+
+    pub(crate) fn service(&self) -> &dyn CacheService {
+        &*self.service
+    }
+
+    pub(crate) fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// The scope that is written, for a token that can write.
+    pub(crate) fn written_scope(&self) -> Result<&str> {
+        self.config.endpoint()?.token.written().ok_or_else(|| {
+            let error = error::new(ErrorKind::PermissionDenied, "the cache token can only read");
+            error.with_hint(error::READ_ONLY)
+        })
+    }
+
+    /// Tells `progress` about waits from now on, of which `uploads` are to come.
+    pub(crate) fn watch(&self, progress: &Arc<dyn Progress>, uploads: usize) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(progress);
+        self.left.store(uploads, Ordering::Relaxed);
+    }
+
+    pub(crate) fn progress(&self) -> Arc<dyn Progress> {
+        Arc::clone(&self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One upload less is to come.
+    pub(crate) fn count_down(&self) {
+        // Zero stays zero.
+        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    }
+
+    /// Tries again what may succeed later. What was tried often enough here is not tried again above.
+    pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        let progress = self.progress();
+        let outcome = self.config.retry().run(&*progress, call).await;
+        outcome.map_err(|error| error.with_retryable(false))
+    }
+
+    pub(crate) async fn lookup(&self, key: &str) -> Result<Option<Found>> {
+        self.retrying(|| self.service.lookup(key)).await
+    }
+
+    /// Takes a key under the budget of uploads; none when somebody else has it.
+    pub(crate) async fn reserve(&self, key: &str) -> Result<Option<Hold>> {
+        if let Some(held) = self.held().get(key) {
+            return Ok(Some(held.clone()));
+        }
+        let once = || async {
+            let left = self.left.load(Ordering::Relaxed);
+            self.config.environment().budget().take((left > 0).then_some(left), &*self.progress()).await;
+            let since = Instant::now();
+            Ok(Hold { reservation: self.service.reserve(key).await?, since })
+        };
+        match self.retrying(once).await {
+            Ok(hold) => {
+                self.held().insert(key.to_owned(), hold.clone());
+                Ok(Some(hold))
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes an entry visible whose bytes were sent.
+    pub(crate) async fn finalize(&self, key: &str, hold: &Hold, size: u64) -> Result<()> {
+        let finalized = self.retrying(|| hold.reservation.finalize(size)).await;
+        if let Err(error) = finalized {
+            // The answer to an earlier try may have been lost on the way.
+            let found = self.lookup(key).await?;
+            if found.is_none_or(|found| found.key != key) {
+                return Err(error);
+            }
+        }
+        self.held().remove(key);
+        Ok(())
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Hold>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names what the cache is called, unless the error is another store's.
+    pub(crate) fn about(&self, error: Error) -> Error {
+        if error.side() == Some(Side::Source) {
+            return error;
+        }
+        error.with("backend", crate::KIND).with("scope", self.config.scope())
+    }
+}

@@ -1,0 +1,135 @@
+//! One entry of the service: found by its key, read by its signed URL, looked up again when that has expired.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use cache_core::{Error, ErrorKind, Result};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use reqwest::{Response, StatusCode};
+use url::Url;
+
+use crate::error;
+use crate::session::Session;
+
+/// An entry with exactly this key.
+pub(crate) struct Entry {
+    session: Arc<Session>,
+    key: String,
+    message: &'static str,
+    /// Where it was found.
+    url: Mutex<Option<Url>>,
+}
+
+impl Entry {
+    /// The entry of this key, wherever it is.
+    pub(crate) fn new(session: Arc<Session>, key: String, message: &'static str) -> Self {
+        Self { session, key, message, url: Mutex::default() }
+    }
+
+    /// An entry that was just found.
+    pub(crate) fn found(self, url: Url) -> Self {
+        self.keep(Some(url));
+        self
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The stored size in bytes; none when there is no such entry.
+    pub(crate) async fn size(&self) -> Result<Option<u64>> {
+        let size = || async {
+            match self.get(Some(0..1)).await {
+                Ok(response) => Ok(total(&response)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.session.retrying(size).await
+    }
+
+    /// Reads the whole entry, of at most `limit` bytes.
+    pub(crate) async fn document(&self, limit: u64) -> Result<Bytes> {
+        self.session.retrying(|| self.document_once(limit)).await
+    }
+
+    async fn document_once(&self, limit: u64) -> Result<Bytes> {
+        let mut response = self.get(None).await?;
+        let promised = response.content_length();
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = self.session.http().chunk(&mut response, self.message).await? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > limit {
+                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read");
+                return Err(self.about(error.with("limit", limit)));
+            }
+        }
+        if promised.is_some_and(|promised| promised != bytes.len() as u64) {
+            return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early")));
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Opens the entry once, or a part of it; the answer has the status 200, 206 or 416.
+    pub(crate) async fn get(&self, range: Option<Range<u64>>) -> Result<Response> {
+        let known = self.kept();
+        let was_known = known.is_some();
+        let url = match known {
+            Some(url) => url,
+            None => self.locate().await?,
+        };
+        let response = self.get_from(url, range.clone()).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+            // It may have been replaced by another entry of this key since it was found.
+            StatusCode::NOT_FOUND if was_known => {}
+            _ => return self.accept(response).await,
+        }
+        self.keep(None);
+        let again = self.get_from(self.locate().await?, range).await?;
+        self.accept(again).await
+    }
+
+    async fn get_from(&self, url: Url, range: Option<Range<u64>>) -> Result<Response> {
+        let range = range.map(|range| (self.session.service().range_header(), range));
+        self.session.http().get(url, range, self.message).await.map_err(|error| self.about(error))
+    }
+
+    async fn accept(&self, response: Response) -> Result<Response> {
+        match response.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
+            _ => Err(self.about(self.session.http().refused(response, self.message).await)),
+        }
+    }
+
+    async fn locate(&self) -> Result<Url> {
+        let found = self.session.service().lookup(&self.key).await?;
+        // The service also matches entries whose keys only begin like this one: a signature, say.
+        let url = found.filter(|found| found.key == self.key).map(|found| found.url);
+        let url = url.ok_or_else(|| self.about(error::new(ErrorKind::NotFound, "no such entry")))?;
+        self.keep(Some(url.clone()));
+        Ok(url)
+    }
+
+    fn kept(&self) -> Option<Url> {
+        self.url.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, url: Option<Url>) {
+        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
+    }
+
+    pub(crate) fn about(&self, error: Error) -> Error {
+        error.with("key", &self.key)
+    }
+}
+
+/// The size of the whole, as the answer to a part says it.
+fn total(response: &Response) -> Option<u64> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    match response.status() {
+        StatusCode::OK => header(CONTENT_LENGTH)?.parse().ok(),
+        _ => header(CONTENT_RANGE)?.rsplit_once('/')?.1.parse().ok(),
+    }
+}
