@@ -14,6 +14,7 @@ mod probe;
 mod reader;
 mod reference;
 mod store;
+mod upload;
 
 pub use self::auth::Credential;
 pub use self::backend::{KIND, Registry};

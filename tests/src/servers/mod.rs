@@ -2,7 +2,11 @@
 
 #[cfg(feature = "registry")]
 pub mod docker_registry;
+#[cfg(feature = "registry")]
+pub mod front;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "registry")]
+pub mod relay;
