@@ -16,7 +16,6 @@ use crate::auth::Scopes;
 use crate::client::{Client, Request};
 use crate::error;
 use crate::importer::stat;
-use crate::reader::is_manifest;
 use crate::store::manifest_digest;
 use crate::upload::{UPLOAD, Upload, check_stored};
 
@@ -57,7 +56,7 @@ impl RegistryExporter {
     /// Makes a document present: a manifest at its digest, anything else as a blob.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Descriptor { media_type, digest, .. } = &document.descriptor;
-        if !is_manifest(media_type) {
+        if !media_type.is_manifest() {
             return self.retrying(|| self.put_blob(document)).await;
         }
         let target = digest.to_string();
