@@ -173,6 +173,27 @@ pub trait CacheStore: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Conflict`] when it was written or refreshed in between.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted>;
+
+    /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as the store can; what came of each
+    /// is in the order of `blobs`. One that cannot be deleted keeps no other one from it.
+    ///
+    /// One after the other, unless a store can do better.
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        let mut outcomes = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            outcomes.push(self.delete_blob(blob).await);
+        }
+        outcomes
+    }
+
+    /// Throws away what writers have left that died in the middle of an upload before `before`, and says how much that
+    /// was; what no list of blobs shows. Nothing in a store that keeps nothing of that kind.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
+        Ok(0)
+    }
 }
 
 /// A cache in a store.

@@ -174,6 +174,7 @@ macro_rules! conformance {
                     delete_cache_is_conditional
                     deleting_a_cache_leaves_the_others_and_the_blobs
                     delete_blob_is_conditional
+                    deleting_many_blobs_tells_what_came_of_each
                 }
                 image {
                     root_of_nothing_is_none_and_creates_nothing

@@ -102,6 +102,27 @@ pub async fn delete_blob_is_conditional(place: &dyn Harness) {
     assert_eq!(place.importer().await.stat(&desc).await.unwrap(), None);
 }
 
+/// What came of each blob is told in order, and one that has changed keeps no other one from being deleted.
+pub async fn deleting_many_blobs_tells_what_came_of_each(place: &dyn Harness) {
+    let Some(store) = place.store().await else { return };
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let mut listed = blobs(&*store).await;
+    listed.retain(|entry| cache.manifest.descriptor(&entry.digest).is_some());
+    let [gone, changed, rest @ ..] = &listed[..] else { panic!("the cache has two blobs") };
+    assert_eq!(store.delete_blob(gone).await.unwrap(), Deleted::Removed);
+    assert_eq!(store.delete_blob(changed).await.unwrap(), Deleted::Removed);
+    let blob = cache.manifest.descriptor(&changed.digest).expect("it is listed");
+    place.exporter().await.push(blob, &cache.blobs).await.unwrap();
+    let mut outcomes = store.delete_blobs(&listed).await.into_iter();
+    assert_eq!(outcomes.next().expect("an outcome each").unwrap(), Deleted::Absent);
+    assert_conflict(outcomes.next().expect("an outcome each"));
+    let removed: Vec<_> = outcomes.map(Result::unwrap).collect();
+    assert_eq!(removed, vec![Deleted::Removed; rest.len()]);
+    let left: Vec<_> = blobs(&*store).await.into_iter().map(|entry| entry.digest).collect();
+    assert!(left.contains(&changed.digest) && !rest.iter().any(|entry| left.contains(&entry.digest)), "{left:?}");
+}
+
 async fn only_cache(store: &dyn CacheStore) -> CacheEntry {
     let mut caches = store.caches().await.unwrap();
     assert_eq!(caches.len(), 1, "{caches:?}");
