@@ -21,10 +21,13 @@ struct State {
     sent: u64,
     /// How many bytes pass before each break that is planned.
     breaks: Vec<u64>,
+    /// The heads of the requests for a tunnel.
+    tunnels: Vec<String>,
 }
 
 impl Relay {
-    /// Starts a relay to a server on this machine.
+    /// Starts a relay to a server on this machine. It is a proxy too: whoever asks for a tunnel gets one, to this server
+    /// whatever the name that was asked for.
     ///
     /// # Panics
     /// When there is no port to be had.
@@ -60,6 +63,12 @@ impl Relay {
         lock(&self.state).breaks.push(bytes);
     }
 
+    /// The heads of the requests for a tunnel since the last call.
+    #[must_use]
+    pub fn take_tunnels(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.state).tunnels)
+    }
+
     /// How many bytes have gone to the server since the last call.
     #[must_use]
     pub fn take_sent(&self) -> u64 {
@@ -93,6 +102,10 @@ async fn serve(listener: TcpListener, server: String, state: Arc<Mutex<State>>) 
 async fn relay(mut client: TcpStream, server: &str, state: &Mutex<State>) -> io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let (mut there, mut back) = (vec![0; 16 << 10], vec![0; 16 << 10]);
+    if let Some(head) = tunnel(&mut client).await? {
+        lock(state).tunnels.push(head);
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    }
     loop {
         tokio::select! {
             count = client.read(&mut there) => {
@@ -112,6 +125,21 @@ async fn relay(mut client: TcpStream, server: &str, state: &Mutex<State>) -> io:
             },
         }
     }
+}
+
+/// The head of a request for a tunnel, if that is what comes first.
+async fn tunnel(client: &mut TcpStream) -> io::Result<Option<String>> {
+    const MARK: &[u8] = b"CONNECT ";
+    let mut first = [0; MARK.len()];
+    let seen = client.peek(&mut first).await?;
+    if &first[..seen] != MARK {
+        return Ok(None);
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    Ok(Some(String::from_utf8_lossy(&head).into_owned()))
 }
 
 /// Waits until the server has seen that nothing more comes, so that what it has by then is no matter of chance; what it
