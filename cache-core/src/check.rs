@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use crate::{
-    CacheConfig, CacheKey, CacheManifest, CacheRecord, Descriptor, Digest, Limits, ManifestForm, Timestamp, annotation,
-};
+use crate::{CacheConfig, CacheKey, CacheManifest, CacheRecord, Descriptor, Digest, Limits, Timestamp, annotation};
 
 /// A finding's code; codes are stable, and documented here and nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -283,7 +281,7 @@ fn check_descriptors(manifest: &CacheManifest) -> Vec<Finding> {
     }
     let named: HashSet<Digest> = manifest.config().layers.iter().map(|layer| layer.blob).collect();
     for blob in manifest.blobs().iter().filter(|blob| named.contains(&blob.digest)) {
-        if let Some(finding) = check_descriptor(blob, manifest.form()) {
+        if let Some(finding) = check_descriptor(blob) {
             wrong.insert(blob.digest, finding);
         }
     }
@@ -294,7 +292,7 @@ fn check_descriptors(manifest: &CacheManifest) -> Vec<Finding> {
     wrong.into_iter().map(finding).collect()
 }
 
-fn check_descriptor(blob: &Descriptor, _form: Option<ManifestForm>) -> Option<(FindingCode, String)> {
+fn check_descriptor(blob: &Descriptor) -> Option<(FindingCode, String)> {
     if blob.diff_id().is_none() {
         let message = match blob.annotations.get(annotation::UNCOMPRESSED) {
             Some(text) => format!("its annotation {} is no digest: {text:?}", annotation::UNCOMPRESSED),

@@ -206,6 +206,12 @@ impl MediaType {
         self.0.is_empty()
     }
 
+    /// Whether this is a manifest or an index of manifests, in the OCI's or Docker's name.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        [Self::OCI_MANIFEST, Self::OCI_INDEX, Self::DOCKER_MANIFEST, Self::DOCKER_LIST].contains(self)
+    }
+
     /// The OCI name of a layer type; any other type as it is.
     ///
     /// Foreign and non-distributable layers become distributable ones, as BuildKit rewrites them before an export.
@@ -345,6 +351,23 @@ mod tests {
         let unknown = MediaType::from("application/x-own");
         assert_eq!((unknown.to_oci(), unknown.to_docker()), (unknown.clone(), unknown.clone()));
         assert_eq!(unknown.layer_encoding(), None);
+    }
+
+    /// The four media types of the [OCI](https://github.com/opencontainers/image-spec/blob/main/media-types.md) and
+    /// Docker that have descriptors of manifests or layers in them.
+    #[test]
+    fn manifests_are_told_from_configs_and_layers() {
+        for name in [
+            "application/vnd.oci.image.manifest.v1+json",
+            "application/vnd.oci.image.index.v1+json",
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+        ] {
+            assert!(MediaType::from(name).is_manifest(), "{name}");
+        }
+        for other in [MediaType::CACHE_CONFIG, MediaType::OCI_CONFIG, MediaType::OCI_LAYER, MediaType::default()] {
+            assert!(!other.is_manifest(), "{other}");
+        }
     }
 
     #[test]

@@ -146,8 +146,7 @@ impl Node {
 
 /// Whether an entry of an index may lead to images.
 fn is_image(entry: &Descriptor) -> bool {
-    let known = [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_LIST];
-    known.contains(&entry.media_type) && !entry.annotations.contains_key(REFERENCE_TYPE)
+    entry.media_type.is_manifest() && !entry.annotations.contains_key(REFERENCE_TYPE)
 }
 
 impl Image {

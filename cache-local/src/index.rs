@@ -107,9 +107,9 @@ impl Index {
         self.is_changed = true;
     }
 
-    /// Makes the entry that `select` finds lead to another manifest of its kind, and says whether there is one.
+    /// Makes the entry that `select` finds lead to another manifest, and says whether there is one.
     ///
-    /// All else about the entry stays, and so does its place.
+    /// What is not about the manifest stays, and so does the entry's place.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] when the entry is no object.
@@ -163,13 +163,19 @@ impl Entry {
     /// The same entry for another manifest; content that it embeds is that of the old one, and goes.
     fn leading_to(&self, manifest: &Descriptor) -> Result<Self> {
         let mut json = JsonObject::decode(self.json.get().as_bytes())?;
+        let is_of_another_kind = self.descriptor.as_ref().is_none_or(|old| old.media_type != manifest.media_type);
+        if is_of_another_kind {
+            json.set("mediaType", &manifest.media_type);
+        }
         json.set("digest", &manifest.digest);
         json.set("size", &manifest.size);
         json.remove("data");
         let json = to_raw_value(&json).expect("fields are JSON already");
-        let digest_and_size =
-            |old: &Descriptor| Descriptor { digest: manifest.digest, size: manifest.size, ..old.clone() };
-        let descriptor = self.descriptor.as_ref().map(digest_and_size);
+        let led = |old: &Descriptor| {
+            let Descriptor { media_type, digest, size, .. } = manifest.clone();
+            Descriptor { media_type, digest, size, ..old.clone() }
+        };
+        let descriptor = self.descriptor.as_ref().map(led);
         Ok(Self { json, descriptor, ..self.clone() })
     }
 

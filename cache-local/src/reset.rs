@@ -85,14 +85,12 @@ fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
 
 /// The digest of the descriptor of a manifest, or of something that may be one since nobody says what it is.
 fn manifest_digest(fields: &Map<String, Value>) -> Option<Digest> {
-    const MANIFESTS: [MediaType; 4] =
-        [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
     let field = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    let media_type = field("mediaType");
-    let may_be_manifest = media_type.is_empty() || MANIFESTS.iter().any(|known| known.as_str() == media_type);
+    let media_type = MediaType::from(field("mediaType").to_owned());
+    let may_be_manifest = media_type.is_empty() || media_type.is_manifest();
     if may_be_manifest { field("digest").parse().ok() } else { None }
 }
 

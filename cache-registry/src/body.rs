@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -33,33 +33,107 @@ impl Flow {
 
     /// Why the source ended the upload, if it did.
     pub(crate) fn take_failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.failure).take()
     }
 }
 
-/// A body of exactly the blob's size.
+/// The bytes of a blob on their way into one request after the other.
+pub(crate) struct Source(Slot);
+
+/// Where the source waits between two requests; a request that breaks does not bring it back.
+type Slot = Arc<Mutex<Option<Whole>>>;
+
+impl Source {
+    pub(crate) fn new(blob: &Descriptor, stream: BlobStream) -> Self {
+        let whole = Whole { stream, blob: blob.clone(), held: None, rest: Bytes::new(), read: 0 };
+        Self(Arc::new(Mutex::new(Some(whole))))
+    }
+
+    /// Reads over the first bytes, which count for the verification all the same.
+    pub(crate) async fn skip(&self, count: u64) -> Result<()> {
+        let Some(mut whole) = lock(&self.0).take() else { return Ok(()) };
+        let mut left = count;
+        while left > 0 {
+            let Some(piece) = whole.up_to(left).await? else { break };
+            left -= piece.len() as u64;
+        }
+        *lock(&self.0) = Some(whole);
+        Ok(())
+    }
+
+    /// The next `length` bytes.
+    pub(crate) fn part(&self, length: u64) -> Part {
+        Part { slot: Arc::clone(&self.0), length }
+    }
+}
+
+/// The body of one request, of known length.
 ///
-/// The last piece is held back until the source has ended well: the connection stops asking when it has every byte, and
-/// a source that finds out at its end that the bytes were wrong would not be heard.
-pub(crate) fn body(blob: &Descriptor, source: BlobStream) -> (Body, Arc<Flow>) {
-    let flow = Arc::new(Flow::default());
-    let whole = Whole { source, blob: blob.clone(), held: None, read: 0 };
-    let stream =
-        stream::try_unfold(whole, |mut whole| async move { Ok(whole.next().await?.map(|piece| (piece, whole))) });
-    let watched = Watched { inner: Box::pin(stream), flow: Arc::clone(&flow) };
-    (Body::wrap_stream(watched), flow)
+/// The last piece of a blob is held back until the source has ended well: the connection stops asking when it has every
+/// byte, and a source that finds out at its end that the bytes were wrong would not be heard.
+pub(crate) struct Part {
+    slot: Slot,
+    length: u64,
+}
+
+impl Part {
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn into_body(self) -> (Body, Arc<Flow>) {
+        let flow = Arc::new(Flow::default());
+        let whole = lock(&self.slot).take();
+        let stream = stream::try_unfold(Reading { whole, left: self.length, slot: self.slot }, Reading::next);
+        let watched = Watched { inner: Box::pin(stream), flow: Arc::clone(&flow) };
+        (Body::wrap_stream(watched), flow)
+    }
+}
+
+struct Reading {
+    whole: Option<Whole>,
+    left: u64,
+    slot: Slot,
+}
+
+impl Reading {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
+        let Some(mut whole) = self.whole.take() else { return Ok(None) };
+        let Some(piece) = whole.up_to(self.left).await? else { return Ok(None) };
+        self.left -= piece.len() as u64;
+        if self.left == 0 {
+            *lock(&self.slot) = Some(whole);
+        } else {
+            self.whole = Some(whole);
+        }
+        Ok(Some((piece, self)))
+    }
 }
 
 struct Whole {
-    source: BlobStream,
+    stream: BlobStream,
     blob: Descriptor,
     held: Option<Bytes>,
+    /// What a piece had beyond the end of a part.
+    rest: Bytes,
     read: u64,
 }
 
 impl Whole {
+    /// The next piece, or as much of it as is wanted.
+    async fn up_to(&mut self, most: u64) -> Result<Option<Bytes>> {
+        if self.rest.is_empty() {
+            match self.next().await? {
+                Some(piece) => self.rest = piece,
+                None => return Ok(None),
+            }
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.rest.len());
+        Ok(Some(self.rest.split_to(most)))
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(piece) = self.source.next().await.transpose()? {
+        while let Some(piece) = self.stream.next().await.transpose()? {
             self.read = self.read.saturating_add(piece.len() as u64);
             if self.read > self.blob.size {
                 return Err(self.wrong(ErrorKind::DigestMismatch, "blob is longer than its descriptor says"));
@@ -79,6 +153,10 @@ impl Whole {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Watched {
     inner: BlobStream,
     flow: Arc<Flow>,
@@ -94,7 +172,7 @@ impl Stream for Watched {
         polled.map(|next| {
             next.map(|piece| {
                 piece.map_err(|error| {
-                    *self.flow.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    *lock(&self.flow.failure) = Some(error);
                     std::io::Error::other("the source failed")
                 })
             })
@@ -109,13 +187,21 @@ mod tests {
     use super::*;
 
     async fn sent(promised: &[u8], pieces: Vec<Result<Bytes>>) -> (Vec<Bytes>, Option<Error>) {
-        let source: BlobStream = Box::pin(stream::iter(pieces));
-        let blob = Descriptor::of(MediaType::OCI_LAYER, promised);
-        let mut whole = Whole { source, blob, held: None, read: 0 };
+        let source = source(promised, pieces);
+        read(source.part(promised.len() as u64)).await
+    }
+
+    fn source(promised: &[u8], pieces: Vec<Result<Bytes>>) -> Source {
+        Source::new(&Descriptor::of(MediaType::OCI_LAYER, promised), Box::pin(stream::iter(pieces)))
+    }
+
+    async fn read(part: Part) -> (Vec<Bytes>, Option<Error>) {
+        let whole = lock(&part.slot).take();
+        let mut reading = Reading { whole, left: part.length, slot: part.slot };
         let mut sent = Vec::new();
         loop {
-            match whole.next().await {
-                Ok(Some(piece)) => sent.push(piece),
+            match reading.next().await {
+                Ok(Some((piece, next))) => (sent.push(piece), reading = next).1,
                 Ok(None) => return (sent, None),
                 Err(error) => return (sent, Some(error)),
             }
@@ -141,5 +227,31 @@ mod tests {
         assert_eq!((pieces.len(), error.unwrap().kind()), (0, ErrorKind::Unavailable));
         let (_, error) = sent(b"abcd", vec![piece("abcde")]).await;
         assert_eq!(error.unwrap().kind(), ErrorKind::DigestMismatch);
+    }
+    #[tokio::test]
+    async fn a_source_is_sent_in_parts_that_end_anywhere() {
+        for skipped in [0, 1, 3, 4, 5] {
+            let source = source(b"abcdefgh", vec![piece("abc"), piece("d"), piece("efgh")]);
+            source.skip(skipped).await.unwrap();
+            let parts = [read(source.part(2)).await, read(source.part(6 - skipped.min(5))).await];
+            let sent: Vec<u8> = parts.into_iter().flat_map(|(pieces, _)| pieces.concat()).collect();
+            assert_eq!(sent, b"abcdefgh".split_at(usize::try_from(skipped).unwrap()).1);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_part_waits_for_the_end_of_the_source() {
+        let late = Err(error::new(ErrorKind::DigestMismatch, "wrong bytes"));
+        let source = source(b"abcd", vec![piece("ab"), piece("cd"), late]);
+        source.skip(1).await.unwrap();
+        assert_eq!(read(source.part(1)).await.0.concat(), b"b");
+        let (pieces, error) = read(source.part(2)).await;
+        assert_eq!((pieces.len(), error.unwrap().kind()), (0, ErrorKind::DigestMismatch));
+    }
+
+    #[tokio::test]
+    async fn an_empty_blob_has_an_empty_source() {
+        assert!(sent(b"", vec![piece("")]).await.1.is_none());
+        assert_eq!(sent(b"", vec![piece("a")]).await.1.unwrap().kind(), ErrorKind::DigestMismatch);
     }
 }

@@ -9,12 +9,12 @@ use bytes::{Bytes, BytesMut};
 use cache_core::{Digest, Error, ErrorKind, Result, RetryPolicy, Silent};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Body, Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::auth::{Auth, Scopes};
-use crate::body::Flow;
+use crate::body::{Flow, Part};
 use crate::config::RegistryConfig;
 use crate::connection::Connection;
 use crate::error::{self, within};
@@ -64,7 +64,11 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn body(self, media_type: &str, body: Bytes) -> Self {
-        Self { body, ..self }.header(CONTENT_TYPE, media_type)
+        Self { body, ..self }.content_type(media_type)
+    }
+
+    pub(crate) fn content_type(self, media_type: &str) -> Self {
+        self.header(CONTENT_TYPE, media_type)
     }
 }
 
@@ -110,29 +114,25 @@ impl Client {
     }
 
     /// Sends a stream once, which cannot be done twice; the wait is for a moment in which nothing moves.
-    pub(crate) async fn upload(
-        &self,
-        url: Url,
-        scopes: &Scopes,
-        (body, flow): (Body, &Flow),
-        size: u64,
-    ) -> Result<Response> {
-        const MESSAGE: &str = "cannot upload the blob";
+    pub(crate) async fn upload(&self, request: Request<'_>, part: Part) -> Result<Response> {
+        let Request { method, url, scopes, headers, message, .. } = request;
         let connection = self.connection().await?;
         let is_ours = self.is_ours(connection, &url);
         let used = if is_ours { self.session.auth.header(&connection.http, scopes).await } else { Ok(None) };
-        let mut request = connection.http.put(url).header(CONTENT_TYPE, "application/octet-stream");
-        request = request.header(CONTENT_LENGTH, size).body(body);
+        let length = part.length();
+        let (body, flow) = part.into_body();
+        let mut sending = connection.http.request(method, url).headers(headers);
+        sending = sending.header(CONTENT_LENGTH, length).body(body);
         if let Some(header) = used.map_err(|error| self.about(error))? {
-            request = request.header(AUTHORIZATION, header);
+            sending = sending.header(AUTHORIZATION, header);
         }
-        let sent = unless_stalled(self.idle_timeout(), flow, request.send()).await;
+        let sent = unless_stalled(self.idle_timeout(), &flow, sending.send()).await;
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
         match sent {
-            Some(sent) => sent.map_err(|error| self.about(error::transport(error, MESSAGE))),
-            None => Err(self.about(error::stalled(MESSAGE, self.idle_timeout().unwrap_or_default()))),
+            Some(sent) => sent.map_err(|error| self.about(error::transport(error, message))),
+            None => Err(self.about(error::stalled(message, self.idle_timeout().unwrap_or_default()))),
         }
     }
 

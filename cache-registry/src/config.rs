@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::{Attrs, CacheSpec, Limits, ManifestForm, Result, RetryPolicy};
 
+use crate::Proxies;
 use crate::auth::Credential;
 use crate::reference::Reference;
 
@@ -136,13 +137,14 @@ pub struct Environment {
     credential: Option<Credential>,
     auth_files: Vec<PathBuf>,
     certs_dirs: Vec<PathBuf>,
+    proxies: Proxies,
     connect_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
     retry: RetryPolicy,
 }
 
 impl Environment {
-    /// No credentials and the system's certificates; 30 seconds to connect, and 60 in which nothing moves.
+    /// No credentials, no proxies and the system's certificates; 30 seconds to connect, and 60 in which nothing moves.
     #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -150,6 +152,7 @@ impl Environment {
             credential: None,
             auth_files: Vec::new(),
             certs_dirs: Vec::new(),
+            proxies: Proxies::none(),
             connect_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
@@ -157,8 +160,9 @@ impl Environment {
     }
 
     /// What Docker and Podman use: `$REGISTRY_AUTH_FILE`, then `config.json` in `$DOCKER_CONFIG` or `~/.docker`, then
-    /// `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in `/etc/docker/certs.d`. Files are read when a registry
-    /// asks for credentials, and those that do not exist are left out.
+    /// `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in `/etc/docker/certs.d`; the proxies of `$HTTPS_PROXY`,
+    /// `$HTTP_PROXY`, `$ALL_PROXY` and `$NO_PROXY`, or the same in small letters. Files are read when a registry asks for
+    /// credentials, and those that do not exist are left out.
     #[must_use]
     pub fn from_env() -> Self {
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -169,7 +173,8 @@ impl Environment {
             path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
         ];
         let environment = Self { auth_files: auth_files.into_iter().flatten().collect(), ..Self::new() };
-        environment.with_certs_dir("/etc/docker/certs.d")
+        let proxies = Proxies::from_variables(|name| env::var(name).ok());
+        environment.with_certs_dir("/etc/docker/certs.d").with_proxies(proxies)
     }
 
     /// Uses this credential for every registry, and no file.
@@ -190,6 +195,12 @@ impl Environment {
     pub fn with_certs_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.certs_dirs.push(path.into());
         self
+    }
+
+    /// Speaks through these proxies, but directly to this machine.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Changes how long a connection may take, and how long nothing may move on one; `None` waits for ever.
@@ -214,6 +225,10 @@ impl Environment {
 
     pub(crate) fn certs_dirs(&self) -> impl Iterator<Item = &Path> {
         self.certs_dirs.iter().map(PathBuf::as_path)
+    }
+
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     pub(crate) fn connect_timeout(&self) -> Option<Duration> {

@@ -77,10 +77,9 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
         if config.environment().idle_timeout().is_none() {
             builder = builder.pool_idle_timeout(None);
         }
-        if config.parsed().is_loopback() {
-            builder = builder.no_proxy();
-        }
-        Ok(builder)
+        // Nobody else's way to this machine leads here.
+        let is_direct = config.parsed().is_loopback();
+        if is_direct { Ok(builder.no_proxy()) } else { config.environment().proxies().add_to(builder) }
     };
     let built = certificates.add_to(builder()?)?.build();
     let built = match built {

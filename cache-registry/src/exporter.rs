@@ -6,31 +6,29 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Document, Error, ErrorKind,
-    Expect, Pushed, Result, Version, stream_of,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Document, Error, ErrorKind, Expect, Pushed,
+    Result, Version, stream_of,
 };
-use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
-use url::Url;
 
 use crate::RegistryConfig;
 use crate::auth::Scopes;
-use crate::body::body;
-use crate::client::{Client, Request, digest_of};
+use crate::client::{Client, Request};
 use crate::error;
 use crate::importer::stat;
-use crate::reader::is_manifest;
 use crate::store::manifest_digest;
+use crate::upload::{UPLOAD, Upload, check_stored};
 
 /// Where containerd notes the repositories of a registry that have a blob: `<this><host>` = `repo[,repo]`.
 const SOURCE: &str = "containerd.io/distribution.source.";
-const UPLOAD: &str = "cannot upload the blob";
 const COMMIT: &str = "cannot write the manifest";
 
 /// A cache in a registry, for writing.
 ///
 /// * A push asks whether the blob is there, takes it from another repository where containerd's annotation names one,
 ///   and else sends it in one request of known length.
+/// * An upload that breaks goes on from what the registry says it has kept, and starts again where it has kept nothing.
+///   What is too large for one request is sent in chunks.
 /// * A push that fails, or whose future is dropped, cancels its upload; one that is killed leaves it to the registry,
 ///   which forgets it after a while.
 /// * No registry has conditional writes. A commit that expects something looks right before it writes, and looks again
@@ -58,7 +56,7 @@ impl RegistryExporter {
     /// Makes a document present: a manifest at its digest, anything else as a blob.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Descriptor { media_type, digest, .. } = &document.descriptor;
-        if !is_manifest(media_type) {
+        if !media_type.is_manifest() {
             return self.retrying(|| self.put_blob(document)).await;
         }
         let target = digest.to_string();
@@ -109,8 +107,7 @@ impl RegistryExporter {
     }
 
     fn started(&self, response: &Response) -> Result<Started> {
-        let location = upload_location(&self.client, response)?;
-        Ok(Started::Upload(Upload { client: Arc::clone(&self.client), location, is_open: true }))
+        Upload::started(&self.client, &self.scopes, response).map(Started::Upload)
     }
 
     /// The other repository of this registry with the longest path in common.
@@ -122,38 +119,6 @@ impl RegistryExporter {
         others.max_by_key(|source| common_parts(source, reference.repository()))
     }
 
-    /// Sends the blob; the registry compares its digest.
-    async fn send(&self, mut upload: Upload, blob: &Descriptor, stream: BlobStream) -> Result<()> {
-        let mut url = upload.location.clone();
-        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-        let (body, flow) = body(blob, stream);
-        let answer = match self.client.upload(url, &self.scopes, (body, &flow), blob.size).await {
-            Ok(response) => self.check_stored(response, blob.digest, UPLOAD).await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(()) => upload.is_open = false,
-            Err(_) => upload.cancel().await,
-        }
-        answer.map_err(|error| error.with("blob", blob.digest))
-    }
-
-    async fn check_stored(&self, response: Response, ours: Digest, message: &'static str) -> Result<()> {
-        if !response.status().is_success() {
-            let error = self.client.refused(response, message).await;
-            // A token can expire between the start of an upload and its end: the next try gets another one.
-            let is_expired = error.kind() == ErrorKind::Unauthenticated;
-            return Err(if is_expired { error.with_retryable(true) } else { error });
-        }
-        match digest_of(&response).filter(|stored| stored.algorithm() == ours.algorithm() && *stored != ours) {
-            Some(stored) => {
-                let error = error::new(ErrorKind::DigestMismatch, "the registry stored something else");
-                Err(self.client.about(error.with("digest", ours).with("stored", stored)))
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Makes a document present that is at hand.
     pub(crate) async fn put_blob(&self, document: &Document) -> Result<()> {
         let descriptor = &document.descriptor;
@@ -162,7 +127,9 @@ impl RegistryExporter {
         }
         match self.start(descriptor).await? {
             Started::Mounted | Started::Present => Ok(()),
-            Started::Upload(upload) => self.send(upload, descriptor, stream_of(document.bytes.clone())).await,
+            Started::Upload(upload) => {
+                upload.send(descriptor, || async { Ok(stream_of(document.bytes.clone())) }).await
+            }
         }
     }
 
@@ -171,7 +138,7 @@ impl RegistryExporter {
         let media_type = document.descriptor.media_type.as_str();
         let request = Request::new(Method::PUT, url, &self.scopes, COMMIT).body(media_type, document.bytes.clone());
         let response = self.client.send(request).await?;
-        self.check_stored(response, document.descriptor.digest, COMMIT).await
+        check_stored(&self.client, response, document.descriptor.digest, COMMIT).await
     }
 
     /// Tries a write again that may succeed later; one that needs a push first is left to whoever runs the export.
@@ -233,7 +200,7 @@ impl CacheExporter for RegistryExporter {
             Started::Mounted => Ok(Pushed::Mounted),
             Started::Present => Ok(Pushed::Present),
             Started::Upload(upload) => {
-                self.send(upload, blob, from.read(blob, None).await?).await?;
+                upload.send(blob, || from.read(blob, None)).await?;
                 Ok(Pushed::Uploaded)
             }
         }
@@ -264,46 +231,6 @@ enum Started {
     Mounted,
     Present,
     Upload(Upload),
-}
-
-/// An upload that the registry keeps open.
-struct Upload {
-    client: Arc<Client>,
-    location: Url,
-    is_open: bool,
-}
-
-impl Upload {
-    /// Tells the registry to forget it; one that does not know how forgets it by itself.
-    async fn cancel(mut self) {
-        self.is_open = false;
-        cancel(&self.client, self.location.clone()).await;
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.is_open {
-            let (client, location) = (Arc::clone(&self.client), self.location.clone());
-            drop(runtime.spawn(async move { cancel(&client, location).await }));
-        }
-    }
-}
-
-/// Where an upload goes on, as an answer says.
-pub(crate) fn upload_location(client: &Client, response: &Response) -> Result<Url> {
-    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-    let location = location.and_then(|location| response.url().join(location).ok());
-    location
-        .ok_or_else(|| client.about(error::new(ErrorKind::Unavailable, "the registry does not say where to upload to")))
-}
-
-/// Tells the registry to forget an upload.
-pub(crate) async fn cancel(client: &Client, location: Url) {
-    let scopes = Scopes::push(client.config().parsed().repository());
-    // Whatever comes of it, the error that is told is the one before.
-    let _ = client.send(Request::new(Method::DELETE, location, &scopes, "cannot cancel the upload")).await;
 }
 
 fn common_parts(a: &str, b: &str) -> usize {

@@ -12,7 +12,6 @@ use cache_core::{
 
 use crate::client::Client;
 use crate::importer::Root;
-use crate::reader::is_manifest;
 use crate::{RegistryConfig, RegistryExporter, RegistryImporter};
 
 /// An image in a registry.
@@ -86,7 +85,7 @@ fn media_type_of(document: &Bytes, said: Option<&str>) -> MediaType {
     let json = JsonObject::decode(document).unwrap_or_default();
     let own: Option<MediaType> = json.field("mediaType").ok().flatten();
     let said = said.and_then(|said| said.split(';').next()).map(|said| MediaType::from(said.trim().to_owned()));
-    let known = own.into_iter().chain(said).find(is_manifest);
+    let known = own.into_iter().chain(said).find(MediaType::is_manifest);
     known.unwrap_or_else(|| {
         let is_index = json.field::<Vec<Descriptor>>("manifests").is_ok_and(|entries| entries.is_some());
         if is_index { MediaType::OCI_INDEX } else { MediaType::OCI_MANIFEST }

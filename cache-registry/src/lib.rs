@@ -11,9 +11,11 @@ mod exporter;
 mod image;
 mod importer;
 mod probe;
+mod proxy;
 mod reader;
 mod reference;
 mod store;
+mod upload;
 
 pub use self::auth::Credential;
 pub use self::backend::{KIND, Registry};
@@ -22,4 +24,5 @@ pub use self::exporter::RegistryExporter;
 pub use self::image::RegistryImage;
 pub use self::importer::RegistryImporter;
 pub use self::probe::RegistryProbe;
+pub use self::proxy::Proxies;
 pub use self::store::RegistryStore;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, MediaType, Result};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
@@ -20,14 +20,8 @@ const RESUMES: u32 = 5;
 
 /// Where a blob is: manifests below an index have a place of their own.
 pub(crate) async fn url(client: &Client, blob: &Descriptor) -> Result<Url> {
-    let kind = if is_manifest(&blob.media_type) { "manifests" } else { "blobs" };
+    let kind = if blob.media_type.is_manifest() { "manifests" } else { "blobs" };
     client.url(&format!("{kind}/{}", blob.digest)).await
-}
-
-/// Whether a registry keeps such documents apart from blobs.
-pub(crate) fn is_manifest(media_type: &MediaType) -> bool {
-    let manifests = [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
-    manifests.contains(media_type)
 }
 
 /// Opens a blob, or a part of it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ManifestForm};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm};
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
 ///
@@ -19,6 +19,11 @@ pub trait Harness: Send + Sync {
 
     /// The spec of another cache in the same store; `None` where a store has one cache.
     fn other_spec(&self) -> Option<CacheSpec>;
+
+    /// An image of the place that nothing was written to; `None` where the backend holds no images.
+    async fn image(&self) -> Option<Box<dyn ImageStore>> {
+        None
+    }
 
     /// Whether the store keeps manifests in a form (`image-manifest`, `oci-mediatypes`), byte for byte.
     fn keeps_form(&self) -> bool;
@@ -170,6 +175,15 @@ macro_rules! conformance {
                     deleting_a_cache_leaves_the_others_and_the_blobs
                     delete_blob_is_conditional
                     deleting_many_blobs_tells_what_came_of_each
+                }
+                image {
+                    root_of_nothing_is_none_and_creates_nothing
+                    put_root_then_root_gives_the_same_document
+                    an_index_leads_to_its_manifests
+                    put_is_idempotent_and_leads_nowhere
+                    put_root_replaces
+                    put_root_absent_conflicts_when_something_is_there
+                    put_root_version_conflicts_after_another
                 }
                 publish {
                     publishing_to_nothing_writes_the_cache

@@ -8,9 +8,9 @@ use super::RegistryProbe;
 use crate::auth::Scopes;
 use crate::client::Request;
 use crate::error;
-use crate::exporter::{cancel, upload_location};
 use crate::importer::MANIFEST_TYPES;
 use crate::store::manifest_digest;
+use crate::upload::{cancel, upload_location};
 
 const READ: &str = "cannot read from the repository";
 const CHUNK: &str = "cannot upload the blob in chunks";

@@ -5,6 +5,7 @@
 pub mod blob;
 pub mod export;
 pub mod faults;
+pub mod image;
 pub mod manifest;
 pub mod publish;
 pub mod secrets;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest};
-use cache_registry::{Credential, Environment, RegistryConfig};
+use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
+use cache_registry::{Credential, Environment, RegistryConfig, RegistryImage};
 
 use super::registry::exception;
 use crate::harness::Harness;
@@ -88,6 +88,11 @@ impl Harness for DockerRegistry {
 
     fn other_spec(&self) -> Option<CacheSpec> {
         Some(self.spec().with("ref", format!("{}/team/cache:other", self.server().host())))
+    }
+
+    async fn image(&self) -> Option<Box<dyn ImageStore>> {
+        let reference = format!("{}/team/image:main", self.server().host());
+        Some(Box::new(RegistryImage::new(RegistryConfig::new(&reference, Self::environment()).expect("a reference"))))
     }
 
     fn keeps_form(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
 use tempfile::TempDir;
 
 use crate::harness::Harness;
@@ -64,6 +64,10 @@ impl Harness for Local {
 
     fn other_spec(&self) -> Option<CacheSpec> {
         Some(self.spec().with("tag", "other"))
+    }
+
+    async fn image(&self) -> Option<Box<dyn ImageStore>> {
+        Some(Box::new(cache_local::LocalImage::new(cache_local::LocalConfig::new(self.root()).with_tag("image"))))
     }
 
     fn keeps_form(&self) -> bool {

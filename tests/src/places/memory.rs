@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, MemoryCache};
+use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, ImageStore, MemoryCache};
 use futures_util::stream::StreamExt;
 
 use crate::harness::Harness;
@@ -31,6 +31,10 @@ impl Harness for Memory {
 
     fn other_spec(&self) -> Option<CacheSpec> {
         Some(CacheSpec::new("memory").with("name", "other"))
+    }
+
+    async fn image(&self) -> Option<Box<dyn ImageStore>> {
+        Some(Box::new(self.0.named("image")))
     }
 
     fn keeps_form(&self) -> bool {

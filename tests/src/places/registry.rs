@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest};
-use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
+use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
+use cache_registry::{
+    Credential, Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryStore,
+};
 
 use crate::harness::Harness;
 use crate::servers::registry::{Access, Account, Options, SIGNATURE, Server};
@@ -101,6 +103,10 @@ impl Harness for Registry {
 
     fn other_spec(&self) -> Option<CacheSpec> {
         Some(self.spec().with("ref", format!("{}/team/cache:other", self.server.host())))
+    }
+
+    async fn image(&self) -> Option<Box<dyn ImageStore>> {
+        Some(Box::new(RegistryImage::new(self.config_of("team/image:main", self.environment()))))
     }
 
     fn keeps_form(&self) -> bool {

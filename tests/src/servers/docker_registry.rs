@@ -27,6 +27,17 @@ pub enum Setup {
     NoDelete,
 }
 
+/// What a registry shows and wants to see over TLS: files in PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// The key of that.
+    pub key: PathBuf,
+    /// The CA of the certificates that it takes; without one it asks for none.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// A running `docker-registry`; it ends when it is dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
@@ -48,12 +59,35 @@ impl DockerRegistry {
     /// When it does not start.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
+        Self::start_with(|folder, host| write_config(folder, host, setup))
+    }
+
+    /// Starts one with certificates and waits until it answers; everybody may do everything.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_tls(tls: &Tls) -> Self {
+        Self::start_with(|folder, host| {
+            let path = write_config(folder, host, Setup::Plain)?;
+            let mut config = fs::read_to_string(&path)?;
+            config +=
+                &format!("  tls:\n    certificate: {}\n    key: {}\n", tls.certificate.display(), tls.key.display());
+            if let Some(ca) = &tls.client_ca {
+                config += &format!("    clientcas: [{}]\n", ca.display());
+            }
+            fs::write(&path, config)?;
+            Ok(path)
+        })
+    }
+
+    fn start_with(write: impl Fn(&Path, &str) -> io::Result<PathBuf>) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
         // Somebody may take the port before the registry does; then it ends, and another one is tried.
         for _ in 0..5 {
             let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
             let host = free.expect("a free port").to_string();
-            let config = write_config(folder.path(), &host, setup).expect("the folder can be written");
+            let config = write(folder.path(), &host).expect("the folder can be written");
             let log = fs::File::create(folder.path().join("log")).expect("the folder can be written");
             let mut command = Command::new("docker-registry");
             command.arg("serve").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

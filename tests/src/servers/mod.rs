@@ -4,9 +4,13 @@
 pub mod azblob;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
+#[cfg(feature = "registry")]
+pub mod front;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "registry")]
+pub mod relay;

@@ -3,6 +3,7 @@
 mod access;
 mod routes;
 mod stored;
+mod uploads;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,8 @@ use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
 pub use self::access::{Access, Account};
-pub use self::routes::SIGNATURE;
 pub use self::stored::Stored;
+pub use self::uploads::SIGNATURE;
 
 /// What a request can be about.
 pub const KINDS: [&str; 5] = ["blobs/uploads", "blobs", "manifests", "tags", "token"];
@@ -35,6 +36,8 @@ pub struct Options {
     pub says_digests: bool,
     /// Whether uploads go to another host by a signed URL, as with some clouds.
     pub uploads_elsewhere: bool,
+    /// Whether an upload that broke can go on.
+    pub resumes: bool,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             ranges: true,
             says_digests: true,
             uploads_elsewhere: false,
+            resumes: true,
         }
     }
 }

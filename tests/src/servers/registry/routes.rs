@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 use cache_core::Digest;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, LINK, LOCATION, RANGE};
+use hyper::header::{CONTENT_RANGE, CONTENT_TYPE, LINK, RANGE};
 use hyper::{Method, Request};
 
 use super::Shared;
 use super::access::{self, CHALLENGE, Need};
 use super::http::{Answer, collect, empty, fields, full, json, sliced};
-
-/// What makes the URL of an upload a secret.
-pub const SIGNATURE: &str = "signed-7c1e";
+use super::uploads::{self, SIGNATURE};
 
 pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
@@ -39,13 +36,14 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
     let range = parts.headers.get(RANGE).and_then(|value| value.to_str().ok());
     match (&method, kind) {
         (&Method::GET | &Method::HEAD, "blobs") => get_blob(shared, repository, name, range),
-        (&Method::POST, "uploads") => start_upload(shared, repository, field("mount").zip(field("from"))),
-        (&Method::PATCH, "uploads") => extend_upload(shared, repository, name, &collect(body).await),
-        (&Method::PUT, "uploads") => finish_upload(shared, repository, (name, field("digest")), body).await,
-        (&Method::DELETE, "uploads") => {
-            let removed = shared.state().stored.uploads.remove(&name.parse().unwrap_or_default());
-            empty(if removed.is_some() { 204 } else { 404 })
+        (&Method::POST, "uploads") => uploads::start(shared, repository, field("mount").zip(field("from"))),
+        (&Method::GET, "uploads") => uploads::look(shared, repository, name),
+        (&Method::PATCH, "uploads") => {
+            let range = parts.headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            uploads::extend(shared, repository, (name, range), body).await
         }
+        (&Method::PUT, "uploads") => uploads::finish(shared, repository, (name, field("digest")), body).await,
+        (&Method::DELETE, "uploads") => uploads::cancel(shared, name),
         (&Method::GET | &Method::HEAD, "manifests") => get_manifest(shared, repository, name),
         (&Method::PUT, "manifests") => {
             let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -83,69 +81,6 @@ fn get_blob(shared: &Shared, repository: &str, name: &str, range: Option<&str>) 
     let found = name.parse().ok().and_then(|digest| shared.state().stored.blob(repository, &digest));
     let Some(bytes) = found else { return error(404, "BLOB_UNKNOWN", "blob unknown to registry") };
     labelled(shared, name, sliced("application/octet-stream", bytes, range.filter(|_| shared.options.ranges)))
-}
-
-fn start_upload(shared: &Shared, repository: &str, mount: Option<(&str, &str)>) -> Answer {
-    let mut state = shared.state();
-    let mountable = mount.and_then(|(digest, from)| {
-        let digest = digest.parse().ok()?;
-        Some((digest, state.stored.blob(from, &digest)?))
-    });
-    if let Some((digest, bytes)) = mountable {
-        state.stored.repository(repository).blobs.insert(digest, bytes);
-        return empty(201);
-    }
-    let id = state.stored.open_upload();
-    let mut answer = empty(202);
-    let location = if shared.options.uploads_elsewhere {
-        format!("http://localhost:{}/v2/{repository}/blobs/uploads/{id}?signature={SIGNATURE}", shared.address.port())
-    } else {
-        format!("/v2/{repository}/blobs/uploads/{id}?state=a%2Fb%3D")
-    };
-    answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
-    answer
-}
-
-/// The bytes go into the upload as they come, so that a connection that breaks leaves a part of them.
-async fn finish_upload(
-    shared: &Shared,
-    repository: &str,
-    (id, digest): (&str, Option<&str>),
-    mut body: Incoming,
-) -> Answer {
-    let id = id.parse().unwrap_or_default();
-    while let Some(frame) = body.frame().await {
-        let Some(piece) = frame.ok().and_then(|frame| frame.into_data().ok()) else { return empty(400) };
-        if let Some(upload) = shared.state().stored.uploads.get_mut(&id) {
-            upload.extend_from_slice(&piece);
-        }
-    }
-    let mut state = shared.state();
-    let Some(bytes) = state.stored.uploads.get(&id) else {
-        return error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
-    };
-    let promised = digest.and_then(|digest| digest.parse::<Digest>().ok());
-    let Some(promised) = promised.filter(|promised| Digest::sha256(bytes) == *promised) else {
-        return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
-    };
-    let bytes = state.stored.uploads.remove(&id).unwrap_or_default();
-    state.stored.repository(repository).blobs.insert(promised, bytes.into());
-    drop(state);
-    labelled(shared, &promised.to_string(), empty(201))
-}
-
-/// A part of a blob; the rest goes to the same place.
-fn extend_upload(shared: &Shared, repository: &str, id: &str, piece: &[u8]) -> Answer {
-    let mut state = shared.state();
-    let upload = id.parse().ok().and_then(|id| state.stored.uploads.get_mut(&id));
-    let Some(upload) = upload else {
-        return error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
-    };
-    upload.extend_from_slice(piece);
-    let mut answer = empty(202);
-    let location = format!("/v2/{repository}/blobs/uploads/{id}?state=c");
-    answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
-    answer
 }
 
 fn delete_blob(shared: &Shared, repository: &str, name: &str) -> Answer {
@@ -229,14 +164,14 @@ fn tags(shared: &Shared, repository: &str, last: Option<&str>) -> Answer {
 }
 
 /// The answer with the digest of what it is about.
-fn labelled(shared: &Shared, digest: &str, mut answer: Answer) -> Answer {
+pub(super) fn labelled(shared: &Shared, digest: &str, mut answer: Answer) -> Answer {
     if shared.options.says_digests {
         answer.headers_mut().insert("docker-content-digest", digest.parse().expect("a header"));
     }
     answer
 }
 
-fn error(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
     json(status, &serde_json::json!({ "errors": [{ "code": code, "message": message }] }).to_string())
 }
 

@@ -10,8 +10,16 @@ use cache_core::Digest;
 pub struct Stored {
     /// By name.
     pub repositories: BTreeMap<String, Repository>,
-    pub(super) uploads: BTreeMap<u64, Vec<u8>>,
+    pub(super) uploads: BTreeMap<u64, Upload>,
     last_upload: u64,
+}
+
+/// What has come of a blob.
+#[derive(Debug, Default)]
+pub(super) struct Upload {
+    pub(super) bytes: Vec<u8>,
+    /// How many requests were about it: what comes of an older one is not taken.
+    pub(super) turn: u64,
 }
 
 /// One repository.
@@ -44,15 +52,15 @@ impl Stored {
 
     pub(super) fn open_upload(&mut self) -> u64 {
         self.last_upload += 1;
-        self.uploads.insert(self.last_upload, Vec::new());
+        self.uploads.insert(self.last_upload, Upload::default());
         self.last_upload
     }
 
     /// The uploads that hold bytes; one without any costs a registry nothing.
     #[must_use]
     pub fn open_uploads(&self) -> Vec<String> {
-        let held = self.uploads.iter().filter(|(_, bytes)| !bytes.is_empty());
-        held.map(|(id, bytes)| format!("upload {id} with {} bytes", bytes.len())).collect()
+        let held = self.uploads.iter().filter(|(_, upload)| !upload.bytes.is_empty());
+        held.map(|(id, upload)| format!("upload {id} with {} bytes", upload.bytes.len())).collect()
     }
 
     /// Loses a blob.

@@ -103,8 +103,7 @@ pub(crate) async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> R
 
 /// Whether it has children; a blob of which nobody says what it is may have some.
 fn is_manifest(media_type: &MediaType) -> bool {
-    let manifests = [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST];
-    media_type.is_empty() || manifests.contains(media_type)
+    media_type.is_empty() || media_type.is_manifest()
 }
 
 /// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.

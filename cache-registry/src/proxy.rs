@@ -1,0 +1,126 @@
+//! [`Proxies`]: which requests go through which proxy.
+
+use cache_core::{ErrorKind, Result, Secret};
+use reqwest::{ClientBuilder, NoProxy, Proxy};
+
+use crate::error;
+
+/// The proxies of an environment; their addresses may hold passwords, and are not shown.
+///
+/// ```
+/// use cache_registry::Proxies;
+///
+/// let proxies = Proxies::none().with_https("http://me:hush@proxy.example.com:3128").with_exceptions("example.com");
+/// assert!(!format!("{proxies:?}").contains("hush"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Proxies {
+    http: Option<Secret>,
+    https: Option<Secret>,
+    exceptions: String,
+}
+
+impl Proxies {
+    /// Every registry is spoken to directly.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { http: None, https: None, exceptions: String::new() }
+    }
+
+    /// What the variables say that `get` looks up; each has a name in small letters too.
+    pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name: &str| get(name).or_else(|| get(&name.to_lowercase())).filter(|value| !value.is_empty());
+        let all = || value("ALL_PROXY");
+        // To a CGI program `HTTP_PROXY` is the header `Proxy` of whoever asks.
+        let is_cgi = get("REQUEST_METHOD").is_some();
+        let http = if is_cgi { get("http_proxy").filter(|value| !value.is_empty()) } else { value("HTTP_PROXY") };
+        Self {
+            http: http.or_else(all).map(Secret::new),
+            https: value("HTTPS_PROXY").or_else(all).map(Secret::new),
+            exceptions: value("NO_PROXY").unwrap_or_default(),
+        }
+    }
+
+    /// Requests over plain HTTP go through this one.
+    #[must_use]
+    pub fn with_http(self, address: impl Into<String>) -> Self {
+        Self { http: Some(Secret::new(address)), ..self }
+    }
+
+    /// Requests over HTTPS go through this one, which is asked for a tunnel.
+    #[must_use]
+    pub fn with_https(self, address: impl Into<String>) -> Self {
+        Self { https: Some(Secret::new(address)), ..self }
+    }
+
+    /// The hosts that are spoken to directly, as in `NO_PROXY`: names with all below them, addresses and networks,
+    /// separated by commas; `*` is everybody.
+    #[must_use]
+    pub fn with_exceptions(self, hosts: impl Into<String>) -> Self {
+        Self { exceptions: hosts.into(), ..self }
+    }
+
+    /// Uses these proxies and no others.
+    pub(crate) fn add_to(&self, builder: ClientBuilder) -> Result<ClientBuilder> {
+        let exceptions = NoProxy::from_string(&self.exceptions);
+        let mut builder = builder.no_proxy();
+        if let Some(address) = &self.http {
+            builder = builder.proxy(parsed(Proxy::http(address.expose()))?.no_proxy(exceptions.clone()));
+        }
+        if let Some(address) = &self.https {
+            builder = builder.proxy(parsed(Proxy::https(address.expose()))?.no_proxy(exceptions));
+        }
+        Ok(builder)
+    }
+}
+
+/// The parser's own words may quote a password.
+fn parsed(proxy: reqwest::Result<Proxy>) -> Result<Proxy> {
+    proxy.map_err(|_| {
+        let error = error::new(ErrorKind::InvalidSpec, "the proxy's address is no URL");
+        error.with_hint("HTTPS_PROXY and HTTP_PROXY look like http://proxy.example.com:3128")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(variables: &[(&str, &str)]) -> [Option<String>; 3] {
+        let get = |name: &str| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
+        let Proxies { http, https, exceptions } = Proxies::from_variables(get);
+        let text = |secret: Option<Secret>| secret.map(|secret| secret.expose().to_owned());
+        [text(http), text(https), Some(exceptions).filter(|hosts| !hosts.is_empty())]
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn each_variable_has_two_names_and_all_stands_in() {
+        assert_eq!(found(&[]), [None, None, None]);
+        assert_eq!(
+            found(&[("HTTP_PROXY", "a"), ("https_proxy", "b"), ("no_proxy", "c")]),
+            [some("a"), some("b"), some("c")]
+        );
+        assert_eq!(
+            found(&[("all_proxy", "a"), ("HTTPS_PROXY", "b"), ("HTTP_PROXY", "")]),
+            [some("a"), some("b"), None]
+        );
+    }
+
+    #[test]
+    fn a_cgi_program_is_told_no_proxy_by_its_callers() {
+        assert_eq!(found(&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil")]), [None, None, None]);
+        assert_eq!(found(&[("REQUEST_METHOD", "GET"), ("http_proxy", "a")]), [some("a"), None, None]);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_not_quoted() {
+        let proxies = Proxies::none().with_https("http://me:hush-hush@[");
+        let error = proxies.add_to(ClientBuilder::new()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidSpec);
+        assert!(!format!("{error:?}{proxies:?}").contains("hush-hush"));
+    }
+}
