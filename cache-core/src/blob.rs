@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 
-use crate::digest::Digester;
-use crate::{Descriptor, Error, ErrorKind, Result, Timestamp};
+use crate::hashing::StreamHasher;
+use crate::{Descriptor, Digest, Error, ErrorKind, Result, Timestamp};
 
 /// The bytes of a blob, piece by piece; it ends after the first error.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -71,8 +71,8 @@ pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result
 
 /// Wraps a stream of a whole blob so that it fails at its end when the bytes are not those of the descriptor.
 pub(crate) fn verify(blob: Descriptor, inner: BlobStream) -> BlobStream {
-    let digester = Some(blob.digest.digester());
-    Box::pin(Verifying { inner, blob, digester, read: 0 })
+    let hasher = Some(StreamHasher::new(blob.digest.digester(), blob.size));
+    Box::pin(Verifying { inner, blob, hasher, read: 0, has_ended: false })
 }
 
 /// Reads a whole document into memory, verified, and refuses to read more than `limit` bytes.
@@ -109,64 +109,65 @@ pub fn stream_of(bytes: Bytes) -> BlobStream {
 struct Verifying {
     inner: BlobStream,
     blob: Descriptor,
-    /// Gone once the stream has ended.
-    digester: Option<Digester>,
+    /// Gone once the stream has told its last.
+    hasher: Option<StreamHasher>,
     read: u64,
-}
-
-impl Verifying {
-    fn absorb(&mut self, piece: &Bytes) -> Result<()> {
-        self.read = self.read.saturating_add(piece.len() as u64);
-        if self.read > self.blob.size {
-            let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
-            return Err(error.with("blob", self.blob.digest).with("size", self.blob.size));
-        }
-        if let Some(digester) = &mut self.digester {
-            digester.update(piece);
-        }
-        Ok(())
-    }
-
-    fn finish(&self, digester: Digester) -> Result<()> {
-        if self.read < self.blob.size {
-            let error = Error::new(ErrorKind::Unavailable, "blob ended early");
-            return Err(error.with("blob", self.blob.digest).with("size", self.blob.size).with("got", self.read));
-        }
-        let found = digester.finish();
-        if found == self.blob.digest {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says")
-            .with("blob", self.blob.digest)
-            .with("got", found))
-    }
+    /// Whether `inner` has no more bytes; they may not all be hashed.
+    has_ended: bool,
 }
 
 impl Stream for Verifying {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.digester.is_none() {
-            return Poll::Ready(None);
+        let next = ready!(self.poll_verified(cx));
+        if !matches!(next, Some(Ok(_))) {
+            self.hasher = None;
         }
-        let next = std::task::ready!(self.inner.poll_next_unpin(cx));
-        Poll::Ready(match next {
-            Some(Ok(piece)) => match self.absorb(&piece) {
-                Ok(()) => Some(Ok(piece)),
-                Err(error) => self.fail(error),
-            },
-            Some(Err(error)) => self.fail(error),
-            None => match self.digester.take().map(|digester| self.finish(digester)) {
-                Some(Err(error)) => Some(Err(error)),
-                _ => None,
-            },
-        })
+        Poll::Ready(next)
     }
 }
 
 impl Verifying {
-    fn fail(&mut self, error: Error) -> Option<Result<Bytes>> {
-        self.digester = None;
-        Some(Err(error))
+    fn poll_verified(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let Some(hasher) = &mut self.hasher else { return Poll::Ready(None) };
+        if let Err(error) = ready!(hasher.poll_ready(cx)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if !self.has_ended {
+            match ready!(self.inner.poll_next_unpin(cx)) {
+                Some(Ok(piece)) => {
+                    hasher.update(&piece);
+                    self.read = self.read.saturating_add(piece.len() as u64);
+                    return Poll::Ready(Some(self.check_length(piece)));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if self.read < self.blob.size => return Poll::Ready(Some(Err(self.ended_early()))),
+                None => self.has_ended = true,
+            }
+        }
+        let found = ready!(hasher.poll_finish(cx));
+        Poll::Ready(found.and_then(|found| self.check_digest(found)).err().map(Err))
+    }
+
+    fn check_length(&self, piece: Bytes) -> Result<Bytes> {
+        if self.read <= self.blob.size {
+            return Ok(piece);
+        }
+        let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
+        Err(error.with("blob", self.blob.digest).with("size", self.blob.size))
+    }
+
+    fn ended_early(&self) -> Error {
+        let error = Error::new(ErrorKind::Unavailable, "blob ended early");
+        error.with("blob", self.blob.digest).with("size", self.blob.size).with("got", self.read)
+    }
+
+    fn check_digest(&self, found: Digest) -> Result<()> {
+        if found == self.blob.digest {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
+        Err(error.with("blob", self.blob.digest).with("got", found))
     }
 }

@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod event;
 mod export;
+mod hashing;
 mod image;
 mod json;
 mod limits;
