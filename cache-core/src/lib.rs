@@ -33,7 +33,7 @@ pub use self::backend::{
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
 pub use self::check::{Finding, FindingCode, check};
-pub use self::copy::{CopyOptions, CopyReport, copy, copy_manifest};
+pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::error::{Error, ErrorKind, Result, Side};
