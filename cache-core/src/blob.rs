@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 
-use crate::hashing::StreamHasher;
-use crate::{Descriptor, Digest, Error, ErrorKind, Result, Timestamp};
+use crate::compression::hashed;
+use crate::digest::Digester;
+use crate::{CodecPool, Descriptor, Digest, Error, ErrorKind, Result, Timestamp};
 
 /// The bytes of a blob, piece by piece; it ends after the first error.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -71,8 +72,21 @@ pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result
 
 /// Wraps a stream of a whole blob so that it fails at its end when the bytes are not those of the descriptor.
 pub(crate) fn verify(blob: Descriptor, inner: BlobStream) -> BlobStream {
-    let hasher = Some(StreamHasher::new(blob.digest.digester(), blob.size));
-    Box::pin(Verifying { inner, blob, hasher, read: 0, has_ended: false })
+    let digester = Some(blob.digest.digester());
+    Box::pin(Verifying { inner, blob, digester, read: 0 })
+}
+
+/// Wraps a stream as [`read_verified`] does, but hashes on the pool and not where the stream is read.
+pub(crate) fn verify_on(pool: &CodecPool, blob: Descriptor, inner: BlobStream) -> BlobStream {
+    let (mut read, expected) = (0_u64, blob.clone());
+    let bounded = inner.map(move |piece| {
+        let piece = piece?;
+        read = read.saturating_add(piece.len() as u64);
+        check_length(&expected, read)?;
+        Ok(piece)
+    });
+    let digester = blob.digest.digester();
+    hashed(Box::pin(bounded), digester, pool, move |found| check_end(&blob, found.size, || found.digest))
 }
 
 /// Reads a whole document into memory, verified, and refuses to read more than `limit` bytes.
@@ -109,65 +123,68 @@ pub fn stream_of(bytes: Bytes) -> BlobStream {
 struct Verifying {
     inner: BlobStream,
     blob: Descriptor,
-    /// Gone once the stream has told its last.
-    hasher: Option<StreamHasher>,
+    /// Gone once the stream has ended.
+    digester: Option<Digester>,
     read: u64,
-    /// Whether `inner` has no more bytes; they may not all be hashed.
-    has_ended: bool,
+}
+
+impl Verifying {
+    fn absorb(&mut self, piece: &Bytes) -> Result<()> {
+        self.read = self.read.saturating_add(piece.len() as u64);
+        check_length(&self.blob, self.read)?;
+        if let Some(digester) = &mut self.digester {
+            digester.update(piece);
+        }
+        Ok(())
+    }
+}
+
+fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
+    if read <= blob.size {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
+    Err(error.with("blob", blob.digest).with("size", blob.size))
+}
+
+fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
+    if read < blob.size {
+        let error = Error::new(ErrorKind::Unavailable, "blob ended early");
+        return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", read));
+    }
+    let found = digest();
+    if found == blob.digest {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
+    Err(error.with("blob", blob.digest).with("got", found))
 }
 
 impl Stream for Verifying {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(self.poll_verified(cx));
-        if !matches!(next, Some(Ok(_))) {
-            self.hasher = None;
+        if self.digester.is_none() {
+            return Poll::Ready(None);
         }
-        Poll::Ready(next)
+        let next = std::task::ready!(self.inner.poll_next_unpin(cx));
+        Poll::Ready(match next {
+            Some(Ok(piece)) => match self.absorb(&piece) {
+                Ok(()) => Some(Ok(piece)),
+                Err(error) => self.fail(error),
+            },
+            Some(Err(error)) => self.fail(error),
+            None => match self.digester.take().map(|digester| check_end(&self.blob, self.read, || digester.finish())) {
+                Some(Err(error)) => Some(Err(error)),
+                _ => None,
+            },
+        })
     }
 }
 
 impl Verifying {
-    fn poll_verified(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let Some(hasher) = &mut self.hasher else { return Poll::Ready(None) };
-        if let Err(error) = ready!(hasher.poll_ready(cx)) {
-            return Poll::Ready(Some(Err(error)));
-        }
-        if !self.has_ended {
-            match ready!(self.inner.poll_next_unpin(cx)) {
-                Some(Ok(piece)) => {
-                    hasher.update(&piece);
-                    self.read = self.read.saturating_add(piece.len() as u64);
-                    return Poll::Ready(Some(self.check_length(piece)));
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None if self.read < self.blob.size => return Poll::Ready(Some(Err(self.ended_early()))),
-                None => self.has_ended = true,
-            }
-        }
-        let found = ready!(hasher.poll_finish(cx));
-        Poll::Ready(found.and_then(|found| self.check_digest(found)).err().map(Err))
-    }
-
-    fn check_length(&self, piece: Bytes) -> Result<Bytes> {
-        if self.read <= self.blob.size {
-            return Ok(piece);
-        }
-        let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
-        Err(error.with("blob", self.blob.digest).with("size", self.blob.size))
-    }
-
-    fn ended_early(&self) -> Error {
-        let error = Error::new(ErrorKind::Unavailable, "blob ended early");
-        error.with("blob", self.blob.digest).with("size", self.blob.size).with("got", self.read)
-    }
-
-    fn check_digest(&self, found: Digest) -> Result<()> {
-        if found == self.blob.digest {
-            return Ok(());
-        }
-        let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
-        Err(error.with("blob", self.blob.digest).with("got", found))
+    fn fail(&mut self, error: Error) -> Option<Result<Bytes>> {
+        self.digester = None;
+        Some(Err(error))
     }
 }

@@ -11,7 +11,6 @@ mod digest;
 mod error;
 mod event;
 mod export;
-mod hashing;
 mod image;
 mod json;
 mod limits;
@@ -33,6 +32,9 @@ pub use self::backend::{
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
 pub use self::check::{Finding, FindingCode, check};
+pub use self::compression::{
+    CodecPool, Compression, CompressionKind, DecodeLimits, Encoded, Encoding, decode, encode, recompress,
+};
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};

@@ -17,7 +17,7 @@ pub use self::report::ExportReport;
 pub use self::settings::ExportSettings;
 use self::share::Share;
 use self::source::Verified;
-use crate::{BlobProvider, CacheExporter, CacheManifest, Error, ErrorKind, Result};
+use crate::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, ErrorKind, Result};
 
 /// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
 ///
@@ -43,7 +43,7 @@ pub async fn export(
 ///
 /// One that fails stops nobody else.
 pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {
-    let source = Verified(blobs);
+    let source = Verified { inner: blobs, pool: CodecPool::default() };
     places.iter().for_each(Place::announce);
     let at_once = places.iter().map(|place| place.settings.concurrency).max().unwrap_or(1).max(1);
     let pushes: Vec<BoxFuture<'_, ()>> =
