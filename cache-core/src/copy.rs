@@ -3,20 +3,22 @@
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::export::{Place, export_all};
+use crate::export::{Conversion, Place, export_all};
 use crate::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Descriptor, Digest, Error, ErrorKind,
     ExportReport, ExportSettings, Mode, Resolved, Result, Side,
 };
 
 /// How a copy changes what it copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CopyOptions {
     /// Which results to keep; all of them when absent.
     pub mode: Option<Mode>,
     /// Whether results whose blobs the source has lost are left out instead of failing the copy.
     pub skip_missing: bool,
+    /// What the layers are converted to; they stay as they are when absent, and when it is not forced.
+    pub conversion: Option<Conversion>,
 }
 
 impl CopyOptions {
@@ -30,6 +32,16 @@ impl CopyOptions {
     #[must_use]
     pub fn with_skip_missing(self, skip_missing: bool) -> Self {
         Self { skip_missing, ..self }
+    }
+
+    /// Converts layers.
+    #[must_use]
+    pub fn with_conversion(self, conversion: Option<Conversion>) -> Self {
+        Self { conversion, ..self }
+    }
+
+    fn converts(&self) -> bool {
+        self.conversion.as_ref().is_some_and(Conversion::is_forced)
     }
 }
 
@@ -77,7 +89,7 @@ pub async fn copy_manifest(
 ) -> Result<CopyReport> {
     let destination = Destination::new(to).with_options(options).with_settings(settings.clone());
     let mut reports = copy_many(&manifest, blobs, std::slice::from_ref(&destination)).await;
-    reports.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the copy did not run")))
+    reports.pop().unwrap_or_else(|| Err(not_run()))
 }
 
 /// One of the places that a cache is copied to.
@@ -138,18 +150,24 @@ pub async fn copy_many(
     }
     let planned =
         plans.iter().zip(destinations).filter_map(|(plan, destination)| Some((plan.as_ref().ok()?, destination)));
-    let places: Vec<Place<'_>> = planned
-        .map(|((manifest, _), destination)| Place::new(manifest, destination.to, &destination.settings))
-        .collect();
-    let mut reports = export_all(&places, blobs).await.into_iter();
-    drop(places);
+    let places = planned.map(|((manifest, _), Destination { to, options, settings })| {
+        Place::new(manifest, *to, settings).with_conversion(options.conversion.as_ref())
+    });
+    let places: Vec<Place<'_>> = places.collect();
+    let exported = export_all(&places, blobs).await;
+    let converted: Vec<_> = places.iter().map(Place::converted).collect();
+    let mut outcomes = exported.into_iter().zip(converted);
     let report = |plan: Result<(CacheManifest, Vec<Digest>)>| {
         let (manifest, skipped) = plan?;
-        let not_run = || Err(Error::new(ErrorKind::Unavailable, "the copy did not run"));
-        let export = reports.next().unwrap_or_else(not_run).map_err(explain_lost)?;
-        Ok(CopyReport { manifest, skipped, export })
+        let (export, converted) = outcomes.next().unwrap_or_else(|| (Err(not_run()), Ok(None)));
+        let export = export.map_err(explain_lost)?;
+        Ok(CopyReport { manifest: converted?.unwrap_or(manifest), skipped, export })
     };
     plans.into_iter().map(report).collect()
+}
+
+fn not_run() -> Error {
+    Error::new(ErrorKind::Unavailable, "the copy did not run")
 }
 
 /// What goes to a destination, and which lost blobs it does without.
@@ -159,7 +177,12 @@ async fn plan(
     options: &CopyOptions,
 ) -> Result<(CacheManifest, Vec<Digest>)> {
     let skipped = if options.skip_missing { lost.clone()? } else { Vec::new() };
-    Ok((reduce(manifest.clone(), &skipped, options.mode).await?, skipped))
+    let reduced = reduce(manifest.clone(), &skipped, options.mode).await?;
+    if options.converts() {
+        // Layers are replaced in the graph at the end: what is no graph is an error before anything is converted.
+        CacheChains::from_manifest(&reduced)?;
+    }
+    Ok((reduced, skipped))
 }
 
 fn explain_lost(error: Error) -> Error {

@@ -40,7 +40,7 @@ pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annot
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::event::{Event, Progress, Silent};
-pub use self::export::{ExportReport, ExportSettings, export};
+pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::json::JsonObject;
 pub use self::limits::Limits;

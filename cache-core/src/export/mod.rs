@@ -1,21 +1,25 @@
 //! The one export loop: every blob first, a bounded number at a time, then the manifest.
 
+mod convert;
+mod lanes;
 mod place;
 mod plan;
 mod report;
 mod settings;
 mod share;
 mod source;
+mod spool;
 mod tee;
 
 use futures_util::future::{BoxFuture, FutureExt, join, join_all};
 use futures_util::stream::{self, StreamExt};
 
+pub use self::convert::Conversion;
+use self::lanes::Lanes;
 pub(crate) use self::place::Place;
-use self::plan::{Needed, needed_blobs};
+use self::plan::needed_blobs;
 pub use self::report::ExportReport;
-pub use self::settings::ExportSettings;
-use self::share::Share;
+pub use self::settings::{ExportSettings, Recheck};
 use self::source::Verified;
 use crate::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, ErrorKind, Result};
 
@@ -44,24 +48,12 @@ pub async fn export(
 /// One that fails stops nobody else.
 pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {
     let source = Verified { inner: blobs, pool: CodecPool::default() };
+    let lanes = Lanes::new(places, &source);
     places.iter().for_each(Place::announce);
-    let at_once = places.iter().map(|place| place.settings.concurrency).max().unwrap_or(1).max(1);
-    let pushes: Vec<BoxFuture<'_, ()>> =
-        needed_blobs(places).into_iter().map(|needed| push_everywhere(needed, &source).boxed()).collect();
-    let pushing = stream::iter(pushes).buffer_unordered(at_once).for_each(|()| async {});
+    let work: Vec<BoxFuture<'_, ()>> =
+        needed_blobs(places).into_iter().map(|needed| lanes.send(needed).boxed()).collect();
+    let sending = stream::iter(work).buffer_unordered(lanes.width()).for_each(|()| async {});
     let finishing: Vec<BoxFuture<'_, _>> = places.iter().map(|place| place.finish(&source).boxed()).collect();
-    let ((), reports) = join(pushing, join_all(finishing)).await;
+    let ((), reports) = join(sending, join_all(finishing)).await;
     reports
-}
-
-/// Pushes one blob to all places at once, so that nobody holds a slot while waiting for somebody without one.
-async fn push_everywhere(needed: Needed<'_>, source: &Verified<'_>) {
-    let needed: Vec<_> = needed.by.into_iter().filter(|(place, _)| !place.has_failed()).collect();
-    let tickets = Share::tickets(needed.len());
-    let pushes: Vec<BoxFuture<'_, ()>> = needed
-        .into_iter()
-        .zip(tickets)
-        .map(|((place, blob), ticket)| place.receive(blob, source, ticket).boxed())
-        .collect();
-    join_all(pushes).await;
 }

@@ -14,14 +14,36 @@ pub struct ExportSettings {
     pub expect: Expect,
     /// How often a push is tried again whose error says that it may help; both sides' errors count.
     pub retry: RetryPolicy,
+    /// When to look again at what the place already had.
+    pub recheck: Recheck,
     /// Who is told what happens.
     pub progress: Arc<dyn Progress>,
+}
+
+/// Whether blobs that were present are pushed once more after the commit, in case they went away in between.
+///
+/// A push of a blob that is there costs one request, so this is done where it is of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Recheck {
+    /// Where the place says that its commit does not notice ([`CacheExporter::needs_recheck`](crate::CacheExporter)).
+    #[default]
+    WhereNeeded,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 impl Default for ExportSettings {
     /// 4 blobs at once, whatever the place holds, the default retries, silently.
     fn default() -> Self {
-        Self { concurrency: 4, expect: Expect::Any, retry: RetryPolicy::default(), progress: Arc::new(Silent) }
+        Self {
+            concurrency: 4,
+            expect: Expect::Any,
+            retry: RetryPolicy::default(),
+            recheck: Recheck::default(),
+            progress: Arc::new(Silent),
+        }
     }
 }
 
@@ -42,6 +64,12 @@ impl ExportSettings {
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
+    }
+
+    /// Changes when to look again at what the place already had.
+    #[must_use]
+    pub fn with_recheck(self, recheck: Recheck) -> Self {
+        Self { recheck, ..self }
     }
 
     /// Tells `progress` what happens.
