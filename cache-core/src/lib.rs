@@ -22,6 +22,8 @@ mod probe;
 mod publish;
 mod retry;
 mod spec;
+#[cfg(any(feature = "estargz", feature = "layer"))]
+mod tar;
 mod timestamp;
 mod verify;
 
