@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{Stream, StreamExt};
 
+use crate::compression::hashed;
 use crate::digest::Digester;
-use crate::{Descriptor, Error, ErrorKind, Result, Timestamp};
+use crate::{CodecPool, Descriptor, Digest, Error, ErrorKind, Result, Timestamp};
 
 /// The bytes of a blob, piece by piece; it ends after the first error.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -75,6 +76,19 @@ pub(crate) fn verify(blob: Descriptor, inner: BlobStream) -> BlobStream {
     Box::pin(Verifying { inner, blob, digester, read: 0 })
 }
 
+/// Wraps a stream as [`read_verified`] does, but hashes on the pool and not where the stream is read.
+pub(crate) fn verify_on(pool: &CodecPool, blob: Descriptor, inner: BlobStream) -> BlobStream {
+    let (mut read, expected) = (0_u64, blob.clone());
+    let bounded = inner.map(move |piece| {
+        let piece = piece?;
+        read = read.saturating_add(piece.len() as u64);
+        check_length(&expected, read)?;
+        Ok(piece)
+    });
+    let digester = blob.digest.digester();
+    hashed(Box::pin(bounded), digester, pool, move |found| check_end(&blob, found.size, || found.digest))
+}
+
 /// Reads a whole document into memory, verified, and refuses to read more than `limit` bytes.
 ///
 /// # Errors
@@ -117,29 +131,33 @@ struct Verifying {
 impl Verifying {
     fn absorb(&mut self, piece: &Bytes) -> Result<()> {
         self.read = self.read.saturating_add(piece.len() as u64);
-        if self.read > self.blob.size {
-            let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
-            return Err(error.with("blob", self.blob.digest).with("size", self.blob.size));
-        }
+        check_length(&self.blob, self.read)?;
         if let Some(digester) = &mut self.digester {
             digester.update(piece);
         }
         Ok(())
     }
+}
 
-    fn finish(&self, digester: Digester) -> Result<()> {
-        if self.read < self.blob.size {
-            let error = Error::new(ErrorKind::Unavailable, "blob ended early");
-            return Err(error.with("blob", self.blob.digest).with("size", self.blob.size).with("got", self.read));
-        }
-        let found = digester.finish();
-        if found == self.blob.digest {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says")
-            .with("blob", self.blob.digest)
-            .with("got", found))
+fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
+    if read <= blob.size {
+        return Ok(());
     }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
+    Err(error.with("blob", blob.digest).with("size", blob.size))
+}
+
+fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
+    if read < blob.size {
+        let error = Error::new(ErrorKind::Unavailable, "blob ended early");
+        return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", read));
+    }
+    let found = digest();
+    if found == blob.digest {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
+    Err(error.with("blob", blob.digest).with("got", found))
 }
 
 impl Stream for Verifying {
@@ -156,7 +174,7 @@ impl Stream for Verifying {
                 Err(error) => self.fail(error),
             },
             Some(Err(error)) => self.fail(error),
-            None => match self.digester.take().map(|digester| self.finish(digester)) {
+            None => match self.digester.take().map(|digester| check_end(&self.blob, self.read, || digester.finish())) {
                 Some(Err(error)) => Some(Err(error)),
                 _ => None,
             },

@@ -229,6 +229,14 @@ impl MediaType {
             .map(|row| row.encoding)
     }
 
+    /// The type of a layer of another encoding, in the same family: Docker's stay Docker's, all else becomes OCI's.
+    #[must_use]
+    pub fn with_layer_encoding(&self, encoding: LayerEncoding) -> Self {
+        let is_docker = LAYERS.iter().any(|row| row.docker == self.0);
+        let row = LAYERS.iter().find(|row| row.encoding == encoding);
+        row.map_or_else(|| self.clone(), |row| Self::known(if is_docker { row.docker } else { row.oci }))
+    }
+
     fn through(&self, name: impl Fn(&LayerRow) -> Option<&'static str>) -> Self {
         LAYERS.iter().find_map(name).map_or_else(|| self.clone(), Self::known)
     }
@@ -244,6 +252,18 @@ pub enum LayerEncoding {
     Gzip,
     /// zstd.
     Zstd,
+}
+
+impl LayerEncoding {
+    /// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
+    #[must_use]
+    pub fn detect(first: &[u8]) -> Self {
+        match first {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::Uncompressed,
+        }
+    }
 }
 
 struct LayerRow {

@@ -34,6 +34,9 @@ pub use self::backend::{
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
 pub use self::check::{Finding, FindingCode, check};
+pub use self::compression::{
+    CodecPool, Compression, CompressionKind, DecodeLimits, Encoded, Encoding, decode, encode, recompress,
+};
 pub use self::copy::{CopyOptions, CopyReport, copy, copy_manifest};
 pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};

@@ -1,13 +1,16 @@
 //! Checking a cache against its blobs: that they exist, or that every byte is right.
 
+use std::sync::{Arc, OnceLock};
+
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::blob::verify_on;
 use crate::check::Affected;
-use crate::compression::{Decoded, decode};
+use crate::compression::{can_decode, hashed};
 use crate::{
-    BlobProvider, CacheManifest, Descriptor, DiffId, Digest, Error, ErrorKind, Finding, FindingCode, Result, check,
-    read_verified,
+    BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, DiffId, Digester, Error, ErrorKind, Finding,
+    FindingCode, LayerEncoding, Result, check, decode,
 };
 
 /// How closely [`verify`] looks.
@@ -53,7 +56,9 @@ pub async fn verify(
     depth: Depth,
     concurrency: usize,
 ) -> Result<VerifyReport> {
-    let looks: Vec<BoxFuture<'_, _>> = manifest.blobs().iter().map(|blob| look(blob, blobs, depth).boxed()).collect();
+    let pool = CodecPool::default();
+    let blobs_of = manifest.blobs().iter();
+    let looks: Vec<BoxFuture<'_, _>> = blobs_of.map(|blob| look(blob, blobs, depth, &pool).boxed()).collect();
     let looked: Vec<Option<Finding>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
     let affected = Affected::new(manifest.config());
     let of_blobs = manifest.blobs().iter().zip(looked);
@@ -63,7 +68,7 @@ pub async fn verify(
     Ok(VerifyReport { findings, blobs: manifest.blobs().len(), bytes })
 }
 
-async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth) -> Result<Option<Finding>> {
+async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &CodecPool) -> Result<Option<Finding>> {
     let found = |code, message: String| Ok(Some(Finding::new(code, format!("blob {}", blob.digest), message)));
     match blobs.stat(blob).await? {
         None => return found(FindingCode::BlobMissing, "the store does not have it".to_owned()),
@@ -74,7 +79,7 @@ async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth) -> Resu
         Some(_) if depth == Depth::Fast => return Ok(None),
         Some(_) => {}
     }
-    match read_through(blob, blobs).await {
+    match read_through(blob, blobs, pool).await {
         Ok(finding) => Ok(finding.map(|(code, message)| Finding::new(code, format!("blob {}", blob.digest), message))),
         Err(error) if error.kind() == ErrorKind::DigestMismatch => found(FindingCode::BlobCorrupt, error.to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -85,53 +90,62 @@ async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth) -> Resu
 }
 
 /// Reads a blob once: its bytes are hashed, and what they decompress to.
-async fn read_through(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Option<(FindingCode, String)>> {
-    let expected = blob.diff_id();
-    let encoding = blob.media_type.layer_encoding().filter(|_| expected.is_some());
-    let stream = read_verified(blobs, blob).await?;
-    let decoded = match encoding {
-        Some(encoding) => decode(encoding, stream),
-        None => Decoded::Unsupported(stream),
+async fn read_through(
+    blob: &Descriptor,
+    blobs: &dyn BlobProvider,
+    pool: &CodecPool,
+) -> Result<Option<(FindingCode, String)>> {
+    let stream = verify_on(pool, blob.clone(), blobs.read(blob, None).await?);
+    let (Some(encoding), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
+        return drain(stream).await.map(|()| None);
     };
-    match decoded {
-        Decoded::Stream(stream) => match diff_id(stream).await {
-            Ok(found) if Some(found) == expected => Ok(None),
-            Ok(found) => {
-                let message = format!("decompresses to {found}, the manifest says {}", text(expected));
-                Ok(Some((FindingCode::DiffIdWrong, message)))
-            }
-            Err(error) if error.kind() == ErrorKind::InvalidManifest => unreadable(blob, blobs, &error).await.map(Some),
-            Err(error) => Err(error),
-        },
-        Decoded::Unsupported(stream) => {
-            drain(stream).await?;
-            let message = "this program cannot decompress it".to_owned();
-            Ok(encoding.map(|_| (FindingCode::DiffIdUnchecked, message)))
+    if !can_decode(encoding) {
+        drain(stream).await?;
+        return Ok(Some((FindingCode::DiffIdUnchecked, "this program cannot decompress it".to_owned())));
+    }
+    match diff_id(blob, encoding, stream, pool).await {
+        Ok(found) if found == expected => Ok(None),
+        Ok(found) => {
+            let message = format!("decompresses to {found}, the manifest says {expected}");
+            Ok(Some((FindingCode::DiffIdWrong, message)))
         }
+        Err(error) if error.kind() == ErrorKind::InvalidManifest => {
+            unreadable(blob, blobs, pool, &error).await.map(Some)
+        }
+        Err(error) => Err(error),
     }
 }
 
 /// A layer that does not decompress either has wrong bytes, or is right and no layer.
-async fn unreadable(blob: &Descriptor, blobs: &dyn BlobProvider, error: &Error) -> Result<(FindingCode, String)> {
-    drain(read_verified(blobs, blob).await?).await?;
+async fn unreadable(
+    blob: &Descriptor,
+    blobs: &dyn BlobProvider,
+    pool: &CodecPool,
+    error: &Error,
+) -> Result<(FindingCode, String)> {
+    drain(verify_on(pool, blob.clone(), blobs.read(blob, None).await?)).await?;
     Ok((FindingCode::LayerUnreadable, error.to_string()))
 }
 
-async fn drain(mut stream: crate::BlobStream) -> Result<()> {
+async fn drain(mut stream: BlobStream) -> Result<()> {
     while stream.try_next().await?.is_some() {}
     Ok(())
 }
 
-async fn diff_id(mut stream: crate::BlobStream) -> Result<DiffId> {
-    let mut digester = crate::Digester::sha256();
-    while let Some(piece) = stream.next().await {
-        digester.update(&piece?);
+/// The digest of what the layer decompresses to; that of a plain tar is not made twice.
+async fn diff_id(blob: &Descriptor, encoding: LayerEncoding, stream: BlobStream, pool: &CodecPool) -> Result<DiffId> {
+    if encoding == LayerEncoding::Uncompressed && blob.digest.algorithm() == "sha256" {
+        return drain(stream).await.map(|()| DiffId(blob.digest));
     }
-    Ok(DiffId(digester.finish()))
-}
-
-fn text(diff_id: Option<DiffId>) -> String {
-    diff_id.map_or_else(String::new, |DiffId(digest): DiffId| Digest::to_string(&digest))
+    let found = Arc::new(OnceLock::new());
+    let known = Arc::clone(&found);
+    let tar = hashed(decode(encoding, stream, pool)?, Digester::sha256(), pool, move |hashed| {
+        let _ = known.set(DiffId(hashed.digest));
+        Ok(())
+    });
+    drain(tar).await?;
+    let unfinished = || Error::new(ErrorKind::Unavailable, "layer was not read to its end");
+    found.get().copied().ok_or_else(unfinished)
 }
 
 #[cfg(test)]

@@ -1,42 +1,55 @@
-//! Streaming decoders.
+//! From a layer to its tar stream.
 
-use std::io;
+use super::CodecPool;
+#[cfg(not(all(feature = "gzip", feature = "zstd")))]
+use super::CompressionKind;
+#[cfg(not(all(feature = "gzip", feature = "zstd")))]
+use super::encode::not_built_in;
+use crate::{BlobStream, LayerEncoding, Result};
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use crate::{Error, ErrorKind};
 
-use futures_util::stream::TryStreamExt;
-use tokio_util::io::{ReaderStream, StreamReader};
-
-use crate::{BlobStream, Error, ErrorKind};
-
-/// How much a decoder hands on at a time.
-const PIECE: usize = 64 << 10;
-
-#[cfg(feature = "gzip")]
-pub(super) fn gzip(stream: BlobStream) -> BlobStream {
-    let mut decoder = async_compression::tokio::bufread::GzipDecoder::new(reader(stream));
-    // A gzip file may have several members, and eStargz has many; the decoder stops after the first by default.
-    decoder.multiple_members(true);
-    pieces(decoder)
-}
-
-#[cfg(feature = "zstd")]
-pub(super) fn zstd(stream: BlobStream) -> BlobStream {
-    let mut decoder = async_compression::tokio::bufread::ZstdDecoder::new(reader(stream));
-    decoder.multiple_members(true);
-    pieces(decoder)
-}
-
-fn reader(stream: BlobStream) -> impl tokio::io::AsyncBufRead + Send + Unpin {
-    StreamReader::new(stream.map_err(io::Error::other))
-}
-
-fn pieces(decoder: impl tokio::io::AsyncRead + Send + 'static) -> BlobStream {
-    Box::pin(ReaderStream::with_capacity(decoder, PIECE).map_err(to_error))
-}
-
-/// An error of the stream below comes back as it was; any other is the codec's.
-fn to_error(error: io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(below) => below,
-        Err(codec) => Error::new(ErrorKind::InvalidManifest, "layer does not decompress").with_source(codec),
+/// Decompresses a layer, all members and frames of it, on the pool and within its limits.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when this build has no such decoder ([`CompressionKind::is_built_in`]). The stream fails
+/// with [`ErrorKind::InvalidManifest`] on bytes that do not decompress: corrupt ones, too few of them, and anything after
+/// the end. It fails with [`ErrorKind::LimitExceeded`] when too much comes out, and with whatever `layer` fails with.
+///
+/// [`ErrorKind::Unsupported`]: crate::ErrorKind::Unsupported
+/// [`ErrorKind::InvalidManifest`]: crate::ErrorKind::InvalidManifest
+/// [`ErrorKind::LimitExceeded`]: crate::ErrorKind::LimitExceeded
+pub fn decode(encoding: LayerEncoding, layer: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
+    match encoding {
+        LayerEncoding::Uncompressed => Ok(layer),
+        #[cfg(feature = "gzip")]
+        LayerEncoding::Gzip => Ok(super::gzip::decode(layer, pool)),
+        #[cfg(feature = "zstd")]
+        LayerEncoding::Zstd => super::zstd::decode(layer, pool),
+        #[cfg(not(feature = "gzip"))]
+        LayerEncoding::Gzip => Err(not_built_in(CompressionKind::Gzip)),
+        #[cfg(not(feature = "zstd"))]
+        LayerEncoding::Zstd => Err(not_built_in(CompressionKind::Zstd)),
     }
+}
+
+/// Whether this build can decompress a layer.
+pub(crate) fn can_decode(encoding: LayerEncoding) -> bool {
+    match encoding {
+        LayerEncoding::Uncompressed => true,
+        LayerEncoding::Gzip => cfg!(feature = "gzip"),
+        LayerEncoding::Zstd => cfg!(feature = "zstd"),
+    }
+}
+
+/// The bytes are not what their media type says.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub(super) fn broken(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidManifest, message)
+}
+
+/// The bytes end where more have to come.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub(super) fn ended_early() -> Error {
+    broken("layer ends before it is complete")
 }

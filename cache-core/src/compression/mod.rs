@@ -1,29 +1,34 @@
-//! Decoders for layers: what checking a diff ID needs.
+//! Compression of layers: what it is called, encoders, decoders, and the conversion from one to another.
 //!
-//! The codecs are features (`gzip`, `zstd`), none of them on by default.
+//! The codecs are features (`gzip`, `zstd`, `estargz`), none of them on by default. The work is cut into short jobs of a
+//! [`CodecPool`]: blocks that do not depend on each other run side by side (gzip), and a codec that has to see its input
+//! in order runs step by step, ahead of the one who reads (zstd, every decoder, SHA-256).
 
-#[cfg(any(feature = "gzip", feature = "zstd"))]
+#[cfg(feature = "gzip")]
+mod blocks;
 mod decode;
+mod encode;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod lane;
+mod limits;
+mod options;
+mod pool;
+mod recompress;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod steps;
+#[cfg(feature = "zstd")]
+mod zstd;
 
-use crate::{BlobStream, LayerEncoding};
+pub(crate) use self::decode::can_decode;
+pub use self::decode::decode;
+pub use self::encode::{Encoded, Encoding, encode};
+pub(crate) use self::lane::hashed;
+pub use self::limits::DecodeLimits;
+pub(crate) use self::options::ATTRIBUTES;
+pub use self::options::{Compression, CompressionKind};
+pub use self::pool::CodecPool;
+pub use self::recompress::recompress;
 
-/// A layer's bytes on the way out of a decoder.
-pub(crate) enum Decoded {
-    /// The uncompressed tar stream; bytes that do not decompress are an error of kind `InvalidManifest`.
-    Stream(BlobStream),
-    /// This build has no decoder: the stream as it came.
-    Unsupported(BlobStream),
-}
-
-/// Decompresses a layer, all members and frames of it.
-pub(crate) fn decode(encoding: LayerEncoding, stream: BlobStream) -> Decoded {
-    match encoding {
-        LayerEncoding::Uncompressed => Decoded::Stream(stream),
-        #[cfg(feature = "gzip")]
-        LayerEncoding::Gzip => Decoded::Stream(decode::gzip(stream)),
-        #[cfg(feature = "zstd")]
-        LayerEncoding::Zstd => Decoded::Stream(decode::zstd(stream)),
-        #[cfg(not(all(feature = "gzip", feature = "zstd")))]
-        _ => Decoded::Unsupported(stream),
-    }
-}
+#[cfg(test)]
+mod tests;

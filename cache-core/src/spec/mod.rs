@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 pub use self::attrs::Attrs;
 pub use self::secret::{Secret, SecretSource};
+use crate::compression::{self, Compression};
 use crate::{Error, ErrorKind, Mode, Result};
 
 /// Where a cache is: a type and its attributes.
@@ -41,6 +42,8 @@ pub struct ExportOptions {
     pub mode: Option<Mode>,
     /// Whether a failed export is a warning.
     pub ignore_error: bool,
+    /// How layers are compressed; as they are when absent.
+    pub compression: Option<Compression>,
 }
 
 impl CacheSpec {
@@ -131,23 +134,16 @@ impl CacheSpec {
     /// Takes off the attributes that every destination has, so that a backend never sees them.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a bad value, and [`ErrorKind::Unsupported`] for a compression: nothing here can
-    /// compress, and an ignored wish would be worse than a refused one.
+    /// [`ErrorKind::InvalidSpec`] for a bad value.
     pub fn export_options(&mut self) -> Result<ExportOptions> {
-        for name in ["compression", "compression-level", "force-compression"] {
-            if self.attributes.contains_key(name) {
-                let error = Error::new(ErrorKind::Unsupported, "this version cannot change the compression of layers");
-                return Err(error
-                    .with("attribute", name)
-                    .with_hint("leave the attribute out to copy layers as they are"));
-            }
-        }
         let mut attrs = self.attrs();
         let mode = attrs.optional("mode").map(str::parse).transpose()?;
         let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
-        self.remove("mode");
-        self.remove("ignore-error");
-        Ok(ExportOptions { mode, ignore_error })
+        let compression = Compression::from_attrs(&mut attrs)?;
+        for name in ["mode", "ignore-error"].into_iter().chain(compression::ATTRIBUTES) {
+            self.remove(name);
+        }
+        Ok(ExportOptions { mode, ignore_error, compression })
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    CacheConfig, CacheKey, CacheLayer, CacheRecord, LayerResult, MediaType, MemoryCache, Timestamp, annotation,
+    CacheConfig, CacheKey, CacheLayer, CacheRecord, Digest, LayerResult, MediaType, MemoryCache, Timestamp, annotation,
 };
 
 /// A cache of two layers, one on the other, and a result for each.

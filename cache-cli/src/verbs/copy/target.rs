@@ -21,6 +21,10 @@ impl Target {
     /// Opens the place; nothing is written.
     pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
         let options = place.spec.export_options().map_err(refused)?;
+        if let Some(compression) = options.compression {
+            let message = format!("destination: layers cannot be converted to {} yet", compression.kind());
+            return Err(Failure::usage(message).with_hint("leave the attribute out to copy layers as they are"));
+        }
         let mode = agree(args.mode, options.mode, &place)?;
         let is_image = place.spec.kind() == "inline";
         if args.dry_run && is_image {
