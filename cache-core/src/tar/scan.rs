@@ -98,6 +98,12 @@ impl Scanner {
         if is_whole { Ok(()) } else { Err(self.broken("the stream ends inside of an entry")) }
     }
 
+    /// Whether the last part came after the end of the archive.
+    #[cfg(feature = "estargz")]
+    pub(crate) fn is_behind_end(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
     /// Bytes until something happens.
     fn left(&self) -> u64 {
         match self.state {

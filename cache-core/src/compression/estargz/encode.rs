@@ -4,12 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt, try_unfold};
+use libdeflater::CompressionLvl;
 
 use super::pack::{Packed, Placer, pack};
 use super::split::Splitter;
 use crate::compression::CodecPool;
+use crate::compression::gzip::libdeflate_level;
+use crate::compression::lane::Hashed;
 use crate::compression::pool::Job;
-use crate::{BlobStream, DiffId, Digest, Digester, Error, ErrorKind, Result};
+use crate::{BlobStream, Digest, Digester, Error, Result};
 
 /// A job scans at least so much, so that small pieces cost no more than large ones.
 const STEP: usize = 1 << 20;
@@ -18,21 +21,19 @@ const STEP: usize = 1 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::compression) struct Made {
     pub(in crate::compression) toc_digest: Digest,
-    /// The digest of the stream, table of contents included.
-    pub(in crate::compression) diff_id: DiffId,
-    /// The size of that stream.
-    pub(in crate::compression) uncompressed_size: u64,
+    /// What the blob decompresses to, table of contents included.
+    pub(in crate::compression) stream: Hashed,
 }
 
 /// Compresses a tar stream into an eStargz blob. `made` is set before the stream ends.
 ///
-/// `check` may fail the stream by the digest of the tar alone, without the table of contents.
+/// `check` may fail the stream by the tar alone, without the table of contents.
 pub(in crate::compression) fn encode(
     tar: BlobStream,
     level: Option<i32>,
     pool: &CodecPool,
     made: Arc<OnceLock<Made>>,
-    check: impl FnOnce(DiffId) -> Result<()> + Send + 'static,
+    check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static,
 ) -> BlobStream {
     let encoder = Encoder {
         tar: Some(tar),
@@ -40,7 +41,7 @@ pub(in crate::compression) fn encode(
         packing: FuturesOrdered::new(),
         placer: Some(Placer::new()),
         end: None,
-        level,
+        level: libdeflate_level(level),
         pool: pool.clone(),
         made,
         check: Some(Box::new(check)),
@@ -59,10 +60,10 @@ struct Encoder {
     placer: Option<Placer>,
     /// What hashed the stream, and its size.
     end: Option<(Digester, u64)>,
-    level: Option<i32>,
+    level: CompressionLvl,
     pool: CodecPool,
     made: Arc<OnceLock<Made>>,
-    check: Option<Box<dyn FnOnce(DiffId) -> Result<()> + Send>>,
+    check: Option<Box<dyn FnOnce(Hashed) -> Result<Hashed> + Send>>,
 }
 
 impl Encoder {
@@ -98,7 +99,7 @@ impl Encoder {
         if is_last {
             let (batch, digester, size) = splitter.finish()?;
             if let Some(check) = self.check.take() {
-                check(DiffId(digester.clone().finish()))?;
+                check(Hashed { digest: digester.clone().finish(), size })?;
             }
             batches.push(batch);
             self.end = Some((digester, size));
@@ -132,9 +133,7 @@ impl Encoder {
         let (Some(placer), Some((digester, size))) = (self.placer.take(), self.end.take()) else { return Ok(None) };
         let level = self.level;
         let end = self.pool.run(move || placer.finish(digester, size, level)).await??;
-        let made =
-            Made { toc_digest: end.toc_digest, diff_id: DiffId(end.diff_id), uncompressed_size: end.uncompressed_size };
-        self.made.set(made).map_err(|_| Error::new(ErrorKind::Unsupported, "layer was made twice"))?;
+        let _ = self.made.set(Made { toc_digest: end.toc_digest, stream: end.stream });
         Ok(Some(end.bytes.into()))
     }
 }

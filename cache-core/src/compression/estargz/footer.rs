@@ -20,16 +20,16 @@ pub(super) struct Footer {
 /// The footer of a blob whose table of contents starts at `toc_offset`.
 pub(super) fn encode(toc_offset: u64) -> [u8; LENGTH] {
     let mut footer = [0; LENGTH];
+    let offset = format!("{toc_offset:016x}");
     let parts: [&[u8]; 5] = [
         // A gzip header with an extra field, without time, on an unknown system.
-        b"\x1f\x8b\x08\x04\0\0\0\0\0\xff",
-        b"\x1a\0SG\x16\0",
-        format!("{toc_offset:016x}").as_bytes(),
+        b"\x1f\x8b\x08\x04\0\0\0\0\0\xff".as_slice(),
+        b"\x1a\0SG\x16\0".as_slice(),
+        offset.as_bytes(),
         MAGIC,
         // A stored block without bytes, the last one. Checksum and size are zeros.
-        b"\x01\0\0\xff\xff",
-    ]
-    .map(|part| part);
+        b"\x01\0\0\xff\xff".as_slice(),
+    ];
     for (to, from) in footer.iter_mut().zip(parts.concat()) {
         *to = from;
     }

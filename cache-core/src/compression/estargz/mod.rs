@@ -11,16 +11,31 @@ mod footer;
 mod pack;
 mod read;
 mod split;
+mod strip;
 mod toc;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::encode::{Made, encode};
-pub use self::read::{Toc, annotations, open, payload};
+pub(super) use self::encode::encode;
+pub use self::read::{Toc, annotations, open};
+pub(super) use self::strip::strip;
 
 /// The name of the entry that holds the table of contents.
 const TOC_NAME: &str = "stargz.index.json";
 
 /// A file's content is cut after so many bytes.
 const CHUNK: u64 = 4 << 20;
+
+/// Whether a path names the table of contents once it is cleaned, as every reader cleans it.
+fn is_toc(path: &[u8]) -> bool {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names == [TOC_NAME.as_bytes()]
+}

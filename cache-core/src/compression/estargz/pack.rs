@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
+use libdeflater::{CompressionLvl, Compressor};
+
 use super::split::{Batch, Item};
 use super::toc::{Chunk, TocWriter};
 use super::{CHUNK, footer};
-use crate::compression::gzip::Deflater;
+use crate::compression::gzip::cannot_compress;
+use crate::compression::lane::Hashed;
 use crate::{Digest, Digester, Error, ErrorKind, Result};
 
 /// A batch after compression.
@@ -18,20 +21,28 @@ pub(super) struct Packed {
 }
 
 /// Compresses a batch. Members do not depend on each other.
-pub(super) fn pack(batch: Batch, level: Option<i32>) -> Result<Packed> {
-    let mut deflater = Deflater::new(level);
+pub(super) fn pack(batch: Batch, level: CompressionLvl) -> Result<Packed> {
+    let mut compressor = Compressor::new(level);
     let mut bytes = Vec::with_capacity(batch.bytes.len() / 2);
     let mut members = Vec::with_capacity(batch.members.len());
     let mut rest = batch.bytes.as_slice();
     for member in &batch.members {
         let (content, later) = rest.split_at(member.length.min(rest.len()));
         let start = bytes.len();
-        deflater.member(content, &mut bytes)?;
+        append_member(&mut compressor, content, &mut bytes)?;
         let chunk = (member.chunk > 0).then(|| Digest::sha256(&content[..member.chunk]));
         members.push(((bytes.len() - start) as u64, chunk));
         rest = later;
     }
     Ok(Packed { bytes, members, items: batch.items, needed_from: batch.needed_from })
+}
+
+fn append_member(compressor: &mut Compressor, content: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    out.resize(start + compressor.gzip_compress_bound(content.len()), 0);
+    let length = compressor.gzip_compress(content, &mut out[start..]).map_err(cannot_compress)?;
+    out.truncate(start + length);
+    Ok(())
 }
 
 /// Knows where each member is, and so what the table of contents says.
@@ -49,8 +60,8 @@ pub(super) struct End {
     /// The member with the table of contents, and the footer.
     pub(super) bytes: Vec<u8>,
     pub(super) toc_digest: Digest,
-    pub(super) diff_id: Digest,
-    pub(super) uncompressed_size: u64,
+    /// The whole stream, table of contents included.
+    pub(super) stream: Hashed,
 }
 
 impl Placer {
@@ -87,12 +98,13 @@ impl Placer {
     }
 
     /// Makes the end of the blob; `stream` has hashed the tar stream so far, which is `size` bytes long.
-    pub(super) fn finish(self, mut stream: Digester, size: u64, level: Option<i32>) -> Result<End> {
+    pub(super) fn finish(self, mut stream: Digester, size: u64, level: CompressionLvl) -> Result<End> {
         let (tar, toc_digest) = self.toc.finish();
         stream.update(&tar);
         let mut bytes = Vec::new();
-        Deflater::new(level).member(&tar, &mut bytes)?;
+        append_member(&mut Compressor::new(level), &tar, &mut bytes)?;
         bytes.extend_from_slice(&footer::encode(self.offset));
-        Ok(End { bytes, toc_digest, diff_id: stream.finish(), uncompressed_size: size + tar.len() as u64 })
+        let stream = Hashed { digest: stream.finish(), size: size + tar.len() as u64 };
+        Ok(End { bytes, toc_digest, stream })
     }
 }

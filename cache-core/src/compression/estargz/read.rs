@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use futures_util::stream::{StreamExt, try_unfold};
+use futures_util::stream::StreamExt;
 
 use super::toc::MAX_TOC;
 use super::{TOC_NAME, footer};
@@ -59,24 +59,6 @@ pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<
         Err(error) if error.kind() == ErrorKind::InvalidManifest => Ok(BTreeMap::new()),
         Err(error) => Err(error),
     }
-}
-
-/// Cuts the table of contents off the bytes of a blob, so that they decompress to the tar that went in.
-///
-/// What is cut off is read all the same, for the sake of a stream that is verified at its end.
-#[must_use]
-pub fn payload(blob: BlobStream, toc: &Toc) -> BlobStream {
-    Box::pin(try_unfold((blob, toc.offset), |(mut blob, mut left)| async move {
-        while let Some(piece) = blob.next().await {
-            let mut piece = piece?;
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(piece.len()));
-            if !piece.is_empty() {
-                left -= piece.len() as u64;
-                return Ok(Some((piece, (blob, left))));
-            }
-        }
-        Ok(None)
-    }))
 }
 
 /// Reads the member with the table: a tar stream with one entry.

@@ -1,9 +1,8 @@
 //! A tar stream cut into the gzip members of an eStargz blob, and what its table of contents will say.
 
+use super::{CHUNK, TOC_NAME, is_toc};
 use crate::tar::{Entry, EntryKind, Part, Scanner};
 use crate::{Digest, Digester, Error, ErrorKind, Result};
-
-use super::{CHUNK, TOC_NAME};
 
 /// Headers and padding ride in the member that is open, up to so many bytes: the format allows a cut anywhere, and a
 /// member is compressed in memory.
@@ -183,17 +182,4 @@ impl Splitter {
             self.number += 1;
         }
     }
-}
-
-/// Whether a path names the table of contents once it is cleaned, as every reader cleans it.
-fn is_toc(path: &[u8]) -> bool {
-    let mut names: Vec<&[u8]> = Vec::new();
-    for name in path.split(|&byte| byte == b'/') {
-        match name {
-            b"" | b"." => {}
-            b".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    names == [TOC_NAME.as_bytes()]
 }
