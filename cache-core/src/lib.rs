@@ -13,6 +13,8 @@ mod event;
 mod export;
 mod image;
 mod json;
+#[cfg(feature = "layer")]
+mod layer;
 mod limits;
 mod manifest;
 mod memory;
@@ -22,6 +24,8 @@ mod probe;
 mod publish;
 mod retry;
 mod spec;
+#[cfg(any(feature = "estargz", feature = "layer"))]
+mod tar;
 mod timestamp;
 mod verify;
 
@@ -32,6 +36,8 @@ pub use self::backend::{
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
 pub use self::check::{Finding, FindingCode, check};
+#[cfg(feature = "estargz")]
+pub use self::compression::estargz;
 pub use self::compression::{
     CodecPool, Compression, CompressionKind, DecodeLimits, Encoded, Encoding, decode, encode, recompress,
 };
@@ -43,6 +49,8 @@ pub use self::event::{Event, Progress, Silent};
 pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::json::JsonObject;
+#[cfg(feature = "layer")]
+pub use self::layer::{LayerDir, TreeOptions, tar_tree};
 pub use self::limits::Limits;
 pub use self::manifest::{
     CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,
