@@ -1,4 +1,4 @@
-//! A source that counts how often each blob is opened.
+//! A source that counts how often each blob is read.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,13 +20,13 @@ impl<'a> Counting<'a> {
         Self { inner, reads: Mutex::default() }
     }
 
-    /// How often each blob was opened; those that never were are left out.
+    /// How often each blob was read whole; those that never were are left out.
     #[must_use]
     pub fn reads(&self) -> BTreeMap<Digest, usize> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How often blobs were opened.
+    /// How often blobs were read whole.
     #[must_use]
     pub fn count(&self) -> usize {
         self.reads().values().sum()
@@ -40,7 +40,9 @@ impl BlobProvider for Counting<'_> {
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        *self.reads.lock().unwrap_or_else(PoisonError::into_inner).entry(blob.digest).or_default() += 1;
+        if range.is_none() {
+            *self.reads.lock().unwrap_or_else(PoisonError::into_inner).entry(blob.digest).or_default() += 1;
+        }
         self.inner.read(blob, range).await
     }
 }

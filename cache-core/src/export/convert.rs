@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;
 use super::spool::{Spooled, spool};
 use crate::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, CompressionKind,
-    Descriptor, Digest, LayerEncoding, Result, recompress,
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression,
+    Descriptor, Digest, Result, recompress,
 };
 
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
@@ -51,14 +50,14 @@ impl Conversion {
         self.compression.is_forced()
     }
 
-    /// Whether a layer has to be converted; one that may be an eStargz without saying so is looked at.
-    pub(super) async fn needs(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<bool> {
-        if self.compression.needs_conversion(blob) {
-            return Ok(true);
+    /// The layer as it is to be converted, with the annotations that it may have lost; `None` when it stays as it is.
+    pub(super) async fn wants(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<Option<Descriptor>> {
+        if !self.is_forced() || blob.media_type.layer_encoding().is_none() {
+            return Ok(None);
         }
-        let is_plain_wanted = self.is_forced() && self.compression.kind() == CompressionKind::Gzip;
-        let may_be_estargz = is_plain_wanted && blob.media_type.layer_encoding() == Some(LayerEncoding::Gzip);
-        Ok(may_be_estargz && ends_as_estargz(blob, source).await?)
+        let known = with_lost_annotations(blob, source).await?;
+        let is_wanted = [blob, &known].into_iter().any(|layer| self.compression.needs_conversion(layer));
+        Ok(is_wanted.then_some(known))
     }
 
     /// Makes the layer that takes the place of `blob`.
@@ -70,25 +69,20 @@ impl Conversion {
     }
 }
 
-/// The length of an eStargz footer: an empty gzip member whose extra field says where the table of contents is.
-const FOOTER: u64 = 51;
-/// Where the extra field's subfield begins, and what it holds around the sixteen digits of the offset.
-const SUBFIELD: (usize, &[u8], &[u8]) = (12, b"SG\x16\0", b"STARGZ");
+/// Object stores keep no annotation that says that a layer is an eStargz; the layer's own end does.
+#[cfg(feature = "estargz")]
+async fn with_lost_annotations(blob: &Descriptor, source: &dyn BlobProvider) -> Result<Descriptor> {
+    let mut known = blob.clone();
+    if !blob.annotations.contains_key(crate::annotation::ESTARGZ_TOC) {
+        known.annotations.extend(crate::estargz::annotations(source, blob).await?);
+    }
+    Ok(known)
+}
 
-/// Whether a layer ends as an eStargz does: object stores keep no annotation that would say so.
-async fn ends_as_estargz(blob: &Descriptor, source: &dyn BlobProvider) -> Result<bool> {
-    let Some(start) = blob.size.checked_sub(FOOTER) else { return Ok(false) };
-    let pieces = source.read(blob, Some(start..blob.size)).await?;
-    let footer = pieces.try_fold(Vec::new(), |mut all, piece| async move {
-        all.extend_from_slice(&piece);
-        Ok(all)
-    });
-    let footer = footer.await?;
-    let (at, before, after) = SUBFIELD;
-    let subfield = footer.get(at..).unwrap_or_default();
-    Ok(footer.starts_with(&[0x1f, 0x8b, 8, 4])
-        && subfield.starts_with(before)
-        && subfield.get(before.len() + 16..).is_some_and(|rest| rest.starts_with(after)))
+/// What is no layer to this build stays what it seems to be.
+#[cfg(not(feature = "estargz"))]
+async fn with_lost_annotations(blob: &Descriptor, _: &dyn BlobProvider) -> Result<Descriptor> {
+    Ok(blob.clone())
 }
 
 /// The layers that were converted, by the digests of those they were made of.

@@ -26,8 +26,15 @@ pub(super) struct Lanes<'a> {
     width: usize,
 }
 
-/// A blob, and those that want it in one way.
+/// Those that want a blob in one way, each with its own descriptor of it.
 type Wanting<'a> = Vec<(&'a Place<'a>, &'a Descriptor)>;
+
+/// A layer to convert, and for whom.
+struct Order<'a> {
+    conversion: &'a Conversion,
+    layer: Descriptor,
+    wanting: Wanting<'a>,
+}
 
 impl<'a> Lanes<'a> {
     pub(super) fn new(places: &[Place<'_>], source: &'a Verified<'a>) -> Self {
@@ -44,12 +51,12 @@ impl<'a> Lanes<'a> {
 
     /// Sends one blob to all places at once, so that nobody has a turn while waiting for somebody who has none.
     pub(super) async fn send(&self, needed: Needed<'_>) {
-        let (as_it_is, converted) = self.sort(needed).await;
-        let mut tickets = Share::tickets(as_it_is.len() + converted.len());
+        let (as_it_is, orders) = self.sort(needed).await;
+        let mut tickets = Share::tickets(as_it_is.len() + orders.len());
         let conversion_tickets = tickets.split_off(as_it_is.len());
         // Both turns are taken before either is used, always in this order: what is read is read in step.
         let push = turn(&self.pushes, !as_it_is.is_empty()).await;
-        let conversion = turn(&self.conversions, !converted.is_empty()).await;
+        let conversion = turn(&self.conversions, !orders.is_empty()).await;
         let pushing = async {
             let pushes = as_it_is.into_iter().zip(tickets);
             let pushes: Vec<BoxFuture<'_, ()>> =
@@ -58,10 +65,9 @@ impl<'a> Lanes<'a> {
             drop(push);
         };
         let converting = async {
-            let conversions = converted.into_iter().zip(conversion_tickets);
-            let conversions: Vec<BoxFuture<'_, Option<(Arc<Spooled>, Wanting<'_>)>>> = conversions
-                .map(|((conversion, wanting), ticket)| self.convert(conversion, wanting, ticket).boxed())
-                .collect();
+            let conversions = orders.into_iter().zip(conversion_tickets);
+            let conversions: Vec<BoxFuture<'_, _>> =
+                conversions.map(|(order, ticket)| self.convert(order, ticket).boxed()).collect();
             let made = join_all(conversions).await;
             drop(conversion);
             for (layer, wanting) in made.into_iter().flatten() {
@@ -71,42 +77,37 @@ impl<'a> Lanes<'a> {
         join(pushing, converting).await;
     }
 
-    /// Who takes the blob as it is, and who takes it converted, by conversion.
-    async fn sort<'b>(&self, needed: Needed<'b>) -> (Wanting<'b>, Vec<(&'b Conversion, Wanting<'b>)>) {
-        let (mut as_it_is, mut converted) = (Vec::new(), Vec::<(&Conversion, Wanting<'b>)>::new());
-        for (place, blob) in needed.by {
-            if place.has_failed() {
-                continue;
-            }
+    /// Who takes the blob as it is, and who takes it converted.
+    async fn sort<'b>(&self, needed: Needed<'b>) -> (Wanting<'b>, Vec<Order<'b>>) {
+        let (mut as_it_is, mut orders) = (Wanting::new(), Vec::<Order<'b>>::new());
+        for (place, blob) in needed.by.into_iter().filter(|(place, _)| !place.has_failed()) {
             let Some(conversion) = place.conversion() else {
                 as_it_is.push((place, blob));
                 continue;
             };
-            match conversion.needs(blob, self.source).await {
-                Ok(false) => as_it_is.push((place, blob)),
-                Ok(true) => match converted.iter_mut().find(|(other, _)| *other == conversion) {
-                    Some((_, wanting)) => wanting.push((place, blob)),
-                    None => converted.push((conversion, vec![(place, blob)])),
-                },
+            if let Some(order) = orders.iter_mut().find(|order| order.conversion == conversion) {
+                order.wanting.push((place, blob));
+                continue;
+            }
+            match conversion.wants(blob, self.source).await {
+                Ok(Some(layer)) => orders.push(Order { conversion, layer, wanting: vec![(place, blob)] }),
+                Ok(None) => as_it_is.push((place, blob)),
                 Err(error) => place.fail(error),
             }
         }
-        (as_it_is, converted)
+        (as_it_is, orders)
     }
 
-    /// Converts a layer once for everybody who wants it so; `None` when they have all failed.
-    async fn convert<'b>(
-        &self,
-        conversion: &Conversion,
-        wanting: Wanting<'b>,
-        ticket: Option<Ticket>,
-    ) -> Option<(Arc<Spooled>, Wanting<'b>)> {
-        let (first, blob) = *wanting.first()?;
-        wanting.iter().for_each(|(place, blob)| place.tell(&Event::Converting { blob, to: conversion.compression() }));
+    /// Converts a layer once for everybody who wants it so; `None` when nobody is left who does.
+    async fn convert<'b>(&self, order: Order<'b>, ticket: Option<Ticket>) -> Option<(Arc<Spooled>, Wanting<'b>)> {
+        let Order { conversion, layer, wanting } = order;
+        let (first, _) = wanting.first()?;
+        let to = conversion.compression();
+        wanting.iter().for_each(|(place, blob)| place.tell(&Event::Converting { blob, to }));
         let mut ticket = ticket;
         let once = || {
-            let shared = Shared::new(self.source, ticket.take());
-            async move { conversion.run(blob, &shared, &self.source.pool).await }
+            let (shared, layer) = (Shared::new(self.source, ticket.take()), &layer);
+            async move { conversion.run(layer, &shared, &self.source.pool).await }
         };
         let making = pin!(first.settings.retry.run(&*first.settings.progress, once));
         let nobody = pin!(join_all(wanting.iter().map(|(place, _)| place.failed().boxed())));
@@ -117,8 +118,7 @@ impl<'a> Lanes<'a> {
         match made {
             Ok(layer) => Some((Arc::new(layer), wanting)),
             Err(error) => {
-                let error = error.with_retryable(false);
-                wanting.iter().for_each(|(place, _)| place.fail(error.clone()));
+                wanting.iter().for_each(|(place, _)| place.fail(error.clone().with_retryable(false)));
                 None
             }
         }
