@@ -81,6 +81,15 @@ pub trait CacheExporter: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Conflict`] when the place is not as `expect` says.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed>;
+
+    /// Whether a blob that was present can go away without the commit noticing: somebody deletes what is old, and the
+    /// commit looks at no blob.
+    ///
+    /// [`export`](crate::export) then pushes such blobs once more after the commit, when the manifest keeps them. A place
+    /// whose commit fails for a blob that is gone needs no second look, and that is what is assumed.
+    fn needs_recheck(&self) -> bool {
+        false
+    }
 }
 
 /// How a blob came to be present.

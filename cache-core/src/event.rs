@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Committed, Descriptor, Digest, Pushed};
+use crate::{Committed, Compression, Descriptor, Digest, Pushed};
 
 /// One thing that happened. Bytes are reported as they pass, so that a display can show a rate.
 #[derive(Debug, Clone)]
@@ -33,6 +33,20 @@ pub enum Event<'a> {
         blob: &'a Descriptor,
         /// By which means.
         pushed: Pushed,
+    },
+    /// A layer is about to be converted.
+    Converting {
+        /// The layer.
+        blob: &'a Descriptor,
+        /// What it is converted to.
+        to: &'a Compression,
+    },
+    /// A layer was converted; the new one is pushed in its place.
+    Converted {
+        /// The layer.
+        blob: &'a Descriptor,
+        /// The new one.
+        into: &'a Descriptor,
     },
     /// A call failed and is tried again.
     Retrying {

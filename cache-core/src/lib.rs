@@ -15,6 +15,8 @@ mod export;
 mod image;
 mod joined;
 mod json;
+#[cfg(feature = "layer")]
+mod layer;
 mod limits;
 mod manifest;
 mod memory;
@@ -25,6 +27,8 @@ mod publish;
 mod retry;
 mod retry_after;
 mod spec;
+#[cfg(any(feature = "estargz", feature = "layer"))]
+mod tar;
 mod timestamp;
 mod verify;
 
@@ -35,19 +39,23 @@ pub use self::backend::{
 pub use self::blob::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of};
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
 pub use self::check::{Finding, FindingCode, check};
+#[cfg(feature = "estargz")]
+pub use self::compression::estargz;
 pub use self::compression::{
     CodecPool, Compression, CompressionKind, DecodeLimits, Encoded, Encoding, decode, encode, recompress,
 };
-pub use self::copy::{CopyOptions, CopyReport, copy, copy_manifest};
+pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::event::{Event, Progress, Silent};
 pub use self::examine::{Examined, examine_layer};
-pub use self::export::{ExportReport, ExportSettings, export};
+pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::joined::JoinedBlobs;
 pub use self::json::JsonObject;
+#[cfg(feature = "layer")]
+pub use self::layer::{LayerDir, TreeOptions, tar_tree};
 pub use self::limits::Limits;
 pub use self::manifest::{
     CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,

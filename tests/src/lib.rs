@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cases;
+pub mod counting;
 pub mod faulty;
 pub mod fixtures;
 pub mod fuzz;

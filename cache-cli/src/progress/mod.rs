@@ -34,7 +34,7 @@ pub(crate) enum ProgressForm {
 /// One thing to show: what exports tell, and what verbs add to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
-    /// Work on this many blobs with this many bytes begins; `task` says which.
+    /// Work on this many blobs with this many bytes begins; `task` says which. Other work may be under way.
     Started { task: &'a str, blobs: usize, bytes: u64 },
     /// Work on a blob begins.
     BlobStarted { blob: &'a Descriptor },
@@ -80,11 +80,6 @@ impl Reporter {
         self.form.show(&meter, step);
     }
 
-    /// Names the work whose `Started` an export will tell.
-    pub(crate) fn announce(&self, task: &str) {
-        task.clone_into(&mut self.meter.lock().unwrap_or_else(PoisonError::into_inner).task);
-    }
-
     pub(crate) fn note(&self, text: &str) {
         self.step(&Step::Note(text));
     }
@@ -97,18 +92,13 @@ impl Reporter {
     pub(crate) fn finish(&self) {
         self.step(&Step::Finished);
     }
-
-    fn task(&self) -> String {
-        self.meter.lock().unwrap_or_else(PoisonError::into_inner).task.clone()
-    }
 }
 
 impl Progress for Reporter {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::Started { blobs, bytes } => {
-                let task = self.task();
-                self.step(&Step::Started { task: &task, blobs: *blobs, bytes: *bytes });
+                self.step(&Step::Started { task: "export", blobs: *blobs, bytes: *bytes });
             }
             Event::BlobStarted { blob } => self.step(&Step::BlobStarted { blob }),
             Event::BlobBytes { blob, bytes } => self.step(&Step::Bytes { blob: *blob, bytes: *bytes }),

@@ -24,10 +24,10 @@ impl Tty {
         Self { bar }
     }
 
-    fn start(&self, task: &str, meter: &Meter) {
+    fn start(&self, meter: &Meter) {
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
         self.bar.reset();
-        self.bar.set_prefix(text::printable(task));
+        self.bar.set_prefix(text::printable(&meter.task()));
         self.update(meter);
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
         self.bar.enable_steady_tick(TICK);
@@ -47,15 +47,16 @@ impl Tty {
 impl Show for Tty {
     fn show(&self, meter: &Meter, step: &Step<'_>) {
         match step {
-            Step::Started { task, .. } => self.start(task, meter),
+            Step::Started { .. } => self.start(meter),
             Step::Bytes { .. } => self.bar.set_position(meter.bytes_done),
             Step::BlobDone { .. } => self.update(meter),
             Step::Committing => self.bar.set_message("writing the manifest"),
-            Step::Committed { .. } | Step::Finished => self.bar.finish_and_clear(),
+            Step::Committed { .. } if meter.is_done() => self.bar.finish_and_clear(),
+            Step::Finished => self.bar.finish_and_clear(),
             Step::Retrying { error, seconds } => self.say(&format!("trying again in {seconds:.1}s: {error}")),
             Step::Note(text) => self.say(text),
             Step::Warning(text) => self.say(&format!("warning: {text}")),
-            Step::BlobStarted { .. } => {}
+            Step::BlobStarted { .. } | Step::Committed { .. } => {}
         }
     }
 }

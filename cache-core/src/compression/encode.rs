@@ -137,6 +137,9 @@ pub(crate) fn encode_checked(
             let level = compression.level();
             compressed(tar, MediaType::OCI_LAYER_ZSTD, pool, check, |tar| super::zstd::encode(tar, level, pool))
         }
+        #[cfg(feature = "estargz")]
+        CompressionKind::Estargz => Ok(estargz(tar, compression.level(), pool, check)),
+        #[cfg(not(all(feature = "estargz", feature = "zstd")))]
         kind => Err(not_built_in(kind)),
     }
 }
@@ -181,7 +184,33 @@ fn compressed(
     Ok(Encoding::new(bytes, encoded))
 }
 
+/// A layer whose diff ID counts its table of contents in.
+#[cfg(feature = "estargz")]
+fn estargz(
+    tar: BlobStream,
+    level: Option<i32>,
+    pool: &CodecPool,
+    check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static,
+) -> Encoding {
+    let (made, encoded) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+    let known = Arc::clone(&encoded);
+    let layer = super::estargz::encode(tar, level, pool, Arc::clone(&made), check);
+    let bytes = hashed(layer, Digester::sha256(), pool, move |found| {
+        if let Some(made) = made.get() {
+            let mut layer = Encoded::new(MediaType::OCI_LAYER_GZIP, found, made.stream);
+            layer.descriptor = layer
+                .descriptor
+                .with_annotation(annotation::ESTARGZ_TOC, made.toc_digest)
+                .with_annotation(annotation::ESTARGZ_SIZE, made.stream.size);
+            let _ = known.set(layer);
+        }
+        Ok(())
+    });
+    Encoding::new(bytes, encoded)
+}
+
 /// An error that names the feature of this crate which is off.
+#[cfg(not(all(feature = "estargz", feature = "zstd")))]
 pub(crate) fn not_built_in(kind: CompressionKind) -> Error {
     Error::new(ErrorKind::Unsupported, format!("this program was built without {kind} compression"))
 }

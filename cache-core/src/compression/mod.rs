@@ -8,6 +8,8 @@
 mod blocks;
 mod decode;
 mod encode;
+#[cfg(feature = "estargz")]
+pub mod estargz;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod lane;

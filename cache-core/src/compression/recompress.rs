@@ -1,8 +1,8 @@
 //! One layer, in another compression.
 
 use super::encode::encode_checked;
-use super::{CodecPool, Compression, Encoding, decode};
-use crate::{BlobStream, Descriptor, DiffId, Error, ErrorKind, Result, annotation};
+use super::{CodecPool, Compression, Encoding, decode, encode, hashed};
+use crate::{BlobStream, Descriptor, DiffId, Digester, Error, ErrorKind, Result, annotation};
 
 /// Converts a layer: decompresses `bytes`, which are those of `layer`, and compresses them again.
 ///
@@ -11,7 +11,8 @@ use crate::{BlobStream, Descriptor, DiffId, Error, ErrorKind, Result, annotation
 /// the tar and not about its compression, and a cache in an object store knows the age of a layer from nowhere else.
 ///
 /// The diff ID stays, and is checked on the way. An eStargz layer is the exception: its diff ID counts the table of
-/// contents in, so that one that is made or unmade changes it.
+/// contents in, so that one that is made or unmade changes it. A layer is an eStargz when its annotations say so
+/// ([`annotation::ESTARGZ_TOC`]).
 ///
 /// # Errors
 /// As [`encode`](crate::encode) and [`decode`](crate::decode); [`ErrorKind::Unsupported`] also for what is no layer. The
@@ -29,8 +30,23 @@ pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool:
     };
     let created_at = layer.annotations.get(annotation::CREATED_AT).cloned();
     let media_type = layer.media_type.with_layer_encoding(to.kind().encoding());
-    let encoding = encode_checked(tar, to, pool, check)?;
+    let encoding = if layer.annotations.contains_key(annotation::ESTARGZ_TOC) {
+        let tar = hashed(tar, Digester::sha256(), pool, move |found| check(DiffId(found.digest)));
+        encode(without_toc(tar, pool)?, to, pool)?
+    } else {
+        encode_checked(tar, to, pool, check)?
+    };
     Ok(encoding.described(media_type, created_at))
+}
+
+#[cfg(feature = "estargz")]
+fn without_toc(tar: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
+    Ok(super::estargz::strip(tar, pool))
+}
+
+#[cfg(not(feature = "estargz"))]
+fn without_toc(_tar: BlobStream, _pool: &CodecPool) -> Result<BlobStream> {
+    Err(super::encode::not_built_in(super::CompressionKind::Estargz))
 }
 
 fn wrong_diff_id(expected: DiffId, found: DiffId) -> Error {

@@ -23,6 +23,25 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// Appends a string as Go does; each byte that is not UTF-8 becomes an escaped U+FFFD.
+#[cfg(feature = "estargz")]
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+    out.push(b'"');
+    if text.iter().all(is_plain) {
+        out.extend_from_slice(text);
+    } else {
+        for chunk in text.utf8_chunks() {
+            let quoted = to_vec(&chunk.valid()).unwrap_or_default();
+            out.extend_from_slice(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default());
+            for _ in chunk.invalid() {
+                out.extend_from_slice(b"\\ufffd");
+            }
+        }
+    }
+    out.push(b'"');
+}
+
 /// Whether `key`, as found in a document, names the Go struct field `name` (lower-case ASCII letters and dots).
 ///
 /// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
@@ -157,6 +176,14 @@ mod tests {
         let bytes = to_vec(&"a<b>&\u{2028}\u{2029}\"\\/\n\u{1}é").unwrap();
         let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\\\"\\\\/\\n\\u0001é\"";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[cfg(feature = "estargz")]
+    #[test]
+    fn bytes_that_are_no_text_are_escaped_one_by_one() {
+        let mut out = Vec::new();
+        push_string(&mut out, b"a\xf0\x9f\xff<\xc3\xa9");
+        assert_eq!(out, b"\"a\\ufffd\\ufffd\\ufffd\\u003c\xc3\xa9\"");
     }
 
     #[test]

@@ -2,17 +2,15 @@
 
 mod all;
 mod dry_run;
+mod everywhere;
 mod metadata;
 mod report;
 mod target;
+mod told;
 
-use std::sync::Arc;
-use std::time::Instant;
+use cache_core::{CacheImporter, CacheManifest, Side};
 
-use cache_core::{CacheExporter, CacheImporter, CacheManifest, CopyOptions, Side, Silent, copy_manifest};
-
-use self::dry_run::DryRun;
-use self::report::{Copied, Copies};
+use self::report::Copies;
 use self::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::{Exit, Failure};
@@ -35,8 +33,8 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
     for job in &jobs {
         match resolve(job).await {
             Ok(manifest) => {
-                for target in &job.targets {
-                    copies.add(copy_to(session, args, (job, &manifest), target).await);
+                for copied in everywhere::copy(session, args, job, &manifest).await {
+                    copies.add(copied);
                 }
             }
             Err(failure) if args.all => {
@@ -69,48 +67,6 @@ async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
 async fn resolve(job: &Job) -> Result<CacheManifest, Failure> {
     let resolved = job.source.resolve().await.map_err(|error| job.place.explain(error))?;
     Ok(resolved.ok_or_else(|| job.place.no_cache())?.manifest)
-}
-
-/// Copies to one destination and says what came of it.
-async fn copy_to(session: &Session, args: &CopyArgs, from: (&Job, &CacheManifest), target: &Target) -> Copied {
-    let start = Instant::now();
-    session.reporter.announce(&format!("copy to {}", target.place.spec));
-    let result = export(session, args, from, target).await;
-    session.reporter.finish();
-    let copied = Copied::new(target, from.1, result, start.elapsed());
-    match &copied.failure {
-        Some(failure) if target.ignores_errors => {
-            session.warn(format!("{} (ignore-error is set)", failure.message));
-        }
-        Some(failure) => messages::failure(failure),
-        None => {
-            copied.warnings().iter().for_each(|warning| session.warn(warning));
-            copied.summary().iter().for_each(|summary| session.reporter.note(summary));
-        }
-    }
-    copied
-}
-
-async fn export(
-    session: &Session,
-    args: &CopyArgs,
-    (job, manifest): (&Job, &CacheManifest),
-    target: &Target,
-) -> Result<report::Written, Failure> {
-    let options = CopyOptions::default().with_mode(target.mode).with_skip_missing(args.skip_missing);
-    let settings = session.export_settings().with_expect(target.expect().await?);
-    let dry_run = DryRun::default();
-    let (exporter, settings) = match args.dry_run {
-        // What is merely looked up is no progress.
-        true => (&dry_run as &dyn CacheExporter, settings.with_progress(Arc::new(Silent))),
-        false => (&*target.exporter, settings),
-    };
-    let copied = copy_manifest(manifest.clone(), &*job.source, exporter, options, &settings).await;
-    let copied = copied.map_err(|error| match error.side() {
-        Some(Side::Source) => job.place.explain(error),
-        _ => target.place.explain(error),
-    })?;
-    Ok(report::Written { copied, would_push: args.dry_run.then(|| dry_run.into_blobs()) })
 }
 
 #[cfg(test)]

@@ -201,6 +201,11 @@ impl Copied {
         }
     }
 
+    /// Whether it failed, and that is no failure here.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.status == Status::Ignored
+    }
+
     /// What BuildKit will not be able to do with what was written.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings

@@ -5,7 +5,7 @@ mod header;
 
 use bytes::Bytes;
 use futures_util::stream::TryStreamExt;
-use libdeflater::{CompressionLvl, Compressor};
+use libdeflater::{CompressionError, CompressionLvl, Compressor};
 
 use super::CodecPool;
 use super::blocks::blocks;
@@ -53,9 +53,11 @@ pub(super) fn libdeflate_level(level: Option<i32>) -> CompressionLvl {
 pub(super) fn member(level: CompressionLvl, block: &[u8]) -> Result<Bytes> {
     let mut compressor = Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(block.len())];
-    let len = compressor.gzip_compress(block, &mut out).map_err(|error| {
-        Error::new(ErrorKind::LimitExceeded, "layer cannot be compressed with gzip").with_source(error)
-    })?;
+    let len = compressor.gzip_compress(block, &mut out).map_err(cannot_compress)?;
     out.truncate(len);
     Ok(out.into())
+}
+
+pub(super) fn cannot_compress(error: CompressionError) -> Error {
+    Error::new(ErrorKind::LimitExceeded, "layer cannot be compressed with gzip").with_source(error)
 }

@@ -1,0 +1,137 @@
+//! Layers that change their compression on the way.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::source::Verified;
+use super::spool::{Spooled, spool};
+use crate::{
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression,
+    Descriptor, Digest, Result, recompress,
+};
+
+/// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
+///
+/// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
+/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over:
+/// the folder has to have room for all converted layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    compression: Compression,
+    spool: PathBuf,
+}
+
+impl Conversion {
+    /// Converts to `compression`, by way of files in the folder `spool`; they are gone when the copy ends in any way.
+    #[must_use]
+    pub fn new(compression: Compression, spool: impl Into<PathBuf>) -> Self {
+        Self { compression, spool: spool.into() }
+    }
+
+    /// What layers are converted to.
+    #[must_use]
+    pub fn compression(&self) -> &Compression {
+        &self.compression
+    }
+
+    /// Where converted layers are kept.
+    #[must_use]
+    pub fn spool(&self) -> &Path {
+        &self.spool
+    }
+
+    /// Whether anything is converted at all.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.compression.is_forced()
+    }
+
+    /// The layer as it is to be converted, with the annotations that it may have lost; `None` when it stays as it is.
+    pub(super) async fn wants(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<Option<Descriptor>> {
+        if !self.is_forced() || blob.media_type.layer_encoding().is_none() {
+            return Ok(None);
+        }
+        let known = with_lost_annotations(blob, source).await?;
+        let is_wanted = [blob, &known].into_iter().any(|layer| self.compression.needs_conversion(layer));
+        Ok(is_wanted.then_some(known))
+    }
+
+    /// Makes the layer that takes the place of `blob`.
+    pub(super) async fn run(&self, blob: &Descriptor, source: &dyn BlobProvider, pool: &CodecPool) -> Result<Spooled> {
+        let bytes = source.read(blob, None).await?;
+        let layer =
+            recompress(blob, bytes, &self.compression, pool).map_err(|error| error.with("blob", blob.digest))?;
+        spool(&self.spool, layer).await.map_err(|error| error.with("blob", blob.digest))
+    }
+}
+
+/// Object stores keep no annotation that says that a layer is an eStargz; the layer's own end does.
+#[cfg(feature = "estargz")]
+async fn with_lost_annotations(blob: &Descriptor, source: &dyn BlobProvider) -> Result<Descriptor> {
+    let mut known = blob.clone();
+    if !blob.annotations.contains_key(crate::annotation::ESTARGZ_TOC) {
+        known.annotations.extend(crate::estargz::annotations(source, blob).await?);
+    }
+    Ok(known)
+}
+
+/// What is no layer to this build stays what it seems to be.
+#[cfg(not(feature = "estargz"))]
+async fn with_lost_annotations(blob: &Descriptor, _: &dyn BlobProvider) -> Result<Descriptor> {
+    Ok(blob.clone())
+}
+
+/// The layers that were converted, by the digests of those they were made of.
+pub(super) type Converted = HashMap<Digest, Arc<Spooled>>;
+
+/// The cache with its converted layers: the same records, with results that lead to the new blobs.
+///
+/// Layers that became equal are one.
+pub(super) fn replace_layers(manifest: &CacheManifest, converted: &Converted) -> Result<CacheManifest> {
+    let mut config = manifest.config().clone();
+    for layer in &mut config.layers {
+        if let Some(new) = converted.get(&layer.blob) {
+            layer.blob = new.descriptor.digest;
+        }
+    }
+    let descriptors = manifest.blobs().iter().map(|blob| match converted.get(&blob.digest) {
+        Some(new) => Arc::new(new.descriptor.clone()),
+        None => Arc::clone(blob),
+    });
+    let chains = CacheChains::from_manifest(&CacheManifest::new(config, descriptors))?;
+    Ok(chains.to_manifest().with_form(manifest.form()))
+}
+
+/// The source, and beside it the layers that were made of its own.
+pub(super) struct WithConverted<'a> {
+    source: &'a Verified<'a>,
+    made: HashMap<Digest, Arc<Spooled>>,
+}
+
+impl<'a> WithConverted<'a> {
+    pub(super) fn new(source: &'a Verified<'a>, converted: &Converted) -> Self {
+        let made = converted.values().map(|layer| (layer.descriptor.digest, Arc::clone(layer))).collect();
+        Self { source, made }
+    }
+}
+
+#[async_trait]
+impl BlobProvider for WithConverted<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        match self.made.get(&blob.digest) {
+            Some(layer) => layer.stat(blob).await,
+            None => self.source.stat(blob).await,
+        }
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        match self.made.get(&blob.digest) {
+            Some(layer) => Verified { inner: &**layer, pool: self.source.pool.clone() }.read(blob, range).await,
+            None => self.source.read(blob, range).await,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What an export did.
+
+use std::collections::BTreeMap;
+
+use crate::{Committed, Pushed};
+
+/// What an export did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// How many blobs came to be present, by which means.
+    pub pushed: BTreeMap<&'static str, usize>,
+    /// Bytes that were handed to the place; those of present blobs are not.
+    pub bytes: u64,
+    /// What the commit did.
+    pub committed: Committed,
+}
+
+impl ExportReport {
+    /// How many blobs came to be present by `means`.
+    #[must_use]
+    pub fn count(&self, means: Pushed) -> usize {
+        self.pushed.get(means.name()).copied().unwrap_or(0)
+    }
+}
+
+impl Pushed {
+    /// The means' name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Present => "present",
+            Self::Refreshed => "refreshed",
+            Self::Mounted => "mounted",
+            Self::Unneeded => "unneeded",
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! A build tool's side: from a directory to a tar stream, and from a tar stream to a layer.
+
+mod dir;
+mod metadata;
+mod tree;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::dir::LayerDir;
+pub use self::tree::{TreeOptions, tar_tree};

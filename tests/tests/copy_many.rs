@@ -1,0 +1,270 @@
+//! One cache to several places: every blob is read once, and no place stands in another one's way.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheImporter, CacheManifest, Committed, CopyOptions, CopyReport, Descriptor,
+    Destination, Error, ErrorKind, Expect, ExportSettings, MemoryCache, Mode, Pushed, Result, Side, copy_many,
+};
+use cache_tests::counting::Counting;
+use cache_tests::faulty::{Fault, Faulty};
+use cache_tests::graphs::{self, Generated, MANY_BLOBS};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+fn cache() -> Generated {
+    graphs::cache_of(1, MANY_BLOBS)
+}
+
+/// Copies to places with default options, so many blobs at once.
+async fn copy(
+    cache: &Generated,
+    source: &dyn BlobProvider,
+    places: &[&dyn CacheExporter],
+    at_once: usize,
+) -> Vec<Result<CopyReport>> {
+    let settings = ExportSettings::default().with_concurrency(at_once);
+    let destinations: Vec<_> =
+        places.iter().map(|place| Destination::new(*place).with_settings(settings.clone())).collect();
+    copy_many(&cache.manifest, source, &destinations).await
+}
+
+async fn assert_holds(place: &MemoryCache, manifest: &CacheManifest) {
+    let found = place.resolve().await.unwrap().expect("the place holds a cache").manifest;
+    assert_eq!(found.config(), manifest.config());
+    for blob in manifest.blobs() {
+        assert!(place.stat(blob).await.unwrap().is_some_and(|info| info.size == blob.size));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_blob_is_read_once_for_all_places() {
+    let cache = cache();
+    for (at_once, fault) in [(1, Fault::Trickle(7)), (4, Fault::Trickle(1_000)), (64, Fault::Trickle(100))] {
+        let slow = Faulty::new(&cache.blobs).with_everywhere(fault);
+        let source = Counting::new(&slow);
+        let places = [MemoryCache::new(), MemoryCache::new(), MemoryCache::new()];
+        for report in copy(&cache, &source, &[&places[0], &places[1], &places[2]], at_once).await {
+            let report = report.unwrap();
+            assert_eq!(report.export.bytes, cache.manifest.unique_bytes());
+            assert_eq!(report.export.count(Pushed::Uploaded), cache.manifest.blobs().len());
+        }
+        for place in &places {
+            assert_holds(place, &cache.manifest).await;
+        }
+        assert_eq!(source.count(), cache.manifest.blobs().len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_nobody_has_is_read() {
+    let cache = cache();
+    let [first, second, ..] = cache.manifest.blobs() else { panic!("the cache has many blobs") };
+    let (one, two) = (MemoryCache::new(), MemoryCache::new());
+    for (place, blobs) in [(&one, vec![first, second]), (&two, vec![second])] {
+        for blob in blobs {
+            place.push(blob, &cache.blobs).await.unwrap();
+        }
+    }
+    let source = Counting::new(&cache.blobs);
+    let reports = copy(&cache, &source, &[&one, &two], 4).await;
+    let present: Vec<usize> = reports.into_iter().map(|report| report.unwrap().export.count(Pushed::Present)).collect();
+    assert_eq!(present, [2, 1]);
+    assert_eq!(source.reads().get(&first.digest), Some(&1));
+    assert_eq!(source.reads().get(&second.digest), None);
+    assert_eq!(source.count(), cache.manifest.blobs().len() - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_with_options_of_their_own_share_what_they_have_in_common() {
+    let cache = cache();
+    let source = Counting::new(&cache.blobs);
+    let (all, least) = (MemoryCache::new(), MemoryCache::new());
+    let min = CopyOptions::default().with_mode(Some(Mode::Min));
+    let destinations = [Destination::new(&least).with_options(min), Destination::new(&all)];
+    let mut reports = copy_many(&cache.manifest, &source, &destinations).await;
+    assert_holds(&all, &cache.manifest).await;
+    let reduced = reports.remove(0).unwrap().manifest;
+    assert!(reduced.blobs().len() < cache.manifest.blobs().len());
+    assert_holds(&least, &reduced).await;
+    assert_eq!(source.count(), cache.manifest.blobs().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_fails_stops_nobody_else() {
+    let cache = cache();
+    for how in [How::Refuses, How::FailsMidway(u32::MAX), How::RefusesTheCommit] {
+        let source = Counting::new(&cache.blobs);
+        let (good, other) = (MemoryCache::new(), MemoryCache::new());
+        let bad = Awkward::new(&other, how);
+        let mut reports = copy(&cache, &source, &[&bad, &good], 2).await;
+        reports.remove(1).unwrap();
+        let error = reports.remove(0).unwrap_err();
+        assert_eq!(error.side(), Some(Side::Destination), "{error:?}");
+        assert_holds(&good, &cache.manifest).await;
+        assert!(other.resolve().await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_comes_late_reads_on_its_own() {
+    let cache = cache();
+    let source = Counting::new(&cache.blobs);
+    let (good, other) = (MemoryCache::new(), MemoryCache::new());
+    let flaky = Awkward::new(&other, How::FailsMidway(3));
+    for report in copy(&cache, &source, &[&flaky, &good], 4).await {
+        report.unwrap();
+    }
+    assert_holds(&good, &cache.manifest).await;
+    assert_holds(&other, &cache.manifest).await;
+    assert_eq!(source.count(), cache.manifest.blobs().len() + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_refuses_is_tried_again_for_every_place() {
+    let cache = cache();
+    let faulty = Faulty::new(&cache.blobs).with_refusals(3);
+    let places = [MemoryCache::new(), MemoryCache::new()];
+    for report in copy(&cache, &faulty, &[&places[0], &places[1]], 4).await {
+        report.unwrap();
+    }
+    for place in &places {
+        assert_holds(place, &cache.manifest).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_bytes_reach_no_place() {
+    let cache = cache();
+    let blob = &cache.manifest.blobs()[1];
+    for (fault, kind) in [
+        (Fault::Corrupt(3), ErrorKind::DigestMismatch),
+        (Fault::Lose, ErrorKind::NotFound),
+        (Fault::Truncate(3), ErrorKind::Unavailable),
+    ] {
+        let source = Faulty::new(&cache.blobs).with(blob.digest, fault);
+        let places = [MemoryCache::new(), MemoryCache::new()];
+        for report in copy(&cache, &source, &[&places[0], &places[1]], 4).await {
+            let error = report.unwrap_err();
+            assert_eq!((error.kind(), error.side()), (kind, Some(Side::Source)), "{error:?}");
+        }
+        for place in &places {
+            assert!(place.resolve().await.unwrap().is_none());
+            assert!(place.stat(blob).await.unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_stuck_does_not_hold_up_the_others_for_long() {
+    let cache = cache();
+    let hour = Duration::from_secs(3_600);
+    for how in [How::StopsBeforeReading(hour), How::StopsMidway(hour)] {
+        let large = graphs::cache_of(1, graphs::Shape { layer_bytes: 3 << 20, results: 2, ..MANY_BLOBS });
+        let cache = if matches!(how, How::StopsMidway(_)) { &large } else { &cache };
+        let slow = Faulty::new(&cache.blobs).with_everywhere(Fault::Trickle(1 << 18));
+        let (good, other) = (Timed::new(), MemoryCache::new());
+        let stuck = Awkward::new(&other, how);
+        let mut reports = copy(cache, &slow, &[&stuck, &good], 64).await;
+        reports.remove(1).unwrap();
+        assert!(good.committed_after().is_some_and(|time| time < Duration::from_secs(600)));
+        assert_holds(&good.inner, &cache.manifest).await;
+        reports.remove(0).unwrap();
+        assert_holds(&other, &cache.manifest).await;
+    }
+}
+
+/// A place in memory that knows when it was committed to.
+struct Timed {
+    inner: MemoryCache,
+    start: Instant,
+    committed: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Timed {
+    fn new() -> Self {
+        Self { inner: MemoryCache::new(), start: Instant::now(), committed: std::sync::Mutex::default() }
+    }
+
+    fn committed_after(&self) -> Option<Duration> {
+        self.committed.lock().unwrap().map(|committed| committed - self.start)
+    }
+}
+
+#[async_trait]
+impl CacheExporter for Timed {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.inner.push(blob, from).await
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        *self.committed.lock().unwrap() = Some(Instant::now());
+        self.inner.commit(manifest, expect).await
+    }
+}
+
+/// A place that makes trouble.
+struct Awkward<'a> {
+    inner: &'a dyn CacheExporter,
+    how: How,
+    left: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// Fails before it reads.
+    Refuses,
+    /// Fails after a few bytes, so many times, as a connection does that breaks.
+    FailsMidway(u32),
+    /// Takes every blob and no manifest.
+    RefusesTheCommit,
+    /// Its first push does nothing for a while.
+    StopsBeforeReading(Duration),
+    /// Its first push stops reading for a while.
+    StopsMidway(Duration),
+}
+
+impl<'a> Awkward<'a> {
+    fn new(inner: &'a dyn CacheExporter, how: How) -> Self {
+        let times = if let How::FailsMidway(times) = how { times } else { 1 };
+        Self { inner, how, left: AtomicU32::new(times) }
+    }
+
+    fn is_due(&self) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[async_trait]
+impl CacheExporter for Awkward<'_> {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        match self.how {
+            How::Refuses => return Err(Error::new(ErrorKind::PermissionDenied, "no")),
+            How::FailsMidway(_) if self.is_due() => {
+                let mut stream = from.read(blob, None).await?;
+                stream.next().await.transpose()?;
+                return Err(Error::new(ErrorKind::Unavailable, "the connection broke"));
+            }
+            How::StopsBeforeReading(time) if self.is_due() => tokio::time::sleep(time).await,
+            How::StopsMidway(time) if self.is_due() => {
+                let mut stream = from.read(blob, None).await?;
+                stream.next().await.transpose()?;
+                tokio::time::sleep(time).await;
+                while let Some(piece) = stream.next().await {
+                    piece?;
+                }
+            }
+            _ => {}
+        }
+        self.inner.push(blob, from).await
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        if let How::RefusesTheCommit = self.how {
+            return Err(Error::new(ErrorKind::PermissionDenied, "no"));
+        }
+        self.inner.commit(manifest, expect).await
+    }
+}
