@@ -3,9 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::compression::{Decoded, decode};
+use crate::compression::can_decode;
 use crate::{
-    BlobProvider, BlobStream, Descriptor, DiffId, Digester, ErrorKind, LayerEncoding, Result, read_verified,
+    BlobProvider, BlobStream, CodecPool, Descriptor, DiffId, Digester, ErrorKind, LayerEncoding, Result, decode,
+    read_verified,
 };
 
 /// What [`examine_layer`] found.
@@ -51,20 +52,18 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
         return Ok(Examined::Unreadable);
     };
     let layer = |diff_id| Examined::Layer { size: blob.size, encoding, diff_id };
-    match decode(encoding, stream) {
-        Decoded::Stream(stream) => match diff_id(stream).await {
-            Ok(found) => Ok(layer(Some(found))),
-            // Wrong bytes need not decompress either, so only reading on tells which of the two it is.
-            Err(error) if error.kind() == ErrorKind::InvalidManifest => {
-                drain(read_verified(blobs, blob).await?).await?;
-                Ok(Examined::Unreadable)
-            }
-            Err(error) => Err(error),
-        },
-        Decoded::Unsupported(stream) => {
-            drain(stream).await?;
-            Ok(layer(None))
+    if !can_decode(encoding) {
+        drain(stream).await?;
+        return Ok(layer(None));
+    }
+    match diff_id(decode(encoding, stream, &CodecPool::default())?).await {
+        Ok(found) => Ok(layer(Some(found))),
+        // Wrong bytes need not decompress either, so only reading on tells which of the two it is.
+        Err(error) if error.kind() == ErrorKind::InvalidManifest => {
+            drain(read_verified(blobs, blob).await?).await?;
+            Ok(Examined::Unreadable)
         }
+        Err(error) => Err(error),
     }
 }
 
