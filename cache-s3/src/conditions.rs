@@ -41,14 +41,13 @@ pub(crate) async fn try_out(client: &Client) -> Result<bool> {
 async fn try_at(client: &Client, key: &str) -> Result<bool> {
     let bytes = Bytes::from_static(b"buildcache");
     let digest = Digest::sha256(&bytes);
-    let write = async |on| client.retrying(|| client.put(key, bytes.clone(), &digest, on)).await;
-    match write(Condition::Absent).await {
+    match client.retrying(|| client.put(key, bytes.clone(), &digest, Condition::Absent)).await {
         Ok(_) => {}
         Err(error) if is_about_conditions(&error) => return Ok(false),
         Err(error) => return Err(error),
     }
     for on in [Condition::Absent, Condition::Matches("00000000000000000000000000000000")] {
-        match write(on).await {
+        match client.retrying(|| client.put(key, bytes.clone(), &digest, on)).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) if !is_about_conditions(&error) => return Err(error),
             _ => return Ok(false),

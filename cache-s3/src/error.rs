@@ -87,8 +87,7 @@ fn meaning(code: &str, status: u16) -> (ErrorKind, Option<&'static str>) {
     use ErrorKind as Kind;
     match code {
         "NoSuchBucket" => (Kind::NotFound, Some("create the bucket, or check bucket, region and endpoint_url")),
-        // The upload was given up by somebody: the next push begins another one.
-        "NoSuchUpload" => (Kind::Unavailable, None),
+        "NoSuchUpload" => (Kind::NotFound, None),
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => (Kind::PermissionDenied, Some(DENIED)),
         "InvalidAccessKeyId" => (Kind::Unauthenticated, Some("the store does not know access_key_id")),
         "SignatureDoesNotMatch" => (Kind::Unauthenticated, Some("secret_access_key does not belong to access_key_id")),

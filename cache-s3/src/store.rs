@@ -81,7 +81,8 @@ impl S3Store {
             let deleted = self.client.retrying(|| self.client.delete(&key, None)).await;
             deleted.err().map(|error| (key, error))
         });
-        deletions.boxed().buffer_unordered(DELETIONS).filter_map(async |failed| failed).collect().await
+        let failed: Vec<_> = deletions.boxed().buffer_unordered(DELETIONS).collect().await;
+        failed.into_iter().flatten().collect()
     }
 }
 

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "local")]
+pub mod bench;
 pub mod cases;
 pub mod counting;
 pub mod faulty;

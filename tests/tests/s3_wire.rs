@@ -31,10 +31,15 @@ fn blob(bytes: impl Into<Bytes>) -> (Descriptor, MemoryCache) {
     (Descriptor::of(MediaType::OCI_LAYER, &bytes), source)
 }
 
+/// The smallest part that S3 takes, but for the last one.
+const PART: u64 = 5 << 20;
+/// Two parts and a bit.
+const LARGE: usize = (11 << 20) - 1;
+
 /// Small parts, so that a test needs no large blobs; nothing has a time limit, since time stands still.
 fn environment() -> Environment {
     let environment = Environment::new().with_credential(Credential::new(ACCESS_KEY, SECRET_KEY));
-    environment.with_parts(PartLimits::new(64 << 10, 4)).with_copies(128 << 10, 100_000).with_timeouts(None, None)
+    environment.with_parts(PartLimits::new(PART, 4)).with_copies(2 * PART, PART).with_timeouts(None, None)
 }
 
 fn config_of(server: &Server, environment: Environment) -> S3Config {
@@ -103,7 +108,7 @@ async fn a_second_export_looks_and_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_large_blob_is_sent_in_parts() {
     let server = Server::start(Options::default());
-    let (large, source) = blob(Random::new(1).bytes(200_000));
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
     let exporter = S3Exporter::new(config(&server));
     assert_eq!(exporter.push(&large, &source).await.unwrap(), Pushed::Uploaded);
     let mut shorts = server.take_shorts();
@@ -116,17 +121,16 @@ async fn a_large_blob_is_sent_in_parts() {
         "PUT blobs?partNumber 200",
         "PUT blobs?partNumber 200",
         "PUT blobs?partNumber 200",
-        "PUT blobs?partNumber 200",
     ];
     assert_eq!(shorts, expected);
-    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), 200_000);
+    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), LARGE);
     assert!(server.uploads().keys().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_header_is_sent_that_other_stores_refuse() {
     let (server, cache) = (Server::start(Options::default()), graphs::cache(1));
-    let (large, source) = blob(Random::new(1).bytes(200_000));
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
     write(config(&server), &cache).await.unwrap();
     S3Importer::new(config(&server)).resolve().await.unwrap().unwrap();
@@ -212,17 +216,18 @@ async fn a_blob_that_is_old_is_refreshed() {
 #[tokio::test(start_paused = true)]
 async fn a_large_blob_that_is_old_is_refreshed_in_parts() {
     let server = Server::start(Options::default());
-    // One byte less than two parts: the last range has to end with the object.
-    let (large, source) = blob(Random::new(1).bytes(199_999));
+    // One byte less than three parts: the last range has to end with the object.
+    let size = 3 * PART - 1;
+    let (large, source) = blob(Random::new(1).bytes(size as usize));
     let exporter = S3Exporter::new(config(&server));
     exporter.push(&large, &source).await.unwrap();
     server.age(&key(&large), HOUR * 25);
     let _ = server.take_log();
     assert_eq!(exporter.push(&large, &source).await.unwrap(), Pushed::Refreshed);
     let shorts = server.take_shorts();
-    assert_eq!(shorts.iter().filter(|short| *short == "PUT blobs?partNumber 200").count(), 2, "{shorts:?}");
+    assert_eq!(shorts.iter().filter(|short| *short == "PUT blobs?partNumber 200").count(), 3, "{shorts:?}");
     assert!(server.age_of(&key(&large)) < HOUR && server.uploads().keys().is_empty());
-    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), 199_999);
+    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len() as u64, size);
 
     server.age(&key(&large), HOUR * 25);
     server.plan(Plan::new(Method::PUT, "partNumber=2", Fault::Answer(403, None, "")));
@@ -356,7 +361,7 @@ async fn what_may_pass_is_tried_again() {
     ];
     for fault in faults {
         let server = Server::start(Options::default());
-        let (large, source) = blob(Random::new(1).bytes(200_000));
+        let (large, source) = blob(Random::new(1).bytes(LARGE));
         for (method, path) in [
             (Method::HEAD, "blobs"),
             (Method::POST, "uploads"),
@@ -377,27 +382,27 @@ async fn what_may_pass_is_tried_again() {
         assert!(server.uploads().keys().is_empty(), "{fault:?}");
         write(config(&server), &graphs::cache(1)).await.unwrap();
         assert!(importer.resolve().await.unwrap().is_some(), "{fault:?}");
-        assert_eq!(bytes_of(&importer, &large).await.unwrap().len(), 200_000, "{fault:?}");
+        assert_eq!(bytes_of(&importer, &large).await.unwrap().len(), LARGE, "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_breaks_goes_on_where_it_stopped() {
     let server = Server::start(Options::default());
-    let (large, source) = blob(Random::new(1).bytes(200_000));
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
     let _ = server.take_log();
-    server.plan(Plan::new(Method::GET, "blobs", Fault::DropAfter(150_000)));
-    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), 200_000);
+    server.plan(Plan::new(Method::GET, "blobs", Fault::DropAfter(7 << 20)));
+    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), LARGE);
     let log = server.take_log();
     let ranges: Vec<_> = log.iter().map(|logged| logged.range.as_deref()).collect();
-    assert!(matches!(ranges[..], [None, Some(range)] if range.ends_with("-199999")), "{ranges:?}");
+    assert!(matches!(ranges[..], [None, Some(range)] if range.ends_with(&format!("-{}", LARGE - 1))), "{ranges:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_never_answers_well_is_given_up_and_leaves_nothing_open() {
     let server = Server::start(Options::default());
-    let (large, source) = blob(Random::new(1).bytes(200_000));
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
     server.plan(Plan::new(Method::PUT, "partNumber=2", Fault::Answer(500, None, "")).times(100));
     let error = S3Exporter::new(config(&server)).push(&large, &source).await.unwrap_err();
     assert_eq!((error.kind(), error.context("tries")), (ErrorKind::Unavailable, Some("6")), "{error:?}");
@@ -407,20 +412,20 @@ async fn a_store_that_never_answers_well_is_given_up_and_leaves_nothing_open() {
 /// One line each, with the server's words and what to do; a refused HEAD is asked for in words.
 #[tokio::test(start_paused = true)]
 async fn refusals_are_told_in_the_stores_words() {
-    let server = Server::start(Options::default());
     let wrong_secret = Environment::new().with_credential(Credential::new(ACCESS_KEY, "hush-hush"));
-    let wrong_id = Environment::new().with_credential(Credential::new("AKIANOBODY", SECRET_KEY));
     let good = environment();
     let denied = r#"<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"#;
     let expired = r#"<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"#;
+    let nobody = r#"<?xml version="1.0"?><Error><Code>InvalidAccessKeyId</Code><Message>It does not exist.</Message></Error>"#;
     let cases = [
         (wrong_secret, BUCKET, None, ErrorKind::Unauthenticated, "SignatureDoesNotMatch"),
-        (wrong_id, BUCKET, None, ErrorKind::Unauthenticated, "InvalidAccessKeyId"),
+        (good.clone(), BUCKET, Some((403, nobody)), ErrorKind::Unauthenticated, "InvalidAccessKeyId"),
         (good.clone(), "nobody", None, ErrorKind::NotFound, "NoSuchBucket"),
         (good.clone(), BUCKET, Some((403, denied)), ErrorKind::PermissionDenied, "AccessDenied"),
         (good, BUCKET, Some((400, expired)), ErrorKind::Unauthenticated, "ExpiredToken"),
     ];
     for (environment, bucket, fault, kind, code) in cases {
+        let server = Server::start(Options::default());
         let environment = environment.with_timeouts(None, None).with_retry(RetryPolicy::never());
         let place = S3Config::new(bucket, "eu-test-1", environment).with_endpoint(server.endpoint(), true);
         for method in [Method::GET, Method::HEAD, Method::GET] {
@@ -430,7 +435,7 @@ async fn refusals_are_told_in_the_stores_words() {
         let read = S3Importer::new(place.clone()).resolve().await.unwrap_err();
         let written = write(place, &graphs::cache(1)).await.unwrap_err();
         for error in [read, written] {
-            assert_eq!(error.kind(), kind, "{error:?}");
+            assert_eq!(error.kind(), kind, "{code} {error:?} {:?}", server.take_shorts());
             assert!(error.context("server").unwrap().contains(code), "{error}");
             assert!(error.hint().is_some() && !error.to_string().contains('\n'), "{error}");
             let shown = format!("{error:?}");
@@ -519,7 +524,7 @@ fn die(server: &Server, blob: &Descriptor, source: &MemoryCache) {
 #[tokio::test]
 async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
     let server = Server::start(Options::default());
-    let [(first, first_source), (second, second_source)] = [1, 2].map(|seed| blob(Random::new(seed).bytes(200_000)));
+    let [(first, first_source), (second, second_source)] = [1, 2].map(|seed| blob(Random::new(seed).bytes(LARGE)));
     die(&server, &first, &first_source);
     S3Exporter::new(config(&server)).push(&first, &first_source).await.unwrap();
     assert_eq!(server.uploads().keys().len(), 1, "it may still be alive");
@@ -539,7 +544,7 @@ async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
 #[tokio::test]
 async fn an_upload_that_is_dropped_is_aborted() {
     let place = S3::new();
-    let (large, source) = blob(Random::new(1).bytes(200_000));
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
     begin(place.server(), &S3Exporter::new(config(place.server())), &large, &source).await;
     assert!(place.leftovers().await.is_empty());
 }

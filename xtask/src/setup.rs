@@ -3,6 +3,8 @@
 //! A machine has Rust, a C compiler, Python and Node. Everything else is a step below. A step looks first, so that it
 //! can run any number of times, and never compiles a cargo tool from source.
 
+use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::args::Args;
@@ -25,8 +27,11 @@ struct Step {
     run: fn() -> Result<Outcome, Failure>,
 }
 
-const STEPS: [Step; 2] =
-    [Step { name: "cargo-nextest", run: nextest }, Step { name: "docker-registry", run: docker_registry }];
+const STEPS: [Step; 3] = [
+    Step { name: "cargo-nextest", run: nextest },
+    Step { name: "docker-registry", run: docker_registry },
+    Step { name: "moto", run: moto },
+];
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
@@ -77,6 +82,34 @@ fn docker_registry() -> Result<Outcome, Failure> {
 fn docker_registry_version() -> Option<String> {
     let text = process::output(Command::new("docker-registry").arg("--version")).ok()?;
     text.split_whitespace().last().map(str::to_owned)
+}
+
+/// An S3 store from PyPI, in a folder of the user's cache; the tests look for it there and on `PATH`.
+fn moto() -> Result<Outcome, Failure> {
+    const VERSION: &str = "5.2.1";
+    const SKIPPED: &str = "the tests of a second S3 store are skipped";
+    if let Some(program) = process::find("moto_server", process::search_path()) {
+        return Ok(Outcome::Found(program.display().to_string()));
+    }
+    let Some(folder) = cache_folder().map(|cache| cache.join(format!("moto-{VERSION}"))) else {
+        return Ok(Outcome::Absent(SKIPPED));
+    };
+    let program = folder.join("bin/moto_server");
+    if program.exists() {
+        return Ok(Outcome::Found(VERSION.to_owned()));
+    }
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", &format!("moto[server]=={VERSION}")]);
+    let is_made = process::output(Command::new("python3").args(["-m", "venv"]).arg(&folder)).is_ok()
+        && process::output(&mut pip).is_ok()
+        && program.exists();
+    Ok(if is_made { Outcome::Installed(format!("{VERSION} with pip")) } else { Outcome::Absent(SKIPPED) })
+}
+
+/// What the tests need and no system package has.
+fn cache_folder() -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Some(cache.or_else(|| Some(env::home_dir()?.join(".cache")))?.join("buildcache-tests"))
 }
 
 /// Whether this user may do everything.

@@ -8,6 +8,8 @@ pub mod docker_registry;
 pub mod front;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
+#[cfg(feature = "s3")]
+pub mod moto;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "s3")]

@@ -10,6 +10,7 @@ use cache_core::Digest;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::TRANSFER_ENCODING;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
@@ -177,7 +178,9 @@ impl Service for Shared {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let request = request.map(s3s::Body::from);
         let Ok(response) = self.service.call(request).await else { return http::empty(500) };
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        // The body is sent whole, with its length.
+        parts.headers.remove(TRANSFER_ENCODING);
         match body.collect().await {
             Ok(body) => Answer::from_parts(parts, Full::new(body.to_bytes())),
             Err(_) => http::empty(500),

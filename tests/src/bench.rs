@@ -1,0 +1,112 @@
+//! What benchmarks of whole commands share: caches of a size, and what a command takes.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cache_core::{CacheChains, CacheExporter, CacheKey, CacheResult, Descriptor, Digest, Expect, MediaType, Timestamp};
+use cache_local::{LocalConfig, LocalExporter};
+
+use crate::random::Random;
+
+/// What a benchmark comes to.
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How much is written at once.
+const PIECE: usize = 1 << 20;
+
+/// Blobs of one size.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// What it is called in the report.
+    pub name: &'static str,
+    /// How many there are.
+    pub blobs: usize,
+    /// Bytes of each.
+    pub size: usize,
+}
+
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// From its start to its end.
+    pub seconds: f64,
+    /// The most memory that the process had, in MiB.
+    pub peak: f64,
+}
+
+/// Makes a cache in a directory whose results are one layer each, of seeded bytes.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub async fn make(folder: &Path, load: Load) -> Outcome<()> {
+    let mut random = Random::new(load.blobs as u64);
+    let mut chains = CacheChains::new();
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs)?;
+    for number in 0..load.blobs {
+        let path = folder.join("new");
+        let digest = write(&path, load.size, &mut random)?;
+        fs::rename(&path, blobs.join(digest.hex()))?;
+        let layer = Descriptor::new(MediaType::OCI_LAYER, digest, load.size as u64)
+            .with_annotation(cache_core::annotation::UNCOMPRESSED, digest.to_string());
+        let key = CacheKey::content(Digest::sha256(&number.to_le_bytes()));
+        chains.add(key, &[], vec![CacheResult::new(Timestamp::ZERO, vec![layer])])?;
+    }
+    let exporter = LocalExporter::new(LocalConfig::new(folder));
+    exporter.commit(&chains.to_manifest(), Expect::Any).await?;
+    Ok(())
+}
+
+fn write(path: &Path, size: usize, random: &mut Random) -> Outcome<Digest> {
+    let mut file = BufWriter::new(File::create(path)?);
+    let mut digester = Digest::sha256(b"").digester();
+    for start in (0..size).step_by(PIECE) {
+        let words = PIECE.min(size - start) / 8;
+        let piece: Vec<u8> = (0..words).flat_map(|_| random.number().to_le_bytes()).collect();
+        digester.update(&piece);
+        file.write_all(&piece)?;
+    }
+    file.flush()?;
+    Ok(digester.finish())
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it does not end well.
+pub fn measure(command: &mut Command) -> Outcome<Figure> {
+    let start = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let mut peak = 0.0;
+    let status = loop {
+        peak = peak_of(&child).unwrap_or(peak);
+        match child.try_wait()? {
+            Some(status) => break status,
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    if status.success() { Ok(Figure { seconds, peak }) } else { Err(format!("{command:?} failed ({status})").into()) }
+}
+
+/// The most memory that a process has had so far, in MiB; it is gone when the process has ended.
+fn peak_of(child: &Child) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// The run in the middle, by its time.
+///
+/// # Panics
+/// When there was none.
+#[must_use]
+pub fn median(mut figures: Vec<Figure>) -> Figure {
+    figures.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    figures[figures.len() / 2]
+}

