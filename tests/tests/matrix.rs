@@ -73,3 +73,9 @@ macro_rules! matrix {
 matrix!(memory = Memory, local = Local);
 #[cfg(not(feature = "local"))]
 matrix!(memory = Memory);
+
+/// What has no form of its own, and what has.
+#[cfg(all(feature = "azblob", feature = "local"))]
+mod azblob {
+    matrix!(local = Local, azblob = Azblob);
+}

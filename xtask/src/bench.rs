@@ -14,29 +14,30 @@ struct Bench {
 
 const BENCHES: [Bench; 1] = [Bench { name: "graph", package: "cache-core", target: "graph" }];
 
-/// The benchmark that is a program: it compares whole commands.
-const REGISTRY: &str = "registry";
+/// The benchmarks that are programs: they compare whole commands. Each has its name here and its binary.
+const PROGRAMS: [(&str, &str); 2] = [("azblob", "azblob_bench"), ("registry", "registry_bench")];
 
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let name = args.next().unwrap_or_else(|| BENCHES[0].name.to_owned());
-    if name == REGISTRY {
-        return registry(args);
+    if let Some((_, program)) = PROGRAMS.iter().find(|(known, _)| *known == name) {
+        return compare(program, args);
     }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
-        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
-        return Err(Failure::usage(format!("there is no benchmark `{name}`, only {}, {REGISTRY}", known.join(", "))));
+        let programs = PROGRAMS.iter().map(|(known, _)| *known);
+        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain(programs).collect();
+        return Err(Failure::usage(format!("there is no benchmark `{name}`, only {}", known.join(", "))));
     };
     let mut command = process::cargo(["bench", "--locked", "--package", bench.package, "--bench", bench.target]);
     process::run(command.arg("--").args(args.rest()))
 }
 
-/// `buildcache copy` to a registry, beside `skopeo copy`.
-fn registry(args: Args) -> Result<(), Failure> {
+/// `buildcache copy` beside another program that copies.
+fn compare(program: &str, args: Args) -> Result<(), Failure> {
     let workspace = Workspace::load()?;
     process::run(&mut process::cargo(["build", "--locked", "--release", "--bin", "buildcache"]))?;
     let directory = workspace.target.join("release");
     let buildcache = process::find("buildcache", [directory.clone()])
         .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))?;
     let mut command = process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests"]);
-    process::run(command.args(["--bin", "registry_bench", "--"]).arg(buildcache).args(args.rest()))
+    process::run(command.args(["--bin", program, "--"]).arg(buildcache).args(args.rest()))
 }

@@ -3,6 +3,8 @@
 //! A machine has Rust, a C compiler, Python and Node. Everything else is a step below. A step looks first, so that it
 //! can run any number of times, and never compiles a cargo tool from source.
 
+use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::args::Args;
@@ -25,8 +27,11 @@ struct Step {
     run: fn() -> Result<Outcome, Failure>,
 }
 
-const STEPS: [Step; 2] =
-    [Step { name: "cargo-nextest", run: nextest }, Step { name: "docker-registry", run: docker_registry }];
+const STEPS: [Step; 3] = [
+    Step { name: "cargo-nextest", run: nextest },
+    Step { name: "docker-registry", run: docker_registry },
+    Step { name: "azurite", run: azurite },
+];
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
@@ -77,6 +82,31 @@ fn docker_registry() -> Result<Outcome, Failure> {
 fn docker_registry_version() -> Option<String> {
     let text = process::output(Command::new("docker-registry").arg("--version")).ok()?;
     text.split_whitespace().last().map(str::to_owned)
+}
+
+/// Microsoft's emulator of Azure Storage, from npm, in a folder of the user's cache; the tests look for it there.
+fn azurite() -> Result<Outcome, Failure> {
+    const VERSION: &str = "3.35.0";
+    const SKIPPED: &str = "the tests of a real Azure Blob Storage are skipped";
+    let Some(folder) = cache_folder().map(|cache| cache.join(format!("azurite-{VERSION}"))) else {
+        return Ok(Outcome::Absent(SKIPPED));
+    };
+    let program = folder.join("node_modules/.bin/azurite-blob");
+    if program.exists() {
+        return Ok(Outcome::Found(VERSION.to_owned()));
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder);
+    let is_made = std::fs::create_dir_all(&folder).is_ok()
+        && process::output(npm.arg(format!("azurite@{VERSION}"))).is_ok()
+        && program.exists();
+    Ok(if is_made { Outcome::Installed(format!("{VERSION} with npm")) } else { Outcome::Absent(SKIPPED) })
+}
+
+/// What the tests need and no system package has.
+fn cache_folder() -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Some(cache.or_else(|| Some(env::home_dir()?.join(".cache")))?.join("buildcache-tests"))
 }
 
 /// Whether this user may do everything.
