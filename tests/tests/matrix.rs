@@ -75,3 +75,9 @@ matrix!(memory = Memory, local = Local, s3 = S3);
 matrix!(memory = Memory, local = Local);
 #[cfg(not(feature = "local"))]
 matrix!(memory = Memory);
+
+/// What has no form of its own, and what has.
+#[cfg(all(feature = "azblob", feature = "local"))]
+mod azblob {
+    matrix!(local = Local, azblob = Azblob);
+}

@@ -12,19 +12,40 @@ struct Bench {
     target: &'static str,
 }
 
-const BENCHES: [Bench; 1] = [Bench { name: "graph", package: "cache-core", target: "graph" }];
+const BENCHES: [Bench; 2] = [
+    Bench { name: "graph", package: "cache-core", target: "graph" },
+    Bench { name: "ops", package: "cache-ops", target: "ops" },
+];
 
-/// The benchmarks that are programs: they compare whole commands. Each has its name here, its binary, and whether that is
-/// a server too, which has to be fast.
-const PROGRAMS: [(&str, &str, bool); 2] = [("registry", "registry_bench", false), ("s3", "s3_bench", true)];
+/// A benchmark that is a program of `cache-tests`: it compares whole commands.
+struct Program {
+    name: &'static str,
+    binary: &'static str,
+    /// The flags that build it; one that serves or compresses itself has to be fast.
+    flags: &'static [&'static str],
+    /// Whether it runs `buildcache`, and is told where that is.
+    runs_buildcache: bool,
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program { name: "azblob", binary: "azblob_bench", flags: &[], runs_buildcache: true },
+    Program {
+        name: "compression",
+        binary: "compression_bench",
+        flags: &["--release", "--no-default-features", "--features", "local"],
+        runs_buildcache: false,
+    },
+    Program { name: "registry", binary: "registry_bench", flags: &[], runs_buildcache: true },
+    Program { name: "s3", binary: "s3_bench", flags: &["--release"], runs_buildcache: true },
+];
 
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let name = args.next().unwrap_or_else(|| BENCHES[0].name.to_owned());
-    if let Some((_, program, is_server)) = PROGRAMS.iter().find(|(known, ..)| *known == name) {
-        return compare(program, *is_server, args);
+    if let Some(program) = PROGRAMS.iter().find(|program| program.name == name) {
+        return program.run(args);
     }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
-        let programs = PROGRAMS.iter().map(|(known, ..)| *known);
+        let programs = PROGRAMS.iter().map(|program| program.name);
         let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain(programs).collect();
         return Err(Failure::usage(format!("there is no benchmark `{name}`, only {}", known.join(", "))));
     };
@@ -32,16 +53,18 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     process::run(command.arg("--").args(args.rest()))
 }
 
-/// `buildcache copy` beside another program that copies.
-fn compare(program: &str, is_server: bool, args: Args) -> Result<(), Failure> {
-    let workspace = Workspace::load()?;
-    process::run(&mut process::cargo(["build", "--locked", "--release", "--bin", "buildcache"]))?;
-    let directory = workspace.target.join("release");
-    let buildcache = process::find("buildcache", [directory.clone()])
-        .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))?;
-    let mut command = process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests"]);
-    if is_server {
-        command.arg("--release");
+impl Program {
+    fn run(&self, args: Args) -> Result<(), Failure> {
+        let mut command = process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests"]);
+        command.args(self.flags).args(["--bin", self.binary, "--"]);
+        if self.runs_buildcache {
+            let workspace = Workspace::load()?;
+            process::run(&mut process::cargo(["build", "--locked", "--release", "--bin", "buildcache"]))?;
+            let directory = workspace.target.join("release");
+            let buildcache = process::find("buildcache", [directory.clone()])
+                .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))?;
+            command.arg(buildcache);
+        }
+        process::run(command.args(args.rest()))
     }
-    process::run(command.args(["--bin", program, "--"]).arg(buildcache).args(args.rest()))
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
 
 /// Runs the tests of the members in scope; both runs happen even if the first fails.
 pub(crate) fn test(scope: &[&Member], krate: Option<&str>) -> Result<(), Failure> {
-    setup::set_up()?;
+    setup::set_up();
     let documentation = if scope.iter().any(|member| member.has_library) {
         process::run(process::cargo(["test", "--doc"]).args(selection(krate)))
     } else {

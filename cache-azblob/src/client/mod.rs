@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
-pub(crate) use self::transport::Connections;
+pub(crate) use self::transport::{Connections, Peer};
 use crate::config::Access;
 use crate::credential::{Chain, SharedKey};
 use crate::error::{self, text};
@@ -81,8 +81,8 @@ impl Client {
     pub(crate) fn new(config: AzblobConfig) -> Result<Self> {
         let environment = config.environment();
         let (connect, idle) = (environment.connect_timeout(), environment.idle_timeout());
-        let connections = Connections::new(connect, idle, config.account().is_loopback());
-        let connections = connections
+        let peer = Peer { is_encrypted: config.account().is_encrypted(), is_near: config.account().is_loopback() };
+        let connections = Connections::new(connect, idle, peer)
             .map_err(|error| error::new(ErrorKind::Unavailable, "cannot set up the connection").with_source(error))?;
         let transport = Transport::new(Arc::new(connections));
         // The core tries again; two of them would multiply.

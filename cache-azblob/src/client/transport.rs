@@ -21,6 +21,15 @@ const MOST_OF_AN_ERROR: usize = 64 << 10;
 /// What is sent at once: whether a body moves is seen piece by piece.
 const PIECE: usize = 64 << 10;
 
+/// Who is on the other side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    /// It is spoken to over TLS.
+    pub(crate) is_encrypted: bool,
+    /// It is this machine, or what is beside it: no proxy leads there.
+    pub(crate) is_near: bool,
+}
+
 /// The connections to one account.
 pub(crate) struct Connections {
     http: reqwest::Client,
@@ -28,23 +37,23 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Prepares the connections; none is opened. A machine without any certificates can still talk to itself.
-    pub(crate) fn new(connect: Option<Duration>, idle: Option<Duration>, is_loopback: bool) -> reqwest::Result<Self> {
-        let builder = || {
-            let mut builder = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
-            if let Some(connect) = connect {
-                builder = builder.connect_timeout(connect);
-            }
-            if idle.is_none() {
-                builder = builder.pool_idle_timeout(None);
-            }
-            if is_loopback { builder.no_proxy() } else { builder }
-        };
-        let http = match builder().build() {
-            Err(_) if is_loopback => builder().tls_certs_only([]).build(),
-            built => built,
-        }?;
-        Ok(Self { http, idle })
+    /// Prepares the connections; none is opened.
+    pub(crate) fn new(connect: Option<Duration>, idle: Option<Duration>, peer: Peer) -> reqwest::Result<Self> {
+        let mut builder = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
+        if let Some(connect) = connect {
+            builder = builder.connect_timeout(connect);
+        }
+        if idle.is_none() {
+            builder = builder.pool_idle_timeout(None);
+        }
+        // To read the system's certificates takes time, and there may be none.
+        if !peer.is_encrypted {
+            builder = builder.tls_certs_only([]);
+        }
+        if peer.is_near {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { http: builder.build()?, idle })
     }
 
     async fn send(&self, request: &Request) -> azure_core::Result<reqwest::Response> {

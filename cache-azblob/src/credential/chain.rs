@@ -16,7 +16,7 @@ use azure_identity::{
 use cache_core::{Error, ErrorKind, Result};
 
 use crate::Environment;
-use crate::client::Connections;
+use crate::client::{Connections, Peer};
 
 /// Chooses a part of the chain.
 const SELECTOR: &str = "AZURE_TOKEN_CREDENTIALS";
@@ -24,6 +24,9 @@ const SELECTOR: &str = "AZURE_TOKEN_CREDENTIALS";
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a connection to the metadata service of a virtual machine may take; elsewhere nobody answers.
 const METADATA: Duration = Duration::from_secs(1);
+
+/// How the metadata service is spoken to.
+const PLAIN: Peer = Peer { is_encrypted: false, is_near: true };
 
 /// A place where a token may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +188,7 @@ fn open(
 
 /// The metadata service answers soon or is not there: nobody waits long for it, or asks again.
 fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIdentityCredentialOptions> {
-    let connections = Connections::new(Some(METADATA), environment.idle_timeout(), true);
+    let connections = Connections::new(Some(METADATA), environment.idle_timeout(), PLAIN);
     let connections = connections
         .map_err(|error| azure_core::Error::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
     let client_options = ClientOptions {
@@ -204,7 +207,7 @@ mod tests {
     fn chain(variables: &[(&str, &str)]) -> Result<Chain> {
         let environment =
             variables.iter().fold(Environment::new(), |all, (name, value)| all.with_variable(*name, *value));
-        let connections = Connections::new(None, None, true).unwrap();
+        let connections = Connections::new(None, None, PLAIN).unwrap();
         Chain::new(&environment, &Transport::new(Arc::new(connections)))
     }
 
@@ -219,7 +222,10 @@ mod tests {
     fn the_order_is_that_of_go() {
         use Source::{AzureCli, AzureDeveloperCli, ClientSecret, ManagedIdentity, WorkloadIdentity};
         assert_eq!(sources(&[]), [ManagedIdentity, AzureCli, AzureDeveloperCli]);
-        let all = [&SECRET[..], &[("AZURE_FEDERATED_TOKEN_FILE", "/token")]].concat();
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "a token").unwrap();
+        let path = token.path().display().to_string();
+        let all = [&SECRET[..], &[("AZURE_FEDERATED_TOKEN_FILE", &path)]].concat();
         assert_eq!(sources(&all), [ClientSecret, WorkloadIdentity, ManagedIdentity, AzureCli, AzureDeveloperCli]);
         assert_eq!(sources(&all[1..]), [ManagedIdentity, AzureCli, AzureDeveloperCli]);
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "azblob")]
 mod azblob;
+#[cfg(feature = "azblob")]
+mod azurite;
 #[cfg(feature = "registry")]
 mod docker_registry;
 #[cfg(feature = "local")]
@@ -14,6 +16,8 @@ mod s3;
 
 #[cfg(feature = "azblob")]
 pub use self::azblob::Azblob;
+#[cfg(feature = "azblob")]
+pub use self::azurite::Azurite;
 #[cfg(feature = "registry")]
 pub use self::docker_registry::DockerRegistry;
 #[cfg(feature = "local")]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "azblob")]
 pub mod azblob;
+#[cfg(feature = "azblob")]
+pub mod azurite;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
 #[cfg(feature = "registry")]

@@ -6,13 +6,16 @@ use crate::workspace::Workspace;
 
 /// The crates that a dependency on the member adds to a build, with its default features. A number goes up only with
 /// the reason in the commit message.
-const BUDGETS: [(&str, usize); 6] = [
+const BUDGETS: [(&str, usize); 9] = [
+    ("cache-azblob", 150),
     ("cache-core", 45),
+    ("cache-gha", 150),
     ("cache-inline", 50),
     ("cache-local", 60),
+    ("cache-ops", 50),
     ("cache-registry", 160),
     ("cache-s3", 170),
-    ("cache-cli", 290),
+    ("cache-cli", 330),
 ];
 
 /// Prints what each published member pulls; reports those over their budget or without one.

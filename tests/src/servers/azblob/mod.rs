@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hyper::Request;
 use hyper::body::Incoming;
 
-pub use self::signature::base64;
+pub use self::signature::{base64, hmac};
 pub use self::stored::{Blob, Container, Stored};
 use super::http;
 use super::http::{Answer, Service};

@@ -56,11 +56,14 @@ impl At<'_> {
     }
 }
 
-/// `/<account>/<container>/<blob>`, decoded; a plus is a plus.
+/// `/<account>/<container>/<blob>`, decoded; a plus is a plus, and an ampersand one.
 fn split(path: &str) -> Option<(String, Option<String>)> {
     let path = path.strip_prefix(&format!("/{ACCOUNT}/"))?;
     let (container, blob) = path.split_once('/').map_or((path, None), |(container, blob)| (container, Some(blob)));
-    let decode = |text: &str| fields(&format!("x={}", text.replace('+', "%2B"))).pop().map(|(_, value)| value);
+    let decode = |text: &str| {
+        let plain = text.replace('+', "%2B").replace('&', "%26");
+        fields(&format!("x={plain}")).pop().map(|(_, value)| value)
+    };
     Some((decode(container)?, blob.and_then(decode)))
 }
 

@@ -46,7 +46,8 @@ fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
 }
 
 /// HMAC-SHA-256 (RFC 2104) with a key of at most one block.
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let padded = |pad: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).copied().unwrap_or_default() ^ pad).collect() };
     let inner = sha256(&[padded(0x36), message.to_vec()].concat());
     sha256(&[padded(0x5c), inner].concat())

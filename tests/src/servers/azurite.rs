@@ -1,0 +1,95 @@
+//! Azurite, Microsoft's own emulator of Azure Storage, on a port and in a folder of its own.
+
+use std::env;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The version that `cargo xtask setup` installs.
+const VERSION: &str = "3.35.0";
+/// The account that every Azurite has.
+pub const ACCOUNT: &str = "devstoreaccount1";
+/// Its key, which Microsoft publishes.
+pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A running Azurite; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Azurite {
+    process: Child,
+    _folder: TempDir,
+    host: String,
+}
+
+impl Azurite {
+    /// Whether the program is installed.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        program().is_some_and(|path| path.exists())
+    }
+
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let program = program().expect("it is installed");
+        let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
+        // Somebody may take the port before Azurite does; then it ends, and another one is tried.
+        for _ in 0..5 {
+            let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+            let address = free.expect("a free port");
+            let log = File::create(folder.path().join("log")).expect("the folder can be written");
+            let mut command = Command::new(&program);
+            command.args(["--silent", "--disableTelemetry", "--blobHost", "127.0.0.1", "--blobPort"]);
+            command.arg(address.port().to_string()).arg("--location").arg(folder.path());
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+            let mut process = command.spawn().expect("azurite runs");
+            let host = address.to_string();
+            if is_up(&mut process, &host) {
+                return Self { process, _folder: folder, host };
+            }
+            // It has ended, or never will answer.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        panic!("azurite does not start: {log}")
+    }
+
+    /// The URL of the account.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/{ACCOUNT}", self.host)
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Where `cargo xtask setup` puts it.
+fn program() -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")))?;
+    Some(cache.join(format!("buildcache-tests/azurite-{VERSION}/node_modules/.bin/azurite-blob")))
+}
+
+fn is_up(process: &mut Child, host: &str) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline && matches!(process.try_wait(), Ok(None)) {
+        if TcpStream::connect(host).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}

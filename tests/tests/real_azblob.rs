@@ -1,0 +1,105 @@
+//! A real server: Azurite, Microsoft's emulator. `cargo xtask setup` installs it.
+
+#![cfg(feature = "azblob")]
+
+use cache_azblob::{Azblob, AzblobConfig, AzblobExporter, AzblobImporter, Environment};
+use cache_core::{
+    CacheBackend, CacheImporter, CacheSpec, Check, CopyOptions, Depth, ErrorKind, ExportSettings, MemoryCache, copy,
+    export, verify,
+};
+use cache_tests::graphs;
+use cache_tests::servers::azblob::{base64, hmac};
+use cache_tests::servers::azurite::{ACCOUNT, Azurite, KEY};
+
+cache_tests::conformance!(azurite, cache_tests::places::Azurite::new());
+
+/// An Azurite, where it is installed; a test without one says so and is done.
+fn start() -> Option<Azurite> {
+    if Azurite::is_installed() {
+        return Some(Azurite::start());
+    }
+    println!("skipped: azurite is not installed; `cargo xtask setup` does that");
+    None
+}
+
+fn spec(server: &Azurite) -> CacheSpec {
+    CacheSpec::new("azblob")
+        .with("account_url", server.url())
+        .with("account_name", ACCOUNT)
+        .with("secret_access_key", KEY)
+}
+
+fn config(spec: &CacheSpec) -> AzblobConfig {
+    AzblobConfig::from_spec(spec, Environment::new()).unwrap()
+}
+
+/// A signature for everything in the account, by
+/// [the rules](https://learn.microsoft.com/rest/api/storageservices/create-account-sas).
+fn signed(server: &Azurite, permissions: &str) -> CacheSpec {
+    let (version, expiry) = ("2024-11-04", "2099-01-01T00:00:00Z");
+    let text = format!("{ACCOUNT}\n{permissions}\nb\nsco\n\n{expiry}\n\nhttps,http\n{version}\n\n");
+    let signature = base64(&hmac(&decoded(KEY), text.as_bytes()));
+    let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let query = format!("sv={version}&ss=b&srt=sco&sp={permissions}&se={expiry}&spr=https,http&sig={signature}");
+    CacheSpec::new("azblob").with("account_url", format!("{}?{query}", server.url()))
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let value = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".find(c);
+    let bits: Vec<usize> =
+        text.chars().filter_map(value).flat_map(|six| (0..6).map(move |at| six >> (5 - at) & 1)).collect();
+    bits.chunks_exact(8).map(|eight| eight.iter().fold(0, |byte, bit| byte << 1 | *bit as u8)).collect()
+}
+
+#[tokio::test]
+async fn a_signature_is_enough_and_its_limits_are_said() {
+    let Some(server) = start() else { return };
+    let cache = graphs::cache(1);
+    let all = config(&signed(&server, "rwdlac"));
+    export(&cache.manifest, &cache.blobs, &AzblobExporter::new(all.clone()).unwrap(), &ExportSettings::default())
+        .await
+        .unwrap();
+    let importer = AzblobImporter::new(config(&signed(&server, "r"))).unwrap();
+    let manifest = importer.resolve().await.unwrap().unwrap().manifest;
+    assert!(verify(&manifest, &importer, Depth::Deep, 4).await.unwrap().is_sound());
+    let reader = AzblobExporter::new(config(&signed(&server, "r"))).unwrap();
+    let new = graphs::cache(2);
+    let error = export(&new.manifest, &new.blobs, &reader, &ExportSettings::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+    assert!(error.context("server").unwrap().starts_with("AuthorizationPermissionMismatch"), "{error}");
+    assert!(!format!("{error:?}").contains("sig="), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_in_azurites_words() {
+    let Some(server) = start() else { return };
+    let wrong = spec(&server).with("secret_access_key", "aHVzaA==");
+    let error = AzblobImporter::new(config(&wrong)).unwrap().resolve().await.unwrap_err();
+    assert!(error.context("server").unwrap().starts_with("AuthorizationFailure"), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied), "{error:?}");
+    assert!(!format!("{error:?}").contains("aHVzaA"));
+}
+
+/// Prefixes with everything that has to be encoded, and a container of another name.
+#[tokio::test]
+async fn names_are_taken_as_they_are() {
+    let Some(server) = start() else { return };
+    let spec = spec(&server).with("container", "other-box").with("prefix", "/a b/é+%/").with("name", "x&y;z%2Fz");
+    let cache = graphs::cache(1);
+    let exporter = AzblobExporter::new(config(&spec)).unwrap();
+    export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await.unwrap();
+    let importer = AzblobImporter::new(config(&spec)).unwrap();
+    let copied = copy(&importer, &MemoryCache::new(), CopyOptions::default(), &ExportSettings::default()).await;
+    assert!(copied.unwrap().is_some());
+    let store = Azblob::new(Environment::new()).store(&spec).await.unwrap().unwrap();
+    let names: Vec<_> = store.caches().await.unwrap().into_iter().filter_map(|cache| cache.name).collect();
+    assert_eq!(names, ["x&y", "z%2Fz"]);
+}
+
+#[tokio::test]
+async fn the_probe_finds_everything_sound() {
+    let Some(server) = start() else { return };
+    let probe = Azblob::new(Environment::new()).probe(&spec(&server)).await.unwrap().unwrap();
+    let found = probe.diagnose().await.unwrap();
+    assert!(found.checks.iter().all(Check::works) && found.leftovers.is_empty(), "{found:?}");
+}

@@ -1,0 +1,69 @@
+//! `cargo xtask setup`: makes sure that what the tests need is there.
+//!
+//! A machine has Rust, a C compiler, Python and Node. Everything else is a step below. A step looks first, so that it
+//! can run any number of times, and never compiles a cargo tool from source.
+
+mod packages;
+mod system;
+
+use crate::args::Args;
+use crate::failure::Failure;
+use crate::process;
+
+pub(crate) use self::system::is_root;
+
+/// What a step found or did.
+enum Outcome {
+    /// It was there already; the text says which version.
+    Found(String),
+    /// It was not there and is now; the text says which version and from where.
+    Installed(String),
+    /// It is not there and the tests do without it; the text says how.
+    Absent(&'static str),
+}
+
+/// One thing that the tests need.
+struct Step {
+    name: &'static str,
+    run: fn() -> Outcome,
+}
+
+const STEPS: [Step; 5] = [
+    Step { name: "cargo-nextest", run: nextest },
+    Step { name: "docker-registry", run: system::docker_registry },
+    Step { name: "layer tools", run: system::layer_tools },
+    Step { name: "moto", run: packages::moto },
+    Step { name: "azurite", run: packages::azurite },
+];
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    args.finish()?;
+    set_up();
+    Ok(())
+}
+
+/// Runs every step; each says one line.
+pub(crate) fn set_up() {
+    for step in &STEPS {
+        let said = match (step.run)() {
+            Outcome::Found(version) => format!("found {version}"),
+            Outcome::Installed(version) => format!("installed {version}"),
+            Outcome::Absent(instead) => format!("not installed, {instead}"),
+        };
+        println!("setup: {}: {said}", step.name);
+    }
+}
+
+/// Says whether `cargo nextest` can run.
+pub(crate) fn has_nextest() -> bool {
+    nextest_version().is_some()
+}
+
+fn nextest() -> Outcome {
+    nextest_version().map_or(Outcome::Absent("the tests run with `cargo test`"), Outcome::Found)
+}
+
+fn nextest_version() -> Option<String> {
+    let text = process::output(&mut process::cargo(["nextest", "--version"])).ok()?;
+    text.split_whitespace().nth(1).map(str::to_owned)
+}
