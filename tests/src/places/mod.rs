@@ -2,6 +2,8 @@
 
 #[cfg(feature = "registry")]
 mod docker_registry;
+#[cfg(feature = "gha")]
+pub mod gha;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
@@ -10,6 +12,8 @@ mod registry;
 
 #[cfg(feature = "registry")]
 pub use self::docker_registry::DockerRegistry;
+#[cfg(feature = "gha")]
+pub use self::gha::Gha;
 #[cfg(feature = "local")]
 pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;

@@ -1,5 +1,7 @@
 //! Servers: those that run inside the tests and log every request, and real ones that the tests start.
 
+#[cfg(feature = "gha")]
+pub mod actions;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
