@@ -5,6 +5,8 @@ use cache_core::Backends;
 /// One line per backend, behind its feature.
 pub(crate) fn backends() -> Backends {
     let backends = Backends::new();
+    #[cfg(feature = "gha")]
+    let backends = backends.with(cache_gha::Gha::new(cache_gha::Environment::from_env()));
     #[cfg(feature = "inline")]
     let backends = backends.with(inline());
     #[cfg(feature = "local")]
