@@ -7,6 +7,8 @@ pub(crate) fn backends() -> Backends {
     let backends = Backends::new();
     #[cfg(feature = "azblob")]
     let backends = backends.with(cache_azblob::Azblob::new(cache_azblob::Environment::from_env()));
+    #[cfg(feature = "gha")]
+    let backends = backends.with(cache_gha::Gha::new(cache_gha::Environment::from_env()));
     #[cfg(feature = "inline")]
     let backends = backends.with(inline());
     #[cfg(feature = "local")]

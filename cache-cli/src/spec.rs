@@ -68,6 +68,7 @@ impl Place {
     pub(crate) fn cache_name(&self) -> Option<&str> {
         match self.spec.kind() {
             "registry" => split_ref(self.spec.get("ref")?).1,
+            "gha" => Some(self.spec.get("scope").unwrap_or("buildkit")),
             _ => self.spec.get("tag").or_else(|| self.spec.get("name")),
         }
     }
@@ -87,7 +88,7 @@ impl Place {
         if let ("registry", Some(reference)) = (self.spec.kind(), self.spec.get("ref")) {
             return spec.with("ref", split_ref(reference).0);
         }
-        ["tag", "digest", "name"].into_iter().for_each(|attribute| drop(spec.remove(attribute)));
+        ["tag", "digest", "name", "scope"].into_iter().for_each(|attribute| drop(spec.remove(attribute)));
         spec
     }
 

@@ -22,15 +22,20 @@ struct Blobs {
     listed: HashSet<Digest>,
     /// Those that a push found in the list and did not send.
     trusted: HashSet<Digest>,
+    /// Those that were sent since, which the list does not show.
+    sent: HashSet<Digest>,
 }
 
 impl Known {
-    /// Whether the blob is in the list, which is fetched once; none without a list.
+    /// Whether the blob is in the list, which is fetched once; none without a list, and for what was sent since.
     pub(crate) async fn has(&self, session: &Session, blob: &Digest) -> Option<bool> {
         if !*self.is_listed.get_or_init(|| self.list_first(session)).await {
             return None;
         }
         let mut blobs = self.blobs();
+        if blobs.sent.contains(blob) {
+            return None;
+        }
         let has = blobs.listed.contains(blob);
         if has {
             blobs.trusted.insert(*blob);
@@ -40,7 +45,7 @@ impl Known {
 
     /// Adds a blob that was sent.
     pub(crate) fn add(&self, blob: Digest) {
-        self.blobs().listed.insert(blob);
+        self.blobs().sent.insert(blob);
     }
 
     /// Looks once more at the blobs that were not sent because they were there: a limit of the repository, or somebody,

@@ -26,6 +26,8 @@ struct Listed {
     media_type: Option<MediaType>,
     size: Option<u64>,
     modified: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<Timestamp>,
 }
 
 /// Lists the caches; none at all is no cache.
@@ -48,9 +50,10 @@ impl From<CacheEntry> for Listed {
         Self {
             name: entry.name,
             digest: manifest.as_ref().map(|manifest| manifest.digest),
-            size: manifest.as_ref().map(|manifest| manifest.size),
+            size: manifest.as_ref().map(|manifest| manifest.size).or(entry.size),
             media_type: manifest.map(|manifest| manifest.media_type).filter(|media_type| !media_type.is_empty()),
             modified: entry.modified,
+            used: entry.used,
         }
     }
 }
@@ -60,6 +63,8 @@ impl Report for Listing {
         if self.caches.is_empty() {
             return String::new();
         }
+        let has_uses = self.caches.iter().any(|cache| cache.used.is_some());
+        let used = has_uses.then_some(Column::Right("USED"));
         let columns = [
             Column::Left("NAME"),
             Column::Left("DIGEST"),
@@ -67,15 +72,17 @@ impl Report for Listing {
             Column::Right("MANIFEST"),
             Column::Right("AGE"),
         ];
-        let mut table = Table::new(columns);
+        let mut table = Table::new(columns.into_iter().chain(used).collect::<Vec<_>>());
         for cache in &self.caches {
-            table.row([
+            let age = |time: Timestamp| text::age(time, now);
+            let cells = [
                 or_dash(cache.name.clone()),
                 or_dash(cache.digest),
                 cache.media_type.as_ref().map_or_else(|| "-".to_owned(), form),
                 or_dash(cache.size.map(text::size)),
-                or_dash(cache.modified.map(|time| text::age(time, now))),
-            ]);
+                or_dash(cache.modified.map(age)),
+            ];
+            table.row(cells.into_iter().chain(has_uses.then(|| or_dash(cache.used.map(age)))));
         }
         table.to_string()
     }

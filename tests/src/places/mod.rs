@@ -6,6 +6,8 @@ mod azblob;
 mod azurite;
 #[cfg(feature = "registry")]
 mod docker_registry;
+#[cfg(feature = "gha")]
+pub mod gha;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
@@ -20,6 +22,8 @@ pub use self::azblob::Azblob;
 pub use self::azurite::Azurite;
 #[cfg(feature = "registry")]
 pub use self::docker_registry::DockerRegistry;
+#[cfg(feature = "gha")]
+pub use self::gha::Gha;
 #[cfg(feature = "local")]
 pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;

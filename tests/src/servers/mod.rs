@@ -4,6 +4,8 @@
 pub mod azblob;
 #[cfg(feature = "azblob")]
 pub mod azurite;
+#[cfg(feature = "gha")]
+pub mod actions;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
 #[cfg(feature = "registry")]

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 const BUDGETS: [(&str, usize); 9] = [
     ("cache-azblob", 150),
     ("cache-core", 45),
-    ("cache-gha", 150),
+    ("cache-gha", 145),
     ("cache-inline", 50),
     ("cache-local", 60),
     ("cache-ops", 50),

@@ -47,6 +47,17 @@ pub(super) struct StoreUsage {
     /// None while a cache of the store cannot be read.
     pub(super) unreachable_bytes: Option<u64>,
     pub(super) unreadable: Vec<Unreadable>,
+    /// Where the service allows only so much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quota: Option<QuotaUsage>,
+}
+
+/// What counts towards a service's limit, other people's entries included.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct QuotaUsage {
+    pub(super) used_bytes: u64,
+    pub(super) limit_bytes: u64,
 }
 
 /// A cache of the store that cannot be read.
@@ -130,6 +141,11 @@ impl Report for Usage {
         let mut text = self.caches_table().to_string();
         if !self.stores.is_empty() {
             let _ = write!(text, "\n{}", self.stores_table());
+        }
+        for quota in self.stores.iter().filter_map(|store| store.quota.as_ref()) {
+            let (used, limit) = (text::size(quota.used_bytes), text::size(quota.limit_bytes));
+            let left = text::size(quota.limit_bytes.saturating_sub(quota.used_bytes));
+            let _ = writeln!(text, "quota: {used} of {limit} are used, {left} are left before old entries are deleted");
         }
         for unreadable in self.stores.iter().flat_map(|store| &store.unreadable) {
             let name = unreadable.name.as_deref().unwrap_or("(no name)");

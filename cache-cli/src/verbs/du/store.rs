@@ -3,7 +3,7 @@
 use cache_core::{CacheEntry, CacheStore, Error};
 use futures_util::stream::TryStreamExt as _;
 
-use super::report::{StoreUsage, Unreadable};
+use super::report::{QuotaUsage, StoreUsage, Unreadable};
 use crate::exit::{Failure, with_causes};
 use crate::reach::{self, Reach};
 use crate::session::Session;
@@ -19,10 +19,18 @@ pub(super) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<
             continue;
         }
         seen.push(key);
-        if let Some(store) = place.store(session).await? {
-            let usage = usage(place.store_spec().to_string(), &*store).await;
-            usages.push(usage.map_err(|error| place.explain(error))?);
-        }
+        // The cache itself could be opened: what is missing here is only needed for its neighbours.
+        let store = match place.store(session).await {
+            Ok(Some(store)) => store,
+            Ok(None) => continue,
+            Err(failure) => {
+                let hint = failure.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                session.warn(format!("the store is not weighed: {}{hint}", failure.message));
+                continue;
+            }
+        };
+        let usage = usage(place.store_spec().to_string(), &*store).await;
+        usages.push(usage.map_err(|error| place.explain(error))?);
     }
     Ok(usages)
 }
@@ -37,7 +45,8 @@ async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error
             Err(error) => unreadable.push(unreadable_cache(cache, &error)),
         }
     }
-    let mut usage = StoreUsage { store: name, caches: caches.len(), unreadable, ..StoreUsage::default() };
+    let quota = store.quota().await?.map(|quota| QuotaUsage { used_bytes: quota.used, limit_bytes: quota.limit });
+    let mut usage = StoreUsage { store: name, caches: caches.len(), unreadable, quota, ..StoreUsage::default() };
     let (mut blobs, mut bytes) = (0, 0);
     let mut entries = store.blobs();
     while let Some(entry) = entries.try_next().await? {

@@ -73,6 +73,9 @@ fn label(cache: &CacheEntry) -> String {
 fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
     let Some(digest) = place.cache_digest() else {
         let name = place.cache_name();
+        if place.spec.kind() == "gha" && by_name(caches, name.unwrap_or_default()).is_none() {
+            return select_branch(caches, place, name.unwrap_or_default());
+        }
         let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
             // An image's layout holds one entry without a name, which is then meant.
             [only] if name.is_none() && only.name.is_none() => Some(only),
@@ -89,6 +92,22 @@ fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
         (Some(one), Some(other)) => {
             let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
             Err(failure.with_hint("say which one by its tag"))
+        }
+    }
+}
+
+/// The one branch that has a cache of this name: `ls` shows `name@refs/heads/main`.
+fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<CacheEntry, Failure> {
+    let begin = format!("{name}@");
+    let is_named = |cache: &&CacheEntry| cache.name.as_ref().is_some_and(|full| full.starts_with(&begin));
+    let found: Vec<&CacheEntry> = caches.iter().filter(is_named).collect();
+    match found[..] {
+        [] => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        [only] => Ok(only.clone()),
+        _ => {
+            let names: Vec<String> = found.iter().map(|cache| label(cache)).collect();
+            let failure = Failure::usage(format!("several branches have it: {}", names.join(", ")));
+            Err(failure.with_hint("say which one by its whole name, as scope=NAME@REF"))
         }
     }
 }

@@ -1,0 +1,183 @@
+//! The cache service of GitHub Actions, in a thread of this process.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cache_core::{CacheBackend, CacheSpec, Digest, Secret};
+use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
+
+use crate::harness::Harness;
+use crate::servers::actions::{Options, Server, mint};
+
+/// The scope that tests write.
+pub const MAIN: &str = "refs/heads/main";
+/// What every entry of BuildKit has as its version.
+pub const VERSION: &str = "693bb7016429d80366022f036f84856888c9f13e00145f5f6f4dce303a38d6f2";
+const REST_TOKEN: &str = "ghp-opensesame-77c1";
+
+/// An empty service for a job on the main branch.
+#[derive(Debug)]
+pub struct Gha {
+    server: Server,
+    api: ApiVersion,
+    token: String,
+    /// The blobs that a test has damaged on purpose.
+    damaged: Mutex<HashSet<Digest>>,
+}
+
+impl Gha {
+    /// A service of version 2.
+    #[must_use]
+    pub fn v2() -> Self {
+        Self::with(ApiVersion::V2, Options::default())
+    }
+
+    /// A service of version 1.
+    #[must_use]
+    pub fn v1() -> Self {
+        Self::with(ApiVersion::V1, Options::default())
+    }
+
+    /// A service of another kind.
+    #[must_use]
+    pub fn with(api: ApiVersion, options: Options) -> Self {
+        let server = Server::start(Options { rest_token: Some(REST_TOKEN.to_owned()), ..options });
+        Self { server, api, token: token(&[(MAIN, 3)]), damaged: Mutex::default() }
+    }
+
+    /// The server, to look at its log and to plan faults.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Its spec for a job with this token, which looks every blob up.
+    #[must_use]
+    pub fn spec_of(&self, token: &str) -> CacheSpec {
+        let spec = CacheSpec::new("gha").with("token", token);
+        match self.api {
+            ApiVersion::V1 => spec.with("version", "1").with("url", self.server.url()),
+            ApiVersion::V2 => spec.with("url_v2", self.server.url()),
+        }
+    }
+
+    /// The configuration for a job with this token, which looks every blob up.
+    #[must_use]
+    pub fn config_of(&self, token: &str) -> GhaConfig {
+        self.config_in(token, self.environment())
+    }
+
+    /// The configuration in another environment.
+    #[must_use]
+    pub fn config_in(&self, token: &str, environment: Environment) -> GhaConfig {
+        GhaConfig::new(self.api, &self.server.url(), Secret::new(token), environment).expect("a token and a URL")
+    }
+
+    /// The configuration of the place, which lists blobs by the REST API.
+    #[must_use]
+    pub fn config(&self) -> GhaConfig {
+        let config = self.config_of(&self.token);
+        config.with_repository("octo/repo", Secret::new(REST_TOKEN)).expect("a repository")
+    }
+
+    /// What tests have instead of a runner's variables. Nothing has a time limit: time stands still while the tests wait
+    /// for the network.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        let api = format!("{}api/v3", self.server.url());
+        let environment = Environment::of(move |name| (name == "GITHUB_API_URL").then(|| api.clone()));
+        environment.with_timeouts(None, None).with_upload_budget(100_000, Duration::from_secs(1))
+    }
+
+    fn damage(&self, blob: &Digest) -> String {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
+        format!("buildkit-blob-1-{blob}")
+    }
+}
+
+/// A token for an hour.
+#[must_use]
+pub fn token(scopes: &[(&str, u64)]) -> String {
+    mint(scopes, Duration::from_secs(3_600))
+}
+
+/// The spec of a place with the REST API.
+fn spec(gha: &Gha) -> CacheSpec {
+    gha.spec_of(&gha.token).with("repository", "octo/repo").with("ghtoken", REST_TOKEN)
+}
+
+#[async_trait]
+impl Harness for Gha {
+    fn backend(&self) -> Box<dyn CacheBackend> {
+        Box::new(cache_gha::Gha::new(self.environment()))
+    }
+
+    fn spec(&self) -> CacheSpec {
+        spec(self)
+    }
+
+    fn other_spec(&self) -> Option<CacheSpec> {
+        Some(spec(self).with("scope", "other"))
+    }
+
+    fn keeps_form(&self) -> bool {
+        false
+    }
+
+    fn exception(&self, case: &str) -> Option<&'static str> {
+        exception(case)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.server.signatures();
+        secrets.extend([self.token.clone(), REST_TOKEN.to_owned()]);
+        secrets.extend(self.token.split('.').skip(1).map(str::to_owned));
+        secrets
+    }
+
+    fn shown(&self) -> Vec<String> {
+        let config = self.config();
+        let opened = "the token counts";
+        vec![
+            format!("{config:?} {:?}", self.environment()),
+            format!("{:?}", GhaImporter::new(config.clone()).expect(opened)),
+            format!("{:?}", GhaExporter::new(config.clone()).expect(opened)),
+            format!("{:?} {:?}", GhaStore::new(config.clone()).expect(opened), GhaProbe::new(config)),
+        ]
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        self.server.entries(|entries| entries.iter().map(|entry| format!("{} {}", entry.scope, entry.key)).collect())
+    }
+
+    /// A reservation cannot be taken back, so that one that nobody finalised is no leftover; wrong bytes are.
+    async fn leftovers(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.server.entries(|entries| {
+            let blobs = entries.iter().filter(|entry| entry.is_ready).filter_map(|entry| {
+                let digest: Digest = entry.key.strip_prefix("buildkit-blob-1-")?.parse().ok()?;
+                let is_right = entry.bytes.as_ref().is_some_and(|bytes| Digest::sha256(bytes) == digest);
+                (!is_right && !damaged.contains(&digest)).then(|| format!("wrong blob {digest}"))
+            });
+            blobs.collect()
+        })
+    }
+
+    async fn lose(&self, blob: &Digest) {
+        let key = self.damage(blob);
+        self.server.entries(|entries| entries.remove(|entry| entry.key == key));
+    }
+
+    async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
+        let key = self.damage(blob);
+        self.server.entries(|entries| entries.overwrite(&bytes, |entry| entry.key == key));
+    }
+}
+
+/// The rules that no such service can keep.
+pub(super) fn exception(_case: &str) -> Option<&'static str> {
+    None
+}

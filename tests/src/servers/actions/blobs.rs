@@ -1,0 +1,92 @@
+//! What is behind signed URLs: block blobs, as far as clients use them.
+
+use bytes::{Bytes, BytesMut};
+use hyper::Method;
+use hyper::header::{CONTENT_RANGE, HeaderName};
+
+use super::Shared;
+use super::entries::Entries;
+use super::http::{Answer, empty, full, sliced};
+use super::routes::{Asked, Refusal};
+
+pub(super) const FOLDER: &str = "/devstoreaccount1/actions-cache/";
+
+/// A URL by which whoever has it may do what `permission` says.
+pub(super) fn url(shared: &Shared, entries: &mut Entries, id: u64, permission: &str) -> String {
+    format!("http://{}{FOLDER}{id}?{}", shared.address, entries.sign(id, permission, shared.options.url_ttl))
+}
+
+pub(super) fn route(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, Refusal> {
+    let param = |name: &str| asked.param(name).unwrap_or_default();
+    let id: u64 = id.parse().map_err(|_| missing("no such entry"))?;
+    let mut entries = shared.entries();
+    let until = param("se").parse().unwrap_or(0);
+    if !entries.is_signed(id, param("sp"), until, param("sig")) {
+        return Err(Refusal::new(403, "AuthenticationFailed", "signature not valid or expired"));
+    }
+    let is_writing = asked.method == Method::PUT;
+    if is_writing && param("sp") != "w" {
+        return Err(Refusal::new(403, "AuthorizationPermissionMismatch", "not a write url"));
+    }
+    let entry = entries.get(id).ok_or_else(|| missing("no such reservation"))?;
+    if is_writing {
+        match asked.param("comp") {
+            Some("block") => {
+                entry.blocks.insert(param("blockid").to_owned(), asked.body.clone());
+            }
+            Some("blocklist") => entry.bytes = Some(join(&entry.blocks, &String::from_utf8_lossy(&asked.body))?),
+            None if asked.header("x-ms-blob-type") == Some("BlockBlob") => entry.bytes = Some(asked.body.clone()),
+            None => return Err(Refusal::new(400, "MissingRequiredHeader", "x-ms-blob-type")),
+            Some(other) => return Err(Refusal::new(400, "InvalidQueryParameterValue", other)),
+        }
+        return Ok(identified(empty(201)));
+    }
+    match &entry.bytes {
+        Some(bytes) if entry.is_ready || param("sp") == "w" => {
+            let range = asked.header("x-ms-range").or_else(|| asked.header("range"));
+            part(bytes, range).map(identified)
+        }
+        _ => Err(missing("The specified blob does not exist.")),
+    }
+}
+
+/// The bytes, or a part of them.
+pub(super) fn part(bytes: &Bytes, range: Option<&str>) -> Result<Answer, Refusal> {
+    let answer = sliced("application/octet-stream", bytes.clone(), range);
+    if answer.status() == 416 {
+        let refusal = Refusal::new(416, "InvalidRange", "range not satisfiable");
+        return Err(refusal.with_header(CONTENT_RANGE, format!("bytes */{}", bytes.len())));
+    }
+    Ok(answer)
+}
+
+fn join(blocks: &std::collections::HashMap<String, Bytes>, list: &str) -> Result<Bytes, Refusal> {
+    let ids = list.split('>').filter_map(|piece| piece.split_once("</")).map(|(id, _)| id).filter(|id| !id.is_empty());
+    let mut joined = BytesMut::new();
+    for id in ids {
+        joined.extend_from_slice(blocks.get(id).ok_or_else(|| Refusal::new(400, "InvalidBlockList", "block missing"))?);
+    }
+    Ok(joined.freeze())
+}
+
+fn missing(message: &str) -> Refusal {
+    Refusal::new(404, "BlobNotFound", message)
+}
+
+/// BuildKit crashes without it.
+fn identified(mut answer: Answer) -> Answer {
+    let name = HeaderName::from_static("x-ms-request-id");
+    answer.headers_mut().insert(name, "11111111-2222-3333-4444-555555555555".parse().expect("a header"));
+    answer
+}
+
+/// Errors are XML here.
+pub(super) fn refused(refusal: &Refusal) -> Answer {
+    let Refusal { code, message, .. } = refusal;
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut answer = full(refusal.status, "application/xml", body.into());
+    answer.headers_mut().insert("x-ms-error-code", code.parse().expect("a header"));
+    identified(refusal.finish(answer))
+}

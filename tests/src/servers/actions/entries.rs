@@ -1,0 +1,250 @@
+//! What the service holds, and the rules of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use cache_core::Digest;
+
+use super::Options;
+use super::routes::Refusal;
+use super::token::{Scope, now};
+
+/// What signs URLs; a signature is nothing but a hash with it.
+const SECRET: &str = "the service's own";
+const READ: u64 = 1;
+const WRITE: u64 = 2;
+
+/// Entries, finalised or not, by their numbers.
+#[derive(Debug, Default)]
+pub struct Entries {
+    by_id: BTreeMap<u64, Entry>,
+    last_id: u64,
+    reserved: Vec<Instant>,
+    /// How often all signed URLs were made to expire.
+    generation: u64,
+    signatures: Vec<String>,
+}
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number, later ones being younger.
+    pub id: u64,
+    /// Its key.
+    pub key: String,
+    /// What every client calls its version.
+    pub version: String,
+    /// The Git ref that it is for.
+    pub scope: String,
+    /// Its bytes, or those that were uploaded so far.
+    pub bytes: Option<Bytes>,
+    /// Whether it can be seen.
+    pub is_ready: bool,
+    pub(super) created: SystemTime,
+    pub(super) accessed: SystemTime,
+    /// Blocks that no list has joined yet.
+    pub(super) blocks: HashMap<String, Bytes>,
+}
+
+impl Entries {
+    /// Every entry, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.by_id.values()
+    }
+
+    /// Puts a finalised entry in, whatever was there.
+    pub fn insert(&mut self, scope: &str, key: &str, version: &str, bytes: Bytes) -> u64 {
+        let id = self.add(scope, key, version);
+        let entry = self.by_id.get_mut(&id).expect("it was just added");
+        (entry.bytes, entry.is_ready) = (Some(bytes), true);
+        id
+    }
+
+    /// Puts a reservation in that nobody will finalise.
+    pub fn insert_reserved(&mut self, scope: &str, key: &str, version: &str) {
+        self.add(scope, key, version);
+    }
+
+    /// Takes the entries away that are chosen.
+    pub fn remove(&mut self, is_chosen: impl Fn(&Entry) -> bool) {
+        self.by_id.retain(|_, entry| !is_chosen(entry));
+    }
+
+    /// Gives the entries other bytes that are chosen.
+    pub fn overwrite(&mut self, bytes: &Bytes, is_chosen: impl Fn(&Entry) -> bool) {
+        for entry in self.by_id.values_mut().filter(|entry| is_chosen(entry)) {
+            entry.bytes = Some(bytes.clone());
+        }
+    }
+
+    pub(super) fn get(&mut self, id: u64) -> Option<&mut Entry> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn delete(&mut self, id: u64) -> Option<Entry> {
+        self.by_id.remove(&id)
+    }
+
+    fn add(&mut self, scope: &str, key: &str, version: &str) -> u64 {
+        self.last_id += 1;
+        let entry = Entry {
+            id: self.last_id,
+            key: key.to_owned(),
+            version: version.to_owned(),
+            scope: scope.to_owned(),
+            bytes: None,
+            is_ready: false,
+            created: SystemTime::now(),
+            accessed: SystemTime::now(),
+            blocks: HashMap::new(),
+        };
+        self.by_id.insert(self.last_id, entry);
+        self.last_id
+    }
+
+    /// Takes a key in the last scope that the token can write.
+    pub(super) fn reserve(
+        &mut self,
+        options: &Options,
+        scopes: &[Scope],
+        (key, version): (&str, &str),
+    ) -> Result<u64, Refusal> {
+        check_key(key, version)?;
+        let Some((scope, _)) = scopes.iter().rev().find(|(_, mask)| mask & WRITE != 0) else {
+            let message = "cache write denied: the token has read-only access to the cache";
+            return Err(Refusal::new(403, "write_denied", message));
+        };
+        self.count_upload(options)?;
+        let is_same = |entry: &Entry| entry.scope == *scope && entry.key == key && entry.version == version;
+        if self.by_id.values().any(is_same) {
+            let message = "cache entry with the same key, version, and scope already exists";
+            return Err(Refusal::new(409, "already_exists", message));
+        }
+        Ok(self.add(scope, key, version))
+    }
+
+    fn count_upload(&mut self, options: &Options) -> Result<(), Refusal> {
+        let minute = Duration::from_secs(60);
+        if options.uploads_per_minute == 0 {
+            return Ok(());
+        }
+        self.reserved.retain(|at| at.elapsed() < minute);
+        if self.reserved.len() >= options.uploads_per_minute {
+            let wait = minute.saturating_sub(self.reserved[0].elapsed()).as_secs() + 1;
+            return Err(Refusal::new(429, "resource_exhausted", "rate limit exceeded").after(wait));
+        }
+        self.reserved.push(Instant::now());
+        Ok(())
+    }
+
+    /// Makes a reserved entry visible, and makes room for it.
+    pub(super) fn finalize(&mut self, options: &Options, id: u64, size: u64) -> Result<(), Refusal> {
+        let missing = || Refusal::new(404, "not_found", "cache entry reservation not found");
+        let entry = self.by_id.get_mut(&id).ok_or_else(missing)?;
+        let have = entry.bytes.as_ref().map_or(-1, |bytes| bytes.len() as i128);
+        if have != i128::from(size) {
+            let message = format!("size mismatch: uploaded {have}, finalized with {size}");
+            return Err(Refusal::new(400, "invalid_argument", &message));
+        }
+        entry.is_ready = true;
+        self.evict(options.quota);
+        Ok(())
+    }
+
+    fn evict(&mut self, quota: u64) {
+        let mut ready: Vec<(SystemTime, u64, u64)> =
+            self.by_id.values().filter(|entry| entry.is_ready).map(|entry| (entry.accessed, entry.id, entry.size())).collect();
+        ready.sort_unstable();
+        let mut total: u64 = ready.iter().map(|(_, _, size)| size).sum();
+        for (_, id, size) in ready {
+            if total <= quota {
+                break;
+            }
+            total -= size;
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// The entry that somebody holds who may write these scopes.
+    pub(super) fn reserved(&self, scopes: &[Scope], key: &str, version: &str) -> Option<u64> {
+        let may_write = |scope: &str| scopes.iter().any(|(name, mask)| name == scope && mask & WRITE != 0);
+        let is_it = |entry: &&Entry| {
+            !entry.is_ready && entry.key == key && entry.version == version && may_write(&entry.scope)
+        };
+        self.by_id.values().find(is_it).map(|entry| entry.id)
+    }
+
+    /// In each scope in turn: the key, the key as a prefix, then each of the others in both ways; the youngest entry.
+    pub(super) fn lookup(
+        &mut self,
+        scopes: &[Scope],
+        keys: (&str, &[String]),
+        version: &str,
+    ) -> Result<Option<Entry>, Refusal> {
+        if !scopes.iter().any(|(_, mask)| mask & READ != 0) {
+            let message = "cache read denied: the token has no readable cache scope";
+            return Err(Refusal::new(403, "permission_denied", message));
+        }
+        let (key, others) = keys;
+        let wanted: Vec<&str> = std::iter::once(key).chain(others.iter().map(String::as_str)).collect();
+        for (scope, _) in scopes.iter().filter(|(_, mask)| mask & READ != 0) {
+            for key in &wanted {
+                let ready = || {
+                    let entries = self.by_id.values().rev();
+                    entries.filter(|entry| entry.is_ready && entry.scope == *scope && entry.version == version)
+                };
+                let exact = ready().find(|entry| entry.key == *key).map(|entry| entry.id);
+                let found = exact.or_else(|| ready().find(|entry| entry.key.starts_with(key)).map(|entry| entry.id));
+                if let Some(entry) = found.and_then(|id| self.by_id.get_mut(&id)) {
+                    entry.accessed = SystemTime::now();
+                    return Ok(Some(entry.clone()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a URL that permits `permission` has after its path.
+    pub(super) fn sign(&mut self, id: u64, permission: &str, lives: Duration) -> String {
+        let until = now() + lives.as_secs();
+        let signature = self.signature(id, permission, until);
+        self.signatures.push(signature.clone());
+        format!("sv=2024-11-04&sr=b&sp={permission}&se={until}&sig={signature}")
+    }
+
+    /// Whether a URL permits that, now.
+    pub(super) fn is_signed(&self, id: u64, permission: &str, until: u64, signature: &str) -> bool {
+        signature == self.signature(id, permission, until) && until >= now()
+    }
+
+    fn signature(&self, id: u64, permission: &str, until: u64) -> String {
+        Digest::sha256(format!("{SECRET}|{}|{id}|{permission}|{until}", self.generation).as_bytes()).hex()
+    }
+
+    pub(super) fn expire_urls(&mut self) {
+        self.generation += 1;
+    }
+
+    pub(super) fn signatures(&self) -> Vec<String> {
+        self.signatures.clone()
+    }
+}
+
+impl Entry {
+    /// Bytes of the entry.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)
+    }
+}
+
+pub(super) fn check_key(key: &str, version: &str) -> Result<(), Refusal> {
+    let message = match () {
+        () if key.is_empty() || key.chars().count() > 512 => "key must be between 1 and 512 characters",
+        () if key.contains(',') => "key cannot contain commas",
+        () if version.is_empty() => "version is required",
+        () => return Ok(()),
+    };
+    Err(Refusal::new(400, "invalid_argument", message))
+}

@@ -1,0 +1,99 @@
+//! Which part of the service a request is for, and how each of them refuses.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
+use hyper::{HeaderMap, Method};
+use serde_json::json;
+
+use super::http::{Answer, collect, fields, full, json as answer_json};
+use super::{Shared, blobs, rest, v1, v2};
+
+/// A request, read whole.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    pub(super) body: bytes::Bytes,
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) wait: Option<u64>,
+    /// A header more.
+    pub(super) header: Option<(HeaderName, String)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, code: &str, message: &str) -> Self {
+        Self { status, code: code.to_owned(), message: message.to_owned(), wait: None, header: None }
+    }
+
+    /// Says how many seconds to wait.
+    pub(super) fn after(self, seconds: u64) -> Self {
+        Self { wait: Some(seconds), ..self }
+    }
+
+    pub(super) fn with_header(self, name: HeaderName, value: String) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// Adds the headers of a refusal to its answer.
+    pub(super) fn finish(&self, mut answer: Answer) -> Answer {
+        if let Some(wait) = self.wait {
+            answer.headers_mut().insert(RETRY_AFTER, wait.into());
+        }
+        if let Some((name, value)) = &self.header {
+            answer.headers_mut().insert(name.clone(), value.parse().expect("a header"));
+        }
+        answer
+    }
+
+    fn twirp(&self) -> Answer {
+        self.finish(answer_json(self.status, &json!({ "code": self.code, "msg": self.message }).to_string()))
+    }
+}
+
+impl Asked {
+    async fn read(request: Request<Incoming>) -> Self {
+        let (parts, body) = request.into_parts();
+        let query = parts.uri.query().map(fields).unwrap_or_default();
+        let path = parts.uri.path().to_owned();
+        Self { method: parts.method, path, query, headers: parts.headers, body: collect(body).await }
+    }
+
+    /// The last value of a parameter.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.header(AUTHORIZATION.as_str())
+    }
+}
+
+pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
+    let asked = Asked::read(request).await;
+    if let Some(method) = asked.path.strip_prefix(v2::SERVICE) {
+        return v2::call(shared, &asked, method).unwrap_or_else(|refusal| refusal.twirp());
+    }
+    if let Some((_, rest)) = asked.path.split_once("/_apis/artifactcache/") {
+        return v1::route(shared, &asked, rest).unwrap_or_else(|refusal| v1::refused(&refusal));
+    }
+    if let Some(id) = asked.path.strip_prefix(blobs::FOLDER) {
+        return blobs::route(shared, &asked, id).unwrap_or_else(|refusal| blobs::refused(&refusal));
+    }
+    rest::route(shared, &asked).unwrap_or_else(|| {
+        let body = json!({ "code": "bad_route", "msg": "no such route", "message": "Not Found" });
+        full(404, "application/json", body.to_string().into())
+    })
+}
