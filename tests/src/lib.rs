@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cases;
+pub mod estargz;
 pub mod faulty;
 pub mod fixtures;
 pub mod fuzz;
@@ -10,3 +11,4 @@ pub mod malformed;
 pub mod places;
 pub mod random;
 pub mod servers;
+pub mod tars;
