@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod cases;
 pub mod counting;
+pub mod estargz;
 pub mod faulty;
 pub mod fixtures;
 pub mod fuzz;
@@ -13,3 +14,4 @@ pub mod malformed;
 pub mod places;
 pub mod random;
 pub mod servers;
+pub mod tars;
