@@ -36,6 +36,10 @@ pub(crate) enum ProgressForm {
 pub(crate) enum Step<'a> {
     /// Work on this many blobs with this many bytes begins; `task` says which. Other work may be under way.
     Started { task: &'a str, blobs: usize, bytes: u64 },
+    /// A layer is about to be converted.
+    Converting { blob: &'a Descriptor, to: &'a str },
+    /// A layer was converted.
+    Converted { blob: &'a Descriptor, into: &'a Descriptor },
     /// Work on a blob begins.
     BlobStarted { blob: &'a Descriptor },
     /// Bytes of a blob went through.
@@ -104,6 +108,8 @@ impl Progress for Reporter {
             Event::BlobBytes { blob, bytes } => self.step(&Step::Bytes { blob: *blob, bytes: *bytes }),
             Event::BlobDone { blob, pushed } => self.step(&Step::BlobDone { blob, how: pushed.name() }),
             Event::Retrying { error, wait } => self.step(&Step::Retrying { error, seconds: wait.as_secs_f64() }),
+            Event::Converting { blob, to } => self.step(&Step::Converting { blob, to: to.kind().name() }),
+            Event::Converted { blob, into } => self.step(&Step::Converted { blob, into }),
             Event::Committing => self.step(&Step::Committing),
             Event::Committed { committed } => {
                 self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });
