@@ -14,17 +14,22 @@ struct Bench {
 
 const BENCHES: [Bench; 1] = [Bench { name: "graph", package: "cache-core", target: "graph" }];
 
-/// The benchmark that is a program: it compares whole commands.
+/// The benchmarks that are programs: they compare whole commands.
 const REGISTRY: &str = "registry";
+const COMPRESSION: &str = "compression";
 
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let name = args.next().unwrap_or_else(|| BENCHES[0].name.to_owned());
     if name == REGISTRY {
         return registry(args);
     }
+    if name == COMPRESSION {
+        return compression(args);
+    }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
         let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
-        return Err(Failure::usage(format!("there is no benchmark `{name}`, only {}, {REGISTRY}", known.join(", "))));
+        let known = format!("{}, {REGISTRY}, {COMPRESSION}", known.join(", "));
+        return Err(Failure::usage(format!("there is no benchmark `{name}`, only {known}")));
     };
     let mut command = process::cargo(["bench", "--locked", "--package", bench.package, "--bench", bench.target]);
     process::run(command.arg("--").args(args.rest()))
@@ -39,4 +44,11 @@ fn registry(args: Args) -> Result<(), Failure> {
         .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))?;
     let mut command = process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests"]);
     process::run(command.args(["--bin", "registry_bench", "--"]).arg(buildcache).args(args.rest()))
+}
+
+/// Layers compressed, decompressed and verified, beside gzip, pigz, zstd, openssl and Go.
+fn compression(args: Args) -> Result<(), Failure> {
+    let mut command = process::cargo(["run", "--quiet", "--locked", "--release", "--package", "cache-tests"]);
+    command.args(["--no-default-features", "--features", "local", "--bin", "compression_bench", "--"]);
+    process::run(command.args(args.rest()))
 }

@@ -25,8 +25,11 @@ struct Step {
     run: fn() -> Result<Outcome, Failure>,
 }
 
-const STEPS: [Step; 2] =
-    [Step { name: "cargo-nextest", run: nextest }, Step { name: "docker-registry", run: docker_registry }];
+const STEPS: [Step; 3] = [
+    Step { name: "cargo-nextest", run: nextest },
+    Step { name: "docker-registry", run: docker_registry },
+    Step { name: "layer tools", run: layer_tools },
+];
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
@@ -77,6 +80,21 @@ fn docker_registry() -> Result<Outcome, Failure> {
 fn docker_registry_version() -> Option<String> {
     let text = process::output(Command::new("docker-registry").arg("--version")).ok()?;
     text.split_whitespace().last().map(str::to_owned)
+}
+
+/// Programs that read layers, for the tests that hand them ours; each is a package of Debian by its own name.
+fn layer_tools() -> Result<Outcome, Failure> {
+    const TOOLS: [&str; 5] = ["gzip", "pigz", "zstd", "skopeo", "umoci"];
+    let is_there = |tool: &str| process::output(Command::new(tool).arg("--version")).is_ok();
+    let missing: Vec<&str> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
+    if missing.is_empty() {
+        return Ok(Outcome::Found(TOOLS.join(", ")));
+    }
+    let install = |tool: &&str| apt(&["install", tool]) || update_and_install(tool);
+    if is_root() && missing.iter().all(install) {
+        return Ok(Outcome::Installed(format!("{} with apt-get", missing.join(", "))));
+    }
+    Ok(Outcome::Absent("the tests that hand layers to them are skipped"))
 }
 
 /// Whether this user may do everything.

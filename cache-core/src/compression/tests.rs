@@ -72,10 +72,11 @@ async fn a_layer_decompresses_to_its_tar_and_is_described_in_one_pass() {
 
 #[tokio::test]
 async fn bytes_depend_on_neither_threads_nor_pieces() {
+    // Two jobs of libzstd at level 3, whose jobs are 8 MiB long.
     let tar = text(9 << 20);
     for kind in kinds() {
         let (_, expected) = compressed(stream_of(tar.clone()), Compression::new(kind), &CodecPool::new(1)).await;
-        for threads in [1, 2, 3, 8] {
+        for threads in [1, 2, 5] {
             let (_, bytes) = compressed(pieces(&tar), Compression::new(kind), &CodecPool::new(threads)).await;
             assert!(bytes == expected, "{kind} with {threads} threads");
         }

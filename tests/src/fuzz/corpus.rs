@@ -1,6 +1,7 @@
 //! Inputs to start from: what BuildKit wrote, and what it refuses.
 
-use cache_core::CacheManifest;
+use bytes::Bytes;
+use cache_core::{CacheManifest, LayerEncoding};
 
 use crate::malformed::{self, Malformed};
 use crate::{fixtures, graphs};
@@ -10,6 +11,34 @@ fn documents(text: &str) -> Vec<Vec<u8>> {
     let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
     let documents = blobs.into_values().filter(|bytes| bytes.starts_with(b"{"));
     documents.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).map(|bytes| bytes.to_vec()).collect()
+}
+
+/// The layers in all fixtures that are encoded so and are small, eStargz layers among those of gzip.
+fn layers(encoding: LayerEncoding) -> Vec<Vec<u8>> {
+    let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
+    let is_seed = |bytes: &Bytes| LayerEncoding::detect(bytes) == encoding && bytes.len() < 64 << 10;
+    let layers = blobs.into_values().filter(|bytes| is_seed(bytes) && !bytes.starts_with(b"{"));
+    layers.map(|bytes| bytes.to_vec()).collect()
+}
+
+pub(super) fn tars() -> Vec<Vec<u8>> {
+    let mut seeds = layers(LayerEncoding::Uncompressed);
+    seeds.extend([Vec::new(), vec![0; 10_240]]);
+    seeds
+}
+
+pub(super) fn gzip_layers() -> Vec<Vec<u8>> {
+    let mut seeds = layers(LayerEncoding::Gzip);
+    // `printf low | gzip -n`
+    seeds.push(b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\xc9\x2f\x07\0\xa1\x78\x88\x92\x03\0\0\0".to_vec());
+    seeds
+}
+
+pub(super) fn zstd_layers() -> Vec<Vec<u8>> {
+    let mut seeds = layers(LayerEncoding::Zstd);
+    // A skippable frame of nothing.
+    seeds.push(b"\x50\x2a\x4d\x18\0\0\0\0".to_vec());
+    seeds
 }
 
 fn bytes(documents: Vec<Malformed>) -> impl Iterator<Item = Vec<u8>> {

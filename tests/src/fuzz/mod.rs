@@ -5,6 +5,7 @@
 mod corpus;
 mod mutate;
 
+pub mod codec;
 pub mod config;
 pub mod digest;
 pub mod duration;
@@ -36,8 +37,11 @@ pub struct Target {
 /// Every target, in order of name.
 pub const TARGETS: &[Target] = &[
     Target { name: "config", run: config::target, seeds: corpus::configs },
+    Target { name: "decode-gzip", run: codec::gzip, seeds: corpus::gzip_layers },
+    Target { name: "decode-zstd", run: codec::zstd, seeds: corpus::zstd_layers },
     Target { name: "digest", run: digest::target, seeds: corpus::digests },
     Target { name: "duration", run: duration::target, seeds: corpus::durations },
+    Target { name: "encode", run: codec::encoders, seeds: corpus::tars },
     Target { name: "flat", run: flat::target, seeds: corpus::flat },
     Target { name: "inline", run: inline::target, seeds: corpus::image_configs },
     #[cfg(feature = "local")]

@@ -41,7 +41,8 @@ fn read(mut encoder: impl AsyncRead + Unpin) -> Bytes {
 }
 
 /// A ustar archive of one file (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>).
-fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name);

@@ -11,7 +11,7 @@ use cache_core::{
     Digest, LayerResult, MediaType, MemoryCache, RecordId, RecordLink, Timestamp, annotation,
 };
 
-pub use self::layers::layer;
+pub use self::layers::{layer, tar_of};
 use crate::random::Random;
 
 /// A cache and the store that has its blobs.

@@ -1,0 +1,131 @@
+//! Contenders run in turn, and the table of their times.
+//!
+//! The time of the processors is counted too: unlike the time on the clock it is about the same on a busy machine.
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::Outcome;
+use crate::theirs;
+
+/// Runs once and tells how many bytes were made; none where nothing is made.
+type Run<'a> = Box<dyn FnMut() -> Outcome<Option<u64>> + 'a>;
+
+pub(crate) struct Contest<'a> {
+    title: String,
+    /// How many bytes the contenders take.
+    size: u64,
+    contenders: Vec<(String, Run<'a>)>,
+    skipped: Vec<String>,
+}
+
+impl<'a> Contest<'a> {
+    pub(crate) fn new(title: String, size: u64) -> Self {
+        Self { title, size, contenders: Vec::new(), skipped: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, name: &str, run: impl FnMut() -> Outcome<Option<u64>> + 'a) {
+        self.contenders.push((name.to_owned(), Box::new(run)));
+    }
+
+    /// Adds the commands, which run one after the other; none when they are not installed.
+    pub(crate) fn add_command(&mut self, name: &str, commands: Option<Vec<Command>>) {
+        match commands {
+            Some(mut commands) => self.add(name, move || theirs::run(&mut commands)),
+            None => self.skipped.push(name.to_owned()),
+        }
+    }
+
+    pub(crate) fn run(mut self, rounds: usize) -> Outcome<Table> {
+        println!("\n{}", self.title);
+        let mut rows: Vec<Row> = self.contenders.iter().map(|(name, _)| Row::new(name)).collect();
+        for _ in 0..rounds {
+            for ((_, run), row) in self.contenders.iter_mut().zip(&mut rows) {
+                let (start, worked) = (Instant::now(), processors()?);
+                row.made = run()?;
+                row.seconds.push(start.elapsed().as_secs_f64());
+                row.processors.push(processors()? - worked);
+            }
+        }
+        let table = Table { rows };
+        table.print(self.size);
+        for name in &self.skipped {
+            println!("  {name:<38} skipped: not installed");
+        }
+        Ok(table)
+    }
+}
+
+/// One contender's rounds.
+struct Row {
+    name: String,
+    seconds: Vec<f64>,
+    /// Seconds of all processors together.
+    processors: Vec<f64>,
+    made: Option<u64>,
+}
+
+impl Row {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), seconds: Vec::new(), processors: Vec::new(), made: None }
+    }
+}
+
+pub(crate) struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    fn print(&self, size: u64) {
+        for row in &self.rows {
+            let seconds = median(row.seconds.clone());
+            let speed = size as f64 / 1e6 / seconds;
+            let ratio = row.made.map_or_else(String::new, |made| format!("  ratio {:.3}", size as f64 / made as f64));
+            let processors = median(row.processors.clone());
+            println!("  {:<38} {seconds:>7.2} s  {speed:>7.1} MB/s  {processors:>6.2} s of CPU{ratio}", row.name);
+        }
+    }
+
+    /// Prints how many times less work of processors than `theirs` is in `ours` without what is in `part`.
+    pub(crate) fn bar_without(&self, ours: &str, part: &str, theirs: &str, least: f64) {
+        let work = |name: &str| {
+            let row = self.rows.iter().find(|row| row.name == name)?;
+            Some(median(row.processors.clone()))
+        };
+        let (Some(ours), Some(part), Some(all)) = (work(ours), work(part), work(theirs)) else { return };
+        let factor = all / (ours - part);
+        let verdict = if factor >= least { "reached" } else { "missed" };
+        println!("  {factor:.2} times as fast as {theirs} without the digests, by CPU; {least} {verdict}");
+    }
+
+    /// Prints how many times faster `ours` is than `theirs`, and how many it has to be.
+    pub(crate) fn bar(&self, ours: &str, theirs: &str, least: f64) {
+        let find = |name: &str| self.rows.iter().find(|row| row.name == name);
+        let (Some(ours), Some(theirs)) = (find(ours), find(theirs)) else { return };
+        let verdict = |factor: f64| if factor >= least { "reached" } else { "missed" };
+        let factors = theirs.seconds.iter().zip(&ours.seconds).map(|(their, our)| their / our);
+        let factor = median(factors.collect());
+        let sizes = match (ours.made, theirs.made) {
+            (Some(ours), Some(theirs)) => format!(", {:.3} times its size", ours as f64 / theirs as f64),
+            _ => String::new(),
+        };
+        println!("  {factor:.2} times as fast as {}{sizes}; {least} {}", theirs.name, verdict(factor));
+    }
+}
+
+/// Seconds that processors worked so far for this process and for the children it has waited for.
+fn processors() -> Outcome<f64> {
+    /// Linux counts so many ticks a second, whatever its own clock does.
+    const TICKS: f64 = 100.0;
+    let text = fs::read_to_string("/proc/self/stat")?;
+    // The name, the second field, may hold anything; the times are the 14th to the 17th.
+    let (_, fields) = text.rsplit_once(')').ok_or("Linux says it")?;
+    let times = fields.split_whitespace().skip(11).take(4).map(str::parse::<f64>);
+    Ok(times.sum::<Result<f64, _>>()? / TICKS)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,88 @@
+//! The most memory that converting a layer of 4 GiB takes, each conversion in a process of its own.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use cache_core::{
+    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Digest, MediaType, encode, recompress,
+};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::Outcome;
+use crate::data::Data;
+use crate::ours::{Ours, file};
+
+/// The mode in which this program is its own child: `convert FROM TO FILE TIMES`.
+pub(crate) const CHILD: &str = "convert";
+
+const LAYER: u64 = 4 << 30;
+/// In MiB.
+const MOST: f64 = 150.0;
+
+/// Kinds whose files may be put one after the other.
+const KINDS: [CompressionKind; 3] = [CompressionKind::Uncompressed, CompressionKind::Gzip, CompressionKind::Zstd];
+
+/// Converts from each kind to each other one and prints the peaks.
+pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
+    let times = LAYER.div_ceil(data.size);
+    println!("\npeak memory of converting a layer of {} MiB, {} threads", (data.size * times) >> 20, ours.threads());
+    for from in KINDS {
+        let layer = folder.join(from.name());
+        write(&data.path, from, &layer)?;
+        for to in KINDS.into_iter().filter(|to| *to != from) {
+            let mut child = Command::new(std::env::current_exe()?);
+            child.args([CHILD, from.name(), to.name()]).arg(&layer).arg(times.to_string());
+            let output = child.output()?;
+            let peak: f64 = String::from_utf8(output.stdout)?.trim().parse().map_err(|_| "the child failed")?;
+            let verdict = if peak < MOST { "reached" } else { "missed" };
+            println!("  {:<28} {peak:>6.0} MiB; under {MOST:.0} {verdict}", format!("{from} to {to}"));
+        }
+        fs::remove_file(layer)?;
+    }
+    Ok(())
+}
+
+/// Converts one layer, which is the file so many times over, and prints the peak in MiB.
+pub(crate) fn convert(words: &[String]) -> Outcome<()> {
+    let [from, to, path, times] = words else { return Err("it is not to be called by hand".into()) };
+    let (from, to): (CompressionKind, CompressionKind) = (from.parse()?, to.parse()?);
+    let media_type = MediaType::OCI_LAYER.with_layer_encoding(from.encoding());
+    // Without a diff ID: that of the repeated tar is not known.
+    let layer = Descriptor::new(media_type, Digest::sha256(b""), 0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let bytes = repeated(Path::new(path), times.parse()?)?;
+        let mut layer = recompress(&layer, bytes, &Compression::new(to), &CodecPool::default())?;
+        while layer.try_next().await?.is_some() {}
+        layer.finish()?;
+        println!("{}", peak()?);
+        Ok(())
+    })
+}
+
+fn repeated(path: &Path, times: usize) -> Outcome<BlobStream> {
+    let streams: Vec<BlobStream> = (0..times).map(|_| file(path)).collect::<Outcome<_>>()?;
+    Ok(Box::pin(futures_util::stream::iter(streams).flatten()))
+}
+
+fn write(tar: &Path, kind: CompressionKind, to: &Path) -> Outcome<()> {
+    use std::io::Write;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut layer = encode(file(tar)?, &Compression::new(kind), &CodecPool::default())?;
+    let mut out = File::create(to)?;
+    runtime.block_on(async {
+        while let Some(piece) = layer.try_next().await? {
+            out.write_all(&piece)?;
+        }
+        Ok(())
+    })
+}
+
+/// The most memory that this process has had, in MiB.
+fn peak() -> Outcome<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("Linux says it")?;
+    let kib: f64 = line.split_whitespace().next().ok_or("it is a number")?.parse()?;
+    Ok(kib / 1024.0)
+}

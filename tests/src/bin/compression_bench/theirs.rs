@@ -1,0 +1,151 @@
+//! The tools on this machine, and a Go program made on the spot.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Outcome;
+
+/// What a Go program does with a layer: BuildKit's own gzip is Go's.
+const GO: &str = r#"package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/sha256"
+	"io"
+	"os"
+	"strconv"
+)
+
+func main() {
+	file, err := os.Open(os.Args[len(os.Args)-1])
+	check(err)
+	switch os.Args[1] {
+	case "gzip":
+		level, err := strconv.Atoi(os.Args[2])
+		check(err)
+		out, err := gzip.NewWriterLevel(os.Stdout, level)
+		check(err)
+		_, err = io.Copy(out, file)
+		check(err)
+		check(out.Close())
+	case "gunzip":
+		in, err := gzip.NewReader(bufio.NewReaderSize(file, 1<<16))
+		check(err)
+		_, err = io.Copy(sha256.New(), in)
+		check(err)
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+"#;
+
+pub(crate) struct Theirs {
+    folder: PathBuf,
+    /// The Go program, where Go is.
+    go: Option<PathBuf>,
+}
+
+impl Theirs {
+    pub(crate) fn new(folder: &Path) -> Outcome<Self> {
+        Ok(Self { folder: folder.to_owned(), go: build(folder)? })
+    }
+
+    /// A tool that reads a file and writes to standard output.
+    pub(crate) fn tool(&self, name: &str, args: &[&str], input: &Path) -> Option<Vec<Command>> {
+        is_installed(name).then(|| vec![command(name, args, [input])])
+    }
+
+    pub(crate) fn go(&self, args: &[&str], input: &Path) -> Option<Vec<Command>> {
+        self.go.as_ref().map(|go| vec![command(go, args, [input])])
+    }
+
+    /// What a shell script does: the digest of the tar, the layer in a file, the digest of the layer.
+    pub(crate) fn zstd_between_digests(&self, level: &str, tar: &Path) -> Option<Vec<Command>> {
+        let layer = self.folder.join("layer.zst");
+        let out = layer.to_str()?;
+        (is_installed("zstd") && is_installed("openssl")).then(|| {
+            let zstd = command("zstd", &["-q", "-T0", level, "-f", "-o", out], [tar]);
+            vec![command("openssl", &DIGEST, [tar]), zstd, command("openssl", &DIGEST, [&layer])]
+        })
+    }
+
+    pub(crate) fn digests(&self, files: &[PathBuf]) -> Option<Vec<Command>> {
+        is_installed("openssl").then(|| vec![command("openssl", &DIGEST, files)])
+    }
+
+    /// Writes what a tool makes to a file; whether the tool is installed.
+    pub(crate) fn write(&self, name: &str, args: &[&str], input: &Path, output: &Path) -> Outcome<bool> {
+        let Some(mut commands) = self.tool(name, args, input) else { return Ok(false) };
+        for command in &mut commands {
+            if !command.stdout(File::create(output)?).status()?.success() {
+                return Err(format!("{command:?} failed").into());
+            }
+        }
+        Ok(true)
+    }
+}
+
+const DIGEST: [&str; 2] = ["dgst", "-sha256"];
+
+/// Runs the commands one after the other; the bytes that they wrote to standard output if they are a layer.
+pub(crate) fn run(commands: &mut [Command]) -> Outcome<Option<u64>> {
+    let mut made = 0;
+    for command in commands {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let mut out = child.stdout.take().ok_or("it has a pipe")?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match out.read(&mut buffer)? {
+                0 => break,
+                len => made += len as u64,
+            }
+        }
+        if !child.wait()?.success() {
+            return Err(format!("{command:?} failed").into());
+        }
+    }
+    // A digest is a line.
+    Ok((made > 4096).then_some(made))
+}
+
+fn command(
+    program: impl AsRef<std::ffi::OsStr>,
+    args: &[&str],
+    files: impl IntoIterator<Item: AsRef<Path>>,
+) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null());
+    for file in files {
+        command.arg(file.as_ref());
+    }
+    command
+}
+
+fn is_installed(name: &str) -> bool {
+    let arg = if name == "openssl" { "version" } else { "--version" };
+    Command::new(name).arg(arg).output().is_ok_and(|output| output.status.success())
+}
+
+/// Builds the Go program with `go` of the path or of `GOROOT`.
+fn build(folder: &Path) -> Outcome<Option<PathBuf>> {
+    let in_root = std::env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go"));
+    let candidates = [Some(PathBuf::from("go")), in_root];
+    let version = |go: &PathBuf| Command::new(go).arg("version").output().is_ok_and(|output| output.status.success());
+    let Some(go) = candidates.into_iter().flatten().find(version) else { return Ok(None) };
+    let (source, program) = (folder.join("peer.go"), folder.join("peer"));
+    fs::write(&source, GO)?;
+    let mut build = Command::new(go);
+    build.args(["build", "-o"]).args([&program, &source]).env("GO111MODULE", "off");
+    build.env("GOCACHE", folder.join("go-cache"));
+    if !build.status()?.success() {
+        return Err("the Go program does not build".into());
+    }
+    Ok(Some(program))
+}
