@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod counting;
+pub mod estargz;
 pub mod faulty;
 pub mod fixtures;
 pub mod fuzz;
@@ -11,3 +12,4 @@ pub mod malformed;
 pub mod places;
 pub mod random;
 pub mod servers;
+pub mod tars;

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use cache_core::{CacheManifest, LayerEncoding};
 
 use crate::malformed::{self, Malformed};
-use crate::{fixtures, graphs};
+use crate::random::Random;
+use crate::{fixtures, graphs, tars};
 
 /// The documents in all fixtures that hold this text, without those that are the same to the digest.
 fn documents(text: &str) -> Vec<Vec<u8>> {
@@ -78,6 +79,20 @@ pub(super) fn image_configs() -> Vec<Vec<u8>> {
     let mut seeds = documents("moby.buildkit.cache.v0");
     seeds.extend(bytes(malformed::image_configs()));
     seeds
+}
+
+/// Layers that BuildKit wrote as eStargz.
+pub(super) fn estargz() -> Vec<Vec<u8>> {
+    let blobs = fixtures::named("v0.32/max-estargz").blobs();
+    blobs.into_values().filter(|bytes| bytes.starts_with(b"\x1f\x8b")).map(|bytes| bytes.to_vec()).collect()
+}
+
+/// Layers that BuildKit wrote without compression, and archives of every dialect.
+pub(super) fn tars() -> Vec<Vec<u8>> {
+    let blobs = fixtures::named("v0.32/max-uncompressed").blobs();
+    let layers = blobs.into_values().filter(|bytes| bytes.get(257..).is_some_and(|header| header.starts_with(b"ustar"))).map(|bytes| bytes.to_vec());
+    let random = (0..40).map(|seed| tars::random(&mut Random::new(seed)));
+    layers.chain(random.filter(|tar| tar.len() < super::MAX_INPUT)).collect()
 }
 
 #[cfg(feature = "local")]

@@ -9,12 +9,14 @@ pub mod codec;
 pub mod config;
 pub mod digest;
 pub mod duration;
+pub mod estargz;
 pub mod flat;
 pub mod inline;
 #[cfg(feature = "local")]
 pub mod layout;
 pub mod manifest;
 pub mod spec;
+pub mod tar;
 pub mod timestamp;
 
 use self::mutate::mutate;
@@ -42,12 +44,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "digest", run: digest::target, seeds: corpus::digests },
     Target { name: "duration", run: duration::target, seeds: corpus::durations },
     Target { name: "encode", run: codec::encoders, seeds: corpus::tars },
+    Target { name: "estargz", run: estargz::target, seeds: corpus::estargz },
     Target { name: "flat", run: flat::target, seeds: corpus::flat },
     Target { name: "inline", run: inline::target, seeds: corpus::image_configs },
     #[cfg(feature = "local")]
     Target { name: "layout", run: layout::target, seeds: corpus::layouts },
     Target { name: "manifest", run: manifest::target, seeds: corpus::manifests },
     Target { name: "spec", run: spec::target, seeds: corpus::specs },
+    Target { name: "tar", run: tar::target, seeds: corpus::tars },
     Target { name: "timestamp", run: timestamp::target, seeds: corpus::timestamps },
 ];
 

@@ -19,34 +19,33 @@ pub(in crate::compression) fn strip(tar: BlobStream, pool: &CodecPool) -> BlobSt
 
 struct Strip {
     scanner: Scanner,
-    /// Headers whose entry is not known yet; behind the end of the archive, a part of a block.
+    /// Headers whose entry is not known yet; behind the end of the archive, what may be the start of one.
     held: Vec<u8>,
     is_behind_end: bool,
     is_cut: bool,
 }
 
 impl Strip {
-    /// The table of contents is an archive of its own behind the end of the first one.
-    fn behind_end(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    /// The table of contents is an archive of its own behind the end of the first one, at any offset.
+    fn behind_end(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.is_behind_end {
             self.is_behind_end = true;
             out.append(&mut self.held);
         }
-        while !bytes.is_empty() && !self.is_cut {
-            let missing = BLOCK - self.held.len();
-            let (now, later) = bytes.split_at(missing.min(bytes.len()));
-            self.held.extend_from_slice(now);
-            bytes = later;
-            if now.len() < missing {
-                return;
-            }
-            self.is_cut = self.held.strip_prefix(TOC_NAME.as_bytes()).is_some_and(|rest| rest.starts_with(b"\0"));
-            if self.is_cut {
-                self.held.clear();
-            }
-            out.append(&mut self.held);
-        }
+        self.held.extend_from_slice(bytes);
+        let name = name_field();
+        let found = self.held.windows(name.len()).position(|window| window == name);
+        self.is_cut = found.is_some();
+        let end = found.unwrap_or(self.held.len().saturating_sub(name.len() - 1));
+        out.extend(self.held.drain(..end));
     }
+}
+
+/// The first field of the header of the table of contents, which nothing else behind the end of an archive has.
+fn name_field() -> [u8; 100] {
+    let mut field = [0; 100];
+    field[..TOC_NAME.len()].copy_from_slice(TOC_NAME.as_bytes());
+    field
 }
 
 impl Codec for Strip {

@@ -1,0 +1,34 @@
+//! Blobs that may be eStargz: the footer, the table of contents, and what is left without it.
+
+use bytes::Bytes;
+use cache_core::{
+    CodecPool, Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, MemoryCache, annotation,
+    estargz, recompress, stream_of,
+};
+use futures_util::FutureExt;
+use futures_util::stream::TryStreamExt;
+
+/// What can be wrong with a blob.
+const EXPECTED: [ErrorKind; 3] = [ErrorKind::InvalidManifest, ErrorKind::Unsupported, ErrorKind::LimitExceeded];
+
+/// A blob is no eStargz, or has a table of contents inside of it, or is refused.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn target(data: &[u8]) {
+    let (store, bytes) = (MemoryCache::new(), Bytes::copy_from_slice(data));
+    let blob = Descriptor::of(MediaType::OCI_LAYER_GZIP, data);
+    let _ = store.insert(bytes.clone());
+    match estargz::open(&store, &blob).now_or_never().expect("memory does not wait") {
+        Ok(Some(toc)) => assert!(toc.offset < blob.size, "the table of contents is outside of the blob"),
+        Ok(None) => {}
+        Err(error) => assert!(EXPECTED.contains(&error.kind()), "{error:?}"),
+    }
+    let claimed = blob.with_annotation(annotation::ESTARGZ_TOC, Digest::sha256(b""));
+    let plain = Compression::new(CompressionKind::Uncompressed);
+    let layer = recompress(&claimed, stream_of(bytes), &plain, &CodecPool::new(1)).expect("it is a layer");
+    let pieces = layer.try_collect::<Vec<Bytes>>().now_or_never().expect("memory does not wait");
+    if let Err(error) = pieces {
+        assert!(EXPECTED.contains(&error.kind()), "{error:?}");
+    }
+}
