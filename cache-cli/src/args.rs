@@ -99,6 +99,9 @@ pub(crate) enum Verb {
     Completions(CompletionsArgs),
 }
 
+/// The compressions that BuildKit has.
+const KINDS: [&str; 4] = ["uncompressed", "gzip", "estargz", "zstd"];
+
 /// `copy SRC DST…`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -106,7 +109,8 @@ Examples:
   buildcache copy type=local,src=cache type=local,dest=backup
   buildcache copy type=local,src=cache,tag=main type=local,dest=a type=local,dest=b
   buildcache copy --mode min type=local,src=cache type=local,dest=small
-  buildcache copy --all type=local,src=cache type=local,dest=backup
+  buildcache copy --all type=local,src=cache ghcr.io/me/app
+  buildcache copy --compression zstd --force-compression ghcr.io/me/app:cache type=local,dest=small
   buildcache copy type=local,src=cache type=inline,image=layout,tag=v1
   buildcache copy type=registry,ref=ghcr.io/me/app:cache type=inline,image=ghcr.io/me/app:v1
 
@@ -122,6 +126,18 @@ pub(crate) struct CopyArgs {
     /// Which results to keep at every destination: min, or all of them with max [default: all]
     #[arg(long, value_parser = PossibleValuesParser::new(["min", "max"]).try_map(|mode| mode.parse::<Mode>()))]
     pub(crate) mode: Option<Mode>,
+    /// What layers are compressed with at every destination; layers that exist change with --force-compression only
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
+    pub(crate) compression: Option<String>,
+    /// How hard to compress, -2 to 9 for gzip and estargz, -7 to 22 for zstd
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) compression_level: Option<i32>,
+    /// Convert the layers that are compressed with something else
+    #[arg(long)]
+    pub(crate) force_compression: bool,
+    /// Keep converted layers in DIR until the copy is over [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tmp_dir: Option<PathBuf>,
     /// Take every named cache of the source's store, each under its own name
     #[arg(long)]
     pub(crate) all: bool,

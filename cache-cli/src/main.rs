@@ -7,6 +7,7 @@ mod args;
 mod backends;
 mod exit;
 mod messages;
+mod naming;
 mod output;
 mod progress;
 mod reach;

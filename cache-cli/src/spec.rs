@@ -5,6 +5,7 @@ use cache_core::{
 };
 
 use crate::exit::Failure;
+use crate::naming::Naming;
 use crate::session::Session;
 
 /// A spec, and which end of a copy it is.
@@ -66,30 +67,17 @@ impl Place {
 
     /// The name in the store that the spec says, if it says one.
     pub(crate) fn cache_name(&self) -> Option<&str> {
-        match self.spec.kind() {
-            "registry" => split_ref(self.spec.get("ref")?).1,
-            "gha" => Some(self.spec.get("scope").unwrap_or("buildkit")),
-            _ => self.spec.get("tag").or_else(|| self.spec.get("name")),
-        }
+        Naming::of(self.spec.kind())?.name(&self.spec)
     }
 
     /// The digest that the spec says, which goes before a name.
     pub(crate) fn cache_digest(&self) -> Option<&str> {
-        let said = match self.spec.kind() {
-            "registry" => split_ref(self.spec.get("ref")?).2,
-            _ => self.spec.get("digest"),
-        };
-        said.filter(|digest| !digest.is_empty())
+        Naming::of(self.spec.kind())?.digest(&self.spec).filter(|digest| !digest.is_empty())
     }
 
     /// The spec without what names one cache in the store.
     pub(crate) fn store_spec(&self) -> CacheSpec {
-        let mut spec = self.spec.clone();
-        if let ("registry", Some(reference)) = (self.spec.kind(), self.spec.get("ref")) {
-            return spec.with("ref", split_ref(reference).0);
-        }
-        ["tag", "digest", "name", "scope"].into_iter().for_each(|attribute| drop(spec.remove(attribute)));
-        spec
+        Naming::of(self.spec.kind()).map_or_else(|| self.spec.clone(), |naming| naming.without(&self.spec))
     }
 
     /// Equal for two places in one store, however they are written; a directory counts by where it really is.
@@ -148,18 +136,6 @@ impl Place {
     }
 }
 
-/// The repository, the tag and the digest of a reference; a colon before the last slash is that of a port.
-fn split_ref(reference: &str) -> (&str, Option<&str>, Option<&str>) {
-    let (named, digest) = match reference.split_once('@') {
-        Some((named, digest)) => (named, Some(digest)),
-        None => (reference, None),
-    };
-    match named.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag), digest),
-        _ => (named, None, digest),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cache_core::MemoryCache;
@@ -206,9 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_names_its_repository_and_the_cache_in_it() {
-        assert_eq!(split_ref("h:5000/a/b"), ("h:5000/a/b", None, None));
-        assert_eq!(split_ref("h:5000/a/b:t@sha256:12"), ("h:5000/a/b", Some("t"), Some("sha256:12")));
+    fn a_reference_names_a_cache_and_its_store() {
         let place = Place::parse("type=registry,ref=h:5000/a:t,registry.insecure=true").unwrap();
         assert_eq!((place.cache_name(), place.cache_digest()), (Some("t"), None));
         assert_eq!(place.store_spec().to_string(), "type=registry,ref=h:5000/a,registry.insecure=true");

@@ -171,7 +171,11 @@ fn usage_errors_exit_2_and_say_what_is_known() {
             &["inspect", "type=inline,image=a"],
             "type=inline is export-only; use type=registry or type=local with the image",
         ),
-        (&copy("type=local,dest=b,compression=zstd"), "error: destination: "),
+        (&copy("type=local,dest=b,compression=lz4"), "error: destination: unsupported compression type lz4"),
+        (&copy("type=local,dest=b,compression=zstd,compression-level=99"), "hint: use -7 to 22"),
+        (&["copy", "--compression", "lz4", "type=local,src=a", "type=local,dest=b"], "possible values"),
+        (&["copy", "--compression", "zstd", "type=local,src=a", "type=local,dest=b,compression=gzip"], "contradicts"),
+        (&["copy", "--all", "type=local,src=a", "type=inline,image=b"], "one of azblob, gha, local, registry, s3"),
         (&["copy", "--mode", "max", "type=local,src=a", "type=local,dest=b,mode=min"], "contradicts"),
         (&["rm", "type=local,src=a"], "hint: -f deletes without asking"),
         (&["ls", "--timeout", "5", "type=local,src=a"], "like 90s, 1h30m or 7d"),
@@ -301,6 +305,49 @@ fn every_cache_of_a_store_is_copied_under_its_name() {
     };
     assert_eq!(list("b"), list("a"));
     assert_eq!(sandbox.run(&["copy", "--all", "type=local,src=a", "type=local,dest=c,tag=x"]).code, 2);
+}
+
+#[test]
+fn layers_are_converted_when_it_is_forced() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let force = ["--compression", "zstd", "--force-compression", "--tmp-dir", "tmp"];
+    let places = ["copy", "type=local,src=a", "type=local,dest=b"];
+    assert_eq!(sandbox.run(&[&places[..], &force].concat()).code, 2);
+    fs::create_dir(sandbox.path("tmp")).unwrap();
+    let copied = sandbox.json(&[&places[..], &force].concat());
+    assert_eq!(
+        (&copied["copies"][0]["converted"], &copied["copies"][0]["blobs"]["uploaded"]),
+        (&10.into(), &10.into())
+    );
+    assert_eq!(files(&sandbox.path("tmp")), []);
+    let inspection = sandbox.json(&["inspect", "type=local,src=b"]);
+    let layers = inspection["layers"].as_array().unwrap();
+    assert!(
+        layers.iter().all(|layer| layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+zstd"),
+        "{layers:?}"
+    );
+    assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
+    let unforced = sandbox.run(&["copy", "type=local,src=a", "type=local,dest=c,compression=zstd"]);
+    assert_eq!(unforced.code, 0);
+    assert!(unforced.stderr.contains("warning: compression zstd is for new layers"), "{}", unforced.stderr);
+    assert_eq!(files(&sandbox.path("a/blobs")), files(&sandbox.path("c/blobs")));
+}
+
+#[test]
+fn several_destinations_each_say_what_came_of_them() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let copied = sandbox.json(&[
+        "copy",
+        "type=local,src=a",
+        "type=local,dest=b",
+        "type=local,dest=c",
+        "type=local,dest=b,tag=x",
+    ]);
+    let blobs: Vec<_> = copied["copies"].as_array().unwrap().iter().map(|copy| copy["blobs"].clone()).collect();
+    assert_eq!((&blobs[0]["uploaded"], &blobs[1]["uploaded"]), (&10.into(), &10.into()));
+    // The second cache of one store is written after the first.
+    assert_eq!(blobs[2]["present"], 10);
+    assert_eq!(files(&sandbox.path("b/blobs")), files(&sandbox.path("c/blobs")));
 }
 
 #[test]

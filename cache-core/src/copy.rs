@@ -1,5 +1,7 @@
 //! One cache into one or more places.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -53,6 +55,8 @@ pub struct CopyReport {
     pub manifest: CacheManifest,
     /// The blobs that the source has lost and the copy did without.
     pub skipped: Vec<Digest>,
+    /// The layers that were converted, and what each of them became.
+    pub converted: BTreeMap<Digest, Digest>,
     /// What the export did.
     pub export: ExportReport,
 }
@@ -155,13 +159,14 @@ pub async fn copy_many(
     });
     let places: Vec<Place<'_>> = places.collect();
     let exported = export_all(&places, blobs).await;
-    let converted: Vec<_> = places.iter().map(Place::converted).collect();
+    let converted: Vec<_> = places.iter().map(|place| (place.converted(), place.replaced())).collect();
     let mut outcomes = exported.into_iter().zip(converted);
     let report = |plan: Result<(CacheManifest, Vec<Digest>)>| {
         let (manifest, skipped) = plan?;
-        let (export, converted) = outcomes.next().unwrap_or_else(|| (Err(not_run()), Ok(None)));
+        let (export, (other, converted)) =
+            outcomes.next().unwrap_or_else(|| (Err(not_run()), (Ok(None), BTreeMap::new())));
         let export = export.map_err(explain_lost)?;
-        Ok(CopyReport { manifest: converted?.unwrap_or(manifest), skipped, export })
+        Ok(CopyReport { manifest: other?.unwrap_or(manifest), skipped, converted, export })
     };
     plans.into_iter().map(report).collect()
 }

@@ -1,16 +1,20 @@
 //! One cache to several places: every blob is read once, and no place stands in another one's way.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheManifest, Committed, CopyOptions, CopyReport, Descriptor,
-    Destination, Error, ErrorKind, Expect, ExportSettings, MemoryCache, Mode, Pushed, Result, Side, copy_many,
+    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, CopyOptions,
+    CopyReport, Depth, Descriptor, Destination, Error, ErrorKind, Expect, ExportSettings, MemoryCache, Mode, Pushed,
+    Recheck, Result, Side, copy_manifest, copy_many, export, verify,
 };
 use cache_tests::counting::Counting;
 use cache_tests::faulty::{Fault, Faulty};
 use cache_tests::graphs::{self, Generated, MANY_BLOBS};
+use cache_tests::harness::Harness;
+use cache_tests::places;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -266,5 +270,139 @@ impl CacheExporter for Awkward<'_> {
             return Err(Error::new(ErrorKind::PermissionDenied, "no"));
         }
         self.inner.commit(manifest, expect).await
+    }
+}
+
+/// A source that stands still at one of its reads, and says so.
+struct Holding<'a> {
+    inner: &'a dyn BlobProvider,
+    reads: AtomicU32,
+    at: u32,
+    reached: tokio::sync::Notify,
+}
+
+impl<'a> Holding<'a> {
+    fn new(inner: &'a dyn BlobProvider, at: u32) -> Self {
+        Self { inner, reads: AtomicU32::new(0), at, reached: tokio::sync::Notify::new() }
+    }
+}
+
+#[async_trait]
+impl BlobProvider for Holding<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        self.inner.stat(blob).await
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) == self.at {
+            self.reached.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.inner.read(blob, range).await
+    }
+}
+
+/// Stops a copy in the middle and makes it again.
+async fn interrupt_and_resume(place: &dyn Harness) {
+    let cache = cache();
+    let done = 5;
+    let holding = Holding::new(&cache.blobs, done);
+    let settings = ExportSettings::default().with_concurrency(1);
+    {
+        let exporter = place.exporter().await;
+        let copying = copy_manifest(cache.manifest.clone(), &holding, &*exporter, CopyOptions::default(), &settings);
+        tokio::select! {
+            _ = copying => panic!("the source stands still"),
+            () = holding.reached.notified() => {}
+        }
+    }
+    assert!(place.importer().await.resolve().await.unwrap().is_none());
+    let source = Counting::new(&cache.blobs);
+    let exporter = place.exporter().await;
+    let report = copy_manifest(cache.manifest.clone(), &source, &*exporter, CopyOptions::default(), &settings).await;
+    let (report, all) = (report.unwrap().export, cache.manifest.blobs().len());
+    assert_eq!((report.count(Pushed::Present), report.count(Pushed::Uploaded)), (done as usize, all - done as usize));
+    assert_eq!(source.count(), all - done as usize);
+    let importer = place.importer().await;
+    let found = importer.resolve().await.unwrap().expect("it was copied").manifest;
+    assert!(verify(&found, &*importer, Depth::Deep, 4).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn an_interrupted_copy_to_memory_continues_where_it_stopped() {
+    interrupt_and_resume(&places::Memory::new()).await;
+}
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn an_interrupted_copy_to_a_directory_continues_where_it_stopped() {
+    interrupt_and_resume(&places::Local::new()).await;
+}
+
+#[cfg(feature = "registry")]
+#[tokio::test]
+async fn an_interrupted_copy_to_a_registry_continues_where_it_stopped() {
+    interrupt_and_resume(&places::Registry::new()).await;
+}
+
+#[cfg(all(feature = "local", feature = "registry"))]
+#[tokio::test]
+async fn a_directory_and_a_registry_share_what_is_read() {
+    let cache = graphs::cache_of(1, graphs::Shape { layer_bytes: 1 << 20, results: 4, ..MANY_BLOBS });
+    let (local, registry) = (places::Local::new(), places::Registry::new());
+    let all: [&dyn Harness; 2] = [&local, &registry];
+    let exporters = [all[0].exporter().await, all[1].exporter().await];
+    let source = Counting::new(&cache.blobs);
+    for report in copy(&cache, &source, &[&*exporters[0], &*exporters[1]], 4).await {
+        report.unwrap();
+    }
+    assert_eq!(source.count(), cache.manifest.blobs().len());
+    for place in all {
+        let importer = place.importer().await;
+        let found = importer.resolve().await.unwrap().expect("it was copied").manifest;
+        assert!(verify(&found, &*importer, Depth::Deep, 4).await.unwrap().is_sound());
+    }
+}
+
+/// A store that deletes a blob right after the commit, and whose commit looks at no blob.
+struct Forgetful {
+    inner: MemoryCache,
+    forgets: Descriptor,
+    pushes: AtomicU32,
+}
+
+#[async_trait]
+impl CacheExporter for Forgetful {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.pushes.fetch_add(1, Ordering::Relaxed);
+        self.inner.push(blob, from).await
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        let committed = self.inner.commit(manifest, expect).await;
+        self.inner.lose(&self.forgets.digest);
+        committed
+    }
+
+    fn needs_recheck(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_while_nobody_looks_is_pushed_after_the_commit() {
+    let cache = cache();
+    let forgets = cache.manifest.blobs()[3].as_ref().clone();
+    for (recheck, is_pushed_again) in [(Recheck::WhereNeeded, true), (Recheck::Always, true), (Recheck::Never, false)] {
+        let place = Forgetful { inner: MemoryCache::new(), forgets: forgets.clone(), pushes: AtomicU32::new(0) };
+        place.inner.push(&forgets, &cache.blobs).await.unwrap();
+        let settings = ExportSettings::default().with_recheck(recheck);
+        let report = export(&cache.manifest, &cache.blobs, &place, &settings).await.unwrap();
+        let is_there = place.inner.stat(&forgets).await.unwrap().is_some();
+        assert_eq!(is_there, is_pushed_again, "{recheck:?}");
+        // Only what was present is looked at again.
+        let all = cache.manifest.blobs().len();
+        assert_eq!(place.pushes.into_inner() as usize, all + usize::from(is_pushed_again));
+        assert_eq!(report.count(Pushed::Uploaded), all - usize::from(!is_pushed_again));
     }
 }

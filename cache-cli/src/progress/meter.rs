@@ -45,6 +45,9 @@ impl Meter {
             }
             Step::Bytes { blob, bytes } => self.advance(blob, *bytes),
             Step::BlobDone { blob, .. } => self.close(&blob.digest),
+            Step::Converted { blob, into } => {
+                self.bytes = self.bytes.saturating_sub(blob.size).saturating_add(into.size);
+            }
             Step::Finished => *self = Self::default(),
             _ => {}
         }

@@ -36,6 +36,10 @@ pub(crate) enum ProgressForm {
 pub(crate) enum Step<'a> {
     /// Work on this many blobs with this many bytes begins; `task` says which. Other work may be under way.
     Started { task: &'a str, blobs: usize, bytes: u64 },
+    /// A layer is about to be converted.
+    Converting { blob: &'a Descriptor, to: &'a str },
+    /// A layer was converted.
+    Converted { blob: &'a Descriptor, into: &'a Descriptor },
     /// Work on a blob begins.
     BlobStarted { blob: &'a Descriptor },
     /// Bytes of a blob went through.
@@ -109,6 +113,9 @@ impl Progress for Reporter {
                 let wait = text::elapsed(*wait);
                 self.note(&format!("{reason}: goes on in {wait}{}", left.unwrap_or_default()));
             }
+
+            Event::Converting { blob, to } => self.step(&Step::Converting { blob, to: to.kind().name() }),
+            Event::Converted { blob, into } => self.step(&Step::Converted { blob, into }),
             Event::Committing => self.step(&Step::Committing),
             Event::Committed { committed } => {
                 self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });

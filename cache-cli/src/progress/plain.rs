@@ -27,12 +27,24 @@ fn line(meter: &Meter, step: &Step<'_>, verbose: bool) -> Option<String> {
             let (done, all) = (meter.blobs_done, meter.blobs);
             format!("[{done}/{all}] {} {} {how}", blob.digest, text::size(blob.size))
         }
+        Step::Converting { blob, to } if verbose => {
+            format!("{} {} is converted to {to}", blob.digest, text::size(blob.size))
+        }
+        Step::Converted { blob, into } => {
+            let sizes = (text::size(blob.size), text::size(into.size));
+            format!("{} {} became {} {}", blob.digest, sizes.0, into.digest, sizes.1)
+        }
         Step::Retrying { error, seconds } => format!("trying again in {seconds:.1}s: {error}"),
         Step::Committing if verbose => "writing the manifest".to_owned(),
         Step::Committed { manifest: Some(manifest) } if verbose => format!("manifest {} is written", manifest.digest),
         Step::Note(text) => (*text).to_owned(),
         Step::Warning(text) => format!("warning: {text}"),
-        Step::BlobStarted { .. } | Step::Bytes { .. } | Step::Committing | Step::Committed { .. } | Step::Finished => {
+        Step::BlobStarted { .. }
+        | Step::Converting { .. }
+        | Step::Bytes { .. }
+        | Step::Committing
+        | Step::Committed { .. }
+        | Step::Finished => {
             return None;
         }
     })

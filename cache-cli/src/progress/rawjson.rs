@@ -59,6 +59,12 @@ fn object(meter: &Meter, step: &Step<'_>) -> Option<Value> {
             "event": "blob-done", "digest": blob.digest, "size": blob.size, "how": how,
             "done": meter.blobs_done, "total": meter.blobs,
         }),
+        Step::Converting { blob, to } => {
+            json!({"event": "converting", "digest": blob.digest, "size": blob.size, "to": to})
+        }
+        Step::Converted { blob, into } => json!({
+            "event": "converted", "digest": blob.digest, "into": into.digest, "size": into.size,
+        }),
         Step::Retrying { error, seconds } => json!({"event": "retrying", "error": error, "seconds": seconds}),
         Step::Committing => json!({"event": "committing"}),
         Step::Committed { manifest } => {

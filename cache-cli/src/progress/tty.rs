@@ -56,6 +56,8 @@ impl Show for Tty {
             Step::Retrying { error, seconds } => self.say(&format!("trying again in {seconds:.1}s: {error}")),
             Step::Note(text) => self.say(text),
             Step::Warning(text) => self.say(&format!("warning: {text}")),
+            Step::Converting { .. } => self.bar.set_message("converting layers"),
+            Step::Converted { .. } => self.update(meter),
             Step::BlobStarted { .. } | Step::Committed { .. } => {}
         }
     }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;
 use super::spool::{Spooled, spool};
 use crate::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression,
-    Descriptor, Digest, Result, recompress,
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error,
+    ErrorKind, Result, Side, recompress,
 };
 
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
@@ -63,10 +64,18 @@ impl Conversion {
     /// Makes the layer that takes the place of `blob`.
     pub(super) async fn run(&self, blob: &Descriptor, source: &dyn BlobProvider, pool: &CodecPool) -> Result<Spooled> {
         let bytes = source.read(blob, None).await?;
-        let layer =
-            recompress(blob, bytes, &self.compression, pool).map_err(|error| error.with("blob", blob.digest))?;
-        spool(&self.spool, layer).await.map_err(|error| error.with("blob", blob.digest))
+        let layer = recompress(blob, bytes, &self.compression, pool)?;
+        match spool(&self.spool, layer).await {
+            Err(error) if error.kind() == ErrorKind::InvalidManifest => Err(unreadable(blob, source, error).await),
+            made => made,
+        }
     }
+}
+
+/// A layer that does not decompress either has wrong bytes, or is right and no layer.
+async fn unreadable(blob: &Descriptor, source: &dyn BlobProvider, error: Error) -> Error {
+    let read = async { source.read(blob, None).await?.try_for_each(|_| async { Ok(()) }).await };
+    read.await.err().unwrap_or(error).on(Side::Source)
 }
 
 /// Object stores keep no annotation that says that a layer is an eStargz; the layer's own end does.

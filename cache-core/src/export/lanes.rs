@@ -40,7 +40,7 @@ impl<'a> Lanes<'a> {
     pub(super) fn new(places: &[Place<'_>], source: &'a Verified<'a>) -> Self {
         let pushes = places.iter().map(|place| place.settings.concurrency).max().unwrap_or(1).max(1);
         let conversions = if places.iter().any(|place| place.conversion().is_some()) { CONVERSIONS } else { 0 };
-        let (width, pushes) = (pushes + conversions, Semaphore::new(pushes.min(Semaphore::MAX_PERMITS)));
+        let (width, pushes) = (pushes.saturating_add(conversions), Semaphore::new(pushes.min(Semaphore::MAX_PERMITS)));
         Self { source, pushes, conversions: Semaphore::new(conversions), width }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Lanes<'a> {
             match conversion.wants(blob, self.source).await {
                 Ok(Some(layer)) => orders.push(Order { conversion, layer, wanting: vec![(place, blob)] }),
                 Ok(None) => as_it_is.push((place, blob)),
-                Err(error) => place.fail(error),
+                Err(error) => place.fail(error.with("blob", blob.digest)),
             }
         }
         (as_it_is, orders)
@@ -118,7 +118,8 @@ impl<'a> Lanes<'a> {
         match made {
             Ok(layer) => Some((Arc::new(layer), wanting)),
             Err(error) => {
-                wanting.iter().for_each(|(place, _)| place.fail(error.clone().with_retryable(false)));
+                let error = error.with("blob", layer.digest).with_retryable(false);
+                wanting.iter().for_each(|(place, _)| place.fail(error.clone()));
                 None
             }
         }

@@ -61,6 +61,11 @@ impl<'a> Place<'a> {
         if state.converted.is_empty() { Ok(None) } else { replace_layers(self.manifest, &state.converted).map(Some) }
     }
 
+    /// The layers that were converted, and what each of them became.
+    pub(crate) fn replaced(&self) -> BTreeMap<Digest, Digest> {
+        self.state.borrow().converted.iter().map(|(old, new)| (*old, new.descriptor.digest)).collect()
+    }
+
     pub(super) fn conversion(&self) -> Option<&'a Conversion> {
         self.conversion
     }

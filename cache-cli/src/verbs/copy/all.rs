@@ -6,6 +6,7 @@ use super::Job;
 use super::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::Failure;
+use crate::naming::Naming;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::text;
@@ -49,8 +50,8 @@ async fn job(
     }
     let reader = store.open(cache).await.map_err(|error| source.explain(error).with("name", name))?;
     let mut place = source.clone();
-    if let Some(attribute) = name_attribute(place.spec.kind()) {
-        place.spec = place.spec.with(attribute, name);
+    if let Some(naming) = Naming::of(place.spec.kind()) {
+        place.spec = naming.with(&place.spec, name);
     }
     Ok(Job { source: reader, place, targets })
 }
@@ -58,26 +59,18 @@ async fn job(
 /// The destination under the cache's name.
 fn named(place: Place, name: &str) -> Result<Place, Failure> {
     let kind = place.spec.kind();
-    let Some(attribute) = name_attribute(kind) else {
+    let Some(naming) = Naming::of(kind) else {
         let failure = Failure::usage(format!("--all cannot name caches at a destination of type={kind}"));
-        return Err(failure.with_hint("type=local takes them"));
+        return Err(failure.with_hint(format!("it can where type is one of {}", Naming::kinds())));
     };
-    if place.spec.get(attribute).is_some() {
-        let failure =
-            Failure::usage(format!("--all gives every cache its own {attribute}, and the destination has one"));
-        return Err(failure.with_hint(format!("leave {attribute} out of the destination")));
+    if place.store_spec() != place.spec {
+        let label = naming.label();
+        let failure = Failure::usage(format!("--all gives every cache its own {label}, and the destination has one"));
+        return Err(failure.with_hint(format!("leave {label} and digest out of the destination")));
     }
     let mut named = place;
-    named.spec = named.spec.with(attribute, name);
+    named.spec = naming.with(&named.spec, name);
     Ok(named)
-}
-
-/// The attribute under which a kind of place takes a cache's name.
-fn name_attribute(kind: &str) -> Option<&'static str> {
-    match kind {
-        "local" => Some("tag"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -91,13 +84,19 @@ mod tests {
 
     #[test]
     fn a_cache_keeps_its_name_at_the_destination() {
-        let named = named(place("type=local,dest=x"), "main").unwrap();
-        assert_eq!(named.spec.to_string(), "type=local,dest=x,tag=main");
+        for (destination, expected) in [
+            ("type=local,dest=x", "type=local,dest=x,tag=main"),
+            ("h:5000/team/app", "type=registry,ref=h:5000/team/app:main"),
+            ("type=s3,bucket=b", "type=s3,bucket=b,name=main"),
+            ("type=gha", "type=gha,scope=main"),
+        ] {
+            assert_eq!(named(place(destination), "main").unwrap().spec.to_string(), expected);
+        }
     }
 
     #[test]
     fn a_destination_that_has_a_name_or_takes_none_is_refused() {
-        for spec in ["type=local,dest=x,tag=y", "type=memory"] {
+        for spec in ["type=local,dest=x,tag=y", "h:5000/app:y", "type=s3,name=y", "type=inline,image=x"] {
             assert_eq!(named(place(spec), "main").unwrap_err().exit, Exit::Usage, "{spec}");
         }
     }

@@ -95,7 +95,10 @@ impl<'a> Ready<'a> {
 
     fn destination(&self, args: &CopyArgs) -> Destination<'_> {
         let to = if args.dry_run { &self.dry_run as &dyn CacheExporter } else { &*self.target.exporter };
+        // A converted layer has a digest when it is made, which a dry run does not.
+        let conversion = self.target.conversion.clone().filter(|_| !args.dry_run);
         let options = CopyOptions::default().with_mode(self.target.mode).with_skip_missing(args.skip_missing);
+        let options = options.with_conversion(conversion);
         Destination::new(to).with_options(options).with_settings(self.settings.clone())
     }
 

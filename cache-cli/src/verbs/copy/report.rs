@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cache_core::{CacheManifest, CopyReport, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use cache_core::{
+    CacheManifest, Conversion, CopyReport, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp,
+};
 use serde::Serialize;
 
 use super::target::Target;
@@ -33,10 +35,12 @@ pub(super) struct Copied {
     /// What was committed.
     pub(super) manifest: Option<BlobReport>,
     blobs: Counts,
+    /// How many layers were converted to another compression; for a dry run, how many would be.
+    converted: usize,
     /// How many of the images' layers the cache leads to, where it was put into images.
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<CoverageReport>,
-    /// The bytes that were read from the source and sent.
+    /// The bytes that were handed to the destination.
     bytes_sent: u64,
     /// The bytes of all blobs.
     total_bytes: u64,
@@ -144,7 +148,13 @@ impl Copied {
         let destination = target.place.spec.to_string();
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         match result {
-            Ok(written) => Self { destination, milliseconds, ..Self::of_written(&written, source) },
+            Ok(written) => {
+                let mut copied = Self { destination, milliseconds, ..Self::of_written(&written, source) };
+                if let Some(conversion) = target.conversion.as_ref().filter(|_| copied.status == Status::DryRun) {
+                    copied.expect_conversions(&written.copied.manifest, conversion);
+                }
+                copied
+            }
             Err(failure) => {
                 let status = if target.ignores_errors { Status::Ignored } else { Status::Failed };
                 let error = Some(failure.message.clone());
@@ -159,6 +169,7 @@ impl Copied {
             status,
             manifest: None,
             blobs: Counts::default(),
+            converted: 0,
             coverage: None,
             bytes_sent: 0,
             total_bytes: 0,
@@ -192,12 +203,24 @@ impl Copied {
             manifest: export.committed.descriptor.as_ref().map(BlobReport::from),
             blobs,
             coverage: export.committed.coverage.map(|Coverage { covered, layers }| CoverageReport { covered, layers }),
+            converted: copied.converted.len(),
             bytes_sent: export.bytes,
             total_bytes: copied.manifest.unique_bytes(),
             skipped: copied.skipped.clone(),
             would_push: would_push.as_ref().map(|blobs| blobs.iter().map(BlobReport::from).collect()),
             warnings: warnings(status, copied, source),
             ..Self::with_status(status)
+        }
+    }
+
+    /// A dry run converts nothing, and says how much would be.
+    fn expect_conversions(&mut self, manifest: &CacheManifest, conversion: &Conversion) {
+        let (compression, blobs) = (conversion.compression(), manifest.blobs().iter());
+        self.converted = blobs.filter(|blob| compression.needs_conversion(blob)).count();
+        if self.converted > 0 {
+            let layers = text::count(self.converted, "layer");
+            self.warnings
+                .push(format!("{layers} would be converted to {} first, and get other digests", compression.kind()));
         }
     }
 
@@ -229,7 +252,11 @@ impl Copied {
         let blobs = if means.is_empty() { "no blobs".to_owned() } else { format!("blobs {means}") };
         let (sent, all) = (text::size(self.bytes_sent), text::size(self.total_bytes));
         let time = text::elapsed(Duration::from_millis(self.milliseconds));
-        Some(format!("copied {manifest}to {}: {blobs}; {sent} of {all} sent in {time}", self.destination))
+        let converted = match self.converted {
+            0 => String::new(),
+            layers => format!("; {} converted", text::count(layers, "layer")),
+        };
+        Some(format!("copied {manifest}to {}: {blobs}{converted}; {sent} of {all} sent in {time}", self.destination))
     }
 }
 

@@ -10,6 +10,10 @@ fn args(source: &str, destinations: &[&str]) -> CopyArgs {
         source: source.to_owned(),
         destinations: destinations.iter().map(|&destination| destination.to_owned()).collect(),
         mode: None,
+        compression: None,
+        compression_level: None,
+        force_compression: false,
+        tmp_dir: None,
         all: false,
         if_unchanged: false,
         skip_missing: false,
@@ -122,4 +126,65 @@ async fn the_metadata_file_is_that_of_buildkit() {
     let two = args("type=memory,name=a", &["type=memory,name=b", "type=memory,name=c"]);
     run(&session(&store), &CopyArgs { metadata_file, ..two }).await.unwrap();
     assert_eq!(read()["caches"][1]["cache.manifest"], manifest);
+}
+
+#[tokio::test]
+async fn flags_and_attributes_about_compression_may_not_contradict_each_other() {
+    let store = store().await;
+    let flags = |destination: &str| CopyArgs {
+        compression: Some("zstd".to_owned()),
+        compression_level: Some(3),
+        force_compression: true,
+        ..args("type=memory,name=a", &[destination])
+    };
+    for attribute in ["compression=gzip", "compression-level=4", "force-compression=false"] {
+        let failure = run(&session(&store), &flags(&format!("type=memory,name=b,{attribute}"))).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{attribute}");
+        assert!(failure.message.contains("contradicts"), "{}", failure.message);
+    }
+    for attribute in ["compression=zstd", "compression-level=3", "force-compression="] {
+        let copied = run(&session(&store), &flags(&format!("type=memory,name=b,{attribute}"))).await;
+        assert_eq!(copied, Ok(Exit::Done), "{attribute}");
+    }
+}
+
+#[tokio::test]
+async fn a_forced_compression_converts_and_any_other_changes_nothing() {
+    let store = store().await;
+    let kinds = async |name: &str| -> Vec<String> {
+        let manifest = store.named(name).resolve().await.unwrap().unwrap().manifest;
+        manifest.blobs().iter().map(|blob| blob.media_type.to_string()).collect()
+    };
+    let destinations =
+        ["type=memory,name=b,compression=zstd,force-compression=true", "type=memory,name=c,compression=zstd"];
+    assert_eq!(run(&session(&store), &args("type=memory,name=a", &destinations)).await, Ok(Exit::Done));
+    assert_eq!(kinds("b").await, vec!["application/vnd.oci.image.layer.v1.tar+zstd"; LAYERS.len()]);
+    assert_eq!(kinds("c").await, kinds("a").await);
+}
+
+#[tokio::test]
+async fn a_dry_run_converts_nothing() {
+    let store = store().await;
+    let destinations = ["type=memory,name=b,compression=zstd,force-compression=true"];
+    let args = CopyArgs { dry_run: true, ..args("type=memory,name=a", &destinations) };
+    assert_eq!(run(&session(&store), &args).await, Ok(Exit::Done));
+    assert_eq!(names(&store).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_folder_for_converted_layers_that_is_not_there_is_refused_before_anything_is_written() {
+    let store = store().await;
+    let destinations = ["type=memory,name=b", "type=memory,name=c,compression=zstd,force-compression=true"];
+    let args = CopyArgs { tmp_dir: Some("/nowhere/at/all".into()), ..args("type=memory,name=a", &destinations) };
+    assert_eq!(run(&session(&store), &args).await.unwrap_err().exit, Exit::Usage);
+    assert_eq!(names(&store).await, ["a"]);
+}
+
+#[tokio::test]
+async fn every_cache_of_a_store_goes_to_a_store() {
+    let store = store().await;
+    insert(&store, "b", &["other"]).await;
+    let args = CopyArgs { all: true, ..args("type=memory", &["type=memory"]) };
+    assert_eq!(run(&session(&store), &args).await, Ok(Exit::Done));
+    assert_eq!(names(&store).await, ["a", "b"]);
 }
