@@ -20,11 +20,13 @@ mod mode;
 mod multipart;
 mod probe;
 mod publish;
+mod random;
 mod retry;
 mod retry_after;
 mod spec;
 mod timestamp;
 mod verify;
+mod walk;
 
 pub use self::backend::{
     Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Coverage,
@@ -51,6 +53,7 @@ pub use self::mode::Mode;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
 pub use self::publish::publish;
+pub use self::random::random_number;
 pub use self::retry::RetryPolicy;
 pub use self::retry_after::parse_retry_after;
 pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};
