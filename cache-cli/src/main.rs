@@ -5,11 +5,11 @@
 
 mod args;
 mod backends;
+mod confirm;
 mod exit;
 mod messages;
 mod output;
 mod progress;
-mod reach;
 mod report;
 mod session;
 mod spec;
