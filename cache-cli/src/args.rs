@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Delete a cache from its store
     Rm(RmArgs),
+    /// Delete caches by policy, and the blobs that no cache reaches
+    Prune(PruneArgs),
     /// Find out what a store can do, and which --cache-to to use
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -213,6 +215,49 @@ pub(crate) struct RmArgs {
     pub(crate) dry_run: bool,
 }
 
+/// `prune SPEC`
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache prune --dry-run type=local,src=cache
+  buildcache prune --older-than 30d --keep main --keep 'release-*' ghcr.io/me/app-cache
+  buildcache prune -f --keep-latest 5 --max-used-space 50GB type=s3,bucket=b,region=r
+  buildcache prune --dry-run -o json --older-than 7d type=local,src=cache > plan.json
+  buildcache prune -f --apply plan.json type=local,src=cache
+
+Names of --keep and the caches of --keep-latest always stay. Of the others, those
+of --older-than go, then the oldest until --max-used-space is kept to; with
+--keep-latest alone, all others go. Without any of them no cache goes, only blobs
+that no cache reaches. Asks first on a terminal; elsewhere -f is needed.")]
+pub(crate) struct PruneArgs {
+    /// Any cache of the store
+    pub(crate) spec: String,
+    /// Delete caches that were written longer ago, like 30d or 12h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Delete the oldest caches until the others take no more, like 50GB or 512MiB, shared blobs counted once
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_used_space: Option<u64>,
+    /// Keep the newest N caches
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_latest: Option<usize>,
+    /// Keep caches whose names match, like main or 'release-*'
+    #[arg(long, value_name = "NAME")]
+    pub(crate) keep: Vec<String>,
+    /// Keep blobs that are younger, so that no running export loses one [default: 25h for s3, else 1h]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Say what would be deleted, and delete nothing; with -o json, what --apply takes
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Carry out a plan of --dry-run -o json, as far as the store is still as it was; - reads it from stdin
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["older_than", "max_used_space", "keep_latest", "keep", "grace", "dry_run"])]
+    pub(crate) apply: Option<PathBuf>,
+}
+
 /// `doctor SPEC`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -248,6 +293,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
 }
 
+/// A size with or without a unit (`512MiB`, `2GB`, `1000`).
+fn size(text: &str) -> Result<u64, String> {
+    let parsed = text.parse::<bytesize::ByteSize>();
+    parsed.map(|size| size.as_u64()).map_err(|_| format!("{text:?} is no size; expected a number like 2GB or 512MiB"))
+}
+
 fn bad_duration(text: &str) -> String {
     format!("{text:?} is no duration; expected a number with a unit, like 90s, 1h30m or 7d")
 }
@@ -271,6 +322,16 @@ mod tests {
         }
         for bad in ["", "0", "0s", "7", "d", "1.5d", "-1h", "7d1", "1w"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units_of_both_kinds() {
+        for (text, bytes) in [("1000", 1_000), ("2GB", 2_000_000_000), ("512MiB", 536_870_912), ("0", 0)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "GB", "-1", "2XB"] {
+            assert!(size(bad).is_err(), "{bad}");
         }
     }
 

@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 use crate::messages;
 
 /// Whether there is somebody to ask.
-pub(super) fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks, and takes anything but `y` or `yes` as no.
 ///
 /// The answer is read on a thread of its own: nothing waits for it after Ctrl-C.
-pub(super) async fn ask(question: &str) -> bool {
+pub(crate) async fn ask(question: &str) -> bool {
     messages::question(question);
     let (send, answer) = oneshot::channel();
     std::thread::spawn(move || {

@@ -5,12 +5,12 @@
 
 mod args;
 mod backends;
+mod confirm;
 mod exit;
 mod messages;
 mod naming;
 mod output;
 mod progress;
-mod reach;
 mod report;
 mod session;
 mod spec;

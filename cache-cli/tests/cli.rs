@@ -133,12 +133,14 @@ fn quiet_prints_one_digest_and_nothing_else() {
 #[test]
 fn every_verb_has_a_versioned_document() {
     let sandbox = Sandbox::with("v0.32/generations");
-    let verbs: [(&str, &[&str]); 6] = [
+    let verbs: [(&str, &[&str]); 8] = [
         ("inspect", &["inspect", "type=local,src=a"]),
         ("ls", &["ls", "type=local,src=a"]),
         ("du", &["du", "type=local,src=a", "type=local,src=a,tag=release"]),
         ("verify", &["verify", "type=local,src=a"]),
         ("copy", &["copy", "type=local,src=a", "type=local,dest=b"]),
+        ("prune-plan", &["prune", "--dry-run", "type=local,src=b"]),
+        ("prune", &["prune", "-f", "type=local,src=b"]),
         ("rm", &["rm", "-f", "--blobs", "type=local,src=b"]),
     ];
     for (verb, args) in verbs {
@@ -445,6 +447,33 @@ fn rm_takes_the_blobs_that_only_the_cache_reached() {
     assert_eq!(sandbox.run(&["inspect", "type=local,src=a"]).code, 4);
     assert_eq!(sandbox.run(&["verify", "type=local,src=a,tag=release"]).code, 0);
     assert_eq!(sandbox.run(&["rm", "-f", "type=local,src=a"]).code, 4);
+}
+
+#[test]
+fn prune_carries_out_what_its_dry_run_printed() {
+    let sandbox = Sandbox::with("v0.12/generations");
+    let run = sandbox.run(&["prune", "type=local,src=a"]);
+    assert_eq!((run.code, run.stderr.contains("-f deletes without asking")), (2, true), "{}", run.stderr);
+    let spec = ["type=local,src=a"];
+    let plan = sandbox
+        .run(&[&["prune", "--dry-run", "-o", "json", "--keep-latest", "0", "--keep", "release"], &spec[..]].concat());
+    fs::write(sandbox.path("plan.json"), &plan.stdout).unwrap();
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    assert!(!plan["caches"].as_array().unwrap().is_empty());
+    // A fixture that was just copied is younger than the grace.
+    assert_eq!((plan["blobs"].as_array().unwrap().len(), plan["youngBlobs"].as_u64() > Some(0)), (0, true));
+    let pruned = sandbox.json(&["prune", "-f", "--apply", "plan.json", "type=local,src=a"]);
+    assert_eq!(pruned["caches"].as_array().unwrap().len(), plan["caches"].as_array().unwrap().len());
+    assert_eq!(sandbox.run(&["inspect", "type=local,src=a"]).code, 4);
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+    for (path, _) in files(&sandbox.path("a/blobs")) {
+        let file = fs::File::open(sandbox.path("a/blobs").join(path)).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let pruned = sandbox.json(&["prune", "-f", "type=local,src=a"]);
+    assert!(pruned["blobs"].as_u64() > Some(0), "{pruned}");
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a,tag=release"]).code, 0);
+    assert_eq!(sandbox.json(&["du", "type=local,src=a,tag=release"])["stores"][0]["unreachableBlobs"], 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use crate::walk::walk;
 use crate::{CacheConfig, CacheKey, CacheManifest, CacheRecord, Descriptor, Digest, Limits, Timestamp, annotation};
 
 /// A finding's code; codes are stable, and documented here and nowhere else.
@@ -242,33 +243,9 @@ fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
     findings
 }
 
-/// The nodes at which a walk along `next` closes a loop, one for each loop found; no recursion.
+/// The nodes at which a walk along `next` closes a loop, in order.
 fn loops<I: Iterator<Item = i64>>(len: usize, next: impl Fn(usize) -> I) -> Vec<usize> {
-    let mut found = Vec::new();
-    let mut done = vec![false; len];
-    let mut open = vec![false; len];
-    for start in 0..len {
-        let mut path: Vec<(usize, I)> = Vec::new();
-        let mut enter = Some(start);
-        loop {
-            if let Some(node) = enter.take().filter(|&node| !done[node]) {
-                if open[node] {
-                    found.push(node);
-                } else {
-                    open[node] = true;
-                    path.push((node, next(node)));
-                }
-            }
-            let Some((node, links)) = path.last_mut() else { break };
-            match links.next() {
-                Some(link) => enter = usize::try_from(link).ok().filter(|&link| link < len),
-                None => {
-                    done[*node] = true;
-                    path.pop();
-                }
-            }
-        }
-    }
+    let mut found = walk(len, next).closing;
     found.sort_unstable();
     found.dedup();
     found

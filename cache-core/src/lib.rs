@@ -24,6 +24,7 @@ mod mode;
 mod multipart;
 mod probe;
 mod publish;
+mod random;
 mod retry;
 mod retry_after;
 mod spec;
@@ -31,6 +32,7 @@ mod spec;
 mod tar;
 mod timestamp;
 mod verify;
+mod walk;
 
 pub use self::backend::{
     Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Coverage,
@@ -66,6 +68,7 @@ pub use self::mode::Mode;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
 pub use self::publish::publish;
+pub use self::random::random_number;
 pub use self::retry::RetryPolicy;
 pub use self::retry_after::parse_retry_after;
 pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};

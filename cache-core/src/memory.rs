@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,9 @@ use crate::{
     CacheManifest, CacheSpec, CacheStore, Committed, Deleted, Descriptor, Digest, Error, ErrorKind, Expect,
     ImageBackend, ImageStore, Limits, ManifestForm, Pushed, Resolved, Result, Timestamp, Version, stream_of,
 };
+
+/// How young a blob is that needs no refresh: half of what a clean-up lets stay.
+const FRESH: Duration = Duration::from_secs(1800);
 
 /// A store in memory that holds caches by name; clones are views of one store.
 ///
@@ -79,9 +83,28 @@ impl MemoryCache {
         self.lock().blobs.remove(digest);
     }
 
+    /// Sets when a blob was last written: how a store looks that is older than the program that fills it.
+    pub fn set_modified(&self, digest: &Digest, modified: Timestamp) {
+        if let Some((_, at)) = self.lock().blobs.get_mut(digest) {
+            *at = modified;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Store> {
         // Every change is one statement, so a panic elsewhere leaves nothing half done.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a push does about a blob that is there.
+    fn refresh(&self, blob: &Descriptor) -> Option<Pushed> {
+        let now = Timestamp::now();
+        let mut store = self.lock();
+        let (_, modified) = store.blobs.get_mut(&blob.digest).filter(|(bytes, _)| bytes.len() as u64 == blob.size)?;
+        if *modified > now.saturating_sub(FRESH) {
+            return Some(Pushed::Present);
+        }
+        *modified = now;
+        Some(Pushed::Refreshed)
     }
 
     fn insert_document(&self, document: Document) {
@@ -152,10 +175,10 @@ impl CacheImporter for MemoryCache {
 
 #[async_trait]
 impl CacheExporter for MemoryCache {
+    /// A blob that is there and was not written in the last half hour is refreshed, so that no clean-up takes it.
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        let is_present = self.lock().blobs.get(&blob.digest).is_some_and(|(bytes, _)| bytes.len() as u64 == blob.size);
-        if is_present {
-            return Ok(Pushed::Present);
+        if let Some(pushed) = self.refresh(blob) {
+            return Ok(pushed);
         }
         let pieces: BytesMut = from.read(blob, None).await?.try_collect().await?;
         self.overwrite(blob.digest, pieces);

@@ -1,11 +1,9 @@
 //! The retry policy, driven once for all backends.
 
-use std::collections::hash_map::RandomState;
 use std::future::Future;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
-use crate::{Event, Progress, Result};
+use crate::{Event, Progress, Result, random_number};
 
 /// How often and how long to try again: exponential waits with jitter, and what the server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +86,7 @@ impl RetryPolicy {
     /// together.
     fn wait_after(&self, attempt: u32) -> Duration {
         let full = self.base.saturating_mul(1 << (attempt - 1).min(20)).min(self.cap);
-        // The standard library seeds each hasher at random: enough for jitter, and no dependency.
-        let random = u32::try_from(RandomState::new().hash_one(attempt) >> 32).unwrap_or(0);
+        let random = u32::try_from(random_number() >> 32).unwrap_or(0);
         full / 2 + (full / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 }

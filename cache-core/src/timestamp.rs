@@ -56,6 +56,13 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
+    /// The instant so long before; at the start of the calendar, the unknown time.
+    #[must_use]
+    pub fn saturating_sub(self, time: std::time::Duration) -> Self {
+        let before = time::Duration::try_from(time).ok().and_then(|time| self.0.checked_sub(time));
+        before.filter(|before| before.year() >= 0).map_or(Self::ZERO, Self)
+    }
+
     /// The year that is written.
     pub(crate) fn year(&self) -> i32 {
         self.0.year()
@@ -177,6 +184,15 @@ mod tests {
             assert!(Timestamp::from(far).is_zero());
         }
         assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - second).to_string(), "1969-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn a_time_before_the_calendar_is_unknown() {
+        let time: Timestamp = "2026-11-23T12:00:00+05:00".parse().unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        assert_eq!(time.saturating_sub(hour).to_string(), "2026-11-23T11:00:00+05:00");
+        assert!(time.saturating_sub(hour * 24 * 366 * 2100).is_zero());
+        assert!(time.saturating_sub(std::time::Duration::MAX).is_zero());
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, Side};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, Side, random_number};
 use futures_util::TryStreamExt;
 
 use crate::error::{at, io};
 use crate::layout::{Layout, create_dirs, is_older_than};
-use crate::lock::{Attempt, random, try_lock};
+use crate::lock::{Attempt, try_lock};
 use crate::task::{Task, blocking, start};
 
 const PREFIX: &str = "buildcache-";
@@ -55,7 +55,7 @@ impl Ingest {
         create_dirs(&parent)?;
         remove_dead(&parent);
         for _ in 0..CLAIM_TRIES {
-            let dir = parent.join(format!("{PREFIX}{:016x}", random()));
+            let dir = parent.join(format!("{PREFIX}{:016x}", random_number()));
             if let Some(lock) = claim(&dir).map_err(|error| io(error, "cannot create the temporary directory", &dir))? {
                 let started = lock.metadata().and_then(|metadata| metadata.modified());
                 // The file system's clock, since it is compared with the ages of files.
@@ -208,17 +208,19 @@ fn is_taken_or_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
 }
 
-/// Removes every directory of a writer that is dead: its lock can be taken.
+/// Removes every directory of a writer that is dead, whose lock can be taken, and says how many there were.
 ///
 /// What cannot be removed is left to the next writer. Two cleaners do not harm each other: one has the lock, and the
 /// names are used once, so that nothing alive can stand where the dead one stood.
-fn remove_dead(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+pub(crate) fn remove_dead(parent: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(parent) else { return 0 };
+    let mut removed = 0;
     for entry in entries.flatten().filter(is_ours) {
         if let Ok(Attempt::Locked(_lock)) = try_lock(&entry.path().join(LOCK)) {
-            let _ = fs::remove_dir_all(entry.path());
+            removed += usize::from(fs::remove_dir_all(entry.path()).is_ok());
         }
     }
+    removed
 }
 
 fn is_ours(entry: &DirEntry) -> bool {

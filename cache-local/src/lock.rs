@@ -1,12 +1,11 @@
 //! Locks as BuildKit takes them: `flock` on a file that is removed while the lock is held.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cache_core::{ErrorKind, Result};
+use cache_core::{ErrorKind, Result, random_number};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{at, io};
@@ -46,7 +45,7 @@ impl IndexLock {
                 let error = at(ErrorKind::LimitExceeded, "another process keeps the lock of index.json", &path);
                 return Err(error.with("waited", format!("{}ms", timeout.as_millis())));
             }
-            sleep(Duration::from_millis(5 + random() % 20).min(left)).await;
+            sleep(Duration::from_millis(5 + random_number() % 20).min(left)).await;
         }
     }
 
@@ -86,12 +85,6 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Attempt> {
         Err(TryLockError::WouldBlock) => Ok(Attempt::Held),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// A number that no other process comes up with at the same time.
-pub(crate) fn random() -> u64 {
-    // The standard library seeds each hasher at random, which saves a dependency.
-    RandomState::new().build_hasher().finish()
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Result};
+use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Result, random_number};
 
 use crate::error::{at, io};
 use crate::layout::{Layout, create_dirs, sync_dir};
-use crate::lock::{Attempt, random, try_lock};
+use crate::lock::{Attempt, try_lock};
 use crate::task::blocking;
 use crate::{KIND, LocalConfig};
 
@@ -90,7 +90,7 @@ fn try_locks(layout: &Layout, found: &mut Diagnosis) {
 /// Writes a blob under another name, syncs it, renames it and makes it read-only, as an export does.
 fn try_blob(blobs: &Path, found: &mut Diagnosis) {
     const ADVICE: &str = "free space, or give this user the right to write below the directory";
-    let content = format!("buildcache-doctor-{:016x}", random());
+    let content = format!("buildcache-doctor-{:016x}", random_number());
     let blob = TempBlob { temp: blobs.join(&content), path: blobs.join(Digest::sha256(content.as_bytes()).hex()) };
     if !found.record("blob", blob.write(content.as_bytes()), ADVICE) {
         found.skip("blob-mode", "not tried: no blob can be written");

@@ -4,13 +4,16 @@ use std::fs;
 use std::io;
 
 use async_trait::async_trait;
-use cache_core::{BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Result};
+use cache_core::{
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Result, Timestamp,
+};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::error::{at, io as io_error};
 use crate::index::{Entry, Index};
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, remove_dead};
 use crate::layout::{Layout, modified};
+use crate::lock::IndexLock;
 use crate::task::blocking;
 use crate::update::Place;
 use crate::walk::{BlobFile, Walk, version};
@@ -104,9 +107,27 @@ impl CacheStore for LocalStore {
         place.update(change).await.map(|(deleted, _lock)| deleted)
     }
 
+    /// The lock is held meanwhile, so that a writer of ours that counts on the blob finds out in its commit.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
         let (layout, blob) = (self.layout.clone(), blob.clone());
-        blocking(move || delete_blob(&layout, &blob)).await
+        let (there, digest) = (layout.clone(), blob.digest);
+        if blocking(move || there.blob_metadata(&digest)).await?.is_none() {
+            return Ok(Deleted::Absent);
+        }
+        let lock = IndexLock::acquire(layout.lock_path(), self.config.lock_timeout()).await?;
+        blocking(move || {
+            let deleted = delete_blob(&layout, &blob);
+            drop(lock);
+            deleted
+        })
+        .await
+    }
+
+    /// Removes the temporary directories of our writers that are dead, however young: a lock says who is alive. Those of
+    /// BuildKit have none, and stay.
+    async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
+        let ingest = self.layout.ingest_dir();
+        blocking(move || Ok(remove_dead(&ingest))).await
     }
 }
 

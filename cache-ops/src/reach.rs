@@ -1,4 +1,4 @@
-//! Which blobs a cache in a store reaches: what `du` counts and `rm --blobs` must not delete.
+//! [`Reach`]: which blobs a cache in a store reaches, so that nobody deletes what one needs.
 //!
 //! Reaching is a matter of documents, not of caches: an image without a cache keeps its blobs too, and so does a cache
 //! whose config does not decode.
@@ -6,78 +6,93 @@
 use std::collections::{BTreeMap, HashSet};
 
 use cache_core::{
-    BlobProvider, CacheEntry, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, Limits, MediaType,
-    Result, read_all,
+    BlobProvider, CacheEntry, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, Limits,
+    MediaType, Result, read_all,
 };
 use serde_json::Value;
 
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Reach(BTreeMap<Digest, u64>);
+pub struct Reach(BTreeMap<Digest, u64>);
 
 impl Reach {
-    pub(crate) fn add(&mut self, blob: &Descriptor) {
+    /// What one cache of a store reaches: its documents, and everything that they name. Layers are not opened.
+    ///
+    /// # Errors
+    /// When a document cannot be read: then nobody knows what it reaches.
+    pub async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
+        let importer = store.open(entry).await?;
+        if let Some(manifest) = &entry.descriptor {
+            return Self::of_listed(manifest, &*importer).await;
+        }
+        match importer.resolve().await? {
+            Some(resolved) => Self::of_manifest(&resolved.manifest, &*importer).await,
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// What a cache reaches that was read already.
+    ///
+    /// # Errors
+    /// As [`of_entry`](Self::of_entry).
+    pub async fn of_manifest(manifest: &CacheManifest, blobs: &dyn BlobProvider) -> Result<Self> {
+        let mut reach = Self::default();
+        let documents = [manifest.raw_manifest(), manifest.raw_config()];
+        documents.into_iter().flatten().for_each(|document| reach.add(&document.descriptor));
+        manifest.blobs().iter().for_each(|blob| reach.add(blob));
+        for image in manifest.inline_images() {
+            let unsized_image = Descriptor::new(MediaType::OCI_MANIFEST, image.manifest, 0);
+            if let Some(found) = blobs.stat(&unsized_image).await? {
+                let image = Descriptor { size: found.size, ..unsized_image };
+                reach.extend(&of_document(image, blobs).await?);
+            }
+        }
+        Ok(reach)
+    }
+
+    /// What a manifest reaches that a store has listed; BuildKit takes the size of the blob, whatever the entry says.
+    pub(crate) async fn of_listed(manifest: &Descriptor, blobs: &dyn CacheImporter) -> Result<Self> {
+        let stored = blobs.stat(manifest).await?.map_or(manifest.size, |found| found.size);
+        of_document(Descriptor { size: stored, ..manifest.clone() }, blobs).await
+    }
+
+    /// Adds one blob.
+    pub fn add(&mut self, blob: &Descriptor) {
         self.0.insert(blob.digest, blob.size);
     }
 
-    pub(crate) fn extend(&mut self, other: &Self) {
+    /// Adds everything that `other` has.
+    pub fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }
 
     /// What `other` does not have.
-    pub(crate) fn without(&self, other: &Self) -> Self {
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
         let own = self.0.iter().filter(|(blob, _)| !other.contains(blob));
         Self(own.map(|(blob, size)| (*blob, *size)).collect())
     }
 
-    pub(crate) fn contains(&self, blob: &Digest) -> bool {
+    /// Whether the blob is reached.
+    #[must_use]
+    pub fn contains(&self, blob: &Digest) -> bool {
         self.0.contains_key(blob)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Digest, u64)> {
+    /// The blobs with their sizes, in order of digest.
+    pub fn iter(&self) -> impl Iterator<Item = (&Digest, u64)> {
         self.0.iter().map(|(blob, size)| (blob, *size))
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    /// The bytes of all blobs together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
         self.0.values().fold(0, |sum, size| sum.saturating_add(*size))
     }
 }
 
-/// What one cache of a store reaches.
-///
-/// # Errors
-/// When a document cannot be read: then nobody knows what it reaches.
-pub(crate) async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Reach> {
-    let importer = store.open(entry).await?;
-    if let Some(manifest) = &entry.descriptor {
-        // BuildKit takes the size of the blob, whatever the entry says.
-        let stored = importer.stat(manifest).await?.map_or(manifest.size, |found| found.size);
-        return of_document(Descriptor { size: stored, ..manifest.clone() }, &*importer).await;
-    }
-    match importer.resolve().await? {
-        Some(resolved) => of_manifest(&resolved.manifest, &*importer).await,
-        None => Ok(Reach::default()),
-    }
-}
-
-/// What a cache reaches that was read already.
-pub(crate) async fn of_manifest(manifest: &CacheManifest, blobs: &dyn BlobProvider) -> Result<Reach> {
-    let mut reach = Reach::default();
-    let documents = [manifest.raw_manifest(), manifest.raw_config()];
-    documents.into_iter().flatten().for_each(|document| reach.add(&document.descriptor));
-    manifest.blobs().iter().for_each(|blob| reach.add(blob));
-    for image in manifest.inline_images() {
-        let unsized_image = Descriptor::new(MediaType::OCI_MANIFEST, image.manifest, 0);
-        if let Some(found) = blobs.stat(&unsized_image).await? {
-            let image = Descriptor { size: found.size, ..unsized_image };
-            reach.extend(&of_document(image, blobs).await?);
-        }
-    }
-    Ok(reach)
-}
-
 /// Everything below a manifest or an index of manifests, itself included; configs and layers are not opened.
-pub(crate) async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach> {
+async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach> {
     let limits = Limits::default();
     let mut reach = Reach::default();
     let mut opened = HashSet::new();
@@ -91,7 +106,11 @@ pub(crate) async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> R
             let error = Error::new(ErrorKind::LimitExceeded, "index names too many manifests");
             return Err(error.with("limit", limits.images));
         }
-        let bytes = read_all(blobs, &blob, limits.manifest).await?;
+        let bytes = match read_all(blobs, &blob, limits.manifest).await {
+            // A layout may hold some of an image's platforms only; what is gone leads nobody to anything.
+            Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
+            bytes => bytes?,
+        };
         let children = children(&bytes).map_err(|error| error.with("blob", blob.digest))?;
         todo.extend(children.into_iter().map(|child| {
             let is_document = is_manifest(&child.media_type);
@@ -131,29 +150,22 @@ mod tests {
     use cache_core::{Document, MemoryCache};
 
     use super::*;
-    use crate::tests::{LAYERS, insert, layer};
 
-    #[tokio::test]
-    async fn a_cache_reaches_its_manifest_its_config_and_its_layers() {
-        let store = MemoryCache::new();
-        insert(&store, "latest", &LAYERS[..2]).await;
-        let entry = store.caches().await.unwrap().remove(0);
-        let reach = of_entry(&store, &entry).await.unwrap();
-        assert_eq!(reach.iter().count(), 4);
-        assert!(reach.contains(&layer(LAYERS[0]).digest) && reach.contains(&entry.descriptor.unwrap().digest));
+    fn layer(content: &str) -> Descriptor {
+        Descriptor::of(MediaType::OCI_LAYER, content.as_bytes())
+    }
+
+    fn json(descriptor: &Descriptor) -> String {
+        serde_json::to_string(descriptor).unwrap()
     }
 
     #[tokio::test]
     async fn an_index_of_images_is_followed_and_keys_match_in_any_case() {
         let store = MemoryCache::new();
         let (config, leaf) = (layer("config"), layer("leaf"));
-        let image = format!(
-            r#"{{"Config":{},"LAYERS":[{}]}}"#,
-            serde_json::to_string(&config).unwrap(),
-            serde_json::to_string(&leaf).unwrap()
-        );
+        let image = format!(r#"{{"Config":{},"LAYERS":[{}]}}"#, json(&config), json(&leaf));
         let image = Document::new(MediaType::OCI_MANIFEST, image);
-        let index = format!(r#"{{"manifests":[{}],"config":null}}"#, serde_json::to_string(&image.descriptor).unwrap());
+        let index = format!(r#"{{"manifests":[{}],"config":null}}"#, json(&image.descriptor));
         let index = Document::new(MediaType::OCI_INDEX, index);
         let _ = (store.insert(image.bytes), store.insert(index.bytes));
         let reach = of_document(index.descriptor, &store).await.unwrap();
@@ -169,5 +181,24 @@ mod tests {
         let broken = Document::new(MediaType::OCI_MANIFEST, "{");
         let _ = store.insert(broken.bytes);
         assert_eq!(of_document(broken.descriptor, &store).await.unwrap_err().kind(), ErrorKind::InvalidManifest);
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_is_not_there_reaches_nothing() {
+        let store = MemoryCache::new();
+        let gone = Descriptor::of(MediaType::OCI_MANIFEST, b"gone");
+        let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{}]}}"#, json(&gone)));
+        let _ = store.insert(index.bytes);
+        assert_eq!(of_document(index.descriptor, &store).await.unwrap().iter().count(), 2);
+    }
+
+    #[test]
+    fn each_blob_counts_once() {
+        let (mut one, mut other) = (Reach::default(), Reach::default());
+        ["a", "bb"].iter().for_each(|content| one.add(&layer(content)));
+        ["bb", "cccc"].iter().for_each(|content| other.add(&layer(content)));
+        assert_eq!((one.bytes(), one.without(&other).bytes()), (3, 1));
+        one.extend(&other);
+        assert_eq!((one.bytes(), one.iter().count()), (7, 3));
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm};
+use cache_core::{
+    CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm, Timestamp,
+};
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
 ///
@@ -48,6 +50,11 @@ pub trait Harness: Send + Sync {
 
     /// Puts other bytes in the place of a blob.
     async fn overwrite(&self, blob: &Digest, bytes: Bytes);
+
+    /// Sets when a blob was last written, and says whether that can be done here.
+    async fn set_modified(&self, _blob: &Digest, _modified: Timestamp) -> bool {
+        false
+    }
 }
 
 impl dyn Harness + '_ {
@@ -184,6 +191,15 @@ macro_rules! conformance {
                     put_root_replaces
                     put_root_absent_conflicts_when_something_is_there
                     put_root_version_conflicts_after_another
+                }
+                prune {
+                    prune_deletes_what_nothing_reaches
+                    prune_keeps_young_blobs
+                    prune_keeps_a_blob_that_was_pushed_since
+                    prune_keeps_blobs_that_a_new_cache_reaches
+                    prune_keeps_a_cache_that_was_written_since
+                    prune_deletes_caches_by_policy
+                    a_prune_that_is_dropped_leaves_whole_caches
                 }
                 publish {
                     publishing_to_nothing_writes_the_cache

@@ -6,6 +6,7 @@ mod doctor;
 mod du;
 mod inspect;
 mod ls;
+mod prune;
 mod rm;
 mod verify;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Du(args) => du::run(session, &args).await,
         Verb::Verify(args) => verify::run(session, &args).await,
         Verb::Rm(args) => rm::run(session, &args).await,
+        Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Doctor(args) => doctor::run(session, &args).await,
         Verb::Completions(args) => completions::run(&args),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::layers::LayerId;
 use super::{Alternative, CacheChains, StoredLayers, StoredResult};
+use crate::walk::walk;
 use crate::{CacheConfig, CacheManifest, CacheRecord, Error, ErrorKind, Result};
 
 impl CacheChains {
@@ -146,44 +147,21 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The records of a config so that each stands after those it links to; no recursion, however deep the graph is.
+/// The records of a config so that each stands after those it links to.
 fn dependencies_first(config: &CacheConfig) -> Result<Vec<usize>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum State {
-        Unseen,
-        Open,
-        Done,
-    }
     let records = &config.records;
-    let mut order = Vec::with_capacity(records.len());
-    let mut states = vec![State::Unseen; records.len()];
-    for start in 0..records.len() {
-        let mut path: Vec<(usize, Box<dyn Iterator<Item = i64>>)> = Vec::new();
-        let mut next = Some(start);
-        loop {
-            if let Some(record) = next.take().filter(|&record| states[record] != State::Done) {
-                if states[record] == State::Open {
-                    return Err(invalid("invalid looping record").with("record", record));
-                }
-                states[record] = State::Open;
-                path.push((record, Box::new(records[record].inputs.iter().flatten().map(|link| link.link))));
-            }
-            let Some((record, links)) = path.last_mut() else { break };
-            match links.next() {
-                Some(link) => {
-                    let linked = usize::try_from(link).ok().filter(|&linked| linked < records.len());
-                    let error = || invalid(format!("invalid record ID: {link}")).with("record", *record);
-                    next = Some(linked.ok_or_else(error)?);
-                }
-                None => {
-                    states[*record] = State::Done;
-                    order.push(*record);
-                    path.pop();
-                }
-            }
+    let links = |record: usize| records[record].inputs.iter().flatten().map(|link| link.link);
+    for record in 0..records.len() {
+        let exists = |link: &i64| usize::try_from(*link).is_ok_and(|linked| linked < records.len());
+        if let Some(link) = links(record).find(|link| !exists(link)) {
+            return Err(invalid(format!("invalid record ID: {link}")).with("record", record));
         }
     }
-    Ok(order)
+    let walked = walk(records.len(), links);
+    match walked.closing.first() {
+        Some(record) => Err(invalid("invalid looping record").with("record", record)),
+        None => Ok(walked.dependencies_first),
+    }
 }
 
 fn invalid(message: impl Into<String>) -> Error {

@@ -1,10 +1,8 @@
 //! What a probe sends: a cache of one layer that nobody else has.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use cache_core::{
     CacheChains, CacheKey, CacheLink, CacheManifest, CacheResult, Descriptor, Digest, Document, EncodedManifest,
-    ManifestForm, MediaType, Result, Timestamp, annotation,
+    ManifestForm, MediaType, Result, Timestamp, annotation, random_number,
 };
 
 /// An empty tar: two blocks of zeros.
@@ -23,7 +21,7 @@ pub(super) struct Artefacts {
 
 impl Artefacts {
     pub(super) fn new() -> Result<Self> {
-        let tag = format!("buildcache-doctor-{:016x}", random());
+        let tag = format!("buildcache-doctor-{:016x}", random_number());
         let layer = Document::new(layer_type(), empty_layer(&tag));
         let chunked = Document::new(layer_type(), empty_layer(&format!("{tag}-chunked")));
         let cache = cache(&tag, &layer.descriptor)?;
@@ -66,12 +64,6 @@ fn empty_layer(name: &str) -> Vec<u8> {
     gzip.extend_from_slice(&CRC.to_le_bytes());
     gzip.extend_from_slice(&u32::from(length).to_le_bytes());
     gzip
-}
-
-/// A number that no other process comes up with.
-fn random() -> u64 {
-    // The standard library seeds each hasher at random, which saves a dependency.
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod export;
 pub mod faults;
 pub mod image;
 pub mod manifest;
+pub mod prune;
 pub mod publish;
 pub mod secrets;
 pub mod store;

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
+use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore, Timestamp};
 use tempfile::TempDir;
 
 use crate::harness::Harness;
@@ -107,6 +108,14 @@ impl Harness for Local {
         let path = self.blob(blob);
         let _ = fs::remove_file(&path);
         fs::write(path, bytes).expect("the blob can be written");
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        let path = self.root().join("blobs/sha256").join(blob.hex());
+        let since = Duration::from_secs(u64::try_from(modified.unix_seconds()).expect("it is after 1970"));
+        let file = fs::File::open(path).expect("the blob is there");
+        file.set_modified(SystemTime::UNIX_EPOCH + since).expect("it is ours");
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, ImageStore, MemoryCache};
+use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, ImageStore, MemoryCache, Timestamp};
 use futures_util::stream::StreamExt;
 
 use crate::harness::Harness;
@@ -69,5 +69,10 @@ impl Harness for Memory {
 
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
         self.0.overwrite(*blob, bytes);
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        self.0.set_modified(blob, modified);
+        true
     }
 }

@@ -6,12 +6,12 @@ mod store;
 use std::collections::HashMap;
 
 use cache_core::{CacheManifest, Descriptor, Digest};
+use cache_ops::Reach;
 
 use self::report::{CacheUsage, LayerUsage, Usage};
 use crate::args::DuArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::reach::{self, Reach};
 use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
@@ -39,7 +39,7 @@ async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failu
     let mut caches = Vec::with_capacity(places.len());
     for place in &mut places {
         let (importer, resolved) = place.resolve(session).await?;
-        let reach = reach::of_manifest(&resolved.manifest, &*importer).await;
+        let reach = Reach::of_manifest(&resolved.manifest, &*importer).await;
         caches.push(Weighed {
             cache: place.spec.to_string(),
             digest: digest_of(&resolved.manifest),

@@ -1,11 +1,11 @@
 //! What a store holds, and how much of it no cache reaches.
 
 use cache_core::{CacheEntry, CacheStore, Error};
+use cache_ops::Reach;
 use futures_util::stream::TryStreamExt as _;
 
 use super::report::{QuotaUsage, StoreUsage, Unreadable};
 use crate::exit::{Failure, with_causes};
-use crate::reach::{self, Reach};
 use crate::session::Session;
 use crate::spec::Place;
 
@@ -40,7 +40,7 @@ async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error
     let mut reached = Reach::default();
     let mut unreadable = Vec::new();
     for cache in &caches {
-        match reach::of_entry(store, cache).await {
+        match Reach::of_entry(store, cache).await {
             Ok(reach) => reached.extend(&reach),
             Err(error) => unreadable.push(unreadable_cache(cache, &error)),
         }

@@ -1,18 +1,18 @@
 //! `rm`: one cache out of its store, and with `--blobs` what only it reached.
 
-mod confirm;
 mod plan;
 mod report;
 
 use cache_core::{BlobEntry, CacheStore, Deleted, Error, ErrorKind};
+use cache_ops::Reach;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use self::plan::Plan;
 use self::report::Removal;
 use crate::args::RmArgs;
+use crate::confirm;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::reach::Reach;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::text;

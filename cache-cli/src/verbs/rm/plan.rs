@@ -1,9 +1,9 @@
 //! Which cache `rm` means, and which blobs go with it.
 
 use cache_core::{CacheEntry, CacheStore, Digest, Error};
+use cache_ops::Reach;
 
 use crate::exit::Failure;
-use crate::reach::{self, Reach};
 use crate::spec::Place;
 
 /// What is to be deleted.
@@ -33,7 +33,7 @@ pub(super) async fn plan(store: &dyn CacheStore, place: &Place, blobs: bool) -> 
     if !blobs {
         return Ok(Plan { entry, reach: Reach::default(), blobs: None });
     }
-    let reach = reach::of_entry(store, &entry).await.map_err(|error| {
+    let reach = Reach::of_entry(store, &entry).await.map_err(|error| {
         place.explain(error).with_hint("its blobs are not known; without --blobs the cache can be deleted")
     })?;
     let others: Vec<CacheEntry> = caches.into_iter().filter(|other| *other != entry).collect();
@@ -48,7 +48,7 @@ pub(super) async fn plan(store: &dyn CacheStore, place: &Place, blobs: bool) -> 
 pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: &[CacheEntry]) -> Result<Reach, Error> {
     let mut kept = Reach::default();
     for other in others {
-        let reached = reach::of_entry(store, other).await.map_err(|error| unreadable(other, error))?;
+        let reached = Reach::of_entry(store, other).await.map_err(|error| unreadable(other, error))?;
         kept.extend(&reached);
     }
     Ok(reach.without(&kept))

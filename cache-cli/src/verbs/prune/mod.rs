@@ -1,0 +1,109 @@
+//! `prune`: deletes caches by policy, and the blobs that none reaches.
+
+mod file;
+mod report;
+
+use std::sync::Arc;
+
+use cache_core::{Error, Timestamp};
+use cache_ops::{NameGlob, PruneEvent, PrunePlan, PrunePolicy, PruneReport, PruneSettings, plan_prune, prune};
+
+use self::file::PlanFile;
+use self::report::Pruned;
+use crate::args::PruneArgs;
+use crate::confirm;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::session::Session;
+use crate::spec::Place;
+use crate::text;
+
+/// Plans, asks, and deletes.
+pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
+    let is_asked = !args.force && !args.dry_run;
+    if is_asked && !confirm::is_possible() {
+        let failure = Failure::usage("prune asks before it deletes, and there is no terminal to ask on");
+        return Err(failure.with_hint("-f deletes without asking, --dry-run says what would be deleted"));
+    }
+    let mut place = Place::parse(&args.spec)?;
+    let store = place.required_store(session).await?;
+    let name = place.store_spec().to_string();
+    let plan = match &args.apply {
+        Some(path) => PlanFile::read(path, &name)?,
+        None => {
+            plan_prune(&*store, &policy(&place, args), Timestamp::now()).await.map_err(|error| place.explain(error))?
+        }
+    };
+    say(session, &plan);
+    if args.dry_run {
+        output::print(session, &PlanFile::new(name, plan))?;
+        return Ok(Exit::Done);
+    }
+    if is_asked && !plan.is_empty() && !confirm::ask(&question(&name, &plan)).await {
+        return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
+    }
+    let progress = Arc::clone(&session.reporter);
+    let settings = PruneSettings::default().with_progress(Arc::new(move |event| progress.note(&words(event))));
+    let report = prune(&*store, &plan, &settings).await.map_err(|error| unfinished(&place, error))?;
+    warn(session, &report);
+    output::print(session, &Pruned::new(name, &plan, report))?;
+    Ok(Exit::Done)
+}
+
+fn policy(place: &Place, args: &PruneArgs) -> PrunePolicy {
+    let mut policy = PrunePolicy::new(place.spec.kind());
+    policy.older_than = args.older_than;
+    policy.max_used_space = args.max_used_space;
+    policy.keep_latest = args.keep_latest;
+    policy.keep = args.keep.iter().map(|names| NameGlob::new(names)).collect();
+    policy.grace = args.grace.unwrap_or(policy.grace);
+    policy
+}
+
+/// What a person should know of the plan, whatever comes of it.
+fn say(session: &Session, plan: &PrunePlan) {
+    if plan.bytes_over > 0 {
+        let over = text::size(plan.bytes_over);
+        session.warn(format!("the caches that have to stay take {over} more than --max-used-space"));
+    }
+    if let Some(note) = &plan.note {
+        session.warn(format!("no blobs are deleted: {note}"));
+    }
+}
+
+fn question(store: &str, plan: &PrunePlan) -> String {
+    let caches = text::count(plan.caches.len(), "cache");
+    let blobs = plan.blobs.as_ref().map(|blobs| {
+        let size = text::size(plan.bytes());
+        format!(" and {} ({size})", text::count(blobs.len(), "blob"))
+    });
+    format!("Delete {caches}{} from {store}? [y/N]", blobs.unwrap_or_default())
+}
+
+fn words(event: &PruneEvent) -> String {
+    match event {
+        PruneEvent::Cache { name, is_gone } => {
+            let name = name.as_deref().unwrap_or("(no name)");
+            format!("{} cache {name}", if *is_gone { "deleted" } else { "kept" })
+        }
+        PruneEvent::Blobs { done, total, bytes } => {
+            format!("{done} of {} are done, {} deleted", text::count(*total, "blob"), text::size(*bytes))
+        }
+        _ => String::new(),
+    }
+}
+
+fn unfinished(place: &Place, error: Error) -> Failure {
+    let mut failure = Failure::from(place.explain(error));
+    failure.message = format!("not everything is deleted, and every cache is whole: {}", failure.message);
+    failure
+}
+
+fn warn(session: &Session, report: &PruneReport) {
+    for (cache, why) in &report.kept_caches {
+        session.warn(format!("cache {} stays: {why}", cache.name.as_deref().unwrap_or("(no name)")));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! `buildcache.prune/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{Digest, Timestamp};
+use cache_ops::{PlannedCache, PrunePlan, PruneReport};
+use serde::Serialize;
+
+use super::file::words;
+use crate::output::Report;
+use crate::text;
+
+/// What was deleted.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pruned {
+    schema: &'static str,
+    store: String,
+    caches: Vec<PlannedCache>,
+    kept_caches: Vec<KeptCache>,
+    /// None where the store cannot delete blobs.
+    blobs: Option<usize>,
+    bytes: u64,
+    /// Blobs of the plan that stay: they were written, refreshed or reached in between.
+    kept_blobs: Vec<Digest>,
+    /// What dead writers had left of uploads.
+    uploads: usize,
+}
+
+/// A cache of the plan that stays.
+#[derive(Debug, Serialize)]
+struct KeptCache {
+    name: Option<String>,
+    why: String,
+}
+
+impl Pruned {
+    pub(super) fn new(store: String, plan: &PrunePlan, report: PruneReport) -> Self {
+        let kept = report.kept_caches.into_iter().map(|(cache, why)| KeptCache { name: cache.name, why });
+        Self {
+            schema: "buildcache.prune/v1",
+            store,
+            caches: report.caches,
+            kept_caches: kept.collect(),
+            blobs: plan.blobs.is_some().then_some(report.blobs),
+            bytes: report.bytes,
+            kept_blobs: report.kept_blobs,
+            uploads: report.uploads,
+        }
+    }
+}
+
+impl Report for Pruned {
+    fn table(&self, _: Timestamp, _: bool) -> String {
+        let mut text = String::new();
+        for cache in &self.caches {
+            let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
+            let name = cache.name.clone().unwrap_or_else(digest);
+            let _ = writeln!(text, "deleted cache {} ({})", text::printable(&name), words(cache.reason));
+        }
+        if let Some(blobs) = self.blobs {
+            let _ = writeln!(text, "deleted {}, {}", text::count(blobs, "blob"), text::size(self.bytes));
+        }
+        if !self.kept_blobs.is_empty() {
+            let count = text::count(self.kept_blobs.len(), "blob");
+            let _ = writeln!(text, "kept {count}: written, refreshed or needed in between");
+        }
+        if self.uploads > 0 {
+            let _ = writeln!(text, "deleted {} that nobody finished", text::count(self.uploads, "upload"));
+        }
+        if self.caches.is_empty() && self.blobs.is_none() {
+            text.push_str("nothing to delete\n");
+        }
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.caches.iter().filter_map(|cache| cache.digest).collect()
+    }
+}

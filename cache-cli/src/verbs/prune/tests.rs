@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use cache_core::{BlobEntry, CacheStore as _, Digest, MemoryCache};
+use futures_util::stream::TryStreamExt as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::tests::{LAYERS, insert, session};
+
+fn args() -> PruneArgs {
+    PruneArgs { spec: "type=memory,name=a".to_owned(), force: true, ..PruneArgs::default() }
+}
+
+async fn names(store: &MemoryCache) -> Vec<String> {
+    store.caches().await.unwrap().into_iter().filter_map(|cache| cache.name).collect()
+}
+
+async fn blobs(store: &MemoryCache) -> Vec<Digest> {
+    store.blobs().map_ok(|blob: BlobEntry| blob.digest).try_collect().await.unwrap()
+}
+
+/// Three caches, the first the oldest, and a blob of a day ago that no cache reaches.
+async fn store() -> (MemoryCache, Digest) {
+    let store = MemoryCache::new();
+    for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+        insert(&store, name, &LAYERS[..=n]).await;
+    }
+    let garbage = store.insert("garbage");
+    let yesterday = Timestamp::now().saturating_sub(Duration::from_secs(86_400));
+    for blob in blobs(&store).await {
+        store.set_modified(&blob, yesterday);
+    }
+    (store, garbage)
+}
+
+#[tokio::test]
+async fn without_a_policy_only_unreachable_blobs_go() {
+    let (store, garbage) = store().await;
+    let before = blobs(&store).await.len();
+    run(&session(&store), &args()).await.unwrap();
+    assert_eq!(names(&store).await, ["a", "b", "c"]);
+    let after = blobs(&store).await;
+    assert!(after.len() == before - 1 && !after.contains(&garbage));
+}
+
+#[tokio::test]
+async fn flags_choose_the_caches() {
+    let cases = [
+        (PruneArgs { keep_latest: Some(1), ..args() }, vec!["c"]),
+        (PruneArgs { keep_latest: Some(1), keep: vec!["a*".to_owned()], ..args() }, vec!["a", "c"]),
+        (PruneArgs { older_than: Some(Duration::from_secs(60)), keep: vec!["b".to_owned()], ..args() }, vec!["b"]),
+        (PruneArgs { max_used_space: Some(0), keep_latest: Some(2), ..args() }, vec!["b", "c"]),
+        (PruneArgs { max_used_space: Some(u64::MAX), ..args() }, vec!["a", "b", "c"]),
+    ];
+    for (args, left) in cases {
+        let (store, _) = store().await;
+        run(&session(&store), &args).await.unwrap();
+        assert_eq!(names(&store).await, left, "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
+    let (store, _) = store().await;
+    let session = session(&store);
+    run(&session, &PruneArgs { dry_run: true, force: false, keep_latest: Some(1), ..args() }).await.unwrap();
+    assert_eq!(names(&store).await.len(), 3);
+
+    let policy = PrunePolicy::new("memory").with_keep_latest(1);
+    let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("plan.json");
+    std::fs::write(&path, output::json(&PlanFile::new("type=memory".to_owned(), plan)).unwrap()).unwrap();
+    insert(&store, "a", LAYERS).await;
+    run(&session, &PruneArgs { apply: Some(path.clone()), ..args() }).await.unwrap();
+    assert_eq!(names(&store).await, ["a", "c"], "what was written since stays");
+
+    std::fs::write(&path, output::json(&PlanFile::new("type=local,src=x".to_owned(), empty(&store).await)).unwrap())
+        .unwrap();
+    let failure = run(&session, &PruneArgs { apply: Some(path.clone()), ..args() }).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    std::fs::write(&path, "{}").unwrap();
+    assert_eq!(run(&session, &PruneArgs { apply: Some(path), ..args() }).await.unwrap_err().exit, Exit::Usage);
+}
+
+async fn empty(store: &MemoryCache) -> PrunePlan {
+    plan_prune(store, &PrunePolicy::new("memory"), Timestamp::now()).await.unwrap()
+}
+
+#[tokio::test]
+async fn young_blobs_stay_for_as_long_as_is_asked_for() {
+    let (store, garbage) = store().await;
+    run(&session(&store), &PruneArgs { grace: Some(Duration::from_secs(200_000)), ..args() }).await.unwrap();
+    assert!(blobs(&store).await.contains(&garbage));
+}

@@ -1,0 +1,76 @@
+//! What is known of a cache in a store before it is decided whether it goes.
+
+use cache_core::{
+    CacheEntry, CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp,
+};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::Reach;
+
+/// A cache that was looked at.
+pub(super) struct Looked {
+    pub(super) entry: CacheEntry,
+    /// When it was last written: as the store says, else when its newest result was made.
+    pub(super) modified: Option<Timestamp>,
+    pub(super) reach: Reach,
+    /// Whether it is a cache of its own that can be read; images and what nobody can read are not ours to delete.
+    pub(super) is_cache: bool,
+}
+
+/// Looks at caches, `concurrency` at once; one that is gone by now is left out.
+pub(super) async fn look(store: &dyn CacheStore, caches: Vec<CacheEntry>, concurrency: usize) -> Result<Vec<Looked>> {
+    let looks: Vec<BoxFuture<'_, _>> = caches.into_iter().map(|entry| look_at(store, entry).boxed()).collect();
+    let looked: Vec<Option<Looked>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
+    Ok(looked.into_iter().flatten().collect())
+}
+
+async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Looked>> {
+    let looked = async {
+        let importer = store.open(&entry).await?;
+        let manifest = match importer.resolve().await {
+            Ok(resolved) => resolved.map(|resolved| resolved.manifest),
+            // What is no cache has documents all the same, which can be followed from the listed one.
+            Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
+            Err(error) => return Err(error),
+        };
+        let reach = match (&entry.descriptor, &manifest) {
+            (Some(listed), _) => reach(listed, &*importer).await?,
+            (None, Some(manifest)) => Reach::of_manifest(manifest, &*importer).await?,
+            (None, None) => return Ok(None),
+        };
+        let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
+        let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
+        Ok(Some(Looked { entry: entry.clone(), modified, reach, is_cache }))
+    };
+    looked.await.map_err(|error| unreadable(&entry, error))
+}
+
+/// A document that is gone leads nobody to anything.
+async fn reach(listed: &Descriptor, importer: &dyn CacheImporter) -> Result<Reach> {
+    match importer.stat(listed).await? {
+        Some(_) => Reach::of_listed(listed, importer).await,
+        None => Ok(Reach::default()),
+    }
+}
+
+/// Whether what is there cannot be read as a cache, however often one tries.
+fn is_of_content(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidManifest | ErrorKind::NotFound | ErrorKind::LimitExceeded | ErrorKind::DigestMismatch
+    )
+}
+
+fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
+    let results = manifest.config().records.iter().flat_map(|record| {
+        let chains = record.chains.iter().map(|chain| chain.created_at);
+        record.results.iter().map(|result| result.created_at).chain(chains)
+    });
+    results.max().filter(|newest| !newest.is_zero())
+}
+
+fn unreadable(entry: &CacheEntry, error: Error) -> Error {
+    let error = error.with("cache", entry.name.as_deref().unwrap_or("(no name)"));
+    error.with_hint("nobody knows which blobs a cache needs that cannot be read: delete it first, with rm")
+}

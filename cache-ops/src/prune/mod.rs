@@ -1,0 +1,15 @@
+//! Deleting by policy: a [`PrunePlan`] from one listing, and [`prune`], which looks again before it deletes.
+
+mod glob;
+mod look;
+mod plan;
+mod policy;
+mod sweep;
+
+pub use self::glob::NameGlob;
+pub use self::plan::{PlannedBlob, PlannedCache, PrunePlan, plan_prune};
+pub use self::policy::{PrunePolicy, PruneReason};
+pub use self::sweep::{PruneEvent, PruneReport, PruneSettings, prune};
+
+#[cfg(test)]
+mod tests;

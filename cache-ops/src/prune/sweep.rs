@@ -1,0 +1,249 @@
+//! [`prune`]: carries a plan out, caches first, and blobs only as long as nothing reaches them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use cache_core::{
+    BlobEntry, CacheEntry, CacheStore, Deleted, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp,
+    Version,
+};
+use futures_util::stream::TryStreamExt;
+
+use super::look::look;
+use super::plan::{LOOKS, PlannedCache, PrunePlan};
+use super::policy::is_older;
+use crate::Reach;
+
+/// How many blobs are deleted before the store is looked at again; what S3 deletes in one request.
+const BATCH: usize = 1_000;
+
+/// How a plan is carried out.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PruneSettings {
+    /// How often a deletion is tried again whose error says that it may help.
+    pub retry: RetryPolicy,
+    /// Who is told what happens.
+    pub progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>,
+}
+
+impl Default for PruneSettings {
+    /// The default retries, silently.
+    fn default() -> Self {
+        Self { retry: RetryPolicy::default(), progress: Arc::new(|_| {}) }
+    }
+}
+
+impl PruneSettings {
+    /// Changes how often a deletion is tried again.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Tells `progress` what happens.
+    #[must_use]
+    pub fn with_progress(self, progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>) -> Self {
+        Self { progress, ..self }
+    }
+}
+
+impl fmt::Debug for PruneSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PruneSettings").field("retry", &self.retry).finish_non_exhaustive()
+    }
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PruneEvent {
+    /// A cache was dealt with.
+    Cache {
+        /// Its name.
+        name: Option<String>,
+        /// Whether it is gone; else somebody wrote it since.
+        is_gone: bool,
+    },
+    /// The store was looked at again, and a batch of blobs was dealt with.
+    Blobs {
+        /// How many blobs of the plan were dealt with so far.
+        done: usize,
+        /// How many there are.
+        total: usize,
+        /// How many bytes were deleted so far.
+        bytes: u64,
+    },
+}
+
+/// What a prune did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PruneReport {
+    /// The caches that are gone.
+    pub caches: Vec<PlannedCache>,
+    /// The caches that stay, and why.
+    pub kept_caches: Vec<(PlannedCache, String)>,
+    /// How many blobs are gone.
+    pub blobs: usize,
+    /// The bytes of those.
+    pub bytes: u64,
+    /// The blobs that stay: they were written, refreshed or reached since the plan was made, or are too young.
+    pub kept_blobs: Vec<Digest>,
+    /// What dead writers had left of uploads, and is gone.
+    pub uploads: usize,
+}
+
+/// Carries a plan out: deletes its caches, then its blobs.
+///
+/// Before each batch of blobs the store's caches are listed again, and the new ones are read: a blob that one of them
+/// reaches stays. Deletions are conditional where the store can do that, so that a blob that a writer refreshes in
+/// between stays too. An error, or an end at any moment, leaves a store in which every cache has its blobs.
+///
+/// # Errors
+/// The first error of the store; and when a cache was written that cannot be read, because then nobody knows which blobs
+/// are free.
+pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSettings) -> Result<PruneReport> {
+    let mut report = PruneReport::default();
+    delete_caches(store, plan, settings, &mut report).await?;
+    let now = Timestamp::now();
+    if plan.blobs.as_ref().is_some_and(|blobs| !blobs.is_empty()) {
+        let free = unchanged(store, plan, now, &mut report).await?;
+        let mut reached = Reached::default();
+        let (total, mut done) = (free.len(), 0);
+        for batch in free.chunks(BATCH) {
+            reached.look_again(store).await?;
+            let (kept, free): (Vec<_>, Vec<_>) =
+                batch.iter().cloned().partition(|blob| reached.reach.contains(&blob.digest));
+            report.kept_blobs.extend(kept.iter().map(|blob| blob.digest));
+            delete_blobs(store, &free, settings, &mut report).await?;
+            done += batch.len();
+            (settings.progress)(&PruneEvent::Blobs { done, total, bytes: report.bytes });
+        }
+    }
+    if plan.blobs.is_some() {
+        report.uploads = store.abort_uploads(before(now, plan)).await?;
+    }
+    Ok(report)
+}
+
+async fn delete_caches(
+    store: &dyn CacheStore,
+    plan: &PrunePlan,
+    settings: &PruneSettings,
+    report: &mut PruneReport,
+) -> Result<()> {
+    for cache in &plan.caches {
+        let entry = cache.entry();
+        let deleted = match settings.retry.run(&Silent, || store.delete_cache(&entry)).await {
+            Err(error) if is_about_other_names(&error) && are_all_planned(store, plan, cache).await? => {
+                // Every name of the manifest goes, so it may be deleted with all of them.
+                let unnamed = CacheEntry::new(None, entry.version.clone());
+                settings.retry.run(&Silent, || store.delete_cache(&unnamed)).await
+            }
+            deleted => deleted,
+        };
+        let name = cache.name.clone();
+        match deleted {
+            Ok(Deleted::Removed | Deleted::Absent) => {
+                report.caches.push(cache.clone());
+                (settings.progress)(&PruneEvent::Cache { name, is_gone: true });
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict || is_about_other_names(&error) => {
+                report.kept_caches.push((cache.clone(), error.to_string()));
+                (settings.progress)(&PruneEvent::Cache { name, is_gone: false });
+            }
+            Err(error) => return Err(error.with("cache", name.unwrap_or_default())),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the store can delete the manifest only with all names of it.
+fn is_about_other_names(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unsupported && error.context("other").is_some()
+}
+
+async fn are_all_planned(store: &dyn CacheStore, plan: &PrunePlan, cache: &PlannedCache) -> Result<bool> {
+    let planned: HashSet<(Option<&str>, &str)> =
+        plan.caches.iter().map(|cache| (cache.name.as_deref(), cache.version.as_str())).collect();
+    let caches = store.caches().await?;
+    let mut of_one_manifest = caches.iter().filter(|entry| entry.version.as_str() == cache.version);
+    Ok(of_one_manifest.all(|entry| planned.contains(&(entry.name.as_deref(), entry.version.as_str()))))
+}
+
+/// The blobs of the plan that are still as they were.
+async fn unchanged(
+    store: &dyn CacheStore,
+    plan: &PrunePlan,
+    now: Timestamp,
+    report: &mut PruneReport,
+) -> Result<Vec<BlobEntry>> {
+    let planned: HashMap<Digest, &str> =
+        plan.blobs.iter().flatten().map(|blob| (blob.digest, blob.version.as_str())).collect();
+    let mut free = Vec::new();
+    let mut listed = store.blobs();
+    while let Some(blob) = listed.try_next().await? {
+        let Some(version) = planned.get(&blob.digest) else { continue };
+        if blob.version.as_str() == *version && is_older(blob.modified, plan.grace(), now) {
+            free.push(blob);
+        } else {
+            report.kept_blobs.push(blob.digest);
+        }
+    }
+    free.sort_unstable_by_key(|blob| blob.digest);
+    Ok(free)
+}
+
+/// What all caches reach that were seen so far; it never gets less.
+#[derive(Default)]
+struct Reached {
+    seen: HashSet<(Option<String>, Version)>,
+    reach: Reach,
+}
+
+impl Reached {
+    async fn look_again(&mut self, store: &dyn CacheStore) -> Result<()> {
+        let caches = store.caches().await?;
+        let is_new = |entry: &CacheEntry| self.seen.insert((entry.name.clone(), entry.version.clone()));
+        let new: Vec<CacheEntry> = caches.into_iter().filter(is_new).collect();
+        for cache in look(store, new, LOOKS).await? {
+            self.reach.extend(&cache.reach);
+        }
+        Ok(())
+    }
+}
+
+async fn delete_blobs(
+    store: &dyn CacheStore,
+    blobs: &[BlobEntry],
+    settings: &PruneSettings,
+    report: &mut PruneReport,
+) -> Result<()> {
+    if blobs.is_empty() {
+        return Ok(());
+    }
+    let outcomes = store.delete_blobs(blobs).await;
+    for (blob, outcome) in blobs.iter().zip(outcomes) {
+        let outcome = match outcome {
+            Err(error) if error.is_retryable() => settings.retry.run(&Silent, || store.delete_blob(blob)).await,
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(Deleted::Removed) => {
+                report.blobs += 1;
+                report.bytes = report.bytes.saturating_add(blob.size);
+            }
+            Ok(Deleted::Absent) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => report.kept_blobs.push(blob.digest),
+            Err(error) => return Err(error.with("blob", blob.digest)),
+        }
+    }
+    Ok(())
+}
+
+/// Uploads that were begun before this are those of dead writers.
+fn before(now: Timestamp, plan: &PrunePlan) -> Timestamp {
+    now.saturating_sub(plan.grace())
+}

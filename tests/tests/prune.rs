@@ -1,0 +1,216 @@
+//! Pruning a large store while an export of ours runs that counts on old blobs which no cache reaches.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cache_core::{
+    BlobEntry, CacheEntry, CacheExporter, CacheImporter, CacheStore, Deleted, Depth, Digest, Expect, ExportSettings,
+    MemoryCache, Result, Timestamp, export, verify,
+};
+use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
+use cache_tests::graphs::{self, Generated, Shape};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, TryStreamExt};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SHAPE: Shape = Shape { records: 70, depth: 5, results: 54, layer_bytes: 40 };
+
+/// A store that counts what it is asked, and lets somebody else act before each batch of blobs goes.
+struct Watched<'a> {
+    store: &'a MemoryCache,
+    /// What the other writer does before each batch, first step first.
+    steps: Mutex<Vec<BoxFuture<'a, ()>>>,
+    listings: AtomicUsize,
+    batches: AtomicUsize,
+    largest: AtomicUsize,
+}
+
+#[async_trait]
+impl CacheStore for Watched<'_> {
+    async fn caches(&self) -> Result<Vec<CacheEntry>> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
+        self.store.caches().await
+    }
+
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        self.store.open(cache).await
+    }
+
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
+        self.store.blobs()
+    }
+
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
+        self.store.delete_cache(cache).await
+    }
+
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
+        self.store.delete_blob(blob).await
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        let step = {
+            let mut steps = self.steps.lock().unwrap();
+            (!steps.is_empty()).then(|| steps.remove(0))
+        };
+        if let Some(step) = step {
+            step.await;
+        }
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.largest.fetch_max(blobs.len(), Ordering::Relaxed);
+        self.store.delete_blobs(blobs).await
+    }
+}
+
+async fn digests(store: &MemoryCache) -> BTreeSet<Digest> {
+    store.blobs().map_ok(|blob| blob.digest).try_collect().await.unwrap()
+}
+
+/// A store with 50 caches and 5,000 blobs, some 3,000 of which no cache reaches: of those, 100 are young, and some are
+/// those of `running`.
+struct Store {
+    store: MemoryCache,
+    running: Generated,
+    reached: BTreeSet<Digest>,
+    young: BTreeSet<Digest>,
+}
+
+async fn store() -> Store {
+    let store = MemoryCache::new();
+    for seed in 0..50 {
+        let cache = graphs::cache_of(seed, SHAPE);
+        let place = store.named(format!("cache-{seed:02}"));
+        export(&cache.manifest, &cache.blobs, &place, &ExportSettings::default()).await.unwrap();
+    }
+    let reached = digests(&store).await;
+    assert!(reached.len() > 1_500, "{}", reached.len());
+    let running = graphs::cache_of(99, SHAPE);
+    for blob in running.manifest.blobs() {
+        store.push(blob, &running.blobs).await.unwrap();
+    }
+    let mut stray = 0;
+    while digests(&store).await.len() < 4_900 {
+        for _ in 0..100 {
+            let _ = store.insert(format!("stray {stray}"));
+            stray += 1;
+        }
+    }
+    let long_ago = Timestamp::now().saturating_sub(48 * HOUR);
+    for blob in digests(&store).await {
+        store.set_modified(&blob, long_ago);
+    }
+    let young = (0..100).map(|n| store.insert(format!("young {n}"))).collect();
+    Store { store, running, reached, young }
+}
+
+/// What an export does in so many steps: the blobs in as many parts, and the commit with the last.
+fn steps<'a>(store: &'a MemoryCache, running: &'a Generated, count: usize) -> Vec<BoxFuture<'a, ()>> {
+    let place = store.named("running");
+    let blobs = running.manifest.blobs();
+    let length = blobs.len().div_ceil(count).max(1);
+    let step = move |n: usize| -> BoxFuture<'a, ()> {
+        let place = place.clone();
+        Box::pin(async move {
+            for blob in blobs.iter().skip(n * length).take(length) {
+                place.push(blob, &running.blobs).await.unwrap();
+            }
+            if n + 1 == count {
+                place.commit(&running.manifest, Expect::Any).await.unwrap();
+            }
+        })
+    };
+    (0..count).map(step).collect()
+}
+
+/// However the steps of the export and of the prune come to lie, exactly the free old blobs go.
+#[tokio::test]
+async fn a_running_export_that_counts_on_old_blobs_loses_none() {
+    for count in [1, 2, 3] {
+        let Store { store, running, reached, young } = store().await;
+        let before = digests(&store).await;
+        let watched = Watched {
+            store: &store,
+            steps: Mutex::new(steps(&store, &running, count)),
+            listings: AtomicUsize::new(0),
+            batches: AtomicUsize::new(0),
+            largest: AtomicUsize::new(0),
+        };
+        let started = Instant::now();
+        let plan = plan_prune(&watched, &PrunePolicy::new("memory"), Timestamp::now()).await.unwrap();
+        let report = prune(&watched, &plan, &PruneSettings::default()).await.unwrap();
+        // What the export has left to do when the prune is over.
+        let left = std::mem::take(&mut *watched.steps.lock().unwrap());
+        for step in left {
+            step.await;
+        }
+        let (listings, batches) = (watched.listings.into_inner(), watched.batches.into_inner());
+        let seconds = started.elapsed().as_secs_f32();
+        println!(
+            "{} caches, {} blobs: {} deleted, {} kept, {listings} listings, {batches} batches, {seconds:.2} s",
+            plan.kept_caches,
+            before.len(),
+            report.blobs,
+            report.kept_blobs.len()
+        );
+        assert!(listings <= 2 + 2 + batches && watched.largest.into_inner() <= 1_000);
+
+        let mut expected: BTreeSet<Digest> = reached.union(&young).copied().collect();
+        expected.extend(running.manifest.blobs().iter().map(|blob| blob.digest));
+        let documents = store.named("running").resolve().await.unwrap().unwrap().manifest;
+        expected.extend(
+            [documents.raw_manifest(), documents.raw_config()]
+                .into_iter()
+                .flatten()
+                .map(|document| document.descriptor.digest),
+        );
+        assert_eq!(digests(&store).await, expected, "{count} steps");
+        let sound = verify(&documents, &store, Depth::Deep, 4).await.unwrap();
+        assert!(sound.is_sound(), "{:?}", sound.findings);
+    }
+}
+
+/// On a directory, with the export and the prune really at the same time.
+#[cfg(feature = "local")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prune_and_an_export_in_one_directory_do_not_harm_each_other() {
+    use cache_local::{LocalConfig, LocalExporter, LocalImporter, LocalStore};
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = |tag: &str| LocalConfig::new(folder.path().join("cache")).with_tag(tag);
+    let kept = graphs::cache(1);
+    let settings = ExportSettings::default();
+    export(&kept.manifest, &kept.blobs, &LocalExporter::new(config("kept")), &settings).await.unwrap();
+    let running = graphs::cache_of(2, graphs::MANY_BLOBS);
+    for round in 0..5 {
+        let exporter = LocalExporter::new(config("running"));
+        for blob in running.manifest.blobs() {
+            exporter.push(blob, &running.blobs).await.unwrap();
+        }
+        let store = LocalStore::new(config("kept"));
+        let long_ago = std::time::SystemTime::now() - 48 * HOUR;
+        for blob in store.blobs().try_collect::<Vec<BlobEntry>>().await.unwrap() {
+            let path = folder.path().join("cache/blobs/sha256").join(blob.digest.hex());
+            std::fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        let policy = PrunePolicy::new("local");
+        let pruning = async {
+            let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+            prune(&store, &plan, &PruneSettings::default()).await.unwrap()
+        };
+        let exporter = LocalExporter::new(config("running"));
+        let (_, exported) = tokio::join!(pruning, export(&running.manifest, &running.blobs, &exporter, &settings));
+        exported.unwrap();
+        for tag in ["kept", "running"] {
+            let importer = LocalImporter::new(config(tag));
+            let resolved = importer.resolve().await.unwrap().expect("it was written");
+            let report = verify(&resolved.manifest, &importer, Depth::Deep, 4).await.unwrap();
+            assert!(report.is_sound(), "round {round}, {tag}: {:?}", report.findings);
+        }
+        let entry = store.caches().await.unwrap().into_iter().find(|entry| entry.name.as_deref() == Some("running"));
+        store.delete_cache(&entry.unwrap()).await.unwrap();
+    }
+}
