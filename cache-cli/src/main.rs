@@ -16,6 +16,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unreadable;
 mod verbs;
 
 use std::process::ExitCode;

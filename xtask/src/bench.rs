@@ -12,7 +12,10 @@ struct Bench {
     target: &'static str,
 }
 
-const BENCHES: [Bench; 1] = [Bench { name: "graph", package: "cache-core", target: "graph" }];
+const BENCHES: [Bench; 2] = [
+    Bench { name: "graph", package: "cache-core", target: "graph" },
+    Bench { name: "ops", package: "cache-ops", target: "ops" },
+];
 
 /// The benchmark that is a program: it compares whole commands.
 const REGISTRY: &str = "registry";

@@ -7,6 +7,7 @@ pub mod export;
 pub mod faults;
 pub mod manifest;
 pub mod publish;
+pub mod repair;
 pub mod secrets;
 pub mod store;
 

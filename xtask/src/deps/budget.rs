@@ -6,8 +6,14 @@ use crate::workspace::Workspace;
 
 /// The crates that a dependency on the member adds to a build, with its default features. A number goes up only with
 /// the reason in the commit message.
-const BUDGETS: [(&str, usize); 5] =
-    [("cache-core", 45), ("cache-inline", 50), ("cache-local", 60), ("cache-registry", 160), ("cache-cli", 195)];
+const BUDGETS: [(&str, usize); 6] = [
+    ("cache-core", 45),
+    ("cache-inline", 50),
+    ("cache-local", 60),
+    ("cache-ops", 50),
+    ("cache-registry", 160),
+    ("cache-cli", 195),
+];
 
 /// Prints what each published member pulls; reports those over their budget or without one.
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, Failure> {

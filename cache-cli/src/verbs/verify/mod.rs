@@ -1,7 +1,6 @@
 //! `verify`: whether BuildKit can use every part of a cache.
 
 mod report;
-mod unreadable;
 
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use crate::progress::{Step, Watched};
 use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
+use crate::unreadable;
 
 /// Checks the cache; a cache that cannot even be read is a finding too.
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -97,7 +97,7 @@ mod tests {
 
         let cut = store().await;
         cut.overwrite(config(&cut).await, "{}");
-        assert_eq!(codes(&cut, Depth::Fast).await, ["blob-size-wrong"]);
+        assert_eq!(codes(&cut, Depth::Fast).await, ["config-unreadable"]);
 
         let wrong = store().await;
         let manifest = wrong.caches().await.unwrap().remove(0).descriptor.unwrap();

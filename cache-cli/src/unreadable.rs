@@ -5,13 +5,13 @@ use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, Fi
 use crate::exit::with_causes;
 
 /// The finding that an error of `resolve` is; `None` for one that says nothing about the cache.
-pub(super) async fn finding(error: &Error, blobs: &dyn BlobProvider) -> Option<Finding> {
+pub(crate) async fn finding(error: &Error, blobs: &dyn BlobProvider) -> Option<Finding> {
     let code = match error.kind() {
         ErrorKind::InvalidManifest => FindingCode::ConfigUnreadable,
         ErrorKind::DigestMismatch => FindingCode::BlobCorrupt,
         ErrorKind::NotFound => FindingCode::BlobMissing,
         ErrorKind::LimitExceeded if error.context("size").is_some() => FindingCode::ConfigTooLarge,
-        ErrorKind::Unavailable if is_cut_short(error, blobs).await => FindingCode::BlobSizeWrong,
+        ErrorKind::Unavailable if is_cut_short(error, blobs).await => FindingCode::ConfigUnreadable,
         _ => return None,
     };
     let named = |name| error.context(name).map(|digest| format!("{name} {digest}"));
