@@ -341,7 +341,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// A size with or without a unit: `1MiB`, `512KiB`, `2GB`, `1048576`.
 fn size(text: &str) -> Result<u64, String> {
     let size = text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
-    let size = size.map_err(|_| format!("{text:?} is no size; expected bytes or a number with a unit, like 512KiB or 1MiB"))?;
+    let size =
+        size.map_err(|_| format!("{text:?} is no size; expected bytes or a number with a unit, like 512KiB or 1MiB"))?;
     if size == 0 { Err("the size has to be more than nothing".to_owned()) } else { Ok(size) }
 }
 

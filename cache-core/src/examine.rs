@@ -4,9 +4,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::compression::{Decoded, decode};
-use crate::{
-    BlobProvider, BlobStream, Descriptor, DiffId, Digester, ErrorKind, LayerEncoding, Result, read_verified,
-};
+use crate::{BlobProvider, BlobStream, Descriptor, DiffId, Digester, ErrorKind, LayerEncoding, Result, read_verified};
 
 /// What [`examine_layer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,17 +74,17 @@ async fn damage_of_every_kind_is_repaired_and_the_rest_answers_as_before() {
 
 /// Adds links that lead nowhere or back; what was there stays.
 fn damage_links(config: &mut CacheConfig, at: usize, random: &mut Random) {
-    let (count, key) = (config.records.len() as i64, config.records[at].key.clone());
+    let count = config.records.len() as i64;
     let Some(input) = config.records[at].inputs.first_mut() else { return };
     let link = match random.below(4) {
         0 => count + 7,
         1 => -3,
         2 => at as i64,
         _ => {
-            // A record below, or this very one.
-            let below = (0..config.records.len()).find(|&n| {
-                config.records[n].key != key && config.records[n].inputs.iter().flatten().any(|l| l.link == at as i64)
-            });
+            // Only where it cannot be told from the links that were there is a loop cut at another one: here the record
+            // below has nothing else to hang on.
+            let hangs = |input: &Vec<RecordLink>| input.iter().all(|link| link.link == at as i64);
+            let below = config.records.iter().position(|record| record.inputs.iter().any(hangs));
             let link = below.unwrap_or(at) as i64;
             config.records[at].inputs[0].push(RecordLink { selector: "back".to_owned(), link });
             return;
@@ -267,10 +267,10 @@ fn a_changed_source_and_a_changed_step_are_told_apart() {
     assert_eq!(copy.record.description.as_deref(), Some("COPY . /src"));
     let shared: Vec<bool> = copy.inputs.iter().map(|input| input.is_shared).collect();
     assert_eq!(shared, [true, false]);
-    assert_eq!((copy.inputs[1].here[0].clone(), copy.inputs[1].there[0].clone()), (
-        (key("one"), "/src".to_owned()),
-        (key("two"), "/src".to_owned())
-    ));
+    assert_eq!(
+        (copy.inputs[1].here[0].clone(), copy.inputs[1].there[0].clone()),
+        ((key("one"), "/src".to_owned()), (key("two"), "/src".to_owned()))
+    );
     assert_eq!((source.only_a.records, source.only_a.results, source.only_a.layers.len()), (2, 1, 1));
     let command = diff(&build("one", "RUN a"), &build("one", "RUN b")).unwrap();
     let [run] = &command.diverging_a[..] else { panic!("{:?}", command.diverging_a) };

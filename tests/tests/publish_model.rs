@@ -71,7 +71,11 @@ impl State {
             }
             Step::Push { merged, version } => {
                 next.blobs |= own;
-                let step = if kind == Kind::Watched { Step::Look { merged, version } } else { Step::Commit { merged, version } };
+                let step = if kind == Kind::Watched {
+                    Step::Look { merged, version }
+                } else {
+                    Step::Commit { merged, version }
+                };
                 (step, tries)
             }
             Step::Look { version, .. } if version != self.version => again,

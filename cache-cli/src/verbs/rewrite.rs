@@ -2,8 +2,8 @@
 //! somewhere else.
 
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportReport, Mode, Resolved,
-    Side, export,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportReport, FindingCode,
+    Mode, Resolved, Side, export,
 };
 
 use crate::exit::{Exit, Failure, with_causes};
@@ -75,10 +75,10 @@ impl Rewrite {
 /// A place to write to, and the mode that its spec asks for.
 pub(super) fn destination(spec: &str) -> Result<(Place, Option<Mode>), Failure> {
     let mut place = Place::parse_on(Side::Destination, spec)?;
-    let options = place.spec.export_options().map_err(|error| Failure {
-        exit: Exit::Usage,
-        ..Failure::from(error.on(Side::Destination))
-    })?;
+    let options = place
+        .spec
+        .export_options()
+        .map_err(|error| Failure { exit: Exit::Usage, ..Failure::from(error.on(Side::Destination)) })?;
     if options.ignore_error {
         return Err(Failure::usage("destination: ignore-error is for copy: here nothing else would be done"));
     }
@@ -102,8 +102,10 @@ async fn resolve(place: &Place, importer: &dyn CacheImporter) -> Result<Resolved
 }
 
 async fn unreadable(place: &Place, importer: &dyn CacheImporter, error: Error) -> Failure {
-    let Some(finding) = unreadable::finding(&error, importer).await else { return place.explain(error).into() };
-    let error = place.explain(error);
-    let failure = Failure::new(Exit::Failed, format!("{}: {}", finding.code, with_causes(&error)));
+    if unreadable::findings(&error, importer).await.is_empty() {
+        return place.explain(error).into();
+    }
+    let (code, error) = (FindingCode::ConfigUnreadable, place.explain(error));
+    let failure = Failure::new(Exit::Failed, format!("{code}: {}", with_causes(&error)));
     failure.with_hint(format!("nothing can be saved of it: buildcache rm {}", place.spec))
 }

@@ -31,7 +31,7 @@ impl CacheChains {
             let adopted = self.adopt(other, nodes.len());
             nodes.extend(adopted);
         }
-        self.rebuild(nodes);
+        self.rebuild(&nodes);
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl CacheChains {
     /// the same results. What is cut where depends on what the records are, and on nothing else.
     pub fn normalize(&mut self) {
         let nodes = self.take_nodes();
-        self.rebuild(nodes);
+        self.rebuild(&nodes);
     }
 
     /// Every record as a node. Links and results are taken out of the graph.
@@ -108,18 +108,19 @@ impl CacheChains {
     }
 
     /// Builds the graph again from nodes: those that are the same become one, unless that closes a loop.
-    fn rebuild(&mut self, nodes: Vec<Node>) {
-        let classes = classes(&nodes);
-        let looping = topology::looping(&links(&nodes, &classes), &classes);
+    fn rebuild(&mut self, nodes: &[Node]) {
+        let classes = classes(nodes);
+        let looping = topology::looping(&links(nodes, &classes), &classes);
         let homes: Vec<u32> =
             (0..).zip(&classes).map(|(node, &class)| if looping[class as usize] { node } else { class }).collect();
-        let order = topology::order(&links(&nodes, &homes), &homes);
-        let ids = self.assign_ids(&nodes, &homes, &order);
-        self.link_all(&nodes, &ids);
+        let order = topology::order(&links(nodes, &homes), &homes);
+        let ids = self.assign_ids(nodes, &homes, &order);
+        self.link_all(nodes, &ids);
         for (node, &id) in nodes.iter().zip(&ids) {
             node.results.iter().for_each(|result| self.add_result(id, result.clone()));
         }
-        let pieces: Vec<u32> = order.iter().filter(|&&home| looping[classes[home as usize] as usize]).copied().collect();
+        let pieces: Vec<u32> =
+            order.iter().filter(|&&home| looping[classes[home as usize] as usize]).copied().collect();
         if !pieces.is_empty() {
             self.unfold(pieces.into_iter().map(|home| ids[home as usize]).collect());
         }

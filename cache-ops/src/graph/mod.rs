@@ -132,8 +132,8 @@ fn graph_record(index: &Index, n: usize, places: &[usize], layer_places: &[usize
     };
     let mut children: Vec<usize> = index.children[n].iter().map(|&child| places[child]).collect();
     children.sort_unstable();
-    let result = result(record)
-        .and_then(|(layer, created_at)| Some(GraphResult { created_at, top: *layer_places.get(layer)? }));
+    let result =
+        result(record).and_then(|(layer, created_at)| Some(GraphResult { created_at, top: *layer_places.get(layer)? }));
     let inputs = record.inputs.iter().map(|input| input.iter().filter_map(link).collect()).collect();
     GraphRecord { key: record.key.clone(), inputs, children, result }
 }

@@ -109,8 +109,8 @@ impl Optimized {
 pub fn optimize(manifest: &CacheManifest, options: &OptimizeOptions) -> Result<Optimized> {
     let before = CacheSizes::of(manifest);
     let index = Index::new(manifest)?;
-    let is_wanted = index.records().iter().map(|record| result(record).is_some()).collect();
-    let leading = with_results(index.config(), &index.order, is_wanted);
+    let is_wanted: Vec<bool> = index.records().iter().map(|record| result(record).is_some()).collect();
+    let leading = with_results(index.config(), &index.order, &is_wanted);
     let whole = rebuild(leading, &index.manifest)?;
     let (manifest, dropped) = match options.max_config_size {
         Some(limit) => shrink::shrink(whole, limit)?,
@@ -120,8 +120,8 @@ pub fn optimize(manifest: &CacheManifest, options: &OptimizeOptions) -> Result<O
 }
 
 /// The records that lead to wanted results, and of results only the wanted ones.
-fn with_results(config: &CacheConfig, order: &[usize], wanted: Vec<bool>) -> CacheConfig {
-    let mut keep = wanted.clone();
+fn with_results(config: &CacheConfig, order: &[usize], wanted: &[bool]) -> CacheConfig {
+    let mut keep = wanted.to_vec();
     mark_above(&config.records, order, &mut keep);
     let mut reduced = keep_records(config, &keep);
     let kept = (0..keep.len()).filter(|&n| keep[n]);

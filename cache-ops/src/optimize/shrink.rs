@@ -15,7 +15,7 @@ pub(super) fn shrink(manifest: CacheManifest, limit: u64) -> Result<(CacheManife
     let without = |count: usize| {
         let mut wanted: Vec<bool> = index.records().iter().map(|record| result(record).is_some()).collect();
         oldest[..count].iter().for_each(|&n| wanted[n] = false);
-        rebuild(with_results(index.config(), &index.order, wanted), &manifest)
+        rebuild(with_results(index.config(), &index.order, &wanted), &manifest)
     };
     // Dropping `low` of them leaves too much, dropping `high` is enough.
     let (mut low, mut high) = (0, oldest.len().saturating_sub(1));

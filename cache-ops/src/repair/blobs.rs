@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cache_core::{
-    BlobProvider, CacheManifest, Depth, Descriptor, Digest, Examined, Finding, FindingCode, LayerEncoding,
-    MediaType, Result, Timestamp, annotation, examine_layer,
+    BlobProvider, CacheManifest, Depth, Descriptor, Digest, Examined, Finding, FindingCode, LayerEncoding, MediaType,
+    Result, Timestamp, annotation, examine_layer,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -15,7 +15,7 @@ use super::{MendedBlob, RepairOptions, about};
 /// What came of one blob.
 enum Verdict {
     Sound(Arc<Descriptor>),
-    Mended(Descriptor, Vec<FindingCode>),
+    Mended(Arc<Descriptor>, Vec<FindingCode>),
     Lost(FindingCode, &'static str),
 }
 
@@ -32,10 +32,8 @@ impl Verdicts {
         let named = manifest.config().layers.iter().map(|layer| (layer.blob, None));
         let described = manifest.blobs().iter().map(|blob| (blob.digest, Some(Arc::clone(blob))));
         let all: BTreeMap<Digest, Option<Arc<Descriptor>>> = named.chain(described).collect();
-        let looks: Vec<BoxFuture<'_, Result<(Digest, Verdict)>>> = all
-            .into_iter()
-            .map(|(digest, described)| look(digest, described, blobs, options.depth).boxed())
-            .collect();
+        let looks: Vec<BoxFuture<'_, Result<(Digest, Verdict)>>> =
+            all.into_iter().map(|(digest, described)| look(digest, described, blobs, options.depth).boxed()).collect();
         let looked = stream::iter(looks).buffer_unordered(options.concurrency.max(1));
         Ok(Self(looked.try_collect().await?))
     }
@@ -46,7 +44,8 @@ impl Verdicts {
 
     /// What is wrong with blobs, in order of their digests.
     pub(super) fn findings(&self) -> impl Iterator<Item = Finding> {
-        let mut findings: Vec<Finding> = self.0.iter().flat_map(|(digest, verdict)| findings(digest, verdict)).collect();
+        let mut findings: Vec<Finding> =
+            self.0.iter().flat_map(|(digest, verdict)| findings(digest, verdict)).collect();
         findings.sort_by(|a, b| (&a.object, a.code).cmp(&(&b.object, b.code)));
         findings.into_iter()
     }
@@ -54,7 +53,7 @@ impl Verdicts {
     pub(super) fn mended(&self) -> Vec<MendedBlob> {
         let mended = self.0.values().filter_map(|verdict| match verdict {
             Verdict::Mended(descriptor, codes) => {
-                Some(MendedBlob { descriptor: descriptor.clone(), codes: codes.clone() })
+                Some(MendedBlob { descriptor: descriptor.as_ref().clone(), codes: codes.clone() })
             }
             _ => None,
         });
@@ -66,8 +65,7 @@ impl Verdicts {
     /// The descriptors of the blobs that are sound now.
     pub(super) fn into_sound(self) -> Vec<Arc<Descriptor>> {
         let sound = self.0.into_values().filter_map(|verdict| match verdict {
-            Verdict::Sound(descriptor) => Some(descriptor),
-            Verdict::Mended(descriptor, _) => Some(Arc::new(descriptor)),
+            Verdict::Sound(descriptor) | Verdict::Mended(descriptor, _) => Some(descriptor),
             Verdict::Lost(..) => None,
         });
         sound.collect()
@@ -165,7 +163,7 @@ fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option
     }
     match described {
         Some(described) if codes.is_empty() => Verdict::Sound(described),
-        _ => Verdict::Mended(mended, codes),
+        _ => Verdict::Mended(Arc::new(mended), codes),
     }
 }
 

@@ -75,7 +75,8 @@ async fn open(session: &Session, to: &str) -> Result<Target, Failure> {
 
 async fn current(target: &Target) -> Result<Option<Resolved>, Failure> {
     let resolved = target.importer.resolve().await;
-    resolved.map_err(|error| target.place.explain(error.with_hint("rm the cache that is there, and merge again")).into())
+    resolved
+        .map_err(|error| target.place.explain(error.with_hint("rm the cache that is there, and merge again")).into())
 }
 
 async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failure> {
@@ -115,9 +116,8 @@ fn form(sources: &[Source]) -> Option<ManifestForm> {
 
 /// The blobs of all sources.
 fn blobs<'a>(sources: &'a [Source]) -> JoinedBlobs<'a> {
-    let of_source = |blobs: JoinedBlobs<'a>, source: &'a Source| {
-        blobs.with(&source.resolved.manifest, &*source.importer)
-    };
+    let of_source =
+        |blobs: JoinedBlobs<'a>, source: &'a Source| blobs.with(&source.resolved.manifest, &*source.importer);
     sources.iter().fold(JoinedBlobs::new(), of_source)
 }
 
@@ -149,7 +149,8 @@ async fn replace(
     session.reporter.finish();
     written.map_err(|error| {
         let is_lost = error.kind() == ErrorKind::Conflict;
-        let error = if is_lost { error.with_hint("--publish merges with what is there and tries again") } else { error };
+        let error =
+            if is_lost { error.with_hint("--publish merges with what is there and tries again") } else { error };
         explain(error, target).into()
     })
 }
