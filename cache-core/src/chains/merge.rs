@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::closure::{Node, classes};
 use super::layers::LayerId;
-use super::{Alternative, CacheChains, Link, StoredLayers, StoredResult, topology};
+use super::{Alternative, CacheChains, StoredLayers, StoredResult, topology};
 use crate::Result;
 
 impl CacheChains {
@@ -154,10 +154,7 @@ impl CacheChains {
         for (node, &child) in nodes.iter().zip(ids) {
             for (input, alternatives) in (0..).zip(&node.inputs) {
                 for from in alternatives {
-                    let from = Alternative { record: ids[from.record as usize], selector: from.selector };
-                    if !self.links.contains(&Link { child, input, from }) {
-                        self.link(child, input, from);
-                    }
+                    self.link(child, input, Alternative { record: ids[from.record as usize], ..*from });
                 }
             }
         }

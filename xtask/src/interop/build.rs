@@ -25,11 +25,22 @@ RUN ["/write", "/two", "2"]
 COPY --from=first /one /one
 "#;
 
+/// A build that has its first step in common with the other one.
+const OTHER: &str = r#"FROM scratch
+COPY write /write
+RUN ["/write", "/three", "3"]
+"#;
+
+/// The name of the other build's Dockerfile in the context.
+pub(super) const OTHER_NAME: &str = "Dockerfile.other";
+
 /// How many steps have to be hits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hits {
     Every,
     None,
+    /// So many, and not all.
+    Some(usize),
 }
 
 /// Writes the build's context and compiles the program that its steps run; returns where the context is.
@@ -37,7 +48,8 @@ pub(super) fn prepare(directory: &Path) -> Result<PathBuf, Failure> {
     let context = directory.join("context");
     fs::create_dir(&context).map_err(|error| Failure::io("create", &context, &error))?;
     let program = directory.join("write.c");
-    for (path, text) in [(&program, PROGRAM), (&context.join("Dockerfile"), DOCKERFILE)] {
+    let files = [(&program, PROGRAM), (&context.join("Dockerfile"), DOCKERFILE), (&context.join(OTHER_NAME), OTHER)];
+    for (path, text) in files {
         fs::write(path, text).map_err(|error| Failure::io("write", path, &error))?;
     }
     process::run(Command::new("gcc").arg("-static").arg("-o").arg(context.join("write")).arg(&program))?;
@@ -48,9 +60,14 @@ pub(super) fn prepare(directory: &Path) -> Result<PathBuf, Failure> {
 pub(super) fn expect(expected: Hits, name: &str, build: &mut Command) -> Result<(), Failure> {
     let log = progress(build)?;
     let steps = steps(&log);
-    println!("{name}: {} of {} steps CACHED", steps.values().filter(|hit| **hit).count(), steps.len());
-    if steps.is_empty() || steps.values().any(|hit| *hit != (expected == Hits::Every)) {
-        let wanted = if expected == Hits::Every { "every step to hit" } else { "no step to hit" };
+    let hits = steps.values().filter(|hit| **hit).count();
+    println!("{name}: {hits} of {} steps CACHED", steps.len());
+    let (is_met, wanted) = match expected {
+        Hits::Every => (hits == steps.len(), "every step to hit".to_owned()),
+        Hits::None => (hits == 0, "no step to hit".to_owned()),
+        Hits::Some(count) => (hits == count && hits < steps.len(), format!("{count} steps to hit, and not all")),
+    };
+    if steps.is_empty() || !is_met {
         return Err(Failure::new(format!("expected {wanted}; the build said:\n{log}")));
     }
     Ok(())

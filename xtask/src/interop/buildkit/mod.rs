@@ -1,6 +1,7 @@
 //! The round trip through a `buildkitd`, by way of a cache in a directory.
 
 mod daemon;
+mod whole;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -53,5 +54,5 @@ pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure
     daemon.prune()?;
     build(Hits::Every, &["--import-cache", &format!("type=local,src={}", copied.display())])?;
     println!("\ninterop: {} imported the copy and every step was CACHED\n", daemon.version()?);
-    Ok(())
+    whole::merge_and_repair(&daemon, scratch.path(), &context, buildcache)
 }
