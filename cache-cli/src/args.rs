@@ -75,6 +75,8 @@ pub(crate) enum OutputForm {
     Table,
     /// For programs.
     Json,
+    /// For Graphviz; `graph` only.
+    Dot,
 }
 
 /// What to do.
@@ -91,6 +93,16 @@ pub(crate) enum Verb {
     Du(DuArgs),
     /// Check that BuildKit can use every part of a cache
     Verify(VerifyArgs),
+    /// Write the largest sound cache that is in a damaged one
+    Repair(RepairArgs),
+    /// Make one cache of several
+    Merge(MergeArgs),
+    /// Make a cache smaller without losing a hit, so that BuildKit can import it
+    Optimize(OptimizeArgs),
+    /// Compare two caches and show where their chains part
+    Diff(DiffArgs),
+    /// Draw the records and layers of a cache
+    Graph(GraphArgs),
     /// Delete a cache from its store
     Rm(RmArgs),
     /// Delete caches by policy, and the blobs that no cache reaches
@@ -191,6 +203,100 @@ pub(crate) struct VerifyArgs {
     /// Check that every blob exists with its size, and read none
     #[arg(long)]
     pub(crate) fast: bool,
+}
+
+/// `repair SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache verify --fast type=local,src=cache || buildcache repair type=local,src=cache
+  buildcache repair type=local,src=cache --to type=local,dest=sound
+
+Results whose blobs are lost or corrupt go, the rest stays as it was. In place
+it is written only if nobody else has written in between.")]
+pub(crate) struct RepairArgs {
+    /// The cache to repair
+    pub(crate) spec: String,
+    /// Write the sound cache here, and leave the damaged one alone
+    #[arg(long, value_name = "DST")]
+    pub(crate) to: Option<String>,
+    /// Take a blob for sound when it exists with its size, and read none
+    #[arg(long)]
+    pub(crate) fast: bool,
+    /// Say what would go, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `merge SRC… --to DST`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache merge type=local,src=a type=local,src=b --to type=local,dest=both
+  buildcache merge type=local,src=job --to ghcr.io/me/app:cache --publish
+
+Every lookup that hits in one of the sources hits in the merged cache. With
+--publish the cache at DST is one of them, and whoever else publishes there at
+the same time loses nothing.")]
+pub(crate) struct MergeArgs {
+    /// The caches to read
+    #[arg(value_name = "SRC", required = true, num_args = 1..)]
+    pub(crate) sources: Vec<String>,
+    /// Where to write the merged cache
+    #[arg(long, value_name = "DST")]
+    pub(crate) to: String,
+    /// Add to what is at DST, and start again when somebody else wrote first
+    #[arg(long)]
+    pub(crate) publish: bool,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `optimize SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache optimize --dry-run ghcr.io/me/app:cache
+  buildcache optimize type=s3,bucket=b,region=r,name=main --to ghcr.io/me/app:cache
+
+No BuildKit imports a config over 1 MiB from a registry or a directory. In place
+it is written only if nobody else has written in between.")]
+pub(crate) struct OptimizeArgs {
+    /// The cache to make smaller
+    pub(crate) spec: String,
+    /// Write the smaller cache here, and leave the other one alone
+    #[arg(long, value_name = "DST")]
+    pub(crate) to: Option<String>,
+    /// Drop results, the oldest first, while the config is larger, like 512KiB [default: 1MiB for registry and local]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_config_size: Option<u64>,
+    /// Say what would change, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `diff A B`
+#[derive(Debug, Args)]
+#[command(after_help = "Exits 3 when the caches differ.")]
+pub(crate) struct DiffArgs {
+    /// One cache
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// The other one
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+}
+
+/// `graph SPEC`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache graph type=local,src=cache
+  buildcache graph -o dot type=local,src=cache | dot -Tsvg > cache.svg")]
+pub(crate) struct GraphArgs {
+    /// The cache to draw
+    pub(crate) spec: String,
 }
 
 /// `rm SPEC`

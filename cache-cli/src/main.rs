@@ -17,6 +17,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unreadable;
 mod verbs;
 
 use std::process::ExitCode;

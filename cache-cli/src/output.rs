@@ -24,7 +24,7 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     let text = match globals.output {
         _ if globals.quiet => report.digests().iter().map(|digest| format!("{digest}\n")).collect(),
         Some(OutputForm::Json) => json(report)?,
-        Some(OutputForm::Table) | None => report.table(Timestamp::now(), globals.verbose),
+        Some(OutputForm::Table | OutputForm::Dot) | None => report.table(Timestamp::now(), globals.verbose),
     };
     write(text.as_bytes())
 }

@@ -1,7 +1,12 @@
 //! The parts that several JSON documents share.
 
-use cache_core::{CacheManifest, Descriptor, Digest, Finding, FindingCode, MediaType};
+use std::fmt::Write as _;
+
+use cache_core::{CacheManifest, Descriptor, Digest, Finding, FindingCode, MediaType, Timestamp};
+use cache_ops::{CacheSizes, DroppedResult};
 use serde::Serialize;
+
+use crate::text;
 
 /// A document or blob: what OCI calls a descriptor, without its annotations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +30,64 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
         (None, [image]) => Some(image.manifest),
         (None, _) => manifest.raw_config().map(|config| config.descriptor.digest),
     }
+}
+
+/// How large a cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SizesReport {
+    pub(crate) config_size: u64,
+    pub(crate) records: usize,
+    pub(crate) results: usize,
+    pub(crate) layers: usize,
+    pub(crate) blobs: usize,
+    pub(crate) bytes: u64,
+}
+
+impl From<CacheSizes> for SizesReport {
+    fn from(sizes: CacheSizes) -> Self {
+        Self {
+            config_size: sizes.config,
+            records: sizes.records,
+            results: sizes.results,
+            layers: sizes.layers,
+            blobs: sizes.blobs,
+            bytes: sizes.bytes,
+        }
+    }
+}
+
+/// A result that is not in the new cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DroppedReport {
+    pub(crate) key: String,
+    pub(crate) created_at: Timestamp,
+    /// The blob of its top layer.
+    pub(crate) layer: Option<Digest>,
+}
+
+impl From<&DroppedResult> for DroppedReport {
+    fn from(dropped: &DroppedResult) -> Self {
+        Self { key: dropped.key.to_string(), created_at: dropped.created_at, layer: dropped.top }
+    }
+}
+
+/// How many dropped results a table names.
+const NAMED: usize = 10;
+
+/// Dropped results for people.
+pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool) -> String {
+    let mut text = String::new();
+    let shown = if all { usize::MAX } else { NAMED };
+    for result in dropped.iter().take(shown) {
+        let line = format!("dropped  result of {}, {} ago", result.key, text::age(result.created_at, now));
+        let _ = writeln!(text, "{}", text::printable(&line));
+    }
+    if let Some(more) = dropped.len().checked_sub(shown).filter(|more| *more > 0) {
+        let _ = writeln!(text, "dropped  {more} more (-v lists them)");
+    }
+    text
 }
 
 /// Something that is wrong with a cache.

@@ -39,6 +39,14 @@ impl Place {
         self.open(session, async |backend, spec| backend.exporter(spec).await).await
     }
 
+    /// The place from both sides; the reader sees what the writer replaces.
+    pub(crate) async fn both_sides(
+        &mut self,
+        session: &Session,
+    ) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>), Failure> {
+        self.open(session, async |backend, spec| backend.publisher(spec).await).await
+    }
+
     /// The store that the cache is in, where this kind of place has one.
     pub(crate) async fn store(&mut self, session: &Session) -> Result<Option<Box<dyn CacheStore>>, Failure> {
         self.open(session, async |backend, spec| backend.store(spec).await).await

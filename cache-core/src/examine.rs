@@ -73,13 +73,16 @@ const HEADER: usize = 512;
 const USTAR: std::ops::Range<usize> = 257..262;
 
 fn encoding_of(blob: &Descriptor, start: &[u8]) -> Option<LayerEncoding> {
+    let is_said = blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
+    if is_said && blob.diff_id() == Some(DiffId(blob.digest)) {
+        return Some(LayerEncoding::Uncompressed);
+    }
     match start {
         [0x1f, 0x8b, ..] => return Some(LayerEncoding::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(LayerEncoding::Zstd),
         _ => {}
     }
     let is_tar = start.get(USTAR).is_some_and(|magic| magic == b"ustar");
-    let is_said = blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
     (is_tar || is_said).then_some(LayerEncoding::Uncompressed)
 }
 

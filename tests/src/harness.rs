@@ -206,6 +206,14 @@ macro_rules! conformance {
                     publishing_adds_to_what_is_there
                     publish_loses_nothing
                 }
+                repair {
+                    a_sound_cache_is_left_alone
+                    a_lost_blob_is_repaired
+                    a_corrupt_blob_is_repaired
+                    a_dangling_link_is_repaired
+                    a_loop_is_repaired
+                    a_repair_in_place_does_not_overwrite_somebody_else
+                }
             }
         }
     };

@@ -2,26 +2,40 @@
 
 mod completions;
 mod copy;
+mod diff;
 mod doctor;
 mod du;
+mod graph;
 mod inspect;
 mod ls;
+mod merge;
+mod optimize;
 mod prune;
+mod repair;
+mod rewrite;
 mod rm;
 mod verify;
 
-use crate::args::Verb;
+use crate::args::{OutputForm, Verb};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
 /// Runs a verb.
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
+    if session.globals.output == Some(OutputForm::Dot) && !matches!(verb, Verb::Graph(_)) {
+        return Err(Failure::usage("-o dot is for graph; expected table or json"));
+    }
     match verb {
         Verb::Copy(args) => copy::run(session, &args).await,
         Verb::Inspect(args) => inspect::run(session, &args).await,
         Verb::Ls(args) => ls::run(session, &args).await,
         Verb::Du(args) => du::run(session, &args).await,
         Verb::Verify(args) => verify::run(session, &args).await,
+        Verb::Repair(args) => repair::run(session, &args).await,
+        Verb::Merge(args) => merge::run(session, &args).await,
+        Verb::Optimize(args) => optimize::run(session, &args).await,
+        Verb::Diff(args) => diff::run(session, &args).await,
+        Verb::Graph(args) => graph::run(session, &args).await,
         Verb::Rm(args) => rm::run(session, &args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Doctor(args) => doctor::run(session, &args).await,

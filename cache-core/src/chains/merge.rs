@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::closure::{Node, classes};
 use super::layers::LayerId;
-use super::{Alternative, CacheChains, Link, StoredLayers, StoredResult, topology};
+use super::{Alternative, CacheChains, StoredLayers, StoredResult, topology};
 use crate::Result;
 
 impl CacheChains {
@@ -31,7 +31,7 @@ impl CacheChains {
             let adopted = self.adopt(other, nodes.len());
             nodes.extend(adopted);
         }
-        self.rebuild(nodes);
+        self.rebuild(&nodes);
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl CacheChains {
     /// the same results. What is cut where depends on what the records are, and on nothing else.
     pub fn normalize(&mut self) {
         let nodes = self.take_nodes();
-        self.rebuild(nodes);
+        self.rebuild(&nodes);
     }
 
     /// Every record as a node. Links and results are taken out of the graph.
@@ -108,18 +108,19 @@ impl CacheChains {
     }
 
     /// Builds the graph again from nodes: those that are the same become one, unless that closes a loop.
-    fn rebuild(&mut self, nodes: Vec<Node>) {
-        let classes = classes(&nodes);
-        let looping = topology::looping(&links(&nodes, &classes), &classes);
+    fn rebuild(&mut self, nodes: &[Node]) {
+        let classes = classes(nodes);
+        let looping = topology::looping(&links(nodes, &classes), &classes);
         let homes: Vec<u32> =
             (0..).zip(&classes).map(|(node, &class)| if looping[class as usize] { node } else { class }).collect();
-        let order = topology::order(&links(&nodes, &homes), &homes);
-        let ids = self.assign_ids(&nodes, &homes, &order);
-        self.link_all(&nodes, &ids);
+        let order = topology::order(&links(nodes, &homes), &homes);
+        let ids = self.assign_ids(nodes, &homes, &order);
+        self.link_all(nodes, &ids);
         for (node, &id) in nodes.iter().zip(&ids) {
             node.results.iter().for_each(|result| self.add_result(id, result.clone()));
         }
-        let pieces: Vec<u32> = order.iter().filter(|&&home| looping[classes[home as usize] as usize]).copied().collect();
+        let pieces: Vec<u32> =
+            order.iter().filter(|&&home| looping[classes[home as usize] as usize]).copied().collect();
         if !pieces.is_empty() {
             self.unfold(pieces.into_iter().map(|home| ids[home as usize]).collect());
         }
@@ -153,10 +154,7 @@ impl CacheChains {
         for (node, &child) in nodes.iter().zip(ids) {
             for (input, alternatives) in (0..).zip(&node.inputs) {
                 for from in alternatives {
-                    let from = Alternative { record: ids[from.record as usize], selector: from.selector };
-                    if !self.links.contains(&Link { child, input, from }) {
-                        self.link(child, input, from);
-                    }
+                    self.link(child, input, Alternative { record: ids[from.record as usize], ..*from });
                 }
             }
         }

@@ -71,7 +71,7 @@ impl CacheChains {
     fn find_place(&self, id: u32, places: &mut HashMap<u32, Place>) {
         let above = |from: &Alternative| places.get(&from.record);
         let inputs = self.records[id as usize].inputs.iter().flatten();
-        let depth = inputs.filter_map(|from| above(from)).map(|(depth, _)| depth + 1).max().unwrap_or(0);
+        let depth = inputs.filter_map(above).map(|(depth, _)| depth + 1).max().unwrap_or(0);
         let digest = self.digest_above(id, |from| above(from).map(|(_, digest)| *digest));
         places.insert(id, (depth, digest));
     }
@@ -108,8 +108,11 @@ impl CacheChains {
         let leads_back = |from: &&Alternative| below.contains(&from.record);
         let back: Vec<Vec<Alternative>> =
             record.inputs.iter().map(|input| input.iter().filter(leads_back).copied().collect()).collect();
-        let kept: Vec<Vec<Alternative>> =
-            record.inputs.iter().map(|input| input.iter().filter(|from| !leads_back(from)).copied().collect()).collect();
+        let kept: Vec<Vec<Alternative>> = record
+            .inputs
+            .iter()
+            .map(|input| input.iter().filter(|from| !leads_back(from)).copied().collect())
+            .collect();
         let children = self.links_below(lower);
         let mut split = Vec::new();
         for at in (0..back.len()).filter(|&at| !back[at].is_empty()) {

@@ -9,6 +9,7 @@ pub mod image;
 pub mod manifest;
 pub mod prune;
 pub mod publish;
+pub mod repair;
 pub mod secrets;
 pub mod store;
 

@@ -1,5 +1,6 @@
 //! Caches made at run time: valid, another one for each seed, with real layers.
 
+mod found;
 mod layers;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use cache_core::{
     Digest, LayerResult, MediaType, MemoryCache, RecordId, RecordLink, Timestamp, annotation,
 };
 
+pub use self::found::{found, found_by};
 pub use self::layers::{layer, tar_of};
 use crate::random::Random;
 

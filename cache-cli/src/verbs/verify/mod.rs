@@ -1,7 +1,6 @@
 //! `verify`: whether BuildKit can use every part of a cache.
 
 mod report;
-mod unreadable;
 
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use crate::progress::{Step, Watched};
 use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
+use crate::unreadable;
 
 /// Checks the cache; a cache that cannot even be read is a finding too.
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -30,9 +30,9 @@ async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Ve
     let manifest = match importer.resolve().await {
         Ok(Some(resolved)) => resolved.manifest,
         Ok(None) => return Err(place.no_cache()),
-        Err(error) => match unreadable::finding(&error, &*importer).await {
-            Some(finding) => return Ok(Verification::of_unreadable(depth, &finding)),
-            None => return Err(place.explain(error).into()),
+        Err(error) => match unreadable::findings(&error, &*importer).await {
+            findings if findings.is_empty() => return Err(place.explain(error).into()),
+            findings => return Ok(Verification::of_unreadable(depth, &findings)),
         },
     };
     let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
@@ -97,7 +97,7 @@ mod tests {
 
         let cut = store().await;
         cut.overwrite(config(&cut).await, "{}");
-        assert_eq!(codes(&cut, Depth::Fast).await, ["blob-size-wrong"]);
+        assert_eq!(codes(&cut, Depth::Fast).await, ["blob-size-wrong", "config-unreadable"]);
 
         let wrong = store().await;
         let manifest = wrong.caches().await.unwrap().remove(0).descriptor.unwrap();

@@ -39,8 +39,8 @@ impl Verification {
     }
 
     /// A cache whose documents cannot be read.
-    pub(super) fn of_unreadable(depth: Depth, finding: &Finding) -> Self {
-        let mut verification = Self::of_findings(depth, std::slice::from_ref(finding));
+    pub(super) fn of_unreadable(depth: Depth, findings: &[Finding]) -> Self {
+        let mut verification = Self::of_findings(depth, findings);
         verification.findings.iter_mut().for_each(|finding| finding.breaks = Breaks::Cache);
         verification
     }

@@ -4,19 +4,21 @@ use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, Fi
 
 use crate::exit::with_causes;
 
-/// The finding that an error of `resolve` is; `None` for one that says nothing about the cache.
-pub(super) async fn finding(error: &Error, blobs: &dyn BlobProvider) -> Option<Finding> {
-    let code = match error.kind() {
-        ErrorKind::InvalidManifest => FindingCode::ConfigUnreadable,
-        ErrorKind::DigestMismatch => FindingCode::BlobCorrupt,
-        ErrorKind::NotFound => FindingCode::BlobMissing,
-        ErrorKind::LimitExceeded if error.context("size").is_some() => FindingCode::ConfigTooLarge,
-        ErrorKind::Unavailable if is_cut_short(error, blobs).await => FindingCode::BlobSizeWrong,
-        _ => return None,
+/// The findings that an error of `resolve` stands for; none for one that says nothing about the cache.
+pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Finding> {
+    let codes: &[FindingCode] = match error.kind() {
+        ErrorKind::InvalidManifest => &[FindingCode::ConfigUnreadable],
+        ErrorKind::DigestMismatch => &[FindingCode::BlobCorrupt],
+        ErrorKind::NotFound => &[FindingCode::BlobMissing],
+        ErrorKind::LimitExceeded if error.context("size").is_some() => &[FindingCode::ConfigTooLarge],
+        ErrorKind::Unavailable if is_cut_short(error, blobs).await => {
+            &[FindingCode::BlobSizeWrong, FindingCode::ConfigUnreadable]
+        }
+        _ => &[],
     };
     let named = |name| error.context(name).map(|digest| format!("{name} {digest}"));
     let object = named("blob").or_else(|| named("manifest")).unwrap_or_else(|| "manifest".to_owned());
-    Some(Finding::new(code, object, with_causes(error)))
+    codes.iter().map(|&code| Finding::new(code, object.clone(), with_causes(error))).collect()
 }
 
 /// Whether a document that ended early is shorter in the store too, so that no retry can help.

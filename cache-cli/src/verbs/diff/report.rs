@@ -1,0 +1,215 @@
+//! `buildcache.diff/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{CacheKey, CacheManifest, CacheSpec, Digest, Timestamp};
+use cache_ops::{Diff, Divergence, DivergingInput, DivergingKey, SideDiff};
+use serde::Serialize;
+
+use crate::output::Report;
+use crate::report::digest_of;
+use crate::text::{self, Column, Table};
+
+/// How many divergences of each side a table shows.
+const SHOWN: usize = 20;
+
+/// What differs between two caches.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Differences {
+    schema: &'static str,
+    is_different: bool,
+    a: Side,
+    b: Side,
+}
+
+/// What only one of them has.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Side {
+    cache: String,
+    digest: Option<Digest>,
+    only_here: Only,
+    diverging: Vec<Diverging>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Only {
+    records: usize,
+    results: usize,
+    layers: Vec<Digest>,
+    bytes: u64,
+}
+
+/// The first record of a chain that the other cache does not have.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Diverging {
+    reason: &'static str,
+    #[serde(flatten)]
+    record: Key,
+    inputs: Vec<Input>,
+    instead: Vec<Key>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Key {
+    key: String,
+    description: Option<String>,
+    created_at: Option<Timestamp>,
+    layer: Option<Digest>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    is_shared: bool,
+    here: Vec<Link>,
+    there: Vec<Link>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Link {
+    key: String,
+    selector: String,
+}
+
+impl Differences {
+    pub(super) fn new(a: (&CacheSpec, &CacheManifest), b: (&CacheSpec, &CacheManifest), diff: &Diff) -> Self {
+        Self {
+            schema: "buildcache.diff/v1",
+            is_different: !diff.is_empty(),
+            a: Side::new(a, &diff.only_a, &diff.diverging_a),
+            b: Side::new(b, &diff.only_b, &diff.diverging_b),
+        }
+    }
+}
+
+impl Side {
+    fn new((spec, manifest): (&CacheSpec, &CacheManifest), only: &SideDiff, diverging: &[Divergence]) -> Self {
+        let SideDiff { records, results, layers, bytes, .. } = only.clone();
+        Self {
+            cache: spec.to_string(),
+            digest: digest_of(manifest),
+            only_here: Only { records, results, layers, bytes },
+            diverging: diverging.iter().map(Diverging::from).collect(),
+        }
+    }
+}
+
+impl From<&Divergence> for Diverging {
+    fn from(divergence: &Divergence) -> Self {
+        Self {
+            reason: divergence.reason.as_str(),
+            record: Key::from(&divergence.record),
+            inputs: divergence.inputs.iter().map(Input::from).collect(),
+            instead: divergence.instead.iter().map(Key::from).collect(),
+        }
+    }
+}
+
+impl From<&DivergingKey> for Key {
+    fn from(key: &DivergingKey) -> Self {
+        Self {
+            key: key.key.to_string(),
+            description: key.description.clone(),
+            created_at: key.created_at,
+            layer: key.top,
+        }
+    }
+}
+
+impl From<&DivergingInput> for Input {
+    fn from(input: &DivergingInput) -> Self {
+        let link = |(key, selector): &(CacheKey, String)| Link { key: key.to_string(), selector: selector.clone() };
+        Self {
+            is_shared: input.is_shared,
+            here: input.here.iter().map(link).collect(),
+            there: input.there.iter().map(link).collect(),
+        }
+    }
+}
+
+impl Report for Differences {
+    fn table(&self, now: Timestamp, all: bool) -> String {
+        if !self.is_different {
+            return "the caches are the same\n".to_owned();
+        }
+        let columns = [
+            Column::Left("ONLY IN"),
+            Column::Right("RECORDS"),
+            Column::Right("RESULTS"),
+            Column::Right("LAYERS"),
+            Column::Right("BYTES"),
+        ];
+        let mut table = Table::new(columns);
+        for side in [&self.a, &self.b] {
+            let only = &side.only_here;
+            table.row([
+                side.cache.clone(),
+                only.records.to_string(),
+                only.results.to_string(),
+                only.layers.len().to_string(),
+                text::size(only.bytes),
+            ]);
+        }
+        let mut text = table.to_string();
+        for side in [&self.a, &self.b].into_iter().filter(|side| !side.diverging.is_empty()) {
+            let _ = writeln!(text, "\n{} goes its own way at", text::printable(&side.cache));
+            let shown = if all { usize::MAX } else { SHOWN };
+            for diverging in side.diverging.iter().take(shown) {
+                diverging.write(&mut text, now);
+            }
+            if let Some(more) = side.diverging.len().checked_sub(shown).filter(|more| *more > 0) {
+                let _ = writeln!(text, "  and {more} more (-v lists them)");
+            }
+        }
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        [&self.a, &self.b].into_iter().filter_map(|side| side.digest).collect()
+    }
+}
+
+impl Diverging {
+    fn write(&self, text: &mut String, now: Timestamp) {
+        let _ = writeln!(text, "  {}  {}", self.record.line(now), self.reason);
+        for (n, input) in self.inputs.iter().enumerate().filter(|(_, input)| !input.is_shared) {
+            for link in &input.here {
+                let _ = writeln!(text, "    input {n}        {}", link.line());
+            }
+            for link in &input.there {
+                let _ = writeln!(text, "    there instead  {}", link.line());
+            }
+        }
+        if self.reason == "step-changed" {
+            for key in &self.instead {
+                let _ = writeln!(text, "    there instead  {}", key.line(now));
+            }
+        }
+    }
+}
+
+impl Key {
+    fn line(&self, now: Timestamp) -> String {
+        let mut line = self.key.clone();
+        if let Some(created_at) = self.created_at {
+            let _ = write!(line, "  {} ago", text::age(created_at, now));
+        }
+        if let Some(description) = &self.description {
+            let _ = write!(line, "  {description}");
+        }
+        text::printable(&line)
+    }
+}
+
+impl Link {
+    fn line(&self) -> String {
+        let part = if self.selector.is_empty() { String::new() } else { format!("  part {}", self.selector) };
+        text::printable(&format!("{}{part}", self.key))
+    }
+}

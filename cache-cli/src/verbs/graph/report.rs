@@ -1,0 +1,103 @@
+//! `buildcache.graph/v1`
+
+use cache_core::{CacheManifest, Digest, MediaType, Timestamp};
+use cache_ops::{Graph, GraphLayer, GraphRecord};
+use serde::Serialize;
+
+use super::tree;
+use crate::output::Report;
+use crate::report::digest_of;
+
+/// A cache as records and layers that name each other by their places.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Drawing {
+    schema: &'static str,
+    digest: Option<Digest>,
+    records: Vec<Record>,
+    layers: Vec<Layer>,
+    #[serde(skip)]
+    graph: Graph,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    key: String,
+    inputs: Vec<Vec<Link>>,
+    result: Option<ResultReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Link {
+    record: usize,
+    selector: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultReport {
+    created_at: Timestamp,
+    layer: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Layer {
+    blob: Digest,
+    parent: Option<usize>,
+    media_type: MediaType,
+    size: u64,
+    created_at: Option<Timestamp>,
+    description: Option<String>,
+    results: usize,
+}
+
+impl Drawing {
+    pub(super) fn new(manifest: &CacheManifest, graph: Graph) -> Self {
+        Self {
+            schema: "buildcache.graph/v1",
+            digest: digest_of(manifest),
+            records: graph.records.iter().map(Record::from).collect(),
+            layers: graph.layers.iter().map(Layer::from).collect(),
+            graph,
+        }
+    }
+}
+
+impl From<&GraphRecord> for Record {
+    fn from(record: &GraphRecord) -> Self {
+        let link = |link: &cache_ops::GraphLink| Link { record: link.record, selector: link.selector.clone() };
+        let result = record.result.as_ref();
+        Self {
+            key: record.key.to_string(),
+            inputs: record.inputs.iter().map(|input| input.iter().map(link).collect()).collect(),
+            result: result.map(|result| ResultReport { created_at: result.created_at, layer: result.top }),
+        }
+    }
+}
+
+impl From<&GraphLayer> for Layer {
+    fn from(layer: &GraphLayer) -> Self {
+        Self {
+            blob: layer.blob,
+            parent: layer.parent,
+            media_type: layer.media_type.clone(),
+            size: layer.size,
+            created_at: layer.created_at,
+            description: layer.description.clone(),
+            results: layer.results,
+        }
+    }
+}
+
+impl Report for Drawing {
+    fn table(&self, now: Timestamp, all: bool) -> String {
+        tree::draw(&self.graph, now, all)
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.digest.into_iter().collect()
+    }
+}

@@ -1,0 +1,38 @@
+//! `optimize`: the same cache in fewer bytes.
+
+mod report;
+
+use cache_core::{CacheSpec, Limits};
+use cache_ops::{OptimizeOptions, optimize};
+
+use self::report::{Optimization, Status};
+use super::rewrite::Rewrite;
+use crate::args::OptimizeArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::session::Session;
+
+/// Makes the cache smaller, and writes it where something has changed.
+pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, Failure> {
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref()).await?;
+    let limit = args.max_config_size.or_else(|| importable(rewrite.destination()));
+    let options = OptimizeOptions::default().with_max_config_size(limit);
+    let optimized = optimize(rewrite.manifest(), &options).map_err(|error| rewrite.source.explain(error))?;
+    let is_changed = optimized.is_changed(rewrite.manifest());
+    let is_written = !args.dry_run && (is_changed || !rewrite.is_in_place());
+    let status = match (args.dry_run, is_changed) {
+        (true, _) => Status::DryRun,
+        (false, true) => Status::Optimized,
+        (false, false) => Status::Unchanged,
+    };
+    // What has not changed keeps its bytes.
+    let manifest = if is_changed { &optimized.manifest } else { rewrite.manifest() };
+    let written = if is_written { Some(rewrite.write(session, manifest).await?) } else { None };
+    output::print(session, &Optimization::new(&rewrite, status, limit, &optimized, written.as_ref()))?;
+    Ok(Exit::Done)
+}
+
+/// The largest config that BuildKit imports from this kind of place.
+fn importable(place: &CacheSpec) -> Option<u64> {
+    matches!(place.kind(), "registry" | "local").then_some(Limits::BUILDKIT_IMPORT)
+}

@@ -1,0 +1,46 @@
+//! `repair`: the largest sound cache that is in a damaged one.
+
+mod report;
+
+use std::sync::Arc;
+
+use cache_core::{CacheSpec, Depth, ErrorKind};
+use cache_ops::{RepairOptions, repair};
+
+use self::report::{Repair, Status};
+use super::rewrite::Rewrite;
+use crate::args::RepairArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::progress::{Step, Watched};
+use crate::session::Session;
+
+/// Looks at every blob, and writes what is sound.
+pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref()).await?;
+    let depth = if args.fast { Depth::Fast } else { Depth::Deep };
+    let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
+    session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });
+    let blobs = Watched { inner: &*rewrite.importer, reporter: Arc::clone(&session.reporter), depth };
+    let options = RepairOptions::default().with_depth(depth).with_concurrency(session.concurrency());
+    let repaired = repair(rewrite.manifest(), &blobs, options).await;
+    session.reporter.finish();
+    let repaired = repaired.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => rewrite.source.explain(error.with_hint(remove(&rewrite.source.spec))),
+        _ => rewrite.source.explain(error),
+    })?;
+    let status = match (args.dry_run, repaired.is_changed()) {
+        (true, _) => Status::DryRun,
+        (false, true) => Status::Repaired,
+        (false, false) => Status::Sound,
+    };
+    // A sound cache stays as it is where it is.
+    let is_written = !args.dry_run && (repaired.is_changed() || !rewrite.is_in_place());
+    let written = if is_written { Some(rewrite.write(session, &repaired.manifest).await?) } else { None };
+    output::print(session, &Repair::new(&rewrite, status, &repaired, written.as_ref()))?;
+    Ok(Exit::Done)
+}
+
+fn remove(spec: &CacheSpec) -> String {
+    format!("nothing can be saved of it: buildcache rm {spec}")
+}

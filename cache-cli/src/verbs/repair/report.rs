@@ -1,0 +1,111 @@
+//! `buildcache.repair/v1`
+
+use std::fmt::Write as _;
+
+use cache_core::{Digest, ExportReport, Timestamp};
+use cache_ops::{CacheSizes, Repaired};
+use serde::Serialize;
+
+use crate::output::Report;
+use crate::report::{BlobReport, DroppedReport, FindingReport, SizesReport, digest_of, dropped_lines};
+use crate::text;
+use crate::verbs::rewrite::Rewrite;
+
+/// What was wrong with a cache, and what is left of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Repair {
+    schema: &'static str,
+    cache: String,
+    destination: String,
+    status: Status,
+    findings: Vec<FindingReport>,
+    mended: Vec<Mended>,
+    dropped: Vec<DroppedReport>,
+    dropped_records: Vec<String>,
+    before: SizesReport,
+    after: SizesReport,
+    /// What was committed.
+    manifest: Option<BlobReport>,
+    #[serde(skip)]
+    digest: Option<Digest>,
+}
+
+/// What came of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Status {
+    /// Nothing was wrong.
+    Sound,
+    /// What is sound was written.
+    Repaired,
+    /// Nothing was written, because that was asked for.
+    DryRun,
+}
+
+/// A blob whose descriptor was mended.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Mended {
+    blob: BlobReport,
+    codes: Vec<&'static str>,
+}
+
+impl Repair {
+    pub(super) fn new(rewrite: &Rewrite, status: Status, repaired: &Repaired, written: Option<&ExportReport>) -> Self {
+        let mended = |mended: &cache_ops::MendedBlob| Mended {
+            blob: BlobReport::from(&mended.descriptor),
+            codes: mended.codes.iter().map(|code| code.as_str()).collect(),
+        };
+        let manifest = written.and_then(|written| written.committed.descriptor.as_ref()).map(BlobReport::from);
+        let own = if written.is_none() { digest_of(rewrite.manifest()) } else { None };
+        Self {
+            schema: "buildcache.repair/v1",
+            cache: rewrite.source.spec.to_string(),
+            destination: rewrite.destination().to_string(),
+            status,
+            findings: repaired.findings.iter().map(FindingReport::from).collect(),
+            mended: repaired.mended.iter().map(mended).collect(),
+            dropped: repaired.dropped.iter().map(DroppedReport::from).collect(),
+            dropped_records: repaired.dropped_records.iter().map(ToString::to_string).collect(),
+            before: CacheSizes::of(rewrite.manifest()).into(),
+            after: CacheSizes::of(&repaired.manifest).into(),
+            digest: manifest.as_ref().map(|manifest| manifest.digest).or(own),
+            manifest,
+        }
+    }
+}
+
+impl Report for Repair {
+    fn table(&self, now: Timestamp, all: bool) -> String {
+        let mut text = String::new();
+        for finding in &self.findings {
+            let head = format!("{}  {}  {}", finding.severity.as_str(), finding.code, finding.object);
+            let _ = writeln!(text, "{}\n  {}", text::printable(&head), text::printable(&finding.message));
+        }
+        for mended in &self.mended {
+            let _ = writeln!(text, "mended   blob {}: {}", mended.blob.digest, mended.codes.join(", "));
+        }
+        text.push_str(&dropped_lines(&self.dropped, now, all));
+        let (before, after) = (&self.before, &self.after);
+        let _ = match self.status {
+            Status::Sound => writeln!(text, "sound: nothing to repair"),
+            status => writeln!(
+                text,
+                "{}: {} of {} results, {} of {} records, {} of {} layers",
+                if status == Status::DryRun { "would keep" } else { "kept" },
+                after.results,
+                before.results,
+                after.records,
+                before.records,
+                after.layers,
+                before.layers,
+            ),
+        };
+        text
+    }
+
+    fn digests(&self) -> Vec<Digest> {
+        self.digest.into_iter().collect()
+    }
+}

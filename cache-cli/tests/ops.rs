@@ -1,0 +1,322 @@
+//! The verbs that change or compare whole caches: what they write, what they say, how they exit.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory to work in, with caches that BuildKit wrote.
+struct Sandbox(TempDir);
+
+/// What a run of the program left behind.
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Sandbox {
+    /// Copies a fixture to `a`.
+    fn with(fixture: &str) -> Self {
+        let sandbox = Self(TempDir::new().unwrap());
+        sandbox.add(fixture, "a");
+        sandbox
+    }
+
+    fn add(&self, fixture: &str, name: &str) {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/local");
+        copy_dir(&fixtures.join(fixture), &self.path(name));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_buildcache"));
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        Run::from(self.command(args).output().unwrap())
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let run = self.run(&[args, &["-o", "json"]].concat());
+        serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", run.stdout, run.stderr))
+    }
+
+    /// The file of a blob.
+    fn blob(&self, cache: &str, digest: &str) -> PathBuf {
+        self.path(cache).join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap())
+    }
+
+    /// Takes the blob of the top layer of the first result away; answers its digest.
+    fn lose_a_layer(&self, cache: &str) -> String {
+        let inspection = self.json(&["inspect", &format!("type=local,src={cache}")]);
+        let records = inspection["records"].as_array().unwrap();
+        let result = records.iter().find_map(|record| record["results"][0]["layer"].as_u64()).unwrap();
+        let blob = inspection["layers"][usize::try_from(result).unwrap()]["blob"].as_str().unwrap().to_owned();
+        fs::remove_file(self.blob(cache, &blob)).unwrap();
+        blob
+    }
+
+    /// The digest of the config of a cache.
+    fn config(&self, cache: &str) -> String {
+        let inspection = self.json(&["inspect", &format!("type=local,src={cache}")]);
+        inspection["config"]["digest"].as_str().unwrap().to_owned()
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else {
+            fs::write(to, fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_verb_has_a_versioned_document() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.add("v0.32/max-zstd", "b");
+    let verbs: [(&str, &[&str]); 5] = [
+        ("repair", &["repair", "type=local,src=a"]),
+        ("optimize", &["optimize", "type=local,src=a"]),
+        ("merge", &["merge", "type=local,src=a", "type=local,src=b", "--to", "type=local,dest=c"]),
+        ("diff", &["diff", "type=local,src=a", "type=local,src=b"]),
+        ("graph", &["graph", "type=local,src=a"]),
+    ];
+    for (verb, args) in verbs {
+        assert_eq!(sandbox.json(args)["schema"], format!("buildcache.{verb}/v1"));
+    }
+}
+
+#[test]
+fn a_lost_blob_is_repaired_in_place() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let lost = sandbox.lose_a_layer("a");
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=a"]).code, 3);
+    let dry = sandbox.json(&["repair", "--dry-run", "type=local,src=a"]);
+    assert_eq!((&dry["status"], &dry["findings"][0]["code"]), (&"dry-run".into(), &"blob-missing".into()));
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=a"]).code, 3);
+    let run = sandbox.run(&["repair", "type=local,src=a"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains(&lost) && run.stdout.contains("dropped  result of sha256:"), "{}", run.stdout);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 0);
+    let again = sandbox.run(&["repair", "type=local,src=a"]);
+    assert_eq!((again.code, &*again.stdout), (0, "sound: nothing to repair\n"));
+}
+
+#[test]
+fn repair_to_another_place_leaves_the_original_alone() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.lose_a_layer("a");
+    let before = fs::read(sandbox.path("a/index.json")).unwrap();
+    assert_eq!(sandbox.run(&["repair", "--fast", "type=local,src=a", "--to", "type=local,dest=b"]).code, 0);
+    assert_eq!(fs::read(sandbox.path("a/index.json")).unwrap(), before);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 3);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
+}
+
+#[test]
+fn a_truncated_config_is_unreadable_and_repair_names_rm() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let config = sandbox.blob("a", &sandbox.config("a"));
+    let bytes = fs::read(&config).unwrap();
+    fs::write(&config, &bytes[..bytes.len() / 2]).unwrap();
+    let verification = sandbox.json(&["verify", "type=local,src=a"]);
+    let codes: Vec<&Value> = verification["findings"].as_array().unwrap().iter().map(|found| &found["code"]).collect();
+    assert_eq!(codes, ["blob-size-wrong", "config-unreadable"]);
+    let run = sandbox.run(&["repair", "type=local,src=a"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("config-unreadable: ") && run.stderr.contains("buildcache rm type=local,src=a"));
+}
+
+#[test]
+fn an_image_is_not_changed_in_place() {
+    let sandbox = Sandbox::with("v0.32/inline-image");
+    let before = fs::read(sandbox.path("a/index.json")).unwrap();
+    for verb in ["repair", "optimize"] {
+        let run = sandbox.run(&[verb, "type=local,src=a"]);
+        assert_eq!(run.code, 2, "{verb}: {}", run.stderr);
+        assert!(run.stderr.contains("hint: --to writes an ordinary cache somewhere else"), "{verb}: {}", run.stderr);
+    }
+    assert_eq!(fs::read(sandbox.path("a/index.json")).unwrap(), before);
+    assert_eq!(sandbox.run(&["repair", "type=local,src=a", "--to", "type=local,dest=b"]).code, 0);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
+}
+
+#[test]
+fn a_merge_does_not_depend_on_the_order_of_its_sources() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.add("v0.20/max-manifest", "b");
+    let merge = |first: &str, second: &str, to: &str| {
+        let (first, second) = (format!("type=local,src={first}"), format!("type=local,src={second}"));
+        let run = sandbox.run(&["merge", "-q", &first, &second, "--to", &format!("type=local,dest={to}")]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        run.stdout
+    };
+    assert_eq!(merge("a", "b", "c"), merge("b", "a", "d"));
+    assert_eq!(sandbox.run(&["verify", "type=local,src=c"]).code, 0);
+    for part in ["a", "b"] {
+        let diff = sandbox.json(&["diff", &format!("type=local,src={part}"), "type=local,src=c"]);
+        assert_eq!(diff["a"]["onlyHere"]["records"], 0, "{part}");
+    }
+}
+
+#[test]
+fn jobs_that_publish_at_once_lose_nothing() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let fixtures = ["v0.32/max-manifest", "v0.20/max-manifest", "v0.12/max-docker", "v0.8/max-index"];
+    for (n, fixture) in fixtures.iter().enumerate() {
+        sandbox.add(fixture, &format!("job{n}"));
+    }
+    let publish = |n: usize| {
+        let args = ["merge", &format!("type=local,src=job{n}"), "--to", "type=local,dest=shared", "--publish"];
+        sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let jobs: Vec<_> = (0..fixtures.len()).map(publish).collect();
+    for job in jobs {
+        let run = Run::from(job.wait_with_output().unwrap());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
+    assert_eq!(sandbox.run(&["verify", "type=local,src=shared"]).code, 0);
+    for n in 0..fixtures.len() {
+        let diff = sandbox.json(&["diff", &format!("type=local,src=job{n}"), "type=local,src=shared"]);
+        assert_eq!(diff["a"]["onlyHere"]["records"], 0, "{n}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_merge_that_was_overtaken_exits_6_and_publish_does_not() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.add("v0.32/max-manifest", "b");
+    sandbox.add("v0.20/max-manifest", "c");
+    let lock = fs::File::create(sandbox.path("b/index.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let merge = ["merge", "type=local,src=c", "--to", "type=local,dest=b"];
+    let mut child = sandbox.command(&merge).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let blobs = |cache: &str| fs::read_dir(sandbox.path(cache).join("blobs/sha256")).map_or(0, Iterator::count);
+    let before = blobs("b");
+    while blobs("b") == before && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let theirs = fs::read_to_string(sandbox.path("b/index.json")).unwrap().replace("sha256:5", "sha256:6");
+    fs::write(sandbox.path("b/index.json"), &theirs).unwrap();
+    lock.unlock().unwrap();
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 6, "{}", run.stderr);
+    assert!(run.stderr.contains("hint: --publish merges with what is there and tries again"), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(sandbox.path("b/index.json")).unwrap(), theirs);
+}
+
+#[test]
+fn a_config_is_made_as_small_as_asked_for() {
+    let sandbox = Sandbox::with("v0.32/generations");
+    let run = sandbox.json(&["optimize", "--dry-run", "--max-config-size", "3KiB", "type=local,src=a"]);
+    assert_eq!(run["status"], "dry-run");
+    assert!(run["after"]["configSize"].as_u64().unwrap() <= 3072);
+    assert!(!run["dropped"].as_array().unwrap().is_empty());
+    let run = sandbox.run(&["optimize", "--max-config-size", "3KiB", "type=local,src=a", "--to", "type=local,dest=b"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(fs::metadata(sandbox.blob("b", &sandbox.config("b"))).unwrap().len() <= 3072);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
+    let run = sandbox.run(&["optimize", "--max-config-size", "9", "type=local,src=a"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+}
+
+#[test]
+fn what_cannot_be_made_smaller_stays_as_it_is() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let before = fs::read(sandbox.path("a/index.json")).unwrap();
+    let run = sandbox.run(&["optimize", "type=local,src=a"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.ends_with("unchanged: it cannot be made smaller\n"), "{}", run.stdout);
+    assert_eq!(fs::read(sandbox.path("a/index.json")).unwrap(), before);
+}
+
+#[test]
+fn diff_exits_3_when_the_caches_differ() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.add("v0.32/min-manifest", "b");
+    let same = sandbox.run(&["diff", "type=local,src=a", "type=local,src=a"]);
+    assert_eq!((same.code, &*same.stdout), (0, "the caches are the same\n"));
+    let run = sandbox.run(&["diff", "type=local,src=a", "type=local,src=b"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stdout.starts_with("ONLY IN"), "{}", run.stdout);
+}
+
+#[test]
+fn a_graph_is_drawn_in_every_form() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
+    let (records, layers) = (inspection["records"].as_array().unwrap(), inspection["layers"].as_array().unwrap());
+    let tree = sandbox.run(&["graph", "type=local,src=a"]);
+    assert_eq!(tree.stdout.lines().filter(|line| line.contains("* layer ")).count(), layers.len(), "{}", tree.stdout);
+    let drawn = tree.stdout.lines().filter(|line| line.contains("- ") && !line.contains("(above)")).count();
+    assert_eq!(drawn, records.len(), "{}", tree.stdout);
+    let dot = sandbox.run(&["graph", "-o", "dot", "type=local,src=a"]);
+    assert!(dot.stdout.starts_with("digraph cache {\n") && dot.stdout.ends_with("}\n"), "{}", dot.stdout);
+    let json = sandbox.json(&["graph", "type=local,src=a"]);
+    assert_eq!(json["records"].as_array().unwrap().len(), records.len());
+    let other = sandbox.run(&["inspect", "-o", "dot", "type=local,src=a"]);
+    assert_eq!(other.code, 2);
+    assert!(other.stderr.contains("-o dot is for graph"), "{}", other.stderr);
+}
+
+#[test]
+fn usage_errors_of_writing_verbs_exit_2_and_write_nothing() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let cases = [
+        (&["merge", "type=local,src=a"][..], "--to"),
+        (&["merge", "type=local,src=a", "--to", "type=inline,image=a"], "takes no merged cache"),
+        (&["merge", "type=local,src=a", "--to", "type=local,dest=b,ignore-error=true"], "ignore-error"),
+        (&["merge", "type=local,src=a", "--to", "type=local,dest=b,mode=all"], "expected min or max"),
+        (&["optimize", "--max-config-size", "big", "type=local,src=a"], "like 513KiB or 1MiB"),
+        (&["diff", "type=local,src=a"], "<B>"),
+    ];
+    for (args, expected) in cases {
+        let run = sandbox.run(args);
+        assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+    }
+    assert!(!sandbox.path("b").exists());
+}
+
+#[test]
+fn no_cache_exits_4() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let cases = [
+        &["repair", "type=local,src=x"][..],
+        &["optimize", "type=local,src=x"],
+        &["merge", "type=local,src=a", "type=local,src=x", "--to", "type=local,dest=b"],
+        &["diff", "type=local,src=a", "type=local,src=x"],
+        &["graph", "type=local,src=x"],
+    ];
+    for args in cases {
+        assert_eq!(sandbox.run(args).code, 4, "{args:?}");
+    }
+    assert!(!sandbox.path("x").exists());
+}

@@ -1,0 +1,176 @@
+//! What is to be thought of each blob.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cache_core::{
+    BlobProvider, CacheManifest, Depth, Descriptor, Digest, Examined, Finding, FindingCode, LayerEncoding, MediaType,
+    Result, Timestamp, annotation, examine_layer,
+};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::{MendedBlob, RepairOptions, about};
+
+/// What came of one blob.
+enum Verdict {
+    Sound(Arc<Descriptor>),
+    Mended(Arc<Descriptor>, Vec<FindingCode>),
+    Lost(FindingCode, &'static str),
+}
+
+/// What came of every blob that the layers name or the manifest describes.
+pub(super) struct Verdicts(HashMap<Digest, Verdict>);
+
+impl Verdicts {
+    /// Looks at every blob.
+    pub(super) async fn look(
+        manifest: &CacheManifest,
+        blobs: &dyn BlobProvider,
+        options: RepairOptions,
+    ) -> Result<Self> {
+        let named = manifest.config().layers.iter().map(|layer| (layer.blob, None));
+        let described = manifest.blobs().iter().map(|blob| (blob.digest, Some(Arc::clone(blob))));
+        let all: BTreeMap<Digest, Option<Arc<Descriptor>>> = named.chain(described).collect();
+        let looks: Vec<BoxFuture<'_, Result<(Digest, Verdict)>>> =
+            all.into_iter().map(|(digest, described)| look(digest, described, blobs, options.depth).boxed()).collect();
+        let looked = stream::iter(looks).buffer_unordered(options.concurrency.max(1));
+        Ok(Self(looked.try_collect().await?))
+    }
+
+    pub(super) fn is_sound(&self, blob: &Digest) -> bool {
+        matches!(self.0.get(blob), Some(Verdict::Sound(_) | Verdict::Mended(..)))
+    }
+
+    /// What is wrong with blobs, in order of their digests.
+    pub(super) fn findings(&self) -> impl Iterator<Item = Finding> {
+        let mut findings: Vec<Finding> =
+            self.0.iter().flat_map(|(digest, verdict)| findings(digest, verdict)).collect();
+        findings.sort_by(|a, b| (&a.object, a.code).cmp(&(&b.object, b.code)));
+        findings.into_iter()
+    }
+
+    pub(super) fn mended(&self) -> Vec<MendedBlob> {
+        let mended = self.0.values().filter_map(|verdict| match verdict {
+            Verdict::Mended(descriptor, codes) => {
+                Some(MendedBlob { descriptor: descriptor.as_ref().clone(), codes: codes.clone() })
+            }
+            _ => None,
+        });
+        let mut mended: Vec<MendedBlob> = mended.collect();
+        mended.sort_unstable_by_key(|mended| mended.descriptor.digest);
+        mended
+    }
+
+    /// The descriptors of the blobs that are sound now.
+    pub(super) fn into_sound(self) -> Vec<Arc<Descriptor>> {
+        let sound = self.0.into_values().filter_map(|verdict| match verdict {
+            Verdict::Sound(descriptor) | Verdict::Mended(descriptor, _) => Some(descriptor),
+            Verdict::Lost(..) => None,
+        });
+        sound.collect()
+    }
+}
+
+fn findings(digest: &Digest, verdict: &Verdict) -> Vec<Finding> {
+    match verdict {
+        Verdict::Sound(_) => Vec::new(),
+        Verdict::Lost(code, message) => vec![Finding::new(*code, about(digest), *message)],
+        Verdict::Mended(_, codes) => {
+            codes.iter().map(|&code| Finding::new(code, about(digest), "its descriptor is mended")).collect()
+        }
+    }
+}
+
+async fn look(
+    digest: Digest,
+    described: Option<Arc<Descriptor>>,
+    blobs: &dyn BlobProvider,
+    depth: Depth,
+) -> Result<(Digest, Verdict)> {
+    let asked = described.as_deref().cloned().unwrap_or_else(|| Descriptor::new(MediaType::OCI_LAYER, digest, 0));
+    let verdict = match depth {
+        Depth::Deep => deep(&asked, described, blobs).await?,
+        Depth::Fast => fast(&asked, described, blobs).await?,
+    };
+    Ok((digest, verdict))
+}
+
+/// What the bytes say; whatever they can tell is mended.
+async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dyn BlobProvider) -> Result<Verdict> {
+    let (size, encoding, diff_id) = match examine_layer(asked, blobs).await? {
+        Examined::Layer { size, encoding, diff_id } => (size, encoding, diff_id),
+        Examined::Missing => return Ok(Verdict::Lost(FindingCode::BlobMissing, "the store does not have it")),
+        Examined::Unreadable => {
+            return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes are right, and no layer"));
+        }
+        _ => return Ok(Verdict::Lost(FindingCode::BlobCorrupt, "its bytes are not those of its digest")),
+    };
+    let mut codes = Vec::new();
+    let mut mended = asked.clone();
+    if described.is_none() {
+        codes.push(FindingCode::BlobUndescribed);
+    } else if asked.size != size {
+        codes.push(FindingCode::BlobSizeWrong);
+    }
+    mended.size = size;
+    if asked.media_type.layer_encoding() != Some(encoding) {
+        mended.media_type = media_type(encoding);
+        let is_known = asked.media_type.layer_encoding().is_some();
+        let code = if is_known { FindingCode::LayerUnreadable } else { FindingCode::MediaTypeUnknown };
+        codes.extend(described.is_some().then_some(code));
+    }
+    match (asked.diff_id(), diff_id) {
+        (Some(said), Some(found)) if said != found => codes.push(FindingCode::DiffIdWrong),
+        (None, Some(_)) if described.is_some() => codes.push(FindingCode::DiffIdMissing),
+        (None, None) => return Ok(Verdict::Lost(FindingCode::DiffIdMissing, "its diff ID is not known")),
+        _ => {}
+    }
+    if let Some(found) = diff_id {
+        mended = mended.with_annotation(annotation::UNCOMPRESSED, found);
+    }
+    Ok(settle(mended, codes, described))
+}
+
+/// What the descriptor and the store say.
+async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dyn BlobProvider) -> Result<Verdict> {
+    let lost = |code, message| Ok(Verdict::Lost(code, message));
+    if described.is_none() {
+        return lost(FindingCode::BlobUndescribed, "the manifest does not describe it");
+    }
+    match blobs.stat(asked).await? {
+        None => return lost(FindingCode::BlobMissing, "the store does not have it"),
+        Some(info) if info.size != asked.size => {
+            return lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest");
+        }
+        Some(_) => {}
+    }
+    if asked.diff_id().is_none() {
+        return lost(FindingCode::DiffIdMissing, "its diff ID is not known");
+    }
+    if asked.media_type.layer_encoding().is_none() {
+        return lost(FindingCode::MediaTypeUnknown, "its media type is none that BuildKit extracts");
+    }
+    Ok(settle(asked.clone(), Vec::new(), described))
+}
+
+/// A creation time that cannot be read is better not there: without one BuildKit loads the layer.
+fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option<Arc<Descriptor>>) -> Verdict {
+    let created = mended.annotations.get(annotation::CREATED_AT);
+    if created.is_some_and(|text| text.parse::<Timestamp>().is_err()) {
+        mended.annotations.remove(annotation::CREATED_AT);
+        codes.push(FindingCode::CreatedAtInvalid);
+    }
+    match described {
+        Some(described) if codes.is_empty() => Verdict::Sound(described),
+        _ => Verdict::Mended(Arc::new(mended), codes),
+    }
+}
+
+fn media_type(encoding: LayerEncoding) -> MediaType {
+    match encoding {
+        LayerEncoding::Gzip => MediaType::OCI_LAYER_GZIP,
+        LayerEncoding::Zstd => MediaType::OCI_LAYER_ZSTD,
+        _ => MediaType::OCI_LAYER,
+    }
+}

@@ -1,0 +1,142 @@
+//! `repair`: the largest sound cache that is in a damaged one.
+
+mod blobs;
+mod salvage;
+
+use cache_core::{
+    BlobProvider, CacheChains, CacheKey, CacheManifest, Depth, Descriptor, Digest, Error, ErrorKind, Finding,
+    FindingCode, Limits, Result, check,
+};
+
+use self::blobs::Verdicts;
+use self::salvage::Salvaged;
+use crate::optimize::{DroppedResult, OptimizeOptions, optimize};
+
+/// How closely [`repair`] looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepairOptions {
+    /// With [`Depth::Fast`] a blob counts as sound when it exists with its size; nothing can be mended from bytes.
+    pub depth: Depth,
+    /// How many blobs are looked at at once.
+    pub concurrency: usize,
+}
+
+impl Default for RepairOptions {
+    /// Reads every blob, 4 at once.
+    fn default() -> Self {
+        Self { depth: Depth::Deep, concurrency: 4 }
+    }
+}
+
+impl RepairOptions {
+    /// Changes how closely it looks.
+    #[must_use]
+    pub fn with_depth(self, depth: Depth) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// Changes how many blobs are looked at at once; at least one.
+    #[must_use]
+    pub fn with_concurrency(self, concurrency: usize) -> Self {
+        Self { concurrency: concurrency.max(1), ..self }
+    }
+}
+
+/// What is left of a cache.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Repaired {
+    /// The sound cache; the very same one, bytes and all, when nothing was wrong.
+    pub manifest: CacheManifest,
+    /// Everything that was wrong.
+    pub findings: Vec<Finding>,
+    /// The blobs whose descriptors were mended.
+    pub mended: Vec<MendedBlob>,
+    /// The results that had to go, and those that were replaced by an older or shorter one of their record.
+    pub dropped: Vec<DroppedResult>,
+    /// The keys of the records that had to go, because an input of theirs is gone or because they led to dropped results
+    /// alone.
+    pub dropped_records: Vec<CacheKey>,
+}
+
+/// A blob whose descriptor was mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MendedBlob {
+    /// The descriptor as it is now.
+    pub descriptor: Descriptor,
+    /// What was wrong with it.
+    pub codes: Vec<FindingCode>,
+}
+
+impl Repaired {
+    /// Whether anything was wrong that was put right.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.findings.is_empty()
+    }
+}
+
+/// Makes the largest sound cache of what `manifest` says and `blobs` still has.
+///
+/// The manifest may dangle and loop. Results whose chain has a lost or corrupt blob go, and where their record has an
+/// older or shorter sound one, that takes their place. A record stays as a key while something sound hangs on it. Links
+/// and layers that lead nowhere go, and with an input that has no alternative left its record and what hangs on that.
+/// Loops are cut. Sizes, media types and diff IDs are mended where the bytes tell them. Records that are not touched by
+/// any of this answer the same lookups as before, and [`verify`](cache_core::verify) finds nothing wrong with the answer.
+///
+/// Nothing is written: the caller exports [`Repaired::manifest`].
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when nothing sound is left, and whatever `blobs` answers when a blob cannot be looked at.
+pub async fn repair(manifest: &CacheManifest, blobs: &dyn BlobProvider, options: RepairOptions) -> Result<Repaired> {
+    let verdicts = Verdicts::look(manifest, blobs, options).await?;
+    let mut findings: Vec<Finding> = check(manifest).into_iter().filter(|finding| is_mended(finding.code)).collect();
+    let known: Vec<(FindingCode, String)> =
+        findings.iter().map(|finding| (finding.code, finding.object.clone())).collect();
+    findings.extend(verdicts.findings().filter(|found| !known.contains(&(found.code, found.object.clone()))));
+    let mut repaired = Repaired {
+        manifest: manifest.clone(),
+        findings,
+        mended: verdicts.mended(),
+        dropped: Vec::new(),
+        dropped_records: Vec::new(),
+    };
+    if !repaired.is_changed() {
+        return Ok(repaired);
+    }
+    let Salvaged { config, dropped, dropped_records } = salvage::salvage(manifest.config(), &verdicts);
+    repaired.dropped = dropped;
+    repaired.dropped_records = dropped_records;
+    let damaged = CacheManifest::new(config, verdicts.into_sound());
+    let mut chains = CacheChains::from_manifest(&damaged)?;
+    chains.normalize();
+    repaired.manifest = chains.to_manifest().with_form(manifest.form());
+    if repaired.manifest.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "no sound result is left in the cache"));
+    }
+    shrink(repaired)
+}
+
+/// A document that BuildKit reads and that is over its limit is unsound too.
+fn shrink(repaired: Repaired) -> Result<Repaired> {
+    let limit = Limits::BUILDKIT_IMPORT;
+    let is_too_large = |finding: &Finding| finding.code == FindingCode::ConfigTooLarge;
+    if !repaired.findings.iter().any(is_too_large) {
+        return Ok(repaired);
+    }
+    let optimized = optimize(&repaired.manifest, &OptimizeOptions::default().with_max_config_size(Some(limit)))?;
+    let dropped = [repaired.dropped, optimized.dropped].concat();
+    Ok(Repaired { manifest: optimized.manifest, dropped, ..repaired })
+}
+
+/// What is no reason to write the cache anew.
+fn is_mended(code: FindingCode) -> bool {
+    !matches!(code, FindingCode::ConfigNearLimit | FindingCode::DiffIdUnchecked)
+}
+
+/// The digest that a finding about a blob names.
+fn about(blob: &Digest) -> String {
+    format!("blob {blob}")
+}

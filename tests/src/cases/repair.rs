@@ -1,0 +1,126 @@
+//! Repair: a damaged cache becomes a sound one, and what was not touched answers as before.
+
+use cache_core::{
+    CacheChains, CacheConfig, CacheManifest, Depth, Digest, Expect, ExportSettings, FindingCode, RecordLink, export,
+    verify,
+};
+use cache_ops::{RepairOptions, Repaired, repair};
+
+use super::{assert_conflict, assert_sound, is_same, resolve, write};
+use crate::graphs::{self, Generated, found};
+use crate::harness::Harness;
+
+/// Nothing is written where nothing is wrong.
+pub async fn a_sound_cache_is_left_alone(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let repaired = repair_of(place, Depth::Deep).await;
+    assert!(!repaired.is_changed(), "{:?}", repaired.findings);
+    assert!(is_same(&repaired.manifest, &resolve(place).await.expect("it is there").manifest));
+}
+
+/// The results that need a lost blob go, and the others stay.
+pub async fn a_lost_blob_is_repaired(place: &dyn Harness) {
+    for depth in [Depth::Fast, Depth::Deep] {
+        let cache = graphs::cache(1);
+        write(place, &cache).await;
+        let lost = top(&cache);
+        place.lose(&lost).await;
+        assert_repairs(place, &cache, depth, (FindingCode::BlobMissing, &[lost])).await;
+    }
+}
+
+/// The results that need a blob with other bytes go, and the others stay.
+pub async fn a_corrupt_blob_is_repaired(place: &dyn Harness) {
+    let cache = graphs::cache(2);
+    write(place, &cache).await;
+    let corrupt = top(&cache);
+    let size = cache.manifest.descriptor(&corrupt).expect("it is in the cache").size;
+    place.overwrite(&corrupt, vec![b'x'; usize::try_from(size).expect("layers are small")].into()).await;
+    assert_repairs(place, &cache, Depth::Deep, (FindingCode::BlobCorrupt, &[corrupt])).await;
+}
+
+/// A link to a record that is not there goes, and the record keeps its other alternatives.
+pub async fn a_dangling_link_is_repaired(place: &dyn Harness) {
+    let cache = graphs::cache(3);
+    let mut config = cache.manifest.config().clone();
+    let link = RecordLink { selector: String::new(), link: 9_999 };
+    first_input(&mut config).push(link);
+    write_damaged(place, &cache, config).await;
+    assert_repairs(place, &cache, Depth::Fast, (FindingCode::LinkOutOfRange, &[])).await;
+}
+
+/// A loop is cut where it closes, and nothing that hangs on it is lost.
+pub async fn a_loop_is_repaired(place: &dyn Harness) {
+    let cache = graphs::cache(4);
+    let mut config = cache.manifest.config().clone();
+    let itself = config.records.iter().position(|record| !record.inputs.is_empty()).expect("not only roots");
+    let link = RecordLink { selector: String::new(), link: i64::try_from(itself).expect("it is small") };
+    first_input(&mut config).push(link);
+    write_damaged(place, &cache, config).await;
+    assert_repairs(place, &cache, Depth::Fast, (FindingCode::RecordLoop, &[])).await;
+}
+
+/// A repair in place only replaces the cache that it read.
+pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harness) {
+    let (cache, theirs) = (graphs::cache(1), graphs::cache(2));
+    write(place, &cache).await;
+    place.lose(&top(&cache)).await;
+    let read = resolve(place).await.expect("it is there");
+    let repaired = repair_of(place, Depth::Fast).await;
+    write(place, &theirs).await;
+    let settings = ExportSettings::default().with_expect(Expect::Version(read.version));
+    let (importer, exporter) = (place.importer().await, place.exporter().await);
+    let outcome = export(&repaired.manifest, &*importer, &*exporter, &settings).await;
+    assert_conflict(outcome.map(|report| report.committed));
+    assert!(is_same(&resolve(place).await.expect("it is there").manifest, &theirs.manifest));
+}
+
+/// The blob on top of some result.
+fn top(cache: &Generated) -> Digest {
+    let config = cache.manifest.config();
+    let result = config.records.iter().find_map(|record| record.results.first()).expect("there is a result");
+    config.layers[usize::try_from(result.layer).expect("the cache is sound")].blob
+}
+
+fn first_input(config: &mut CacheConfig) -> &mut Vec<RecordLink> {
+    config.records.iter_mut().find_map(|record| record.inputs.first_mut()).expect("not only roots")
+}
+
+/// Writes a config that no writer of ours would make.
+async fn write_damaged(place: &dyn Harness, cache: &Generated, config: CacheConfig) {
+    let manifest = CacheManifest::new(config, cache.manifest.blobs().iter().cloned());
+    export(&manifest, &cache.blobs, &*place.exporter().await, &ExportSettings::default()).await.unwrap();
+}
+
+async fn repair_of(place: &dyn Harness, depth: Depth) -> Repaired {
+    let manifest = resolve(place).await.expect("the place holds a cache").manifest;
+    repair(&manifest, &*place.importer().await, RepairOptions::default().with_depth(depth)).await.unwrap()
+}
+
+/// Checks that `verify` finds the damage, that the repaired cache is sound in its place, and that everything which needs
+/// none of the `lost` blobs is found as before.
+async fn assert_repairs(place: &dyn Harness, cache: &Generated, depth: Depth, damage: (FindingCode, &[Digest])) {
+    let (code, lost) = damage;
+    let damaged = resolve(place).await.expect("the place holds a cache");
+    let report = verify(&damaged.manifest, &*place.importer().await, depth, 4).await.unwrap();
+    assert!(!report.is_sound() && report.findings.iter().any(|finding| finding.code == code), "{:?}", report.findings);
+    let repaired = repair_of(place, depth).await;
+    assert!(repaired.findings.iter().any(|finding| finding.code == code), "{:?}", repaired.findings);
+    let settings = ExportSettings::default().with_expect(Expect::Version(damaged.version));
+    let (importer, exporter) = (place.importer().await, place.exporter().await);
+    export(&repaired.manifest, &*importer, &*exporter, &settings).await.unwrap();
+    let after = resolve(place).await.expect("the place holds a cache").manifest;
+    assert_sound(&after, &*place.importer().await).await;
+    let after = CacheChains::from_manifest(&after).unwrap();
+    let mut untouched = cache.chains.clone();
+    untouched.drop_results_needing(&lost.iter().copied().collect());
+    let untouched = CacheChains::from_manifest(&leading(&untouched)).unwrap();
+    assert_eq!(found(&untouched, &after), untouched.len());
+}
+
+/// The records that lead to a result: the others are worth nothing.
+fn leading(chains: &CacheChains) -> CacheManifest {
+    let optimized = cache_ops::optimize(&chains.to_manifest(), &cache_ops::OptimizeOptions::default());
+    optimized.expect("a generated graph is sound").manifest
+}
