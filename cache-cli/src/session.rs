@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cache_core::{Backends, ExportSettings};
 
 use crate::args::Globals;
-use crate::progress::Reporter;
+use crate::progress::{Reporter, Told};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -28,6 +28,12 @@ impl Session {
     pub(crate) fn export_settings(&self) -> ExportSettings {
         let progress = Arc::clone(&self.reporter);
         ExportSettings::default().with_concurrency(self.concurrency()).with_progress(progress)
+    }
+
+    /// How an export runs here that goes under a name of its own.
+    pub(crate) fn export_settings_of(&self, task: String) -> ExportSettings {
+        let told = Told::new(Arc::clone(&self.reporter), task);
+        self.export_settings().with_progress(Arc::new(told))
     }
 
     /// Says something that a person should know, whatever the progress form.

@@ -86,7 +86,8 @@ impl GhaImporter {
         match self.session.lookup(&name.signed().prefix()).await? {
             None => Ok(None),
             Some(signed) => {
-                let error = error::new(ErrorKind::Unsupported, "the cache is signed, and signatures are not verified here");
+                let error =
+                    error::new(ErrorKind::Unsupported, "the cache is signed, and signatures are not verified here");
                 Err(error.with("key", signed.key).with_hint("export once without signing, or import with BuildKit"))
             }
         }

@@ -105,7 +105,9 @@ impl CacheProbe for GhaProbe {
             }
         }
         if is_written && !found.works("delete") {
-            found.leftovers.push(format!("entry {key} of {} bytes, until GitHub deletes it after 7 days", CONTENT.len()));
+            found
+                .leftovers
+                .push(format!("entry {key} of {} bytes, until GitHub deletes it after 7 days", CONTENT.len()));
         }
         if is_written {
             found.recommended = Some(self.recommended()?);

@@ -51,7 +51,8 @@ async fn an_import_merges_every_scope_and_a_branch_reuses_the_blobs_of_another()
         write(place.config_of(&main_token()), &first).await.unwrap();
         assert_eq!(records(place.config_of(&feature_token())).await, count(&first));
         write(place.config_of(&feature_token()), &first).await.unwrap();
-        let blobs = place.server().entries(|entries| entries.iter().filter(|e| e.key.starts_with("buildkit-blob")).count());
+        let blobs =
+            place.server().entries(|entries| entries.iter().filter(|e| e.key.starts_with("buildkit-blob")).count());
         assert_eq!(blobs, first.manifest.blobs().len());
         write(place.config_of(&feature_token()), &second).await.unwrap();
         let merged = records(place.config_of(&feature_token())).await;
@@ -146,7 +147,8 @@ async fn a_signed_index_is_never_taken_for_another_and_never_touched() {
     write(place.config_of(&main_token()), &graphs::cache(2)).await.unwrap();
     let kept = place.server().entries(|entries| entries.iter().find(|e| e.key == signed).map(|entry| entry.id));
     assert_eq!(kept, Some(id));
-    let names: Vec<_> = GhaStore::new(place.config()).unwrap().caches().await.unwrap().into_iter().filter_map(|e| e.name).collect();
+    let names: Vec<_> =
+        GhaStore::new(place.config()).unwrap().caches().await.unwrap().into_iter().filter_map(|e| e.name).collect();
     assert_eq!(names, [format!("buildkit@{MAIN}"), format!("buildkit@{MAIN} (signed)")]);
 }
 

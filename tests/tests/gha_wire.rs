@@ -125,7 +125,8 @@ async fn a_second_export_uploads_no_blob() {
         let _ = place.server().take_log();
         write(place.config_of(&main_token()), &cache).await.unwrap();
         let log = place.server().take_log();
-        let reserved = Server::count(&log, "POST", "CreateCacheEntry") + log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
+        let reserved = Server::count(&log, "POST", "CreateCacheEntry")
+            + log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
         assert_eq!(reserved, 1, "only the index is new");
     }
 }
@@ -271,7 +272,11 @@ async fn a_token_that_only_reads_is_refused_before_anything_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_words_is_passed_on() {
     let cases = [
-        (r#"{"ok":false,"message":"cache write denied: fork"}"#, ErrorKind::PermissionDenied, "cache write denied: fork"),
+        (
+            r#"{"ok":false,"message":"cache write denied: fork"}"#,
+            ErrorKind::PermissionDenied,
+            "cache write denied: fork",
+        ),
         (r#"{"ok":false,"message":"storage quota exceeded"}"#, ErrorKind::LimitExceeded, "storage quota exceeded"),
         (r#"{"ok":false}"#, ErrorKind::Unavailable, "no reason given"),
     ];
@@ -326,7 +331,9 @@ async fn many_small_blobs_stay_under_the_budget_and_the_end_is_told() {
 #[tokio::test(start_paused = true)]
 async fn entries_that_count_against_the_quota_are_weighed() {
     let place = Gha::with(ApiVersion::V2, Options { quota: 100, ..Options::default() });
-    place.server().entries(|entries| entries.insert(MAIN, "somebody-elses", VERSION, Bytes::from_static(b"1234567890")));
+    place
+        .server()
+        .entries(|entries| entries.insert(MAIN, "somebody-elses", VERSION, Bytes::from_static(b"1234567890")));
     let quota = GhaStore::new(place.config()).unwrap().quota().await.unwrap().unwrap();
     assert_eq!((quota.used, quota.limit), (10, 10 << 30));
 }

@@ -3,6 +3,7 @@
 mod meter;
 mod plain;
 mod rawjson;
+mod told;
 mod tty;
 mod watched;
 
@@ -13,6 +14,7 @@ use cache_core::{Descriptor, Digest, Event, Progress};
 use clap::ValueEnum;
 
 use self::meter::Meter;
+pub(crate) use self::told::Told;
 pub(crate) use self::watched::Watched;
 use crate::{messages, text};
 
@@ -113,7 +115,6 @@ impl Progress for Reporter {
                 let wait = text::elapsed(*wait);
                 self.note(&format!("{reason}: goes on in {wait}{}", left.unwrap_or_default()));
             }
-
             Event::Converting { blob, to } => self.step(&Step::Converting { blob, to: to.kind().name() }),
             Event::Converted { blob, into } => self.step(&Step::Converted { blob, into }),
             Event::Committing => self.step(&Step::Committing),

@@ -59,8 +59,8 @@ impl Rewrite {
 
     /// Writes the successor, whose blobs are the cache's own.
     pub(super) async fn write(&self, session: &Session, manifest: &CacheManifest) -> Result<ExportReport, Failure> {
-        session.reporter.announce(&format!("write to {}", self.destination.spec));
-        let settings = session.export_settings().with_expect(self.expect.clone());
+        let settings = session.export_settings_of(format!("write to {}", self.destination.spec));
+        let settings = settings.with_expect(self.expect.clone());
         let manifest = select(manifest, self.mode).await?;
         let blobs: &dyn BlobProvider = &*self.importer;
         let written = export(&manifest, blobs, &*self.exporter, &settings).await;
@@ -81,6 +81,9 @@ pub(super) fn destination(spec: &str) -> Result<(Place, Option<Mode>), Failure> 
         .map_err(|error| Failure { exit: Exit::Usage, ..Failure::from(error.on(Side::Destination)) })?;
     if options.ignore_error {
         return Err(Failure::usage("destination: ignore-error is for copy: here nothing else would be done"));
+    }
+    if options.compression.is_some() {
+        return Err(Failure::usage("destination: compression is for copy: here layers stay as they are"));
     }
     Ok((place, options.mode))
 }

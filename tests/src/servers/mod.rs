@@ -1,11 +1,11 @@
 //! Servers: those that run inside the tests and log every request, and real ones that the tests start.
 
+#[cfg(feature = "gha")]
+pub mod actions;
 #[cfg(feature = "azblob")]
 pub mod azblob;
 #[cfg(feature = "azblob")]
 pub mod azurite;
-#[cfg(feature = "gha")]
-pub mod actions;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
 #[cfg(feature = "registry")]
@@ -16,7 +16,7 @@ pub mod http;
 pub mod moto;
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "s3")]
-pub mod s3;
 #[cfg(feature = "registry")]
 pub mod relay;
+#[cfg(feature = "s3")]
+pub mod s3;

@@ -13,10 +13,10 @@ use super::Job;
 use super::dry_run::DryRun;
 use super::report::{Copied, Written};
 use super::target::Target;
-use super::told::Told;
 use crate::args::CopyArgs;
 use crate::exit::Failure;
 use crate::messages;
+use crate::progress::Told;
 use crate::session::Session;
 
 /// Copies to every destination, and says what came of each, in their order.

@@ -6,7 +6,6 @@ mod everywhere;
 mod metadata;
 mod report;
 mod target;
-mod told;
 
 use cache_core::{CacheImporter, CacheManifest, Side};
 

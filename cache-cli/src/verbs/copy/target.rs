@@ -34,9 +34,11 @@ impl Target {
         }
         let conversion = options.compression.map(|compression| conversion(session, args, compression, &place));
         let conversion = conversion.transpose()?.flatten();
-        let exporter = place.exporter(session).await?;
         // An image is read before it is written, and is only ever replaced if it is still the same.
-        let current = if args.if_unchanged && !is_image { Some(place.importer(session).await?) } else { None };
+        let (current, exporter) = match args.if_unchanged && !is_image {
+            true => place.both_sides(session).await.map(|(current, exporter)| (Some(current), exporter))?,
+            false => (None, place.exporter(session).await?),
+        };
         Ok(Self { place, exporter, current, mode, conversion, ignores_errors: options.ignore_error })
     }
 

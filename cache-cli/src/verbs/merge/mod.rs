@@ -128,9 +128,9 @@ async fn add(
     sources: &[Source],
     target: &Target,
 ) -> Result<ExportReport, Failure> {
-    session.reporter.announce(&format!("publish to {}", target.place.spec));
+    let settings = session.export_settings_of(format!("publish to {}", target.place.spec));
     let place = (&*target.importer, &*target.exporter);
-    let published = publish(union, &blobs(sources), place, &session.export_settings()).await;
+    let published = publish(union, &blobs(sources), place, &settings).await;
     session.reporter.finish();
     published.map_err(|error| explain(error, target).into())
 }
@@ -143,8 +143,7 @@ async fn replace(
     target: &Target,
     expect: Expect,
 ) -> Result<ExportReport, Failure> {
-    session.reporter.announce(&format!("merge to {}", target.place.spec));
-    let settings = session.export_settings().with_expect(expect);
+    let settings = session.export_settings_of(format!("merge to {}", target.place.spec)).with_expect(expect);
     let written = export(manifest, &blobs(sources), &*target.exporter, &settings).await;
     session.reporter.finish();
     written.map_err(|error| {

@@ -5,21 +5,21 @@ use std::time::Instant;
 
 use cache_core::{Event, Progress};
 
-use crate::progress::{Reporter, Step};
+use super::{Reporter, Step};
 
 /// Passes events on, and remembers when the manifest was committed.
-pub(super) struct Told {
+pub(crate) struct Told {
     reporter: Arc<Reporter>,
     task: String,
     committed: Mutex<Option<Instant>>,
 }
 
 impl Told {
-    pub(super) fn new(reporter: Arc<Reporter>, task: String) -> Self {
+    pub(crate) fn new(reporter: Arc<Reporter>, task: String) -> Self {
         Self { reporter, task, committed: Mutex::default() }
     }
 
-    pub(super) fn time_of_commit(&self) -> Option<Instant> {
+    pub(crate) fn time_of_commit(&self) -> Option<Instant> {
         *self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
