@@ -34,7 +34,12 @@ impl AzblobImporter {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) when nobody can be authenticated by what is given.
     pub fn new(config: AzblobConfig) -> Result<Self> {
-        Ok(Self { client: Arc::new(Client::new(config)?) })
+        Ok(Self::over(Client::new(config)?))
+    }
+
+    /// A reader that shares the connections of somebody else.
+    pub(crate) fn over(client: Client) -> Self {
+        Self { client: Arc::new(client) }
     }
 
     async fn read(&self, key: &str) -> Result<Option<(CacheManifest, String)>> {

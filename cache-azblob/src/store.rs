@@ -1,7 +1,6 @@
 //! [`AzblobStore`]: lists and deletes the caches and blobs of a container.
 
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Version};
@@ -15,7 +14,7 @@ use crate::{AzblobConfig, AzblobImporter};
 ///
 /// A container that does not exist has no caches. Both deletions happen only if the ETag is still that of the list.
 pub struct AzblobStore {
-    client: Arc<Client>,
+    client: Client,
 }
 
 impl AzblobStore {
@@ -24,7 +23,7 @@ impl AzblobStore {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
     pub fn new(config: AzblobConfig) -> Result<Self> {
-        Ok(Self { client: Arc::new(Client::new(config)?) })
+        Ok(Self { client: Client::new(config)? })
     }
 
     /// Every blob whose name starts like this, page by page.
@@ -47,7 +46,11 @@ impl AzblobStore {
         match deleted {
             Ok(true) => Ok(Deleted::Removed),
             Ok(false) => Ok(Deleted::Absent),
+            // A condition about a blob that is not there does not hold either.
             Err(error) if error.kind() == ErrorKind::Conflict => {
+                if self.client.retrying(|| self.client.head(key)).await?.is_none() {
+                    return Ok(Deleted::Absent);
+                }
                 let changed = error::new(ErrorKind::Conflict, "it has changed since it was listed");
                 Err(self.client.about(changed).with("key", key).with_source(error))
             }
@@ -73,9 +76,8 @@ impl CacheStore for AzblobStore {
     }
 
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
-        let config = self.client.config().clone();
-        let keys = config.keys().at(cache.name.as_deref().unwrap_or_default())?;
-        Ok(Box::new(AzblobImporter::new(config.with_keys(keys))?))
+        let keys = self.client.config().keys().at(cache.name.as_deref().unwrap_or_default())?;
+        Ok(Box::new(AzblobImporter::over(self.client.at(keys))))
     }
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {

@@ -26,7 +26,7 @@ pub(crate) use self::transport::{Connections, Peer};
 use crate::config::Access;
 use crate::credential::{Chain, SharedKey};
 use crate::error::{self, text};
-use crate::{AzblobConfig, KIND};
+use crate::{AzblobConfig, KIND, Keys};
 
 /// The version of the service that BuildKit speaks; Azurite does not know the SDK's own.
 const VERSION: &str = "2024-11-04";
@@ -37,7 +37,7 @@ const OCTETS: &str = "application/octet-stream";
 /// A client of one container; nothing is opened before the first request.
 pub(crate) struct Client {
     config: AzblobConfig,
-    container: BlobContainerClient,
+    container: Arc<BlobContainerClient>,
 }
 
 /// What a write needs of the blob that is there.
@@ -102,7 +102,12 @@ impl Client {
         // The SDK's words hold the URL, which may be signed.
         let container = BlobContainerClient::new(url, credential, Some(options))
             .map_err(|_| error::new(ErrorKind::InvalidSpec, "cannot use this account_url"))?;
-        Ok(Self { config, container })
+        Ok(Self { config, container: Arc::new(container) })
+    }
+
+    /// The same connections, for another cache of the container.
+    pub(crate) fn at(&self, keys: Keys) -> Self {
+        Self { config: self.config.clone().with_keys(keys), container: Arc::clone(&self.container) }
     }
 
     pub(crate) fn config(&self) -> &AzblobConfig {

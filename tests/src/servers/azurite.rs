@@ -37,6 +37,19 @@ impl Azurite {
     /// When it does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one that also serves clients newer than itself.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_for_newer_clients() -> Self {
+        Self::start_with(&["--skipApiVersionCheck"])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let program = program().expect("it is installed");
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
         // Somebody may take the port before Azurite does; then it ends, and another one is tried.
@@ -47,7 +60,7 @@ impl Azurite {
             let mut command = Command::new(&program);
             command.args(["--silent", "--disableTelemetry", "--blobHost", "127.0.0.1", "--blobPort"]);
             command.arg(address.port().to_string()).arg("--location").arg(folder.path());
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
             let mut process = command.spawn().expect("azurite runs");
             let host = address.to_string();
             if is_up(&mut process, &host) {

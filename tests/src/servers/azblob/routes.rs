@@ -188,11 +188,12 @@ fn get(stored: &Stored, at: &At<'_>, headers: &HeaderMap) -> Answer {
 }
 
 fn delete(stored: &mut Stored, at: &At<'_>, headers: &HeaderMap) -> Answer {
-    if at.get(stored).is_none() {
-        return error(404, "BlobNotFound");
-    }
+    // In this order, as Azurite does.
     if let Some(refused) = unmet(at.get(stored), headers) {
         return refused;
+    }
+    if at.get(stored).is_none() {
+        return error(404, "BlobNotFound");
     }
     stored.containers.get_mut(at.container).and_then(|container| container.blobs.remove(at.blob));
     empty(202)
