@@ -189,16 +189,14 @@ async fn image(made: &Made, kind: CompressionKind) {
 
 #[tokio::test]
 async fn layers_are_unpacked_by_skopeo_and_umoci() {
-    for kind in KINDS {
+    // Docker's archives know no zstd, nor does the umoci of Debian.
+    for kind in [CompressionKind::Uncompressed, CompressionKind::Gzip] {
         let made = Made::new();
         image(&made, kind).await;
         // It decompresses every layer and compares its diff ID.
         made.run("skopeo", &["copy", "--quiet", "oci:layout:main", "docker-archive:archive.tar:a/b:main"]);
-        // It knows no zstd in the version that Debian has.
-        if kind != CompressionKind::Zstd {
-            let unpacked = made.run("umoci", &["unpack", "--rootless", "--image", "layout:main", "bundle"]);
-            assert!(unpacked.is_none() || is_in(&made.tar, &made.folder.path().join("bundle/rootfs/file")));
-        }
+        let unpacked = made.run("umoci", &["unpack", "--rootless", "--image", "layout:main", "bundle"]);
+        assert!(unpacked.is_none() || is_in(&made.tar, &made.folder.path().join("bundle/rootfs/file")), "{kind}");
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{Error, ErrorKind};
 /// [`ErrorKind::Unsupported`]: crate::ErrorKind::Unsupported
 /// [`ErrorKind::InvalidManifest`]: crate::ErrorKind::InvalidManifest
 /// [`ErrorKind::LimitExceeded`]: crate::ErrorKind::LimitExceeded
+#[cfg_attr(
+    not(any(feature = "gzip", feature = "zstd")),
+    expect(unused_variables, reason = "a plain tar needs no threads")
+)]
 pub fn decode(encoding: LayerEncoding, layer: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
     match encoding {
         LayerEncoding::Uncompressed => Ok(layer),

@@ -23,8 +23,8 @@ struct Lane {
 }
 
 enum State {
-    Idle(Digester),
-    Busy(Job<Digester>),
+    Idle(Box<Digester>),
+    Busy(Job<Box<Digester>>),
     Done,
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn hashed(
     pool: &CodecPool,
     check: impl FnOnce(Hashed) -> Result<()> + Send + 'static,
 ) -> BlobStream {
-    let lane = Lane { pool: pool.clone(), state: State::Idle(digester), waiting: Vec::new(), bytes: 0 };
+    let lane = Lane { pool: pool.clone(), state: State::Idle(Box::new(digester)), waiting: Vec::new(), bytes: 0 };
     Box::pin(Hashing { inner: Some(inner), lane, size: 0, check: Some(Box::new(check)) })
 }
 
@@ -151,10 +151,10 @@ impl Stream for Hashing {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.inner.is_some() {
-            if let Err(error) = ready!(self.lane.poll_ready(cx)) {
-                return self.fail(error);
-            }
+        if self.inner.is_some()
+            && let Err(error) = ready!(self.lane.poll_ready(cx))
+        {
+            return self.fail(error);
         }
         let Some(inner) = &mut self.inner else { return self.poll_end(cx) };
         match ready!(inner.poll_next_unpin(cx)) {

@@ -1,5 +1,6 @@
 //! How much a layer may decompress to.
 
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 use crate::{Error, ErrorKind, Result};
 
 /// Stops a layer that decompresses to far more than anybody wants to read.
@@ -31,6 +32,7 @@ impl DecodeLimits {
     }
 
     /// Fails when `written` bytes that came out of `read` are too many.
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(crate) fn check(&self, read: u64, written: u64) -> Result<()> {
         let error = |name, limit| {
             Err(Error::new(ErrorKind::LimitExceeded, "layer decompresses to more than is allowed").with(name, limit))

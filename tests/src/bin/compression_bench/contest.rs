@@ -106,11 +106,13 @@ impl Table {
         let verdict = |factor: f64| if factor >= least { "reached" } else { "missed" };
         let factors = theirs.seconds.iter().zip(&ours.seconds).map(|(their, our)| their / our);
         let factor = median(factors.collect());
+        let by_cpu = median(theirs.processors.clone()) / median(ours.processors.clone());
         let sizes = match (ours.made, theirs.made) {
             (Some(ours), Some(theirs)) => format!(", {:.3} times its size", ours as f64 / theirs as f64),
             _ => String::new(),
         };
-        println!("  {factor:.2} times as fast as {}{sizes}; {least} {}", theirs.name, verdict(factor));
+        let theirs = &theirs.name;
+        println!("  {factor:.2} times as fast as {theirs} ({by_cpu:.2} by CPU){sizes}; {least} {}", verdict(factor));
     }
 }
 
@@ -121,8 +123,8 @@ fn processors() -> Outcome<f64> {
     let text = fs::read_to_string("/proc/self/stat")?;
     // The name, the second field, may hold anything; the times are the 14th to the 17th.
     let (_, fields) = text.rsplit_once(')').ok_or("Linux says it")?;
-    let times = fields.split_whitespace().skip(11).take(4).map(str::parse::<f64>);
-    Ok(times.sum::<Result<f64, _>>()? / TICKS)
+    let times: Vec<f64> = fields.split_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(times.iter().sum::<f64>() / TICKS)
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
