@@ -25,6 +25,10 @@ mod publish;
 mod retry;
 mod spec;
 #[cfg(any(feature = "estargz", feature = "layer"))]
+#[cfg_attr(
+    not(any(test, feature = "estargz")),
+    expect(dead_code, unused_imports, reason = "layers are made of written headers; only eStargz reads them")
+)]
 mod tar;
 mod timestamp;
 mod verify;
