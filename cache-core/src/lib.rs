@@ -29,6 +29,10 @@ mod retry;
 mod retry_after;
 mod spec;
 #[cfg(any(feature = "estargz", feature = "layer"))]
+#[cfg_attr(
+    not(any(test, feature = "estargz")),
+    expect(dead_code, unused_imports, reason = "layers are made of written headers; only eStargz reads them")
+)]
 mod tar;
 mod timestamp;
 mod verify;

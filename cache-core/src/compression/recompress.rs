@@ -1,6 +1,8 @@
 //! One layer, in another compression.
 
 use super::encode::encode_checked;
+#[cfg(not(feature = "estargz"))]
+use super::encode::not_built_in;
 use super::{CodecPool, Compression, Encoding, decode, encode, hashed};
 use crate::{BlobStream, Descriptor, DiffId, Digester, Error, ErrorKind, Result, annotation};
 
@@ -46,7 +48,7 @@ fn without_toc(tar: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
 
 #[cfg(not(feature = "estargz"))]
 fn without_toc(_tar: BlobStream, _pool: &CodecPool) -> Result<BlobStream> {
-    Err(super::encode::not_built_in(super::CompressionKind::Estargz))
+    Err(not_built_in(super::CompressionKind::Estargz))
 }
 
 fn wrong_diff_id(expected: DiffId, found: DiffId) -> Error {

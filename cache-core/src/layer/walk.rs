@@ -70,7 +70,7 @@ impl Walk<'_> {
         self.overrule(&mut entry);
         entry.path = entry_path;
         if is_whiteout {
-            return self.whiteout(entry).map(|()| None);
+            return self.whiteout(&entry).map(|()| None);
         }
         match entry.kind {
             EntryKind::Directory => self.directory(entry, is_opaque).map(Some),
@@ -92,7 +92,7 @@ impl Walk<'_> {
         Ok(entry.path)
     }
 
-    fn whiteout(&mut self, entry: Entry) -> Result<()> {
+    fn whiteout(&mut self, entry: &Entry) -> Result<()> {
         let start = entry.path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let (directory, name) = entry.path.split_at(start);
         let path = [directory, WHITEOUT, name].concat();

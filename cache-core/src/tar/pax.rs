@@ -29,8 +29,8 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let equals = body.iter().position(|&byte| byte == b'=')?;
     let (key, value) = (&body[..equals], &body[equals + 1..]);
     let is_text = matches!(key, b"path" | b"linkpath" | b"uname" | b"gname");
-    let is_valid = !key.is_empty() && !key.contains(&0) && !(is_text && value.contains(&0));
-    is_valid.then_some((key, value, &bytes[length..]))
+    let is_invalid = key.is_empty() || key.contains(&0) || is_text && value.contains(&0);
+    (!is_invalid).then_some((key, value, &bytes[length..]))
 }
 
 /// Lets the records overrule a header. An empty value leaves what the header says. The size is given back.

@@ -88,10 +88,13 @@ impl Scanner {
     /// Says that the stream has ended.
     ///
     /// # Errors
-    /// `InvalidManifest` when it ended inside of a header or of content. An archive without its closing zeros is fine.
+    /// `InvalidManifest` when it ended inside of a header or of content, or with half of its closing zeros. An archive
+    /// without them is fine.
     pub(crate) fn finish(&self) -> Result<()> {
         let is_whole = match self.state {
-            State::Header | State::MaybeEnd => self.filled == 0,
+            State::Header => self.filled == 0,
+            // Nothing could be appended: readers refuse one block of zeros with something behind it.
+            State::MaybeEnd => return Err(self.broken("the stream ends with one block of zeros")),
             State::End => true,
             State::Extended { .. } | State::Content { .. } | State::Padding { .. } => self.left() == 0,
         };

@@ -49,7 +49,7 @@ pub(in crate::compression) fn encode(
     Box::pin(try_unfold(encoder, |mut encoder| async move { Ok(encoder.next().await?.map(|bytes| (bytes, encoder))) }))
 }
 
-/// It holds a step of input, and the batches in flight, of which there are two more than threads.
+/// It holds a step of input, and the batches in flight, of which there is one more than threads.
 struct Encoder {
     /// Gone when it has ended.
     tar: Option<BlobStream>,
@@ -69,7 +69,7 @@ struct Encoder {
 impl Encoder {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            while self.splitter.is_some() && self.packing.len() < self.pool.threads() + 2 {
+            while self.splitter.is_some() && self.packing.len() < self.pool.threads() + 1 {
                 self.split().await?;
             }
             let Some(packed) = self.packing.next().await else { return self.finish().await };

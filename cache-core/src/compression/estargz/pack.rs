@@ -76,7 +76,7 @@ impl Placer {
             self.offset += length;
         }
         for item in packed.items.drain(..) {
-            self.add(item)?;
+            self.add(&item)?;
         }
         while self.first < packed.needed_from && self.placed.pop_front().is_some() {
             self.first += 1;
@@ -84,7 +84,7 @@ impl Placer {
         Ok(())
     }
 
-    fn add(&mut self, item: Item) -> Result<()> {
+    fn add(&mut self, item: &Item) -> Result<()> {
         let missing = || Error::new(ErrorKind::Unsupported, "a chunk of a file was lost").with("chunks", item.chunks);
         let chunks: Option<Vec<Chunk>> = (0..item.chunks).map(|n| self.chunk(item.first + n)).collect();
         let chunks = chunks.ok_or_else(missing)?;
