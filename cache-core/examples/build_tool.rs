@@ -1,20 +1,24 @@
 //! A build tool in about a hundred lines: it keys steps by what goes into them, skips those whose results are in the
 //! cache, and exports what it did.
 //!
-//! Run `cargo run --example build_tool -- DIR [min|max] [SOURCE]` twice: the second run skips every step that the first
-//! one exported a result for. `max` exports all of them, `min` (the default) those that the last step needs.
+//! Run `cargo run -p cache-core --features layer --example build_tool -- DIR [min|max] [SOURCE]` twice: the second run
+//! skips every step that the first one exported a result for. `max` exports all of them, `min` (the default) those that
+//! the last step needs.
 
 #![expect(clippy::print_stdout, reason = "an example prints what it does")]
 
+use std::fs;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheChains, CacheImporter, CacheKey, CacheLink, CacheResult, Descriptor,
-    Digest, ExportSettings, LazyLayers, MediaType, MemoryCache, Mode, Result, Timestamp, annotation, export,
+    Digest, Error, ExportSettings, LayerDir, LazyLayers, Mode, Result, Timestamp, TreeOptions, export, tar_tree,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use tokio::sync::OnceCell;
 
 /// Each step's name and the steps whose results go into it; 0 is the source, and a result lies on top of its first
 /// input's.
@@ -35,7 +39,8 @@ async fn main() -> Result<()> {
     };
 
     // 2. Build: look every step up, run what is not there, and note down the same graph for the next run.
-    let made = MemoryCache::new();
+    let scratch = std::env::temp_dir().join(format!("build-tool-{}", std::process::id()));
+    let made = LayerDir::new(scratch.join("layers"));
     let mut graph = CacheChains::new();
     let content = CacheKey::content(Digest::sha256(source.as_bytes()));
     let mut found = vec![known.root(&content)];
@@ -54,8 +59,10 @@ async fn main() -> Result<()> {
             }
             None => {
                 println!("{name}: run");
-                let output = format!("{name} of {source}\n");
-                let step = Arc::new(Step { name, output, below: Arc::clone(&results[inputs[0]]), made: made.clone() });
+                let output = scratch.join(name);
+                let written = fs::create_dir_all(&output).and_then(|()| fs::write(output.join(name), &source));
+                written.map_err(|error| Error::from_io(error, "cannot write the output"))?;
+                let step = Arc::new(Step::new(output, &results[inputs[0]], &made));
                 (CacheResult::lazy(Timestamp::now(), Arc::clone(&step) as _), step)
             }
         };
@@ -71,6 +78,7 @@ async fn main() -> Result<()> {
     let blobs = Blobs { made, imported };
     let report = export(&manifest, &blobs, &LocalExporter::new(config), &ExportSettings::default()).await?;
     println!("exported {} layers of {} records, mode {mode}: {:?}", manifest.blobs().len(), graph.len(), report.pushed);
+    let _ = fs::remove_dir_all(&scratch);
     Ok(())
 }
 
@@ -90,50 +98,36 @@ impl LazyLayers for Ready {
 
 /// A step that ran, and the layer it can make of its output.
 struct Step {
-    name: &'static str,
-    output: String,
+    output: PathBuf,
     below: Arc<dyn LazyLayers>,
-    made: MemoryCache,
+    made: LayerDir,
+    layer: OnceCell<Descriptor>,
 }
 
 impl Step {
-    /// A plain tar of one file; a layer that is not compressed has its digest as its diff ID.
-    fn layer(&self) -> std::io::Result<(Descriptor, Vec<u8>)> {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_ustar();
-        header.set_size(self.output.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, self.name, self.output.as_bytes())?;
-        let bytes = tar.into_inner()?;
-        let layer = Descriptor::of(MediaType::OCI_LAYER, &bytes);
-        let diff_id = layer.digest;
-        Ok((layer.with_annotation(annotation::UNCOMPRESSED, diff_id), bytes))
+    fn new(output: PathBuf, below: &Arc<dyn LazyLayers>, made: &LayerDir) -> Self {
+        Self { output, below: Arc::clone(below), made: made.clone(), layer: OnceCell::new() }
     }
 }
 
 #[async_trait]
 impl LazyLayers for Step {
     async fn existing(&self) -> Result<Option<Vec<Descriptor>>> {
-        let (layer, _) = self.layer().map_err(|error| cache_core::Error::from_io(error, "cannot make a layer"))?;
-        let (below, made) = (self.below.existing().await?, self.made.stat(&layer).await?);
-        Ok(below.zip(made).map(|(mut layers, _)| {
-            layers.push(layer);
-            layers
-        }))
+        let below = self.below.existing().await?;
+        Ok(below.zip(self.layer.get()).map(|(layers, layer)| [layers, vec![layer.clone()]].concat()))
     }
 
     async fn make(&self) -> Result<Vec<Descriptor>> {
-        let mut layers = self.below.make().await?;
-        let (layer, tar) = self.layer().map_err(|error| cache_core::Error::from_io(error, "cannot make a layer"))?;
-        let _ = self.made.insert(tar);
-        layers.push(layer);
-        Ok(layers)
+        let below = self.below.make().await?;
+        let options = TreeOptions::default().with_source_date_epoch(0).with_owner(0, 0);
+        let layer = self.layer.get_or_try_init(|| self.made.add(tar_tree(&self.output, &options))).await?;
+        Ok([below, vec![layer.clone()]].concat())
     }
 }
 
 /// Layers made in this run, else those of the cache that was imported.
 struct Blobs {
-    made: MemoryCache,
+    made: LayerDir,
     imported: LocalImporter,
 }
 

@@ -77,7 +77,10 @@ async fn a_layer_of_buildkit_is_written_again_with_the_same_table_of_contents() 
             assert_eq!(ours.without_offsets(), theirs.without_offsets());
             // Offsets that have as many digits give a table of the same size.
             if ours.json.len() == theirs.json.len() {
-                assert_eq!(made.descriptor.annotations.get(annotation::ESTARGZ_SIZE), layer.annotations.get(annotation::ESTARGZ_SIZE));
+                assert_eq!(
+                    made.descriptor.annotations.get(annotation::ESTARGZ_SIZE),
+                    layer.annotations.get(annotation::ESTARGZ_SIZE)
+                );
             }
             assert_eq!(made.descriptor.media_type, MediaType::OCI_LAYER_GZIP);
         }

@@ -227,7 +227,8 @@ async fn a_layer_that_fails_leaves_nothing_behind() {
     let layers = LayerDir::new(scratch.path());
     let error = layers.add(tar_tree("/nowhere/at-all", &reproducible())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let stuck = Box::pin(futures_util::stream::iter([Ok(Bytes::from_static(b"x"))]).chain(futures_util::stream::pending()));
+    let stuck =
+        Box::pin(futures_util::stream::iter([Ok(Bytes::from_static(b"x"))]).chain(futures_util::stream::pending()));
     assert!(tokio::time::timeout(Duration::from_millis(50), layers.add(stuck)).await.is_err());
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     let missing = layers.add(stream_of("x".into())).await.unwrap();

@@ -5,8 +5,5 @@ mod metadata;
 mod tree;
 mod walk;
 
-#[cfg(test)]
-mod tests;
-
 pub use self::dir::LayerDir;
 pub use self::tree::{TreeOptions, tar_tree};

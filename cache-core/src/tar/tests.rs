@@ -149,7 +149,9 @@ fn a_records_length_counts_its_own_digits() {
 
 #[test]
 fn bad_records_are_refused() {
-    for bad in ["", "5", "x k=v\n", "4 k=\n", "7 k=v\n", "5 kv\n", "6 k=v ", "5 =v\n", "99 k=v\n", "-6 k=v\n", "11 path=a\0\n"] {
+    for bad in
+        ["", "5", "x k=v\n", "4 k=\n", "7 k=v\n", "5 kv\n", "6 k=v ", "5 =v\n", "99 k=v\n", "-6 k=v\n", "11 path=a\0\n"]
+    {
         assert!(bad.is_empty() || pax::parse(bad.as_bytes()).is_err(), "{bad:?}");
     }
 }

@@ -88,9 +88,12 @@ pub(super) fn estargz() -> Vec<Vec<u8>> {
 }
 
 /// Layers that BuildKit wrote without compression, and archives of every dialect.
-pub(super) fn tars() -> Vec<Vec<u8>> {
+pub(super) fn archives() -> Vec<Vec<u8>> {
     let blobs = fixtures::named("v0.32/max-uncompressed").blobs();
-    let layers = blobs.into_values().filter(|bytes| bytes.get(257..).is_some_and(|header| header.starts_with(b"ustar"))).map(|bytes| bytes.to_vec());
+    let layers = blobs
+        .into_values()
+        .filter(|bytes| bytes.get(257..).is_some_and(|header| header.starts_with(b"ustar")))
+        .map(|bytes| bytes.to_vec());
     let random = (0..40).map(|seed| tars::random(&mut Random::new(seed)));
     layers.chain(random.filter(|tar| tar.len() < super::MAX_INPUT)).collect()
 }

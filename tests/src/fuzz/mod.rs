@@ -51,7 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "layout", run: layout::target, seeds: corpus::layouts },
     Target { name: "manifest", run: manifest::target, seeds: corpus::manifests },
     Target { name: "spec", run: spec::target, seeds: corpus::specs },
-    Target { name: "tar", run: tar::target, seeds: corpus::tars },
+    Target { name: "tar", run: tar::target, seeds: corpus::archives },
     Target { name: "timestamp", run: timestamp::target, seeds: corpus::timestamps },
 ];
 

@@ -14,9 +14,6 @@ mod split;
 mod strip;
 mod toc;
 
-#[cfg(test)]
-mod tests;
-
 pub(super) use self::encode::encode;
 pub use self::read::{Toc, annotations, open};
 pub(super) use self::strip::strip;

@@ -55,7 +55,9 @@ pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<
         return Ok(BTreeMap::new());
     }
     match open(blobs, blob).await {
-        Ok(toc) => Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC.to_owned(), toc.digest.to_string())).collect()),
+        Ok(toc) => {
+            Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC.to_owned(), toc.digest.to_string())).collect())
+        }
         Err(error) if error.kind() == ErrorKind::InvalidManifest => Ok(BTreeMap::new()),
         Err(error) => Err(error),
     }

@@ -59,7 +59,7 @@ impl Ours {
                 while let Some(piece) = bytes.try_next().await? {
                     digester.update(&piece);
                 }
-                cache_core::Result::Ok(())
+                Ok::<(), Error>(())
             })?;
             std::hint::black_box(digester.finish());
         }
