@@ -68,6 +68,8 @@ impl Place {
     pub(crate) fn cache_name(&self) -> Option<&str> {
         match self.spec.kind() {
             "registry" => split_ref(self.spec.get("ref")?).1,
+            // A list, of which the first name is the one that is read.
+            "azblob" | "s3" => Some(self.spec.get("name").unwrap_or("buildkit").split(';').next().unwrap_or_default()),
             _ => self.spec.get("tag").or_else(|| self.spec.get("name")),
         }
     }
@@ -202,6 +204,13 @@ mod tests {
         let mut place = Place::parse_on(Side::Source, "type=memory,name=x").unwrap();
         let failure = place.resolve(&session(&MemoryCache::new())).await.err().unwrap();
         assert_eq!((failure.exit, &*failure.message), (Exit::NoCache, "source: no cache at type=memory,name=x"));
+    }
+
+    #[test]
+    fn the_first_name_of_a_list_is_the_one_that_is_read() {
+        let name = |spec: &str| Place::parse(spec).unwrap().cache_name().map(str::to_owned);
+        assert_eq!(name("type=s3,bucket=b,name=a;b").as_deref(), Some("a"));
+        assert_eq!(name("type=s3,bucket=b").as_deref(), Some("buildkit"));
     }
 
     #[test]

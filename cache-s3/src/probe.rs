@@ -35,7 +35,9 @@ impl S3Probe {
         let key = throw_away_key(&self.client, "doctor-absent");
         match self.client.retrying(|| self.client.read(&key, 1 << 10)).await {
             Ok(None) => Ok(()),
-            Ok(Some(_)) => Err(self.client.about(error::new(ErrorKind::Unsupported, "the store answers anything"), &key)),
+            Ok(Some(_)) => {
+                Err(self.client.about(error::new(ErrorKind::Unsupported, "the store answers anything"), &key))
+            }
             Err(error) => Err(error),
         }
     }
@@ -79,7 +81,7 @@ impl S3Probe {
         let client = &self.client;
         let upload = client.retrying(|| client.begin(key, None)).await?;
         let sent = match client.retrying(|| client.part(key, &upload, 1, SAMPLE)).await {
-            Ok(tag) => parts::complete(client, key, &upload, &[tag], SAMPLE.len() as u64).await,
+            Ok(tag) => parts::complete(client, key, &upload, (&[tag], SAMPLE.len() as u64), None).await,
             Err(error) => Err(error),
         };
         if sent.is_err() {
@@ -148,7 +150,8 @@ impl CacheProbe for S3Probe {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),
             read => Outcome::from(read),
         };
-        let rest = ["write", "range-read", "conditional-write", "multipart", "refresh", "list", "batch-delete", "delete"];
+        let rest =
+            ["write", "range-read", "conditional-write", "multipart", "refresh", "list", "batch-delete", "delete"];
         if !found.record("read", read, "check the credentials, and the rights s3:GetObject and s3:ListBucket") {
             rest.into_iter().for_each(|name| found.skip(name, NOT_READ));
             return Ok(found);

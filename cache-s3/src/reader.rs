@@ -106,7 +106,9 @@ impl Reading {
         let idle = self.source.client.idle_timeout();
         Ok(match within(idle, object.next()).await {
             Some(next) => next,
-            None => Some(Err(error::new(ErrorKind::Unavailable, MESSAGE).with("cause", "nothing has moved for too long"))),
+            None => {
+                Some(Err(error::new(ErrorKind::Unavailable, MESSAGE).with("cause", "nothing has moved for too long")))
+            }
         })
     }
 

@@ -339,7 +339,8 @@ async fn of_two_conditional_writers_one_commits_in_50_rounds() {
                 let exporter = S3Exporter::new(place.clone());
                 export(&cache.manifest, &cache.blobs, &exporter, settings).await
             }));
-            let versions: Vec<_> = writes.await.into_iter().map(|written| written.map(|report| report.committed)).collect();
+            let versions: Vec<_> =
+                writes.await.into_iter().map(|written| written.map(|report| report.committed)).collect();
             let won: Vec<_> = versions.iter().flatten().filter_map(|committed| committed.version.clone()).collect();
             assert_eq!(won.len(), if expect == Expect::Any { 2 } else { 1 }, "round {round}: {versions:?}");
             let lost = versions.iter().filter_map(|version| version.as_ref().err());
@@ -416,7 +417,8 @@ async fn refusals_are_told_in_the_stores_words() {
     let good = environment();
     let denied = r#"<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"#;
     let expired = r#"<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"#;
-    let nobody = r#"<?xml version="1.0"?><Error><Code>InvalidAccessKeyId</Code><Message>It does not exist.</Message></Error>"#;
+    let nobody =
+        r#"<?xml version="1.0"?><Error><Code>InvalidAccessKeyId</Code><Message>It does not exist.</Message></Error>"#;
     let cases = [
         (wrong_secret, BUCKET, None, ErrorKind::Unauthenticated, "SignatureDoesNotMatch"),
         (good.clone(), BUCKET, Some((403, nobody)), ErrorKind::Unauthenticated, "InvalidAccessKeyId"),

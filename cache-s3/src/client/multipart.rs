@@ -50,13 +50,15 @@ impl Client {
             .part_number(signed(number))
             .copy_source(copy_source(self.config().bucket(), key))
             .copy_source_range(format!("bytes={first}-{last}"));
-        let copied = self.send("cannot refresh a part of the object", key, (last - first) / STORE_SPEED, request.send()).await?;
+        let copied =
+            self.send("cannot refresh a part of the object", key, (last - first) / STORE_SPEED, request.send()).await?;
         Ok(copied.copy_part_result.and_then(|result| result.e_tag).unwrap_or_default())
     }
 
     /// Makes the object of its parts.
     pub(crate) async fn complete(&self, key: &str, upload: &str, tags: &[String], size: u64) -> Result<()> {
-        let parts = (1..).zip(tags).map(|(number, tag)| CompletedPart::builder().part_number(number).e_tag(tag).build());
+        let parts =
+            (1..).zip(tags).map(|(number, tag)| CompletedPart::builder().part_number(number).e_tag(tag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let request = self.sdk().await.complete_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.upload_id(upload).multipart_upload(parts).set_mpu_object_size(i64::try_from(size).ok());

@@ -47,8 +47,7 @@ fn a_bucket_and_a_region_are_required() {
         assert_eq!(invalid(attributes).context("attribute"), Some(missing));
     }
     assert!(invalid("region=r").hint().unwrap().contains("AWS_BUCKET"));
-    let environment =
-        Environment { bucket: Some("b".to_owned()), region: Some("r".to_owned()), ..Environment::new() };
+    let environment = Environment { bucket: Some("b".to_owned()), region: Some("r".to_owned()), ..Environment::new() };
     let config = S3Config::from_spec(&CacheSpec::new("s3").with("region", "mine"), environment).unwrap();
     assert_eq!((config.bucket(), config.region()), ("b", "mine"));
 }

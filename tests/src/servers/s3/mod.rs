@@ -193,7 +193,8 @@ impl Service for Shared {
 pub fn short(logged: &Logged) -> String {
     let (path, query) = logged.path.split_once('?').unwrap_or((&logged.path, ""));
     let has = |name: &str| query.split('&').any(|field| field.split('=').next() == Some(name));
-    let mut what = ["blobs", "manifests"].into_iter().find(|kind| path.contains(&format!("/{kind}/"))).unwrap_or("other");
+    let mut what =
+        ["blobs", "manifests"].into_iter().find(|kind| path.contains(&format!("/{kind}/"))).unwrap_or("other");
     if has("list-type") {
         what = "list";
     }
