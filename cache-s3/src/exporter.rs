@@ -183,10 +183,10 @@ impl CacheExporter for S3Exporter {
         let _slot = self.slot().await;
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await?;
-        if let Some(found) = found.filter(|found| found.size == blob.size) {
-            if let Some(kept) = self.keep(&key, &found).await? {
-                return Ok(kept);
-            }
+        if let Some(found) = found.filter(|found| found.size == blob.size)
+            && let Some(kept) = self.keep(&key, &found).await?
+        {
+            return Ok(kept);
         }
         self.send(key, blob, from).await
     }
