@@ -22,6 +22,8 @@ const NAMINGS: [(&str, Naming); 6] = [
     ("s3", Naming::Attribute("name")),
 ];
 
+/// What BuildKit calls a cache in an object store that nobody named.
+const DEFAULT: &str = "buildkit";
 const DIGEST: &str = "digest";
 const REF: &str = "ref";
 
@@ -50,6 +52,17 @@ impl Naming {
         match self {
             Self::Attribute(name) | Self::AttributeOrDigest(name) => spec.get(name),
             Self::Reference => split_ref(spec.get(REF)?).1,
+        }
+    }
+
+    /// The name of the cache that a spec leads to: the first of a list, and BuildKit's own where none is said.
+    pub(crate) fn cache(self, spec: &CacheSpec) -> Option<&str> {
+        match self {
+            Self::Attribute(name) => {
+                let names = spec.get(name).unwrap_or(DEFAULT);
+                Some(names.split(';').next().unwrap_or_default())
+            }
+            Self::AttributeOrDigest(_) | Self::Reference => self.name(spec),
         }
     }
 

@@ -75,7 +75,7 @@ impl Place {
 
     /// The name in the store that the spec says, if it says one.
     pub(crate) fn cache_name(&self) -> Option<&str> {
-        Naming::of(self.spec.kind())?.name(&self.spec)
+        Naming::of(self.spec.kind())?.cache(&self.spec)
     }
 
     /// The digest that the spec says, which goes before a name.
@@ -187,6 +187,14 @@ mod tests {
         let mut place = Place::parse_on(Side::Source, "type=memory,name=x").unwrap();
         let failure = place.resolve(&session(&MemoryCache::new())).await.err().unwrap();
         assert_eq!((failure.exit, &*failure.message), (Exit::NoCache, "source: no cache at type=memory,name=x"));
+    }
+
+    #[test]
+    fn the_first_name_of_a_list_is_the_one_that_is_read() {
+        let name = |spec: &str| Place::parse(spec).unwrap().cache_name().map(str::to_owned);
+        assert_eq!(name("type=s3,bucket=b,name=a;b").as_deref(), Some("a"));
+        assert_eq!(name("type=s3,bucket=b").as_deref(), Some("buildkit"));
+        assert_eq!(name("type=gha,token=t").as_deref(), Some("buildkit"));
     }
 
     #[test]

@@ -94,7 +94,9 @@ impl S3Exporter {
     /// Sets the age of a blob back that is old; says whether that was done, and nothing when it cannot be done.
     async fn keep(&self, key: &str, found: &Found) -> Result<Option<Pushed>> {
         let limit = i64::try_from(self.client.config().refresh_after().as_secs()).unwrap_or(i64::MAX);
-        if found.modified.is_none_or(|modified| age(modified) <= limit && limit > 0) {
+        // At `touch_refresh=0` all is old, even what was written in this second.
+        let is_young = |modified| limit > 0 && age(modified) <= limit;
+        if found.modified.is_none_or(is_young) {
             self.state().present.insert(key.to_owned());
             return Ok(Some(Pushed::Present));
         }
@@ -181,10 +183,10 @@ impl CacheExporter for S3Exporter {
         let _slot = self.slot().await;
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await?;
-        if let Some(found) = found.filter(|found| found.size == blob.size) {
-            if let Some(kept) = self.keep(&key, &found).await? {
-                return Ok(kept);
-            }
+        if let Some(found) = found.filter(|found| found.size == blob.size)
+            && let Some(kept) = self.keep(&key, &found).await?
+        {
+            return Ok(kept);
         }
         self.send(key, blob, from).await
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{Descriptor, PartUpload, Result, Silent};
 
-use crate::client::{Client, Condition};
+use crate::client::{Client, Condition, Found};
 
 /// The requests that make an object of a blob. One that is dropped in the middle gives its upload up.
 pub(crate) struct Parts<'a> {
@@ -56,7 +56,7 @@ impl PartUpload for Parts<'_> {
     }
 
     async fn complete(&self, upload: &str, parts: Vec<String>) -> Result<()> {
-        complete(&self.client, &self.key, upload, &parts, self.blob.size).await?;
+        complete(&self.client, &self.key, upload, (&parts, self.blob.size), None).await?;
         *self.open() = None;
         Ok(())
     }
@@ -68,17 +68,29 @@ impl PartUpload for Parts<'_> {
     }
 }
 
-/// Completes an upload; one that is gone may be gone because an answer was lost and the object is there.
-pub(crate) async fn complete(client: &Client, key: &str, upload: &str, parts: &[String], size: u64) -> Result<()> {
+/// Completes an upload that replaces `before`. When the answer was lost, or is one that the SDK does not understand, what
+/// is there now tells whether it happened.
+pub(crate) async fn complete(
+    client: &Client,
+    key: &str,
+    upload: &str,
+    (parts, size): (&[String], u64),
+    before: Option<&Found>,
+) -> Result<()> {
     let (policy, mut tries) = (client.retry(), 0);
     let completed = policy.run(&Silent, || {
         tries += 1;
         client.complete(key, upload, parts, size)
     });
     let Err(error) = completed.await else { return Ok(()) };
-    if tries > 1 && matches!(error.context("status"), Some("404" | "400" | "500")) {
+    let is_unclear = match error.context("status") {
+        Some("200") => true,
+        Some("400" | "404" | "500") => tries > 1,
+        _ => false,
+    };
+    if is_unclear {
         let found = client.retrying(|| client.head(key)).await?;
-        if found.is_some_and(|found| found.size == size) {
+        if found.is_some_and(|found| found.size == size && Some(&found) != before) {
             return Ok(());
         }
     }

@@ -27,7 +27,7 @@ pub(crate) async fn refresh(client: &Client, key: &str, found: &Found) -> Result
     }
     let upload = client.retrying(|| client.begin(key, found.content_type.as_deref())).await?;
     let copied = match copy_parts(client, key, &upload, ranges(found.size, limits.part)).await {
-        Ok(tags) => complete(client, key, &upload, &tags, found.size).await,
+        Ok(tags) => complete(client, key, &upload, (&tags, found.size), Some(found)).await,
         Err(error) => Err(error),
     };
     if copied.is_err() {

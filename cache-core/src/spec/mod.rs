@@ -178,9 +178,10 @@ impl fmt::Debug for CacheSpec {
     }
 }
 
-/// An account URL may carry a SAS, and the URLs of gha are signed.
+/// An account URL may carry a SAS, and the URLs of gha are signed. An endpoint of S3 is a place and nothing else.
 fn may_be_secret(name: &str) -> bool {
-    ["token", "secret", "key", "password", "account_url", "url"].iter().any(|part| name.contains(part))
+    name != "endpoint_url"
+        && ["token", "secret", "key", "password", "account_url", "url"].iter().any(|part| name.contains(part))
 }
 
 fn quoted(field: &str) -> String {

@@ -54,7 +54,7 @@ pub(super) struct Watched {
     inner: FileSystem,
     options: Options,
     uploads: Uploads,
-    /// Writes of what is no blob come one after the other, since the file system checks a condition first and writes then.
+    /// Writes of indexes come one after the other, since the file system checks a condition first and writes then.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -95,11 +95,12 @@ impl Watched {
 impl S3 for Watched {
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         Self::check_bucket(&req.input.bucket)?;
+        let is_conditional = req.input.if_match.is_some() || req.input.if_none_match.is_some();
         if !self.options.honours_conditions {
             (req.input.if_match, req.input.if_none_match) = (None, None);
         }
-        let is_index = !req.input.key.contains("blobs/sha256:");
-        let _turn = if is_index { Some(self.turn.lock().await) } else { None };
+        let takes_turns = is_conditional || req.input.key.contains("manifests/");
+        let _turn = if takes_turns { Some(self.turn.lock().await) } else { None };
         self.inner.put_object(req).await
     }
 
