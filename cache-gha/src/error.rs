@@ -66,7 +66,8 @@ pub(crate) fn denied(words: &str, message: &str) -> Error {
 }
 
 fn throttled(error: Error, headers: &HeaderMap) -> Error {
-    let error = error.with_hint("the service takes 200 uploads and 1500 lookups a minute from a repository; try again later");
+    let error =
+        error.with_hint("the service takes 200 uploads and 1500 lookups a minute from a repository; try again later");
     error.with_retry_after(retry_after(headers).unwrap_or(UNNAMED_WAIT))
 }
 
@@ -76,19 +77,19 @@ fn explained(error: Error, words: &str) -> Error {
     let says = |part: &str| words.contains(part);
     match error.kind() {
         ErrorKind::PermissionDenied if says("write denied") => error.with_hint(READ_ONLY),
-        ErrorKind::LimitExceeded | ErrorKind::PermissionDenied if says("quota") || says("storage") => error
-            .with_hint("the caches of the repository are at their limit: delete some with `buildcache rm`, or raise it"),
+        ErrorKind::LimitExceeded | ErrorKind::PermissionDenied if says("quota") || says("storage") => error.with_hint(
+            "the caches of the repository are at their limit: delete some with `buildcache rm`, or raise it",
+        ),
         ErrorKind::Unauthenticated => error.with_hint("a token lasts as long as its job; take that of a job that runs"),
-        _ if says("legacy service is shutting down") => {
-            error.with_hint("this is API version 1, which GitHub took down: set version=2, or ACTIONS_CACHE_SERVICE_V2=true")
-        }
+        _ if says("legacy service is shutting down") => error.with_hint(
+            "this is API version 1, which GitHub took down: set version=2, or ACTIONS_CACHE_SERVICE_V2=true",
+        ),
         _ => error,
     }
 }
 
 /// What to do about a token that can only read.
-pub(crate) const READ_ONLY: &str =
-    "runs for forks and for untrusted triggers get tokens that only read; export from a run on a branch of the repository";
+pub(crate) const READ_ONLY: &str = "runs for forks and for untrusted triggers get tokens that only read; export from a run on a branch of the repository";
 
 /// What a server said about an error.
 struct Answer {
@@ -216,7 +217,10 @@ mod tests {
             (r#"{"code":"resource_exhausted","msg":"rate limit exceeded"}"#, "resource_exhausted: rate limit exceeded"),
             ("\u{feff}{\"typeKey\":\"XException\",\"message\":\"no such thing\"}", "XException: no such thing"),
             (r#"{"message":"Bad credentials","documentation_url":"x"}"#, "Bad credentials"),
-            ("<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>expired</Message></Error>", "AuthenticationFailed expired"),
+            (
+                "<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>expired</Message></Error>",
+                "AuthenticationFailed expired",
+            ),
         ];
         for (body, words) in cases {
             assert_eq!(map(400, body).context("server"), Some(words));

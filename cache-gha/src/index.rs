@@ -100,7 +100,8 @@ async fn take_number(session: &Session, name: &IndexName, newest: Option<&str>) 
             return Ok(None);
         }
     }
-    let error = error::new(ErrorKind::Unavailable, "too many numbers of the index are reserved and were never finished");
+    let error =
+        error::new(ErrorKind::Unavailable, "too many numbers of the index are reserved and were never finished");
     Err(error.with("key", name.key(number)).with_retryable(false))
 }
 
@@ -177,7 +178,10 @@ mod tests {
         let (main, other) = (name().key(3), IndexName::new("buildkit", "refs/heads/other").key(7));
         let both = version([other.as_str(), main.as_str()]);
         check(&name(), Some(&main), &Expect::Version(both.clone())).unwrap();
-        assert_eq!(check(&name(), Some(&name().key(4)), &Expect::Version(both)).unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(
+            check(&name(), Some(&name().key(4)), &Expect::Version(both)).unwrap_err().kind(),
+            ErrorKind::Conflict
+        );
         let others = Expect::Version(version([other.as_str()]));
         check(&name(), None, &others).unwrap();
         assert_eq!(check(&name(), Some(&main), &others).unwrap_err().kind(), ErrorKind::Conflict);

@@ -71,7 +71,8 @@ pub(crate) fn parse_index(key: &str) -> Option<(IndexName, u64)> {
     let (name, number) = key.rsplit_once('#')?;
     let unsigned = name.strip_suffix(SIGNED).unwrap_or(name);
     let (named, digits) = unsigned.rsplit_once(VERSION_MARK)?;
-    let is_scope = digits.len() == SCOPE_DIGITS && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_scope =
+        digits.len() == SCOPE_DIGITS && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let is_number = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
     if !is_scope || !is_number || !named.starts_with(INDICES) {
         return None;

@@ -97,8 +97,7 @@ fn name(index: &IndexName, scope: &str) -> String {
 fn cache_entry(listed: &Listed) -> Option<CacheEntry> {
     let newest = listed.items.last()?;
     let mut entry = CacheEntry::new(Some(listed.name.clone()), Version::new(&newest.key));
-    (entry.modified, entry.used, entry.size) =
-        (newest.created_at, newest.last_accessed_at, Some(newest.size_in_bytes));
+    (entry.modified, entry.used, entry.size) = (newest.created_at, newest.last_accessed_at, Some(newest.size_in_bytes));
     Some(entry)
 }
 

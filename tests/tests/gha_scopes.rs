@@ -51,7 +51,8 @@ async fn an_import_merges_every_scope_and_a_branch_reuses_the_blobs_of_another()
         write(place.config_of(&main_token()), &first).await.unwrap();
         assert_eq!(records(place.config_of(&feature_token())).await, count(&first));
         write(place.config_of(&feature_token()), &first).await.unwrap();
-        let blobs = place.server().entries(|entries| entries.iter().filter(|e| e.key.starts_with("buildkit-blob")).count());
+        let blobs =
+            place.server().entries(|entries| entries.iter().filter(|e| e.key.starts_with("buildkit-blob")).count());
         assert_eq!(blobs, first.manifest.blobs().len());
         write(place.config_of(&feature_token()), &second).await.unwrap();
         let merged = records(place.config_of(&feature_token())).await;
@@ -146,7 +147,8 @@ async fn a_signed_index_is_never_taken_for_another_and_never_touched() {
     write(place.config_of(&main_token()), &graphs::cache(2)).await.unwrap();
     let kept = place.server().entries(|entries| entries.iter().find(|e| e.key == signed).map(|entry| entry.id));
     assert_eq!(kept, Some(id));
-    let names: Vec<_> = GhaStore::new(place.config()).unwrap().caches().await.unwrap().into_iter().filter_map(|e| e.name).collect();
+    let names: Vec<_> =
+        GhaStore::new(place.config()).unwrap().caches().await.unwrap().into_iter().filter_map(|e| e.name).collect();
     assert_eq!(names, [format!("buildkit@{MAIN}"), format!("buildkit@{MAIN} (signed)")]);
 }
 
@@ -175,4 +177,14 @@ async fn a_deleted_cache_does_not_come_back_as_an_older_one() {
     assert_eq!(store.delete_cache(entry).await.unwrap(), Deleted::Removed);
     assert_eq!(records(place.config_of(&main_token())).await, None);
     assert_eq!(records(place.config_of(&feature_token())).await, count(&graphs::cache(4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_cache_that_the_token_cannot_read_is_an_error_and_not_empty() {
+    let place = Gha::v2();
+    write(place.config_of(&feature_token()), &graphs::cache(1)).await.unwrap();
+    let store = GhaStore::new(place.config()).unwrap();
+    let listed = store.caches().await.unwrap();
+    let error = store.open(&listed[0]).await.unwrap().resolve().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheStore, CopyOptions, Depth,
+    BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheProbe, CacheStore,
+    CopyOptions, Depth,
     Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed,
     Secret, annotation, copy_manifest, export, verify,
 };
-use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaStore};
+use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 use cache_tests::faulty::{Fault as Flaw, Faulty};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::places::Gha;
@@ -125,7 +126,8 @@ async fn a_second_export_uploads_no_blob() {
         let _ = place.server().take_log();
         write(place.config_of(&main_token()), &cache).await.unwrap();
         let log = place.server().take_log();
-        let reserved = Server::count(&log, "POST", "CreateCacheEntry") + log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
+        let reserved = Server::count(&log, "POST", "CreateCacheEntry")
+            + log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
         assert_eq!(reserved, 1, "only the index is new");
     }
 }
@@ -271,7 +273,11 @@ async fn a_token_that_only_reads_is_refused_before_anything_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_words_is_passed_on() {
     let cases = [
-        (r#"{"ok":false,"message":"cache write denied: fork"}"#, ErrorKind::PermissionDenied, "cache write denied: fork"),
+        (
+            r#"{"ok":false,"message":"cache write denied: fork"}"#,
+            ErrorKind::PermissionDenied,
+            "cache write denied: fork",
+        ),
         (r#"{"ok":false,"message":"storage quota exceeded"}"#, ErrorKind::LimitExceeded, "storage quota exceeded"),
         (r#"{"ok":false}"#, ErrorKind::Unavailable, "no reason given"),
     ];
@@ -326,7 +332,9 @@ async fn many_small_blobs_stay_under_the_budget_and_the_end_is_told() {
 #[tokio::test(start_paused = true)]
 async fn entries_that_count_against_the_quota_are_weighed() {
     let place = Gha::with(ApiVersion::V2, Options { quota: 100, ..Options::default() });
-    place.server().entries(|entries| entries.insert(MAIN, "somebody-elses", VERSION, Bytes::from_static(b"1234567890")));
+    place
+        .server()
+        .entries(|entries| entries.insert(MAIN, "somebody-elses", VERSION, Bytes::from_static(b"1234567890")));
     let quota = GhaStore::new(place.config()).unwrap().quota().await.unwrap().unwrap();
     assert_eq!((quota.used, quota.limit), (10, 10 << 30));
 }
@@ -392,6 +400,17 @@ async fn a_cache_of_buildkit_copied_out_and_in_makes_the_keys_of_buildkit() {
         });
         assert_eq!(index.unwrap(), std::fs::read(root.join("gha-index.json")).unwrap());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_leaves_nothing_and_says_who_may_not_write() {
+    let place = Gha::v2();
+    let found = GhaProbe::new(place.config()).diagnose().await.unwrap();
+    assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
+    assert_eq!(found.recommended.unwrap().to_string(), "type=gha,mode=max,scope=buildkit,version=2");
+    assert_eq!(place.server().entries(|entries| entries.iter().count()), 0);
+    let found = GhaProbe::new(place.config_of(&token(&[(MAIN, 1)]))).diagnose().await.unwrap();
+    assert!(found.is_denied() && found.recommended.is_none() && found.leftovers.is_empty(), "{found:?}");
 }
 
 #[test]

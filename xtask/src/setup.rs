@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::process;
+use crate::workspace::Workspace;
 
 /// What a step found or did.
 enum Outcome {
@@ -25,8 +26,11 @@ struct Step {
     run: fn() -> Result<Outcome, Failure>,
 }
 
-const STEPS: [Step; 2] =
-    [Step { name: "cargo-nextest", run: nextest }, Step { name: "docker-registry", run: docker_registry }];
+const STEPS: [Step; 3] = [
+    Step { name: "cargo-nextest", run: nextest },
+    Step { name: "docker-registry", run: docker_registry },
+    Step { name: "@actions/cache", run: actions_cache },
+];
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
@@ -77,6 +81,23 @@ fn docker_registry() -> Result<Outcome, Failure> {
 fn docker_registry_version() -> Option<String> {
     let text = process::output(Command::new("docker-registry").arg("--version")).ok()?;
     text.split_whitespace().last().map(str::to_owned)
+}
+
+/// The version of `@actions/cache` that the tests were written against.
+const ACTIONS_CACHE: &str = "6.3.0";
+
+/// The official client of the cache service of GitHub Actions, in `target/npm`, where there is npm.
+fn actions_cache() -> Result<Outcome, Failure> {
+    const SKIPPED: &str = "the test of the official Actions client is skipped";
+    let folder = Workspace::load()?.target.join("npm");
+    if folder.join("node_modules/@actions/cache/lib/cache.js").is_file() {
+        return Ok(Outcome::Found(ACTIONS_CACHE.to_owned()));
+    }
+    let made = std::fs::create_dir_all(&folder);
+    let mut command = Command::new("npm");
+    command.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&folder);
+    let is_installed = made.is_ok() && process::output(command.arg(format!("@actions/cache@{ACTIONS_CACHE}"))).is_ok();
+    Ok(if is_installed { Outcome::Installed(format!("{ACTIONS_CACHE} with npm")) } else { Outcome::Absent(SKIPPED) })
 }
 
 /// Whether this user may do everything.

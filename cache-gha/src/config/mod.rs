@@ -157,8 +157,9 @@ impl GhaConfig {
     /// The service, which every call but those on the whole repository needs.
     pub(crate) fn endpoint(&self) -> Result<&Endpoint> {
         self.endpoint.as_ref().ok_or_else(|| {
-            invalid("token", "type=gha requires token, and url or url_v2")
-                .with_hint("$ACTIONS_RUNTIME_TOKEN and $ACTIONS_RESULTS_URL are not set: in a workflow, only actions see them")
+            invalid("token", "type=gha requires token, and url or url_v2").with_hint(
+                "$ACTIONS_RUNTIME_TOKEN and $ACTIONS_RESULTS_URL are not set: in a workflow, only actions see them",
+            )
         })
     }
 

@@ -4,6 +4,10 @@
 pub mod actions;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
+#[cfg(feature = "gha")]
+pub mod emulator;
+#[cfg(feature = "gha")]
+pub mod exchange;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
 #[cfg(feature = "registry")]

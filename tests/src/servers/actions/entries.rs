@@ -153,8 +153,12 @@ impl Entries {
     }
 
     fn evict(&mut self, quota: u64) {
-        let mut ready: Vec<(SystemTime, u64, u64)> =
-            self.by_id.values().filter(|entry| entry.is_ready).map(|entry| (entry.accessed, entry.id, entry.size())).collect();
+        let mut ready: Vec<(SystemTime, u64, u64)> = self
+            .by_id
+            .values()
+            .filter(|entry| entry.is_ready)
+            .map(|entry| (entry.accessed, entry.id, entry.size()))
+            .collect();
         ready.sort_unstable();
         let mut total: u64 = ready.iter().map(|(_, _, size)| size).sum();
         for (_, id, size) in ready {
@@ -169,9 +173,8 @@ impl Entries {
     /// The entry that somebody holds who may write these scopes.
     pub(super) fn reserved(&self, scopes: &[Scope], key: &str, version: &str) -> Option<u64> {
         let may_write = |scope: &str| scopes.iter().any(|(name, mask)| name == scope && mask & WRITE != 0);
-        let is_it = |entry: &&Entry| {
-            !entry.is_ready && entry.key == key && entry.version == version && may_write(&entry.scope)
-        };
+        let is_it =
+            |entry: &&Entry| !entry.is_ready && entry.key == key && entry.version == version && may_write(&entry.scope);
         self.by_id.values().find(is_it).map(|entry| entry.id)
     }
 

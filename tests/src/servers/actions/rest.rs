@@ -18,7 +18,9 @@ pub(super) fn route(shared: &Shared, asked: &Asked) -> Option<Answer> {
         return None;
     }
     if let Some(token) = &shared.options.rest_token {
-        let is_allowed = [format!("Bearer {token}"), format!("token {token}")].iter().any(|good| asked.authorization() == Some(good));
+        let is_allowed = [format!("Bearer {token}"), format!("token {token}")]
+            .iter()
+            .any(|good| asked.authorization() == Some(good));
         if !is_allowed {
             let body = json!({ "message": "Bad credentials", "documentation_url": "https://docs.github.com/rest" });
             return Some(answer_json(401, &body.to_string()));
