@@ -69,7 +69,9 @@ impl Both {
         for name in ["content-range", "x-ms-error-code"] {
             assert_eq!(ours.header(name), proven.header(name));
         }
-        assert_eq!(ours.header("x-ms-request-id").is_some(), proven.header("x-ms-request-id").is_some());
+        // The emulator forgets it with a range that is not there; Azure does not.
+        let has_id = |told: &Told| told.status == 416 || told.header("x-ms-request-id").is_some();
+        assert_eq!(has_id(&ours), has_id(&proven));
         Answers { ours, proven }
     }
 

@@ -155,7 +155,8 @@ async fn a_signed_index_is_never_taken_for_another_and_never_touched() {
 #[tokio::test(start_paused = true)]
 async fn a_signature_is_not_taken_for_a_blob() {
     let place = Gha::v2();
-    let blob = &graphs::cache(1).manifest.blobs()[0].clone();
+    let cache = graphs::cache(1);
+    let blob = &cache.manifest.blobs()[0];
     let key = format!("buildkit-blob-1-{}-sig", blob.digest);
     place.server().entries(|entries| entries.insert(MAIN, &key, VERSION, Bytes::from_static(b"{}")));
     let importer = (&place as &dyn Harness).importer().await;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::{
     BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheProbe, CacheStore,
-    CopyOptions, Depth,
-    Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed,
-    Secret, annotation, copy_manifest, export, verify,
+    CopyOptions, Depth, Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache,
+    PartLimits, Pushed, Secret, annotation, copy_manifest, export, verify,
 };
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 use cache_tests::faulty::{Fault as Flaw, Faulty};
