@@ -8,8 +8,9 @@ use std::time::Duration;
 use cache_core::{Event, Progress};
 use tokio::time::Instant;
 
-/// How often waiting is told.
+/// How often waiting is told, and how long it has to be.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
+const WORTH_TELLING: Duration = Duration::from_millis(100);
 
 /// At most so many uploads in any stretch of time of one length, over all exporters that share it.
 ///
@@ -59,7 +60,8 @@ impl Budget {
             start = free.map_or(now, |free| free.max(now));
         }
         state.starts.push_back(start);
-        let is_told = start > now && state.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        let is_worth_it = start.saturating_duration_since(now) >= WORTH_TELLING;
+        let is_told = is_worth_it && state.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
         if is_told {
             state.told = Some(now);
         }

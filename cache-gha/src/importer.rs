@@ -28,11 +28,11 @@ const AT_ONCE: usize = 4;
 /// first call.
 pub struct GhaImporter {
     session: Arc<Session>,
-    from: From,
+    from: Reads,
 }
 
 /// What is read.
-enum From {
+enum Reads {
     /// The newest index of each of these.
     Newest(Vec<IndexName>),
     /// One entry.
@@ -47,7 +47,7 @@ impl GhaImporter {
     pub fn new(config: GhaConfig) -> Result<Self> {
         let names = config.endpoint()?.token.readable().into_iter();
         let names = names.map(|scope| IndexName::new(config.scope(), scope)).collect();
-        Ok(Self { session: Arc::new(Session::open(config)?), from: From::Newest(names) })
+        Ok(Self { session: Arc::new(Session::open(config)?), from: Reads::Newest(names) })
     }
 
     /// A reader of the scope that the token writes, and of no other: what [`publish`](cache_core::publish) adds to. The
@@ -59,22 +59,31 @@ impl GhaImporter {
     pub fn of_written_scope(config: GhaConfig) -> Result<Self> {
         let session = Arc::new(Session::open(config)?);
         let name = IndexName::new(session.config().scope(), session.written_scope()?);
-        Ok(Self { from: From::Newest(vec![name]), session })
+        Ok(Self { from: Reads::Newest(vec![name]), session })
     }
 
     /// A reader of one entry.
     pub(crate) fn of_entry(config: GhaConfig, key: String) -> Result<Self> {
-        Ok(Self { session: Arc::new(Session::open(config)?), from: From::Exactly(key) })
+        Ok(Self { session: Arc::new(Session::open(config)?), from: Reads::Exactly(key) })
     }
 
     async fn read_all(&self) -> Result<Vec<ReadIndex>> {
         let names = match &self.from {
-            From::Exactly(key) => return Ok(index::read_exactly(&self.session, key).await?.into_iter().collect()),
-            From::Newest(names) => names,
+            Reads::Exactly(key) => return self.read_exactly(key).await.map(|index| vec![index]),
+            Reads::Newest(names) => names,
         };
         let reads: Vec<BoxFuture<'_, _>> = names.iter().map(|name| self.read(name).boxed()).collect();
         let found: Vec<Option<ReadIndex>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// An entry that was listed. That it is not seen must not be taken for an empty cache, whose blobs nobody needs.
+    async fn read_exactly(&self, key: &str) -> Result<ReadIndex> {
+        index::read_exactly(&self.session, key).await?.ok_or_else(|| {
+            let error =
+                error::new(ErrorKind::NotFound, "the cache is gone, or this job's token cannot read its branch");
+            error.with("key", key)
+        })
     }
 
     /// The newest index of a scope. One that only BuildKit's signatures vouch for is said, and not taken for a cache.

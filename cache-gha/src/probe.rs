@@ -33,17 +33,14 @@ impl GhaProbe {
         Self(config)
     }
 
+    /// Without tokens: a workflow's own action has those.
     fn recommended(&self) -> Result<CacheSpec> {
-        let endpoint = self.0.endpoint()?;
-        let spec = CacheSpec::new(KIND).with("scope", self.0.scope()).with("mode", "max");
-        let spec = match endpoint.api {
-            ApiVersion::V1 => spec.with("version", "1"),
-            ApiVersion::V2 => spec.with("version", "2"),
+        let version = match self.0.endpoint()?.api {
+            ApiVersion::V1 => "1",
+            ApiVersion::V2 => "2",
         };
-        Ok(match self.0.repository() {
-            Some(repository) => spec.with("repository", &repository.name).with("ghtoken", "env:GITHUB_TOKEN"),
-            None => spec,
-        })
+        let spec = CacheSpec::new(KIND).with("scope", self.0.scope());
+        Ok(spec.with("mode", "max").with("version", version))
     }
 }
 

@@ -155,7 +155,8 @@ async fn a_signed_index_is_never_taken_for_another_and_never_touched() {
 #[tokio::test(start_paused = true)]
 async fn a_signature_is_not_taken_for_a_blob() {
     let place = Gha::v2();
-    let blob = &graphs::cache(1).manifest.blobs()[0].clone();
+    let cache = graphs::cache(1);
+    let blob = &cache.manifest.blobs()[0];
     let key = format!("buildkit-blob-1-{}-sig", blob.digest);
     place.server().entries(|entries| entries.insert(MAIN, &key, VERSION, Bytes::from_static(b"{}")));
     let importer = (&place as &dyn Harness).importer().await;
@@ -177,4 +178,14 @@ async fn a_deleted_cache_does_not_come_back_as_an_older_one() {
     assert_eq!(store.delete_cache(entry).await.unwrap(), Deleted::Removed);
     assert_eq!(records(place.config_of(&main_token())).await, None);
     assert_eq!(records(place.config_of(&feature_token())).await, count(&graphs::cache(4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_cache_that_the_token_cannot_read_is_an_error_and_not_empty() {
+    let place = Gha::v2();
+    write(place.config_of(&feature_token()), &graphs::cache(1)).await.unwrap();
+    let store = GhaStore::new(place.config()).unwrap();
+    let listed = store.caches().await.unwrap();
+    let error = store.open(&listed[0]).await.unwrap().resolve().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
 }

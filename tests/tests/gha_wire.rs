@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheStore, CopyOptions, Depth,
-    Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed,
-    Secret, annotation, copy_manifest, export, verify,
+    BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheProbe, CacheStore,
+    CopyOptions, Depth, Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache,
+    PartLimits, Pushed, Secret, annotation, copy_manifest, export, verify,
 };
-use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaStore};
+use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 use cache_tests::faulty::{Fault as Flaw, Faulty};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::places::Gha;
@@ -399,6 +399,17 @@ async fn a_cache_of_buildkit_copied_out_and_in_makes_the_keys_of_buildkit() {
         });
         assert_eq!(index.unwrap(), std::fs::read(root.join("gha-index.json")).unwrap());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_leaves_nothing_and_says_who_may_not_write() {
+    let place = Gha::v2();
+    let found = GhaProbe::new(place.config()).diagnose().await.unwrap();
+    assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
+    assert_eq!(found.recommended.unwrap().to_string(), "type=gha,mode=max,scope=buildkit,version=2");
+    assert_eq!(place.server().entries(|entries| entries.iter().count()), 0);
+    let found = GhaProbe::new(place.config_of(&token(&[(MAIN, 1)]))).diagnose().await.unwrap();
+    assert!(found.is_denied() && found.recommended.is_none() && found.leftovers.is_empty(), "{found:?}");
 }
 
 #[test]

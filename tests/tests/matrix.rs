@@ -69,15 +69,40 @@ macro_rules! matrix {
     )+};
 }
 
-#[cfg(all(feature = "local", feature = "s3"))]
-matrix!(memory = Memory, local = Local, s3 = S3);
-#[cfg(all(feature = "local", not(feature = "s3")))]
+#[cfg(all(feature = "azblob", feature = "local", feature = "s3"))]
+matrix!(memory = Memory, local = Local, s3 = S3, azblob = Azblob);
+#[cfg(all(feature = "local", not(all(feature = "azblob", feature = "s3"))))]
 matrix!(memory = Memory, local = Local);
 #[cfg(not(feature = "local"))]
 matrix!(memory = Memory);
 
-/// What has no form of its own, and what has.
-#[cfg(all(feature = "azblob", feature = "local"))]
-mod azblob {
-    matrix!(local = Local, azblob = Azblob);
+/// Both interfaces of the cache service of GitHub Actions.
+#[cfg(all(feature = "gha", feature = "local"))]
+mod gha {
+    use cache_tests::places::{Gha, Local, Memory};
+
+    #[tokio::test(start_paused = true)]
+    async fn local_to_version_2_and_back() {
+        crate::round_trip(Local::new, Gha::v2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn local_to_version_1_and_back() {
+        crate::round_trip(Local::new, Gha::v1).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn version_2_to_local_and_back() {
+        crate::round_trip(Gha::v2, Local::new).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn version_1_to_version_2_and_back() {
+        crate::round_trip(Gha::v1, Gha::v2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_to_version_2_and_back() {
+        crate::round_trip(Memory::new, Gha::v2).await;
+    }
 }

@@ -43,8 +43,9 @@ impl Gha {
 
     /// A service of another kind.
     #[must_use]
-    pub fn with(api: ApiVersion, options: Options) -> Self {
-        let server = Server::start(Options { rest_token: Some(REST_TOKEN.to_owned()), ..options });
+    pub fn with(api: ApiVersion, mut options: Options) -> Self {
+        options.rest_token = Some(REST_TOKEN.to_owned());
+        let server = Server::start(options);
         Self { server, api, token: token(&[(MAIN, 3)]), damaged: Mutex::default() }
     }
 

@@ -8,6 +8,8 @@ mod azurite;
 mod docker_registry;
 #[cfg(feature = "gha")]
 pub mod gha;
+#[cfg(feature = "gha")]
+mod gha_emulator;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
@@ -24,6 +26,8 @@ pub use self::azurite::Azurite;
 pub use self::docker_registry::DockerRegistry;
 #[cfg(feature = "gha")]
 pub use self::gha::Gha;
+#[cfg(feature = "gha")]
+pub use self::gha_emulator::GhaEmulator;
 #[cfg(feature = "local")]
 pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;

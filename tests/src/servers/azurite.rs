@@ -1,6 +1,5 @@
 //! Azurite, Microsoft's own emulator of Azure Storage, on a port and in a folder of its own.
 
-use std::env;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -9,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The version that `cargo xtask setup` installs.
-const VERSION: &str = "3.35.0";
+use super::installed::installed;
+
+/// Where `cargo xtask setup` puts it.
+const PROGRAM: &str = "azurite-3.35.0/node_modules/.bin/azurite-blob";
 /// The account that every Azurite has.
 pub const ACCOUNT: &str = "devstoreaccount1";
 /// Its key, which Microsoft publishes.
@@ -89,11 +90,8 @@ impl Drop for Azurite {
     }
 }
 
-/// Where `cargo xtask setup` puts it.
 fn program() -> Option<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")))?;
-    Some(cache.join(format!("buildcache-tests/azurite-{VERSION}/node_modules/.bin/azurite-blob")))
+    installed(PROGRAM)
 }
 
 fn is_up(process: &mut Child, host: &str) -> bool {

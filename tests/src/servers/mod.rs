@@ -10,8 +10,14 @@ pub mod azurite;
 pub mod docker_registry;
 #[cfg(feature = "registry")]
 pub mod front;
+#[cfg(feature = "gha")]
+pub mod emulator;
+#[cfg(feature = "gha")]
+pub mod exchange;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
+pub mod installed;
 #[cfg(feature = "s3")]
 pub mod moto;
 #[cfg(feature = "registry")]

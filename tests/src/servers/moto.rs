@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where `cargo xtask setup` puts it, below the user's cache.
-const FOLDER: &str = "buildcache-tests/moto-5.2.1/bin";
+const PROGRAM: &str = "moto-5.2.1/bin/moto_server";
 /// Python takes its time on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,11 +23,9 @@ impl Moto {
     /// The program: what is on `PATH` goes before what the setup has installed.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
-        let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")));
         let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-        let folders = path.into_iter().chain(cache.map(|cache| cache.join(FOLDER)));
-        folders.map(|folder| folder.join("moto_server")).find(|program| program.is_file())
+        let on_path = path.into_iter().map(|folder| folder.join("moto_server")).find(|program| program.is_file());
+        on_path.or_else(|| installed(PROGRAM))
     }
 
     /// Starts one and waits until it answers; none where it is not installed.

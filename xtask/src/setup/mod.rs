@@ -28,12 +28,13 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "cargo-nextest", run: nextest },
     Step { name: "docker-registry", run: system::docker_registry },
     Step { name: "layer tools", run: system::layer_tools },
     Step { name: "moto", run: packages::moto },
     Step { name: "azurite", run: packages::azurite },
+    Step { name: "@actions/cache", run: packages::actions_cache },
 ];
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {

@@ -37,6 +37,14 @@ pub(super) fn azurite() -> Outcome {
     npm(&Package { name: "azurite", version, spec, file: "node_modules/.bin/azurite-blob", skipped })
 }
 
+/// The official client of the cache service of GitHub Actions.
+pub(super) fn actions_cache() -> Outcome {
+    let version = "6.3.0";
+    let (spec, skipped) = (format!("@actions/cache@{version}"), "the test of the official Actions client is skipped");
+    let file = "node_modules/@actions/cache/lib/cache.js";
+    npm(&Package { name: "actions-cache", version, spec, file, skipped })
+}
+
 fn pip(package: &Package) -> Outcome {
     package.install("pip", |folder| {
         let mut install = Command::new(folder.join("bin/pip"));

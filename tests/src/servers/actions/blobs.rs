@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use hyper::Method;
-use hyper::header::{CONTENT_RANGE, HeaderName};
+use hyper::header::HeaderName;
 
 use super::Shared;
 use super::entries::Entries;
@@ -55,7 +55,7 @@ pub(super) fn part(bytes: &Bytes, range: Option<&str>) -> Result<Answer, Refusal
     let answer = sliced("application/octet-stream", bytes.clone(), range);
     if answer.status() == 416 {
         let refusal = Refusal::new(416, "InvalidRange", "range not satisfiable");
-        return Err(refusal.with_header(CONTENT_RANGE, format!("bytes */{}", bytes.len())));
+        return Err(refusal.of_size(bytes.len()));
     }
     Ok(answer)
 }

@@ -2,7 +2,7 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_RANGE, RETRY_AFTER};
 use hyper::{HeaderMap, Method};
 use serde_json::json;
 
@@ -22,16 +22,16 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    pub(super) code: String,
+    pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) wait: Option<u64>,
-    /// A header more.
-    pub(super) header: Option<(HeaderName, String)>,
+    /// How long the entry is of which a part was asked for.
+    pub(super) size: Option<usize>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), wait: None, header: None }
+    pub(super) fn new(status: u16, code: &'static str, message: &str) -> Self {
+        Self { status, code, message: message.to_owned(), wait: None, size: None }
     }
 
     /// Says how many seconds to wait.
@@ -39,8 +39,9 @@ impl Refusal {
         Self { wait: Some(seconds), ..self }
     }
 
-    pub(super) fn with_header(self, name: HeaderName, value: String) -> Self {
-        Self { header: Some((name, value)), ..self }
+    /// Says how long the entry is.
+    pub(super) fn of_size(self, size: usize) -> Self {
+        Self { size: Some(size), ..self }
     }
 
     /// Adds the headers of a refusal to its answer.
@@ -48,8 +49,8 @@ impl Refusal {
         if let Some(wait) = self.wait {
             answer.headers_mut().insert(RETRY_AFTER, wait.into());
         }
-        if let Some((name, value)) = &self.header {
-            answer.headers_mut().insert(name.clone(), value.parse().expect("a header"));
+        if let Some(size) = self.size {
+            answer.headers_mut().insert(CONTENT_RANGE, format!("bytes */{size}").parse().expect("a header"));
         }
         answer
     }

@@ -95,7 +95,7 @@ fn range(text: &str) -> Option<(usize, usize)> {
 
 /// Errors have types of .NET here.
 pub(super) fn refused(refusal: &Refusal) -> Answer {
-    let (kind, message) = match refusal.code.as_str() {
+    let (kind, message) = match refusal.code {
         "already_exists" => ("ArtifactCacheItemAlreadyExistsException", "Cache already exists."),
         "not_found" => ("ArtifactCacheItemNotFoundException", refusal.message.as_str()),
         "permission_denied" | "write_denied" => ("AccessDeniedException", refusal.message.as_str()),
