@@ -19,8 +19,9 @@ pub(super) fn merge_and_repair(
     buildcache: &Path,
 ) -> Result<(), Failure> {
     let filename = format!("filename={OTHER_NAME}");
+    let other = ["--opt", filename.as_str()];
     let build = |hits, is_other: bool, cache: &[&str]| {
-        let build = if is_other { ["--opt", &filename].as_slice() } else { &[] };
+        let build: &[&str] = if is_other { &other } else { &[] };
         let name = [&["buildctl build"], build, cache].concat().join(" ");
         daemon.prune()?;
         build::expect(hits, &name, daemon.build(context).args(build).args(cache))
