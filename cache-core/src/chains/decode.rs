@@ -17,17 +17,24 @@ impl CacheChains {
     /// `invalid empty input for record N`, `invalid layer index N`, `invalid looping layer`; and for a link to a random
     /// key.
     pub fn from_manifest(manifest: &CacheManifest) -> Result<Self> {
-        let mut decoder = Decoder::new(manifest);
-        let config = manifest.config();
-        for record in dependencies_first(config)? {
-            decoder.record(record, &config.records[record])?;
+        let order = dependencies_first(manifest.config())?;
+        let chains = Decoder::new(manifest, Self::add_interned).decode(&order)?;
+        if !chains.has_cut {
+            return Ok(chains);
         }
-        Ok(decoder.chains)
+        // What is dropped at a loop would depend on the order of the records.
+        let mut chains = Decoder::new(manifest, Self::add_apart).decode(&order)?;
+        chains.normalize();
+        Ok(chains)
     }
 }
 
+/// Adds a record, to others or on its own.
+type Add = fn(&mut CacheChains, u32, &[Vec<Alternative>]) -> u32;
+
 struct Decoder<'a> {
     manifest: &'a CacheManifest,
+    add: Add,
     chains: CacheChains,
     /// The record in the graph for each record of the config; none for a random one.
     records: Vec<Option<u32>>,
@@ -43,14 +50,22 @@ enum LayerState {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(manifest: &'a CacheManifest) -> Self {
+    fn new(manifest: &'a CacheManifest, add: Add) -> Self {
         let config = manifest.config();
         Self {
             manifest,
+            add,
             chains: CacheChains::with_capacity(config.records.len(), config.layers.len()),
             records: vec![None; config.records.len()],
             layers: vec![LayerState::Unknown; config.layers.len()],
         }
+    }
+
+    fn decode(mut self, order: &[usize]) -> Result<CacheChains> {
+        for &record in order {
+            self.record(record, &self.manifest.config().records[record])?;
+        }
+        Ok(self.chains)
     }
 
     fn record(&mut self, index: usize, record: &CacheRecord) -> Result<()> {
@@ -67,7 +82,9 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         let key = self.chains.keys.intern(record.key.clone());
-        let id = self.chains.add_interned(key, &inputs);
+        // Roots of one key are one in any case.
+        let add = if inputs.is_empty() { CacheChains::add_interned } else { self.add };
+        let id = add(&mut self.chains, key, &inputs);
         for (created_at, top) in results {
             if let Some(top) = top {
                 self.chains.add_result(id, StoredResult { created_at, layers: StoredLayers::Ready(top) });

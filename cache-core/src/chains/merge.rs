@@ -1,5 +1,6 @@
 //! The union of several caches, and the normal form of one.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -21,14 +22,15 @@ impl CacheChains {
         self.merge_all([other])
     }
 
-    /// Adds everything that is in all of the `others`, whose order does not matter.
+    /// Adds everything that is in all of the `others`, whose order does not matter. They may be owned, and made one after
+    /// the other: each is dropped before the next one is asked for.
     ///
     /// # Errors
     /// As [`merge`](Self::merge).
-    pub fn merge_all<'a>(&mut self, others: impl IntoIterator<Item = &'a Self>) -> Result<()> {
+    pub fn merge_all<G: Borrow<Self>>(&mut self, others: impl IntoIterator<Item = G>) -> Result<()> {
         let mut nodes = self.take_nodes();
         for other in others {
-            let adopted = self.adopt(other, nodes.len());
+            let adopted = self.adopt(other.borrow(), nodes.len());
             nodes.extend(adopted);
         }
         self.rebuild(&nodes);

@@ -53,6 +53,8 @@ pub struct CacheChains {
     below: HashMap<Edge, Vec<u32>>,
     /// Every link there is, seen from the record it leads to.
     links: HashSet<Link>,
+    /// Whether a link was dropped or records were kept apart because of a loop.
+    has_cut: bool,
 }
 
 /// A record of a [`CacheChains`]; it stays valid when records are merged, and means nothing in another graph.
@@ -319,13 +321,24 @@ impl CacheChains {
                 main
             }
         };
+        self.link_inputs(record, inputs);
+        record
+    }
+
+    /// Makes a record of its own, whatever is the same.
+    fn add_apart(&mut self, key: u32, inputs: &[Vec<Alternative>]) -> u32 {
+        let record = self.push_record(key, inputs.len());
+        self.link_inputs(record, inputs);
+        record
+    }
+
+    fn link_inputs(&mut self, record: u32, inputs: &[Vec<Alternative>]) {
         for (input, alternatives) in (0..).zip(inputs) {
             for &from in alternatives {
                 let from = Alternative { record: self.find(from.record), ..from };
                 self.link(record, input, from);
             }
         }
-        record
     }
 
     fn push_record(&mut self, key: u32, inputs: usize) -> u32 {
@@ -343,7 +356,11 @@ impl CacheChains {
 
     /// Adds a link unless it is there or would close a loop.
     fn link(&mut self, child: u32, input: u32, from: Alternative) {
-        if self.links.contains(&Link { child, input, from }) || !self.make_room(from.record, child) {
+        if self.links.contains(&Link { child, input, from }) {
+            return;
+        }
+        if !self.make_room(from.record, child) {
+            self.has_cut = true;
             return;
         }
         self.links.insert(Link { child, input, from });

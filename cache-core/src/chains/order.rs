@@ -86,6 +86,7 @@ impl CacheChains {
     /// the two is an ancestor of the other, for that would close a loop.
     pub(super) fn contract(&mut self, main: u32, other: u32) -> bool {
         if main == other || self.are_related(main, other) {
+            self.has_cut = true;
             return false;
         }
         self.absorb(main, other);

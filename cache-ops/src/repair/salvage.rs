@@ -150,19 +150,57 @@ fn rank(records: &[CacheRecord], reached: &[bool]) -> Vec<Option<usize>> {
     ranks
 }
 
-/// Drops links that do not lead to a lower rank: to what is not reached, and back in a loop.
+/// Drops links to what is not reached, and those that lead back in a loop.
 fn cut(config: &mut CacheConfig, reached: &[bool]) {
     let leads = |link: i64| usize::try_from(link).is_ok_and(|linked| reached[linked]);
     for input in config.records.iter_mut().flat_map(|record| &mut record.inputs) {
         input.retain(|link| leads(link.link));
     }
     let ranks = rank(&config.records, reached);
-    let rank = |link: i64| usize::try_from(link).ok().and_then(|linked| ranks[linked]);
+    let knots = knots(&config.records);
     for (n, record) in config.records.iter_mut().enumerate() {
         for input in &mut record.inputs {
-            input.retain(|link| rank(link.link) < ranks[n]);
+            input.retain(|link| {
+                let linked = usize::try_from(link.link).unwrap_or(usize::MAX);
+                knots.get(linked) != knots.get(n) || ranks.get(linked) < ranks.get(n)
+            });
         }
     }
+}
+
+/// Numbers the records so that two have the same number when each leads to the other (Kosaraju's algorithm).
+fn knots(records: &[CacheRecord]) -> Vec<usize> {
+    let children = children(records);
+    let mut finished = Vec::with_capacity(records.len());
+    let mut seen = vec![false; records.len()];
+    for start in 0..records.len() {
+        let mut path = if std::mem::replace(&mut seen[start], true) { Vec::new() } else { vec![(start, 0)] };
+        while let Some((n, at)) = path.last_mut() {
+            match children[*n].get(*at) {
+                Some(&child) => {
+                    *at += 1;
+                    if !std::mem::replace(&mut seen[child], true) {
+                        path.push((child, 0));
+                    }
+                }
+                None => {
+                    finished.push(*n);
+                    path.pop();
+                }
+            }
+        }
+    }
+    let mut knots: Vec<Option<usize>> = vec![None; records.len()];
+    for &start in finished.iter().rev() {
+        let mut todo = if knots[start].is_none() { vec![start] } else { Vec::new() };
+        while let Some(n) = todo.pop() {
+            if knots[n].is_none() {
+                knots[n] = Some(start);
+                todo.extend(links(&records[n], records.len()).filter(|&linked| knots[linked].is_none()));
+            }
+        }
+    }
+    knots.into_iter().zip(0..).map(|(knot, n)| knot.unwrap_or(n)).collect()
 }
 
 /// Which records stay: those that lead to a sound result, those that never led to one, and what these hang on.

@@ -142,6 +142,37 @@ fn no_single_way_to_a_record_is_lost_where_links_close_loops() {
 }
 
 #[test]
+fn the_order_of_records_does_not_matter_where_links_close_loops() {
+    for seed in 0..200 {
+        let [a, b] = [seed, seed + 1].map(|seed| looping_tangle(seed).to_manifest());
+        let manifest = joined(&a, &b);
+        let mut expected = CacheChains::from_manifest(&manifest).unwrap();
+        expected.normalize();
+        let config = shuffled(&mut Random::new(seed), manifest.config());
+        let shuffled = CacheManifest::new(config, manifest.blobs().iter().cloned());
+        let mut found = CacheChains::from_manifest(&shuffled).unwrap();
+        found.normalize();
+        assert_eq!(bytes(&found), bytes(&expected), "seed {seed}");
+    }
+}
+
+/// Two configs one after the other, nothing made one.
+fn joined(a: &CacheManifest, b: &CacheManifest) -> CacheManifest {
+    let mut config = a.config().clone();
+    let (layers, records) = (config.layers.len() as i64, config.records.len() as i64);
+    let moved = |layer: i64| if layer == -1 { -1 } else { layer + layers };
+    let own = b.config();
+    config.layers.extend(own.layers.iter().map(|layer| CacheLayer { parent: moved(layer.parent), ..layer.clone() }));
+    for record in &own.records {
+        let mut record = record.clone();
+        record.results.iter_mut().for_each(|result| result.layer = moved(result.layer));
+        record.inputs.iter_mut().flatten().for_each(|link| link.link += records);
+        config.records.push(record);
+    }
+    CacheManifest::new(config, a.blobs().iter().chain(b.blobs()).cloned())
+}
+
+#[test]
 fn no_two_records_of_a_normal_graph_are_the_same() {
     for seed in 0..500 {
         let mut normal = looping_tangle(seed);

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::installed::installed;
+
 /// Where `cargo xtask setup` puts it, below the user's cache.
 const PROGRAM: &str = "moto-5.2.1/bin/moto_server";
 /// Python takes its time on a busy machine.

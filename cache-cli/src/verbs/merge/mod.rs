@@ -36,7 +36,8 @@ pub(super) async fn run(session: &Session, args: &MergeArgs) -> Result<Exit, Fai
     // What the place holds before anything else is read is what it has to hold at the commit.
     let current = current(&target).await?;
     let sources = read(session, &args.sources).await?;
-    let theirs = current.as_ref().filter(|_| args.publish && args.dry_run).map(|current| &current.manifest);
+    let theirs =
+        current.as_ref().filter(|_| args.publish && args.dry_run).map(|current| (&target.place, &current.manifest));
     let union = union(&sources, theirs, target.mode).await?;
     let manifest = union.to_manifest().with_form(form(&sources));
     let (status, written) = match (args.dry_run, args.publish) {
@@ -90,17 +91,24 @@ async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failur
 }
 
 /// Everything that is in any of the sources, whatever their order.
-async fn union(sources: &[Source], theirs: Option<&CacheManifest>, mode: Option<Mode>) -> Result<CacheChains, Failure> {
-    let of = |source: &Source| {
-        let chains = CacheChains::from_manifest(&source.resolved.manifest);
-        chains.map_err(|error| source.place.explain(error.with_hint("repair it first")))
+async fn union(
+    sources: &[Source],
+    theirs: Option<(&Place, &CacheManifest)>,
+    mode: Option<Mode>,
+) -> Result<CacheChains, Failure> {
+    let read = |(place, manifest): (&Place, &CacheManifest)| {
+        let chains = CacheChains::from_manifest(manifest);
+        chains.map_err(|error| place.explain(error.with_hint("repair it first")))
     };
-    let mut parts = sources.iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    if let Some(theirs) = theirs {
-        parts.push(CacheChains::from_manifest(theirs)?);
-    }
+    let mut failed = None;
+    let parts = sources.iter().map(|source| (&source.place, &source.resolved.manifest)).chain(theirs);
+    // One graph at a time: several big ones need not be in memory together.
+    let graphs = parts.map_while(|part| read(part).map_err(|error| failed = Some(error)).ok());
     let mut union = CacheChains::new();
-    union.merge_all(&parts)?;
+    union.merge_all(graphs)?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     if let Some(mode) = mode {
         union.select(mode).await?;
     }
