@@ -5,8 +5,10 @@
 use bytes::Bytes;
 use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, CopyOptions, Deleted, Descriptor, Digest, Error, ErrorKind,
-    Expect, ExportSettings, Limits, ManifestForm, MediaType, MemoryCache, Pushed, RetryPolicy, Silent, copy, export,
+    Expect, ExportSettings, Limits, ManifestForm, MediaType, MemoryCache, Pushed, RetryPolicy, Silent, Timestamp, copy,
+    export,
 };
+use cache_ops::{NameGlob, PrunePolicy, PruneSettings, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::places::Registry;
@@ -398,6 +400,24 @@ async fn a_manifest_with_another_tag_is_not_deleted_with_this_one() {
     write(other, &graphs::cache(2)).await.unwrap();
     assert_eq!(store.delete_cache(&listed[0]).await.unwrap(), Deleted::Removed);
     assert!(RegistryImporter::new(place.config()).resolve().await.unwrap().is_none());
+}
+
+/// Where tags cannot be deleted alone, a prune deletes a manifest with all of its names or with none.
+#[tokio::test(start_paused = true)]
+async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
+    let place = Registry::with(Options { deletes_tags: false, ..Options::default() });
+    for (tag, seed) in [("a", 1), ("b", 1), ("c", 2), ("d", 2)] {
+        write(place.config_of(&format!("team/cache:{tag}"), place.environment()), &graphs::cache(seed)).await.unwrap();
+    }
+    let store = RegistryStore::new(place.config());
+    let policy = PrunePolicy::new("registry").with_keep_latest(0).with_keep(NameGlob::new("d"));
+    let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+    assert_eq!((plan.caches.len(), plan.blobs.is_none(), plan.note.is_some()), (3, true, true));
+    let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
+    let kept: Vec<_> = report.kept_caches.iter().filter_map(|(cache, _)| cache.name.as_deref()).collect();
+    assert_eq!((report.caches.len(), kept), (2, vec!["c"]));
+    let left: Vec<_> = store.caches().await.unwrap().into_iter().filter_map(|cache| cache.name).collect();
+    assert_eq!(left, ["c", "d"]);
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Times
     };
     let (old, young) = listed.map(free).map_or((None, Vec::new()), |(old, young)| (Some(old), young));
     let (kept_bytes, grace_seconds, young_blobs) = (kept.bytes(), policy.grace.as_secs(), young.len());
-    let blobs = old.map(|blobs| blobs.into_iter().map(planned_blob).collect());
+    let blobs = old.map(|blobs| blobs.iter().map(planned_blob).collect());
     Ok(PrunePlan { made_at: now, grace_seconds, caches, blobs, note, kept_caches, kept_bytes, bytes_over, young_blobs })
 }
 
@@ -156,7 +156,7 @@ async fn list_blobs(store: &dyn CacheStore) -> Result<(Option<Vec<BlobEntry>>, O
     }
 }
 
-fn planned_blob(blob: BlobEntry) -> PlannedBlob {
+fn planned_blob(blob: &BlobEntry) -> PlannedBlob {
     let version = blob.version.as_str().to_owned();
     PlannedBlob { digest: blob.digest, size: blob.size, modified: blob.modified, version }
 }

@@ -29,7 +29,7 @@ pub struct PrunePolicy {
     pub keep_latest: Option<usize>,
     /// Names that stay.
     pub keep: Vec<NameGlob>,
-    /// How young a blob is that stays, so that an export under way loses none.
+    /// How young a blob is that stays, so that an export under way loses none; one of unknown age stays too.
     pub grace: Duration,
 }
 

@@ -1,3 +1,5 @@
+//! The rules of pruning that need no store of files.
+
 use std::time::Duration;
 
 use cache_core::{CacheEntry, Descriptor, Document, MediaType, MemoryCache, Timestamp, Version};

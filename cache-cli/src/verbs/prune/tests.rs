@@ -1,3 +1,5 @@
+//! `prune` on a store in memory.
+
 use std::time::Duration;
 
 use cache_core::{BlobEntry, CacheStore as _, Digest, MemoryCache};
