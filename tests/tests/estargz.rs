@@ -258,7 +258,7 @@ async fn a_changed_byte_anywhere_is_found_by_the_checks_and_by_verify() {
     for at in (0..bytes.len()).step_by(97) {
         let mut changed = bytes.to_vec();
         changed[at] ^= 1;
-        assert!(read(&layer, &changed).await.is_err(), "byte {at}");
+        assert!(read(layer, &changed).await.is_err(), "byte {at}");
     }
     let store = Arc::new(MemoryCache::new());
     for blob in manifest.blobs() {

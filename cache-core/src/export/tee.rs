@@ -277,7 +277,7 @@ mod tests {
     }
 
     async fn read(branch: Branch) -> Result<Vec<u8>> {
-        Ok(branch.map_ok(|piece| piece[0]).try_collect().await?)
+        branch.map_ok(|piece| piece[0]).try_collect().await
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,7 +79,7 @@ impl<'a> Attrs<'a> {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) with the attribute under `unknown` in its context.
     pub fn finish(self) -> Result<()> {
-        let is_unknown = |name: &&String| !self.known.contains(&name.as_str());
+        let is_unknown = |name: &&str| !self.known.contains(name);
         let Some(unknown) = self.spec.names().find(is_unknown) else {
             return Ok(());
         };

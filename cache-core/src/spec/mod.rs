@@ -121,8 +121,8 @@ impl CacheSpec {
     }
 
     /// The attributes that are given, in order of their names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        self.attributes.keys()
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.keys().map(String::as_str)
     }
 
     /// Starts reading the attributes by name; [`Attrs::finish`] reports what nobody asked for.

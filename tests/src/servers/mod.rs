@@ -8,12 +8,12 @@ pub mod azblob;
 pub mod azurite;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
-#[cfg(feature = "registry")]
-pub mod front;
 #[cfg(feature = "gha")]
 pub mod emulator;
 #[cfg(feature = "gha")]
 pub mod exchange;
+#[cfg(feature = "registry")]
+pub mod front;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod http;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
