@@ -164,7 +164,7 @@ fn usage_errors_exit_2_and_say_what_is_known() {
     let cases = [
         (&["inspct", "type=local,src=a"][..], "'inspect'"),
         (&["inspect", "type=local,src=a,digets=x"], "hint: did you mean digest?"),
-        (&["inspect", "type=s3,bucket=x"], "built-in="),
+        (&["inspect", "type=ftp,host=x"], "built-in="),
         (&["ls", "src=a"], "error: type required for \"src=a\""),
         (&copy("type=local,dest=b,mode=MAX"), "expected min or max"),
         (&copy("type=inline"), "type=inline requires image"),

@@ -294,7 +294,7 @@ fn usage_errors_of_writing_verbs_exit_2_and_write_nothing() {
         (&["merge", "type=local,src=a", "--to", "type=inline,image=a"], "takes no merged cache"),
         (&["merge", "type=local,src=a", "--to", "type=local,dest=b,ignore-error=true"], "ignore-error"),
         (&["merge", "type=local,src=a", "--to", "type=local,dest=b,mode=all"], "expected min or max"),
-        (&["optimize", "--max-config-size", "big", "type=local,src=a"], "like 512KiB or 1MiB"),
+        (&["optimize", "--max-config-size", "big", "type=local,src=a"], "like 2GB or 512MiB"),
         (&["diff", "type=local,src=a"], "<B>"),
     ];
     for (args, expected) in cases {

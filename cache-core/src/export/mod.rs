@@ -37,7 +37,11 @@ pub async fn export(
     to: &dyn CacheExporter,
     settings: &ExportSettings,
 ) -> Result<ExportReport> {
-    let place = Place::new(manifest, to, settings);
+    export_one(Place::new(manifest, to, settings), blobs).await
+}
+
+/// Exports to one place.
+pub(crate) async fn export_one(place: Place<'_>, blobs: &dyn BlobProvider) -> Result<ExportReport> {
     let mut reports = export_all(std::slice::from_ref(&place), blobs).await;
     reports.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the export did not run")))
 }

@@ -1,6 +1,6 @@
 //! One place of an export: what goes there, and how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,8 @@ pub(crate) struct Place<'a> {
     pub(super) settings: &'a ExportSettings,
     to: &'a dyn CacheExporter,
     conversion: Option<&'a Conversion>,
+    /// What the place has for certain, because the cache that is there needs it.
+    held: HashSet<Digest>,
     bytes: Arc<AtomicU64>,
     state: watch::Sender<State>,
 }
@@ -47,7 +49,21 @@ impl<'a> Place<'a> {
     pub(crate) fn new(manifest: &'a CacheManifest, to: &'a dyn CacheExporter, settings: &'a ExportSettings) -> Self {
         let left = manifest.blobs().len();
         let state = State { left, pushed: BTreeMap::new(), converted: Converted::new(), failure: None };
-        Self { manifest, settings, to, conversion: None, bytes: Arc::default(), state: watch::Sender::new(state) }
+        let (held, bytes, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
+        Self { manifest, settings, to, conversion: None, held, bytes, state }
+    }
+
+    /// Does without pushing these blobs, which the place has.
+    pub(crate) fn with_held(self, held: HashSet<Digest>) -> Self {
+        let place = Self { held, ..self };
+        let left = place.needed().count();
+        place.state.send_modify(|state| state.left = left);
+        place
+    }
+
+    /// The blobs that are pushed.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &'a Descriptor> {
+        self.manifest.blobs().iter().map(AsRef::as_ref).filter(|blob| !self.held.contains(&blob.digest))
     }
 
     /// Converts layers on the way there.
@@ -71,7 +87,8 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn announce(&self) {
-        self.tell(&Event::Started { blobs: self.manifest.blobs().len(), bytes: self.manifest.unique_bytes() });
+        let (blobs, bytes) = self.needed().fold((0, 0_u64), |(n, sum), blob| (n + 1, sum.saturating_add(blob.size)));
+        self.tell(&Event::Started { blobs, bytes });
         self.to.prepare(self.manifest, &self.settings.progress);
     }
 

@@ -15,12 +15,12 @@ pub(super) fn needed_blobs<'a>(places: &'a [Place<'a>]) -> Vec<Needed<'a>> {
     let mut at: HashMap<Digest, usize> = HashMap::new();
     let mut needed: Vec<Needed<'a>> = Vec::new();
     for place in places {
-        for blob in place.manifest.blobs() {
+        for blob in place.needed() {
             let next = *at.entry(blob.digest).or_insert(needed.len());
             if next == needed.len() {
                 needed.push(Needed { by: Vec::new() });
             }
-            needed[next].by.push((place, blob.as_ref()));
+            needed[next].by.push((place, blob));
         }
     }
     needed
