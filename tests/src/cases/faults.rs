@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, Event, ExportSettings, FindingCode,
-    MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
+    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, Event, ExportSettings,
+    FindingCode, MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
 };
 
 use super::{assert_holds, resolve, write};
