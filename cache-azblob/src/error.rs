@@ -6,7 +6,7 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
-use cache_core::{Error, ErrorKind};
+use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
 
 use crate::KIND;
 
@@ -142,11 +142,11 @@ pub(crate) fn text<'a>(headers: &'a Headers, name: &'static str) -> Option<&'a s
     headers.get_optional_str(&HeaderName::from_static(name))
 }
 
-/// The wait that is asked for; a date is left to the policy's own wait.
+/// The wait that is asked for; the service's own header is more exact.
 fn wait(headers: &Headers) -> Option<Duration> {
     let milliseconds = text(headers, "x-ms-retry-after-ms").and_then(|wait| wait.trim().parse().ok());
-    let seconds = || text(headers, "retry-after").and_then(|wait| wait.trim().parse().ok());
-    milliseconds.map(Duration::from_millis).or_else(|| seconds().map(Duration::from_secs))
+    let standard = || parse_retry_after(text(headers, "retry-after")?, Timestamp::now());
+    milliseconds.map(Duration::from_millis).or_else(standard)
 }
 
 /// The text of the first element of this name.
@@ -231,6 +231,8 @@ mod tests {
             Some(Duration::from_millis(250))
         );
         assert_eq!(answered(403, &[("retry-after", "7")], "").retry_after(), None);
-        assert_eq!(answered(503, &[("retry-after", "Mon, 23 Nov 2026 06:58:43 GMT")], "").retry_after(), None);
+        let until = |date| answered(503, &[("retry-after", date)], "").retry_after();
+        assert!(until("Fri, 31 Dec 9999 23:59:59 GMT") > Some(Duration::from_secs(3_600)));
+        assert_eq!(until("Sun, 06 Nov 1994 08:49:37 GMT"), None);
     }
 }

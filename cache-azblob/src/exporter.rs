@@ -1,17 +1,15 @@
 //! [`AzblobExporter`]: writes a cache to a container, blob by blob, and the index last.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, Pushed,
-    Result, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, Pushed, Result,
+    Version, upload,
 };
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use crate::AzblobConfig;
@@ -21,8 +19,6 @@ use crate::error;
 
 /// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
-/// How many blobs are looked at again at once.
-const AT_ONCE: usize = 8;
 /// What BuildKit writes for a cache without layers.
 const EMPTY: &[u8] = b"{}";
 
@@ -31,21 +27,14 @@ const EMPTY: &[u8] = b"{}";
 /// * The first push or commit creates the container if it is not there.
 /// * A push looks whether the blob is there, and else sends it on condition that it still is not: in one request, or in
 ///   blocks in parallel. Somebody else who was faster is fine. Nothing has a limit in time.
-/// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. The others that were
-///   there are looked at again after the commit; one that is gone makes the commit fail in a way that may pass.
+/// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. An export pushes the
+///   others that were there once more after the commit, which is one look at each that is still there.
 /// * A commit writes each name, the first one under the condition. The service checks conditions atomically.
 pub struct AzblobExporter {
     client: Client,
     has_container: OnceCell<()>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    /// The blobs that were there and were left alone.
-    present: Vec<Digest>,
     /// What the first name led to after our own last commit.
-    committed: Option<String>,
+    committed: Mutex<Option<String>>,
 }
 
 impl AzblobExporter {
@@ -54,7 +43,7 @@ impl AzblobExporter {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
     pub fn new(config: AzblobConfig) -> Result<Self> {
-        Ok(Self { client: Client::new(config)?, has_container: OnceCell::new(), seen: Mutex::default() })
+        Ok(Self { client: Client::new(config)?, has_container: OnceCell::new(), committed: Mutex::default() })
     }
 
     async fn ensure_container(&self) -> Result<()> {
@@ -75,23 +64,19 @@ impl AzblobExporter {
     }
 
     /// A blob that is there stays as it is, or is made young again.
-    async fn keep(&self, blob: &Descriptor, key: &str, found: &Found) -> Pushed {
+    async fn keep(&self, key: &str, found: &Found) -> Pushed {
         let is_old = found.age.is_some_and(|age| age > REFRESH);
         // Who may not refresh, or was not the only one to write, leaves it to the look after the commit.
         if is_old && self.client.retrying(|| self.client.touch(key, found)).await.is_ok() {
             return Pushed::Refreshed;
         }
-        self.seen().present.push(blob.digest);
         Pushed::Present
     }
 
     /// What to make of somebody else having written the blob while we did.
     async fn overtaken(&self, blob: &Descriptor, key: &str, error: Error) -> Result<Pushed> {
         match self.head(key).await? {
-            Some(found) if found.size == blob.size => {
-                self.seen().present.push(blob.digest);
-                Ok(Pushed::Present)
-            }
+            Some(found) if found.size == blob.size => Ok(Pushed::Present),
             // Its blocks were dropped with those of the other.
             _ => {
                 let again = error::new(ErrorKind::Unavailable, "somebody else wrote the blob at the same time");
@@ -108,7 +93,7 @@ impl AzblobExporter {
             return Err(error);
         }
         // An export that has to begin again finds its own index.
-        let own = self.seen().committed.clone();
+        let own = self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(own) = own
             && let Ok(etag) = self.write(key, index, &Condition::Match(own)).await
         {
@@ -128,25 +113,6 @@ impl AzblobExporter {
     async fn write(&self, key: &str, index: &Bytes, condition: &Condition) -> Result<String> {
         self.client.retrying(|| self.client.put(key, index.clone(), condition)).await
     }
-
-    /// A prune may have taken what was there.
-    async fn look_again(&self) -> Result<()> {
-        let present = std::mem::take(&mut self.seen().present);
-        let looks: Vec<BoxFuture<'_, Result<()>>> = present.into_iter().map(|blob| self.check(blob).boxed()).collect();
-        stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await
-    }
-
-    async fn check(&self, blob: Digest) -> Result<()> {
-        if self.head(&self.client.config().keys().blob(&blob)).await?.is_some() {
-            return Ok(());
-        }
-        let error = error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
-        Err(self.client.about(error).with("blob", blob))
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A version without a name is that of a first name that leads nowhere.
@@ -165,7 +131,7 @@ impl CacheExporter for AzblobExporter {
         self.ensure_container().await?;
         let key = self.client.config().keys().blob(&blob.digest);
         let condition = match self.head(&key).await? {
-            Some(found) if found.size == blob.size => return Ok(self.keep(blob, &key, &found).await),
+            Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
             // Half a blob is none.
             Some(found) => Condition::Match(found.etag),
             None => Condition::Absent,
@@ -186,12 +152,16 @@ impl CacheExporter for AzblobExporter {
         self.ensure_container().await?;
         let keys = self.client.config().keys();
         let etag = self.write_first(keys.first(), &index, &expect).await?;
-        self.seen().committed = Some(etag.clone());
+        *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = Some(etag.clone());
         for key in keys.manifests().iter().skip(1) {
             self.write(key, &index, &Condition::Any).await?;
         }
-        self.look_again().await?;
         Ok(Committed::new(None, Version::new(etag)))
+    }
+
+    /// A prune may take what was there, and the service knows nothing of it.
+    fn needs_recheck(&self) -> bool {
+        true
     }
 }
 

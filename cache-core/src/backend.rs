@@ -85,8 +85,10 @@ pub trait CacheExporter: Send + Sync {
     /// Whether a blob that was present can go away without the commit noticing: somebody deletes what is old, and the
     /// commit looks at no blob.
     ///
-    /// [`export`](crate::export) then pushes such blobs once more after the commit, when the manifest keeps them. A place
-    /// whose commit fails for a blob that is gone needs no second look, and that is what is assumed.
+    /// [`export`](crate::export) then pushes such blobs once more after the commit, when the manifest keeps them. That is
+    /// for a place where a push of a present blob is its cheapest look. One that can look at many blobs at once (a page of
+    /// a list in s3 and gha), or whose store does (a registry), looks at the end of its own commit and fails with a
+    /// retryable error for a blob that is gone; that is what is assumed.
     fn needs_recheck(&self) -> bool {
         false
     }

@@ -20,7 +20,7 @@ pub enum Event<'a> {
         /// The blob.
         blob: &'a Descriptor,
     },
-    /// Bytes of a blob were read from the source and handed on.
+    /// Bytes of a blob were read from the source and handed on; what is read again in another try is not told again.
     BlobBytes {
         /// The blob.
         blob: Digest,

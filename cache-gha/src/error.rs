@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind};
+use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
@@ -184,9 +184,8 @@ pub(crate) fn one_line(text: &str) -> String {
     }
 }
 
-/// The wait in seconds; a date is left to the policy's own wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, Timestamp::now())
 }
 
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
@@ -235,6 +234,19 @@ mod tests {
         assert_eq!(map(403, r#"{"message":"API rate limit exceeded"}"#).kind(), ErrorKind::RateLimited);
         assert_eq!(map(503, "").kind(), ErrorKind::Unavailable);
         assert_eq!(map(429, "").retry_after(), Some(UNNAMED_WAIT));
+    }
+
+    #[test]
+    fn a_wait_is_a_number_of_seconds_or_a_date() {
+        let wait = |status: u16, value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, reqwest::header::HeaderValue::from_static(value))]);
+            refused(StatusCode::from_u16(status).unwrap(), &headers, b"", "no").retry_after()
+        };
+        assert_eq!((wait(429, "7"), wait(503, "7")), (Some(Duration::from_secs(7)), Some(Duration::from_secs(7))));
+        let years = Duration::from_secs(3_600 * 24 * 365);
+        assert!(wait(429, "Fri, 31 Dec 9999 23:59:59 GMT") > Some(years));
+        assert_eq!(wait(429, "Sun, 06 Nov 1994 08:49:37 GMT"), Some(UNNAMED_WAIT));
+        assert_eq!((wait(503, "soon"), wait(403, "7")), (None, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
-use cache_core::{Error, ErrorKind};
+use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
 
 use crate::KIND;
 
@@ -66,7 +66,7 @@ fn refused(message: &str, raw: &Raw, code: Option<&str>, said: Option<&str>) -> 
     let error = header("x-amz-request-id").into_iter().fold(error, |error, id| error.with("request", id));
     // Somebody else writes to the same key right now: S3 asks to try again.
     let error = if status == 409 { error.with_retryable(kind == ErrorKind::Conflict) } else { error };
-    let wait = header("retry-after").and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs);
+    let wait = header("retry-after").and_then(|value| parse_retry_after(value, Timestamp::now()));
     let error = match wait {
         Some(wait) if error.is_retryable() => error.with_retry_after(wait),
         _ => error,
@@ -223,6 +223,17 @@ mod tests {
         let error = refused("cannot read", &raw(403, ""), Some("AccessDenied"), Some("Access\nDenied"));
         assert_eq!(error.context("server"), Some("AccessDenied: Access Denied"));
         assert!(error.hint().unwrap().contains("s3:ListBucket") && !error.is_retryable());
+    }
+
+    #[test]
+    fn a_wait_may_be_a_date() {
+        let wait = |date| {
+            let mut answer = raw(503, "");
+            answer.headers_mut().insert("retry-after", date);
+            refused("cannot read", &answer, None, None).retry_after()
+        };
+        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT") > Some(Duration::from_secs(3_600)));
+        assert_eq!((wait("Sun, 06 Nov 1994 08:49:37 GMT"), wait("soon")), (None, None));
     }
 
     #[test]

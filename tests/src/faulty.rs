@@ -1,9 +1,9 @@
 //! A source that goes wrong as planned: it truncates, corrupts, fails, refuses, loses, or is slow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,13 +39,15 @@ pub struct Faulty<'a> {
     /// The fault of all other blobs.
     otherwise: Option<Fault>,
     refusals: AtomicU32,
+    /// The blobs whose first read was broken off, where that is planned.
+    stumbled: Option<Mutex<HashSet<Digest>>>,
 }
 
 impl<'a> Faulty<'a> {
     /// Nothing goes wrong yet.
     #[must_use]
     pub fn new(inner: &'a dyn CacheImporter) -> Self {
-        Self { inner, faults: HashMap::new(), otherwise: None, refusals: AtomicU32::new(0) }
+        Self { inner, faults: HashMap::new(), otherwise: None, refusals: AtomicU32::new(0), stumbled: None }
     }
 
     /// Plans a fault for one blob.
@@ -67,6 +69,12 @@ impl<'a> Faulty<'a> {
         Self { refusals: AtomicU32::new(calls), ..self }
     }
 
+    /// Breaks the first read of every blob off in its middle, in a way that may pass.
+    #[must_use]
+    pub fn with_stumbles(self) -> Self {
+        Self { stumbled: Some(Mutex::default()), ..self }
+    }
+
     /// Plans one fault that makes an export fail, another one for each seed, for one of `blobs`.
     #[must_use]
     pub fn with_random(self, seed: u64, blobs: &[Arc<Descriptor>]) -> Self {
@@ -84,6 +92,11 @@ impl<'a> Faulty<'a> {
 
     fn fault(&self, blob: &Descriptor) -> Option<Fault> {
         self.faults.get(&blob.digest).copied().or(self.otherwise)
+    }
+
+    fn stumbles(&self, blob: &Descriptor) -> bool {
+        let stumbled = self.stumbled.as_ref();
+        stumbled.is_some_and(|blobs| blobs.lock().unwrap_or_else(PoisonError::into_inner).insert(blob.digest))
     }
 
     fn refuse(&self) -> Result<()> {
@@ -110,6 +123,9 @@ impl BlobProvider for Faulty<'_> {
         }
         let at = range.as_ref().map_or(0, |range| range.start);
         let stream = self.inner.read(blob, range).await?;
+        if self.stumbles(blob) {
+            return Ok(ended(stream, at, blob.size / 2, Some(ErrorKind::Unavailable)));
+        }
         Ok(match fault {
             Some(Fault::Truncate(end)) => ended(stream, at, end, None),
             Some(Fault::Fail(kind, end)) => ended(stream, at, end, Some(kind)),

@@ -161,6 +161,7 @@ macro_rules! conformance {
                     a_random_fault_commits_nothing
                     a_slow_source_is_waited_for
                     a_source_that_refuses_is_tried_again
+                    bytes_count_once_however_often_they_are_sent
                     a_blob_that_goes_during_an_export_is_pushed_again
                     a_lost_blob_is_found_out
                     a_corrupt_blob_is_found_out

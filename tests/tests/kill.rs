@@ -1,4 +1,4 @@
-//! Exports to a directory that are killed, that run side by side, and that run out of space: nothing is ever lost.
+//! Exports and prunes of a directory that are killed, that run side by side, or out of space: nothing is ever lost.
 
 #![cfg(all(feature = "local", unix))]
 
@@ -112,6 +112,58 @@ fn kill_exports(directory: &Path, slot: u64, most: Duration, killed: &AtomicUsiz
         let status = child.wait().unwrap();
         killed.fetch_add(usize::from(status.signal().is_some()), Ordering::Relaxed);
         assert!(status.signal().is_some() || status.success(), "an export failed on its own: {status}");
+    }
+}
+
+/// How many prunes are killed, and how many tags there are before each.
+const PRUNES: usize = 20;
+const TAGS: u64 = 4;
+
+#[test]
+fn a_killed_prune_leaves_every_cache_sound_and_the_next_one_finishes() {
+    let directory = TempDir::new().unwrap();
+    let mut random = Random::new(1);
+    fill(directory.path(), &mut random);
+    let start = Instant::now();
+    assert!(pruner(directory.path()).status().unwrap().success());
+    let most = start.elapsed().min(Duration::from_secs(1));
+    let mut killed = 0;
+    while killed < PRUNES {
+        fill(directory.path(), &mut random);
+        let mut child = pruner(directory.path()).spawn().unwrap();
+        thread::sleep(most.mul_f64(random.below(1_000) as f64 / 1_000.0));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        killed += usize::from(status.signal().is_some());
+        assert!(status.signal().is_some() || status.success(), "a prune failed on its own: {status}");
+        assert!(!verified_tags(directory.path()).is_empty());
+        assert_right_blobs(directory.path());
+    }
+    assert!(pruner(directory.path()).status().unwrap().success());
+    let tags = verified_tags(directory.path());
+    assert_eq!(tags.len(), 1);
+    let importer = LocalImporter::new(LocalConfig::new(directory.path()).with_tag(&tags[0]));
+    let kept = run(importer.resolve()).unwrap().expect("it is listed").manifest;
+    let left = std::fs::read_dir(directory.path().join("blobs/sha256")).unwrap().count();
+    // Its layers, its config and its manifest.
+    assert_eq!(left, kept.blobs().len() + 2);
+    assert_eq!(temporary_files(directory.path()), [""; 0]);
+}
+
+fn pruner(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pruner"));
+    command.arg(directory);
+    command
+}
+
+/// Writes new caches under all tags, so long ago that all that is free may go.
+fn fill(directory: &Path, random: &mut Random) {
+    for tag in 0..TAGS {
+        write(directory, &format!("tag-{tag}"), &cache_of(random.number(), MANY_BLOBS)).unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(24 * 3_600);
+    for entry in std::fs::read_dir(directory.join("blobs/sha256")).unwrap() {
+        std::fs::File::open(entry.unwrap().path()).unwrap().set_modified(long_ago).unwrap();
     }
 }
 

@@ -10,6 +10,7 @@ use cache_core::{
     Descriptor, Error, ErrorKind, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed, RetryPolicy,
     Timestamp, export, publish,
 };
+use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Store};
 use cache_tests::faulty::{Fault as SourceFault, Faulty};
 use cache_tests::fixtures;
@@ -541,6 +542,38 @@ async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
     server.uploads().age(HOUR);
     assert_eq!(store.abort_uploads(Timestamp::now()).await.unwrap(), 1);
     assert!(server.uploads().keys().is_empty());
+}
+
+/// The grace is that of S3: what was written a day ago may still count.
+#[tokio::test]
+async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_ago() {
+    let server = Server::start(Options::default());
+    write(config(&server), &graphs::cache(1)).await.unwrap();
+    let kept = server.keys().iter().filter(|key| key.starts_with("blobs/")).count();
+    let exporter = S3Exporter::new(config(&server));
+    for number in 0..121_u32 {
+        let (blob, source) = blob(number.to_le_bytes().to_vec());
+        exporter.push(&blob, &source).await.unwrap();
+        server.age(&key(&blob), if number == 0 { HOUR * 24 } else { HOUR * 26 });
+    }
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
+    die(&server, &large, &source);
+    let store = S3Store::new(config(&server));
+    let plan = plan_prune(&store, &PrunePolicy::new("s3"), Timestamp::now()).await.unwrap();
+    assert_eq!((plan.grace(), plan.young_blobs, plan.blobs.as_ref().map(Vec::len)), (HOUR * 25, 1, Some(120)));
+
+    let _ = server.take_log();
+    server.uploads().age(HOUR * 26);
+    let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
+    assert_eq!((report.blobs, report.uploads, server.uploads().keys().len()), (120, 1, 0));
+    let shorts = server.take_shorts();
+    let count = |short: &str| shorts.iter().filter(|logged| *logged == short).count();
+    // The blobs twice, 50 on a page, and the caches once.
+    assert_eq!(count("GET list 200"), 2 * (kept + 121).div_ceil(50) + 1, "{shorts:?}");
+    assert_eq!((count("POST other?delete 200"), count("GET manifests 200")), (1, 1), "{shorts:?}");
+    assert_eq!((count("GET other?uploads 200"), count("DELETE blobs?uploadId 204")), (1, 1), "{shorts:?}");
+    assert_eq!(shorts.len(), count("GET list 200") + 4, "{shorts:?}");
+    assert_eq!(store.blobs().try_collect::<Vec<_>>().await.unwrap().len(), kept + 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -11,7 +10,7 @@ use tokio::sync::watch;
 
 use super::convert::{Conversion, Converted, WithConverted, replace_layers};
 use super::share::{Shared, Ticket};
-use super::source::{Counted, Verified};
+use super::source::{Counted, Tally, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
 use crate::{
@@ -30,7 +29,7 @@ pub(crate) struct Place<'a> {
     conversion: Option<&'a Conversion>,
     /// What the place has for certain, because the cache that is there needs it.
     held: HashSet<Digest>,
-    bytes: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     state: watch::Sender<State>,
 }
 
@@ -49,8 +48,8 @@ impl<'a> Place<'a> {
     pub(crate) fn new(manifest: &'a CacheManifest, to: &'a dyn CacheExporter, settings: &'a ExportSettings) -> Self {
         let left = manifest.blobs().len();
         let state = State { left, pushed: BTreeMap::new(), converted: Converted::new(), failure: None };
-        let (held, bytes, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
-        Self { manifest, settings, to, conversion: None, held, bytes, state }
+        let (held, tally, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
+        Self { manifest, settings, to, conversion: None, held, tally, state }
     }
 
     /// Does without pushing these blobs, which the place has.
@@ -166,8 +165,8 @@ impl<'a> Place<'a> {
     /// Pushes what was there before the commit, in case it has gone since; from now on the manifest keeps it.
     async fn recheck(&self, manifest: &CacheManifest, source: &dyn BlobProvider) -> Result<()> {
         let pushed = self.state.borrow().pushed.clone();
-        let was_there =
-            |blob: &&Descriptor| matches!(pushed.get(&blob.digest), Some(Pushed::Present | Pushed::Refreshed));
+        // One that was refreshed is too young for anybody to delete.
+        let was_there = |blob: &&Descriptor| pushed.get(&blob.digest) == Some(&Pushed::Present);
         let blobs = manifest.blobs().iter().map(AsRef::as_ref);
         self.push_again(blobs.filter(was_there), source)
             .await
@@ -209,7 +208,7 @@ impl<'a> Place<'a> {
             // Only the first try is in step with other places.
             let shared = Shared::new(source, ticket.take());
             async move {
-                let counted = Counted { inner: &shared, progress: &self.settings.progress, bytes: &self.bytes };
+                let counted = Counted { inner: &shared, progress: &self.settings.progress, tally: &self.tally };
                 let pushed = self.to.push(blob, &counted).await;
                 pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
             }
@@ -228,7 +227,7 @@ impl<'a> Place<'a> {
     fn report(&self, committed: Committed) -> ExportReport {
         let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
         self.state.borrow().pushed.values().for_each(|means| *pushed.entry(means.name()).or_default() += 1);
-        ExportReport { pushed, bytes: self.bytes.load(Ordering::Relaxed), committed }
+        ExportReport { pushed, bytes: self.tally.bytes(), committed }
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {

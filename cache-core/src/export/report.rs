@@ -10,7 +10,7 @@ use crate::{Committed, Pushed};
 pub struct ExportReport {
     /// How many blobs came to be present, by which means.
     pub pushed: BTreeMap<&'static str, usize>,
-    /// Bytes that were handed to the place; those of present blobs are not.
+    /// Bytes that were handed to the place, each counted once however often it was sent; those of present blobs are not.
     pub bytes: u64,
     /// What the commit did.
     pub committed: Committed,

@@ -1,13 +1,14 @@
 //! Sources that fail, and stores that went bad: nothing is lost, and the error says what and where.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, ExportSettings, FindingCode,
-    MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
+    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, Event, ExportSettings,
+    FindingCode, MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
 };
 
 use super::{assert_holds, resolve, write};
@@ -112,6 +113,23 @@ pub async fn a_source_that_refuses_is_tried_again(place: &dyn Harness) {
     let error = export(&cache.manifest, &source, &*exporter, &hasty).await.expect_err("the source refuses");
     assert_eq!((error.kind(), error.side()), (ErrorKind::RateLimited, Some(Side::Source)), "{error:?}");
     export(&cache.manifest, &source, &*exporter, &ExportSettings::default()).await.unwrap();
+    assert_holds(place, &cache).await;
+}
+
+/// A push that is tried again, or that goes on where it stopped, tells and counts no byte twice.
+pub async fn bytes_count_once_however_often_they_are_sent(place: &dyn Harness) {
+    let cache = graphs::cache(1);
+    let told = Arc::new(AtomicU64::new(0));
+    let teller = Arc::clone(&told);
+    let tell = move |event: &Event<'_>| {
+        if let Event::BlobBytes { bytes, .. } = event {
+            teller.fetch_add(*bytes, Ordering::Relaxed);
+        }
+    };
+    let source = Faulty::new(&cache.blobs).with_stumbles();
+    let settings = ExportSettings::default().with_progress(Arc::new(tell));
+    let report = export(&cache.manifest, &source, &*place.exporter().await, &settings).await.unwrap();
+    assert_eq!((report.bytes, told.load(Ordering::Relaxed)), (cache.manifest.unique_bytes(), report.bytes));
     assert_holds(place, &cache).await;
 }
 

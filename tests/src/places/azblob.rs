@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobStore, Environment};
-use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 
+use super::system_time;
 use crate::harness::Harness;
 use crate::servers::azblob::{ACCOUNT, KEY, Options, SIGNATURE, Server, base64};
 
@@ -156,5 +157,11 @@ impl Harness for Azblob {
         self.damage(blob);
         let name = format!("blobs/{blob}");
         self.server.stored(|stored| stored.put("buildkit-cache", &name, bytes));
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        let name = format!("blobs/{blob}");
+        self.server.stored(|stored| stored.set_modified(&name, system_time(modified)));
+        true
     }
 }

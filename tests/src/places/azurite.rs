@@ -9,7 +9,7 @@ use futures_util::stream::TryStreamExt;
 use crate::harness::Harness;
 use crate::servers::azurite::{ACCOUNT, Azurite as Server, KEY};
 
-/// An empty account; nothing where the program is not installed.
+/// An empty account; nothing where the program is not installed. Nobody can make a blob of it older.
 #[derive(Debug)]
 pub struct Azurite(Option<Server>);
 

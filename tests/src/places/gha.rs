@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, Secret};
+use cache_core::{CacheBackend, CacheSpec, Digest, Secret, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 
+use super::system_time;
 use crate::harness::Harness;
 use crate::servers::actions::{Options, Server, mint};
 
@@ -175,6 +176,12 @@ impl Harness for Gha {
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
         let key = self.damage(blob);
         self.server.entries(|entries| entries.overwrite(&bytes, |entry| entry.key == key));
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        let key = format!("buildkit-blob-1-{blob}");
+        self.server.entries(|entries| entries.set_created(system_time(modified), |entry| entry.key == key));
+        true
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, Secret};
+use cache_core::{CacheBackend, CacheSpec, Digest, Secret, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::gha::{MAIN, exception, token};
 use crate::harness::Harness;
@@ -148,5 +148,13 @@ impl Harness for GhaEmulator {
         for id in self.damage(blob) {
             std::fs::write(self.emulator().file(id), &bytes).expect("the file can be written");
         }
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        let body = json!({ "key": format!("buildkit-blob-1-{blob}"), "created": modified.unix_seconds() });
+        let path = "/_emu/created".to_owned();
+        let ask = Ask { method: "POST", path, body: body.to_string().into(), ..Ask::default() };
+        exchange(self.emulator().host(), &ask).expect("the emulator answers");
+        true
     }
 }

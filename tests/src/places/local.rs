@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore, Timestamp};
 use tempfile::TempDir;
 
+use super::system_time;
 use crate::harness::Harness;
 
 /// A directory that does not exist yet, below one that is removed at the end.
@@ -112,9 +112,8 @@ impl Harness for Local {
 
     async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
         let path = self.root().join("blobs/sha256").join(blob.hex());
-        let since = Duration::from_secs(u64::try_from(modified.unix_seconds()).expect("it is after 1970"));
         let file = fs::File::open(path).expect("the blob is there");
-        file.set_modified(SystemTime::UNIX_EPOCH + since).expect("it is ours");
+        file.set_modified(system_time(modified)).expect("it is ours");
         true
     }
 }

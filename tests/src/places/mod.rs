@@ -35,3 +35,10 @@ pub use self::memory::Memory;
 pub use self::registry::Registry;
 #[cfg(feature = "s3")]
 pub use self::s3::S3;
+
+/// The time of a file or an object.
+#[cfg(any(feature = "azblob", feature = "gha", feature = "local", feature = "s3"))]
+fn system_time(time: cache_core::Timestamp) -> std::time::SystemTime {
+    let since = u64::try_from(time.unix_seconds()).expect("it is after 1970");
+    std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since)
+}

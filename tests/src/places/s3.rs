@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
+use super::system_time;
 use crate::harness::Harness;
 use crate::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, Server};
 
@@ -143,5 +144,10 @@ impl Harness for S3 {
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
         self.damage(blob);
         fs::write(self.server.path(&format!("blobs/{blob}")), bytes).expect("the object can be written");
+    }
+
+    async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
+        self.server.set_modified(&format!("blobs/{blob}"), system_time(modified));
+        true
     }
 }

@@ -78,6 +78,11 @@ impl Entries {
         }
     }
 
+    /// Sets when the entries were made that are chosen.
+    pub fn set_created(&mut self, created: SystemTime, is_chosen: impl Fn(&Entry) -> bool) {
+        self.by_id.values_mut().filter(|entry| is_chosen(entry)).for_each(|entry| entry.created = created);
+    }
+
     pub(super) fn get(&mut self, id: u64) -> Option<&mut Entry> {
         self.by_id.get_mut(&id)
     }

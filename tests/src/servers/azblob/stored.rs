@@ -61,6 +61,13 @@ impl Stored {
         }
     }
 
+    /// Sets when a blob was last written.
+    pub fn set_modified(&mut self, name: &str, modified: SystemTime) {
+        for blob in self.containers.values_mut().filter_map(|container| container.blobs.get_mut(name)) {
+            blob.modified = modified;
+        }
+    }
+
     /// Every blob with its container's name.
     pub fn blobs(&self) -> impl Iterator<Item = (&String, &String, &Blob)> {
         self.containers

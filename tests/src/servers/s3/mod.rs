@@ -151,8 +151,16 @@ impl Server {
     /// # Panics
     /// When it is not there.
     pub fn age(&self, key: &str, by: Duration) {
+        self.set_modified(key, SystemTime::now() - by);
+    }
+
+    /// Sets when an object was last written.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn set_modified(&self, key: &str, modified: SystemTime) {
         let file = fs::OpenOptions::new().write(true).open(self.path(key)).expect("the object is there");
-        file.set_modified(SystemTime::now() - by).expect("the file's time can be set");
+        file.set_modified(modified).expect("the file's time can be set");
     }
 
     /// How old an object is.
