@@ -73,7 +73,10 @@ impl Serialize for Drawing {
 }
 
 /// Each element as the document shows it, made when it is written: together they would be the graph once more.
-fn one_by_one<'a, T, U: From<&'a T> + Serialize, S: Serializer>(all: &&'a [T], serializer: S) -> Result<S::Ok, S::Error> {
+fn one_by_one<'a, T, U: From<&'a T> + Serialize, S: Serializer>(
+    all: &&'a [T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(all.iter().map(U::from))
 }
 

@@ -9,7 +9,8 @@ use super::{TOC_NAME, footer};
 use crate::compression::{CodecPool, decode};
 use crate::tar::{Part, Scanner};
 use crate::{
-    Annotations, BlobProvider, BlobStream, Descriptor, Digest, Digester, Error, ErrorKind, LayerEncoding, Result, annotation,
+    Annotations, BlobProvider, BlobStream, Descriptor, Digest, Digester, Error, ErrorKind, LayerEncoding, Result,
+    annotation,
 };
 
 /// Where the table of contents of an eStargz blob is, and its digest.
@@ -54,9 +55,7 @@ pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<
         return Ok(Annotations::default());
     }
     match open(blobs, blob).await {
-        Ok(toc) => {
-            Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC, toc.digest.to_string())).collect())
-        }
+        Ok(toc) => Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC, toc.digest.to_string())).collect()),
         Err(error) if error.kind() == ErrorKind::InvalidManifest => Ok(Annotations::default()),
         Err(error) => Err(error),
     }
