@@ -120,7 +120,7 @@ fn cache(from: usize, every: usize) -> CacheManifest {
         }
         if at == 0 {
             parent = -1;
-        } else if at % every == 0 {
+        } else if at.is_multiple_of(every) {
             let (blob, bytes) = layer(name);
             config.layers.push(CacheLayer { blob, parent, annotations: None });
             parent = index(config.layers.len()) - 1;
