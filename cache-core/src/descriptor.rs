@@ -1,13 +1,12 @@
 //! Descriptors, media types and annotation keys.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{self, GoObject, key_is, take, take_size};
-use crate::{DiffId, Digest, Timestamp};
+use crate::{Annotations, DiffId, Digest, Timestamp};
 
 /// The annotation keys that mean something in a build cache.
 pub mod annotation {
@@ -29,7 +28,7 @@ pub mod annotation {
 
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
 ///
-/// Annotations are kept in order of their keys, so that equal descriptors encode to equal bytes.
+/// Equal descriptors encode to equal bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Descriptor {
     /// How to read the blob.
@@ -41,7 +40,7 @@ pub struct Descriptor {
     /// Other places to fetch the blob from; BuildKit drops them on export.
     pub urls: Vec<String>,
     /// Facts about the blob, ordered by key.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// The platform of an image in an index.
     pub platform: Option<Platform>,
 }
@@ -64,7 +63,7 @@ impl Descriptor {
     /// Makes a descriptor without annotations.
     #[must_use]
     pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
-        Self { media_type, digest, size, urls: Vec::new(), annotations: BTreeMap::new(), platform: None }
+        Self { media_type, digest, size, urls: Vec::new(), annotations: Annotations::default(), platform: None }
     }
 
     /// Describes bytes at hand.
@@ -100,7 +99,7 @@ pub(crate) struct WireDescriptor {
     digest: Option<Digest>,
     size: u64,
     urls: Vec<String>,
-    annotations: BTreeMap<String, String>,
+    annotations: Annotations,
     platform: Option<Platform>,
 }
 
@@ -148,8 +147,8 @@ impl Serialize for Descriptor {
             size: u64,
             #[serde(skip_serializing_if = "<[String]>::is_empty")]
             urls: &'a [String],
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            annotations: &'a BTreeMap<String, String>,
+            #[serde(skip_serializing_if = "Annotations::is_empty")]
+            annotations: &'a Annotations,
             #[serde(skip_serializing_if = "Option::is_none")]
             platform: &'a Option<Platform>,
         }
@@ -166,7 +165,7 @@ impl Serialize for Descriptor {
 }
 
 /// A media type; unknown ones are carried as they are.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct MediaType(Cow<'static, str>);
 
@@ -313,8 +312,16 @@ impl From<&'static str> for MediaType {
 }
 
 impl From<String> for MediaType {
+    /// A layer's type, which most descriptors have, needs no memory of its own.
     fn from(name: String) -> Self {
-        Self(Cow::Owned(name))
+        let known = LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name);
+        known.map_or(Self(Cow::Owned(name)), Self::known)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod annotations;
 mod backend;
 mod blob;
 mod chains;
@@ -38,6 +39,7 @@ mod timestamp;
 mod verify;
 mod walk;
 
+pub use self::annotations::Annotations;
 pub use self::backend::{
     Backends, BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Committed, Coverage,
     Deleted, Expect, Pushed, Quota, Resolved, Version,

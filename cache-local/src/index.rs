@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{Descriptor, Digest, Error, ErrorKind, JsonObject, MediaType, Result, Version, annotation};
+use cache_core::{Annotations, Descriptor, Digest, Error, ErrorKind, JsonObject, MediaType, Result, Version, annotation};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -148,7 +148,7 @@ impl Entry {
         #[derive(Deserialize, Default)]
         struct Named {
             #[serde(default)]
-            annotations: Option<BTreeMap<String, String>>,
+            annotations: Option<Annotations>,
         }
         let descriptor = serde_json::from_str::<Descriptor>(json.get()).ok();
         let mut annotations = match &descriptor {

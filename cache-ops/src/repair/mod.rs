@@ -1,6 +1,8 @@
 //! `repair`: the largest sound cache that is in a damaged one.
 
 mod blobs;
+mod knot;
+mod loops;
 mod salvage;
 
 use cache_core::{
@@ -83,8 +85,13 @@ impl Repaired {
 /// The manifest may dangle and loop. Results whose chain has a lost or corrupt blob go, and where their record has an
 /// older or shorter sound one, that takes their place. A record stays as a key while something sound hangs on it. Links
 /// and layers that lead nowhere go, and with an input that has no alternative left its record and what hangs on that.
-/// Loops are cut. Sizes, media types and diff IDs are mended where the bytes tell them. Records that are not touched by
-/// any of this answer the same lookups as before, and [`verify`](cache_core::verify) finds nothing wrong with the answer.
+/// Sizes, media types and diff IDs are mended where the bytes tell them. Records that are not touched by any of this
+/// answer the same lookups as before, and [`verify`](cache_core::verify) finds nothing wrong with the answer.
+///
+/// Loops are cut where a link leads to a record that cannot be reached from the roots without the link's own record:
+/// where a sound cache was given such links, they all go and nothing else does. Of loops that are left after that, and of
+/// those among more than a thousand records that all lead to each other, nothing tells the wrong link from the right
+/// ones: links go until none is left, and every record keeps an alternative for every input.
 ///
 /// Nothing is written: the caller exports [`Repaired::manifest`].
 ///

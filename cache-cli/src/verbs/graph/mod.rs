@@ -20,7 +20,9 @@ pub(super) async fn run(session: &Session, args: &GraphArgs) -> Result<Exit, Fai
     if session.globals.output == Some(OutputForm::Dot) {
         output::write(graph.to_dot().as_bytes())?;
     } else {
-        output::print(session, &Drawing::new(&resolved.manifest, graph))?;
+        let drawing = Drawing::new(&resolved.manifest, graph);
+        drop(resolved);
+        output::print(session, &drawing)?;
     }
     Ok(Exit::Done)
 }

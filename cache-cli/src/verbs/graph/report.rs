@@ -2,22 +2,27 @@
 
 use cache_core::{CacheManifest, Digest, MediaType, Timestamp};
 use cache_ops::{Graph, GraphLayer, GraphRecord};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::tree;
 use crate::output::Report;
 use crate::report::digest_of;
 
 /// A cache as records and layers that name each other by their places.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(super) struct Drawing {
+    digest: Option<Digest>,
+    graph: Graph,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
     schema: &'static str,
     digest: Option<Digest>,
-    records: Vec<Record>,
-    layers: Vec<Layer>,
-    #[serde(skip)]
-    graph: Graph,
+    #[serde(serialize_with = "one_by_one::<_, Record, _>")]
+    records: &'a [GraphRecord],
+    #[serde(serialize_with = "one_by_one::<_, Layer, _>")]
+    layers: &'a [GraphLayer],
 }
 
 #[derive(Debug, Serialize)]
@@ -56,14 +61,23 @@ struct Layer {
 
 impl Drawing {
     pub(super) fn new(manifest: &CacheManifest, graph: Graph) -> Self {
-        Self {
-            schema: "buildcache.graph/v1",
-            digest: digest_of(manifest),
-            records: graph.records.iter().map(Record::from).collect(),
-            layers: graph.layers.iter().map(Layer::from).collect(),
-            graph,
-        }
+        Self { digest: digest_of(manifest), graph }
     }
+}
+
+impl Serialize for Drawing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Graph { records, layers, .. } = &self.graph;
+        Document { schema: "buildcache.graph/v1", digest: self.digest, records, layers }.serialize(serializer)
+    }
+}
+
+/// Each element as the document shows it, made when it is written: together they would be the graph once more.
+fn one_by_one<'a, T, U: From<&'a T> + Serialize, S: Serializer>(
+    all: &&'a [T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(U::from))
 }
 
 impl From<&GraphRecord> for Record {

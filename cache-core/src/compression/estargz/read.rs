@@ -1,6 +1,5 @@
 //! Finding the table of contents of a blob, without reading the rest of it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use futures_util::stream::StreamExt;
@@ -10,7 +9,8 @@ use super::{TOC_NAME, footer};
 use crate::compression::{CodecPool, decode};
 use crate::tar::{Part, Scanner};
 use crate::{
-    BlobProvider, BlobStream, Descriptor, Digest, Digester, Error, ErrorKind, LayerEncoding, Result, annotation,
+    Annotations, BlobProvider, BlobStream, Descriptor, Digest, Digester, Error, ErrorKind, LayerEncoding, Result,
+    annotation,
 };
 
 /// Where the table of contents of an eStargz blob is, and its digest.
@@ -50,15 +50,13 @@ pub async fn open(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<
 ///
 /// # Errors
 /// Whatever `blobs` answers.
-pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<BTreeMap<String, String>> {
+pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Annotations> {
     if blob.media_type.layer_encoding() != Some(LayerEncoding::Gzip) {
-        return Ok(BTreeMap::new());
+        return Ok(Annotations::default());
     }
     match open(blobs, blob).await {
-        Ok(toc) => {
-            Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC.to_owned(), toc.digest.to_string())).collect())
-        }
-        Err(error) if error.kind() == ErrorKind::InvalidManifest => Ok(BTreeMap::new()),
+        Ok(toc) => Ok(toc.into_iter().map(|toc| (annotation::ESTARGZ_TOC, toc.digest.to_string())).collect()),
+        Err(error) if error.kind() == ErrorKind::InvalidManifest => Ok(Annotations::default()),
         Err(error) => Err(error),
     }
 }
