@@ -2,17 +2,21 @@
 
 #![cfg(feature = "s3")]
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CacheSpec, CacheStore, Committed,
-    Descriptor, Error, ErrorKind, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed, RetryPolicy,
-    Timestamp, export, publish,
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheExporter, CacheImporter, CacheManifest, CacheSpec,
+    CacheStore, Committed, Descriptor, Error, ErrorKind, Expect, ExportSettings, MediaType, MemoryCache, PartLimits,
+    Pushed, Result, RetryPolicy, Timestamp, export, publish,
 };
 use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Store};
-use cache_tests::faulty::{Fault as SourceFault, Faulty};
 use cache_tests::fixtures;
 use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
@@ -20,7 +24,7 @@ use cache_tests::places::S3;
 use cache_tests::random::Random;
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Fault, Options, Plan, SECRET_KEY, Server};
 use futures_util::future::join_all;
-use futures_util::stream::TryStreamExt;
+use futures_util::stream::{self, TryStreamExt};
 
 type Method = hyper::Method;
 
@@ -492,17 +496,33 @@ async fn a_blob_that_was_refreshed_since_it_was_listed_stays() {
     assert!(server.keys().contains(&key(&small)));
 }
 
-/// A source that never gets anywhere.
-fn stuck(source: &MemoryCache) -> Faulty<'_> {
-    Faulty::new(source).with_everywhere(SourceFault::Delay(HOUR * 24 * 365))
+/// A source that never gets anywhere, and tells when its bytes are asked for.
+#[derive(Default)]
+struct Stuck {
+    is_asked: Arc<AtomicBool>,
 }
 
-/// Pushes until the upload is open, and no further.
-async fn begin(server: &Server, exporter: &S3Exporter, blob: &Descriptor, source: &MemoryCache) {
-    let stuck = stuck(source);
+#[async_trait]
+impl BlobProvider for Stuck {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        Ok(Some(BlobInfo::new(blob.size)))
+    }
+
+    async fn read(&self, _: &Descriptor, _: Option<Range<u64>>) -> Result<BlobStream> {
+        let is_asked = Arc::clone(&self.is_asked);
+        Ok(Box::pin(stream::poll_fn(move |_| {
+            is_asked.store(true, Ordering::Relaxed);
+            Poll::Pending
+        })))
+    }
+}
+
+/// Pushes until the upload is open and the exporter knows its name, and no further.
+async fn begin(server: &Server, exporter: &S3Exporter, blob: &Descriptor) {
+    let stuck = Stuck::default();
     let is_open = async {
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while server.uploads().keys().is_empty() && std::time::Instant::now() < deadline {
+        while !stuck.is_asked.load(Ordering::Relaxed) && std::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -514,12 +534,12 @@ async fn begin(server: &Server, exporter: &S3Exporter, blob: &Descriptor, source
 }
 
 /// A writer whose runtime ends with it leaves its upload open.
-fn die(server: &Server, blob: &Descriptor, source: &MemoryCache) {
+fn die(server: &Server, blob: &Descriptor) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let exporter = S3Exporter::new(config(server));
-            runtime.block_on(begin(server, &exporter, blob, source));
+            runtime.block_on(begin(server, &exporter, blob));
         });
     });
 }
@@ -528,7 +548,7 @@ fn die(server: &Server, blob: &Descriptor, source: &MemoryCache) {
 async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
     let server = Server::start(Options::default());
     let [(first, first_source), (second, second_source)] = [1, 2].map(|seed| blob(Random::new(seed).bytes(LARGE)));
-    die(&server, &first, &first_source);
+    die(&server, &first);
     S3Exporter::new(config(&server)).push(&first, &first_source).await.unwrap();
     assert_eq!(server.uploads().keys().len(), 1, "it may still be alive");
     server.uploads().age(HOUR * 25);
@@ -536,7 +556,7 @@ async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
     assert!(server.uploads().keys().is_empty());
 
     server.lose(&first.digest);
-    die(&server, &first, &first_source);
+    die(&server, &first);
     let store = S3Store::new(config(&server));
     assert_eq!(store.abort_uploads("2020-01-01T00:00:00Z".parse().unwrap()).await.unwrap(), 0);
     server.uploads().age(HOUR);
@@ -556,8 +576,8 @@ async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_a
         exporter.push(&blob, &source).await.unwrap();
         server.age(&key(&blob), if number == 0 { HOUR * 24 } else { HOUR * 26 });
     }
-    let (large, source) = blob(Random::new(1).bytes(LARGE));
-    die(&server, &large, &source);
+    let (large, _) = blob(Random::new(1).bytes(LARGE));
+    die(&server, &large);
     let store = S3Store::new(config(&server));
     let plan = plan_prune(&store, &PrunePolicy::new("s3"), Timestamp::now()).await.unwrap();
     assert_eq!((plan.grace(), plan.young_blobs, plan.blobs.as_ref().map(Vec::len)), (HOUR * 25, 1, Some(120)));
@@ -579,7 +599,7 @@ async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_a
 #[tokio::test]
 async fn an_upload_that_is_dropped_is_aborted() {
     let place = S3::new();
-    let (large, source) = blob(Random::new(1).bytes(LARGE));
-    begin(place.server(), &S3Exporter::new(config(place.server())), &large, &source).await;
+    let (large, _) = blob(Random::new(1).bytes(LARGE));
+    begin(place.server(), &S3Exporter::new(config(place.server())), &large).await;
     assert!(place.leftovers().await.is_empty());
 }
