@@ -43,8 +43,8 @@ pub(crate) struct Globals {
     /// Print only digests on stdout, and no progress
     #[arg(short, long, global = true, conflicts_with = "output")]
     pub(crate) quiet: bool,
-    /// List everything, also what is otherwise cut short
-    #[arg(short, long, global = true)]
+    /// List everything, also what is otherwise cut short; given twice, it says no more
+    #[arg(short, long, global = true, overrides_with = "verbose")]
     pub(crate) verbose: bool,
     /// How progress looks on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
@@ -447,6 +447,7 @@ mod tests {
         assert_eq!(parse(&["-q"]).unwrap().globals.progress_form(), ProgressForm::Quiet);
         assert_eq!(parse(&["-q", "--progress", "plain"]).unwrap().globals.progress_form(), ProgressForm::Plain);
         assert_eq!(parse(&[]).unwrap().globals.progress_form(), ProgressForm::Auto);
+        assert!(parse(&["-vv"]).unwrap().globals.verbose);
         assert!(parse(&["-q", "-o", "json"]).is_err());
     }
 }

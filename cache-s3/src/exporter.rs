@@ -222,7 +222,7 @@ fn expected(on: Condition<'_>) -> Option<&str> {
 }
 
 /// Seconds since then.
-fn age(then: Timestamp) -> i64 {
+pub(crate) fn age(then: Timestamp) -> i64 {
     Timestamp::now().unix_seconds().saturating_sub(then.unix_seconds())
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cache_core::{Descriptor, PartUpload, Result, Silent};
 
 use crate::client::{Client, Condition, Found};
+use crate::exporter::age;
 
 /// The requests that make an object of a blob. One that is dropped in the middle gives its upload up.
 pub(crate) struct Parts<'a> {
@@ -90,7 +91,9 @@ pub(crate) async fn complete(
     };
     if is_unclear {
         let found = client.retrying(|| client.head(key)).await?;
-        if found.is_some_and(|found| found.size == size && Some(&found) != before) {
+        // Where times are whole seconds, an object that was new already looks the same after a copy, and is as young.
+        let is_young = |found: &Found| found.modified.is_some_and(|modified| age(modified) <= 1);
+        if found.is_some_and(|found| found.size == size && (Some(&found) != before || is_young(&found))) {
             return Ok(());
         }
     }
