@@ -16,6 +16,7 @@ use crate::{Error, ErrorKind};
 /// with [`ErrorKind::InvalidManifest`] on bytes that do not decompress: corrupt ones, too few of them, and anything after
 /// the end. It fails with [`ErrorKind::LimitExceeded`] when too much comes out, and with whatever `layer` fails with.
 ///
+/// [`CompressionKind::is_built_in`]: crate::CompressionKind::is_built_in
 /// [`ErrorKind::Unsupported`]: crate::ErrorKind::Unsupported
 /// [`ErrorKind::InvalidManifest`]: crate::ErrorKind::InvalidManifest
 /// [`ErrorKind::LimitExceeded`]: crate::ErrorKind::LimitExceeded
