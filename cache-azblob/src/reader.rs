@@ -3,15 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
-use futures_util::stream::{self, StreamExt};
+use async_trait::async_trait;
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
+use futures_util::stream;
 
 use crate::client::{Client, Part};
 use crate::error;
-
-/// How often a stream goes on that broke without a byte in between.
-const RESUMES: u32 = 5;
 
 /// Opens a blob, or a part of it.
 pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
@@ -25,10 +22,7 @@ pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<R
         return Ok(Box::pin(stream::empty()));
     }
     let body = source.client.retrying(|| source.get(at..end, is_whole)).await?;
-    let reading = Reading { source, body: Some(body), at, end, resumes: 0 };
-    Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
-        Ok(reading.next().await?.map(|piece| (piece, reading)))
-    })))
+    Ok(resuming(source, body, at..end))
 }
 
 struct Source {
@@ -71,49 +65,13 @@ impl Source {
     }
 }
 
-struct Reading {
-    source: Source,
-    /// None when the stream broke.
-    body: Option<BlobStream>,
-    at: u64,
-    end: u64,
-    resumes: u32,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.at < self.end {
-            let cause = match self.poll_body().await? {
-                Some(Ok(piece)) if piece.is_empty() => continue,
-                Some(Ok(piece)) => return Ok(Some(self.take(piece))),
-                None => error::new(ErrorKind::Unavailable, "blob ended early"),
-                Some(Err(error)) => error,
-            };
-            self.body = None;
-            self.resumes += 1;
-            if self.resumes > RESUMES {
-                let error = cause.with("got", self.at).with("tries", self.resumes);
-                return Err(self.source.about(error.with_retryable(false)));
-            }
-        }
-        Ok(None)
+#[async_trait]
+impl ResumeSource for Source {
+    async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+        self.client.retrying(|| self.get(range.clone(), false)).await
     }
 
-    /// What the connection gives, opened again where the last one stopped if that one broke.
-    async fn poll_body(&mut self) -> Result<Option<Result<Bytes>>> {
-        if self.body.is_none() {
-            let (client, range, source) = (Arc::clone(&self.source.client), self.at..self.end, &self.source);
-            self.body = Some(client.retrying(|| source.get(range.clone(), false)).await?);
-        }
-        let Some(body) = &mut self.body else { return Ok(None) };
-        Ok(body.next().await)
-    }
-
-    fn take(&mut self, mut piece: Bytes) -> Bytes {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        piece.truncate(left);
-        self.at += piece.len() as u64;
-        self.resumes = 0;
-        piece
+    fn about(&self, error: Error) -> Error {
+        self.about(error)
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
@@ -15,8 +16,6 @@ use crate::client::{Client, Request, length_of};
 use crate::error::{self, within};
 
 const MESSAGE: &str = "cannot read the blob";
-/// How often a stream goes on that broke without a byte in between.
-const RESUMES: u32 = 5;
 
 /// Where a blob is: manifests below an index have a place of their own.
 pub(crate) async fn url(client: &Client, blob: &Descriptor) -> Result<Url> {
@@ -30,11 +29,8 @@ pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<R
     let at = range.as_ref().map_or(0, |range| range.start);
     let is_whole = range.is_none();
     let source = Source { url: url(&client, blob).await?, client, blob: blob.clone() };
-    let body = source.client.retrying(|| source.get(at..end, is_whole)).await?;
-    let reading = Reading { source, body: Some(body), at, end, resumes: 0 };
-    Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
-        Ok(reading.next().await?.map(|piece| (piece, reading)))
-    })))
+    let body = source.body(at..end, is_whole).await?;
+    Ok(resuming(source, body, at..end))
 }
 
 struct Source {
@@ -46,6 +42,20 @@ struct Source {
 type Body = BoxStream<'static, reqwest::Result<Bytes>>;
 
 impl Source {
+    /// The bytes from the start of the range on, with an end when nothing moves. What comes after the end of a whole blob
+    /// is noticed by the verifying reader; its length is known from its header.
+    async fn body(&self, range: Range<u64>, is_whole: bool) -> Result<BlobStream> {
+        let body = self.client.retrying(|| self.get(range.clone(), is_whole)).await?;
+        let idle = self.client.idle_timeout();
+        Ok(Box::pin(stream::unfold(body, move |mut body| async move {
+            let next = match within(idle, body.next()).await {
+                Some(next) => next?.map_err(|error| error::transport(error, MESSAGE)),
+                None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
+            };
+            Some((next, body))
+        })))
+    }
+
     /// The body from the start of the range on.
     async fn get(&self, range: Range<u64>, is_whole: bool) -> Result<Body> {
         let scopes = Scopes::pull(self.client.config().parsed().repository());
@@ -90,6 +100,18 @@ impl Source {
     }
 }
 
+#[async_trait]
+impl ResumeSource for Source {
+    async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+        let is_whole = range.start == 0;
+        self.body(range, is_whole).await
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.about(error)
+    }
+}
+
 fn starts_at(response: &Response, start: u64) -> bool {
     let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let given = header.and_then(|text| text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok());
@@ -110,58 +132,4 @@ fn skip(body: Body, bytes: u64) -> Body {
         async move { Some(piece) }
     });
     skipped.boxed()
-}
-
-struct Reading {
-    source: Source,
-    /// None when the stream broke.
-    body: Option<Body>,
-    at: u64,
-    end: u64,
-    resumes: u32,
-}
-
-impl Reading {
-    /// The next piece. What comes after the end is left out for a range, and noticed by the verifying reader for a
-    /// whole blob, whose length is known from its header.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.at < self.end {
-            let cause = match self.poll_body().await? {
-                Ok(Some(piece)) if piece.is_empty() => continue,
-                Ok(Some(piece)) => return Ok(Some(self.take(piece))),
-                Ok(None) => error::new(ErrorKind::Unavailable, "blob ended early"),
-                Err(error) => error,
-            };
-            self.body = None;
-            self.resumes += 1;
-            if self.resumes > RESUMES {
-                let error = cause.with("got", self.at).with("tries", self.resumes);
-                return Err(self.source.about(error.with_retryable(false)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the connection gives, opened again where the last one stopped if that one broke.
-    async fn poll_body(&mut self) -> Result<Result<Option<Bytes>>> {
-        let client = Arc::clone(&self.source.client);
-        if self.body.is_none() {
-            let (range, source) = (self.at..self.end, &self.source);
-            self.body = Some(client.retrying(|| source.get(range.clone(), range.start == 0)).await?);
-        }
-        let Some(body) = &mut self.body else { return Ok(Ok(None)) };
-        let idle = client.idle_timeout();
-        Ok(match within(idle, body.next()).await {
-            Some(next) => next.transpose().map_err(|error| error::transport(error, MESSAGE)),
-            None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
-        })
-    }
-
-    fn take(&mut self, mut piece: Bytes) -> Bytes {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        piece.truncate(left);
-        self.at += piece.len() as u64;
-        self.resumes = 0;
-        piece
-    }
 }

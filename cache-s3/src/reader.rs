@@ -3,27 +3,22 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
+use async_trait::async_trait;
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
 use futures_util::stream;
 
 use crate::client::{Client, Object};
 use crate::error::{self, within};
 
 const MESSAGE: &str = "cannot read the blob";
-/// How often a stream goes on that broke without a byte in between.
-const RESUMES: u32 = 5;
 
 /// Opens a blob, or a part of it.
 pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
     let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
     let at = range.as_ref().map_or(0, |range| range.start);
     let source = Source { key: client.config().keys().blob(&blob.digest), client, blob: blob.clone() };
-    let object = source.get(at, end).await?;
-    let reading = Reading { source, object: Some(object), at, end, resumes: 0 };
-    Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
-        Ok(reading.next().await?.map(|piece| (piece, reading)))
-    })))
+    let body = source.body(at..end).await?;
+    Ok(resuming(source, body, at..end))
 }
 
 struct Source {
@@ -33,6 +28,20 @@ struct Source {
 }
 
 impl Source {
+    /// The bytes of a range, with an end when nothing moves.
+    async fn body(&self, range: Range<u64>) -> Result<BlobStream> {
+        let (object, idle) = (self.get(range.start, range.end).await?, self.client.idle_timeout());
+        Ok(Box::pin(stream::unfold(object, move |mut object| async move {
+            let next = match within(idle, object.next()).await {
+                Some(next) => next?,
+                None => {
+                    Err(error::new(ErrorKind::Unavailable, MESSAGE).with("cause", "nothing has moved for too long"))
+                }
+            };
+            Some((next, object))
+        })))
+    }
+
     /// The object from `at` on; a blob that is wanted whole is asked for without a range.
     async fn get(&self, at: u64, end: u64) -> Result<Object> {
         // There is no range of no bytes: a look at the first one tells whether the blob is there.
@@ -62,63 +71,21 @@ impl Source {
     }
 }
 
+#[async_trait]
+impl ResumeSource for Source {
+    async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+        self.body(range).await
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.about(error)
+    }
+}
+
 /// Whether `bytes 5-9/10` begins at `at`.
 fn starts_at(range: &str, at: u64) -> bool {
     let first = range.strip_prefix("bytes ").and_then(|range| range.split('-').next());
     first.and_then(|first| first.trim().parse().ok()) == Some(at)
-}
-
-struct Reading {
-    source: Source,
-    /// None when the stream broke.
-    object: Option<Object>,
-    at: u64,
-    end: u64,
-    resumes: u32,
-}
-
-impl Reading {
-    /// The next piece. What comes after the end is left out.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.at < self.end {
-            let cause = match self.poll_object().await? {
-                Some(Ok(piece)) if piece.is_empty() => continue,
-                Some(Ok(piece)) => return Ok(Some(self.take(piece))),
-                Some(Err(error)) => error,
-                None => error::new(ErrorKind::Unavailable, "blob ended early"),
-            };
-            self.object = None;
-            self.resumes += 1;
-            if self.resumes > RESUMES {
-                let error = cause.with("got", self.at).with("tries", self.resumes);
-                return Err(self.source.about(error.with_retryable(false)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the connection gives, opened again where the last one stopped if that one broke.
-    async fn poll_object(&mut self) -> Result<Option<Result<Bytes>>> {
-        if self.object.is_none() {
-            self.object = Some(self.source.get(self.at, self.end).await?);
-        }
-        let Some(object) = &mut self.object else { return Ok(None) };
-        let idle = self.source.client.idle_timeout();
-        Ok(match within(idle, object.next()).await {
-            Some(next) => next,
-            None => {
-                Some(Err(error::new(ErrorKind::Unavailable, MESSAGE).with("cause", "nothing has moved for too long")))
-            }
-        })
-    }
-
-    fn take(&mut self, mut piece: Bytes) -> Bytes {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        piece.truncate(left);
-        self.at += piece.len() as u64;
-        self.resumes = 0;
-        piece
-    }
 }
 
 #[cfg(test)]

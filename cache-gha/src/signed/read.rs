@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
@@ -11,8 +12,7 @@ use reqwest::{Response, StatusCode};
 use super::Entry;
 use crate::error::{self, within};
 
-/// How often a stream goes on that broke without a byte in between.
-const RESUMES: u32 = 5;
+const MESSAGE: &str = "cannot read the blob";
 
 /// Opens a blob that is kept in `entry`, or a part of it.
 pub(crate) async fn open(entry: Entry, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
@@ -20,12 +20,8 @@ pub(crate) async fn open(entry: Entry, blob: &Descriptor, range: Option<Range<u6
     let at = range.as_ref().map_or(0, |range| range.start);
     let is_whole = range.is_none();
     let source = Source { entry, blob: blob.clone() };
-    let body = source.entry.session().retrying(|| source.get(at..end, is_whole)).await;
-    let body = body.map_err(|error| source.about(error))?;
-    let reading = Reading { source, body: Some(body), at, end, resumes: 0 };
-    Ok(Box::pin(stream::try_unfold(reading, |mut reading| async move {
-        Ok(reading.next().await?.map(|piece| (piece, reading)))
-    })))
+    let body = source.body(at..end, is_whole).await?;
+    Ok(resuming(source, body, at..end))
 }
 
 struct Source {
@@ -36,6 +32,20 @@ struct Source {
 type Body = BoxStream<'static, reqwest::Result<Bytes>>;
 
 impl Source {
+    /// The bytes from the start of the range on, with an end when nothing moves. What comes after the end of a whole blob
+    /// is noticed by the verifying reader; its length is known from its header.
+    async fn body(&self, range: Range<u64>, is_whole: bool) -> Result<BlobStream> {
+        let body = self.entry.session().retrying(|| self.get(range.clone(), is_whole)).await;
+        let (body, idle) = (body.map_err(|error| self.about(error))?, self.entry.session().http().idle);
+        Ok(Box::pin(stream::unfold(body, move |mut body| async move {
+            let next = match within(idle, body.next()).await {
+                Some(next) => next?.map_err(|error| error::transport(&error, MESSAGE)),
+                None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
+            };
+            Some((next, body))
+        })))
+    }
+
     /// The body from the start of the range on.
     async fn get(&self, range: Range<u64>, is_whole: bool) -> Result<Body> {
         let is_ranged = !is_whole && range.start < self.blob.size;
@@ -63,7 +73,19 @@ impl Source {
     }
 
     fn about(&self, error: Error) -> Error {
-        error.with("blob", self.blob.digest)
+        error.with("backend", crate::KIND).with("blob", self.blob.digest)
+    }
+}
+
+#[async_trait]
+impl ResumeSource for Source {
+    async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+        let is_whole = range.start == 0;
+        self.body(range, is_whole).await
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.about(error)
     }
 }
 
@@ -87,60 +109,4 @@ fn skip(body: Body, bytes: u64) -> Body {
         async move { Some(piece) }
     });
     skipped.boxed()
-}
-
-struct Reading {
-    source: Source,
-    /// None when the stream broke.
-    body: Option<Body>,
-    at: u64,
-    end: u64,
-    resumes: u32,
-}
-
-impl Reading {
-    /// The next piece. What comes after the end is left out for a range, and noticed by the verifying reader for a
-    /// whole blob, whose length is known from its header.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.at < self.end {
-            let cause = match self.poll_body().await.map_err(|error| self.source.about(error))? {
-                Ok(Some(piece)) if piece.is_empty() => continue,
-                Ok(Some(piece)) => return Ok(Some(self.take(piece))),
-                Ok(None) => error::new(ErrorKind::Unavailable, "blob ended early"),
-                Err(error) => error,
-            };
-            self.body = None;
-            self.resumes += 1;
-            if self.resumes > RESUMES {
-                let error = cause.with("got", self.at).with("tries", self.resumes);
-                return Err(self.source.about(error.with_retryable(false)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the connection gives, opened again where the last one stopped if that one broke.
-    async fn poll_body(&mut self) -> Result<Result<Option<Bytes>>> {
-        const MESSAGE: &str = "cannot read the blob";
-        let source = &self.source;
-        if self.body.is_none() {
-            let range = self.at..self.end;
-            let again = source.entry.session().retrying(|| source.get(range.clone(), range.start == 0)).await?;
-            self.body = Some(again);
-        }
-        let Some(body) = &mut self.body else { return Ok(Ok(None)) };
-        let idle = source.entry.session().http().idle;
-        Ok(match within(idle, body.next()).await {
-            Some(next) => next.transpose().map_err(|error| error::transport(&error, MESSAGE)),
-            None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
-        })
-    }
-
-    fn take(&mut self, mut piece: Bytes) -> Bytes {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        piece.truncate(left);
-        self.at += piece.len() as u64;
-        self.resumes = 0;
-        piece
-    }
 }
