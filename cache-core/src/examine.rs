@@ -4,10 +4,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::compression::can_decode;
-use crate::{
-    BlobProvider, BlobStream, CodecPool, Descriptor, DiffId, Digester, ErrorKind, LayerEncoding, Result, decode,
-    read_verified,
-};
+use crate::verify::{diff_id, drain};
+use crate::{BlobProvider, BlobStream, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, Result, read_verified};
 
 /// What [`examine_layer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,7 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
         drain(stream).await?;
         return Ok(layer(None));
     }
-    match diff_id(decode(encoding, stream, &CodecPool::default())?).await {
+    match diff_id(blob, encoding, stream, &CodecPool::default()).await {
         Ok(found) => Ok(layer(Some(found))),
         // Wrong bytes need not decompress either, so only reading on tells which of the two it is.
         Err(error) if error.kind() == ErrorKind::InvalidManifest => {
@@ -96,19 +94,6 @@ async fn peek(mut stream: BlobStream) -> Result<(Bytes, BlobStream)> {
     let start = start.freeze();
     let whole = stream::once(std::future::ready(Ok(start.clone()))).chain(stream);
     Ok((start, Box::pin(whole)))
-}
-
-async fn diff_id(mut stream: BlobStream) -> Result<DiffId> {
-    let mut digester = Digester::sha256();
-    while let Some(piece) = stream.try_next().await? {
-        digester.update(&piece);
-    }
-    Ok(DiffId(digester.finish()))
-}
-
-async fn drain(mut stream: BlobStream) -> Result<()> {
-    while stream.try_next().await?.is_some() {}
-    Ok(())
 }
 
 #[cfg(test)]

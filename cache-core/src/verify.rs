@@ -127,13 +127,19 @@ async fn unreadable(
     Ok((FindingCode::LayerUnreadable, error.to_string()))
 }
 
-async fn drain(mut stream: BlobStream) -> Result<()> {
+/// Reads a stream to its end, where a verifying one says whether the bytes were right.
+pub(crate) async fn drain(mut stream: BlobStream) -> Result<()> {
     while stream.try_next().await?.is_some() {}
     Ok(())
 }
 
 /// The digest of what the layer decompresses to; that of a plain tar is not made twice.
-async fn diff_id(blob: &Descriptor, encoding: LayerEncoding, stream: BlobStream, pool: &CodecPool) -> Result<DiffId> {
+pub(crate) async fn diff_id(
+    blob: &Descriptor,
+    encoding: LayerEncoding,
+    stream: BlobStream,
+    pool: &CodecPool,
+) -> Result<DiffId> {
     if encoding == LayerEncoding::Uncompressed && blob.digest.algorithm() == "sha256" {
         return drain(stream).await.map(|()| DiffId(blob.digest));
     }
