@@ -88,9 +88,12 @@ impl Scanner {
     /// Says that the stream has ended.
     ///
     /// # Errors
-    /// `InvalidManifest` when it ended inside of a header or of content, or with half of its closing zeros. An archive
-    /// without them is fine.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// `InvalidManifest` when it ended inside of a header or of content, behind an extended header, or with half of its
+    /// closing zeros. An archive without them is fine.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        if matches!(self.state, State::Extended { .. }) && self.left() == 0 {
+            self.end_part()?;
+        }
         let is_whole = match self.state {
             State::Header => self.filled == 0,
             // Nothing could be appended: readers refuse one block of zeros with something behind it.
@@ -98,7 +101,7 @@ impl Scanner {
             State::End => true,
             State::Extended { .. } | State::Content { .. } | State::Padding { .. } => self.left() == 0,
         };
-        if is_whole { Ok(()) } else { Err(self.broken("the stream ends inside of an entry")) }
+        if is_whole { self.check_nothing_is_pending() } else { Err(self.broken("the stream ends inside of an entry")) }
     }
 
     /// Whether the last part came after the end of the archive.
@@ -160,10 +163,20 @@ impl Scanner {
         self.state = match (&self.state, is_zero) {
             (State::MaybeEnd, true) => State::End,
             (State::MaybeEnd, false) => return Err(self.broken("a block of zeros stands between entries")),
-            (_, true) => State::MaybeEnd,
+            (_, true) => {
+                self.check_nothing_is_pending()?;
+                State::MaybeEnd
+            }
             (_, false) => return self.end_header(),
         };
         Ok(None)
+    }
+
+    /// Checks that an entry has followed every extended header: one that is appended would be taken for it.
+    fn check_nothing_is_pending(&self) -> Result<()> {
+        let Extended { records, long_path, long_link, .. } = &self.extended;
+        let is_pending = !records.is_empty() || long_path.is_some() || long_link.is_some();
+        if is_pending { Err(self.broken("an extended header is about nothing")) } else { Ok(()) }
     }
 
     fn end_header(&mut self) -> Result<Option<Box<Entry>>> {

@@ -42,6 +42,29 @@ fn file(path: &str, content: &[u8]) -> (Entry, Vec<u8>) {
     (entry, content.to_vec())
 }
 
+/// What is appended would be taken for the entry that the header is about.
+#[test]
+fn an_extended_header_that_is_about_nothing_is_refused() {
+    let record = b"13 path=other";
+    let record = [&record[..12], b"\n"].concat();
+    for (flag, content) in [(b'x', &record[..]), (b'L', b"long\0"), (b'K', b"long\0")] {
+        let mut header = Vec::new();
+        write_header(&mut header, &file("extended", content).0);
+        header[156] = flag;
+        header[148..156].fill(b' ');
+        let sum: u32 = header[..512].iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let dangling = [&header[..], content, padding(content.len() as u64)].concat();
+        for end in [&[][..], &END] {
+            for size in [1, 512, 1 << 20] {
+                let error = scan(&[&dangling, end].concat(), size).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{} {size}: {error}", char::from(flag));
+                assert_eq!(error.context("reason"), Some("an extended header is about nothing"));
+            }
+        }
+    }
+}
+
 /// Entries that need every kind of record.
 fn demanding() -> Vec<(Entry, Vec<u8>)> {
     let long = format!("{}/{}", "d".repeat(120), "n".repeat(140));
