@@ -116,6 +116,24 @@ pub(crate) enum Verb {
 /// The compressions that BuildKit has.
 const KINDS: [&str; 4] = ["uncompressed", "gzip", "estargz", "zstd"];
 
+/// What happens to the compression of layers.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CompressionArgs {
+    /// What layers are compressed with at the destination; layers that exist change with --force-compression only
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
+    pub(crate) compression: Option<String>,
+    /// How hard to compress, -2 to 9 for gzip and estargz, -7 to 22 for zstd
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) compression_level: Option<i32>,
+    /// Convert the layers that are compressed with something else
+    #[arg(long)]
+    pub(crate) force_compression: bool,
+    /// Keep converted layers in DIR until all is written [default: in the destination if that is a directory, else in
+    /// the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tmp_dir: Option<PathBuf>,
+}
+
 /// `copy SRC DST…`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -140,18 +158,8 @@ pub(crate) struct CopyArgs {
     /// Which results to keep at every destination: min, or all of them with max [default: all]
     #[arg(long, value_parser = PossibleValuesParser::new(["min", "max"]).try_map(|mode| mode.parse::<Mode>()))]
     pub(crate) mode: Option<Mode>,
-    /// What layers are compressed with at every destination; layers that exist change with --force-compression only
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
-    pub(crate) compression: Option<String>,
-    /// How hard to compress, -2 to 9 for gzip and estargz, -7 to 22 for zstd
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) compression_level: Option<i32>,
-    /// Convert the layers that are compressed with something else
-    #[arg(long)]
-    pub(crate) force_compression: bool,
-    /// Keep converted layers in DIR until the copy is over [default: the system's folder for temporary files]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tmp_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compression: CompressionArgs,
     /// Take every named cache of the source's store, each under its own name
     #[arg(long)]
     pub(crate) all: bool,
@@ -257,6 +265,11 @@ pub(crate) struct MergeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  buildcache optimize ghcr.io/me/app:cache
+  buildcache optimize --compression zstd --force-compression ghcr.io/me/app:cache
+  buildcache optimize --max-config-size 512KiB type=local,src=cache --to type=local,dest=small")]
+#[command(after_help = "\
+Examples:
   buildcache optimize --dry-run ghcr.io/me/app:cache
   buildcache optimize type=s3,bucket=b,region=r,name=main --to ghcr.io/me/app:cache
 
@@ -271,6 +284,8 @@ pub(crate) struct OptimizeArgs {
     /// Drop results, the oldest first, while the config is larger, like 512KiB [default: 1MiB for registry and local]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_config_size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) compression: CompressionArgs,
     /// Say what would change, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -258,6 +259,27 @@ fn what_cannot_be_made_smaller_stays_as_it_is() {
 }
 
 #[test]
+fn optimize_recompresses_on_request() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let before = fs::read(sandbox.path("a/index.json")).unwrap();
+    let zstd = &["--compression", "zstd", "--force-compression", "type=local,src=a"];
+    let dry = sandbox.json(&[&["optimize", "--dry-run"], &zstd[..]].concat());
+    assert!(dry["status"] == "dry-run" && dry["converted"].as_u64().unwrap() > 0, "{dry}");
+    assert_eq!(fs::read(sandbox.path("a/index.json")).unwrap(), before);
+    let run = sandbox.json(&[&["optimize"], &zstd[..]].concat());
+    assert!(run["status"] == "optimized" && run["converted"] == dry["converted"], "{run}");
+    let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
+    let layers = inspection["layers"].as_array().unwrap();
+    assert!(layers.iter().all(|layer| layer["mediaType"].as_str().unwrap().ends_with("+zstd")), "{inspection}");
+    let blobs: BTreeMap<_, _> =
+        layers.iter().map(|layer| (layer["blob"].as_str(), layer["size"].as_u64().unwrap())).collect();
+    assert_eq!(run["after"]["bytes"].as_u64(), Some(blobs.values().sum()));
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 0);
+    let again = sandbox.json(&[&["optimize"], &zstd[..]].concat());
+    assert!(again["status"] == "unchanged" && again["manifest"].is_null(), "{again}");
+}
+
+#[test]
 fn diff_exits_3_when_the_caches_differ() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     sandbox.add("v0.32/min-manifest", "b");
@@ -294,7 +316,13 @@ fn usage_errors_of_writing_verbs_exit_2_and_write_nothing() {
         (&["merge", "type=local,src=a", "--to", "type=inline,image=a"], "takes no merged cache"),
         (&["merge", "type=local,src=a", "--to", "type=local,dest=b,ignore-error=true"], "ignore-error"),
         (&["merge", "type=local,src=a", "--to", "type=local,dest=b,mode=all"], "expected min or max"),
+        (&["merge", "type=local,src=a", "--to", "type=local,dest=b,compression=zstd"], "for copy and optimize"),
+        (&["repair", "type=local,src=a", "--to", "type=local,dest=b,compression=zstd"], "for copy and optimize"),
         (&["optimize", "--max-config-size", "big", "type=local,src=a"], "like 2GB or 512MiB"),
+        (
+            &["optimize", "--compression", "gzip", "type=local,src=a", "--to", "type=local,dest=b,compression=zstd"],
+            "contradicts",
+        ),
         (&["diff", "type=local,src=a"], "<B>"),
     ];
     for (args, expected) in cases {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -91,6 +92,14 @@ pub trait CacheExporter: Send + Sync {
     /// retryable error for a blob that is gone; that is what is assumed.
     fn needs_recheck(&self) -> bool {
         false
+    }
+
+    /// A folder in the place itself for layers that are converted on their way there: it has room for them anyway.
+    ///
+    /// # Errors
+    /// When the place cannot be written to.
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

@@ -171,6 +171,11 @@ impl CacheExporter for LocalExporter {
         let version = Version::new(descriptor.digest.to_string());
         Ok(Committed::new(Some(descriptor), version))
     }
+
+    /// The exporter's own temporary directory.
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(Some(self.ingest().await?.dir().to_owned()))
+    }
 }
 
 /// Whether a blob is there, and young enough to stay.

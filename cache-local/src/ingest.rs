@@ -67,6 +67,11 @@ impl Ingest {
         Err(at(ErrorKind::Storage, "temporary directories are removed as soon as they are made", &parent))
     }
 
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// When the writer started, by the clock of the file system.
     pub(crate) fn started(&self) -> SystemTime {
         self.started

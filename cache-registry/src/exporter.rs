@@ -30,7 +30,8 @@ const COMMIT: &str = "cannot write the manifest";
 /// * An upload that breaks goes on from what the registry says it has kept, and starts again where it has kept nothing.
 ///   What is too large for one request is sent in chunks.
 /// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. One that is killed leaves it
-///   to the registry, which forgets it after a while; so does distribution with a request that broke off.
+///   to the registry, which forgets it after a while; distribution cannot cancel one whose request broke off, and forgets
+///   it so too.
 /// * No registry has conditional writes. A commit that expects something looks right before it writes, and looks again
 ///   right after. Somebody who wrote before the first look is always noticed, and so is somebody whose manifest has
 ///   taken the place of ours by the second; of two writers that come between each other's looks, both may be told that

@@ -1,14 +1,15 @@
 //! Copies that change the compression: other blobs, the same cache.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheChains, CacheImporter, CacheManifest, CodecPool, Compression, CompressionKind, Conversion,
-    CopyOptions, CopyReport, Depth, Descriptor, Destination, DiffId, Digest, ErrorKind, Event, ExportSettings,
-    LayerEncoding, ManifestForm, MemoryCache, Result, Side, Timestamp, annotation, copy_manifest, copy_many,
-    recompress, verify,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Committed, Compression,
+    CompressionKind, Conversion, CopyOptions, CopyReport, Depth, Descriptor, Destination, DiffId, Digest, ErrorKind,
+    Event, Expect, ExportSettings, LayerEncoding, ManifestForm, MemoryCache, Pushed, Result, Side, Timestamp,
+    annotation, copy_manifest, copy_many, recompress, verify,
 };
 use cache_tests::counting::Counting;
 use cache_tests::faulty::{Fault, Faulty};
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 
 fn to(kind: CompressionKind, force: bool, spool: &Path) -> CopyOptions {
     let compression = Compression::new(kind).with_force(force);
-    CopyOptions::default().with_conversion(Some(Conversion::new(compression, spool)))
+    CopyOptions::default().with_conversion(Some(Conversion::new(compression).with_spool(spool)))
 }
 
 async fn copy(
@@ -249,6 +250,41 @@ async fn uploads_start_while_the_next_layers_are_converted() {
     let (first_done, last_converted) =
         (told.iter().position(|what| *what == "done"), told.iter().rposition(|what| *what == "converting"));
     assert!(first_done < last_converted, "{told:?}");
+}
+
+/// A place with a folder for converted layers.
+struct Roomy<'a>(&'a MemoryCache, &'a Path);
+
+#[async_trait]
+impl CacheExporter for Roomy<'_> {
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        self.0.push(blob, from).await
+    }
+
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        self.0.commit(manifest, expect).await
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(Some(self.1.to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn converted_layers_wait_in_the_place_itself_unless_a_folder_is_named() {
+    let (fixture, manifest) = fixture("v0.32/max-manifest").await;
+    let (place, absent) = (MemoryCache::new(), Path::new("/nowhere/at/all"));
+    let roomy = Roomy(&place, absent);
+    let conversion = Conversion::new(Compression::new(CompressionKind::Zstd).with_force(true));
+    let copy = async |conversion: Conversion| {
+        let options = CopyOptions::default().with_conversion(Some(conversion));
+        copy_manifest(manifest.clone(), &fixture, &roomy, options, &ExportSettings::default()).await
+    };
+    let error = copy(conversion.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    let named = tempfile::tempdir().unwrap();
+    let report = copy(conversion.with_spool(named.path())).await.unwrap();
+    assert!(!report.converted.is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The verbs, one file each: what they read, what they find, and how it is reported.
 
 mod completions;
+mod compression;
 mod copy;
 mod diff;
 mod doctor;

@@ -2,10 +2,12 @@
 //! somewhere else.
 
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportReport, FindingCode,
-    Mode, Resolved, Side, export,
+    CacheExporter, CacheImporter, CacheManifest, Conversion, CopyOptions, CopyReport, Error, Expect, ExportOptions,
+    FindingCode, Mode, Resolved, Side, copy_manifest,
 };
 
+use super::compression;
+use crate::args::CompressionArgs;
 use crate::exit::{Exit, Failure, with_causes};
 use crate::session::Session;
 use crate::spec::Place;
@@ -16,6 +18,8 @@ pub(super) struct Rewrite {
     pub(super) source: Place,
     pub(super) importer: Box<dyn CacheImporter>,
     pub(super) resolved: Resolved,
+    /// What layers are converted to on the way, if any need it.
+    pub(super) conversion: Option<Conversion>,
     destination: Place,
     exporter: Box<dyn CacheExporter>,
     expect: Expect,
@@ -23,14 +27,24 @@ pub(super) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Opens both ends and reads the cache. Without `to`, or with the same spec, it is changed in place.
-    pub(super) async fn open(session: &Session, spec: &str, to: Option<&str>) -> Result<Self, Failure> {
+    /// Opens both ends and reads the cache. Without `to`, or with the same spec, it is changed in place. Only a verb with
+    /// flags about compression takes attributes about it.
+    pub(super) async fn open(
+        session: &Session,
+        spec: &str,
+        to: Option<&str>,
+        compression: Option<&CompressionArgs>,
+    ) -> Result<Self, Failure> {
         let mut source = Place::parse(spec)?;
-        let (mut destination, mode) = match to {
-            Some(to) => destination(to)?,
-            None => (source.clone(), None),
+        let (mut destination, options) = match to {
+            Some(to) => destination(to, compression)?,
+            None => (source.clone(), in_place(&source, compression)?),
         };
         let is_in_place = destination.spec == source.spec;
+        let conversion = match compression {
+            Some(args) => compression::conversion(session, args, options.compression, &destination)?,
+            None => None,
+        };
         let (importer, exporter) = match is_in_place {
             true => source.both_sides(session).await?,
             false => (source.importer(session).await?, destination.exporter(session).await?),
@@ -41,7 +55,7 @@ impl Rewrite {
             return Err(failure.with_hint("--to writes an ordinary cache somewhere else"));
         }
         let expect = if is_in_place { Expect::Version(resolved.version.clone()) } else { Expect::Any };
-        Ok(Self { source, importer, resolved, destination, exporter, expect, mode })
+        Ok(Self { source, importer, resolved, conversion, destination, exporter, expect, mode: options.mode })
     }
 
     pub(super) fn manifest(&self) -> &CacheManifest {
@@ -57,13 +71,12 @@ impl Rewrite {
         self.expect != Expect::Any
     }
 
-    /// Writes the successor, whose blobs are the cache's own.
-    pub(super) async fn write(&self, session: &Session, manifest: &CacheManifest) -> Result<ExportReport, Failure> {
+    /// Writes the successor, whose blobs are the cache's own or made of them.
+    pub(super) async fn write(&self, session: &Session, manifest: &CacheManifest) -> Result<CopyReport, Failure> {
         let settings = session.export_settings_of(format!("write to {}", self.destination.spec));
         let settings = settings.with_expect(self.expect.clone());
-        let manifest = select(manifest, self.mode).await?;
-        let blobs: &dyn BlobProvider = &*self.importer;
-        let written = export(&manifest, blobs, &*self.exporter, &settings).await;
+        let options = CopyOptions::default().with_mode(self.mode).with_conversion(self.conversion.clone());
+        let written = copy_manifest(manifest.clone(), &*self.importer, &*self.exporter, options, &settings).await;
         session.reporter.finish();
         written.map_err(|error| match error.side() {
             Some(Side::Source) => self.source.explain(error).into(),
@@ -72,28 +85,31 @@ impl Rewrite {
     }
 }
 
-/// A place to write to, and the mode that its spec asks for.
-pub(super) fn destination(spec: &str) -> Result<(Place, Option<Mode>), Failure> {
+/// A place to write to, and what its spec asks for; without flags about compression, no attributes about it either.
+pub(super) fn destination(spec: &str, args: Option<&CompressionArgs>) -> Result<(Place, ExportOptions), Failure> {
     let mut place = Place::parse_on(Side::Destination, spec)?;
-    let options = place
-        .spec
-        .export_options()
-        .map_err(|error| Failure { exit: Exit::Usage, ..Failure::from(error.on(Side::Destination)) })?;
+    if let Some(args) = args {
+        compression::agree(args, &mut place)?;
+    }
+    let options = place.spec.export_options().map_err(compression::refused)?;
     if options.ignore_error {
         return Err(Failure::usage("destination: ignore-error is for copy: here nothing else would be done"));
     }
-    if options.compression.is_some() {
-        return Err(Failure::usage("destination: compression is for copy: here layers stay as they are"));
+    if args.is_none() && options.compression.is_some() {
+        let message = "destination: compression is for copy and optimize: here layers stay as they are";
+        return Err(Failure::usage(message));
     }
-    Ok((place, options.mode))
+    Ok((place, options))
 }
 
-/// The results that a mode keeps; the very same manifest where it keeps all.
-pub(super) async fn select(manifest: &CacheManifest, mode: Option<Mode>) -> Result<CacheManifest, Failure> {
-    let Some(mode) = mode.filter(|mode| *mode == Mode::Min) else { return Ok(manifest.clone()) };
-    let mut chains = CacheChains::from_manifest(manifest)?;
-    chains.select(mode).await?;
-    Ok(chains.to_manifest().with_form(manifest.form()))
+/// What is asked for of a cache that is changed where it is: nothing but what the flags say.
+fn in_place(source: &Place, args: Option<&CompressionArgs>) -> Result<ExportOptions, Failure> {
+    let Some(args) = args else { return Ok(ExportOptions::default()) };
+    let mut place = source.clone();
+    compression::agree(args, &mut place)?;
+    let mut options = place.spec.export_options().map_err(compression::refused)?;
+    options.mode = None;
+    Ok(options)
 }
 
 /// Reads the cache; one that cannot even be read is beyond every verb but `rm`.

@@ -18,19 +18,26 @@ use crate::{
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
 ///
 /// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
-/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over:
-/// the folder has to have room for all converted layers.
+/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over.
+/// The files are in the place itself where it is on this machine ([`CacheExporter::spool`]), else in the system's folder
+/// for temporary files, and gone when the copy ends in any way; the folder has to have room for all converted layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversion {
     compression: Compression,
-    spool: PathBuf,
+    spool: Option<PathBuf>,
 }
 
 impl Conversion {
-    /// Converts to `compression`, by way of files in the folder `spool`; they are gone when the copy ends in any way.
+    /// Converts to `compression`.
     #[must_use]
-    pub fn new(compression: Compression, spool: impl Into<PathBuf>) -> Self {
-        Self { compression, spool: spool.into() }
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, spool: None }
+    }
+
+    /// Keeps converted layers in this folder, which has to be there.
+    #[must_use]
+    pub fn with_spool(self, spool: impl Into<PathBuf>) -> Self {
+        Self { spool: Some(spool.into()), ..self }
     }
 
     /// What layers are converted to.
@@ -39,10 +46,10 @@ impl Conversion {
         &self.compression
     }
 
-    /// Where converted layers are kept.
+    /// Where converted layers are kept, if that was said.
     #[must_use]
-    pub fn spool(&self) -> &Path {
-        &self.spool
+    pub fn spool(&self) -> Option<&Path> {
+        self.spool.as_deref()
     }
 
     /// Whether anything is converted at all.
@@ -61,11 +68,17 @@ impl Conversion {
         Ok(is_wanted.then_some(known))
     }
 
-    /// Makes the layer that takes the place of `blob`.
-    pub(super) async fn run(&self, blob: &Descriptor, source: &dyn BlobProvider, pool: &CodecPool) -> Result<Spooled> {
+    /// Makes the layer that takes the place of `blob`, in a file of the folder `dir`.
+    pub(super) async fn run(
+        &self,
+        blob: &Descriptor,
+        source: &dyn BlobProvider,
+        pool: &CodecPool,
+        dir: &Path,
+    ) -> Result<Spooled> {
         let bytes = source.read(blob, None).await?;
         let layer = recompress(blob, bytes, &self.compression, pool)?;
-        match spool(&self.spool, layer).await {
+        match spool(dir, layer).await {
             Err(error) if error.kind() == ErrorKind::InvalidManifest => Err(unreadable(blob, source, error).await),
             made => made,
         }

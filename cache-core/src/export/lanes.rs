@@ -1,5 +1,6 @@
 //! How a blob gets to every place that needs it, and how many do at once.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -101,20 +102,9 @@ impl<'a> Lanes<'a> {
     /// Converts a layer once for everybody who wants it so; `None` when nobody is left who does.
     async fn convert<'b>(&self, order: Order<'b>, ticket: Option<Ticket>) -> Option<(Arc<Spooled>, Wanting<'b>)> {
         let Order { conversion, layer, wanting } = order;
-        let (first, _) = wanting.first()?;
         let to = conversion.compression();
         wanting.iter().for_each(|(place, blob)| place.tell(&Event::Converting { blob, to }));
-        let mut ticket = ticket;
-        let once = || {
-            let (shared, layer) = (Shared::new(self.source, ticket.take()), &layer);
-            async move { conversion.run(layer, &shared, &self.source.pool).await }
-        };
-        let making = pin!(first.settings.retry.run(&*first.settings.progress, once));
-        let nobody = pin!(join_all(wanting.iter().map(|(place, _)| place.failed().boxed())));
-        let made: Result<Spooled> = match select(making, nobody).await {
-            Either::Left((made, _)) => made,
-            Either::Right(_) => return None,
-        };
+        let made = self.make(conversion, &layer, &wanting, ticket).await?;
         match made {
             Ok(layer) => Some((Arc::new(layer), wanting)),
             Err(error) => {
@@ -122,6 +112,30 @@ impl<'a> Lanes<'a> {
                 wanting.iter().for_each(|(place, _)| place.fail(error.clone()));
                 None
             }
+        }
+    }
+
+    /// Converts a layer, again where that may help; `None` when nobody is left who wants it.
+    async fn make(
+        &self,
+        conversion: &Conversion,
+        layer: &Descriptor,
+        wanting: &Wanting<'_>,
+        mut ticket: Option<Ticket>,
+    ) -> Option<Result<Spooled>> {
+        let (first, _) = wanting.first()?;
+        let once = || {
+            let shared = Shared::new(self.source, ticket.take());
+            async move {
+                let dir = spool(conversion, wanting).await?;
+                conversion.run(layer, &shared, &self.source.pool, &dir).await
+            }
+        };
+        let making = pin!(first.settings.retry.run(&*first.settings.progress, once));
+        let nobody = pin!(join_all(wanting.iter().map(|(place, _)| place.failed().boxed())));
+        match select(making, nobody).await {
+            Either::Left((made, _)) => Some(made),
+            Either::Right(_) => None,
         }
     }
 
@@ -135,6 +149,19 @@ impl<'a> Lanes<'a> {
         let pushes: Vec<BoxFuture<'_, ()>> = pushes.collect();
         join_all(pushes).await;
     }
+}
+
+/// The folder for a converted layer: the one that was said, or that of the first place that has room for it anyway.
+async fn spool(conversion: &Conversion, wanting: &Wanting<'_>) -> Result<PathBuf> {
+    if let Some(dir) = conversion.spool() {
+        return Ok(dir.to_owned());
+    }
+    for (place, _) in wanting {
+        if let Some(dir) = place.spool().await? {
+            return Ok(dir);
+        }
+    }
+    Ok(std::env::temp_dir())
 }
 
 /// Waits for a turn, where one is needed.

@@ -1,6 +1,7 @@
 //! One place of an export: what goes there, and how far it is.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -83,6 +84,11 @@ impl<'a> Place<'a> {
 
     pub(super) fn conversion(&self) -> Option<&'a Conversion> {
         self.conversion
+    }
+
+    /// The folder of the place for converted layers.
+    pub(super) async fn spool(&self) -> Result<Option<PathBuf>> {
+        self.to.spool().await.map_err(|error| error.on(Side::Destination))
     }
 
     pub(super) fn announce(&self) {

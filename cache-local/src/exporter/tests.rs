@@ -42,6 +42,16 @@ async fn a_copy_of_buildkits_cache_is_the_same_to_the_byte() {
 }
 
 #[tokio::test]
+async fn converted_layers_have_a_folder_in_the_directory_for_as_long_as_the_exporter_lives() {
+    let (_dir, config) = root();
+    let exporter = LocalExporter::new(config.clone());
+    let spool = exporter.spool().await.unwrap().unwrap();
+    assert!(spool.is_dir() && spool.starts_with(config.root()), "{}", spool.display());
+    drop(exporter);
+    assert!(!spool.exists());
+}
+
+#[tokio::test]
 async fn exports_of_two_generations_give_buildkits_index() {
     let from = fixture("v0.20/generations");
     let (_dir, config) = root();

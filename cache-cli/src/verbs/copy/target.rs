@@ -1,11 +1,12 @@
 //! A destination of a copy, opened and ready to be written.
 
-use cache_core::{CacheExporter, CacheImporter, Compression, Conversion, Error, Expect, Mode, Side};
+use cache_core::{CacheExporter, CacheImporter, Conversion, Error, Expect, Mode};
 
 use crate::args::CopyArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::session::Session;
 use crate::spec::Place;
+use crate::verbs::compression;
 
 /// Where a cache goes, and how.
 pub(super) struct Target {
@@ -22,8 +23,8 @@ pub(super) struct Target {
 impl Target {
     /// Opens the place; nothing is written.
     pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
-        agree_on_compression(args, &mut place)?;
-        let options = place.spec.export_options().map_err(refused)?;
+        compression::agree(&args.compression, &mut place)?;
+        let options = place.spec.export_options().map_err(compression::refused)?;
         let mode = agree(args.mode, options.mode, &place)?;
         let is_image = place.spec.kind() == "inline";
         if args.dry_run && is_image {
@@ -32,8 +33,7 @@ impl Target {
                 failure.with_hint("copy into a copy of the layout; it needs no more than the image's documents")
             );
         }
-        let conversion = options.compression.map(|compression| conversion(session, args, compression, &place));
-        let conversion = conversion.transpose()?.flatten();
+        let conversion = compression::conversion(session, &args.compression, options.compression, &place)?;
         // An image is read before it is written, and is only ever replaced if it is still the same.
         let (current, exporter) = match args.if_unchanged && !is_image {
             true => place.both_sides(session).await.map(|(current, exporter)| (Some(current), exporter))?,
@@ -50,11 +50,6 @@ impl Target {
     }
 }
 
-/// An attribute that asks for what cannot be done here is a bad spec, like one with a bad value.
-fn refused(error: Error) -> Failure {
-    Failure { exit: Exit::Usage, ..error.on(Side::Destination).into() }
-}
-
 /// The mode of the flag and that of the attribute, which may not contradict each other.
 fn agree(flag: Option<Mode>, attribute: Option<Mode>, place: &Place) -> Result<Option<Mode>, Failure> {
     match (flag, attribute) {
@@ -65,56 +60,4 @@ fn agree(flag: Option<Mode>, attribute: Option<Mode>, place: &Place) -> Result<O
         }
         _ => Ok(flag.or(attribute)),
     }
-}
-
-/// Adds the flags about compression to the attributes, which may not contradict them.
-fn agree_on_compression(args: &CopyArgs, place: &mut Place) -> Result<(), Failure> {
-    let level = args.compression_level.map(|level| level.to_string());
-    let force = args.force_compression.then(|| "true".to_owned());
-    for (name, flag) in
-        [("compression", args.compression.clone()), ("compression-level", level), ("force-compression", force)]
-    {
-        let Some(flag) = flag else { continue };
-        let attribute = place.spec.get(name);
-        // What BuildKit takes for a yes is one, and what it takes for nothing is refused later on.
-        let is_other = attribute.is_some_and(|attribute| match name {
-            "force-compression" => ["0", "f", "F", "FALSE", "false", "False"].contains(&attribute),
-            _ => attribute != flag,
-        });
-        if is_other {
-            let attribute = attribute.unwrap_or_default();
-            let said = if name == "force-compression" { String::new() } else { format!(" {flag}") };
-            let message = format!("destination: --{name}{said} contradicts {name}={attribute} of {}", place.spec);
-            return Err(Failure::usage(message).with_hint("leave one of them out"));
-        }
-        if attribute.is_none() {
-            place.spec = place.spec.clone().with(name, flag);
-        }
-    }
-    Ok(())
-}
-
-/// What is to be done about a compression that was asked for; `None` when it changes nothing.
-fn conversion(
-    session: &Session,
-    args: &CopyArgs,
-    compression: Compression,
-    place: &Place,
-) -> Result<Option<Conversion>, Failure> {
-    if !compression.is_forced() {
-        let kind = compression.kind();
-        session
-            .warn(format!("compression {kind} is for new layers, and a copy has none; --force-compression converts"));
-        return Ok(None);
-    }
-    if place.spec.kind() == "inline" {
-        let message = format!("destination: {} takes no layers, so none can be converted", place.spec);
-        return Err(Failure::usage(message).with_hint("leave force-compression out"));
-    }
-    let spool = args.tmp_dir.clone().unwrap_or_else(std::env::temp_dir);
-    if !spool.is_dir() {
-        let message = format!("there is no folder {} to keep converted layers in", spool.display());
-        return Err(Failure::usage(message).with_hint("--tmp-dir says where to keep them"));
-    }
-    Ok(Some(Conversion::new(compression, spool)))
 }

@@ -3,6 +3,7 @@
 use cache_core::{CacheStore as _, MemoryCache};
 
 use super::*;
+use crate::args::CompressionArgs;
 use crate::tests::{LAYERS, insert, layer, session};
 
 fn args(source: &str, destinations: &[&str]) -> CopyArgs {
@@ -10,10 +11,7 @@ fn args(source: &str, destinations: &[&str]) -> CopyArgs {
         source: source.to_owned(),
         destinations: destinations.iter().map(|&destination| destination.to_owned()).collect(),
         mode: None,
-        compression: None,
-        compression_level: None,
-        force_compression: false,
-        tmp_dir: None,
+        compression: CompressionArgs::default(),
         all: false,
         if_unchanged: false,
         skip_missing: false,
@@ -131,11 +129,15 @@ async fn the_metadata_file_is_that_of_buildkit() {
 #[tokio::test]
 async fn flags_and_attributes_about_compression_may_not_contradict_each_other() {
     let store = store().await;
-    let flags = |destination: &str| CopyArgs {
-        compression: Some("zstd".to_owned()),
-        compression_level: Some(3),
-        force_compression: true,
-        ..args("type=memory,name=a", &[destination])
+    let flags = |destination: &str| {
+        let kind = Some("zstd".to_owned());
+        let compression = CompressionArgs {
+            compression: kind,
+            compression_level: Some(3),
+            force_compression: true,
+            ..CompressionArgs::default()
+        };
+        CopyArgs { compression, ..args("type=memory,name=a", &[destination]) }
     };
     for attribute in ["compression=gzip", "compression-level=4", "force-compression=false"] {
         let failure = run(&session(&store), &flags(&format!("type=memory,name=b,{attribute}"))).await.unwrap_err();
@@ -175,7 +177,8 @@ async fn a_dry_run_converts_nothing() {
 async fn a_folder_for_converted_layers_that_is_not_there_is_refused_before_anything_is_written() {
     let store = store().await;
     let destinations = ["type=memory,name=b", "type=memory,name=c,compression=zstd,force-compression=true"];
-    let args = CopyArgs { tmp_dir: Some("/nowhere/at/all".into()), ..args("type=memory,name=a", &destinations) };
+    let compression = CompressionArgs { tmp_dir: Some("/nowhere/at/all".into()), ..CompressionArgs::default() };
+    let args = CopyArgs { compression, ..args("type=memory,name=a", &destinations) };
     assert_eq!(run(&session(&store), &args).await.unwrap_err().exit, Exit::Usage);
     assert_eq!(names(&store).await, ["a"]);
 }

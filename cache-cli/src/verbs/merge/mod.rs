@@ -60,7 +60,7 @@ pub(super) async fn run(session: &Session, args: &MergeArgs) -> Result<Exit, Fai
 }
 
 async fn open(session: &Session, to: &str) -> Result<Target, Failure> {
-    let (mut place, mode) = destination(to)?;
+    let (mut place, options) = destination(to, None)?;
     if place.spec.kind() == "inline" {
         let failure = Failure::usage(format!("destination: {} is an image and takes no merged cache", place.spec));
         return Err(failure.with_hint("merge to an ordinary cache and copy that into the image"));
@@ -71,7 +71,7 @@ async fn open(session: &Session, to: &str) -> Result<Target, Failure> {
             "a registry has no conditional writes: a writer that commits in the very same moment may not be noticed",
         );
     }
-    Ok(Target { place, importer, exporter, mode })
+    Ok(Target { place, importer, exporter, mode: options.mode })
 }
 
 async fn current(target: &Target) -> Result<Option<Resolved>, Failure> {

@@ -2,8 +2,8 @@
 
 mod report;
 
-use cache_core::{CacheSpec, Limits};
-use cache_ops::{OptimizeOptions, optimize};
+use cache_core::{CacheSpec, Conversion, Limits};
+use cache_ops::{OptimizeOptions, Optimized, optimize};
 
 use self::report::{Optimization, Status};
 use super::rewrite::Rewrite;
@@ -14,22 +14,30 @@ use crate::session::Session;
 
 /// Makes the cache smaller, and writes it where something has changed.
 pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, Failure> {
-    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref()).await?;
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Some(&args.compression)).await?;
     let limit = args.max_config_size.or_else(|| importable(rewrite.destination()));
     let options = OptimizeOptions::default().with_max_config_size(limit);
     let optimized = optimize(rewrite.manifest(), &options).map_err(|error| rewrite.source.explain(error))?;
     let is_changed = optimized.is_changed(rewrite.manifest());
-    let is_written = !args.dry_run && (is_changed || !rewrite.is_in_place());
-    let status = match (args.dry_run, is_changed) {
+    let to_convert = rewrite.conversion.as_ref().map_or(0, |conversion| layers_to_convert(&optimized, conversion));
+    let is_written = !args.dry_run && (is_changed || to_convert > 0 || !rewrite.is_in_place());
+    // What has not changed keeps its bytes.
+    let manifest = if is_changed { &optimized.manifest } else { rewrite.manifest() };
+    let written = if is_written { Some(rewrite.write(session, manifest).await?) } else { None };
+    let converted = written.as_ref().map_or(to_convert, |written| written.converted.len());
+    let status = match (args.dry_run, is_changed || converted > 0) {
         (true, _) => Status::DryRun,
         (false, true) => Status::Optimized,
         (false, false) => Status::Unchanged,
     };
-    // What has not changed keeps its bytes.
-    let manifest = if is_changed { &optimized.manifest } else { rewrite.manifest() };
-    let written = if is_written { Some(rewrite.write(session, manifest).await?) } else { None };
-    output::print(session, &Optimization::new(&rewrite, status, limit, &optimized, written.as_ref()))?;
+    output::print(session, &Optimization::new(&rewrite, status, (limit, converted), &optimized, written.as_ref()))?;
     Ok(Exit::Done)
+}
+
+/// How many layers have another compression than the wanted one.
+fn layers_to_convert(optimized: &Optimized, conversion: &Conversion) -> usize {
+    let blobs = optimized.manifest.blobs().iter();
+    blobs.filter(|blob| conversion.compression().needs_conversion(blob)).count()
 }
 
 /// The largest config that BuildKit imports from this kind of place.

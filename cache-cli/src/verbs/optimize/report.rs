@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{Digest, ExportReport, Timestamp};
-use cache_ops::Optimized;
+use cache_core::{CopyReport, Digest, Timestamp};
+use cache_ops::{CacheSizes, Optimized};
 use serde::Serialize;
 
 use crate::output::Report;
@@ -24,6 +24,8 @@ pub(super) struct Optimization {
     after: SizesReport,
     /// The results that had to go for the limit.
     dropped: Vec<DroppedReport>,
+    /// How many layers were converted to another compression; for a dry run, how many would be.
+    converted: usize,
     /// What was committed.
     manifest: Option<BlobReport>,
     #[serde(skip)]
@@ -46,11 +48,11 @@ impl Optimization {
     pub(super) fn new(
         rewrite: &Rewrite,
         status: Status,
-        max_config_size: Option<u64>,
+        (max_config_size, converted): (Option<u64>, usize),
         optimized: &Optimized,
-        written: Option<&ExportReport>,
+        written: Option<&CopyReport>,
     ) -> Self {
-        let manifest = written.and_then(|written| written.committed.descriptor.as_ref()).map(BlobReport::from);
+        let manifest = written.and_then(|written| written.export.committed.descriptor.as_ref()).map(BlobReport::from);
         let own = if written.is_none() { digest_of(rewrite.manifest()) } else { None };
         Self {
             schema: "buildcache.optimize/v1",
@@ -59,8 +61,9 @@ impl Optimization {
             status,
             max_config_size,
             before: optimized.before.into(),
-            after: optimized.after.into(),
+            after: written.map_or(optimized.after, |written| CacheSizes::of(&written.manifest)).into(),
             dropped: optimized.dropped.iter().map(DroppedReport::from).collect(),
+            converted,
             digest: manifest.as_ref().map(|manifest| manifest.digest).or(own),
             manifest,
         }
@@ -83,10 +86,13 @@ impl Report for Optimization {
         }
         table.row(["blobs".to_owned(), text::size(before.bytes), text::size(after.bytes)]);
         let _ = write!(text, "{table}");
-        let verdict = match self.status {
-            Status::Unchanged => "unchanged: it cannot be made smaller",
-            Status::Optimized => "optimized",
-            Status::DryRun => "nothing is written",
+        let layers = text::count(self.converted, "layer");
+        let verdict = match (self.status, self.converted) {
+            (Status::Unchanged, _) => "unchanged: it cannot be made smaller".to_owned(),
+            (Status::Optimized, 0) => "optimized".to_owned(),
+            (Status::Optimized, _) => format!("optimized; {layers} converted"),
+            (Status::DryRun, 0) => "nothing is written".to_owned(),
+            (Status::DryRun, _) => format!("nothing is written; {layers} would be converted"),
         };
         let _ = writeln!(text, "{verdict}");
         text

@@ -17,7 +17,7 @@ use crate::session::Session;
 
 /// Looks at every blob, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
-    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref()).await?;
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), None).await?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
     let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
     session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{Digest, ExportReport, Timestamp};
+use cache_core::{CopyReport, Digest, Timestamp};
 use cache_ops::{CacheSizes, Repaired};
 use serde::Serialize;
 
@@ -52,12 +52,12 @@ struct Mended {
 }
 
 impl Repair {
-    pub(super) fn new(rewrite: &Rewrite, status: Status, repaired: &Repaired, written: Option<&ExportReport>) -> Self {
+    pub(super) fn new(rewrite: &Rewrite, status: Status, repaired: &Repaired, written: Option<&CopyReport>) -> Self {
         let mended = |mended: &cache_ops::MendedBlob| Mended {
             blob: BlobReport::from(&mended.descriptor),
             codes: mended.codes.iter().map(|code| code.as_str()).collect(),
         };
-        let manifest = written.and_then(|written| written.committed.descriptor.as_ref()).map(BlobReport::from);
+        let manifest = written.and_then(|written| written.export.committed.descriptor.as_ref()).map(BlobReport::from);
         let own = if written.is_none() { digest_of(rewrite.manifest()) } else { None };
         Self {
             schema: "buildcache.repair/v1",

@@ -1,0 +1,66 @@
+//! The flags about compression, and what they make of a place.
+
+use cache_core::{Compression, Conversion, Error, Side};
+
+use crate::args::CompressionArgs;
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+use crate::spec::Place;
+
+/// Adds the flags about compression to the attributes, which may not contradict them.
+pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Failure> {
+    let level = args.compression_level.map(|level| level.to_string());
+    let force = args.force_compression.then(|| "true".to_owned());
+    for (name, flag) in
+        [("compression", args.compression.clone()), ("compression-level", level), ("force-compression", force)]
+    {
+        let Some(flag) = flag else { continue };
+        let attribute = place.spec.get(name);
+        // What BuildKit takes for a yes is one, and what it takes for nothing is refused later on.
+        let is_other = attribute.is_some_and(|attribute| match name {
+            "force-compression" => ["0", "f", "F", "FALSE", "false", "False"].contains(&attribute),
+            _ => attribute != flag,
+        });
+        if is_other {
+            let attribute = attribute.unwrap_or_default();
+            let said = if name == "force-compression" { String::new() } else { format!(" {flag}") };
+            let message = format!("destination: --{name}{said} contradicts {name}={attribute} of {}", place.spec);
+            return Err(Failure::usage(message).with_hint("leave one of them out"));
+        }
+        if attribute.is_none() {
+            place.spec = place.spec.clone().with(name, flag);
+        }
+    }
+    Ok(())
+}
+
+/// An attribute that asks for what cannot be done here is a bad spec, like one with a bad value.
+pub(super) fn refused(error: Error) -> Failure {
+    Failure { exit: Exit::Usage, ..error.on(Side::Destination).into() }
+}
+
+/// What is to be done about a compression that was asked for; `None` when it changes nothing.
+pub(super) fn conversion(
+    session: &Session,
+    args: &CompressionArgs,
+    compression: Option<Compression>,
+    place: &Place,
+) -> Result<Option<Conversion>, Failure> {
+    let Some(compression) = compression else { return Ok(None) };
+    if !compression.is_forced() {
+        let kind = compression.kind();
+        session.warn(format!("compression {kind} is for new layers, and there are none; --force-compression converts"));
+        return Ok(None);
+    }
+    if place.spec.kind() == "inline" {
+        let message = format!("destination: {} takes no layers, so none can be converted", place.spec);
+        return Err(Failure::usage(message).with_hint("leave force-compression out"));
+    }
+    let conversion = Conversion::new(compression);
+    let Some(dir) = &args.tmp_dir else { return Ok(Some(conversion)) };
+    if !dir.is_dir() {
+        let message = format!("there is no folder {} to keep converted layers in", dir.display());
+        return Err(Failure::usage(message).with_hint("--tmp-dir says where to keep them"));
+    }
+    Ok(Some(conversion.with_spool(dir)))
+}
