@@ -10,6 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{BlobStream, Error, ErrorKind, Result};
 
+/// The largest part that gets its memory in one piece.
+const RESERVED: usize = 64 << 20;
+
 /// The part requests of one object, which a store supplies.
 #[async_trait]
 pub trait PartUpload: Send + Sync {
@@ -78,7 +81,7 @@ impl Default for PartLimits {
 /// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes.
 pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limits: &PartLimits) -> Result<()> {
     let part_size = limits.part_size_of(size);
-    let mut cutter = Cutter { stream: &mut stream, rest: BytesMut::new(), read: 0, size };
+    let mut cutter = Cutter { stream: &mut stream, rest: Bytes::new(), read: 0, size };
     if size <= part_size {
         let _permit = limits.permit().await?;
         let bytes = cutter.next(part_size).await?;
@@ -134,34 +137,39 @@ async fn send_parts(
 /// Cuts a stream into pieces of one length.
 struct Cutter<'a> {
     stream: &'a mut BlobStream,
-    rest: BytesMut,
+    /// What the last piece of the stream had beyond the part.
+    rest: Bytes,
     read: u64,
     size: u64,
 }
 
 impl Cutter<'_> {
-    /// The next `length` bytes, or what is left of the object.
+    /// The next `length` bytes, or what is left of the object, in memory of just that size.
     async fn next(&mut self, length: u64) -> Result<Bytes> {
         let length = usize::try_from(length.min(self.size - self.read)).unwrap_or(usize::MAX);
-        while self.rest.len() < length {
-            match self.stream.next().await {
-                Some(piece) => self.rest.extend_from_slice(&piece?),
-                None => return Err(self.wrong_length("blob ended early")),
+        // What a descriptor says is no reason to allocate without end.
+        let mut part = BytesMut::with_capacity(length.min(RESERVED));
+        while part.len() < length {
+            if self.rest.is_empty() {
+                let piece = self.stream.next().await;
+                self.rest = piece.unwrap_or_else(|| Err(self.wrong_length("blob ended early")))?;
             }
+            let wanted = self.rest.len().min(length - part.len());
+            part.extend_from_slice(&self.rest.split_to(wanted));
         }
         self.read += length as u64;
-        Ok(self.rest.split_to(length).freeze())
+        Ok(part.freeze())
     }
 
     /// Reads the stream to its end, where a verifying stream says whether the bytes were right.
     async fn end(&mut self) -> Result<()> {
-        while let Some(piece) = self.stream.next().await {
-            self.rest.extend_from_slice(&piece?);
-            if !self.rest.is_empty() {
-                break;
+        while self.rest.is_empty() {
+            match self.stream.next().await {
+                Some(piece) => self.rest = piece?,
+                None => return Ok(()),
             }
         }
-        if self.rest.is_empty() { Ok(()) } else { Err(self.wrong_length("blob is longer than its descriptor says")) }
+        Err(self.wrong_length("blob is longer than its descriptor says"))
     }
 
     fn wrong_length(&self, message: &str) -> Error {

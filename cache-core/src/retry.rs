@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::{Event, Progress, Result, random_number};
+use crate::{ErrorKind, Event, Progress, Result, random_number};
 
 /// How often and how long to try again: exponential waits with jitter, and what the server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,8 @@ impl RetryPolicy {
             if is_over {
                 return Err(if attempt > 1 { error.with("tries", attempt) } else { error });
             }
-            progress.event(&Event::Retrying { error: &error.to_string(), wait });
+            let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
+            progress.event(&Event::Retrying { error: &format!("{throttled}{error}"), wait });
             tokio::time::sleep(wait).await;
             waited += wait;
             attempt += 1;
@@ -97,7 +98,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::{Error, ErrorKind, Silent};
+    use crate::{Error, Silent};
 
     async fn tries(policy: RetryPolicy, error: fn() -> Error) -> (u32, Error) {
         let calls = AtomicU32::new(0);
@@ -122,7 +123,8 @@ mod tests {
     async fn the_wait_a_server_asks_for_is_kept_to_within_the_budget() {
         let waits = Mutex::new(Vec::new());
         let progress = |event: &Event<'_>| {
-            if let Event::Retrying { wait, .. } = event {
+            if let Event::Retrying { wait, error } = event {
+                assert!(error.starts_with("throttled: 429"), "{error}");
                 waits.lock().unwrap().push(*wait);
             }
         };

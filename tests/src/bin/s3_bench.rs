@@ -121,7 +121,8 @@ fn copy(buildcache: &str, store: &Store, from: Place<'_>, to: Place<'_>) -> Outc
 fn rclone(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     let name = |place: Place<'_>| match place {
         Some(path) => path.join("blobs/sha256").display().to_string(),
-        None => format!("bench:{BUCKET}/blobs"),
+        // Without the slash it asks first whether that is an object, which s3s-fs fails on.
+        None => format!("bench:{BUCKET}/blobs/"),
     };
     let mut command = Command::new("rclone");
     command.args(["copy", "--quiet", "--transfers", AT_ONCE, &name(from), &name(to)]);

@@ -2,8 +2,6 @@
 //!
 //! `UPDATE_SNAPSHOTS=1` writes them anew; look at the difference before you commit it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot run its program has to stop")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

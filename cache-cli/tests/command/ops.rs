@@ -1,100 +1,27 @@
 //! The verbs that change or compare whole caches: what they write, what they say, how they exit.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
-
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A directory to work in, with caches that BuildKit wrote.
-struct Sandbox(TempDir);
+use crate::sandbox::{Run, Sandbox};
 
-/// What a run of the program left behind.
-struct Run {
-    code: i32,
-    stdout: String,
-    stderr: String,
+/// Takes the blob of the top layer of the first result away; answers its digest.
+fn lose_a_layer(sandbox: &Sandbox, cache: &str) -> String {
+    let inspection = sandbox.json(&["inspect", &format!("type=local,src={cache}")]);
+    let records = inspection["records"].as_array().unwrap();
+    let result = records.iter().find_map(|record| record["results"][0]["layer"].as_u64()).unwrap();
+    let blob = inspection["layers"][usize::try_from(result).unwrap()]["blob"].as_str().unwrap().to_owned();
+    fs::remove_file(sandbox.blob(cache, &blob)).unwrap();
+    blob
 }
 
-impl Sandbox {
-    /// Copies a fixture to `a`.
-    fn with(fixture: &str) -> Self {
-        let sandbox = Self(TempDir::new().unwrap());
-        sandbox.add(fixture, "a");
-        sandbox
-    }
-
-    fn add(&self, fixture: &str, name: &str) {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/local");
-        copy_dir(&fixtures.join(fixture), &self.path(name));
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_buildcache"));
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Run {
-        Run::from(self.command(args).output().unwrap())
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let run = self.run(&[args, &["-o", "json"]].concat());
-        serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", run.stdout, run.stderr))
-    }
-
-    /// The file of a blob.
-    fn blob(&self, cache: &str, digest: &str) -> PathBuf {
-        self.path(cache).join("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap())
-    }
-
-    /// Takes the blob of the top layer of the first result away; answers its digest.
-    fn lose_a_layer(&self, cache: &str) -> String {
-        let inspection = self.json(&["inspect", &format!("type=local,src={cache}")]);
-        let records = inspection["records"].as_array().unwrap();
-        let result = records.iter().find_map(|record| record["results"][0]["layer"].as_u64()).unwrap();
-        let blob = inspection["layers"][usize::try_from(result).unwrap()]["blob"].as_str().unwrap().to_owned();
-        fs::remove_file(self.blob(cache, &blob)).unwrap();
-        blob
-    }
-
-    /// The digest of the config of a cache.
-    fn config(&self, cache: &str) -> String {
-        let inspection = self.json(&["inspect", &format!("type=local,src={cache}")]);
-        inspection["config"]["digest"].as_str().unwrap().to_owned()
-    }
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else {
-            fs::write(to, fs::read(entry.path()).unwrap()).unwrap();
-        }
-    }
+/// The digest of the config of a cache.
+fn config(sandbox: &Sandbox, cache: &str) -> String {
+    let inspection = sandbox.json(&["inspect", &format!("type=local,src={cache}")]);
+    inspection["config"]["digest"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -116,7 +43,7 @@ fn every_verb_has_a_versioned_document() {
 #[test]
 fn a_lost_blob_is_repaired_in_place() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
-    let lost = sandbox.lose_a_layer("a");
+    let lost = lose_a_layer(&sandbox, "a");
     assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=a"]).code, 3);
     let dry = sandbox.json(&["repair", "--dry-run", "type=local,src=a"]);
     assert_eq!((&dry["status"], &dry["findings"][0]["code"]), (&"dry-run".into(), &"blob-missing".into()));
@@ -132,7 +59,7 @@ fn a_lost_blob_is_repaired_in_place() {
 #[test]
 fn repair_to_another_place_leaves_the_original_alone() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
-    sandbox.lose_a_layer("a");
+    lose_a_layer(&sandbox, "a");
     let before = fs::read(sandbox.path("a/index.json")).unwrap();
     assert_eq!(sandbox.run(&["repair", "--fast", "type=local,src=a", "--to", "type=local,dest=b"]).code, 0);
     assert_eq!(fs::read(sandbox.path("a/index.json")).unwrap(), before);
@@ -143,7 +70,7 @@ fn repair_to_another_place_leaves_the_original_alone() {
 #[test]
 fn a_truncated_config_is_unreadable_and_repair_names_rm() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
-    let config = sandbox.blob("a", &sandbox.config("a"));
+    let config = sandbox.blob("a", &config(&sandbox, "a"));
     let bytes = fs::read(&config).unwrap();
     fs::write(&config, &bytes[..bytes.len() / 2]).unwrap();
     let verification = sandbox.json(&["verify", "type=local,src=a"]);
@@ -242,7 +169,7 @@ fn a_config_is_made_as_small_as_asked_for() {
     assert!(!run["dropped"].as_array().unwrap().is_empty());
     let run = sandbox.run(&["optimize", "--max-config-size", "3KiB", "type=local,src=a", "--to", "type=local,dest=b"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(fs::metadata(sandbox.blob("b", &sandbox.config("b"))).unwrap().len() <= 3072);
+    assert!(fs::metadata(sandbox.blob("b", &config(&sandbox, "b"))).unwrap().len() <= 3072);
     assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
     let run = sandbox.run(&["optimize", "--max-config-size", "9", "type=local,src=a"]);
     assert_eq!(run.code, 1, "{}", run.stderr);

@@ -1,88 +1,20 @@
 //! The contract of the command line: exit codes, messages, and what goes to which stream.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A directory to work in, with caches that BuildKit wrote.
-struct Sandbox(TempDir);
+use crate::sandbox::{Run, Sandbox, copy_dir};
 
 /// Does something bad to a file.
 type Damage = fn(&Path);
 
-/// What a run of the program left behind.
-struct Run {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Sandbox {
-    /// Copies a fixture to `a`.
-    fn with(fixture: &str) -> Self {
-        let sandbox = Self(TempDir::new().unwrap());
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/local");
-        copy_dir(&fixtures.join(fixture), &sandbox.path("a"));
-        sandbox
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_buildcache"));
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Run {
-        Run::from(self.command(args).output().unwrap())
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let run = self.run(&[args, &["-o", "json"]].concat());
-        serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stdout))
-    }
-
-    /// The file of a blob of `a`.
-    fn blob(&self, digest: &str) -> PathBuf {
-        self.path("a/blobs/sha256").join(digest.strip_prefix("sha256:").unwrap())
-    }
-
-    /// The digest of the first layer of `a`.
-    fn layer(&self) -> String {
-        let inspection = self.json(&["inspect", "type=local,src=a"]);
-        inspection["layers"][0]["blob"].as_str().unwrap().to_owned()
-    }
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else {
-            fs::write(to, fs::read(entry.path()).unwrap()).unwrap();
-        }
-    }
+/// The digest of the first layer of `a`.
+fn layer(sandbox: &Sandbox) -> String {
+    let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
+    inspection["layers"][0]["blob"].as_str().unwrap().to_owned()
 }
 
 /// Every file below a directory, by its place in it.
@@ -393,7 +325,7 @@ fn the_metadata_file_holds_what_was_committed() {
 fn raw_prints_the_config_to_the_byte() {
     let sandbox = Sandbox::with("v0.12/max-index");
     let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
-    let config = sandbox.blob(inspection["config"]["digest"].as_str().unwrap());
+    let config = sandbox.blob("a", inspection["config"]["digest"].as_str().unwrap());
     let raw = sandbox.command(&["inspect", "--raw", "type=local,src=a"]).output().unwrap().stdout;
     assert_eq!(raw, fs::read(config).unwrap());
 }
@@ -411,8 +343,8 @@ fn damage_exits_3_with_a_finding_that_names_it() {
     ];
     for (code, message, damage) in damages {
         let sandbox = Sandbox::with("v0.32/max-manifest");
-        let layer = sandbox.layer();
-        damage(&sandbox.blob(&layer));
+        let layer = layer(&sandbox);
+        damage(&sandbox.blob("a", &layer));
         let run = sandbox.run(&["verify", "type=local,src=a"]);
         assert_eq!(run.code, 3, "{code}: {}", run.stderr);
         for part in [&format!("error  {code}  blob {layer}"), message, "cannot be used: sha256:"] {
@@ -432,7 +364,7 @@ fn documents_that_cannot_be_read_are_findings() {
     for (document, code, damage) in damages {
         let sandbox = Sandbox::with("v0.32/max-manifest");
         let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
-        damage(&sandbox.blob(inspection[document]["digest"].as_str().unwrap()));
+        damage(&sandbox.blob("a", inspection[document]["digest"].as_str().unwrap()));
         let run = sandbox.run(&["verify", "--fast", "-o", "json", "type=local,src=a"]);
         let verification: Value = serde_json::from_str(&run.stdout).unwrap();
         let finding = &verification["findings"][0];
@@ -509,7 +441,7 @@ fn progress_as_json_is_one_object_per_line() {
 
 #[test]
 fn every_shell_has_completions() {
-    let sandbox = Sandbox(TempDir::new().unwrap());
+    let sandbox = Sandbox::empty();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = sandbox.run(&["completions", shell]);
         assert!(run.code == 0 && run.stdout.contains("verify"), "{shell}");

@@ -1,0 +1,12 @@
+//! The program as its users have it: run in a directory of its own, on directories and on servers of the tests.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
+
+mod cli;
+mod inspect;
+mod ops;
+#[cfg(all(feature = "azblob", feature = "s3"))]
+mod races;
+#[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod refusals;
+mod sandbox;
