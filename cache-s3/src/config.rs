@@ -5,7 +5,9 @@ use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use cache_core::{Attrs, CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
+use cache_core::{
+    Attrs, CacheSpec, Error, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret, SecretSource,
+};
 
 use crate::conditions::Conditions;
 use crate::error;
@@ -288,12 +290,14 @@ pub struct Environment {
     idle_timeout: Option<Duration>,
     retry: RetryPolicy,
     parts: PartLimits,
+    read_ahead: ReadAhead,
     copies: CopyLimits,
     conditions: Conditions,
 }
 
 impl Environment {
-    /// No credentials; 30 seconds to connect, 60 without an answer, and 12 parts of 8 MiB in flight.
+    /// No credentials; 30 seconds to connect, 60 without an answer, 12 parts of 8 MiB on their way up, and 8 of 4 MiB on
+    /// their way down.
     #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -307,6 +311,7 @@ impl Environment {
             idle_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
             parts: PartLimits::default(),
+            read_ahead: ReadAhead::default(),
             copies: CopyLimits::default(),
             conditions: Conditions::default(),
         }
@@ -350,6 +355,12 @@ impl Environment {
         Self { parts, ..self }
     }
 
+    /// Changes in which parts large blobs are read, and how many of them are in memory at once over all reads.
+    #[must_use]
+    pub fn with_read_ahead(self, read_ahead: ReadAhead) -> Self {
+        Self { read_ahead, ..self }
+    }
+
     /// Changes from which size on a blob is copied in parts when its age is set back, and how large these are: 5 GiB, and
     /// 1 GiB.
     #[must_use]
@@ -383,6 +394,10 @@ impl Environment {
 
     pub(crate) fn parts(&self) -> &PartLimits {
         &self.parts
+    }
+
+    pub(crate) fn read_ahead(&self) -> &ReadAhead {
+        &self.read_ahead
     }
 
     pub(crate) fn copies(&self) -> CopyLimits {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource};
 use futures_util::stream;
 
 use crate::client::{Client, Object};
@@ -16,9 +16,10 @@ const MESSAGE: &str = "cannot read the blob";
 pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
     let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
     let at = range.as_ref().map_or(0, |range| range.start);
+    let ahead = client.config().environment().read_ahead().clone();
     let source = Source { key: client.config().keys().blob(&blob.digest), client, blob: blob.clone() };
-    let body = source.body(at..end).await?;
-    Ok(resuming(source, body, at..end))
+    let body = source.body(ahead.first(&(at..end))).await?;
+    Ok(ahead.read(source, body, at..end))
 }
 
 struct Source {
