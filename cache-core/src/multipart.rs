@@ -1,17 +1,17 @@
 //! Uploads in parts, driven once for all object stores: order, concurrency, memory and abort.
 
+mod buffers;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::buffers::Buffers;
 use crate::{BlobStream, Error, ErrorKind, Result};
-
-/// The largest part that gets its memory in one piece.
-const RESERVED: usize = 64 << 20;
 
 /// The part requests of one object, which a store supplies.
 #[async_trait]
@@ -41,13 +41,15 @@ pub struct PartLimits {
     /// How many parts one object may have.
     pub max_parts: u32,
     in_flight: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
 }
 
 impl PartLimits {
     /// Parts of `part_size` bytes, at most `in_flight` of them in memory.
     #[must_use]
     pub fn new(part_size: u64, in_flight: usize) -> Self {
-        Self { part_size: part_size.max(1), max_parts: 10_000, in_flight: Arc::new(Semaphore::new(in_flight.max(1))) }
+        let in_flight = Arc::new(Semaphore::new(in_flight.max(1)));
+        Self { part_size: part_size.max(1), max_parts: 10_000, in_flight, buffers: Arc::default() }
     }
 
     /// Changes how many parts one object may have.
@@ -81,7 +83,8 @@ impl Default for PartLimits {
 /// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes.
 pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limits: &PartLimits) -> Result<()> {
     let part_size = limits.part_size_of(size);
-    let mut cutter = Cutter { stream: &mut stream, rest: Bytes::new(), read: 0, size };
+    let _buffers = limits.buffers.use_them();
+    let mut cutter = Cutter { stream: &mut stream, buffers: &limits.buffers, rest: Bytes::new(), read: 0, size };
     if size <= part_size {
         let _permit = limits.permit().await?;
         let bytes = cutter.next(part_size).await?;
@@ -137,6 +140,7 @@ async fn send_parts(
 /// Cuts a stream into pieces of one length.
 struct Cutter<'a> {
     stream: &'a mut BlobStream,
+    buffers: &'a Arc<Buffers>,
     /// What the last piece of the stream had beyond the part.
     rest: Bytes,
     read: u64,
@@ -144,11 +148,10 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// The next `length` bytes, or what is left of the object, in memory of just that size.
+    /// The next `length` bytes, or what is left of the object.
     async fn next(&mut self, length: u64) -> Result<Bytes> {
         let length = usize::try_from(length.min(self.size - self.read)).unwrap_or(usize::MAX);
-        // What a descriptor says is no reason to allocate without end.
-        let mut part = BytesMut::with_capacity(length.min(RESERVED));
+        let mut part = self.buffers.take(length);
         while part.len() < length {
             if self.rest.is_empty() {
                 let piece = self.stream.next().await;
@@ -158,7 +161,7 @@ impl Cutter<'_> {
             part.extend_from_slice(&self.rest.split_to(wanted));
         }
         self.read += length as u64;
-        Ok(part.freeze())
+        Ok(self.buffers.lend(part))
     }
 
     /// Reads the stream to its end, where a verifying stream says whether the bytes were right.

@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(read(&ahead, Store::default(), 0..16).await.1, std::slice::from_ref(&(0..16)));
         let (_, asked) = read(&ahead, Store::default(), 0..20).await;
         // The second and the fourth stream break.
-        assert_eq!(asked, [0..8, 8..16, 16..20, 9..16, 10..16]);
+        assert_eq!(asked, [0..8, 8..16, 9..16, 16..20, 17..20]);
     }
 
     #[tokio::test]

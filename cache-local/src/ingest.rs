@@ -4,7 +4,7 @@
 //! for one. `ingest/` itself stays: a BuildKit that is exporting makes it once and then relies on it.
 
 use std::fs::{self, DirEntry, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,7 +182,7 @@ impl Writer {
         let mut file = task.join().await?;
         let named = path.clone();
         let task = start(move || {
-            let written = batch.iter().try_for_each(|piece| file.write_all(piece));
+            let written = write_all(&mut file, &batch);
             written.map_err(|error| io(error, "cannot write the temporary file", &named))?;
             Ok(file)
         });
@@ -192,6 +192,22 @@ impl Writer {
     async fn finish(self) -> Result<File> {
         self.flush().await?.task.join().await
     }
+}
+
+/// Writes pieces with few calls: a network hands them over in kilobytes.
+fn write_all(file: &mut impl Write, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = &mut slices[..];
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory `dir` and locks it; `None` when a cleaner was quicker.

@@ -137,3 +137,27 @@ async fn a_directory_lives_as_long_as_a_file_in_it() {
     temp.persist(&layout.root().join("blob")).unwrap();
     assert_eq!(files(layout.root()), ["blob"]);
 }
+
+/// Takes a few bytes of the first piece at a time.
+struct Stingy(Vec<u8>);
+
+impl Write for Stingy {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(3);
+        self.0.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn pieces_are_written_whole_and_in_order() {
+    let pieces = ["", "abcd", "", "e", "fghijkl", ""].map(|piece| Bytes::from_static(piece.as_bytes()));
+    let mut written = Stingy(Vec::new());
+    write_all(&mut written, &pieces).unwrap();
+    assert_eq!(written.0, b"abcdefghijkl");
+    write_all(&mut written, &[Bytes::new()]).unwrap();
+}

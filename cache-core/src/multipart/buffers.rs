@@ -1,0 +1,111 @@
+//! The memory of parts, used again for the next ones: an allocator that gets back large pieces on many threads keeps a
+//! good part of them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+/// The largest buffer that is allocated at once, and kept: what a descriptor says is no reason to allocate without end.
+const LARGEST: usize = 64 << 20;
+/// The smallest one that is worth keeping.
+const SMALLEST: usize = 1 << 20;
+
+/// Buffers that are free, for as long as anybody uploads.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    free: Vec<Vec<u8>>,
+    users: usize,
+}
+
+/// Somebody who uploads; free buffers go with the last one.
+#[derive(Debug)]
+pub(super) struct User(Arc<Buffers>);
+
+impl Buffers {
+    pub(super) fn use_them(self: &Arc<Self>) -> User {
+        self.lock().users += 1;
+        User(Arc::clone(self))
+    }
+
+    /// An empty buffer for so many bytes.
+    pub(super) fn take(&self, length: usize) -> Vec<u8> {
+        let wanted = length.min(LARGEST);
+        let free = if wanted >= SMALLEST { self.lock().free.pop() } else { None };
+        free.filter(|buffer| buffer.capacity() >= wanted).unwrap_or_else(|| Vec::with_capacity(wanted))
+    }
+
+    /// The bytes, whose buffer comes back when nobody has them any more.
+    pub(super) fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { bytes, home: Arc::clone(self) })
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut state = self.lock();
+        if state.users > 0 && (SMALLEST..=LARGEST).contains(&buffer.capacity()) {
+            state.free.push(buffer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.users -= 1;
+        if state.users == 0 {
+            state.free = Vec::new();
+        }
+    }
+}
+
+struct Lent {
+    bytes: Vec<u8>,
+    home: Arc<Buffers>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.home.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_until_the_last_upload_ends() {
+        let buffers = Arc::<Buffers>::default();
+        let user = buffers.use_them();
+        let mut part = buffers.take(SMALLEST);
+        part.extend_from_slice(b"abc");
+        let place = part.as_ptr();
+        let lent = buffers.lend(part);
+        assert_eq!((&lent[..], buffers.lock().free.len()), (&b"abc"[..], 0));
+        drop(lent);
+        let again = buffers.take(SMALLEST);
+        assert!(again.is_empty() && again.as_ptr() == place);
+        let lent = buffers.lend(again);
+        drop(user);
+        drop(lent);
+        assert!(buffers.lock().free.is_empty());
+    }
+
+    #[test]
+    fn a_size_that_somebody_says_allocates_no_more_than_is_bounded() {
+        assert_eq!(Buffers::default().take(usize::MAX).capacity(), LARGEST);
+    }
+}
