@@ -8,9 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use cache_core::{
-    CacheSpec, Error, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret, SecretSource,
-};
+use cache_core::{CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -232,12 +230,10 @@ pub struct Environment {
     idle_timeout: Option<Duration>,
     retry: RetryPolicy,
     parts: PartLimits,
-    read_ahead: ReadAhead,
 }
 
 impl Environment {
-    /// No variables; 30 seconds to connect, 60 in which nothing moves, the core's retries, 12 blocks of 8 MiB
-    /// at once on their way up, and 8 of 4 MiB on their way down.
+    /// No variables; 30 seconds to connect, 60 in which nothing moves, the core's retries, 12 blocks of 8 MiB at once.
     #[expect(clippy::new_without_default, reason = "who one is in Azure is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -247,7 +243,6 @@ impl Environment {
             idle_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
             parts: PartLimits::default().with_max_parts(MOST_BLOCKS),
-            read_ahead: ReadAhead::default(),
         }
     }
 
@@ -285,12 +280,6 @@ impl Environment {
         Self { parts: parts.with_max_parts(most), ..self }
     }
 
-    /// Changes in which parts large blobs are read, and how many of them are in memory at once over all reads.
-    #[must_use]
-    pub fn with_read_ahead(self, read_ahead: ReadAhead) -> Self {
-        Self { read_ahead, ..self }
-    }
-
     /// A variable, which may be empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
@@ -299,10 +288,6 @@ impl Environment {
     /// A variable that says something.
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.variable(name).filter(|value| !value.is_empty())
-    }
-
-    pub(crate) fn read_ahead(&self) -> &ReadAhead {
-        &self.read_ahead
     }
 
     pub(crate) fn connect_timeout(&self) -> Option<Duration> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
 use futures_util::stream;
 
 use crate::client::{Client, Part};
@@ -21,9 +21,8 @@ pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<R
         source.check(is_whole).await?;
         return Ok(Box::pin(stream::empty()));
     }
-    let ahead = source.client.config().environment().read_ahead().clone();
-    let body = source.client.retrying(|| source.get(ahead.first(&(at..end)), is_whole)).await?;
-    Ok(ahead.read(source, body, at..end))
+    let body = source.client.retrying(|| source.get(at..end, is_whole)).await?;
+    Ok(resuming(source, body, at..end))
 }
 
 struct Source {

@@ -1,6 +1,7 @@
 //! Two writers of one name in a store with conditional writes: who wins, who is told, and what is there afterwards.
 
 use std::process::Stdio;
+use std::rc::Rc;
 
 use cache_tests::servers::http::{Fault, Logged, Method, Plan};
 use cache_tests::servers::{azblob, s3};
@@ -17,8 +18,8 @@ struct Store {
 }
 
 fn stores() -> Vec<Store> {
-    let s3 = std::rc::Rc::new(s3::Server::start(s3::Options::default()));
-    let azblob = std::rc::Rc::new(azblob::Server::start(azblob::Options::default()));
+    let s3 = Rc::new(s3::Server::start(s3::Options::default()));
+    let azblob = Rc::new(azblob::Server::start(azblob::Options::default()));
     let s3_spec = format!(
         "type=s3,bucket={},region=eu-test-1,name=main,endpoint_url={},use_path_style=true,access_key_id={},\
          secret_access_key={}",
@@ -33,7 +34,7 @@ fn stores() -> Vec<Store> {
         azblob::ACCOUNT,
         azblob::base64(azblob::KEY)
     );
-    let (s3_plans, azblob_plans) = (s3.clone(), azblob.clone());
+    let (s3_plans, azblob_plans) = (Rc::clone(&s3), Rc::clone(&azblob));
     vec![
         Store {
             spec: s3_spec,

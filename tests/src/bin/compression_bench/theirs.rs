@@ -133,12 +133,16 @@ fn is_installed(name: &str) -> bool {
     Command::new(name).arg(arg).output().is_ok_and(|output| output.status.success())
 }
 
-/// Builds the Go program with `go` of the path or of `GOROOT`.
+/// Builds the Go program with `go` of the path or of `GOROOT`, and says which Go that is: its codecs have changed.
 fn build(folder: &Path) -> Outcome<Option<PathBuf>> {
     let in_root = std::env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go"));
     let candidates = [Some(PathBuf::from("go")), in_root];
-    let version = |go: &PathBuf| Command::new(go).arg("version").output().is_ok_and(|output| output.status.success());
-    let Some(go) = candidates.into_iter().flatten().find(version) else { return Ok(None) };
+    let version = |go: PathBuf| {
+        let output = Command::new(&go).arg("version").output().ok().filter(|output| output.status.success())?;
+        Some((go, String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+    };
+    let Some((go, version)) = candidates.into_iter().flatten().find_map(version) else { return Ok(None) };
+    println!("Go is {version}");
     let (source, program) = (folder.join("peer.go"), folder.join("peer"));
     fs::write(&source, GO)?;
     let mut build = Command::new(go);
