@@ -2,6 +2,7 @@
 
 #![cfg(feature = "s3")]
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheChains, CacheExporter, CacheImporter, CacheManifest, CacheSpec,
     CacheStore, Committed, Descriptor, Error, ErrorKind, Expect, ExportSettings, MediaType, MemoryCache, PartLimits,
-    Pushed, Result, RetryPolicy, Timestamp, export, publish,
+    Pushed, ReadAhead, Result, RetryPolicy, Timestamp, export, publish,
 };
 use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Store};
@@ -22,7 +23,7 @@ use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
 use cache_tests::places::S3;
 use cache_tests::random::Random;
-use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Fault, Options, Plan, SECRET_KEY, Server};
+use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Fault, Logged, Options, Plan, SECRET_KEY, Server};
 use futures_util::future::join_all;
 use futures_util::stream::{self, TryStreamExt};
 
@@ -399,10 +400,27 @@ async fn a_stream_that_breaks_goes_on_where_it_stopped() {
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
     let _ = server.take_log();
     server.plan(Plan::new(Method::GET, "blobs", Fault::DropAfter(7 << 20)));
-    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), LARGE);
+    let whole = environment().with_read_ahead(ReadAhead::new(1 << 30, 0));
+    assert_eq!(bytes_of(&S3Importer::new(config_of(&server, whole)), &large).await.unwrap().len(), LARGE);
     let log = server.take_log();
     let ranges: Vec<_> = log.iter().map(|logged| logged.range.as_deref()).collect();
     assert!(matches!(ranges[..], [None, Some(range)] if range.ends_with(&format!("-{}", LARGE - 1))), "{ranges:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
+    let server = Server::start(Options::default());
+    let (large, source) = blob(Random::new(1).bytes(LARGE));
+    S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
+    let _ = server.take_log();
+    server.plan(Plan::new(Method::GET, "blobs", Fault::DropAfter(1 << 20)).after(1));
+    assert_eq!(bytes_of(&S3Importer::new(config(&server)), &large).await.unwrap().len(), LARGE);
+    let log = server.take_log();
+    let part = 4 << 20;
+    let starts: BTreeSet<String> = (0..LARGE).step_by(part).map(|start| format!("bytes={start}-")).collect();
+    let is_start = |logged: &&Logged| starts.iter().any(|start| logged.range.as_deref().unwrap().starts_with(start));
+    assert_eq!(log.iter().filter(is_start).count(), starts.len());
+    assert_eq!(log.len(), starts.len() + 1, "one part broke");
 }
 
 #[tokio::test(start_paused = true)]
