@@ -131,8 +131,7 @@ impl Encoder {
 
     async fn finish(&mut self) -> Result<Option<Bytes>> {
         let (Some(placer), Some((digester, size))) = (self.placer.take(), self.end.take()) else { return Ok(None) };
-        let level = self.level;
-        let end = self.pool.run(move || placer.finish(digester, size, level)).await??;
+        let end = self.pool.run(move || placer.finish(digester, size)).await??;
         let _ = self.made.set(Made { toc_digest: end.toc_digest, stream: end.stream });
         Ok(Some(end.bytes.into()))
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::split::{Batch, Item};
-use super::toc::{Chunk, TocWriter};
+use super::toc::{Chunk, Toc, TocWriter};
 use super::{CHUNK, footer};
 use crate::compression::gzip::cannot_compress;
 use crate::compression::lane::Hashed;
@@ -98,13 +98,10 @@ impl Placer {
     }
 
     /// Makes the end of the blob; `stream` has hashed the tar stream so far, which is `size` bytes long.
-    pub(super) fn finish(self, mut stream: Digester, size: u64, level: CompressionLvl) -> Result<End> {
-        let (tar, toc_digest) = self.toc.finish();
-        stream.update(&tar);
-        let mut bytes = Vec::new();
-        append_member(&mut Compressor::new(level), &tar, &mut bytes)?;
+    pub(super) fn finish(self, mut stream: Digester, size: u64) -> Result<End> {
+        let Toc { member: mut bytes, digest: toc_digest, size: added } = self.toc.finish(&mut stream)?;
         bytes.extend_from_slice(&footer::encode(self.offset));
-        let stream = Hashed { digest: stream.finish(), size: size + tar.len() as u64 };
+        let stream = Hashed { digest: stream.finish(), size: size + added };
         Ok(End { bytes, toc_digest, stream })
     }
 }

@@ -2,19 +2,26 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
 
 use super::TOC_NAME;
 use crate::tar::{BLOCK, END, Entry, EntryKind, padding, rfc3339, write_header};
-use crate::{Digest, Error, ErrorKind, Result, json};
+use crate::{Digest, Digester, Error, ErrorKind, Result, json};
 
 /// No table of contents is larger: more than a million entries.
 pub(super) const MAX_TOC: u64 = 512 << 20;
 
 const HEAD: &[u8] = b"{\n\t\"version\": 1,\n\t\"entries\": ";
 const TAIL: &[u8] = b"\n}";
+
+/// So much JSON is compressed at once.
+const PIECE: usize = 64 << 10;
 
 /// A part of a file's content that is a gzip member of its own.
 #[derive(Debug, Clone, Copy)]
@@ -24,10 +31,23 @@ pub(super) struct Chunk {
     pub(super) digest: Digest,
 }
 
-/// Collects the entries; about 400 bytes are held for each.
+/// The table as it stands in the blob.
+pub(super) struct Toc {
+    pub(super) member: Vec<u8>,
+    /// That of the JSON.
+    pub(super) digest: Digest,
+    /// Bytes of the tar in the member.
+    pub(super) size: u64,
+}
+
+/// Collects the entries, and holds them compressed: a table of 400 bytes an entry is as large as everything else.
 pub(super) struct TocWriter {
-    /// Room for the tar header, then the JSON.
-    tar: Vec<u8>,
+    /// JSON that is not compressed yet.
+    json: Vec<u8>,
+    packed: DeflateEncoder<Vec<u8>>,
+    digester: Digester,
+    /// Bytes of JSON that are compressed.
+    size: u64,
     users: HashMap<i64, Vec<u8>>,
     groups: HashMap<i64, Vec<u8>>,
     is_empty: bool,
@@ -35,9 +55,16 @@ pub(super) struct TocWriter {
 
 impl TocWriter {
     pub(super) fn new() -> Self {
-        let mut tar = vec![0; BLOCK];
-        tar.extend_from_slice(HEAD);
-        Self { tar, users: HashMap::new(), groups: HashMap::new(), is_empty: true }
+        Self {
+            json: HEAD.to_vec(),
+            // It is read once more, to be compressed for good.
+            packed: DeflateEncoder::new(Vec::new(), Compression::fast()),
+            digester: Digester::sha256(),
+            size: 0,
+            users: HashMap::new(),
+            groups: HashMap::new(),
+            is_empty: true,
+        }
     }
 
     /// Adds an entry that is no file, or a file with its digest and its chunks of `chunk_size` bytes.
@@ -73,37 +100,72 @@ impl TocWriter {
             object.end();
             start = start.saturating_add(chunk_size);
         }
+        if self.json.len() >= PIECE { self.pack() } else { Ok(()) }
+    }
+
+    /// The gzip member that holds the table as a tar with its end of archive, which `stream` hashes too.
+    pub(super) fn finish(mut self, stream: &mut Digester) -> Result<Toc> {
+        self.json.extend_from_slice(if self.is_empty { b"null" } else { b"\n\t]" });
+        self.json.extend_from_slice(TAIL);
+        self.pack()?;
+        let json = self.packed.finish().map_err(cannot_pack)?;
+        let mut header = Vec::with_capacity(BLOCK);
+        write_header(&mut header, &Entry { path: TOC_NAME.into(), size: self.size, ..Entry::default() });
+        let padding = padding(self.size);
+        let mut tar = Hashing { inner: GzEncoder::new(Vec::new(), Compression::default()), stream };
+        let written = tar.write_all(&header).and_then(|()| io::copy(&mut DeflateDecoder::new(&json[..]), &mut tar));
+        let written = written.and_then(|_| tar.write_all(padding)).and_then(|()| tar.write_all(&END));
+        written.map_err(cannot_pack)?;
+        let member = tar.inner.finish().map_err(cannot_pack)?;
+        let size = (header.len() + padding.len() + END.len()) as u64 + self.size;
+        Ok(Toc { member, digest: self.digester.finish(), size })
+    }
+
+    /// Compresses the JSON that there is.
+    fn pack(&mut self) -> Result<()> {
+        self.digester.update(&self.json);
+        self.size += self.json.len() as u64;
+        self.packed.write_all(&self.json).map_err(cannot_pack)?;
+        self.json.clear();
         self.check_size()
     }
 
-    /// The tar stream that holds the table, with its end of archive, and the digest of the JSON.
-    pub(super) fn finish(mut self) -> (Vec<u8>, Digest) {
-        self.tar.extend_from_slice(if self.is_empty { b"null" } else { b"\n\t]" });
-        self.tar.extend_from_slice(TAIL);
-        let json = &self.tar[BLOCK..];
-        let (digest, size) = (Digest::sha256(json), json.len() as u64);
-        let mut header = Vec::with_capacity(BLOCK);
-        write_header(&mut header, &Entry { path: TOC_NAME.into(), size, ..Entry::default() });
-        self.tar[..BLOCK].copy_from_slice(&header);
-        self.tar.extend_from_slice(padding(size));
-        self.tar.extend_from_slice(&END);
-        (self.tar, digest)
-    }
-
     fn object(&mut self) -> Object<'_> {
-        self.tar.extend_from_slice(if self.is_empty { b"[" } else { b"," });
+        self.json.extend_from_slice(if self.is_empty { b"[" } else { b"," });
         self.is_empty = false;
-        self.tar.extend_from_slice(b"\n\t\t{");
-        Object { out: &mut self.tar, is_first: true }
+        self.json.extend_from_slice(b"\n\t\t{");
+        Object { out: &mut self.json, is_first: true }
     }
 
     fn check_size(&self) -> Result<()> {
-        if self.tar.len() as u64 <= MAX_TOC {
+        if self.size <= MAX_TOC {
             return Ok(());
         }
         let error = Error::new(ErrorKind::LimitExceeded, "layer has too many files for a table of contents");
         Err(error.with("limit", MAX_TOC).with_hint("use gzip or zstd instead of eStargz"))
     }
+}
+
+/// Hashes what is written.
+struct Hashing<'a, W> {
+    inner: W,
+    stream: &'a mut Digester,
+}
+
+impl<W: Write> Write for Hashing<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.stream.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn cannot_pack(error: io::Error) -> Error {
+    Error::from_io(error, "cannot compress the table of contents")
 }
 
 fn push_head(object: &mut Object<'_>, entry: &Entry, user: Option<&[u8]>, group: Option<&[u8]>) {
