@@ -19,8 +19,9 @@ use crate::{
 ///
 /// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
 /// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over.
-/// The files are in the place itself where it is on this machine ([`CacheExporter::spool`]), else in the system's folder
-/// for temporary files, and gone when the copy ends in any way; the folder has to have room for all converted layers.
+/// The files are in the place itself where it is on this machine ([`spool`](crate::CacheExporter::spool)), else in the
+/// system's folder for temporary files, and gone when the copy ends in any way; the folder has to have room for all
+/// converted layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversion {
     compression: Compression,
