@@ -54,7 +54,8 @@ pub(super) struct Watched {
     inner: FileSystem,
     options: Options,
     uploads: Uploads,
-    /// Writes of indexes come one after the other, since the file system checks a condition first and writes then.
+    /// Indexes are written and opened one after the other: the file system checks a condition first and writes then, and
+    /// opens a file first and looks for its tag then, which is that of the next one where somebody writes in between.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -71,6 +72,11 @@ impl Watched {
     /// The file system makes a bucket of any name that is written to.
     fn check_bucket(bucket: &str) -> S3Result<()> {
         if bucket == BUCKET { Ok(()) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
+    }
+
+    async fn turn(&self, key: &str, is_conditional: bool) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let takes_turns = is_conditional || key.contains("manifests/");
+        if takes_turns { Some(self.turn.lock().await) } else { None }
     }
 
     /// None for an object that is gone by now.
@@ -99,8 +105,7 @@ impl S3 for Watched {
         if !self.options.honours_conditions {
             (req.input.if_match, req.input.if_none_match) = (None, None);
         }
-        let takes_turns = is_conditional || req.input.key.contains("manifests/");
-        let _turn = if takes_turns { Some(self.turn.lock().await) } else { None };
+        let _turn = self.turn(&req.input.key, is_conditional).await;
         self.inner.put_object(req).await
     }
 
@@ -208,6 +213,7 @@ impl S3 for Watched {
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         Self::check_bucket(&req.input.bucket)?;
+        let _turn = self.turn(&req.input.key, false).await;
         self.inner.get_object(req).await
     }
 
@@ -216,6 +222,7 @@ impl S3 for Watched {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let _turn = self.turn(&req.input.key, false).await;
         self.inner.head_object(req).await
     }
 
