@@ -17,7 +17,8 @@ pub(crate) async fn open(client: Arc<Client>, blob: &Descriptor, range: Option<R
     let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
     let at = range.as_ref().map_or(0, |range| range.start);
     let ahead = client.config().environment().read_ahead().clone();
-    let source = Source { key: client.config().keys().blob(&blob.digest), client, blob: blob.clone() };
+    let is_whole = range.is_none();
+    let source = Source { key: client.config().keys().blob(&blob.digest), client, blob: blob.clone(), is_whole };
     let body = source.body(ahead.first(&(at..end))).await?;
     Ok(ahead.read(source, body, at..end))
 }
@@ -26,6 +27,8 @@ struct Source {
     client: Arc<Client>,
     key: String,
     blob: Descriptor,
+    /// Whether all of it is wanted, in however many requests.
+    is_whole: bool,
 }
 
 impl Source {
@@ -51,20 +54,22 @@ impl Source {
         let range = (!is_whole && at < self.blob.size).then_some((at, last));
         let object = self.client.retrying(|| self.client.get(&self.key, range)).await;
         let object = object.map_err(|error| self.about(error))?;
-        let is_wanted = match range {
-            None => object.size.is_none_or(|size| size == self.blob.size),
-            Some(_) => object.range.as_deref().is_some_and(|given| starts_at(given, at)),
-        };
-        if is_wanted {
-            return Ok(object);
+        if range.is_some() && !object.range.as_deref().is_some_and(|given| starts_at(given, at)) {
+            return Err(self.mismatch("the store sent another range", object.size));
         }
-        let message = match range {
-            None => "blob has another length than its descriptor says",
-            Some(_) => "the store sent another range",
+        let total = match range {
+            None => object.size,
+            Some(_) => object.range.as_deref().and_then(total).filter(|_| self.is_whole),
         };
+        match total.filter(|total| *total != self.blob.size) {
+            Some(_) => Err(self.mismatch("blob has another length than its descriptor says", total)),
+            None => Ok(object),
+        }
+    }
+
+    fn mismatch(&self, message: &str, got: Option<u64>) -> Error {
         let error = error::new(ErrorKind::DigestMismatch, message).with("size", self.blob.size);
-        let error = object.size.into_iter().fold(error, |error, size| error.with("got", size));
-        Err(self.about(error))
+        self.about(got.into_iter().fold(error, |error, got| error.with("got", got)))
     }
 
     fn about(&self, error: Error) -> Error {
@@ -89,13 +94,19 @@ fn starts_at(range: &str, at: u64) -> bool {
     first.and_then(|first| first.trim().parse().ok()) == Some(at)
 }
 
+/// The length of the whole object in `bytes 5-9/10`; a store may say `*`.
+fn total(range: &str) -> Option<u64> {
+    range.rsplit_once('/')?.1.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_range_says_where_it_begins() {
+    fn a_range_says_where_it_begins_and_what_it_is_of() {
         assert!(starts_at("bytes 5-9/10", 5));
+        assert_eq!((total("bytes 5-9/10"), total("bytes 5-9/*"), total("bytes 5-9")), (Some(10), None, None));
         assert!(!starts_at("bytes 0-9/10", 5) && !starts_at("5-9/10", 5) && !starts_at("bytes */10", 0));
     }
 }

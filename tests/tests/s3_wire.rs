@@ -3,6 +3,7 @@
 #![cfg(feature = "s3")]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -158,7 +159,7 @@ async fn keys_are_those_of_buildkit() {
     assert!(keys.contains(&"ppmma/b c+d".to_owned()) && keys.contains(&"ppmmé#".to_owned()), "{keys:?}");
     let digest = cache.manifest.blobs()[0].digest;
     assert!(keys.contains(&format!("ppblobs/{digest}")), "{keys:?}");
-    let [written, other] = ["ppmma/b c+d", "ppmmé#"].map(|key| std::fs::read(place.server().path(key)).unwrap());
+    let [written, other] = ["ppmma/b c+d", "ppmmé#"].map(|key| fs::read(place.server().path(key)).unwrap());
     assert_eq!(written, other);
     // An import reads the first name.
     let _ = place.server().take_log();
@@ -172,24 +173,24 @@ async fn keys_are_those_of_buildkit() {
 async fn the_index_of_buildkit_is_kept_to_the_byte() {
     let server = Server::start(Options::default());
     let objects = fixtures::root().join("objects/v0.32");
-    let index = std::fs::read(objects.join("s3-manifests-main.json")).unwrap();
+    let index = fs::read(objects.join("s3-manifests-main.json")).unwrap();
     for directory in ["manifests", "blobs"] {
-        std::fs::create_dir_all(server.path(directory)).unwrap();
+        fs::create_dir_all(server.path(directory)).unwrap();
     }
-    std::fs::write(server.path("manifests/main"), &index).unwrap();
+    fs::write(server.path("manifests/main"), &index).unwrap();
     let named: CacheManifest = CacheManifest::decode_flat(index.clone()).unwrap();
     for blob in named.blobs() {
-        let bytes = std::fs::read(objects.join("blobs/sha256").join(blob.digest.hex())).unwrap();
-        std::fs::write(server.path(&key(blob)), bytes).unwrap();
+        let bytes = fs::read(objects.join("blobs/sha256").join(blob.digest.hex())).unwrap();
+        fs::write(server.path(&key(blob)), bytes).unwrap();
     }
     let importer = S3Importer::new(config(&server));
     let resolved = importer.resolve().await.unwrap().unwrap();
     let exporter = S3Exporter::new(config(&server).with_prefix("copy/"));
     export(&resolved.manifest, &importer, &exporter, &ExportSettings::default()).await.unwrap();
-    assert_eq!(std::fs::read(server.path("copy/manifests/main")).unwrap(), index);
+    assert_eq!(fs::read(server.path("copy/manifests/main")).unwrap(), index);
     for blob in named.blobs() {
-        let copied = std::fs::read(server.path(&format!("copy/{}", key(blob)))).unwrap();
-        assert_eq!(copied, std::fs::read(server.path(&key(blob))).unwrap());
+        let copied = fs::read(server.path(&format!("copy/{}", key(blob)))).unwrap();
+        assert_eq!(copied, fs::read(server.path(&key(blob))).unwrap());
     }
 }
 
@@ -199,7 +200,7 @@ async fn an_empty_cache_is_the_empty_object() {
     write(config(&server), &cache).await.unwrap();
     let empty = CacheManifest::new(cache_core::CacheConfig::default(), Vec::<Descriptor>::new());
     let committed = S3Exporter::new(config(&server)).commit(&empty, Expect::Any).await.unwrap();
-    assert_eq!(std::fs::read(server.path("manifests/main")).unwrap(), b"{}");
+    assert_eq!(fs::read(server.path("manifests/main")).unwrap(), b"{}");
     let resolved = S3Importer::new(config(&server)).resolve().await.unwrap().unwrap();
     assert!(resolved.manifest.is_empty() && committed.version == Some(resolved.version));
 }
@@ -421,6 +422,21 @@ async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
     let is_start = |logged: &&Logged| starts.iter().any(|start| logged.range.as_deref().unwrap().starts_with(start));
     assert_eq!(log.iter().filter(is_start).count(), starts.len());
     assert_eq!(log.len(), starts.len() + 1, "one part broke");
+}
+
+/// A blob and more is another blob, in however many parts it is read.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_longer_than_its_blob_is_refused() {
+    let server = Server::start(Options::default());
+    for size in [100, LARGE] {
+        let (blob, source) = blob(Random::new(1).bytes(size));
+        S3Exporter::new(config(&server)).push(&blob, &source).await.unwrap();
+        let path = server.path(&key(&blob));
+        fs::write(&path, [fs::read(&path).unwrap(), b"more".to_vec()].concat()).unwrap();
+        let read = bytes_of(&S3Importer::new(config(&server)), &blob).await;
+        let error = read.map(|bytes| bytes.len()).unwrap_err();
+        assert_eq!((error.kind(), error.context("got")), (ErrorKind::DigestMismatch, Some(&*(size + 4).to_string())));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The flags about compression, and what they make of a place.
 
-use cache_core::{Compression, Conversion, Error, Side};
+use cache_core::{CacheManifest, Compression, Conversion, Error, Side};
 
 use crate::args::CompressionArgs;
 use crate::exit::{Exit, Failure};
@@ -37,6 +37,11 @@ pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Fai
 /// An attribute that asks for what cannot be done here is a bad spec, like one with a bad value.
 pub(super) fn refused(error: Error) -> Failure {
     Failure { exit: Exit::Usage, ..error.on(Side::Destination).into() }
+}
+
+/// How many layers are compressed with something else than what is wanted.
+pub(super) fn layers_to_convert(manifest: &CacheManifest, conversion: &Conversion) -> usize {
+    manifest.blobs().iter().filter(|blob| conversion.compression().needs_conversion(blob)).count()
 }
 
 /// What is to be done about a compression that was asked for; `None` when it changes nothing.

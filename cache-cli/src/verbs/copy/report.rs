@@ -13,6 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Report;
 use crate::report::BlobReport;
 use crate::text;
+use crate::verbs::compression::layers_to_convert;
 
 /// What a copy did, for every cache and every destination.
 #[derive(Debug, Serialize)]
@@ -215,12 +216,13 @@ impl Copied {
 
     /// A dry run converts nothing, and says how much would be.
     fn expect_conversions(&mut self, manifest: &CacheManifest, conversion: &Conversion) {
-        let (compression, blobs) = (conversion.compression(), manifest.blobs().iter());
-        self.converted = blobs.filter(|blob| compression.needs_conversion(blob)).count();
+        self.converted = layers_to_convert(manifest, conversion);
         if self.converted > 0 {
             let layers = text::count(self.converted, "layer");
-            self.warnings
-                .push(format!("{layers} would be converted to {} first, and get other digests", compression.kind()));
+            self.warnings.push(format!(
+                "{layers} would be converted to {} first, and get other digests",
+                conversion.compression().kind()
+            ));
         }
     }
 

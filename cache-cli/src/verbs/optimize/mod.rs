@@ -2,10 +2,11 @@
 
 mod report;
 
-use cache_core::{CacheSpec, Conversion, Limits};
-use cache_ops::{OptimizeOptions, Optimized, optimize};
+use cache_core::{CacheSpec, Limits};
+use cache_ops::{OptimizeOptions, optimize};
 
 use self::report::{Optimization, Status};
+use super::compression::layers_to_convert;
 use super::rewrite::Rewrite;
 use crate::args::OptimizeArgs;
 use crate::exit::{Exit, Failure};
@@ -19,7 +20,8 @@ pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, 
     let options = OptimizeOptions::default().with_max_config_size(limit);
     let optimized = optimize(rewrite.manifest(), &options).map_err(|error| rewrite.source.explain(error))?;
     let is_changed = optimized.is_changed(rewrite.manifest());
-    let to_convert = rewrite.conversion.as_ref().map_or(0, |conversion| layers_to_convert(&optimized, conversion));
+    let to_convert =
+        rewrite.conversion.as_ref().map_or(0, |conversion| layers_to_convert(&optimized.manifest, conversion));
     let is_written = !args.dry_run && (is_changed || to_convert > 0 || !rewrite.is_in_place());
     // What has not changed keeps its bytes.
     let manifest = if is_changed { &optimized.manifest } else { rewrite.manifest() };
@@ -32,12 +34,6 @@ pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, 
     };
     output::print(session, &Optimization::new(&rewrite, status, (limit, converted), &optimized, written.as_ref()))?;
     Ok(Exit::Done)
-}
-
-/// How many layers have another compression than the wanted one.
-fn layers_to_convert(optimized: &Optimized, conversion: &Conversion) -> usize {
-    let blobs = optimized.manifest.blobs().iter();
-    blobs.filter(|blob| conversion.compression().needs_conversion(blob)).count()
 }
 
 /// The largest config that BuildKit imports from this kind of place.

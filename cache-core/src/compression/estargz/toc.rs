@@ -138,7 +138,7 @@ impl TocWriter {
     }
 
     fn check_size(&self) -> Result<()> {
-        if self.size <= MAX_TOC {
+        if BLOCK as u64 + self.size <= MAX_TOC {
             return Ok(());
         }
         let error = Error::new(ErrorKind::LimitExceeded, "layer has too many files for a table of contents");
