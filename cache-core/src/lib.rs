@@ -3,6 +3,7 @@
 mod annotations;
 mod backend;
 mod blob;
+mod buffers;
 mod chains;
 mod check;
 mod compression;

@@ -1,7 +1,5 @@
 //! Uploads in parts, driven once for all object stores: order, concurrency, memory and abort.
 
-mod buffers;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::buffers::Buffers;
+use crate::buffers::Buffers;
 use crate::{BlobStream, Error, ErrorKind, Result};
 
 /// The part requests of one object, which a store supplies.

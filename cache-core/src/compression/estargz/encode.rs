@@ -8,6 +8,7 @@ use libdeflater::CompressionLvl;
 
 use super::pack::{Packed, Placer, pack};
 use super::split::Splitter;
+use crate::buffers::{Buffers, User};
 use crate::compression::CodecPool;
 use crate::compression::gzip::libdeflate_level;
 use crate::compression::lane::Hashed;
@@ -35,12 +36,15 @@ pub(in crate::compression) fn encode(
     made: Arc<OnceLock<Made>>,
     check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static,
 ) -> BlobStream {
+    let buffers = Arc::<Buffers>::default();
     let encoder = Encoder {
         tar: Some(tar),
-        splitter: Some(Splitter::new()),
+        splitter: Some(Splitter::new(Arc::clone(&buffers))),
         packing: FuturesOrdered::new(),
         placer: Some(Placer::new()),
         end: None,
+        _user: buffers.use_them(),
+        buffers,
         level: libdeflate_level(level),
         pool: pool.clone(),
         made,
@@ -60,6 +64,8 @@ struct Encoder {
     placer: Option<Placer>,
     /// What hashed the stream, and its size.
     end: Option<(Digester, u64)>,
+    buffers: Arc<Buffers>,
+    _user: User,
     level: CompressionLvl,
     pool: CodecPool,
     made: Arc<OnceLock<Made>>,
@@ -78,7 +84,7 @@ impl Encoder {
                 placer.place(&mut packed)?;
             }
             if !packed.bytes.is_empty() {
-                return Ok(Some(packed.bytes.into()));
+                return Ok(Some(self.buffers.lend(packed.bytes)));
             }
         }
     }
@@ -107,8 +113,8 @@ impl Encoder {
             self.splitter = Some(splitter);
         }
         for batch in batches {
-            let level = self.level;
-            self.packing.push_back(self.pool.run(move || pack(batch, level)));
+            let (level, buffers) = (self.level, Arc::clone(&self.buffers));
+            self.packing.push_back(self.pool.run(move || pack(batch, level, &buffers)));
         }
         Ok(())
     }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-use super::split::{Batch, Item};
+use super::split::{Batch, Item, MAX_BATCH};
 use super::toc::{Chunk, Toc, TocWriter};
 use super::{CHUNK, footer};
+use crate::buffers::Buffers;
 use crate::compression::gzip::cannot_compress;
 use crate::compression::lane::Hashed;
 use crate::{Digest, Digester, Error, ErrorKind, Result};
@@ -21,9 +22,9 @@ pub(super) struct Packed {
 }
 
 /// Compresses a batch. Members do not depend on each other.
-pub(super) fn pack(batch: Batch, level: CompressionLvl) -> Result<Packed> {
+pub(super) fn pack(batch: Batch, level: CompressionLvl, buffers: &Buffers) -> Result<Packed> {
     let mut compressor = Compressor::new(level);
-    let mut bytes = Vec::with_capacity(batch.bytes.len() / 2);
+    let mut bytes = buffers.take(MAX_BATCH);
     let mut members = Vec::with_capacity(batch.members.len());
     let mut rest = batch.bytes.as_slice();
     for member in &batch.members {
@@ -34,6 +35,7 @@ pub(super) fn pack(batch: Batch, level: CompressionLvl) -> Result<Packed> {
         members.push(((bytes.len() - start) as u64, chunk));
         rest = later;
     }
+    buffers.give_back(batch.bytes);
     Ok(Packed { bytes, members, items: batch.items, needed_from: batch.needed_from })
 }
 

@@ -1,6 +1,9 @@
 //! A tar stream cut into the gzip members of an eStargz blob, and what its table of contents will say.
 
+use std::sync::Arc;
+
 use super::{CHUNK, TOC_NAME, is_toc};
+use crate::buffers::Buffers;
 use crate::tar::{Entry, EntryKind, Part, Scanner};
 use crate::{Digest, Digester, Error, ErrorKind, Result};
 
@@ -11,7 +14,10 @@ const MAX_FRAME: usize = 1 << 20;
 /// Small members are compressed together, for a thread is not worth a small file.
 const BATCH: usize = 1 << 20;
 
-/// Consecutive members, to be compressed: at most `BATCH`, a chunk and `MAX_FRAME` bytes.
+/// How large a batch can become: it is cut where a member ends.
+pub(super) const MAX_BATCH: usize = BATCH + CHUNK as usize + MAX_FRAME;
+
+/// Consecutive members, to be compressed: at most `MAX_BATCH` bytes.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
@@ -48,6 +54,7 @@ pub(super) struct Splitter {
     diff_id: Digester,
     size: u64,
     batch: Batch,
+    buffers: Arc<Buffers>,
     open: Member,
     /// The number of the open member.
     number: u64,
@@ -64,12 +71,13 @@ struct File {
 }
 
 impl Splitter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(buffers: Arc<Buffers>) -> Self {
         Self {
             scanner: Scanner::new(),
             diff_id: Digester::sha256(),
             size: 0,
-            batch: Batch::default(),
+            batch: Batch { bytes: buffers.take(MAX_BATCH), ..Batch::default() },
+            buffers,
             open: Member { length: 0, chunk: 0 },
             number: 0,
             file: None,
@@ -171,7 +179,8 @@ impl Splitter {
         self.close();
         if self.batch.bytes.len() >= BATCH {
             self.batch.needed_from = needed_from.unwrap_or(self.number);
-            ready.push(std::mem::take(&mut self.batch));
+            let next = Batch { bytes: self.buffers.take(MAX_BATCH), ..Batch::default() };
+            ready.push(std::mem::replace(&mut self.batch, next));
         }
     }
 

@@ -112,7 +112,7 @@ impl TocWriter {
         let mut header = Vec::with_capacity(BLOCK);
         write_header(&mut header, &Entry { path: TOC_NAME.into(), size: self.size, ..Entry::default() });
         let padding = padding(self.size);
-        let mut tar = Hashing { inner: GzEncoder::new(Vec::new(), Compression::default()), stream };
+        let mut tar = Hashing { inner: GzEncoder::new(Vec::with_capacity(json.len()), Compression::default()), stream };
         let written = tar.write_all(&header).and_then(|()| io::copy(&mut DeflateDecoder::new(&json[..]), &mut tar));
         let written = written.and_then(|_| tar.write_all(padding)).and_then(|()| tar.write_all(&END));
         written.map_err(cannot_pack)?;

@@ -1,7 +1,7 @@
 //! The most memory that converting a layer of 4 GiB takes, each conversion in a process of its own.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cache_core::{
@@ -20,17 +20,15 @@ const LAYER: u64 = 4 << 30;
 /// In MiB.
 const MOST: f64 = 150.0;
 
-/// Kinds whose files may be put one after the other.
-const KINDS: [CompressionKind; 3] = [CompressionKind::Uncompressed, CompressionKind::Gzip, CompressionKind::Zstd];
-
-/// Converts from each kind to each other one and prints the peaks.
+/// Converts from each kind whose files may be put one after the other to each other kind, and prints the peaks.
 pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
     let times = LAYER.div_ceil(data.size);
     println!("\npeak memory of converting a layer of {} MiB, {} threads", (data.size * times) >> 20, ours.threads());
-    for from in KINDS {
+    let tar = without_end(&data.path, folder)?;
+    for from in CompressionKind::ALL.into_iter().filter(|kind| *kind != CompressionKind::Estargz) {
         let layer = folder.join(from.name());
-        write(&data.path, from, &layer)?;
-        for to in KINDS.into_iter().filter(|to| *to != from) {
+        write(&tar, from, &layer)?;
+        for to in CompressionKind::ALL.into_iter().filter(|to| *to != from) {
             let mut child = Command::new(std::env::current_exe()?);
             child.args([CHILD, from.name(), to.name()]).arg(&layer).arg(times.to_string());
             let output = child.output()?;
@@ -41,6 +39,19 @@ pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
         fs::remove_file(layer)?;
     }
     Ok(())
+}
+
+/// A copy of a tar without the blocks that end it, so that another one may follow.
+fn without_end(tar: &Path, folder: &Path) -> Outcome<PathBuf> {
+    let mut end = 0;
+    for entry in tar::Archive::new(File::open(tar)?).entries_with_seek()? {
+        let entry = entry?;
+        end = entry.raw_file_position() + entry.size().next_multiple_of(512);
+    }
+    let path = folder.join("open.tar");
+    fs::copy(tar, &path)?;
+    File::options().write(true).open(&path)?.set_len(end)?;
+    Ok(path)
 }
 
 /// Converts one layer, which is the file so many times over, and prints the peak in MiB.

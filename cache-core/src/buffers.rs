@@ -1,4 +1,4 @@
-//! The memory of parts, used again for the next ones: an allocator that gets back large pieces on many threads keeps a
+//! Memory for large pieces, used again for the next ones: an allocator that gets such pieces back on many threads keeps a
 //! good part of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +10,9 @@ const LARGEST: usize = 64 << 20;
 /// The smallest one that is worth keeping.
 const SMALLEST: usize = 1 << 20;
 
-/// Buffers that are free, for as long as anybody uploads.
+/// Buffers that are free, for as long as anybody uses them.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(Mutex<State>);
+pub(crate) struct Buffers(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,29 +20,30 @@ struct State {
     users: usize,
 }
 
-/// Somebody who uploads; free buffers go with the last one.
+/// Somebody who uses buffers; free buffers go with the last one.
 #[derive(Debug)]
-pub(super) struct User(Arc<Buffers>);
+pub(crate) struct User(Arc<Buffers>);
 
 impl Buffers {
-    pub(super) fn use_them(self: &Arc<Self>) -> User {
+    pub(crate) fn use_them(self: &Arc<Self>) -> User {
         self.lock().users += 1;
         User(Arc::clone(self))
     }
 
     /// An empty buffer for so many bytes.
-    pub(super) fn take(&self, length: usize) -> Vec<u8> {
+    pub(crate) fn take(&self, length: usize) -> Vec<u8> {
         let wanted = length.min(LARGEST);
         let free = if wanted >= SMALLEST { self.lock().free.pop() } else { None };
         free.filter(|buffer| buffer.capacity() >= wanted).unwrap_or_else(|| Vec::with_capacity(wanted))
     }
 
     /// The bytes, whose buffer comes back when nobody has them any more.
-    pub(super) fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+    pub(crate) fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { bytes, home: Arc::clone(self) })
     }
 
-    fn give_back(&self, mut buffer: Vec<u8>) {
+    /// Takes a buffer back, whose bytes nobody needs.
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut state = self.lock();
         if state.users > 0 && (SMALLEST..=LARGEST).contains(&buffer.capacity()) {
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_used_again_until_the_last_upload_ends() {
+    fn a_buffer_is_used_again_until_its_last_user_ends() {
         let buffers = Arc::<Buffers>::default();
         let user = buffers.use_them();
         let mut part = buffers.take(SMALLEST);
