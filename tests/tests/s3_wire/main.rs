@@ -1,0 +1,62 @@
+//! What goes over the wire to an S3 store: how many requests, with which headers, and what is made of bad answers.
+
+#![cfg(feature = "s3")]
+
+mod commit;
+mod export;
+mod faults;
+mod refresh;
+mod store;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::{
+    BlobProvider, Committed, Descriptor, Error, ExportSettings, MediaType, MemoryCache, PartLimits, Result, export,
+};
+use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
+use cache_tests::graphs::Generated;
+use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, SECRET_KEY, Server};
+use futures_util::stream::TryStreamExt;
+
+type Method = hyper::Method;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn blob(bytes: impl Into<Bytes>) -> (Descriptor, MemoryCache) {
+    let (bytes, source) = (bytes.into(), MemoryCache::new());
+    let _ = source.insert(bytes.clone());
+    (Descriptor::of(MediaType::OCI_LAYER, &bytes), source)
+}
+
+/// The smallest part that S3 takes, but for the last one.
+const PART: u64 = 5 << 20;
+/// Two parts and a bit.
+const LARGE: usize = (11 << 20) - 1;
+
+/// Small parts, so that a test needs no large blobs; nothing has a time limit, since time stands still.
+fn environment() -> Environment {
+    let environment = Environment::new().with_credential(Credential::new(ACCESS_KEY, SECRET_KEY));
+    environment.with_parts(PartLimits::new(PART, 4)).with_copies(2 * PART, PART).with_timeouts(None, None)
+}
+
+fn config_of(server: &Server, environment: Environment) -> S3Config {
+    S3Config::new(BUCKET, "eu-test-1", environment).with_name("main").with_endpoint(server.endpoint(), true)
+}
+
+fn config(server: &Server) -> S3Config {
+    config_of(server, environment())
+}
+
+fn key(blob: &Descriptor) -> String {
+    format!("blobs/{}", blob.digest)
+}
+
+async fn write(config: S3Config, cache: &Generated) -> Result<Committed, Error> {
+    let exporter = S3Exporter::new(config);
+    export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await.map(|report| report.committed)
+}
+
+async fn bytes_of(importer: &S3Importer, blob: &Descriptor) -> Result<Vec<u8>, Error> {
+    Ok(importer.read(blob, None).await?.try_collect::<Vec<Bytes>>().await?.concat())
+}
