@@ -28,6 +28,12 @@ pub(super) struct Batch {
     pub(super) needed_from: u64,
 }
 
+impl Batch {
+    fn new(buffers: &Buffers) -> Self {
+        Self { bytes: buffers.take(MAX_BATCH), ..Self::default() }
+    }
+}
+
 /// A gzip member before it is compressed.
 #[derive(Clone, Copy)]
 pub(super) struct Member {
@@ -76,7 +82,7 @@ impl Splitter {
             scanner: Scanner::new(),
             diff_id: Digester::sha256(),
             size: 0,
-            batch: Batch { bytes: buffers.take(MAX_BATCH), ..Batch::default() },
+            batch: Batch::new(&buffers),
             buffers,
             open: Member { length: 0, chunk: 0 },
             number: 0,
@@ -179,8 +185,7 @@ impl Splitter {
         self.close();
         if self.batch.bytes.len() >= BATCH {
             self.batch.needed_from = needed_from.unwrap_or(self.number);
-            let next = Batch { bytes: self.buffers.take(MAX_BATCH), ..Batch::default() };
-            ready.push(std::mem::replace(&mut self.batch, next));
+            ready.push(std::mem::replace(&mut self.batch, Batch::new(&self.buffers)));
         }
     }
 
