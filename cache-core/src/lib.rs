@@ -7,6 +7,7 @@ mod buffers;
 mod chains;
 mod check;
 mod compression;
+mod content_range;
 mod copy;
 mod descriptor;
 mod digest;
@@ -31,6 +32,7 @@ mod read_ahead;
 mod resume;
 mod retry;
 mod retry_after;
+mod skip;
 mod spec;
 #[cfg(any(feature = "estargz", feature = "layer"))]
 #[cfg_attr(
@@ -55,6 +57,7 @@ pub use self::compression::estargz;
 pub use self::compression::{
     CodecPool, Compression, CompressionKind, DecodeLimits, Encoded, Encoding, decode, encode, recompress,
 };
+pub use self::content_range::ContentRange;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
@@ -82,6 +85,7 @@ pub use self::read_ahead::ReadAhead;
 pub use self::resume::{ResumeSource, resuming};
 pub use self::retry::RetryPolicy;
 pub use self::retry_after::parse_retry_after;
+pub use self::skip::skip_bytes;
 pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};
 pub use self::timestamp::{InvalidTimestamp, Timestamp};
 pub use self::verify::{Depth, VerifyReport, verify};

@@ -54,12 +54,12 @@ impl Source {
         let range = (!is_whole && at < self.blob.size).then_some((at, last));
         let object = self.client.retrying(|| self.client.get(&self.key, range)).await;
         let object = object.map_err(|error| self.about(error))?;
-        if range.is_some() && !object.range.as_deref().is_some_and(|given| starts_at(given, at)) {
+        if range.is_some() && object.range.and_then(|given| given.start) != Some(at) {
             return Err(self.mismatch("the store sent another range", object.size));
         }
         let total = match range {
             None => object.size,
-            Some(_) => object.range.as_deref().and_then(total).filter(|_| self.is_whole),
+            Some(_) => object.range.and_then(|given| given.total).filter(|_| self.is_whole),
         };
         match total.filter(|total| *total != self.blob.size) {
             Some(_) => Err(self.mismatch("blob has another length than its descriptor says", total)),
@@ -85,28 +85,5 @@ impl ResumeSource for Source {
 
     fn about(&self, error: Error) -> Error {
         self.about(error)
-    }
-}
-
-/// Whether `bytes 5-9/10` begins at `at`.
-fn starts_at(range: &str, at: u64) -> bool {
-    let first = range.strip_prefix("bytes ").and_then(|range| range.split('-').next());
-    first.and_then(|first| first.trim().parse().ok()) == Some(at)
-}
-
-/// The length of the whole object in `bytes 5-9/10`; a store may say `*`.
-fn total(range: &str) -> Option<u64> {
-    range.rsplit_once('/')?.1.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_says_where_it_begins_and_what_it_is_of() {
-        assert!(starts_at("bytes 5-9/10", 5));
-        assert_eq!((total("bytes 5-9/10"), total("bytes 5-9/*"), total("bytes 5-9")), (Some(10), None, None));
-        assert!(!starts_at("bytes 0-9/10", 5) && !starts_at("5-9/10", 5) && !starts_at("bytes */10", 0));
     }
 }

@@ -19,7 +19,7 @@ use azure_storage_blob::models::{
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::{Bytes, BytesMut};
-use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
+use cache_core::{BlobStream, ContentRange, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 pub(crate) use self::transport::{Connections, Peer};
@@ -178,7 +178,7 @@ impl Client {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(self.failed(error, "cannot read the blob", key)),
         };
-        let total = text(&opened.headers, "content-range").and_then(|range| range.rsplit('/').next()?.parse().ok());
+        let total = text(&opened.headers, "content-range").and_then(|range| ContentRange::parse(range).total);
         let etag = text(&opened.headers, "etag").map(unquoted);
         let body = opened.body.map_err(|error| error::of(error, "cannot read the blob"));
         Ok(Some(Part { body: Box::pin(body), total, etag }))

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{ContentRange, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -130,6 +130,6 @@ fn total(response: &Response) -> Option<u64> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     match response.status() {
         StatusCode::OK => header(CONTENT_LENGTH)?.parse().ok(),
-        _ => header(CONTENT_RANGE)?.rsplit_once('/')?.1.parse().ok(),
+        _ => ContentRange::parse(header(CONTENT_RANGE)?).total,
     }
 }

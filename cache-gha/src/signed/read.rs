@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
+use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
@@ -53,7 +53,7 @@ impl Source {
         let asked = is_ranged.then(|| range.start..range.end.max(range.start + 1));
         let response = self.entry.get(asked).await?;
         match response.status() {
-            StatusCode::OK => self.whole(response).map(|body| skip(body, range.start)),
+            StatusCode::OK => self.whole(response).map(|body| skip_bytes(body, range.start)),
             StatusCode::PARTIAL_CONTENT if starts_at(&response, range.start) => Ok(response.bytes_stream().boxed()),
             StatusCode::PARTIAL_CONTENT => Err(error::new(ErrorKind::Unavailable, "service sent another range")),
             // The entry is shorter than the blob: another one.
@@ -91,22 +91,5 @@ impl ResumeSource for Source {
 
 fn starts_at(response: &Response, start: u64) -> bool {
     let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    let given = header.and_then(|text| text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok());
-    given.is_none_or(|given: u64| given == start)
-}
-
-/// The body without its first bytes: what a server sends that does not know ranges.
-fn skip(body: Body, bytes: u64) -> Body {
-    if bytes == 0 {
-        return body;
-    }
-    let skipped = body.scan(bytes, |left, piece| {
-        let piece = piece.map(|mut piece| {
-            let cut = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
-            *left -= cut as u64;
-            piece.split_off(cut)
-        });
-        async move { Some(piece) }
-    });
-    skipped.boxed()
+    header.and_then(|value| ContentRange::parse(value).start).is_none_or(|given| given == start)
 }

@@ -18,7 +18,7 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use cache_core::{Digest, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
+use cache_core::{ContentRange, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
 use tokio::sync::OnceCell;
 
 use self::connection::Connection;
@@ -61,7 +61,7 @@ pub(crate) enum Condition<'a> {
 pub(crate) struct Object {
     pub(crate) size: Option<u64>,
     pub(crate) etag: String,
-    pub(crate) range: Option<String>,
+    pub(crate) range: Option<ContentRange>,
     body: ByteStream,
 }
 
@@ -117,7 +117,7 @@ impl Client {
         let got = self.send("cannot read the object", key, 0, request.send()).await?;
         let GetObjectOutput { content_length, e_tag, content_range, body, .. } = got;
         let size = content_length.and_then(|size| u64::try_from(size).ok());
-        Ok(Object { size, etag: unquoted(e_tag), range: content_range, body })
+        Ok(Object { size, etag: unquoted(e_tag), range: content_range.as_deref().map(ContentRange::parse), body })
     }
 
     /// Reads a document of at most `limit` bytes; `None` when there is none.
