@@ -31,6 +31,10 @@ const FOREIGN_IN_USE: Duration = Duration::from_secs(3600);
 /// How many bytes are handed to the file system at once; twice as many are in memory for each blob.
 const BATCH: usize = 1 << 20;
 
+/// How many bytes of a large blob are put on disk at once, while the next ones arrive; else its end waits for all of
+/// them.
+const SYNC_EVERY: usize = 64 << 20;
+
 /// A writer's own directory for temporary files, removed with everything in it when the writer is done.
 #[derive(Debug)]
 pub(crate) struct Ingest {
@@ -140,7 +144,7 @@ pub(crate) async fn receive(
 ) -> Result<(TempFile, File)> {
     let ingest = Arc::clone(ingest);
     let (temp, file) = blocking(move || ingest.create()).await?;
-    let mut writer = Writer::new(file, temp.path());
+    let mut writer = Writer::new(file, temp.path(), SYNC_EVERY);
     let mut received = 0_u64;
     while let Some(piece) = stream.try_next().await? {
         received = received.saturating_add(piece.len() as u64);
@@ -164,11 +168,16 @@ struct Writer {
     path: PathBuf,
     batch: Vec<Bytes>,
     batched: usize,
+    sync_every: usize,
+    unsynced: usize,
+    /// What was written before and is being put on disk.
+    sync: Option<Task<()>>,
 }
 
 impl Writer {
-    fn new(file: File, path: &Path) -> Self {
-        Self { task: start(move || Ok(file)), path: path.to_owned(), batch: Vec::new(), batched: 0 }
+    fn new(file: File, path: &Path, sync_every: usize) -> Self {
+        let task = start(move || Ok(file));
+        Self { task, path: path.to_owned(), batch: Vec::new(), batched: 0, sync_every, unsynced: 0, sync: None }
     }
 
     async fn write(mut self, piece: Bytes) -> Result<Self> {
@@ -177,21 +186,40 @@ impl Writer {
         if self.batched < BATCH { Ok(self) } else { self.flush().await }
     }
 
-    async fn flush(self) -> Result<Self> {
-        let Self { task, path, batch, .. } = self;
-        let mut file = task.join().await?;
-        let named = path.clone();
-        let task = start(move || {
+    async fn flush(mut self) -> Result<Self> {
+        let mut file = self.task.join().await?;
+        if self.unsynced >= self.sync_every {
+            // One at a time: a disk that is slower than the source slows it down.
+            if let Some(sync) = self.sync.take() {
+                sync.join().await?;
+            }
+            self.sync = Some(put_on_disk(&file, &self.path)?);
+            self.unsynced = 0;
+        }
+        self.unsynced += std::mem::take(&mut self.batched);
+        let (batch, path) = (std::mem::take(&mut self.batch), self.path.clone());
+        self.task = start(move || {
             let written = write_all(&mut file, &batch);
-            written.map_err(|error| io(error, "cannot write the temporary file", &named))?;
+            written.map_err(|error| io(error, "cannot write the temporary file", &path))?;
             Ok(file)
         });
-        Ok(Self { task, path, batch: Vec::new(), batched: 0 })
+        Ok(self)
     }
 
     async fn finish(self) -> Result<File> {
-        self.flush().await?.task.join().await
+        let Self { task, sync, .. } = self.flush().await?;
+        if let Some(sync) = sync {
+            sync.join().await?;
+        }
+        task.join().await
     }
+}
+
+/// Puts what the file holds so far on disk, in the background.
+fn put_on_disk(file: &File, path: &Path) -> Result<Task<()>> {
+    const MESSAGE: &str = "cannot put the temporary file on disk";
+    let (file, path) = (file.try_clone().map_err(|error| io(error, MESSAGE, path))?, path.to_owned());
+    Ok(start(move || file.sync_data().map_err(|error| io(error, MESSAGE, &path))))
 }
 
 /// Writes pieces with few calls: a network hands them over in kilobytes.

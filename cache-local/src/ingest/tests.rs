@@ -128,6 +128,34 @@ async fn an_error_of_the_source_is_passed_on() {
 }
 
 #[tokio::test]
+async fn a_blob_that_is_put_on_disk_piece_by_piece_is_the_same() {
+    let (_dir, layout) = layout();
+    let (temp, file) = Ingest::open(&layout).unwrap().create().unwrap();
+    let pieces: Vec<Bytes> = (0..9_u8).map(|n| vec![n; BATCH / 2].into()).collect();
+    let mut writer = Writer::new(file, temp.path(), BATCH);
+    for piece in &pieces {
+        writer = writer.write(piece.clone()).await.unwrap();
+    }
+    writer.finish().await.unwrap();
+    assert_eq!(fs::read(temp.path()).unwrap(), pieces.concat());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_cannot_be_put_on_disk_is_an_error() {
+    // Takes what is written, and has no disk.
+    let path = Path::new("/dev/null");
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    let mut writer = Writer::new(file, path, BATCH);
+    for _ in 0..2 {
+        writer = writer.write(vec![0; BATCH].into()).await.unwrap();
+    }
+    let error = writer.finish().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.to_string().starts_with("cannot put the temporary file on disk"), "{error}");
+}
+
+#[tokio::test]
 async fn a_directory_lives_as_long_as_a_file_in_it() {
     let (_dir, layout) = layout();
     let ingest = Ingest::open(&layout).unwrap();

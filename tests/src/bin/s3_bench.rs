@@ -29,7 +29,7 @@ async fn main() -> Outcome<()> {
         return serve(args.next().ok_or("usage: s3_bench serve FOLDER")?.as_ref()).await;
     }
     let runs = args.next().map_or(Ok(RUNS), |runs| runs.parse())?.max(1);
-    for (load, runs) in [(SMALL, runs), (LARGE, 1)] {
+    for load in [SMALL, LARGE] {
         let folder = tempfile::tempdir()?;
         make(&folder.path().join("cache"), load).await?;
         println!("{}: {} blobs of {} KiB", load.name, load.blobs, load.size >> 10);
