@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cache_core::{
     BlobProvider, CacheConfig, CacheExporter, CacheImporter, CacheLayer, CacheManifest, CacheProbe, CacheStore,
     CopyOptions, Depth, Descriptor, Digest, Error, ErrorKind, Event, Expect, ExportSettings, MediaType, MemoryCache,
-    PartLimits, Pushed, Secret, annotation, copy_manifest, export, verify,
+    PartLimits, Pushed, ReadAhead, Secret, annotation, copy_manifest, export, verify,
 };
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 use cache_tests::faulty::{Fault as Flaw, Faulty};
@@ -228,6 +228,40 @@ async fn large_blobs_go_in_parts() {
         let stream = GhaImporter::new(config).unwrap().read(&desc, None).await.unwrap();
         assert!(stream.try_collect::<Vec<Bytes>>().await.unwrap().concat() == bytes);
     }
+}
+
+/// A service that knows no ranges is asked once.
+#[tokio::test(start_paused = true)]
+async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
+    for (api, kind) in [(ApiVersion::V2, "actions-cache/"), (ApiVersion::V1, "artifactcache/artifact/")] {
+        for (ranges, requests) in [(true, vec![206; 11]), (false, vec![200])] {
+            let place = Gha::with(api, Options { ranges, ..Options::default() });
+            let bytes = Random::new(5).bytes(950);
+            let (desc, source) = blob(bytes.clone());
+            let environment = place.environment().with_read_ahead(ReadAhead::new(100, 3));
+            let config = place.config_in(&main_token(), environment);
+            GhaExporter::new(config.clone()).unwrap().push(&desc, &source).await.unwrap();
+            let _ = place.server().take_log();
+            place.server().plan(Plan::new(Method::GET, kind, Fault::DropAfter(60)).after(1));
+            let stream = GhaImporter::new(config).unwrap().read(&desc, None).await.unwrap();
+            assert!(stream.try_collect::<Vec<Bytes>>().await.unwrap().concat() == bytes, "{api:?}");
+            let log = place.server().take_log();
+            let reads = log.iter().filter(|logged| logged.path.contains(kind)).map(|logged| logged.status);
+            assert_eq!(reads.collect::<Vec<_>>(), requests, "{api:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_of_another_length_is_refused_in_parts_too() {
+    let place = Gha::v2();
+    let (desc, source) = blob(Random::new(5).bytes(950));
+    let environment = place.environment().with_read_ahead(ReadAhead::new(100, 3));
+    let config = place.config_in(&main_token(), environment);
+    GhaExporter::new(config.clone()).unwrap().push(&desc, &source).await.unwrap();
+    let shorter = Descriptor { size: 940, ..desc };
+    let error = GhaImporter::new(config).unwrap().read(&shorter, None).await.err().unwrap();
+    assert_eq!((error.kind(), error.context("got")), (ErrorKind::DigestMismatch, Some("950")), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{env, fmt};
 
-use cache_core::{PartLimits, RetryPolicy, Secret};
+use cache_core::{PartLimits, ReadAhead, RetryPolicy, Secret};
 
 use crate::budget::Budget;
 
@@ -34,11 +34,12 @@ pub struct Environment {
     retry: RetryPolicy,
     budget: Budget,
     parts: PartLimits,
+    read_ahead: ReadAhead,
 }
 
 impl Environment {
-    /// No variables; 30 seconds to connect, 60 for an answer, 200 uploads a minute, and parts of 8 MiB of which 12 are
-    /// in memory.
+    /// No variables; 30 seconds to connect, 60 for an answer, 200 uploads a minute, 12 parts of 8 MiB on their way up, and
+    /// 8 of 4 MiB on their way down.
     #[expect(clippy::new_without_default, reason = "whose variables to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -63,6 +64,7 @@ impl Environment {
             retry: RetryPolicy::default(),
             budget: Budget::new(UPLOADS, MINUTE),
             parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
+            read_ahead: ReadAhead::default(),
         }
     }
 
@@ -88,6 +90,12 @@ impl Environment {
     #[must_use]
     pub fn with_parts(self, parts: PartLimits) -> Self {
         Self { parts, ..self }
+    }
+
+    /// Changes in which parts large blobs are read, and how many of them are in memory at once over all reads.
+    #[must_use]
+    pub fn with_read_ahead(self, read_ahead: ReadAhead) -> Self {
+        Self { read_ahead, ..self }
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<Secret> {
@@ -122,6 +130,10 @@ impl Environment {
 
     pub(crate) fn parts(&self) -> &PartLimits {
         &self.parts
+    }
+
+    pub(crate) fn read_ahead(&self) -> &ReadAhead {
+        &self.read_ahead
     }
 }
 

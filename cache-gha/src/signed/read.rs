@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
 use futures_util::stream::{self, BoxStream, StreamExt};
+use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
-use reqwest::{Response, StatusCode};
 
 use super::Entry;
 use crate::error::{self, within};
@@ -18,15 +18,26 @@ const MESSAGE: &str = "cannot read the blob";
 pub(crate) async fn open(entry: Entry, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
     let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
     let at = range.as_ref().map_or(0, |range| range.start);
-    let is_whole = range.is_none();
-    let source = Source { entry, blob: blob.clone() };
-    let body = source.body(at..end, is_whole).await?;
-    Ok(resuming(source, body, at..end))
+    let ahead = entry.session().config().environment().read_ahead().clone();
+    let source = Source { entry, blob: blob.clone(), is_whole: range.is_none() };
+    Ok(match source.body(ahead.first(&(at..end))).await? {
+        (body, Extent::Range) => ahead.read(source, body, at..end),
+        (body, Extent::Rest) => resuming(source, body, at..end),
+    })
 }
 
 struct Source {
     entry: Entry,
     blob: Descriptor,
+    /// Whether all of it is wanted, in however many requests.
+    is_whole: bool,
+}
+
+/// How far a body goes: a service that knows no ranges sends everything.
+#[derive(Clone, Copy)]
+enum Extent {
+    Range,
+    Rest,
 }
 
 type Body = BoxStream<'static, reqwest::Result<Bytes>>;
@@ -34,41 +45,52 @@ type Body = BoxStream<'static, reqwest::Result<Bytes>>;
 impl Source {
     /// The bytes from the start of the range on, with an end when nothing moves. What comes after the end of a whole blob
     /// is noticed by the verifying reader; its length is known from its header.
-    async fn body(&self, range: Range<u64>, is_whole: bool) -> Result<BlobStream> {
-        let body = self.entry.session().retrying(|| self.get(range.clone(), is_whole)).await;
-        let (body, idle) = (body.map_err(|error| self.about(error))?, self.entry.session().http().idle);
-        Ok(Box::pin(stream::unfold(body, move |mut body| async move {
+    async fn body(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
+        let body = self.entry.session().retrying(|| self.get(range.clone())).await;
+        let ((body, extent), idle) = (body.map_err(|error| self.about(error))?, self.entry.session().http().idle);
+        let body = stream::unfold(body, move |mut body| async move {
             let next = match within(idle, body.next()).await {
                 Some(next) => next?.map_err(|error| error::transport(&error, MESSAGE)),
                 None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
             };
             Some((next, body))
-        })))
+        });
+        Ok((Box::pin(body), extent))
     }
 
-    /// The body from the start of the range on.
-    async fn get(&self, range: Range<u64>, is_whole: bool) -> Result<Body> {
-        let is_ranged = !is_whole && range.start < self.blob.size;
+    /// The body from the start of the range on; a blob that is wanted whole and at once is asked for without a range.
+    async fn get(&self, range: Range<u64>) -> Result<(Body, Extent)> {
+        let is_ranged = range != (0..self.blob.size) && range.start < self.blob.size;
         // There is no range of no bytes: a look at the first one tells whether the blob is there.
         let asked = is_ranged.then(|| range.start..range.end.max(range.start + 1));
         let response = self.entry.get(asked).await?;
         match response.status() {
-            StatusCode::OK => self.whole(response).map(|body| skip_bytes(body, range.start)),
-            StatusCode::PARTIAL_CONTENT if starts_at(&response, range.start) => Ok(response.bytes_stream().boxed()),
-            StatusCode::PARTIAL_CONTENT => Err(error::new(ErrorKind::Unavailable, "service sent another range")),
+            StatusCode::OK => {
+                self.check_size(response.content_length())?;
+                Ok((skip_bytes(response.bytes_stream().boxed(), range.start), Extent::Rest))
+            }
+            StatusCode::PARTIAL_CONTENT => {
+                let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+                let given = header.map(ContentRange::parse);
+                if given.and_then(|given| given.start).is_some_and(|start| start != range.start) {
+                    return Err(error::new(ErrorKind::Unavailable, "service sent another range"));
+                }
+                self.check_size(given.and_then(|given| given.total).filter(|_| self.is_whole))?;
+                Ok((response.bytes_stream().boxed(), Extent::Range))
+            }
             // The entry is shorter than the blob: another one.
             _ => Err(error::new(ErrorKind::DigestMismatch, "blob is shorter than its descriptor says")),
         }
     }
 
     /// A body of another length than the descriptor's is another blob.
-    fn whole(&self, response: Response) -> Result<Body> {
-        match response.content_length().filter(|length| *length != self.blob.size) {
-            Some(length) => {
+    fn check_size(&self, stored: Option<u64>) -> Result<()> {
+        match stored.filter(|stored| *stored != self.blob.size) {
+            Some(stored) => {
                 let error = error::new(ErrorKind::DigestMismatch, "blob has another length than its descriptor says");
-                Err(error.with("size", self.blob.size).with("got", length))
+                Err(error.with("size", self.blob.size).with("got", stored))
             }
-            None => Ok(response.bytes_stream().boxed()),
+            None => Ok(()),
         }
     }
 
@@ -80,16 +102,10 @@ impl Source {
 #[async_trait]
 impl ResumeSource for Source {
     async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
-        let is_whole = range.start == 0;
-        self.body(range, is_whole).await
+        Ok(self.body(range).await?.0)
     }
 
     fn about(&self, error: Error) -> Error {
         self.about(error)
     }
-}
-
-fn starts_at(response: &Response, start: u64) -> bool {
-    let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    header.and_then(|value| ContentRange::parse(value).start).is_none_or(|given| given == start)
 }

@@ -44,7 +44,7 @@ pub(super) fn route(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, 
     match &entry.bytes {
         Some(bytes) if entry.is_ready || param("sp") == "w" => {
             let range = asked.header("x-ms-range").or_else(|| asked.header("range"));
-            part(bytes, range).map(identified)
+            part(bytes, range.filter(|_| shared.options.ranges)).map(identified)
         }
         _ => Err(missing("The specified blob does not exist.")),
     }

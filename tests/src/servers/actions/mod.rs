@@ -48,12 +48,20 @@ pub struct Options {
     pub uploads_per_minute: usize,
     /// What a token of the REST API has to be.
     pub rest_token: Option<String>,
+    /// Whether a part of an entry can be asked for.
+    pub ranges: bool,
 }
 
 impl Default for Options {
     /// What GitHub has, without a limit on uploads and with an open REST API.
     fn default() -> Self {
-        Self { url_ttl: Duration::from_secs(600), quota: 10 << 30, uploads_per_minute: 0, rest_token: None }
+        Self {
+            url_ttl: Duration::from_secs(600),
+            quota: 10 << 30,
+            uploads_per_minute: 0,
+            rest_token: None,
+            ranges: true,
+        }
     }
 }
 

@@ -57,7 +57,8 @@ fn download(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, Refusal>
         return Err(Refusal::new(403, "permission_denied", "bad signature"));
     }
     let bytes = entries.get(id).and_then(|entry| entry.bytes.clone());
-    blobs::part(&bytes.ok_or_else(|| Refusal::new(404, "not_found", "gone"))?, asked.header("range"))
+    let bytes = bytes.ok_or_else(|| Refusal::new(404, "not_found", "gone"))?;
+    blobs::part(&bytes, asked.header("range").filter(|_| shared.options.ranges))
 }
 
 fn write(shared: &Shared, asked: &Asked, scopes: &[Scope], id: &str) -> Result<Answer, Refusal> {
