@@ -12,6 +12,7 @@ mod layout;
 mod lock;
 mod probe;
 mod reader;
+mod receive;
 mod reset;
 mod store;
 mod task;
