@@ -1,0 +1,121 @@
+//! Exports: requests and blocks.
+
+use cache_azblob::AzblobConfig;
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, PartLimits, Pushed};
+use cache_tests::faulty::{self, Faulty};
+use cache_tests::graphs;
+use cache_tests::harness::Harness;
+use cache_tests::places::Azblob;
+use cache_tests::random::Random;
+use futures_util::future::join_all;
+use futures_util::stream::TryStreamExt;
+
+use crate::{blob, bytes_of, exporter, importer, shorts, write};
+
+#[tokio::test(start_paused = true)]
+async fn budgets_are_kept() {
+    let place = Azblob::new();
+    let (desc, source) = blob("layer");
+    let to = exporter(place.config());
+    assert_eq!(to.push(&desc, &source).await.unwrap(), Pushed::Uploaded);
+    let first = ["GET container 404", "PUT container 201", "HEAD blob 404", "PUT blob 201"];
+    assert_eq!(shorts(place.server()), first);
+    let (other, source) = blob("other");
+    assert_eq!(to.push(&other, &source).await.unwrap(), Pushed::Uploaded);
+    assert_eq!(shorts(place.server()), ["HEAD blob 404", "PUT blob 201"]);
+    assert_eq!(to.push(&other, &source).await.unwrap(), Pushed::Present);
+    assert_eq!(shorts(place.server()), ["HEAD blob 200"]);
+
+    let cache = graphs::cache(1);
+    let names = place.spec().with("name", "a;b");
+    let to = exporter(place.config_of(&names));
+    for blob in cache.manifest.blobs() {
+        to.push(blob, &cache.blobs).await.unwrap();
+    }
+    let _ = shorts(place.server());
+    to.commit(&cache.manifest, Expect::Any).await.unwrap();
+    assert_eq!(shorts(place.server()), ["PUT index 201", "PUT index 201"]);
+    importer(place.config_of(&names)).resolve().await.unwrap().unwrap();
+    assert_eq!(shorts(place.server()), ["GET index 206", "GET index 206"]);
+    importer(place.config()).resolve().await.unwrap();
+    assert_eq!(shorts(place.server()), ["GET index 404"]);
+
+    let (desc, _) = blob("layer");
+    bytes_of(&importer(place.config()), &desc).await.unwrap();
+    assert_eq!(shorts(place.server()), ["GET blob 206"]);
+}
+
+/// A second copy looks at every blob twice, and writes nothing but the index.
+#[tokio::test(start_paused = true)]
+async fn a_second_copy_uploads_no_blob() {
+    let place = Azblob::new();
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let _ = shorts(place.server());
+    write(place.config(), &cache).await.unwrap();
+    let log = shorts(place.server());
+    let count = |short: &str| log.iter().filter(|logged| *logged == short).count();
+    assert_eq!(count("HEAD blob 200"), 2 * cache.manifest.blobs().len());
+    assert_eq!(
+        (count("GET container 200"), count("PUT index 201"), log.len() - count("HEAD blob 200")),
+        (1, 1, 2),
+        "{log:?}"
+    );
+}
+
+/// Blocks are sent in parallel, and all uploads share the bound.
+#[tokio::test(start_paused = true)]
+async fn large_blobs_are_sent_in_blocks() {
+    let place = Azblob::new();
+    let environment = Azblob::environment().with_parts(PartLimits::new(10_000, 4));
+    let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
+    let blobs: Vec<_> = (0..3).map(|seed| blob(Random::new(seed).bytes(95_001))).collect();
+    let to = exporter(config.clone());
+    for pushed in join_all(blobs.iter().map(|(desc, source)| to.push(desc, source))).await {
+        assert_eq!(pushed.unwrap(), Pushed::Uploaded);
+    }
+    let log = shorts(place.server());
+    let count = |short: &str| log.iter().filter(|logged| *logged == short).count();
+    assert_eq!((count("PUT block 201"), count("PUT blocklist 201"), count("PUT blob 201")), (30, 3, 0), "{log:?}");
+    for (desc, source) in &blobs {
+        let read = source.read(desc, None).await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat();
+        assert!(bytes_of(&importer(config.clone()), desc).await.unwrap() == read);
+    }
+    assert!(place.server().stored(|stored| stored.containers["buildkit-cache"].blocks.is_empty()));
+}
+
+/// Somebody else may write a blob between our look and our write, in one request or while we send blocks.
+#[tokio::test(start_paused = true)]
+async fn somebody_who_is_faster_with_a_blob_is_fine() {
+    for part_size in [1_000, 100_000] {
+        let place = Azblob::new();
+        let environment = Azblob::environment().with_parts(PartLimits::new(part_size, 4));
+        let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
+        let (desc, source) = blob(Random::new(1).bytes(10_000));
+        let slow = Faulty::new(&source).with_everywhere(faulty::Fault::Trickle(100));
+        let (one, two) = (exporter(config.clone()), exporter(config.clone()));
+        for round in 0..5 {
+            let pushes = join_all([one.push(&desc, &slow), two.push(&desc, &slow)]).await;
+            let pushed: Vec<Pushed> = pushes.into_iter().map(|pushed| pushed.unwrap()).collect();
+            assert!(round > 0 || pushed.contains(&Pushed::Uploaded), "{pushed:?}");
+        }
+        let stored =
+            place.server().stored(|stored| stored.blobs().map(|(_, _, blob)| blob.bytes.len()).collect::<Vec<_>>());
+        assert_eq!(stored, [10_000]);
+    }
+}
+
+/// What was sent of an upload that fails is dropped by the service when somebody sends the blob whole.
+#[tokio::test(start_paused = true)]
+async fn blocks_of_an_upload_that_failed_are_dropped_by_the_next() {
+    let place = Azblob::new();
+    let environment = Azblob::environment().with_parts(PartLimits::new(1_000, 4));
+    let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
+    let (desc, source) = blob(Random::new(1).bytes(10_000));
+    let broken = Faulty::new(&source).with_everywhere(faulty::Fault::Truncate(9_000));
+    exporter(config.clone()).push(&desc, &broken).await.unwrap_err();
+    let waiting = |place: &Azblob| place.server().stored(|stored| stored.containers["buildkit-cache"].blocks.len());
+    assert_eq!((waiting(&place), importer(config.clone()).stat(&desc).await.unwrap()), (1, None));
+    exporter(config).push(&desc, &source).await.unwrap();
+    assert_eq!(waiting(&place), 0);
+}
