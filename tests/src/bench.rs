@@ -103,6 +103,9 @@ fn peak_of(child: &Child) -> Option<f64> {
 
 /// Runs both in turn, up to a store and down again, and prints what each took; the second only where rclone is.
 ///
+/// Whoever writes first pays for the memory that the machine has to find for its files: so they take turns at being first,
+/// and a round before all others does not count.
+///
 /// # Errors
 /// When one of them does not end well.
 pub fn beside_rclone(
@@ -112,10 +115,15 @@ pub fn beside_rclone(
 ) -> Outcome<()> {
     let has_rclone = Command::new("rclone").arg("version").output().is_ok_and(|output| output.status.success());
     let (mut our_runs, mut their_runs) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        our_runs.push(ours()?);
-        if has_rclone {
-            their_runs.push(theirs()?);
+    let theirs = || has_rclone.then(&theirs).transpose();
+    for round in 0..=runs {
+        let is_first = round % 2 == 0;
+        let before = if is_first { None } else { theirs()? };
+        let our = ours()?;
+        let their = if is_first { theirs()? } else { before };
+        if round > 0 {
+            our_runs.push(our);
+            their_runs.extend(their);
         }
     }
     for (at, way) in ["up", "down"].into_iter().enumerate() {
