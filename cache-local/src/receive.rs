@@ -20,7 +20,7 @@ const BATCH: usize = 1 << 20;
 /// them.
 const SYNC_EVERY: usize = 64 << 20;
 
-/// Receives a blob into a temporary file; it holds as many bytes as the descriptor says, but is not synced yet.
+/// Receives a blob into a temporary file; it holds as many bytes as the descriptor says, but they are not all on disk yet.
 pub(crate) async fn receive(
     ingest: &Arc<Ingest>,
     blob: &Descriptor,

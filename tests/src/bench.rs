@@ -117,10 +117,12 @@ pub fn beside_rclone(
     let (mut our_runs, mut their_runs) = (Vec::new(), Vec::new());
     let theirs = || has_rclone.then(&theirs).transpose();
     for round in 0..=runs {
-        let is_first = round % 2 == 0;
-        let before = if is_first { None } else { theirs()? };
-        let our = ours()?;
-        let their = if is_first { theirs()? } else { before };
+        let (our, their) = if round % 2 == 0 {
+            (ours()?, theirs()?)
+        } else {
+            let their = theirs()?;
+            (ours()?, their)
+        };
         if round > 0 {
             our_runs.push(our);
             their_runs.extend(their);

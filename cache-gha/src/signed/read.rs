@@ -34,7 +34,6 @@ struct Source {
 }
 
 /// How far a body goes: a service that knows no ranges sends everything.
-#[derive(Clone, Copy)]
 enum Extent {
     Range,
     Rest,
