@@ -1,18 +1,17 @@
 //! Large blobs in parts, several at once: one connection is rarely as fast as a store.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
-use crate::{BlobStream, Error, Result, ResumeSource, resuming};
+use crate::{BlobStream, Error, ErrorKind, Result, ResumeSource, resuming};
 
 /// How many parts of one blob are read ahead of the one that is wanted.
 const AHEAD: usize = 3;
@@ -44,6 +43,9 @@ impl ReadAhead {
 
     /// The bytes in `range`, of which `body` is what the [first](Self::first) request gave. Each part is resumed where it
     /// breaks, as [`resuming`] does.
+    ///
+    /// # Panics
+    /// The stream of more than two parts panics where it is polled outside of a Tokio runtime.
     pub fn read(&self, source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
         let first = self.first(&range);
         if first == range {
@@ -56,8 +58,7 @@ impl ReadAhead {
             source,
             current,
             permit: None,
-            reading: FuturesOrdered::new(),
-            ready: VecDeque::new(),
+            reading: VecDeque::new(),
             next: first.end,
             end: range.end,
         };
@@ -78,14 +79,32 @@ impl Default for ReadAhead {
 /// A part that is in memory.
 type Part = (Vec<Bytes>, OwnedSemaphorePermit);
 
+/// A part that a task of its own reads, so that its pieces wake nobody who waits for all of them.
+struct Reading(JoinHandle<Result<Part>>);
+
+impl Reading {
+    async fn join(mut self) -> Result<Part> {
+        match (&mut self.0).await {
+            Ok(part) => part,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down").with_source(error)),
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct Parts<S> {
     ahead: ReadAhead,
     source: Arc<S>,
     current: BlobStream,
     /// For the memory of the current part.
     permit: Option<OwnedSemaphorePermit>,
-    reading: FuturesOrdered<BoxFuture<'static, Result<Part>>>,
-    ready: VecDeque<Result<Part>>,
+    reading: VecDeque<Reading>,
     /// Where the part begins that nobody reads yet.
     next: u64,
     end: u64,
@@ -95,49 +114,35 @@ impl<S: ResumeSource + 'static> Parts<S> {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             self.extend();
-            if let Some(piece) = poll_fn(|cx| self.poll_current(cx)).await.transpose()? {
+            if let Some(piece) = self.current.next().await.transpose()? {
                 return Ok(Some(piece));
             }
-            let part = match self.ready.pop_front() {
-                Some(part) => Some(part),
-                None => self.reading.next().await,
-            };
-            match part {
-                Some(part) => {
-                    let (pieces, permit) = part?;
-                    self.current = Box::pin(stream::iter(pieces.into_iter().map(Ok)));
-                    self.permit = Some(permit);
-                }
-                None if self.next < self.end => {
-                    let range = self.take_range();
-                    let body = self.source.reopen(range.clone()).await?;
-                    self.current = resuming(Shared(Arc::clone(&self.source)), body, range);
-                    self.permit = None;
-                }
-                None => return Ok(None),
+            if let Some(reading) = self.reading.pop_front() {
+                let (pieces, permit) = reading.join().await?;
+                self.current = Box::pin(stream::iter(pieces.into_iter().map(Ok)));
+                self.permit = Some(permit);
+            } else if self.next < self.end {
+                let range = self.take_range();
+                let body = self.source.reopen(range.clone()).await?;
+                self.current = resuming(Shared(Arc::clone(&self.source)), body, range);
+                self.permit = None;
+            } else {
+                return Ok(None);
             }
         }
     }
 
     /// Begins to read as many parts ahead as there is memory for.
     fn extend(&mut self) {
-        while self.next < self.end && self.reading.len() + self.ready.len() < AHEAD {
+        while self.next < self.end && self.reading.len() < AHEAD {
             let Ok(permit) = Arc::clone(&self.ahead.permits).try_acquire_owned() else { return };
             let (range, source) = (self.take_range(), Arc::clone(&self.source));
-            self.reading.push_back(Box::pin(async move {
+            self.reading.push_back(Reading(tokio::spawn(async move {
                 let body = source.reopen(range.clone()).await?;
                 let pieces = resuming(Shared(source), body, range).try_collect().await?;
                 Ok((pieces, permit))
-            }));
+            })));
         }
-    }
-
-    /// The next piece of the current part; the other ones move on meanwhile.
-    fn poll_current(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        while let Poll::Ready(Some(part)) = self.reading.poll_next_unpin(cx) {
-            self.ready.push_back(part);
-        }
-        self.current.poll_next_unpin(cx)
     }
 
     fn take_range(&mut self) -> Range<u64> {
@@ -237,7 +242,7 @@ mod tests {
     async fn memory_is_given_back() {
         let ahead = ReadAhead::new(4, 2);
         drop(read(&ahead, Store::default(), 0..36).await);
-        assert_eq!(ahead.permits.available_permits(), 2);
+        let _all = ahead.permits.acquire_many(2).await.unwrap();
     }
 
     #[tokio::test]
