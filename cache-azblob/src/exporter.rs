@@ -16,6 +16,7 @@ use crate::AzblobConfig;
 use crate::blocks::Blocks;
 use crate::client::{Client, Condition, Found};
 use crate::error;
+use crate::looks::Looks;
 
 /// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
@@ -27,12 +28,15 @@ const EMPTY: &[u8] = b"{}";
 /// * The first push or commit creates the container if it is not there.
 /// * A push looks whether the blob is there, and else sends it on condition that it still is not: in one request, or in
 ///   blocks in parallel. Somebody else who was faster is fine. Nothing has a limit in time.
+/// * After 16 looks in a row that found nothing, blobs of up to 256 KiB are sent on that condition without a look, until
+///   one of them turns out to be there.
 /// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. An export pushes the
 ///   others that were there once more after the commit, which is one look at each that is still there.
 /// * A commit writes each name, the first one under the condition. The service checks conditions atomically.
 pub struct AzblobExporter {
     client: Client,
     has_container: OnceCell<()>,
+    looks: Looks,
     /// What the first name led to after our own last commit.
     committed: Mutex<Option<String>>,
 }
@@ -43,7 +47,12 @@ impl AzblobExporter {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
     pub fn new(config: AzblobConfig) -> Result<Self> {
-        Ok(Self { client: Client::new(config)?, has_container: OnceCell::new(), committed: Mutex::default() })
+        Ok(Self {
+            client: Client::new(config)?,
+            has_container: OnceCell::new(),
+            looks: Looks::default(),
+            committed: Mutex::default(),
+        })
     }
 
     async fn ensure_container(&self) -> Result<()> {
@@ -61,6 +70,13 @@ impl AzblobExporter {
 
     async fn head(&self, key: &str) -> Result<Option<Found>> {
         self.client.retrying(|| self.client.head(key)).await
+    }
+
+    async fn send(&self, blob: &Descriptor, key: &str, condition: Condition, from: &dyn BlobProvider) -> Result<()> {
+        let stream = from.read(blob, None).await?;
+        let to = Blocks { client: &self.client, key, condition };
+        let sent = upload(stream, blob.size, &to, self.client.config().environment().parts()).await;
+        sent.map_err(|error| error.with("blob", blob.digest))
     }
 
     /// A blob that is there stays as it is, or is made young again.
@@ -115,6 +131,11 @@ impl AzblobExporter {
     }
 }
 
+/// Whether the service refused a write because of what is there.
+fn is_unmet(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict && error.side().is_none()
+}
+
 /// A version without a name is that of a first name that leads nowhere.
 fn condition(expect: &Expect) -> Condition {
     match expect {
@@ -130,24 +151,35 @@ impl CacheExporter for AzblobExporter {
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.ensure_container().await?;
         let key = self.client.config().keys().blob(&blob.digest);
-        let condition = match self.head(&key).await? {
+        if self.looks.can_skip(blob.size) {
+            match self.send(blob, &key, Condition::Absent, from).await {
+                Ok(()) => return Ok(Pushed::Uploaded),
+                Err(error) if is_unmet(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let found = self.head(&key).await?;
+        if found.is_some() {
+            self.looks.found();
+        } else {
+            self.looks.found_nothing();
+        }
+        let condition = match found {
             Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
             // Half a blob is none.
             Some(found) => Condition::Match(found.etag),
             None => Condition::Absent,
         };
-        let stream = from.read(blob, None).await?;
-        let to = Blocks { client: &self.client, key: &key, condition };
-        match upload(stream, blob.size, &to, self.client.config().environment().parts()).await {
+        match self.send(blob, &key, condition, from).await {
             Ok(()) => Ok(Pushed::Uploaded),
-            Err(error) if error.kind() == ErrorKind::Conflict && error.side().is_none() => {
-                self.overtaken(blob, &key, error).await
-            }
-            Err(error) => Err(error.with("blob", blob.digest)),
+            Err(error) if is_unmet(&error) => self.overtaken(blob, &key, error).await,
+            Err(error) => Err(error),
         }
     }
 
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
+        // What was there is looked at again after this.
+        self.looks.found();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
         self.ensure_container().await?;
         let keys = self.client.config().keys();

@@ -10,6 +10,7 @@ mod error;
 mod exporter;
 mod importer;
 mod keys;
+mod looks;
 mod probe;
 mod reader;
 mod store;

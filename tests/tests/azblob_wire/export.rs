@@ -1,5 +1,6 @@
 //! Exports: requests and blocks.
 
+use bytes::Bytes;
 use cache_azblob::AzblobConfig;
 use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, PartLimits, Pushed};
 use cache_tests::faulty::{self, Faulty};
@@ -61,6 +62,45 @@ async fn a_second_copy_uploads_no_blob() {
         (1, 1, 2),
         "{log:?}"
     );
+}
+
+/// Where 16 blobs were not there the next small one is not looked for. One that is there after all is kept, and ends it;
+/// half of one is replaced.
+#[tokio::test(start_paused = true)]
+async fn small_blobs_of_a_new_cache_take_one_request_each() {
+    let place = Azblob::new();
+    let to = exporter(place.config());
+    let push = async |seed: u64, size: usize| {
+        let (desc, source) = blob(Random::new(seed).bytes(size));
+        let pushed = to.push(&desc, &source).await.unwrap();
+        (pushed, shorts(place.server()).join(", "))
+    };
+    let look = || (Pushed::Uploaded, "HEAD blob 404, PUT blob 201".to_owned());
+    let guess = || (Pushed::Uploaded, "PUT blob 201".to_owned());
+    push(0, 1_000).await;
+    for seed in 1..16 {
+        assert_eq!(push(seed, 1_000).await, look());
+    }
+    assert_eq!(push(16, 256 << 10).await, guess());
+    assert_eq!(push(17, (256 << 10) + 1).await, look());
+    assert_eq!(push(18, 1_000).await, guess());
+    assert_eq!(push(18, 1_000).await, (Pushed::Present, "PUT blob 409, HEAD blob 200".to_owned()));
+    for seed in 19..35 {
+        assert_eq!(push(seed, 1_000).await, look());
+    }
+
+    let (half, _) = blob(Random::new(35).bytes(1_000));
+    place
+        .server()
+        .stored(|stored| stored.put("buildkit-cache", &format!("blobs/{}", half.digest), Bytes::from("half")));
+    assert_eq!(push(35, 1_000).await.1, "PUT blob 409, HEAD blob 200, PUT blob 201");
+    for seed in 36..52 {
+        push(seed, 1_000).await;
+    }
+    assert_eq!(push(52, 1_000).await, guess());
+    to.commit(&graphs::cache(1).manifest, Expect::Any).await.unwrap();
+    assert_eq!(shorts(place.server()), ["PUT index 201"]);
+    assert_eq!(push(52, 1_000).await, (Pushed::Present, "HEAD blob 200".to_owned()));
 }
 
 /// Blocks are sent in parallel, and all uploads share the bound.

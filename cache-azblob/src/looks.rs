@@ -1,0 +1,34 @@
+//! [`Looks`]: whether to look for a blob before it is sent.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// After so many looks in a row that found nothing, blobs are sent without one.
+const IN_VAIN: usize = 16;
+/// Up to so many bytes a blob is sent without a look: one that turns out to be there has then cost little.
+const SMALL: u64 = 256 << 10;
+
+/// What the looks of one exporter found.
+///
+/// A new cache in a new container has no blob, and to look for each of them would double the requests. A write is on
+/// condition that the blob is not there, so a wrong guess costs its bytes and nothing else.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    /// How many in a row found nothing.
+    in_vain: AtomicUsize,
+}
+
+impl Looks {
+    /// Whether a blob of this size is most likely not there, and small enough to try.
+    pub(crate) fn can_skip(&self, size: u64) -> bool {
+        size <= SMALL && self.in_vain.load(Ordering::Relaxed) >= IN_VAIN
+    }
+
+    pub(crate) fn found_nothing(&self) {
+        self.in_vain.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Some blobs are there: the next ones are looked for.
+    pub(crate) fn found(&self) {
+        self.in_vain.store(0, Ordering::Relaxed);
+    }
+}
