@@ -67,9 +67,9 @@ impl LocalExporter {
     }
 
     async fn write(&self, blob: &Descriptor, stream: BlobStream) -> Result<()> {
-        let (temp, file) = receive(&self.ingest().await?, blob, stream).await?;
         let path = self.layout.blob_path(&blob.digest);
-        blocking(move || put_in_place(temp, &file, &path)).await
+        let end = move |temp, file: File| put_in_place(temp, &file, &path);
+        receive(&self.ingest().await?, blob, stream, end).await
     }
 
     /// Writes a document unless it is there, byte for byte.

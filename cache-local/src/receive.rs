@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,15 +20,17 @@ const BATCH: usize = 1 << 20;
 /// them.
 const SYNC_EVERY: usize = 64 << 20;
 
-/// Receives a blob into a temporary file; it holds as many bytes as the descriptor says, but they are not all on disk yet.
-pub(crate) async fn receive(
+/// Receives a blob into a temporary file, and hands that to `end`: it holds as many bytes as the descriptor says, but they
+/// are not all on disk yet.
+///
+/// A blob of up to a batch takes one call to a thread that may block: it makes the file, writes it and ends it.
+pub(crate) async fn receive<T: Send + 'static>(
     ingest: &Arc<Ingest>,
     blob: &Descriptor,
     mut stream: BlobStream,
-) -> Result<(TempFile, File)> {
-    let ingest = Arc::clone(ingest);
-    let (temp, file) = blocking(move || ingest.create()).await?;
-    let mut writer = Writer::new(file, temp.path(), SYNC_EVERY);
+    end: impl FnOnce(TempFile, File) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let mut writer = Writer::new(Arc::clone(ingest), SYNC_EVERY);
     let mut received = 0_u64;
     while let Some(piece) = stream.try_next().await? {
         received = received.saturating_add(piece.len() as u64);
@@ -42,14 +44,17 @@ pub(crate) async fn receive(
         let error = Error::new(kind, "blob is not as long as its descriptor says").on(Side::Source);
         return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", received));
     }
-    Ok((temp, writer.finish().await?))
+    writer.finish(end).await
 }
+
+/// A temporary file that is open.
+type Open = (TempFile, File);
 
 /// Writes pieces while the next ones arrive.
 struct Writer {
-    /// The batch that is being written; it hands the file on.
-    task: Task<File>,
-    path: PathBuf,
+    ingest: Arc<Ingest>,
+    /// The batch that is being written; it hands the file on. The first one makes it.
+    task: Option<Task<Open>>,
     batch: Vec<Bytes>,
     batched: usize,
     sync_every: usize,
@@ -59,9 +64,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(file: File, path: &Path, sync_every: usize) -> Self {
-        let task = start(move || Ok(file));
-        Self { task, path: path.to_owned(), batch: Vec::new(), batched: 0, sync_every, unsynced: 0, sync: None }
+    fn new(ingest: Arc<Ingest>, sync_every: usize) -> Self {
+        Self { ingest, task: None, batch: Vec::new(), batched: 0, sync_every, unsynced: 0, sync: None }
     }
 
     async fn write(mut self, piece: Bytes) -> Result<Self> {
@@ -71,32 +75,56 @@ impl Writer {
     }
 
     async fn flush(mut self) -> Result<Self> {
-        let mut file = self.task.join().await?;
-        if self.unsynced >= self.sync_every {
+        let open = self.written().await?;
+        if let Some((temp, file)) = &open
+            && self.unsynced >= self.sync_every
+        {
             // One at a time: a disk that is slower than the source slows it down.
-            if let Some(sync) = self.sync.take() {
-                sync.join().await?;
-            }
-            self.sync = Some(put_on_disk(&file, &self.path)?);
+            self.synced().await?;
+            self.sync = Some(put_on_disk(file, temp.path())?);
             self.unsynced = 0;
         }
         self.unsynced += std::mem::take(&mut self.batched);
-        let (batch, path) = (std::mem::take(&mut self.batch), self.path.clone());
-        self.task = start(move || {
-            let written = write_all(&mut file, &batch);
-            written.map_err(|error| io(error, "cannot write the temporary file", &path))?;
-            Ok(file)
-        });
+        let (batch, ingest) = (std::mem::take(&mut self.batch), Arc::clone(&self.ingest));
+        self.task = Some(start(move || append(&ingest, open, &batch)));
         Ok(self)
     }
 
-    async fn finish(self) -> Result<File> {
-        let Self { task, sync, .. } = self.flush().await?;
-        if let Some(sync) = sync {
-            sync.join().await?;
-        }
-        task.join().await
+    async fn finish<T: Send + 'static>(
+        mut self,
+        end: impl FnOnce(TempFile, File) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.written().await?;
+        self.synced().await?;
+        let last = move || {
+            let (temp, file) = append(&self.ingest, open, &self.batch)?;
+            end(temp, file)
+        };
+        blocking(last).await
     }
+
+    /// Waits for the batch that is being written, and takes the file.
+    async fn written(&mut self) -> Result<Option<Open>> {
+        match self.task.take() {
+            Some(task) => task.join().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn synced(&mut self) -> Result<()> {
+        match self.sync.take() {
+            Some(sync) => sync.join().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a batch to the file, which is made if there is none.
+fn append(ingest: &Arc<Ingest>, open: Option<Open>, batch: &[Bytes]) -> Result<Open> {
+    let (temp, mut file) = open.map_or_else(|| ingest.create(), Ok)?;
+    let written = write_all(&mut file, batch);
+    written.map_err(|error| io(error, "cannot write the temporary file", temp.path()))?;
+    Ok((temp, file))
 }
 
 /// Puts what the file holds so far on disk, in the background.

@@ -96,7 +96,8 @@ fn company_is_a_live_writer_or_a_buildkit_that_wrote_lately() {
 async fn a_directory_lives_as_long_as_a_file_in_it() {
     let (_dir, layout) = layout();
     let ingest = Ingest::open(&layout).unwrap();
-    let (temp, _file) = receive(&ingest, &layer("a"), stream_of("a".into())).await.unwrap();
+    let (temp, _file) =
+        receive(&ingest, &layer("a"), stream_of("a".into()), |temp, file| Ok((temp, file))).await.unwrap();
     drop(ingest);
     assert!(temp.path().exists());
     temp.persist(&layout.root().join("blob")).unwrap();

@@ -17,8 +17,8 @@ fn ingest() -> (tempfile::TempDir, Arc<Ingest>) {
 async fn received(size: u64, pieces: Vec<Result<Bytes>>) -> Result<Vec<u8>> {
     let (_dir, ingest) = ingest();
     let blob = Descriptor { size, ..layer("") };
-    let result = receive(&ingest, &blob, Box::pin(stream::iter(pieces))).await;
-    let content = result.map(|(temp, _file)| fs::read(temp.path()).unwrap());
+    let read = |temp: TempFile, _| Ok(fs::read(temp.path()).unwrap());
+    let content = receive(&ingest, &blob, Box::pin(stream::iter(pieces)), read).await;
     assert_eq!(files(ingest.dir()), ["lock"], "the temporary file is gone");
     content
 }
@@ -51,27 +51,28 @@ async fn an_error_of_the_source_is_passed_on() {
 #[tokio::test]
 async fn a_blob_that_is_put_on_disk_piece_by_piece_is_the_same() {
     let (_dir, ingest) = ingest();
-    let (temp, file) = ingest.create().unwrap();
     let pieces: Vec<Bytes> = (0..9_u8).map(|n| vec![n; BATCH / 2].into()).collect();
-    let mut writer = Writer::new(file, temp.path(), BATCH);
+    let mut writer = Writer::new(ingest, BATCH);
     for piece in &pieces {
         writer = writer.write(piece.clone()).await.unwrap();
     }
-    writer.finish().await.unwrap();
-    assert_eq!(fs::read(temp.path()).unwrap(), pieces.concat());
+    let written = writer.finish(|temp, _| Ok(fs::read(temp.path()).unwrap())).await.unwrap();
+    assert_eq!(written, pieces.concat());
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn what_cannot_be_put_on_disk_is_an_error() {
+    let (_dir, ingest) = ingest();
+    let (temp, _) = ingest.create().unwrap();
     // Takes what is written, and has no disk.
-    let path = Path::new("/dev/null");
-    let file = OpenOptions::new().write(true).open(path).unwrap();
-    let mut writer = Writer::new(file, path, BATCH);
+    let file = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    let mut writer = Writer::new(ingest, BATCH);
+    writer.task = Some(start(move || Ok((temp, file))));
     for _ in 0..2 {
         writer = writer.write(vec![0; BATCH].into()).await.unwrap();
     }
-    let error = writer.finish().await.unwrap_err();
+    let error = writer.finish(|_, _| Ok(())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert!(error.to_string().starts_with("cannot put the temporary file on disk"), "{error}");
 }
