@@ -3,12 +3,12 @@
 //! Both move the same layers, with four at once, in turn, to and from an Azurite of their own. What has no figure here is
 //! skipped with a line that says so. The data is seeded and removed at the end.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use cache_tests::bench::{Figure, Load, Outcome, beside_rclone, make, measure};
 use cache_tests::servers::azurite::{ACCOUNT, Azurite, KEY};
+use tempfile::TempDir;
 
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
@@ -29,14 +29,14 @@ async fn main() -> Outcome<()> {
         let folder = tempfile::tempdir()?;
         make(&folder.path().join("cache"), load).await?;
         println!("{}: {} blobs of {} KiB", load.name, load.blobs, load.size >> 10);
-        compare(&buildcache, folder.path(), runs)?;
+        compare(&buildcache, folder.path(), load, runs)?;
     }
     Ok(())
 }
 
-fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
+fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<()> {
     let ours = || there_and_back(folder, |server, from, to| copy(buildcache, server, from, to));
-    beside_rclone(runs, ours, || there_and_back(folder, rclone))
+    beside_rclone(load, runs, ours, || there_and_back(folder, rclone))
 }
 
 /// Where layers are: none is the server.
@@ -46,14 +46,13 @@ type Place<'a> = Option<&'a Path>;
 fn there_and_back(
     folder: &Path,
     run: impl Fn(&Azurite, Place<'_>, Place<'_>) -> Outcome<Figure>,
-) -> Outcome<[Figure; 2]> {
+) -> Outcome<([Figure; 2], (Azurite, TempDir))> {
     // rclone asks for a newer version of the service than Azurite knows.
     let server = Azurite::start_for_newer_clients();
     let up = run(&server, Some(&folder.join("cache")), None)?;
-    let back = folder.join("back");
-    let down = run(&server, None, Some(&back))?;
-    fs::remove_dir_all(back)?;
-    Ok([up, down])
+    let back = tempfile::tempdir_in(folder)?;
+    let down = run(&server, None, Some(back.path()))?;
+    Ok(([up, down], (server, back)))
 }
 
 fn copy(buildcache: &str, server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {

@@ -13,6 +13,7 @@ use cache_tests::bench::{Figure, Load, Outcome, beside_rclone, make, measure};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, service};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
@@ -33,7 +34,7 @@ async fn main() -> Outcome<()> {
         let folder = tempfile::tempdir()?;
         make(&folder.path().join("cache"), load).await?;
         println!("{}: {} blobs of {} KiB", load.name, load.blobs, load.size >> 10);
-        compare(&first, folder.path(), runs)?;
+        compare(&first, folder.path(), load, runs)?;
     }
     Ok(())
 }
@@ -79,9 +80,9 @@ impl Drop for Store {
     }
 }
 
-fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
+fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<()> {
     let ours = || there_and_back(folder, |store, from, to| copy(buildcache, store, from, to));
-    beside_rclone(runs, ours, || there_and_back(folder, rclone))
+    beside_rclone(load, runs, ours, || there_and_back(folder, rclone))
 }
 
 /// Where layers are: none is the store.
@@ -91,16 +92,14 @@ type Place<'a> = Option<&'a Path>;
 fn there_and_back(
     folder: &Path,
     run: impl Fn(&Store, Place<'_>, Place<'_>) -> Outcome<Figure>,
-) -> Outcome<[Figure; 2]> {
-    let (stored, back) = (folder.join("stored"), folder.join("back"));
+) -> Outcome<([Figure; 2], TempDir)> {
+    let written = tempfile::tempdir_in(folder)?;
+    let (stored, back) = (written.path().join("stored"), written.path().join("back"));
     fs::create_dir_all(&stored)?;
     let store = Store::start(&stored)?;
     let up = run(&store, Some(&folder.join("cache")), None)?;
     let down = run(&store, None, Some(&back))?;
-    drop(store);
-    fs::remove_dir_all(back)?;
-    fs::remove_dir_all(stored)?;
-    Ok([up, down])
+    Ok(([up, down], written))
 }
 
 fn copy(buildcache: &str, store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {

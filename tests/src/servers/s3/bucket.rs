@@ -1,10 +1,14 @@
 //! The file system of `s3s`, with what it lacks: writes on a condition are atomic, and open uploads are listed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
+use cache_core::ContentRange;
+use futures_util::stream;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CopyObjectInput, CopyObjectOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
@@ -12,12 +16,17 @@ use s3s::dto::{
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
     ListObjectsV2Output, ListPartsInput, ListPartsOutput, MultipartUpload, PutObjectInput, PutObjectOutput,
-    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    StreamingBlob, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{BUCKET, Options};
+
+/// How many bytes of a large object are read at once.
+const PIECE: usize = 256 << 10;
 
 /// The uploads that are open; clones see the same ones.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +60,7 @@ impl Uploads {
 }
 
 pub(super) struct Watched {
+    folder: PathBuf,
     inner: FileSystem,
     options: Options,
     uploads: Uploads,
@@ -62,7 +72,13 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(folder: &Path, options: Options) -> Self {
         let inner = FileSystem::new(folder).expect("the folder can be read");
-        Self { inner, options, uploads: Uploads::default(), turn: tokio::sync::Mutex::default() }
+        Self {
+            folder: folder.to_owned(),
+            inner,
+            options,
+            uploads: Uploads::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn uploads(&self) -> Uploads {
@@ -95,6 +111,23 @@ impl Watched {
         };
         self.inner.head_object(req).await.ok()?.output.e_tag
     }
+}
+
+/// So many bytes of a file: the file system gives 4 KiB at a time, which takes more of a machine than who reads them.
+async fn pieces(path: &Path, range: Option<&str>, length: u64) -> S3Result<StreamingBlob> {
+    let start = range.and_then(|range| ContentRange::parse(range).start).unwrap_or_default();
+    let open = async {
+        let mut file = File::open(path).await?;
+        file.seek(SeekFrom::Start(start)).await?;
+        Ok(file.take(length))
+    };
+    let file = open.await.map_err(|error: std::io::Error| s3_error!(error, InternalError))?;
+    let pieces = stream::try_unfold(file, |mut file| async move {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = file.read_buf(&mut piece).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (piece.freeze(), file)))
+    });
+    Ok(StreamingBlob::wrap(pieces))
 }
 
 #[async_trait::async_trait]
@@ -214,7 +247,13 @@ impl S3 for Watched {
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         Self::check_bucket(&req.input.bucket)?;
         let _turn = self.turn(&req.input.key, false).await;
-        self.inner.get_object(req).await
+        let path = self.folder.join(&req.input.bucket).join(&req.input.key);
+        let mut got = self.inner.get_object(req).await?;
+        let length = got.output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
+        if length > PIECE as u64 {
+            got.output.body = Some(pieces(&path, got.output.content_range.as_deref(), length).await?);
+        }
+        Ok(got)
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
