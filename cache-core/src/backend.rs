@@ -94,6 +94,13 @@ pub trait CacheExporter: Send + Sync {
         false
     }
 
+    /// Whether a push that has read its blob to the end waits for something near from then on, as a disk is, and drops the
+    /// stream before. Then [`export`](crate::export) reads the next blob meanwhile, and as many pushes settle at once as
+    /// there are blobs being read.
+    fn settles_apart(&self) -> bool {
+        false
+    }
+
     /// A folder in the place itself for layers that are converted on their way there: it has room for them anyway.
     ///
     /// # Errors

@@ -173,6 +173,11 @@ impl CacheExporter for LocalExporter {
         Ok(Committed::new(Some(descriptor), version))
     }
 
+    /// A push ends with the blob being put on disk.
+    fn settles_apart(&self) -> bool {
+        true
+    }
+
     /// The exporter's own temporary directory.
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(Some(self.ingest().await?.dir().to_owned()))

@@ -44,6 +44,7 @@ pub(crate) async fn receive<T: Send + 'static>(
         let error = Error::new(kind, "blob is not as long as its descriptor says").on(Side::Source);
         return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", received));
     }
+    drop(stream);
     writer.finish(end).await
 }
 

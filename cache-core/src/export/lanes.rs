@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, Either, FutureExt, join, join_all, select};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Place;
 use super::convert::Conversion;
@@ -13,6 +13,7 @@ use super::plan::Needed;
 use super::share::{Share, Shared, Ticket};
 use super::source::Verified;
 use super::spool::Spooled;
+use super::turn::Turned;
 use crate::{Descriptor, Event, Result};
 
 /// How many layers are converted at once. Each of them keeps several threads busy; two hide each other's waits.
@@ -22,8 +23,8 @@ const CONVERSIONS: usize = 2;
 /// while the last ones are sent.
 pub(super) struct Lanes<'a> {
     source: &'a Verified<'a>,
-    pushes: Semaphore,
-    conversions: Semaphore,
+    pushes: Arc<Semaphore>,
+    conversions: Arc<Semaphore>,
     width: usize,
 }
 
@@ -41,8 +42,10 @@ impl<'a> Lanes<'a> {
     pub(super) fn new(places: &[Place<'_>], source: &'a Verified<'a>) -> Self {
         let pushes = places.iter().map(|place| place.settings.concurrency).max().unwrap_or(1).max(1);
         let conversions = if places.iter().any(|place| place.conversion().is_some()) { CONVERSIONS } else { 0 };
-        let (width, pushes) = (pushes.saturating_add(conversions), Semaphore::new(pushes.min(Semaphore::MAX_PERMITS)));
-        Self { source, pushes, conversions: Semaphore::new(conversions), width }
+        let settling = if places.iter().any(Place::settles_apart) { pushes } else { 0 };
+        let width = pushes.saturating_add(settling).saturating_add(conversions);
+        let turns = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Self { source, pushes: turns(pushes), conversions: turns(conversions), width }
     }
 
     /// How many blobs may be worked on at once.
@@ -59,11 +62,15 @@ impl<'a> Lanes<'a> {
         let push = turn(&self.pushes, !as_it_is.is_empty()).await;
         let conversion = turn(&self.conversions, !orders.is_empty()).await;
         let pushing = async {
+            // Several places share one read, and none of them knows when it is over for the others.
+            let is_apart = matches!(as_it_is[..], [(place, _)] if place.settles_apart());
+            let (lent, kept) = if is_apart { (push, None) } else { (None, push) };
+            let source = Turned::new(self.source, lent);
             let pushes = as_it_is.into_iter().zip(tickets);
             let pushes: Vec<BoxFuture<'_, ()>> =
-                pushes.map(|((place, blob), ticket)| place.receive(blob, self.source, ticket).boxed()).collect();
+                pushes.map(|((place, blob), ticket)| place.receive(blob, &source, ticket).boxed()).collect();
             join_all(pushes).await;
-            drop(push);
+            drop(kept);
         };
         let converting = async {
             let conversions = orders.into_iter().zip(conversion_tickets);
@@ -165,6 +172,6 @@ async fn spool(conversion: &Conversion, wanting: &Wanting<'_>) -> Result<PathBuf
 }
 
 /// Waits for a turn, where one is needed.
-async fn turn(turns: &Semaphore, is_needed: bool) -> Option<SemaphorePermit<'_>> {
-    if is_needed { turns.acquire().await.ok() } else { None }
+async fn turn(turns: &Arc<Semaphore>, is_needed: bool) -> Option<OwnedSemaphorePermit> {
+    if is_needed { Arc::clone(turns).acquire_owned().await.ok() } else { None }
 }

@@ -10,6 +10,7 @@ mod share;
 mod source;
 mod spool;
 mod tee;
+mod turn;
 
 use futures_util::future::{BoxFuture, FutureExt, join, join_all};
 use futures_util::stream::{self, StreamExt};

@@ -86,6 +86,10 @@ impl<'a> Place<'a> {
         self.conversion
     }
 
+    pub(super) fn settles_apart(&self) -> bool {
+        self.to.settles_apart()
+    }
+
     /// The folder of the place for converted layers.
     pub(super) async fn spool(&self) -> Result<Option<PathBuf>> {
         self.to.spool().await.map_err(|error| error.on(Side::Destination))

@@ -8,7 +8,7 @@ use crate::{Expect, Progress, RetryPolicy, Silent};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once.
+    /// How many blobs are pushed at once, without those that only [settle](crate::CacheExporter::settles_apart).
     pub concurrency: usize,
     /// What the place has to hold.
     pub expect: Expect,
