@@ -159,11 +159,7 @@ impl CacheExporter for AzblobExporter {
             }
         }
         let found = self.head(&key).await?;
-        if found.is_some() {
-            self.looks.found();
-        } else {
-            self.looks.found_nothing();
-        }
+        self.looks.saw(found.is_some());
         let condition = match found {
             Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
             // Half a blob is none.
@@ -179,7 +175,7 @@ impl CacheExporter for AzblobExporter {
 
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         // What was there is looked at again after this.
-        self.looks.found();
+        self.looks.reset();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
         self.ensure_container().await?;
         let keys = self.client.config().keys();

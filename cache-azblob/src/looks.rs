@@ -10,7 +10,7 @@ const SMALL: u64 = 256 << 10;
 /// What the looks of one exporter found.
 ///
 /// A new cache in a new container has no blob, and to look for each of them would double the requests. A write is on
-/// condition that the blob is not there, so a wrong guess costs its bytes and nothing else.
+/// condition that the blob is not there, so a wrong guess costs a request and the blob's bytes, and nothing else.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
     /// How many in a row found nothing.
@@ -23,12 +23,17 @@ impl Looks {
         size <= SMALL && self.in_vain.load(Ordering::Relaxed) >= IN_VAIN
     }
 
-    pub(crate) fn found_nothing(&self) {
-        self.in_vain.fetch_add(1, Ordering::Relaxed);
+    /// Takes note of a look; where one blob is there, the next ones are looked for.
+    pub(crate) fn saw(&self, is_there: bool) {
+        if is_there {
+            self.reset();
+        } else {
+            self.in_vain.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// Some blobs are there: the next ones are looked for.
-    pub(crate) fn found(&self) {
+    /// Looks for the next blobs.
+    pub(crate) fn reset(&self) {
         self.in_vain.store(0, Ordering::Relaxed);
     }
 }

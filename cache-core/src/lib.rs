@@ -40,6 +40,7 @@ mod spec;
     expect(dead_code, unused_imports, reason = "layers are made of written headers; only eStargz reads them")
 )]
 mod tar;
+mod task;
 mod timestamp;
 mod verify;
 mod walk;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +10,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use crate::{BlobStream, Error, ErrorKind, Result, ResumeSource, resuming};
+use crate::task::outcome;
+use crate::{BlobStream, Error, Result, ResumeSource, resuming};
 
 /// How many parts of one blob are read ahead of the one that is wanted.
 const AHEAD: usize = 3;
@@ -84,11 +84,7 @@ struct Reading(JoinHandle<Result<Part>>);
 
 impl Reading {
     async fn join(mut self) -> Result<Part> {
-        match (&mut self.0).await {
-            Ok(part) => part,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down").with_source(error)),
-        }
+        outcome((&mut self.0).await)
     }
 }
 

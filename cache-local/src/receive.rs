@@ -76,12 +76,12 @@ impl Writer {
     }
 
     async fn flush(mut self) -> Result<Self> {
-        let open = self.written().await?;
+        let open = ended(&mut self.task).await?;
         if let Some((temp, file)) = &open
             && self.unsynced >= self.sync_every
         {
             // One at a time: a disk that is slower than the source slows it down.
-            self.synced().await?;
+            ended(&mut self.sync).await?;
             self.sync = Some(put_on_disk(file, temp.path())?);
             self.unsynced = 0;
         }
@@ -95,28 +95,21 @@ impl Writer {
         mut self,
         end: impl FnOnce(TempFile, File) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let open = self.written().await?;
-        self.synced().await?;
+        let open = ended(&mut self.task).await?;
+        ended(&mut self.sync).await?;
         let last = move || {
             let (temp, file) = append(&self.ingest, open, &self.batch)?;
             end(temp, file)
         };
         blocking(last).await
     }
+}
 
-    /// Waits for the batch that is being written, and takes the file.
-    async fn written(&mut self) -> Result<Option<Open>> {
-        match self.task.take() {
-            Some(task) => task.join().await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    async fn synced(&mut self) -> Result<()> {
-        match self.sync.take() {
-            Some(sync) => sync.join().await,
-            None => Ok(()),
-        }
+/// Waits for a job, if there is one, and takes what it gives.
+async fn ended<T>(task: &mut Option<Task<T>>) -> Result<Option<T>> {
+    match task.take() {
+        Some(task) => task.join().await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -7,7 +7,6 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::BuildHasher;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, TryStreamExt};
 use tokio::runtime::Handle;
 
+use crate::task::outcome;
 use crate::{BlobInfo, BlobProvider, BlobStream, Descriptor, Encoding, Error, ErrorKind, Result};
 
 /// How many bytes are written and read at once.
@@ -127,11 +127,7 @@ fn failed(error: std::io::Error, message: &str, path: &Path) -> Error {
 /// Runs file system calls on a thread that may block; outside of a runtime, here.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let Ok(runtime) = Handle::try_current() else { return job() };
-    match runtime.spawn_blocking(job).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-        Err(error) => Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down").with_source(error)),
-    }
+    outcome(runtime.spawn_blocking(job).await)
 }
 
 #[cfg(test)]

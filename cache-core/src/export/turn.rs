@@ -12,7 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
 
-/// The source of one push. The stream it gives takes the turn with it, and the turn ends when the push drops one of them.
+/// The source of one push. Its first stream takes the turn with it; the turn ends when that is dropped, or with the push
+/// where nothing is read.
 pub(super) struct Turned<'a> {
     inner: &'a dyn BlobProvider,
     turn: Mutex<Option<OwnedSemaphorePermit>>,
@@ -62,10 +63,11 @@ mod tests {
         Expect, ExportSettings, MediaType, MemoryCache, Pushed, Result, Timestamp, Version, annotation, export,
     };
 
-    /// Reads a blob, and settles only when another one is read.
+    /// Reads blobs. With a barrier a push settles apart, and only when others are read.
     struct Disk {
         apart: Option<Barrier>,
-        reading: AtomicUsize,
+        /// The pushes that have a turn.
+        turns: AtomicUsize,
         most: AtomicUsize,
     }
 
@@ -73,15 +75,15 @@ mod tests {
     impl CacheExporter for Disk {
         async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
             let stream = from.read(blob, None).await?;
-            self.most.fetch_max(self.reading.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.most.fetch_max(self.turns.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
             tokio::task::yield_now().await;
-            self.reading.fetch_sub(1, Ordering::Relaxed);
             let _pieces: Vec<_> = stream.try_collect().await?;
-            match &self.apart {
-                Some(barrier) => {
-                    barrier.wait().await;
-                }
-                None => tokio::task::yield_now().await,
+            if let Some(barrier) = &self.apart {
+                self.turns.fetch_sub(1, Ordering::Relaxed);
+                barrier.wait().await;
+            } else {
+                tokio::task::yield_now().await;
+                self.turns.fetch_sub(1, Ordering::Relaxed);
             }
             Ok(Pushed::Uploaded)
         }
@@ -95,7 +97,7 @@ mod tests {
         }
     }
 
-    /// How many blobs were read at once.
+    /// How many pushes had a turn at once.
     async fn most_at_once(concurrency: usize, apart: Option<Barrier>) -> usize {
         let (source, mut chains) = (MemoryCache::new(), CacheChains::new());
         for number in 0..8_u8 {
@@ -105,7 +107,7 @@ mod tests {
             let result = CacheResult::new(Timestamp::ZERO, vec![layer]);
             chains.add(CacheKey::content(Digest::sha256(&[number])), &[], vec![result]).unwrap();
         }
-        let disk = Disk { apart, reading: AtomicUsize::new(0), most: AtomicUsize::new(0) };
+        let disk = Disk { apart, turns: AtomicUsize::new(0), most: AtomicUsize::new(0) };
         let settings = ExportSettings::default().with_concurrency(concurrency);
         export(&chains.to_manifest(), &source, &disk, &settings).await.unwrap();
         disk.most.into_inner()
