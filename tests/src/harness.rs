@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm, Timestamp,
+    CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm, RetryPolicy,
+    Timestamp,
 };
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
@@ -29,6 +30,12 @@ pub trait Harness: Send + Sync {
 
     /// Whether the store keeps manifests in a form (`image-manifest`, `oci-mediatypes`), byte for byte.
     fn keeps_form(&self) -> bool;
+
+    /// How a push is tried again, which is for whoever calls it: never, but where the store itself fails now and then when
+    /// writers come together.
+    fn retry(&self) -> RetryPolicy {
+        RetryPolicy::never()
+    }
 
     /// Why the backend does not keep this rule, if it does not.
     fn exception(&self, case: &str) -> Option<&'static str>;

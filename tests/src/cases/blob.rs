@@ -1,6 +1,6 @@
 //! Blobs: making them present, looking them up, reading them.
 
-use cache_core::{ErrorKind, Pushed};
+use cache_core::{ErrorKind, Pushed, Silent};
 use futures_util::future::join_all;
 
 use super::{blob, bytes_of};
@@ -35,7 +35,10 @@ pub async fn concurrent_pushes_of_one_blob_all_succeed(place: &dyn Harness) {
     let bytes = Random::new(1).bytes(10_000);
     let (desc, source) = blob(bytes.clone());
     let (desc, slow) = (&desc, Faulty::new(&source).with_everywhere(Fault::Trickle(1_000)));
-    let pushes = (0..8).map(|_| async { place.exporter().await.push(desc, &slow).await });
+    let pushes = (0..8).map(|_| async {
+        let exporter = place.exporter().await;
+        place.retry().run(&Silent, || exporter.push(desc, &slow)).await
+    });
     for pushed in join_all(pushes).await {
         pushed.unwrap();
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
+use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore, RetryPolicy};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryImage};
 
 use super::registry::exception;
@@ -88,6 +88,11 @@ impl Harness for DockerRegistry {
 
     fn keeps_form(&self) -> bool {
         true
+    }
+
+    /// This registry answers 500 to a look at a blob while it writes the file that links the repository to it.
+    fn retry(&self) -> RetryPolicy {
+        RetryPolicy::default()
     }
 
     fn exception(&self, case: &str) -> Option<&'static str> {
