@@ -85,9 +85,13 @@ fn write(path: &Path, size: usize, random: &mut Random) -> Outcome<Digest> {
 
 /// Runs a command to its end.
 ///
+/// All that was written before is put on disk first: a store on this machine has gigabytes left to write from the run
+/// before, and they would be in the way of a command that puts its own files on disk.
+///
 /// # Errors
 /// When it does not end well.
 pub fn measure(command: &mut Command) -> Outcome<Figure> {
+    Command::new("sync").status()?;
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let mut peak = 0.0;
