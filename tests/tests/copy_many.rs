@@ -1,14 +1,15 @@
 //! One cache to several places: every blob is read once, and no place stands in another one's way.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, CopyOptions,
-    CopyReport, Depth, Descriptor, Destination, Error, ErrorKind, Expect, ExportSettings, MemoryCache, Mode, Pushed,
-    Recheck, Result, Side, copy_manifest, copy_many, export, verify,
+    CopyReport, Depth, Descriptor, Destination, Error, ErrorKind, Event, Expect, ExportSettings, MemoryCache, Mode,
+    Pushed, Recheck, Result, Side, copy_manifest, copy_many, export, verify,
 };
 use cache_tests::counting::Counting;
 use cache_tests::faulty::{Fault, Faulty};
@@ -16,6 +17,7 @@ use cache_tests::graphs::{self, Generated, MANY_BLOBS};
 use cache_tests::harness::Harness;
 use cache_tests::places;
 use futures_util::StreamExt;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 fn cache() -> Generated {
@@ -309,11 +311,21 @@ async fn interrupt_and_resume(place: &dyn Harness) {
     let holding = Holding::new(&cache.blobs, done);
     let settings = ExportSettings::default().with_concurrency(1);
     {
+        let pushed = Arc::new(Semaphore::new(0));
+        let count = Arc::clone(&pushed);
+        let tell = move |event: &Event<'_>| {
+            if let Event::BlobDone { .. } = event {
+                count.add_permits(1);
+            }
+        };
+        let settings = settings.clone().with_progress(Arc::new(tell));
         let exporter = place.exporter().await;
         let copying = copy_manifest(cache.manifest.clone(), &holding, &*exporter, CopyOptions::default(), &settings);
+        // A directory may still put the last blob on disk when the next one is read.
+        let settled = async { tokio::join!(holding.reached.notified(), pushed.acquire_many(done)) };
         tokio::select! {
             _ = copying => panic!("the source stands still"),
-            () = holding.reached.notified() => {}
+            _ = settled => {}
         }
     }
     assert!(place.importer().await.resolve().await.unwrap().is_none());
