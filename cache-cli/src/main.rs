@@ -20,12 +20,14 @@ mod text;
 mod unreadable;
 mod verbs;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use clap::Parser as _;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
 use crate::args::Cli;
@@ -37,7 +39,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             messages::failure(&Failure::new(Exit::Failed, format!("cannot start: {error}")));
@@ -49,6 +51,12 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(run(cli, &interrupted));
     runtime.shutdown_timeout(LAST_CALLS);
     exit.into()
+}
+
+/// As many threads as there are cores; the main thread is one of them, which runs the verb.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread().worker_threads(cores.saturating_sub(1).max(1)).enable_all().build()
 }
 
 /// Passes the first Ctrl-C on, so that the verb is dropped where it waits; the second one ends the process at once.

@@ -85,6 +85,20 @@ impl Digest {
             Repr::Sha512(_) => State::Sha512(Sha512::new()),
         })
     }
+
+    /// Whether the processor has instructions for the algorithm, which then hash faster than most stores send.
+    pub(crate) fn has_instructions(&self) -> bool {
+        matches!(self.0, Repr::Sha256(_)) && has_sha256_instructions()
+    }
+}
+
+fn has_sha256_instructions() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("sha");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
 }
 
 /// Hashes a stream piece by piece.

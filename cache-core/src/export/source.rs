@@ -13,13 +13,22 @@ use crate::{BlobInfo, BlobProvider, BlobStream, CodecPool, Descriptor, Digest, E
 /// Up to this size a blob is hashed where it is read: another thread would cost more than it saves.
 const SMALL: u64 = 256 << 10;
 
+/// On so few cores the threads of a pool mostly wait for each other.
+const FEW_THREADS: usize = 2;
+
 /// Verifies whole blobs as they are read, and says of every error that it is the source's.
 ///
-/// All reads of an export are polled by one task. Large blobs are hashed on the pool, so that blobs that move at once are
-/// hashed on several cores.
+/// All reads of an export are polled by one task. Large blobs are hashed on the pool where that is worth it, so that blobs
+/// that move at once are hashed on several cores.
 pub(super) struct Verified<'a> {
     pub(super) inner: &'a dyn BlobProvider,
     pub(super) pool: CodecPool,
+}
+
+impl Verified<'_> {
+    fn is_for_the_pool(&self, blob: &Descriptor) -> bool {
+        blob.size > SMALL && (self.pool.threads() > FEW_THREADS || !blob.digest.has_instructions())
+    }
 }
 
 #[async_trait]
@@ -32,7 +41,7 @@ impl BlobProvider for Verified<'_> {
         let is_whole = range.is_none();
         let stream = self.inner.read(blob, range).await.map_err(|error| error.on(Side::Source))?;
         let stream = match is_whole {
-            true if blob.size > SMALL => verify_on(&self.pool, blob.clone(), stream),
+            true if self.is_for_the_pool(blob) => verify_on(&self.pool, blob.clone(), stream),
             true => verify(blob.clone(), stream),
             false => stream,
         };
@@ -102,6 +111,37 @@ impl BlobProvider for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ErrorKind, MediaType, MemoryCache};
+
+    #[tokio::test]
+    async fn a_blob_is_verified_wherever_it_is_hashed() {
+        for (threads, size) in [(1, SMALL), (1, SMALL + 1), (FEW_THREADS + 1, SMALL + 1)] {
+            let (cache, bytes) = (MemoryCache::new(), vec![7; usize::try_from(size).unwrap()]);
+            let source = Verified { inner: &cache, pool: CodecPool::new(threads) };
+            let blob = Descriptor::of(MediaType::OCI_LAYER, &bytes);
+            let read = || async { source.read(&blob, None).await?.try_collect::<Vec<_>>().await };
+            cache.overwrite(blob.digest, bytes.clone());
+            assert_eq!(read().await.unwrap().concat(), bytes);
+            let mut wrong = bytes;
+            wrong[0] = 8;
+            cache.overwrite(blob.digest, wrong);
+            let error = read().await.unwrap_err();
+            assert_eq!((error.kind(), error.side()), (ErrorKind::DigestMismatch, Some(Side::Source)));
+        }
+    }
+
+    #[test]
+    fn the_pool_hashes_what_is_large_and_slow_to_hash() {
+        let blob = |digest: &str, size| Descriptor::new(MediaType::OCI_LAYER, digest.parse().unwrap(), size);
+        let (sha256, sha512) = (format!("sha256:{}", "0".repeat(64)), format!("sha512:{}", "0".repeat(128)));
+        let cache = MemoryCache::new();
+        let is_for_the_pool = |threads, digest: &str, size| {
+            Verified { inner: &cache, pool: CodecPool::new(threads) }.is_for_the_pool(&blob(digest, size))
+        };
+        assert!(!is_for_the_pool(FEW_THREADS + 1, &sha512, SMALL));
+        assert!(is_for_the_pool(FEW_THREADS + 1, &sha256, SMALL + 1));
+        assert!(is_for_the_pool(FEW_THREADS, &sha512, SMALL + 1));
+    }
 
     #[test]
     fn what_is_read_again_does_not_count_again() {
