@@ -141,6 +141,8 @@ mod tests {
         assert!(!is_for_the_pool(FEW_THREADS + 1, &sha512, SMALL));
         assert!(is_for_the_pool(FEW_THREADS + 1, &sha256, SMALL + 1));
         assert!(is_for_the_pool(FEW_THREADS, &sha512, SMALL + 1));
+        let is_slow = !Digest::sha256(b"").has_instructions();
+        assert_eq!(is_for_the_pool(FEW_THREADS, &sha256, SMALL + 1), is_slow);
     }
 
     #[test]
