@@ -22,3 +22,6 @@ pub use self::importer::AzblobImporter;
 pub use self::keys::Keys;
 pub use self::probe::AzblobProbe;
 pub use self::store::AzblobStore;
+
+#[cfg(test)]
+mod tests;

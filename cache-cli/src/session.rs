@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cache_core::{Backends, ExportSettings};
+use cache_core::Backends;
+use cache_ops::ExportSettings;
 
 use crate::args::Globals;
 use crate::progress::{Reporter, Told};

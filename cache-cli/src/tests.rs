@@ -1,9 +1,10 @@
 //! What the unit tests of the verbs share: caches in memory, and sessions that see them.
 
 use cache_core::{
-    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, ExportSettings, MediaType,
-    MemoryCache, Timestamp, annotation, export,
+    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, MemoryCache, Timestamp,
+    annotation,
 };
+use cache_ops::{ExportSettings, export};
 
 use crate::args::Globals;
 use crate::session::Session;

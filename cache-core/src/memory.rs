@@ -9,12 +9,15 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use crate::manifest::{Document, EncodedManifest, load};
-use crate::{
-    BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter,
-    CacheManifest, CacheSpec, CacheStore, Committed, Deleted, Descriptor, Digest, Error, ErrorKind, Expect,
-    ImageBackend, ImageStore, Limits, ManifestForm, Pushed, Resolved, Result, Timestamp, Version, stream_of,
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::load;
+use crate::manifest::{CacheManifest, Document, EncodedManifest, ManifestForm};
+use crate::model::{Descriptor, Digest, Limits, Timestamp};
+use crate::seams::{
+    BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore,
+    Committed, Deleted, Expect, ImageBackend, ImageStore, Pushed, Resolved, Version, stream_of,
 };
+use crate::spec::CacheSpec;
 
 /// How young a blob is that needs no refresh: half of what a clean-up lets stay.
 const FRESH: Duration = Duration::from_secs(1800);
@@ -167,7 +170,7 @@ impl CacheImporter for MemoryCache {
         let Some(descriptor) = self.lock().caches.get(&self.name).cloned() else {
             return Ok(None);
         };
-        let document = crate::blob::read_all(self, &descriptor, Limits::default().manifest).await?;
+        let document = crate::seams::read_all(self, &descriptor, Limits::default().manifest).await?;
         let manifest = load(document, self, &Limits::default()).await?;
         Ok(manifest.map(|manifest| Resolved::new(manifest, version(&descriptor))))
     }
@@ -210,7 +213,7 @@ impl ImageStore for MemoryCache {
         let Some(descriptor) = self.lock().caches.get(&self.name).cloned() else {
             return Ok(None);
         };
-        let bytes = crate::blob::read_all(self, &descriptor, Limits::default().manifest).await?;
+        let bytes = crate::seams::read_all(self, &descriptor, Limits::default().manifest).await?;
         let version = version(&descriptor);
         Ok(Some((Document { descriptor, bytes }, version)))
     }

@@ -50,7 +50,7 @@ impl GhaImporter {
         Ok(Self { session: Arc::new(Session::open(config)?), from: Reads::Newest(names) })
     }
 
-    /// A reader of the scope that the token writes, and of no other: what [`publish`](cache_core::publish) adds to. The
+    /// A reader of the scope that the token writes, and of no other: what [`publish`](https://docs.rs/cache-ops) adds to. The
     /// caches of other branches would be written into this one.
     ///
     /// # Errors

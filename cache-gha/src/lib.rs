@@ -25,3 +25,6 @@ pub use self::exporter::GhaExporter;
 pub use self::importer::GhaImporter;
 pub use self::probe::GhaProbe;
 pub use self::store::GhaStore;
+
+#[cfg(test)]
+mod tests;

@@ -14,3 +14,6 @@ pub use self::embed::embed;
 pub use self::exporter::InlineExporter;
 pub use self::records::{ImageLayer, InlineRecords};
 pub use self::strip::strip;
+
+#[cfg(test)]
+mod tests;

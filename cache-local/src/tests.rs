@@ -5,11 +5,13 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cache_core::{
-    CacheChains, CacheKey, CacheManifest, CacheResult, Committed, Descriptor, Digest, Expect, ExportSettings,
-    MediaType, MemoryCache, Result, Timestamp, export,
+    CacheBackend as _, CacheChains, CacheExporter as _, CacheImporter as _, CacheKey, CacheManifest, CacheProbe as _,
+    CacheResult, CacheSpec, CacheStore as _, Committed, Descriptor, Digest, Expect, MediaType, MemoryCache, Result,
+    Timestamp,
 };
+use cache_ops::{ExportSettings, export};
 
-use crate::{LocalConfig, LocalExporter};
+use crate::{Local, LocalConfig, LocalExporter, LocalImporter, LocalProbe, LocalStore};
 
 /// A cache that BuildKit wrote, like `v0.32/max-manifest`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -108,4 +110,29 @@ pub(crate) fn age_blobs(root: &Path) {
 pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+/// Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+fn spawns<F: Future + Send + 'static>(_: F) {}
+
+#[expect(dead_code, reason = "what the compiler accepts need not run")]
+fn opening(backend: Local, spec: CacheSpec) {
+    spawns(async move {
+        backend.publisher(&spec).await?;
+        backend.store(&spec).await?;
+        backend.probe(&spec).await.map(drop)
+    });
+}
+
+#[expect(dead_code, reason = "what the compiler accepts need not run")]
+fn working(from: LocalImporter, to: LocalExporter, store: LocalStore, probe: LocalProbe, cache: CacheManifest) {
+    spawns(async move {
+        from.resolve().await?;
+        for blob in cache.blobs() {
+            to.push(blob, &from).await?;
+        }
+        to.commit(&cache, Expect::Any).await?;
+        store.caches().await?;
+        probe.diagnose().await.map(drop)
+    });
 }

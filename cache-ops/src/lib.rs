@@ -1,19 +1,31 @@
 #![doc = include_str!("../README.md")]
 
+mod copy;
 mod diff;
+mod examine;
+mod export;
 mod graph;
 mod index;
+mod joined;
 mod optimize;
 mod prune;
+mod publish;
 mod reach;
 mod repair;
+mod verify;
 
+pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SideDiff, diff};
+pub use self::examine::{Examined, examine_layer};
+pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::graph::{Graph, GraphInput, GraphLayer, GraphLink, GraphRecord, GraphResult, graph};
+pub use self::joined::JoinedBlobs;
 pub use self::optimize::{CacheSizes, DroppedResult, OptimizeOptions, Optimized, optimize};
 pub use self::prune::{
     NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport, PruneSettings,
     plan_prune, prune,
 };
+pub use self::publish::publish;
 pub use self::reach::Reach;
 pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair};
+pub use self::verify::{Depth, VerifyReport, verify};

@@ -26,3 +26,6 @@ pub use self::importer::RegistryImporter;
 pub use self::probe::RegistryProbe;
 pub use self::proxy::Proxies;
 pub use self::store::RegistryStore;
+
+#[cfg(test)]
+mod tests;

@@ -21,3 +21,6 @@ pub use self::exporter::S3Exporter;
 pub use self::importer::S3Importer;
 pub use self::probe::S3Probe;
 pub use self::store::S3Store;
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Committed, Compression,
-    CompressionKind, Conversion, CopyOptions, CopyReport, Depth, Descriptor, Destination, DiffId, Digest, ErrorKind,
-    Event, Expect, ExportSettings, LayerEncoding, ManifestForm, MemoryCache, Pushed, Result, Side, Timestamp,
-    annotation, copy_manifest, copy_many, recompress, verify,
+    CompressionKind, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, LayerEncoding, ManifestForm, MemoryCache,
+    Pushed, Result, Side, Timestamp, annotation, recompress,
+};
+use cache_ops::{
+    Conversion, CopyOptions, CopyReport, Depth, Destination, ExportSettings, copy_manifest, copy_many, verify,
 };
 use cache_tests::counting::Counting;
 use cache_tests::faulty::{Fault, Faulty};

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, CopyOptions,
-    CopyReport, Depth, Descriptor, Destination, Error, ErrorKind, Event, Expect, ExportSettings, MemoryCache, Mode,
-    Pushed, Recheck, Result, Side, copy_manifest, copy_many, export, verify,
+    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, Descriptor, Error,
+    ErrorKind, Event, Expect, MemoryCache, Mode, Pushed, Result, Side,
+};
+use cache_ops::{
+    CopyOptions, CopyReport, Depth, Destination, ExportSettings, Recheck, copy_manifest, copy_many, export, verify,
 };
 use cache_tests::counting::Counting;
 use cache_tests::faulty::{Fault, Faulty};

@@ -7,9 +7,8 @@
 
 use std::process::{Child, Command, Stdio};
 
-use cache_core::{
-    CacheBackend, CacheChains, CacheConfig, CacheSpec, Depth, ExportSettings, JoinedBlobs, publish, verify,
-};
+use cache_core::{CacheBackend, CacheChains, CacheConfig, CacheSpec};
+use cache_ops::{Depth, ExportSettings, JoinedBlobs, publish, verify};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
 use cache_tests::places;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Depth, Descriptor, Encoded, ErrorKind, FindingCode,
-    LayerEncoding, MediaType, MemoryCache, Result, annotation, decode, encode, estargz, recompress, stream_of, verify,
+    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Encoded, ErrorKind, FindingCode, LayerEncoding,
+    MediaType, MemoryCache, Result, annotation, decode, encode, estargz, recompress, stream_of,
 };
+use cache_ops::{Depth, verify};
 use cache_tests::estargz::{Estargz, read};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::random::Random;

@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
-use cache_core::{CacheChains, CacheImporter, Depth, Expect, ExportSettings, FindingCode, export, verify};
+use cache_core::{CacheChains, CacheImporter, Expect, FindingCode};
 use cache_gha::{GhaExporter, GhaImporter};
+use cache_ops::{Depth, ExportSettings, export, verify};
 use cache_ops::{OptimizeOptions, RepairOptions, optimize, repair};
 use cache_tests::graphs::{self, found};
 use cache_tests::places::Gha;

@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{
-    CacheBackend, CacheChains, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Expect, ExportSettings, export,
-    publish,
-};
+use cache_core::{CacheBackend, CacheChains, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Expect};
 use cache_gha::{GhaConfig, GhaExporter, GhaImporter, GhaStore};
+use cache_ops::{ExportSettings, export, publish};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
 use cache_tests::places::Gha;

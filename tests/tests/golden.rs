@@ -1,9 +1,7 @@
 //! Byte for byte with BuildKit: every cache that BuildKit v0.8 to v0.32 wrote is read, and encodes to what it was.
 
-use cache_core::{
-    CacheChains, CacheImporter, CacheManifest, CopyOptions, Depth, ExportSettings, ManifestForm, MemoryCache, Mode,
-    copy_manifest, verify,
-};
+use cache_core::{CacheChains, CacheImporter, CacheManifest, ManifestForm, MemoryCache, Mode};
+use cache_ops::{CopyOptions, Depth, ExportSettings, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 
 fn with_cache() -> Vec<Fixture> {

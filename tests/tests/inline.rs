@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use cache_core::{
-    CacheBackend, CacheChains, CacheManifest, Committed, Coverage, Depth, Descriptor, DiffId, Digest, ErrorKind,
-    Expect, ExportSettings, FindingCode, JsonObject, Result, copy, load, verify,
+    CacheBackend, CacheChains, CacheManifest, Committed, Coverage, Descriptor, DiffId, Digest, ErrorKind, Expect,
+    FindingCode, JsonObject, Limits, Result, load,
 };
-use cache_core::{CopyOptions, Limits};
 use cache_inline::{ImageLayer, Inline, InlineRecords, embed, strip};
 use cache_local::Local;
+use cache_ops::{CopyOptions, Depth, ExportSettings, copy, verify};
 use cache_tests::fixtures::{self, Fixture};
 use tempfile::TempDir;
 

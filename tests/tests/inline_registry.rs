@@ -3,11 +3,12 @@
 #![cfg(all(feature = "inline", feature = "local", feature = "registry"))]
 
 use cache_core::{
-    CacheBackend, CacheImporter, CacheSpec, Committed, CopyOptions, Coverage, Descriptor, Digest, Document, ErrorKind,
-    Expect, ExportSettings, ImageBackend, ImageStore, JsonObject, MediaType, Result, Version, copy,
+    CacheBackend, CacheImporter, CacheSpec, Committed, Coverage, Descriptor, Digest, Document, ErrorKind, Expect,
+    ImageBackend, ImageStore, JsonObject, MediaType, Result, Version,
 };
 use cache_inline::Inline;
 use cache_local::Local;
+use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_registry::{Environment, RegistryImage, RegistryImporter};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::places::Registry;

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cache_core::{CacheImporter, CacheStore, Depth, ErrorKind, ExportSettings, export, verify};
+use cache_core::{CacheImporter, CacheStore, ErrorKind};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter, LocalStore};
+use cache_ops::{Depth, ExportSettings, export, verify};
 use cache_tests::graphs::{Generated, MANY_BLOBS, Shape, cache, cache_of};
 use cache_tests::places::{temporary_files, wrong_blobs};
 use cache_tests::random::Random;

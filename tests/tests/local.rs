@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use cache_core::{CopyOptions, ExportSettings, copy};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::fixtures::{self, Fixture};
 
 cache_tests::conformance!(local, cache_tests::places::Local::new());

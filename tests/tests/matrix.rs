@@ -1,7 +1,8 @@
 //! Every importer to every exporter: what BuildKit wrote arrives as it was, to the byte where a form is kept.
 
 use bytes::Bytes;
-use cache_core::{CacheExporter, CacheManifest, CopyOptions, Depth, ExportSettings, copy, copy_manifest, verify};
+use cache_core::{CacheExporter, CacheManifest};
+use cache_ops::{CopyOptions, Depth, ExportSettings, copy, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::harness::Harness;
 

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, Depth, Descriptor, Digest, LayerResult,
-    MediaType, MemoryCache, RecordLink, Timestamp, annotation, check, verify,
+    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult,
+    MediaType, MemoryCache, RecordLink, Timestamp, annotation, check,
 };
-use cache_ops::{OptimizeOptions, Reason, RepairOptions, diff, graph, optimize, repair};
+use cache_ops::{Depth, OptimizeOptions, Reason, RepairOptions, diff, graph, optimize, repair, verify};
 use cache_tests::fixtures;
 use cache_tests::graphs::{self, found, found_by};
 use cache_tests::random::Random;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheExporter, CacheImporter, CacheStore, Deleted, Depth, Digest, Expect, ExportSettings,
-    MemoryCache, Result, Timestamp, export, verify,
+    BlobEntry, CacheEntry, CacheExporter, CacheImporter, CacheStore, Deleted, Digest, Expect, MemoryCache, Result,
+    Timestamp,
 };
-use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
+use cache_ops::{Depth, ExportSettings, PrunePolicy, PruneSettings, export, plan_prune, prune, verify};
 use cache_tests::graphs::{self, Generated, Shape};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, TryStreamExt};

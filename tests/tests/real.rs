@@ -2,10 +2,9 @@
 
 #![cfg(feature = "registry")]
 
-use cache_core::{
-    CacheImporter, CacheProbe, CacheStore, CopyOptions, Deleted, ErrorKind, ExportSettings, ManifestForm, copy, export,
-};
+use cache_core::{CacheImporter, CacheProbe, CacheStore, Deleted, ErrorKind, ManifestForm};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use cache_ops::{CopyOptions, ExportSettings, copy, export};
 use cache_registry::{
     Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryProbe, RegistryStore,
 };

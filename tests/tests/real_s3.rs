@@ -3,10 +3,11 @@
 #![cfg(all(feature = "local", feature = "s3"))]
 
 use cache_core::{
-    CacheChains, CacheExporter, CacheImporter, CacheProbe, CacheStore, CopyOptions, Deleted, Depth, Descriptor,
-    ErrorKind, Expect, ExportSettings, MediaType, MemoryCache, PartLimits, Pushed, copy, export, publish, verify,
+    CacheChains, CacheExporter, CacheImporter, CacheProbe, CacheStore, Deleted, Descriptor, ErrorKind, Expect,
+    MediaType, MemoryCache, PartLimits, Pushed,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use cache_ops::{CopyOptions, Depth, ExportSettings, copy, export, publish, verify};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 use cache_tests::fixtures;
 use cache_tests::graphs;

@@ -4,11 +4,10 @@
 
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheStore, CopyOptions, Deleted, Descriptor, Digest, Error, ErrorKind,
-    Expect, ExportSettings, Limits, ManifestForm, MediaType, MemoryCache, Pushed, RetryPolicy, Silent, Timestamp, copy,
-    export,
+    BlobProvider, CacheExporter, CacheImporter, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind, Expect,
+    Limits, ManifestForm, MediaType, MemoryCache, Pushed, RetryPolicy, Silent, Timestamp,
 };
-use cache_ops::{NameGlob, PrunePolicy, PruneSettings, plan_prune, prune};
+use cache_ops::{CopyOptions, ExportSettings, NameGlob, PrunePolicy, PruneSettings, copy, export, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::places::Registry;

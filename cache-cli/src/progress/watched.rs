@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Result};
+use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
+use cache_ops::Depth;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{Reporter, Step};

@@ -1,6 +1,7 @@
 //! The flags about compression, and what they make of a place.
 
-use cache_core::{CacheManifest, Compression, Conversion, Error, Side};
+use cache_core::{CacheManifest, Compression, Error, Side};
+use cache_ops::Conversion;
 
 use crate::args::CompressionArgs;
 use crate::exit::{Exit, Failure};

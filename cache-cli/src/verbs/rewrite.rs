@@ -2,9 +2,9 @@
 //! somewhere else.
 
 use cache_core::{
-    CacheExporter, CacheImporter, CacheManifest, Conversion, CopyOptions, CopyReport, Error, Expect, ExportOptions,
-    FindingCode, Mode, Resolved, Side, copy_manifest,
+    CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, FindingCode, Mode, Resolved, Side,
 };
+use cache_ops::{Conversion, CopyOptions, CopyReport, copy_manifest};
 
 use super::compression;
 use crate::args::CompressionArgs;

@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::json;
-use crate::{DiffId, Digest, Error, ErrorKind, MediaType, Result, Timestamp};
+use crate::model::{DiffId, Digest, MediaType, Timestamp};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

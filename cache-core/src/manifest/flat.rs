@@ -1,7 +1,8 @@
 //! The index of s3, azblob and gha: a cache config whose layers carry their own descriptors.
 
 use super::{CacheConfig, CacheManifest, LayerAnnotations};
-use crate::{Descriptor, Error, ErrorKind, Result, Timestamp, annotation};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Descriptor, Timestamp, annotation};
 
 /// Reads an index document: the config, and a descriptor for each layer from its annotations.
 pub(super) fn decode(bytes: &[u8]) -> Result<CacheManifest> {

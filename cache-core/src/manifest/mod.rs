@@ -2,8 +2,6 @@
 
 mod config;
 mod flat;
-mod inline;
-mod load;
 mod oci;
 mod wire;
 
@@ -12,13 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::config::unreadable;
 pub use self::config::{
     CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink,
 };
-pub use self::inline::InlineImage;
-pub use self::load::load;
 pub use self::oci::ManifestForm;
-use crate::{Descriptor, Digest, MediaType, Result};
+pub(crate) use self::oci::{Parsed, Shape};
+use crate::error::Result;
+use crate::model::{Descriptor, Digest, MediaType};
 
 /// A cache as it is stored: the config, and a descriptor for every blob.
 ///
@@ -32,6 +31,18 @@ pub struct CacheManifest {
     /// The form to write where nobody asks for one.
     form: Option<ManifestForm>,
     inline: Vec<InlineImage>,
+}
+
+/// An image whose config held records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InlineImage {
+    /// The digest of the image's manifest.
+    pub manifest: Digest,
+    /// How many layers the image has.
+    pub layers: usize,
+    /// How many of its history entries made a layer; fewer than layers crash BuildKit.
+    pub history: usize,
 }
 
 /// The bytes a manifest was decoded from.
@@ -137,6 +148,16 @@ impl CacheManifest {
         let layers: Vec<Descriptor> = self.layer_descriptors().map(|layer| rewrite_for(form, layer)).collect();
         let manifest = Document::new(form.media_type(), oci::encode(form, &config.descriptor, &layers));
         EncodedManifest { form, config, manifest }
+    }
+
+    /// Keeps the documents that it was read from.
+    pub(crate) fn with_documents(self, config: Document, form: ManifestForm, manifest: Document) -> Self {
+        Self { raw: Some(Raw { config, manifest: Some((form, manifest)) }), ..self }
+    }
+
+    /// Says whose inline records it was made of.
+    pub(crate) fn with_inline_images(self, inline: Vec<InlineImage>) -> Self {
+        Self { inline, ..self }
     }
 
     fn kept(&self, form: Option<ManifestForm>) -> Option<EncodedManifest> {

@@ -4,8 +4,9 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::unreadable;
+use crate::error::{Error, ErrorKind, Result};
 use crate::json::{self, GoObject, key_is, take};
-use crate::{Descriptor, Error, ErrorKind, MediaType, Result};
+use crate::model::{Descriptor, MediaType};
 
 /// Which document holds the cache: what `image-manifest` and `oci-mediatypes` choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,7 +65,7 @@ impl ManifestForm {
 }
 
 /// A document that may hold a cache or an image, as far as its JSON tells.
-pub(crate) struct Document {
+pub(crate) struct Parsed {
     pub(crate) media_type: MediaType,
     pub(crate) shape: Shape,
 }
@@ -75,7 +76,7 @@ pub(crate) enum Shape {
     Index { manifests: Vec<Descriptor> },
 }
 
-impl Document {
+impl Parsed {
     /// Tells a document's type from its body alone, as BuildKit does (HTTP's content type is not looked at).
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let wire: WireDocument = serde_json::from_slice(bytes).map_err(|error| unreadable("manifest", error))?;
@@ -152,7 +153,7 @@ struct OptionalDescriptor(Option<Descriptor>);
 
 impl<'de> Deserialize<'de> for OptionalDescriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire: crate::descriptor::WireDescriptor = json::object(deserializer)?;
+        let wire: crate::model::WireDescriptor = json::object(deserializer)?;
         Ok(Self(wire.into_descriptor()))
     }
 }

@@ -4,8 +4,8 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
-use crate::Digest;
 use crate::json::{self, GoObject, key_is, take, take_size};
+use crate::model::Digest;
 
 impl GoObject for CacheConfig {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {

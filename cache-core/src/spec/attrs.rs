@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{CacheSpec, SecretSource, duration, invalid, may_be_secret};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Reads a spec's attributes by name and type, and knows afterwards which ones nobody asked for.
 #[derive(Debug)]

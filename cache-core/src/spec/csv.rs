@@ -1,7 +1,7 @@
 //! One line of CSV as the clients of BuildKit read it.
 
 use super::invalid;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Go's `csvvalue`: fields parted by commas, quotes only around a whole field, `""` for a quote in one.
 pub(super) fn fields(line: &str) -> Result<Vec<String>> {

@@ -1,6 +1,7 @@
 //! Cache specs as people write them: `type=s3,bucket=b,region=r`, by the rules of buildx and of buildctl.
 
 mod attrs;
+mod compression;
 mod csv;
 mod duration;
 mod secret;
@@ -11,8 +12,8 @@ use std::str::FromStr;
 
 pub use self::attrs::Attrs;
 pub use self::secret::{Secret, SecretSource};
-use crate::compression::{self, Compression};
-use crate::{Error, ErrorKind, Mode, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Compression, Mode};
 
 /// Where a cache is: a type and its attributes.
 ///
@@ -139,7 +140,7 @@ impl CacheSpec {
         let mut attrs = self.attrs();
         let mode = attrs.optional("mode").map(str::parse).transpose()?;
         let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
-        let compression = Compression::from_attrs(&mut attrs)?;
+        let compression = compression::parse(&mut attrs)?;
         for name in ["mode", "ignore-error"].into_iter().chain(compression::ATTRIBUTES) {
             self.remove(name);
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use cache_core::{
-    BlobEntry, CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, ExportSettings,
-    JsonObject, MediaType, MemoryCache, Timestamp, annotation, export,
+    BlobEntry, CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, JsonObject,
+    MediaType, MemoryCache, Timestamp, annotation,
 };
+use cache_ops::{ExportSettings, export};
 use serde::Serialize;
 
 use super::*;

@@ -4,7 +4,8 @@ use std::fs;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use cache_core::{CacheChains, CacheImporter, ExportSettings, ManifestForm, MemoryCache, export, publish};
+use cache_core::{CacheChains, CacheImporter, ManifestForm, MemoryCache};
+use cache_ops::{ExportSettings, export, publish};
 
 use super::*;
 use crate::lock::IndexLock;

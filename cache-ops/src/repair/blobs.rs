@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::{Depth, Examined, examine_layer};
 use cache_core::{
-    BlobProvider, CacheManifest, Depth, Descriptor, Digest, Examined, Finding, FindingCode, LayerEncoding, MediaType,
-    Result, Timestamp, annotation, examine_layer,
+    BlobProvider, CacheManifest, Descriptor, Digest, Finding, FindingCode, LayerEncoding, MediaType, Result, Timestamp,
+    annotation,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};

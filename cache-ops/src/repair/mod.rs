@@ -5,9 +5,10 @@ mod knot;
 mod loops;
 mod salvage;
 
+use crate::Depth;
 use cache_core::{
-    BlobProvider, CacheChains, CacheKey, CacheManifest, Depth, Descriptor, Digest, Error, ErrorKind, Finding,
-    FindingCode, Limits, Result, check,
+    BlobProvider, CacheChains, CacheKey, CacheManifest, Descriptor, Digest, Error, ErrorKind, Finding, FindingCode,
+    Limits, Result, check,
 };
 
 use self::blobs::Verdicts;
@@ -86,7 +87,7 @@ impl Repaired {
 /// older or shorter sound one, that takes their place. A record stays as a key while something sound hangs on it. Links
 /// and layers that lead nowhere go, and with an input that has no alternative left its record and what hangs on that.
 /// Sizes, media types and diff IDs are mended where the bytes tell them. Records that are not touched by any of this
-/// answer the same lookups as before, and [`verify`](cache_core::verify) finds nothing wrong with the answer.
+/// answer the same lookups as before, and [`verify`](crate::verify) finds nothing wrong with the answer.
 ///
 /// Loops are cut where a link leads to a record that cannot be reached from the roots without the link's own record:
 /// where a sound cache was given such links, they all go and nothing else does. Of loops that are left after that, and of

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, ExportSettings, MemoryCache, Result, export};
+use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, MemoryCache, Result};
 use cache_local::{LocalConfig, LocalExporter};
+use cache_ops::{ExportSettings, export};
 use cache_tests::graphs::{MANY_BLOBS, cache_of};
 use futures_util::stream::{self, StreamExt};
 

@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_core::{Backends, CacheSpec, ExportSettings, Result, publish};
+use cache_core::{Backends, CacheSpec, Result};
+use cache_ops::{ExportSettings, publish};
 use cache_tests::graphs;
 
 #[tokio::main(flavor = "current_thread")]

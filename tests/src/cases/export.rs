@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use cache_core::{Event, ExportSettings, Pushed, export};
+use cache_core::{Event, Pushed};
+use cache_ops::{ExportSettings, export};
 use futures_util::future::join_all;
 
 use super::{assert_holds, poll_times, which, write};

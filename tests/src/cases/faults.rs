@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Depth, Descriptor, Digest, Error, ErrorKind, Event, ExportSettings,
-    FindingCode, MemoryCache, Pushed, Result, RetryPolicy, Side, VerifyReport, export, verify,
+    BlobInfo, BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, FindingCode, MemoryCache, Pushed,
+    Result, RetryPolicy, Side,
 };
+use cache_ops::{Depth, ExportSettings, VerifyReport, export, verify};
 
 use super::{assert_holds, resolve, write};
 use crate::faulty::{Fault, Faulty, flipped};

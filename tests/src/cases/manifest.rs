@@ -2,8 +2,9 @@
 
 use cache_core::{
     CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheRecord, Committed, Descriptor, Digest, Expect,
-    ExportSettings, ManifestForm, MemoryCache, Version, export,
+    ManifestForm, MemoryCache, Version,
 };
+use cache_ops::{ExportSettings, export};
 use futures_util::future::join_all;
 
 use super::{assert_conflict, assert_holds, assert_sound, commit, holds, is_same, resolve, version, write};

@@ -19,9 +19,10 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use cache_core::{
-    BlobStream, CacheImporter, CacheManifest, Committed, Depth, Descriptor, Error, ErrorKind, Expect, ExportReport,
-    ExportSettings, MediaType, MemoryCache, Resolved, Version, export, verify,
+    BlobStream, CacheImporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, MediaType, MemoryCache,
+    Resolved, Version,
 };
+use cache_ops::{Depth, ExportReport, ExportSettings, export, verify};
 use futures_util::stream::TryStreamExt;
 
 use crate::graphs::Generated;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, ExportSettings, Pushed, Timestamp, export};
-use cache_ops::{NameGlob, PrunePlan, PrunePolicy, PruneSettings, plan_prune, prune};
+use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Pushed, Timestamp};
+use cache_ops::{ExportSettings, NameGlob, PrunePlan, PrunePolicy, PruneSettings, export, plan_prune, prune};
 use futures_util::stream::TryStreamExt;
 
 use super::{assert_holds, assert_sound, blob, poll_times, write};

@@ -1,6 +1,7 @@
 //! Publishing: several writers to one place, and nobody loses anything.
 
-use cache_core::{CacheChains, CacheKey, ExportSettings, publish};
+use cache_core::{CacheChains, CacheKey};
+use cache_ops::{ExportSettings, publish};
 use futures_util::future::join_all;
 
 use super::{assert_holds, assert_sound, resolve, write};

@@ -1,10 +1,7 @@
 //! Repair: a damaged cache becomes a sound one, and what was not touched answers as before.
 
-use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, Depth, Digest, Expect, ExportSettings, FindingCode, RecordLink, export,
-    verify,
-};
-use cache_ops::{RepairOptions, Repaired, repair};
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Digest, Expect, FindingCode, RecordLink};
+use cache_ops::{Depth, ExportSettings, RepairOptions, Repaired, export, repair, verify};
 
 use super::{assert_conflict, assert_sound, is_same, resolve, write};
 use crate::graphs::{self, Generated, found};

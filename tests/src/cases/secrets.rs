@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use cache_core::{Error, Expect, ExportSettings, export};
+use cache_core::{Error, Expect};
+use cache_ops::{ExportSettings, export};
 
 use super::{blob, commit, write};
 use crate::faulty::{Fault, Faulty};

@@ -1,6 +1,7 @@
 //! Listing and deleting, where the backend can.
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Deleted, Descriptor, Error, ErrorKind, ExportSettings, export};
+use cache_core::{BlobEntry, CacheEntry, CacheStore, Deleted, Descriptor, Error, ErrorKind};
+use cache_ops::{ExportSettings, export};
 use futures_util::stream::TryStreamExt;
 
 use super::{assert_holds, assert_sound, blob, is_same, resolve, version, write};

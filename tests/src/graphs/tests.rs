@@ -1,9 +1,9 @@
 //! Properties of the graph that hold for every cache, shown on generated ones.
 
 use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, Depth, Descriptor, ManifestForm, MediaType, Mode, annotation, check,
-    verify,
+    CacheChains, CacheConfig, CacheManifest, Descriptor, ManifestForm, MediaType, Mode, annotation, check,
 };
+use cache_ops::{Depth, verify};
 
 use super::*;
 

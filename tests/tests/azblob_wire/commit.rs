@@ -1,6 +1,7 @@
 //! Commits with conditions and without, and writers that meet.
 
-use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect, ExportSettings, publish};
+use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect};
+use cache_ops::{ExportSettings, publish};
 use cache_tests::graphs;
 use cache_tests::places::Azblob;
 use cache_tests::servers::azblob::{Fault, Plan};

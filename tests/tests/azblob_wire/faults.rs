@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::{
-    CacheExporter, CacheImporter, CacheSpec, CopyOptions, ErrorKind, ExportSettings, MemoryCache, PartLimits, copy,
-};
+use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache, PartLimits};
+use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;
 use cache_tests::places::Azblob;

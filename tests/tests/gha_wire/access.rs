@@ -1,7 +1,8 @@
 //! Tokens, and what they may not do.
 
-use cache_core::{CacheExporter, CacheProbe, ErrorKind, Expect, Pushed, Secret, export};
+use cache_core::{CacheExporter, CacheProbe, ErrorKind, Expect, Pushed, Secret};
 use cache_gha::{GhaExporter, GhaProbe};
+use cache_ops::export;
 use cache_tests::graphs;
 use cache_tests::places::Gha;
 use cache_tests::places::gha::{MAIN, token};

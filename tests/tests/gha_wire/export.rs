@@ -1,11 +1,9 @@
 //! Exports: requests, parts and keys.
 
 use bytes::Bytes;
-use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CopyOptions, Expect, ExportSettings, MemoryCache, PartLimits, Pushed,
-    copy_manifest, export,
-};
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, MemoryCache, PartLimits, Pushed};
 use cache_gha::{GhaExporter, GhaImporter};
+use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
 use cache_tests::graphs;
 use cache_tests::places::Gha;
 use cache_tests::random::Random;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::{
     CacheConfig, CacheExporter, CacheLayer, CacheManifest, CacheStore, Descriptor, ErrorKind, MediaType, MemoryCache,
-    Pushed, annotation, export,
+    Pushed, annotation,
 };
 use cache_gha::{ApiVersion, Environment, GhaExporter, GhaStore};
+use cache_ops::export;
 use cache_tests::graphs;
 use cache_tests::places::Gha;
 use cache_tests::places::gha::{MAIN, VERSION};

@@ -12,10 +12,9 @@ mod store;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::{
-    CacheImporter, Depth, Descriptor, Error, Event, ExportSettings, MediaType, MemoryCache, export, verify,
-};
+use cache_core::{CacheImporter, Descriptor, Error, Event, MediaType, MemoryCache};
 use cache_gha::{GhaConfig, GhaExporter, GhaImporter};
+use cache_ops::{Depth, ExportSettings, export, verify};
 use cache_tests::graphs::Generated;
 use cache_tests::places::gha::{MAIN, token};
 

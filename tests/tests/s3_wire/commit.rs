@@ -1,6 +1,7 @@
 //! Commits with conditions and without, and writers that meet.
 
-use cache_core::{CacheChains, CacheExporter, CacheImporter, ErrorKind, Expect, ExportSettings, export, publish};
+use cache_core::{CacheChains, CacheExporter, CacheImporter, ErrorKind, Expect};
+use cache_ops::{ExportSettings, export, publish};
 use cache_s3::{S3Exporter, S3Importer};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::servers::s3::{Fault, Options, Plan, Server};

@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheManifest, CacheSpec, Descriptor, Expect, ExportSettings, Pushed,
-    export,
-};
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheManifest, CacheSpec, Descriptor, Expect, Pushed};
+use cache_ops::{ExportSettings, export};
 use cache_s3::{S3Config, S3Exporter, S3Importer};
 use cache_tests::fixtures;
 use cache_tests::graphs;

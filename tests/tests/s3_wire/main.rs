@@ -11,9 +11,8 @@ mod store;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{
-    BlobProvider, Committed, Descriptor, Error, ExportSettings, MediaType, MemoryCache, PartLimits, Result, export,
-};
+use cache_core::{BlobProvider, Committed, Descriptor, Error, MediaType, MemoryCache, PartLimits, Result};
+use cache_ops::{ExportSettings, export};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
 use cache_tests::graphs::Generated;
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, SECRET_KEY, Server};

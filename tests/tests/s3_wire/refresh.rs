@@ -1,6 +1,7 @@
 //! Blobs that are there and old.
 
-use cache_core::{CacheExporter, ExportSettings, Pushed, export};
+use cache_core::{CacheExporter, Pushed};
+use cache_ops::{ExportSettings, export};
 use cache_s3::{S3Exporter, S3Importer};
 use cache_tests::graphs;
 use cache_tests::random::Random;

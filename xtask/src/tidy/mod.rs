@@ -3,6 +3,7 @@
 mod layout;
 mod lexer;
 mod lib_rs;
+mod rooms;
 mod rust;
 mod source;
 mod text;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::source::Source;
-use super::{Violation, lib_rs};
+use super::{Violation, lib_rs, rooms};
 use crate::workspace::Workspace;
 
 /// How long the production code of a file may be.
@@ -22,6 +22,7 @@ pub(super) fn check(source: &Source, workspace: &Workspace) -> Vec<Violation> {
     violations.extend(length(source));
     violations.extend(calls(source));
     violations.extend(gates(source, workspace));
+    violations.extend(rooms::check(source));
     if is_library_root(&source.path, workspace) {
         violations.extend(lib_rs::check(source));
     }

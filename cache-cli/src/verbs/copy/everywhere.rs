@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cache_core::{
-    CacheExporter, CacheManifest, CopyOptions, CopyReport, Destination, Error, Expect, ExportSettings, Side, Silent,
-    copy_many,
-};
+use cache_core::{CacheExporter, CacheManifest, Error, Expect, Side, Silent};
+use cache_ops::{CopyOptions, CopyReport, Destination, ExportSettings, copy_many};
 
 use super::Job;
 use super::dry_run::DryRun;

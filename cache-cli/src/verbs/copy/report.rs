@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cache_core::{
-    CacheManifest, Conversion, CopyReport, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp,
-};
+use cache_core::{CacheManifest, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use cache_ops::{Conversion, CopyReport};
 use serde::Serialize;
 
 use super::target::Target;

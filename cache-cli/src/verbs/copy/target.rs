@@ -1,6 +1,7 @@
 //! A destination of a copy, opened and ready to be written.
 
-use cache_core::{CacheExporter, CacheImporter, Conversion, Error, Expect, Mode};
+use cache_core::{CacheExporter, CacheImporter, Error, Expect, Mode};
+use cache_ops::Conversion;
 
 use crate::args::CopyArgs;
 use crate::exit::Failure;

@@ -3,9 +3,10 @@
 mod report;
 
 use cache_core::{
-    CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, ExportReport, JoinedBlobs,
-    ManifestForm, Mode, Resolved, Side, export, publish,
+    CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, ManifestForm, Mode, Resolved,
+    Side,
 };
+use cache_ops::{ExportReport, JoinedBlobs, export, publish};
 
 use self::report::{Merge, Status};
 use super::rewrite::destination;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cache_core::{CacheManifest, CacheSpec, Digest, ExportReport, Timestamp};
-use cache_ops::CacheSizes;
+use cache_core::{CacheManifest, CacheSpec, Digest, Timestamp};
+use cache_ops::{CacheSizes, ExportReport};
 use serde::Serialize;
 
 use crate::output::Report;

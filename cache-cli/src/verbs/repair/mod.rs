@@ -4,8 +4,8 @@ mod report;
 
 use std::sync::Arc;
 
-use cache_core::{CacheSpec, Depth, ErrorKind};
-use cache_ops::{RepairOptions, repair};
+use cache_core::{CacheSpec, ErrorKind};
+use cache_ops::{Depth, RepairOptions, repair};
 
 use self::report::{Repair, Status};
 use super::rewrite::Rewrite;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{CopyReport, Digest, Timestamp};
-use cache_ops::{CacheSizes, Repaired};
+use cache_core::{Digest, Timestamp};
+use cache_ops::{CacheSizes, CopyReport, Repaired};
 use serde::Serialize;
 
 use crate::output::Report;

@@ -4,7 +4,7 @@ mod report;
 
 use std::sync::Arc;
 
-use cache_core::Depth;
+use cache_ops::Depth;
 
 use self::report::Verification;
 use crate::args::VerifyArgs;
@@ -38,7 +38,7 @@ async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Ve
     let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
     session.reporter.step(&Step::Started { task: "verify", blobs: manifest.blobs().len(), bytes });
     let blobs = Watched { inner: &*importer, reporter: Arc::clone(&session.reporter), depth };
-    let report = cache_core::verify(&manifest, &blobs, depth, session.concurrency()).await;
+    let report = cache_ops::verify(&manifest, &blobs, depth, session.concurrency()).await;
     session.reporter.finish();
     Ok(Verification::new(depth, digest_of(&manifest), &report.map_err(|error| place.explain(error))?))
 }

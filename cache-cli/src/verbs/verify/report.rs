@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{Depth, Digest, Finding, Timestamp, VerifyReport};
+use cache_core::{Digest, Finding, Timestamp};
+use cache_ops::{Depth, VerifyReport};
 use serde::Serialize;
 
 use crate::output::Report;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use cache_core::{
     BlobStream, CacheChains, CacheExporter, CacheImporter, CacheKey, CacheResult, CodecPool, Compression,
-    CompressionKind, Depth, Descriptor, Digest, Digester, Error, Expect, MediaType, Timestamp, annotation, decode,
-    encode, verify,
+    CompressionKind, Descriptor, Digest, Digester, Error, Expect, MediaType, Timestamp, annotation, decode, encode,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use cache_ops::{Depth, verify};
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 

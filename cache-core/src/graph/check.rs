@@ -1,0 +1,357 @@
+//! What is wrong with a cache: stable codes, what they are about, and what depends on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use crate::graph::walk;
+use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord};
+use crate::model::{Descriptor, Digest, Limits, Timestamp, annotation};
+
+/// A finding's code; codes are stable, and documented here and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum FindingCode {
+    /// The manifest or the config is no such document; BuildKit's import fails. `repair` cannot help: `rm` it.
+    ConfigUnreadable,
+    /// The config or manifest is over 1 MiB, in a registry or a directory; BuildKit's import fails.
+    ConfigTooLarge,
+    /// The config is within a tenth of 1 MiB (warning).
+    ConfigNearLimit,
+    /// A record links to one that does not exist; BuildKit's import fails.
+    LinkOutOfRange,
+    /// A record's links lead back to it; BuildKit's import fails.
+    RecordLoop,
+    /// An input has no alternative; BuildKit's import fails.
+    InputEmpty,
+    /// A record links to a random key, which is never stored; BuildKit's import fails.
+    LinkToRandom,
+    /// A result or a parent names a layer that does not exist; BuildKit's import fails.
+    LayerOutOfRange,
+    /// A layer's parents lead back to it; BuildKit's import fails.
+    LayerLoop,
+    /// A record stands in the config twice (warning).
+    DuplicateRecord,
+    /// A layer that no result needs (warning).
+    UnusedLayer,
+    /// No descriptor describes a layer's blob; BuildKit drops the results that need it.
+    BlobUndescribed,
+    /// A layer has no diff ID, or one that is no digest; BuildKit cannot load it.
+    DiffIdMissing,
+    /// A layer's creation time cannot be read; BuildKit cannot load it.
+    CreatedAtInvalid,
+    /// A layer's media type is none that BuildKit can extract; the build fails when the layer is used.
+    MediaTypeUnknown,
+    /// The image's history covers fewer layers than it has; BuildKit crashes on import.
+    HistoryTooShort,
+    /// The store does not have the blob; the build fails when the layer is used.
+    BlobMissing,
+    /// The stored blob has another size; the build fails when the layer is used.
+    BlobSizeWrong,
+    /// The blob's bytes are not those of its digest; the build fails when the layer is used.
+    BlobCorrupt,
+    /// The blob does not decompress; the build fails when the layer is used.
+    LayerUnreadable,
+    /// The decompressed layer is not the one that its diff ID names; the build fails or uses wrong files.
+    DiffIdWrong,
+    /// The diff ID was not checked: this program was built without the codec (warning).
+    DiffIdUnchecked,
+}
+
+impl FindingCode {
+    /// The code as reports show it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigUnreadable => "config-unreadable",
+            Self::ConfigTooLarge => "config-too-large",
+            Self::ConfigNearLimit => "config-near-limit",
+            Self::LinkOutOfRange => "link-out-of-range",
+            Self::RecordLoop => "record-loop",
+            Self::InputEmpty => "input-empty",
+            Self::LinkToRandom => "link-to-random",
+            Self::LayerOutOfRange => "layer-out-of-range",
+            Self::LayerLoop => "layer-loop",
+            Self::DuplicateRecord => "duplicate-record",
+            Self::UnusedLayer => "unused-layer",
+            Self::BlobUndescribed => "blob-undescribed",
+            Self::DiffIdMissing => "diff-id-missing",
+            Self::CreatedAtInvalid => "created-at-invalid",
+            Self::MediaTypeUnknown => "media-type-unknown",
+            Self::HistoryTooShort => "history-too-short",
+            Self::BlobMissing => "blob-missing",
+            Self::BlobSizeWrong => "blob-size-wrong",
+            Self::BlobCorrupt => "blob-corrupt",
+            Self::LayerUnreadable => "layer-unreadable",
+            Self::DiffIdWrong => "diff-id-wrong",
+            Self::DiffIdUnchecked => "diff-id-unchecked",
+        }
+    }
+
+    /// Whether the cache is unsound; otherwise the finding is a warning.
+    #[must_use]
+    pub fn is_error(self) -> bool {
+        !matches!(self, Self::ConfigNearLimit | Self::DuplicateRecord | Self::UnusedLayer | Self::DiffIdUnchecked)
+    }
+}
+
+impl fmt::Display for FindingCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What kind of thing.
+    pub code: FindingCode,
+    /// What it is about: a record, a layer, a blob, an image.
+    pub object: String,
+    /// What is wrong with it, in words.
+    pub message: String,
+    /// The keys of the records whose results cannot be used because of it, in order; at most 100 are named.
+    pub affected: Vec<CacheKey>,
+    /// Whether there are more of them than are named.
+    pub affects_more: bool,
+}
+
+impl Finding {
+    /// A finding that no result depends on.
+    #[must_use]
+    pub fn new(code: FindingCode, object: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, object: object.into(), message: message.into(), affected: Vec::new(), affects_more: false }
+    }
+
+    /// Adds the records that cannot be used because of it, as [`Affected::by`] gives them.
+    #[must_use]
+    pub fn with_affected(self, (affected, affects_more): (Vec<CacheKey>, bool)) -> Self {
+        Self { affected, affects_more, ..self }
+    }
+}
+
+/// Checks everything that can be told without reading a blob.
+#[must_use]
+pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(check_sizes(manifest));
+    findings.extend(check_records(manifest.config()));
+    findings.extend(check_layers(manifest));
+    findings.extend(check_descriptors(manifest));
+    findings.extend(manifest.inline_images().iter().filter(|image| image.history < image.layers).map(|image| {
+        let message = format!("history covers {} of {} layers; BuildKit crashes on it", image.history, image.layers);
+        Finding::new(FindingCode::HistoryTooShort, format!("image {}", image.manifest), message)
+    }));
+    findings
+}
+
+/// No BuildKit imports a document over 1 MiB from a registry or a directory.
+fn check_sizes(manifest: &CacheManifest) -> Vec<Finding> {
+    let limit = Limits::BUILDKIT_IMPORT;
+    let documents = [("config", manifest.raw_config()), ("manifest", manifest.raw_manifest())];
+    let has_manifest = manifest.form().is_some();
+    let sizes = documents.into_iter().filter_map(|(name, document)| Some((name, document?.descriptor.size)));
+    sizes
+        .filter(|_| has_manifest)
+        .filter_map(|(name, size)| {
+            let message = format!("{size} bytes of at most {limit} that BuildKit imports");
+            match size {
+                _ if size > limit => Some(Finding::new(FindingCode::ConfigTooLarge, name, message)),
+                _ if size > limit / 10 * 9 => Some(Finding::new(FindingCode::ConfigNearLimit, name, message)),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn check_records(config: &CacheConfig) -> Vec<Finding> {
+    let records = &config.records;
+    let mut findings = Vec::new();
+    let mut seen: HashMap<(&CacheKey, &Vec<Vec<crate::manifest::RecordLink>>), usize> = HashMap::new();
+    for (n, record) in records.iter().enumerate() {
+        let object = || format!("record {n} {}", record.key);
+        for (input, links) in record.inputs.iter().enumerate() {
+            if links.is_empty() {
+                let message = format!("input {input} has no alternative");
+                findings.push(Finding::new(FindingCode::InputEmpty, object(), message));
+            }
+            for link in links {
+                match usize::try_from(link.link).ok().and_then(|linked| records.get(linked)) {
+                    None => {
+                        let message =
+                            format!("input {input} links to record {}, of {} there are", link.link, records.len());
+                        findings.push(Finding::new(FindingCode::LinkOutOfRange, object(), message));
+                    }
+                    Some(linked) if linked.key.is_random() => {
+                        let message = format!("input {input} links to {}", linked.key);
+                        findings.push(Finding::new(FindingCode::LinkToRandom, object(), message));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        if let Some(first) = seen.insert((&record.key, &record.inputs), n) {
+            let message = format!("has the key and inputs of record {first}");
+            findings.push(Finding::new(FindingCode::DuplicateRecord, object(), message));
+        }
+    }
+    findings.extend(loops(records.len(), |n| links_of(&records[n])).into_iter().map(|n| {
+        let object = format!("record {n} {}", records[n].key);
+        Finding::new(FindingCode::RecordLoop, object, "its inputs lead back to it")
+    }));
+    findings
+}
+
+fn links_of(record: &CacheRecord) -> impl Iterator<Item = i64> {
+    record.inputs.iter().flatten().map(|link| link.link)
+}
+
+fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
+    let config = manifest.config();
+    let layers = &config.layers;
+    let mut findings = Vec::new();
+    let mut find = |layer: i64, object: String| {
+        let found = usize::try_from(layer).ok().filter(|&layer| layer < layers.len());
+        if found.is_none() {
+            let message = format!("names layer {layer}, of {} there are", layers.len());
+            findings.push(Finding::new(FindingCode::LayerOutOfRange, object, message));
+        }
+        found
+    };
+    // The parents of a listed layer are not followed, so it does not matter what they are.
+    let (mut listed, mut followed) = (vec![false; layers.len()], vec![false; layers.len()]);
+    for (n, record) in config.records.iter().enumerate() {
+        let object = || format!("record {n} {}", record.key);
+        for &layer in record.chains.iter().flat_map(|chain| &chain.layers) {
+            find(layer, object()).into_iter().for_each(|layer| listed[layer] = true);
+        }
+        for result in &record.results {
+            let mut next = find(result.layer, object());
+            while let Some(layer) = next.filter(|&layer| !std::mem::replace(&mut followed[layer], true)) {
+                let parent = layers[layer].parent;
+                next = if parent == -1 { None } else { find(parent, format!("layer {layer}")) };
+            }
+        }
+    }
+    let parent = |n: usize| Some(layers[n].parent).filter(|&parent| parent != -1).into_iter();
+    let looping = loops(layers.len(), parent).into_iter().filter(|&n| followed[n]);
+    findings.extend(
+        looping.map(|n| Finding::new(FindingCode::LayerLoop, format!("layer {n}"), "its parents lead back to it")),
+    );
+    let is_image = !manifest.inline_images().is_empty();
+    let unused = layers.iter().enumerate().filter(|(n, _)| !listed[*n] && !followed[*n] && !is_image);
+    findings.extend(unused.map(|(n, layer)| {
+        Finding::new(FindingCode::UnusedLayer, format!("layer {n} {}", layer.blob), "no result needs it")
+    }));
+    findings
+}
+
+/// The nodes at which a walk along `next` closes a loop, in order.
+fn loops<I: Iterator<Item = i64>>(len: usize, next: impl Fn(usize) -> I) -> Vec<usize> {
+    let mut found = walk(len, next).closing;
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn check_descriptors(manifest: &CacheManifest) -> Vec<Finding> {
+    let mut wrong: BTreeMap<Digest, (FindingCode, String)> = BTreeMap::new();
+    for blob in manifest.undescribed_blobs() {
+        wrong.insert(blob, (FindingCode::BlobUndescribed, "the manifest does not describe it".to_owned()));
+    }
+    let named: HashSet<Digest> = manifest.config().layers.iter().map(|layer| layer.blob).collect();
+    for blob in manifest.blobs().iter().filter(|blob| named.contains(&blob.digest)) {
+        if let Some(finding) = check_descriptor(blob) {
+            wrong.insert(blob.digest, finding);
+        }
+    }
+    let affected = Affected::new(manifest.config());
+    let finding = |(blob, (code, message)): (Digest, (FindingCode, String))| {
+        Finding::new(code, format!("blob {blob}"), message).with_affected(affected.by(&blob))
+    };
+    wrong.into_iter().map(finding).collect()
+}
+
+fn check_descriptor(blob: &Descriptor) -> Option<(FindingCode, String)> {
+    if blob.diff_id().is_none() {
+        let message = match blob.annotations.get(annotation::UNCOMPRESSED) {
+            Some(text) => format!("its annotation {} is no digest: {text:?}", annotation::UNCOMPRESSED),
+            None => format!("it has no annotation {}", annotation::UNCOMPRESSED),
+        };
+        return Some((FindingCode::DiffIdMissing, message));
+    }
+    let created = blob.annotations.get(annotation::CREATED_AT);
+    if let Some(text) = created.filter(|text| text.parse::<Timestamp>().is_err()) {
+        let message = format!("its annotation {} is no time: {text:?}", annotation::CREATED_AT);
+        return Some((FindingCode::CreatedAtInvalid, message));
+    }
+    let is_unknown = blob.media_type.layer_encoding().is_none();
+    is_unknown.then(|| (FindingCode::MediaTypeUnknown, format!("its media type is {:?}", blob.media_type.as_str())))
+}
+
+/// How many affected records a finding names, and how many layers are followed to find them: a config in which every
+/// blob is lost must not take the square of its size.
+const AFFECTED: usize = 100;
+const FOLLOWED: usize = 10_000;
+
+/// Which results need a blob.
+pub struct Affected<'a> {
+    config: &'a CacheConfig,
+    children: HashMap<i64, Vec<usize>>,
+    by_blob: HashMap<Digest, Vec<usize>>,
+    results: HashMap<usize, Vec<usize>>,
+    /// The records whose explicit chains hold a layer.
+    chains: HashMap<usize, Vec<usize>>,
+}
+
+impl<'a> Affected<'a> {
+    /// Makes a cache's config ready to be asked, blob by blob.
+    #[must_use]
+    pub fn new(config: &'a CacheConfig) -> Self {
+        let mut affected = Self {
+            config,
+            children: HashMap::new(),
+            by_blob: HashMap::new(),
+            results: HashMap::new(),
+            chains: HashMap::new(),
+        };
+        for (n, layer) in config.layers.iter().enumerate() {
+            affected.children.entry(layer.parent).or_default().push(n);
+            affected.by_blob.entry(layer.blob).or_default().push(n);
+        }
+        for (n, record) in config.records.iter().enumerate() {
+            for layer in record.results.iter().filter_map(|result| usize::try_from(result.layer).ok()) {
+                affected.results.entry(layer).or_default().push(n);
+            }
+            let listed = record.chains.iter().flat_map(|chain| &chain.layers);
+            for layer in listed.filter_map(|&layer| usize::try_from(layer).ok()) {
+                affected.chains.entry(layer).or_default().push(n);
+            }
+        }
+        affected
+    }
+
+    /// The keys of the records that have a result with `blob` in its chain, in the config's order, and whether there may
+    /// be more.
+    #[must_use]
+    pub fn by(&self, blob: &Digest) -> (Vec<CacheKey>, bool) {
+        let own = self.by_blob.get(blob).map_or(&[][..], Vec::as_slice);
+        let mut records: BTreeSet<usize> =
+            own.iter().filter_map(|layer| self.chains.get(layer)).flatten().take(AFFECTED + 1).copied().collect();
+        let mut seen: HashSet<usize> = own.iter().take(FOLLOWED).copied().collect();
+        let mut todo: Vec<usize> = seen.iter().copied().collect();
+        while let Some(layer) = todo.pop() {
+            records.extend(self.results.get(&layer).into_iter().flatten().take(AFFECTED + 1));
+            if records.len() > AFFECTED || seen.len() >= FOLLOWED {
+                break;
+            }
+            let above = i64::try_from(layer).ok().and_then(|layer| self.children.get(&layer));
+            todo.extend(above.into_iter().flatten().filter(|&&child| seen.insert(child)));
+        }
+        let has_more = records.len() > AFFECTED || seen.len() >= FOLLOWED;
+        (records.into_iter().take(AFFECTED).map(|n| self.config.records[n].key.clone()).collect(), has_more)
+    }
+}
+
+#[cfg(test)]
+mod tests;

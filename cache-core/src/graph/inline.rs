@@ -1,0 +1,146 @@
+//! Records in an image config: the inline cache.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::MapAccess;
+use serde::{Deserialize, Deserializer};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::CacheChains;
+use crate::json::{self, GoObject, key_is, take};
+use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, unreadable};
+use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
+
+/// What an image config says about its cache; everything else in it is left alone.
+#[derive(Default)]
+struct ImageConfig {
+    rootfs: RootFs,
+    records: Option<Vec<u8>>,
+    history: Vec<History>,
+}
+
+#[derive(Default)]
+struct RootFs {
+    diff_ids: Vec<DiffId>,
+}
+
+#[derive(Default, Clone)]
+struct History {
+    created: Option<Timestamp>,
+    created_by: String,
+    empty_layer: bool,
+}
+
+/// Makes a cache of one image, or `None` when there is none in it.
+///
+/// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
+pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {
+    let image: ImageConfig = serde_json::from_slice(config).map_err(|error| unreadable("image config", error))?;
+    let (Some(records), true) = (image.records, image.rootfs.diff_ids.len() == layers.len()) else {
+        return Ok(None);
+    };
+    let records = CacheConfig::decode_records(&records).map_err(|error| error.with("image", manifest))?;
+    let history: Vec<History> = image.history.into_iter().filter(|entry| !entry.empty_layer).collect();
+    let inline = InlineImage { manifest, layers: layers.len(), history: history.len() };
+    let chain = layers.iter().zip(-1_i64..);
+    let chain = chain.map(|(layer, parent)| CacheLayer { blob: layer.digest, parent, annotations: None }).collect();
+    let histories = history.into_iter().map(Some).chain(std::iter::repeat(None));
+    let described = layers
+        .into_iter()
+        .zip(image.rootfs.diff_ids)
+        .zip(histories)
+        .map(|((layer, diff_id), history)| describe(layer, diff_id, history.unwrap_or_default()));
+    let manifest = CacheManifest::new(CacheConfig { layers: chain, records }, described);
+    Ok(Some(manifest.with_inline_images(vec![inline])))
+}
+
+fn describe(layer: Descriptor, diff_id: DiffId, history: History) -> Descriptor {
+    let mut layer = layer;
+    if let Some(created) = history.created {
+        layer = layer.with_annotation(annotation::CREATED_AT, created);
+    }
+    if !history.created_by.is_empty() {
+        layer = layer.with_annotation(annotation::DESCRIPTION, history.created_by);
+    }
+    layer.with_annotation(annotation::UNCOMPRESSED, diff_id)
+}
+
+/// Base64 as Go decodes a byte slice; an empty string is present, and is no JSON.
+struct Base64(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut text = String::deserialize(deserializer)?;
+        text.retain(|c| c != '\r' && c != '\n');
+        BASE64.decode(text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl GoObject for ImageConfig {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "rootfs") => take(&mut self.rootfs, map),
+            () if key_is(key, "history") => take(&mut self.history, map),
+            () if key_is(key, "moby.buildkit.cache.v0") => {
+                self.records = map.next_value::<Option<Base64>>()?.map(|Base64(bytes)| bytes);
+                Ok(true)
+            }
+            () => Ok(false),
+        }
+    }
+}
+
+impl GoObject for RootFs {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        if key_is(key, "diff_ids") { take(&mut self.diff_ids, map) } else { Ok(false) }
+    }
+}
+
+impl GoObject for History {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "created") => {
+                self.created = map.next_value()?;
+                Ok(true)
+            }
+            () if key_is(key, "created_by") => take(&mut self.created_by, map),
+            () if key_is(key, "empty_layer") => take(&mut self.empty_layer, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ImageConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RootFs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for History {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::object(deserializer)
+    }
+}
+
+/// Joins the caches of several images (platforms) into one.
+pub(super) fn join(mut images: Vec<CacheManifest>) -> Result<Option<CacheManifest>> {
+    if images.len() < 2 {
+        return Ok(images.pop());
+    }
+    let parts: Vec<_> = images.iter().map(CacheChains::from_manifest).collect::<Result<_>>()?;
+    let mut joined = CacheChains::new();
+    joined.merge_all(&parts)?;
+    let inline = images.iter().flat_map(CacheManifest::inline_images).cloned().collect();
+    Ok(Some(joined.to_manifest().with_inline_images(inline)))
+}
+
+/// The error of an image index that would have us read without end.
+pub(super) fn too_many(limit: usize) -> Error {
+    Error::new(ErrorKind::LimitExceeded, "image index names too many manifests").with("limit", limit)
+}

@@ -1,0 +1,86 @@
+//! From a manifest's bytes to a cache: which document it is, where its config is, and whether it is an image instead.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::inline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{CacheConfig, CacheManifest, Document, ManifestForm, Parsed, Shape};
+use crate::model::{Descriptor, Digest, Limits, MediaType};
+use crate::seams::{BlobProvider, read_all};
+
+/// Reads the cache that `document` names, from a registry or a directory; `None` for an image that holds no cache.
+///
+/// The rules are BuildKit's: the type is told from the body, any entry with the cache config's media type is the
+/// config, and a document without one is an image or an index of images, whose configs may hold records.
+///
+/// # Errors
+/// [`ErrorKind::InvalidManifest`] when a document is not what it has to be, [`ErrorKind::DigestMismatch`] when the
+/// config's bytes are not the ones the manifest names, and whatever `blobs` answers.
+pub async fn load(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) -> Result<Option<CacheManifest>> {
+    let Parsed { media_type, shape } = Parsed::decode(&document)?;
+    let (config, layers, form) = match shape {
+        Shape::Index { manifests } => {
+            let (configs, layers): (Vec<_>, Vec<_>) =
+                manifests.into_iter().partition(|entry| entry.media_type == MediaType::CACHE_CONFIG);
+            let form = if media_type == MediaType::OCI_INDEX { ManifestForm::Index } else { ManifestForm::DockerList };
+            (configs.into_iter().next_back(), layers, form)
+        }
+        Shape::Manifest { config, layers } => {
+            let config = config.filter(|config| config.media_type == MediaType::CACHE_CONFIG);
+            (config.map(|config| *config), layers, ManifestForm::ImageManifest)
+        }
+    };
+    let Some(config) = config else {
+        return load_inline(document, blobs, limits).await;
+    };
+    let bytes =
+        read_all(blobs, &config, limits.config).await.map_err(|error| error.with("document", "cache config"))?;
+    let manifest = CacheManifest::new(CacheConfig::decode(&bytes)?, layers);
+    let (config, document) = (Document { descriptor: config, bytes }, Document::new(media_type, document));
+    Ok(Some(manifest.with_documents(config, form, document)))
+}
+
+/// Collects the images below `document`, each once, and joins their records.
+async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) -> Result<Option<CacheManifest>> {
+    let mut caches = Vec::new();
+    let mut seen = HashSet::from([Digest::sha256(&document)]);
+    let mut todo: Vec<Descriptor> = Vec::new();
+    let mut next = Some(document);
+    while let Some(bytes) = next {
+        match Parsed::decode(&bytes)?.shape {
+            Shape::Manifest { config: Some(config), layers } if !layers.is_empty() => {
+                let manifest = Digest::sha256(&bytes);
+                let config = read_all(blobs, &config, limits.config).await?;
+                caches.extend(inline::extract(manifest, &config, layers)?);
+            }
+            Shape::Manifest { .. } => {}
+            Shape::Index { manifests } => {
+                todo.extend(manifests.into_iter().rev().filter(|entry| seen.insert(entry.digest)));
+            }
+        }
+        if seen.len() > limits.images {
+            return Err(inline::too_many(limits.images));
+        }
+        next = match todo.pop() {
+            Some(entry) => Some(read_nested(blobs, &entry, limits).await?),
+            None => None,
+        };
+    }
+    inline::join(caches)
+}
+
+async fn read_nested(blobs: &dyn BlobProvider, entry: &Descriptor, limits: &Limits) -> Result<Bytes> {
+    let bytes = read_all(blobs, entry, limits.manifest).await;
+    bytes.map_err(|error| match error.kind() {
+        ErrorKind::LimitExceeded => Error::new(
+            ErrorKind::InvalidManifest,
+            "index names something that is neither a cache config nor an image manifest",
+        )
+        .with("blob", entry.digest)
+        .with("mediaType", &entry.media_type)
+        .with_source(error),
+        _ => error,
+    })
+}

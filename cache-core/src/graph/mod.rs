@@ -1,0 +1,12 @@
+//! A cache as a graph: built from a manifest, checked, looked up, merged, and written again.
+
+mod chains;
+mod check;
+mod inline;
+mod load;
+mod walk;
+
+pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
+pub use self::check::{Affected, Finding, FindingCode, check};
+pub use self::load::load;
+use self::walk::walk;

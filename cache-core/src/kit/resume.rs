@@ -1,0 +1,141 @@
+//! Streams that go on where they broke, for every store that can be read from an offset.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::seams::BlobStream;
+
+/// How often a stream goes on that broke without a byte in between.
+const RESUMES: u32 = 5;
+
+/// Where the bytes of a stream come from.
+#[async_trait]
+pub trait ResumeSource: Send + Sync {
+    /// Opens the bytes once more, from where the last stream stopped to where it was to end.
+    ///
+    /// # Errors
+    /// Whatever the store answers; nobody tries again after it.
+    async fn reopen(&self, range: Range<u64>) -> Result<BlobStream>;
+
+    /// Says what an error is about.
+    fn about(&self, error: Error) -> Error;
+}
+
+/// The bytes in `range`, of which `body` is the first stream; one that breaks or ends early is opened again where it
+/// stopped, up to 5 times without a byte in between.
+///
+/// What comes after the end of the range is left out.
+pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
+    let reading = Reading { source, body: Some(body), at: range.start, end: range.end, resumes: 0 };
+    Box::pin(stream::try_unfold(reading, |mut reading| async move {
+        Ok(reading.next().await?.map(|piece| (piece, reading)))
+    }))
+}
+
+struct Reading<S> {
+    source: S,
+    /// None when the stream broke.
+    body: Option<BlobStream>,
+    at: u64,
+    end: u64,
+    resumes: u32,
+}
+
+impl<S: ResumeSource> Reading<S> {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.at < self.end {
+            let cause = match self.poll_body().await? {
+                Some(Ok(piece)) if piece.is_empty() => continue,
+                Some(Ok(piece)) => return Ok(Some(self.take(piece))),
+                None => self.source.about(Error::new(ErrorKind::Unavailable, "blob ended early")),
+                Some(Err(error)) => error,
+            };
+            self.body = None;
+            self.resumes += 1;
+            if self.resumes > RESUMES {
+                let error = cause.with("got", self.at).with("tries", self.resumes);
+                return Err(self.source.about(error.with_retryable(false)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the connection gives, opened again where the last one stopped if that one broke.
+    async fn poll_body(&mut self) -> Result<Option<Result<Bytes>>> {
+        let body = match &mut self.body {
+            Some(body) => body,
+            None => self.body.insert(self.source.reopen(self.at..self.end).await?),
+        };
+        Ok(body.next().await)
+    }
+
+    fn take(&mut self, mut piece: Bytes) -> Bytes {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        piece.truncate(left);
+        self.at += piece.len() as u64;
+        self.resumes = 0;
+        piece
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream::TryStreamExt;
+
+    use super::*;
+
+    /// Gives so many bytes each time, and then breaks.
+    struct Breaking {
+        bytes: &'static [u8],
+        each: usize,
+        opened: Arc<AtomicUsize>,
+    }
+
+    impl Breaking {
+        fn body(&self, at: u64) -> BlobStream {
+            let rest = &self.bytes[at as usize..];
+            let piece = Bytes::from_static(&rest[..self.each.min(rest.len())]);
+            Box::pin(stream::iter([Ok(piece), Err(Error::new(ErrorKind::Unavailable, "reset"))]))
+        }
+    }
+
+    #[async_trait]
+    impl ResumeSource for Breaking {
+        async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            Ok(self.body(range.start))
+        }
+
+        fn about(&self, error: Error) -> Error {
+            error.with("blob", "b")
+        }
+    }
+
+    async fn read(each: usize, range: Range<u64>) -> (Result<Vec<Bytes>>, usize) {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let source = Breaking { bytes: b"0123456789", each, opened: Arc::clone(&opened) };
+        let body = source.body(range.start);
+        (resuming(source, body, range).try_collect().await, opened.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_stream_goes_on_where_it_broke_and_ends_with_its_range() {
+        let (pieces, opened) = read(3, 1..9).await;
+        assert_eq!((pieces.unwrap().concat(), opened), (b"12345678".to_vec(), 2));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_gets_nowhere_is_given_up() {
+        let (pieces, opened) = read(0, 0..10).await;
+        let error = pieces.unwrap_err();
+        assert_eq!((opened, error.is_retryable(), error.context("tries")), (5, false, Some("6")));
+        assert_eq!((error.context("got"), error.context("blob")), (Some("0"), Some("b")));
+    }
+}

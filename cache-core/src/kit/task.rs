@@ -1,0 +1,16 @@
+//! What became of a task of the runtime.
+
+use std::panic::resume_unwind;
+
+use tokio::task::JoinError;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the task gave. Its panic goes on here.
+pub fn outcome<T>(ended: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    match ended {
+        Ok(given) => given,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(error) => Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down").with_source(error)),
+    }
+}

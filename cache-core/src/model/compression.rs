@@ -1,0 +1,173 @@
+//! What compression new and converted layers get.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Descriptor, LayerEncoding, annotation};
+
+/// How layers are compressed: the kind, the level, and whether layers that exist are converted.
+///
+/// ```
+/// use cache_core::{CacheSpec, Compression, CompressionKind};
+///
+/// let mut spec: CacheSpec = "type=local,dest=cache,compression=zstd,compression-level=9,force-compression=".parse()?;
+/// let compression = spec.export_options()?.compression.expect("it was given");
+/// assert_eq!(compression, Compression::new(CompressionKind::Zstd).with_level(9)?.with_force(true));
+/// assert_eq!(spec.to_string(), "type=local,dest=cache");
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Compression {
+    kind: CompressionKind,
+    level: Option<i32>,
+    force: bool,
+}
+
+/// The compressions that BuildKit has (`compression=`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum CompressionKind {
+    /// A plain tar.
+    Uncompressed,
+    /// gzip, BuildKit's default.
+    #[default]
+    Gzip,
+    /// gzip with a table of contents, from which single files can be read (<https://github.com/containerd/stargz-snapshotter>).
+    Estargz,
+    /// zstd.
+    Zstd,
+}
+
+impl CompressionKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Uncompressed, Self::Gzip, Self::Estargz, Self::Zstd];
+
+    /// The name in attributes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uncompressed => "uncompressed",
+            Self::Gzip => "gzip",
+            Self::Estargz => "estargz",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// What the media type of a layer of this kind names.
+    #[must_use]
+    pub fn encoding(self) -> LayerEncoding {
+        match self {
+            Self::Uncompressed => LayerEncoding::Uncompressed,
+            Self::Gzip | Self::Estargz => LayerEncoding::Gzip,
+            Self::Zstd => LayerEncoding::Zstd,
+        }
+    }
+
+    /// Whether this build can compress so (features `gzip`, `estargz`, `zstd`).
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Uncompressed => true,
+            Self::Gzip => cfg!(feature = "gzip"),
+            Self::Estargz => cfg!(feature = "estargz"),
+            Self::Zstd => cfg!(feature = "zstd"),
+        }
+    }
+
+    /// The levels that are accepted; none where the level means nothing.
+    ///
+    /// BuildKit takes any number for zstd and maps it to one of four speeds.
+    #[must_use]
+    pub fn levels(self) -> Option<RangeInclusive<i32>> {
+        match self {
+            Self::Uncompressed => None,
+            Self::Gzip | Self::Estargz => Some(-2..=9),
+            Self::Zstd => Some(-7..=22),
+        }
+    }
+}
+
+impl FromStr for CompressionKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            invalid(format!("unsupported compression type {name}"))
+                .with("attribute", KIND)
+                .with_hint("use uncompressed, gzip, estargz or zstd")
+        })
+    }
+}
+
+impl fmt::Display for CompressionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The attributes, by which errors name what is wrong.
+const KIND: &str = "compression";
+const LEVEL: &str = "compression-level";
+
+impl Compression {
+    /// The default level of a kind, for new layers only.
+    #[must_use]
+    pub fn new(kind: CompressionKind) -> Self {
+        Self { kind, level: None, force: false }
+    }
+
+    /// Changes the level; a plain tar has none and ignores it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] outside of [`CompressionKind::levels`], which BuildKit finds only when it compresses.
+    pub fn with_level(self, level: i32) -> Result<Self> {
+        if let Some(levels) = self.kind.levels().filter(|levels| !levels.contains(&level)) {
+            let message = format!("invalid compression level {level} for {}", self.kind);
+            let hint = format!("use {} to {}", levels.start(), levels.end());
+            return Err(invalid(message).with("attribute", LEVEL).with_hint(hint));
+        }
+        Ok(Self { level: Some(level), ..self })
+    }
+
+    /// Converts layers that exist in another kind, or keeps them.
+    #[must_use]
+    pub fn with_force(self, force: bool) -> Self {
+        Self { force, ..self }
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> CompressionKind {
+        self.kind
+    }
+
+    /// The level, when one was chosen.
+    #[must_use]
+    pub fn level(&self) -> Option<i32> {
+        self.level
+    }
+
+    /// Whether layers that exist are converted.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.force
+    }
+
+    /// Whether a layer has to be converted to be as this says.
+    ///
+    /// An unforced compression converts nothing, and what is no layer stays as it is. A layer of the right kind stays
+    /// whatever its level, as in BuildKit. Whether a gzip layer is an eStargz is told by its annotation: object stores
+    /// lose that, and whoever reads from one restores it from the blob's footer first.
+    #[must_use]
+    pub fn needs_conversion(&self, blob: &Descriptor) -> bool {
+        let Some(encoding) = blob.media_type.layer_encoding().filter(|_| self.force) else { return false };
+        let is_estargz = blob.annotations.contains_key(annotation::ESTARGZ_TOC);
+        encoding != self.kind.encoding() || is_estargz != (self.kind == CompressionKind::Estargz)
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidSpec, message)
+}

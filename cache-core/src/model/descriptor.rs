@@ -1,0 +1,401 @@
+//! Descriptors, media types and annotation keys.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::json::{self, GoObject, key_is, take, take_size};
+use crate::model::{Annotations, DiffId, Digest, Timestamp};
+
+/// The annotation keys that mean something in a build cache.
+pub mod annotation {
+    /// The digest of the uncompressed tar stream; BuildKit cannot load a layer without it.
+    pub const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+    /// When the layer was made.
+    pub const CREATED_AT: &str = "buildkit/createdat";
+    /// The step that made the layer; only found on layers read from an inline cache.
+    pub const DESCRIPTION: &str = "buildkit/description";
+    /// The digest of an eStargz layer's table of contents.
+    pub const ESTARGZ_TOC: &str = "containerd.io/snapshot/stargz/toc.digest";
+    /// The size of an eStargz layer's uncompressed stream.
+    pub const ESTARGZ_SIZE: &str = "io.containers.estargz.uncompressed-size";
+    /// The tag of an entry of an OCI layout's `index.json`.
+    pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    /// The full name that containerd gives to an entry of `index.json`.
+    pub const IMAGE_NAME: &str = "io.containerd.image.name";
+}
+
+/// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
+///
+/// Equal descriptors encode to equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Descriptor {
+    /// How to read the blob.
+    pub media_type: MediaType,
+    /// The content's digest.
+    pub digest: Digest,
+    /// The content's length in bytes.
+    pub size: u64,
+    /// Other places to fetch the blob from; BuildKit drops them on export.
+    pub urls: Vec<String>,
+    /// Facts about the blob, ordered by key.
+    pub annotations: Annotations,
+    /// The platform of an image in an index.
+    pub platform: Option<Platform>,
+}
+
+/// The platform of an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    /// The processor, as Go names it.
+    #[serde(default)]
+    pub architecture: String,
+    /// The operating system, as Go names it.
+    #[serde(default)]
+    pub os: String,
+    /// The processor's variant, like `v8`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub variant: String,
+}
+
+impl Descriptor {
+    /// Makes a descriptor without annotations.
+    #[must_use]
+    pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
+        Self { media_type, digest, size, urls: Vec::new(), annotations: Annotations::default(), platform: None }
+    }
+
+    /// Describes bytes at hand.
+    #[must_use]
+    pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    }
+
+    /// Adds an annotation.
+    #[must_use]
+    pub fn with_annotation(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// The digest of the uncompressed stream, when the annotation is there and is a digest.
+    #[must_use]
+    pub fn diff_id(&self) -> Option<DiffId> {
+        self.annotations.get(annotation::UNCOMPRESSED)?.parse().ok()
+    }
+
+    /// When the layer was made, when the annotation is there and is a time.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.annotations.get(annotation::CREATED_AT)?.parse().ok()
+    }
+}
+
+/// A descriptor as a document may hold it: without a digest it describes nothing.
+#[derive(Default)]
+pub(crate) struct WireDescriptor {
+    media_type: MediaType,
+    digest: Option<Digest>,
+    size: u64,
+    urls: Vec<String>,
+    annotations: Annotations,
+    platform: Option<Platform>,
+}
+
+impl WireDescriptor {
+    pub(crate) fn into_descriptor(self) -> Option<Descriptor> {
+        Some(Descriptor {
+            media_type: self.media_type,
+            digest: self.digest?,
+            size: self.size,
+            urls: self.urls,
+            annotations: self.annotations,
+            platform: self.platform,
+        })
+    }
+}
+
+impl GoObject for WireDescriptor {
+    fn field<'de, A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match () {
+            () if key_is(key, "mediatype") => take(&mut self.media_type, map),
+            () if key_is(key, "digest") => take(&mut self.digest, map),
+            () if key_is(key, "size") => take_size(&mut self.size, map),
+            () if key_is(key, "urls") => take(&mut self.urls, map),
+            () if key_is(key, "annotations") => take(&mut self.annotations, map),
+            () if key_is(key, "platform") => take(&mut self.platform, map),
+            () => Ok(false),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Descriptor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire: WireDescriptor = json::object(deserializer)?;
+        wire.into_descriptor().ok_or_else(|| serde::de::Error::custom("descriptor without a digest"))
+    }
+}
+
+impl Serialize for Descriptor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
+            media_type: &'a MediaType,
+            digest: &'a Digest,
+            size: u64,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            urls: &'a [String],
+            #[serde(skip_serializing_if = "Annotations::is_empty")]
+            annotations: &'a Annotations,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            platform: &'a Option<Platform>,
+        }
+        Out {
+            media_type: &self.media_type,
+            digest: &self.digest,
+            size: self.size,
+            urls: &self.urls,
+            annotations: &self.annotations,
+            platform: &self.platform,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A media type; unknown ones are carried as they are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct MediaType(Cow<'static, str>);
+
+impl MediaType {
+    /// BuildKit's cache config, the document that holds layers and records.
+    pub const CACHE_CONFIG: Self = Self::known("application/vnd.buildkit.cacheconfig.v0");
+    /// An OCI image manifest.
+    pub const OCI_MANIFEST: Self = Self::known("application/vnd.oci.image.manifest.v1+json");
+    /// An OCI image index.
+    pub const OCI_INDEX: Self = Self::known("application/vnd.oci.image.index.v1+json");
+    /// A Docker image manifest, schema 2.
+    pub const DOCKER_MANIFEST: Self = Self::known("application/vnd.docker.distribution.manifest.v2+json");
+    /// A Docker manifest list.
+    pub const DOCKER_LIST: Self = Self::known("application/vnd.docker.distribution.manifest.list.v2+json");
+    /// An OCI image config.
+    pub const OCI_CONFIG: Self = Self::known("application/vnd.oci.image.config.v1+json");
+    /// A plain tar layer.
+    pub const OCI_LAYER: Self = Self::known("application/vnd.oci.image.layer.v1.tar");
+    /// A gzip layer; also an eStargz layer.
+    pub const OCI_LAYER_GZIP: Self = Self::known("application/vnd.oci.image.layer.v1.tar+gzip");
+    /// A zstd layer.
+    pub const OCI_LAYER_ZSTD: Self = Self::known("application/vnd.oci.image.layer.v1.tar+zstd");
+
+    const fn known(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the document gave no media type.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is a manifest or an index of manifests, in the OCI's or Docker's name.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        [Self::OCI_MANIFEST, Self::OCI_INDEX, Self::DOCKER_MANIFEST, Self::DOCKER_LIST].contains(self)
+    }
+
+    /// The OCI name of a layer type; any other type as it is.
+    ///
+    /// Foreign and non-distributable layers become distributable ones, as BuildKit rewrites them before an export.
+    #[must_use]
+    pub fn to_oci(&self) -> Self {
+        self.through(|row| (row.docker == self.0 || row.nondistributable.contains(&&*self.0)).then_some(row.oci))
+    }
+
+    /// The Docker name of a layer type; any other type as it is.
+    #[must_use]
+    pub fn to_docker(&self) -> Self {
+        self.through(|row| (row.oci == self.0 || row.nondistributable.contains(&&*self.0)).then_some(row.docker))
+    }
+
+    /// How the blob is compressed, when this is a layer type that BuildKit can extract.
+    #[must_use]
+    pub fn layer_encoding(&self) -> Option<LayerEncoding> {
+        LAYERS
+            .iter()
+            .find(|row| row.oci == self.0 || row.docker == self.0 || row.nondistributable.contains(&&*self.0))
+            .map(|row| row.encoding)
+    }
+
+    /// The type of a layer of another encoding, in the same family: Docker's stay Docker's, all else becomes OCI's.
+    #[must_use]
+    pub fn with_layer_encoding(&self, encoding: LayerEncoding) -> Self {
+        let is_docker = LAYERS.iter().any(|row| row.docker == self.0);
+        let row = LAYERS.iter().find(|row| row.encoding == encoding);
+        row.map_or_else(|| self.clone(), |row| Self::known(if is_docker { row.docker } else { row.oci }))
+    }
+
+    fn through(&self, name: impl Fn(&LayerRow) -> Option<&'static str>) -> Self {
+        LAYERS.iter().find_map(name).map_or_else(|| self.clone(), Self::known)
+    }
+}
+
+/// The compression that a layer's media type names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LayerEncoding {
+    /// A plain tar.
+    Uncompressed,
+    /// gzip, with or without the table of contents of eStargz.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+impl LayerEncoding {
+    /// Whether this build can decompress it (features `gzip`, `zstd`).
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Uncompressed => true,
+            Self::Gzip => cfg!(feature = "gzip"),
+            Self::Zstd => cfg!(feature = "zstd"),
+        }
+    }
+
+    /// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
+    #[must_use]
+    pub fn detect(first: &[u8]) -> Self {
+        match first {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::Uncompressed,
+        }
+    }
+}
+
+struct LayerRow {
+    encoding: LayerEncoding,
+    oci: &'static str,
+    docker: &'static str,
+    nondistributable: &'static [&'static str],
+}
+
+const LAYERS: &[LayerRow] = &[
+    LayerRow {
+        encoding: LayerEncoding::Uncompressed,
+        oci: "application/vnd.oci.image.layer.v1.tar",
+        docker: "application/vnd.docker.image.rootfs.diff.tar",
+        nondistributable: &[
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        ],
+    },
+    LayerRow {
+        encoding: LayerEncoding::Gzip,
+        oci: "application/vnd.oci.image.layer.v1.tar+gzip",
+        docker: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        nondistributable: &[
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        ],
+    },
+    LayerRow {
+        encoding: LayerEncoding::Zstd,
+        oci: "application/vnd.oci.image.layer.v1.tar+zstd",
+        docker: "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        nondistributable: &["application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"],
+    },
+];
+
+impl From<&'static str> for MediaType {
+    fn from(name: &'static str) -> Self {
+        Self::known(name)
+    }
+}
+
+impl From<String> for MediaType {
+    /// A layer's type, which most descriptors have, needs no memory of its own.
+    fn from(name: String) -> Self {
+        let known = LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name);
+        known.map_or(Self(Cow::Owned(name)), Self::known)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layer_types_translate_both_ways_and_others_pass() {
+        let pairs = [
+            ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", "application/vnd.docker.image.rootfs.diff.tar.zstd"),
+        ];
+        for (oci, docker) in pairs {
+            assert_eq!(MediaType::from(oci).to_docker().as_str(), docker);
+            assert_eq!(MediaType::from(docker).to_oci().as_str(), oci);
+            assert_eq!(MediaType::from(oci).to_oci().as_str(), oci);
+        }
+        let foreign = MediaType::from("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
+        assert_eq!(foreign.to_oci(), MediaType::OCI_LAYER_GZIP);
+        let unknown = MediaType::from("application/x-own");
+        assert_eq!((unknown.to_oci(), unknown.to_docker()), (unknown.clone(), unknown.clone()));
+        assert_eq!(unknown.layer_encoding(), None);
+    }
+
+    /// The four media types of the [OCI](https://github.com/opencontainers/image-spec/blob/main/media-types.md) and
+    /// Docker that have descriptors of manifests or layers in them.
+    #[test]
+    fn manifests_are_told_from_configs_and_layers() {
+        for name in [
+            "application/vnd.oci.image.manifest.v1+json",
+            "application/vnd.oci.image.index.v1+json",
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+        ] {
+            assert!(MediaType::from(name).is_manifest(), "{name}");
+        }
+        for other in [MediaType::CACHE_CONFIG, MediaType::OCI_CONFIG, MediaType::OCI_LAYER, MediaType::default()] {
+            assert!(!other.is_manifest(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_encodes_in_the_order_of_go() {
+        let descriptor = Descriptor::of(MediaType::OCI_LAYER, b"a").with_annotation("b", 1).with_annotation("a", "<");
+        let json = String::from_utf8(json::to_vec(&descriptor).unwrap()).unwrap();
+        assert_eq!(
+            json,
+            "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4d\
+             a786eff8147c4e72b9807785afee48bb\",\"size\":1,\"annotations\":{\"a\":\"\\u003c\",\"b\":\"1\"}}"
+        );
+        assert_eq!(serde_json::from_str::<Descriptor>(&json).unwrap(), descriptor);
+    }
+}

@@ -1,0 +1,293 @@
+//! Content digests: valid by construction, `Copy`, ordered as their text is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+/// A content digest as the OCI image spec defines it (`sha256:<hex>`).
+///
+/// The three registered algorithms of the Go library that BuildKit uses are accepted: sha256, sha384 and sha512.
+/// Digests order as their text does.
+///
+/// ```
+/// use cache_core::Digest;
+///
+/// let digest = Digest::sha256(b"a");
+/// assert_eq!(digest.to_string(), "sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// assert!("sha256:CA97".parse::<Digest>().is_err());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Repr);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    Sha256([u8; 32]),
+    Sha384([u8; 48]),
+    Sha512([u8; 64]),
+}
+
+/// The digest of a layer's uncompressed tar stream (`rootfs.diff_ids` in the OCI image spec).
+///
+/// BuildKit keeps it in the annotation `containerd.io/uncompressed`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DiffId(pub Digest);
+
+/// The text is not a digest that BuildKit accepts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid digest {0:?}; expected sha256:, sha384: or sha512: and lower-case hex")]
+pub struct InvalidDigest(String);
+
+impl Digest {
+    /// Hashes `bytes` with sha256, the algorithm BuildKit writes.
+    #[must_use]
+    pub fn sha256(bytes: &[u8]) -> Self {
+        Self(Repr::Sha256(Sha256::digest(bytes).into()))
+    }
+
+    /// The algorithm's name, the part before the colon.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        match self.0 {
+            Repr::Sha256(_) => "sha256",
+            Repr::Sha384(_) => "sha384",
+            Repr::Sha512(_) => "sha512",
+        }
+    }
+
+    /// The lower-case hex, the part after the colon.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        let mut text = String::with_capacity(128);
+        push_hex(&mut text, self.as_bytes());
+        text
+    }
+
+    /// The raw hash.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Sha256(hash) => hash,
+            Repr::Sha384(hash) => hash,
+            Repr::Sha512(hash) => hash,
+        }
+    }
+
+    /// Starts hashing with this digest's algorithm, to compare a stream with it.
+    #[must_use]
+    pub fn digester(&self) -> Digester {
+        Digester(match self.0 {
+            Repr::Sha256(_) => State::Sha256(Sha256::new()),
+            Repr::Sha384(_) => State::Sha384(Sha384::new()),
+            Repr::Sha512(_) => State::Sha512(Sha512::new()),
+        })
+    }
+
+    /// Whether the processor has instructions for the algorithm, which then hash faster than most stores send.
+    pub fn has_instructions(&self) -> bool {
+        matches!(self.0, Repr::Sha256(_)) && has_sha256_instructions()
+    }
+}
+
+fn has_sha256_instructions() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("sha");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
+
+/// Hashes a stream piece by piece.
+#[derive(Clone)]
+pub struct Digester(State);
+
+#[derive(Clone)]
+enum State {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Digester {
+    /// Starts a sha256, the algorithm BuildKit writes.
+    #[must_use]
+    pub fn sha256() -> Self {
+        Self(State::Sha256(Sha256::new()))
+    }
+
+    /// Takes the next piece of the stream.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha384(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(match self.0 {
+            State::Sha256(state) => Repr::Sha256(state.finalize().into()),
+            State::Sha384(state) => Repr::Sha384(state.finalize().into()),
+            State::Sha512(state) => Repr::Sha512(state.finalize().into()),
+        })
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digester")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.split_once(':').and_then(|(algorithm, hex)| {
+            Some(Self(match algorithm {
+                "sha256" => Repr::Sha256(decode_hex(hex)?),
+                "sha384" => Repr::Sha384(decode_hex(hex)?),
+                "sha512" => Repr::Sha512(decode_hex(hex)?),
+                _ => return None,
+            }))
+        });
+        parsed.ok_or_else(|| InvalidDigest(shorten(text)))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::with_capacity(135);
+        text.push_str(self.algorithm());
+        text.push(':');
+        push_hex(&mut text, self.as_bytes());
+        f.pad(&text)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for DiffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for DiffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for DiffId {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut out = [0; N];
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(out)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// Foreign text in an error stays short and on one line.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_the_order_of_the_text() {
+        let mut digests: Vec<Digest> = ["b", "a", "c", "d"].iter().map(|s| Digest::sha256(s.as_bytes())).collect();
+        digests.push(format!("sha512:{}", "0".repeat(128)).parse().unwrap());
+        digests.push(format!("sha384:{}", "f".repeat(96)).parse().unwrap());
+        let mut texts: Vec<String> = digests.iter().map(Digest::to_string).collect();
+        digests.sort();
+        texts.sort();
+        assert_eq!(digests.iter().map(Digest::to_string).collect::<Vec<_>>(), texts);
+    }
+
+    #[test]
+    fn only_registered_algorithms_with_full_lower_case_hex_are_digests() {
+        let hex = "a".repeat(64);
+        assert!(format!("sha256:{hex}").parse::<Digest>().is_ok());
+        for bad in [
+            "",
+            "sha256",
+            "sha256:",
+            &hex,
+            &format!("sha256:{}", "A".repeat(64)),
+            &format!("sha256:{}", "a".repeat(63)),
+            &format!("sha256:{}", "a".repeat(65)),
+            &format!("sha256:{}g", "a".repeat(63)),
+            &format!("blake3:{hex}"),
+            &format!("sha512:{hex}"),
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_digester_follows_the_algorithm_of_its_digest() {
+        for digest in ["sha384", "sha512"].map(|name| {
+            let length = if name == "sha384" { 96 } else { 128 };
+            format!("{name}:{}", "0".repeat(length)).parse::<Digest>().unwrap()
+        }) {
+            assert_eq!(digest.digester().finish().algorithm(), digest.algorithm());
+        }
+    }
+}

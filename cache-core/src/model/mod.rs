@@ -1,0 +1,18 @@
+//! The values that a cache is made of, valid by construction.
+
+mod annotations;
+mod compression;
+mod descriptor;
+mod digest;
+mod limits;
+mod mode;
+mod timestamp;
+
+pub use self::annotations::Annotations;
+pub use self::compression::{Compression, CompressionKind};
+pub(crate) use self::descriptor::WireDescriptor;
+pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
+pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
+pub use self::limits::Limits;
+pub use self::mode::Mode;
+pub use self::timestamp::{InvalidTimestamp, Timestamp};

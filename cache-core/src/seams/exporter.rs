@@ -1,0 +1,143 @@
+//! Writing a cache.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::manifest::CacheManifest;
+use crate::model::Descriptor;
+use crate::seams::{BlobProvider, Progress, Version};
+
+/// Writes one cache: blobs first, then the manifest.
+#[async_trait]
+pub trait CacheExporter: Send + Sync {
+    /// Learns before the first push of an export what is to come, and whom to tell of waits and retries of its own.
+    ///
+    /// Nothing is sent. [`export`](https://docs.rs/cache-ops) calls it; an exporter that never holds back need not listen.
+    fn prepare(&self, _manifest: &CacheManifest, _progress: &Arc<dyn Progress>) {}
+
+    /// Makes a blob present by the cheapest means the store has.
+    ///
+    /// It is idempotent, a retry reopens `from`, and a call that is dropped leaves garbage at worst. `from` yields
+    /// verified bytes when it is called through [`export`](https://docs.rs/cache-ops).
+    ///
+    /// # Errors
+    /// Whatever `from` or the store answers.
+    async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed>;
+
+    /// Makes the manifest the cache of this place, atomically; called once, after every blob is present.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the place is not as `expect` says.
+    async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed>;
+
+    /// Whether a blob that was present can go away without the commit noticing: somebody deletes what is old, and the
+    /// commit looks at no blob.
+    ///
+    /// [`export`](https://docs.rs/cache-ops) then pushes such blobs once more after the commit, when the manifest keeps them. That is
+    /// for a place where a push of a present blob is its cheapest look. One that can look at many blobs at once (a page of
+    /// a list in s3 and gha), or whose store does (a registry), looks at the end of its own commit and fails with a
+    /// retryable error for a blob that is gone; that is what is assumed.
+    fn needs_recheck(&self) -> bool {
+        false
+    }
+
+    /// Whether a push that has read its blob to the end waits for something near from then on, as a disk is, and drops the
+    /// stream before. Then [`export`](https://docs.rs/cache-ops) reads the next blob meanwhile, and as many pushes settle at once as
+    /// there are blobs being read.
+    fn settles_apart(&self) -> bool {
+        false
+    }
+
+    /// A folder in the place itself for layers that are converted on their way there: it has room for them anyway.
+    ///
+    /// # Errors
+    /// When the place cannot be written to.
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+}
+
+/// How a blob came to be present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pushed {
+    /// Its bytes were sent.
+    Uploaded,
+    /// It was there.
+    Present,
+    /// It was there, and its age was set back so that no clean-up takes it.
+    Refreshed,
+    /// The store took it from another of its places.
+    Mounted,
+    /// The place has no use for it: an image takes no layers, only records about those it has.
+    Unneeded,
+}
+
+impl Pushed {
+    /// The means' name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Present => "present",
+            Self::Refreshed => "refreshed",
+            Self::Mounted => "mounted",
+            Self::Unneeded => "unneeded",
+        }
+    }
+}
+
+/// What a place has to hold for a commit to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything: the commit replaces what is there, as BuildKit does.
+    Any,
+    /// No cache.
+    Absent,
+    /// The cache that was read at this version.
+    Version(Version),
+}
+
+/// A commit that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The manifest that was written; none where the store has no descriptor for it, or nothing was written.
+    pub descriptor: Option<Descriptor>,
+    /// The place's new state; none when nothing was written, because the cache has no layers and BuildKit writes none.
+    pub version: Option<Version>,
+    /// How much of the images the cache is about, where it was put into images.
+    pub coverage: Option<Coverage>,
+}
+
+/// How many of an image's layers the records in it lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// The layers that some result needs.
+    pub covered: usize,
+    /// All layers.
+    pub layers: usize,
+}
+
+impl Committed {
+    /// A manifest was written.
+    #[must_use]
+    pub fn new(descriptor: Option<Descriptor>, version: Version) -> Self {
+        Self { descriptor, version: Some(version), coverage: None }
+    }
+
+    /// Says how much of the images the cache is about.
+    #[must_use]
+    pub fn with_coverage(self, coverage: Coverage) -> Self {
+        Self { coverage: Some(coverage), ..self }
+    }
+
+    /// An empty cache was left out, as BuildKit does in a registry and a directory.
+    #[must_use]
+    pub fn skipped() -> Self {
+        Self { descriptor: None, version: None, coverage: None }
+    }
+}

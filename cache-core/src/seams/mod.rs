@@ -1,0 +1,20 @@
+//! The traits that backends implement, and what goes through them.
+
+mod backend;
+mod event;
+mod exporter;
+mod image;
+mod importer;
+mod probe;
+mod provider;
+mod store;
+
+pub use self::backend::{Backends, CacheBackend};
+pub use self::event::{Event, Progress, Silent};
+pub use self::exporter::{CacheExporter, Committed, Coverage, Expect, Pushed};
+pub use self::image::{ImageBackend, ImageStore};
+pub use self::importer::{CacheImporter, Resolved, Version};
+pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
+pub use self::provider::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of, verified};
+pub(crate) use self::provider::{check_end, check_length};
+pub use self::store::{BlobEntry, CacheEntry, CacheStore, Deleted, Quota};

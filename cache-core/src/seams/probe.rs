@@ -1,0 +1,136 @@
+//! The seam to probes: what a store can do, found out by trying.
+
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::CacheSpec;
+
+/// Tries what a place can do, with artefacts of its own that are tiny and that it takes away again.
+#[async_trait]
+pub trait CacheProbe: Send + Sync {
+    /// Tries everything; a refusal is a finding, and what depends on it is [`Outcome::Unknown`].
+    ///
+    /// No cache of the place is touched. A call that is dropped may leave an artefact, which has `buildcache-doctor` in
+    /// its name where the place has names.
+    ///
+    /// # Errors
+    /// When nothing can be found out: nobody answers, or the answers are no answers.
+    async fn diagnose(&self) -> Result<Diagnosis>;
+}
+
+/// What a probe found out.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// What was tried, in order.
+    pub checks: Vec<Check>,
+    /// The spec to write caches with; none when there is no way to write one.
+    pub recommended: Option<CacheSpec>,
+    /// What else a person should know.
+    pub notes: Vec<String>,
+    /// What could not be taken away again.
+    pub leftovers: Vec<String>,
+}
+
+/// One thing that was tried.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Check {
+    /// What: lower-case words joined by hyphens.
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What it means for a cache, and what to do about it.
+    pub advice: Option<&'static str>,
+}
+
+/// What came of a check.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It can be done.
+    Works,
+    /// It cannot; the error has the server's words under `server`.
+    Refused(Error),
+    /// It was not tried, or nothing follows from what came of it; the text says why.
+    Unknown(String),
+}
+
+impl Check {
+    /// A check that came out like this.
+    #[must_use]
+    pub fn new(name: &'static str, outcome: Outcome) -> Self {
+        Self { name, outcome, advice: None }
+    }
+
+    /// Whether it can be done.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        matches!(self.outcome, Outcome::Works)
+    }
+}
+
+impl From<Result<()>> for Outcome {
+    fn from(tried: Result<()>) -> Self {
+        tried.map_or_else(Self::Refused, |()| Self::Works)
+    }
+}
+
+impl Diagnosis {
+    /// Nothing was tried yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps what came of a check, with the advice for when it does not work; says whether it works.
+    pub fn record(&mut self, name: &'static str, outcome: impl Into<Outcome>, advice: &'static str) -> bool {
+        let check = Check::new(name, outcome.into());
+        let works = check.works();
+        self.checks.push(Check { advice: (!works && !advice.is_empty()).then_some(advice), ..check });
+        works
+    }
+
+    /// Keeps a check that was not tried.
+    pub fn skip(&mut self, name: &'static str, why: impl Into<String>) {
+        self.checks.push(Check::new(name, Outcome::Unknown(why.into())));
+    }
+
+    /// Whether the check of this name works.
+    #[must_use]
+    pub fn works(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name && check.works())
+    }
+
+    /// Whether something was refused because of who asks.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let denied = [ErrorKind::Unauthenticated, ErrorKind::PermissionDenied];
+        let is_denied =
+            |check: &Check| matches!(&check.outcome, Outcome::Refused(error) if denied.contains(&error.kind()));
+        self.checks.iter().any(is_denied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_for_what_does_not_work() {
+        let mut diagnosis = Diagnosis::new();
+        assert!(diagnosis.record("read", Ok(()), "log in"));
+        let refused = Err(Error::new(ErrorKind::Unsupported, "no"));
+        assert!(!diagnosis.record("write", refused, "use another"));
+        assert_eq!(diagnosis.checks.iter().map(|check| check.advice).collect::<Vec<_>>(), [None, Some("use another")]);
+        assert!(diagnosis.works("read") && !diagnosis.works("write") && !diagnosis.works("else"));
+    }
+
+    #[test]
+    fn a_refusal_because_of_who_asks_is_told_apart() {
+        let mut diagnosis = Diagnosis::new();
+        diagnosis.record("index", Err(Error::new(ErrorKind::Unsupported, "no")), "");
+        assert!(!diagnosis.is_denied());
+        diagnosis.record("push", Err(Error::new(ErrorKind::PermissionDenied, "no")), "");
+        assert!(diagnosis.is_denied());
+    }
+}

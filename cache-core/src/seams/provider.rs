@@ -1,0 +1,177 @@
+//! Reading blobs: the provider seam, streams, and the one place where a whole blob is verified.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{Stream, StreamExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Descriptor, Digest, Digester, Timestamp};
+
+/// The bytes of a blob, piece by piece; it ends after the first error.
+pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+
+/// What a store says about a blob it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlobInfo {
+    /// The stored size in bytes.
+    pub size: u64,
+    /// When the blob was written or last refreshed, where the store says it.
+    pub modified: Option<Timestamp>,
+}
+
+impl BlobInfo {
+    /// A blob of `size` bytes.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        Self { size, modified: None }
+    }
+
+    /// Adds when it was last written.
+    #[must_use]
+    pub fn with_modified(self, modified: Timestamp) -> Self {
+        Self { modified: Some(modified), ..self }
+    }
+}
+
+/// Where blobs come from.
+///
+/// Both calls may run many times at once and are safe to drop at any point.
+#[async_trait]
+pub trait BlobProvider: Send + Sync {
+    /// Looks a blob up without reading it; `None` when the store does not have it.
+    ///
+    /// # Errors
+    /// Only when the store could not answer; absence is not an error.
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>>;
+
+    /// Opens a blob, or the part of it in `range` (which lies within the descriptor's size).
+    ///
+    /// The bytes are not verified here: callers go through [`read_verified`] or [`read_all`]. A stream may be reopened
+    /// at any offset.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the store does not have the blob.
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream>;
+}
+
+/// Opens a whole blob as a stream that fails at its end when size or digest are not those of the descriptor.
+///
+/// # Errors
+/// Whatever `from` answers; the stream fails with [`ErrorKind::DigestMismatch`] on wrong bytes and with
+/// [`ErrorKind::Unavailable`] on too few, which a retry may cure.
+pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result<BlobStream> {
+    let inner = from.read(blob, None).await?;
+    Ok(verified(blob.clone(), inner))
+}
+
+/// Wraps a stream of a whole blob so that it fails as that of [`read_verified`] does.
+#[must_use]
+pub fn verified(blob: Descriptor, inner: BlobStream) -> BlobStream {
+    let digester = Some(blob.digest.digester());
+    Box::pin(Verifying { inner, blob, digester, read: 0 })
+}
+
+/// Reads a whole document into memory, verified, and refuses to read more than `limit` bytes.
+///
+/// # Errors
+/// [`ErrorKind::LimitExceeded`] when the descriptor promises more than `limit`, else as [`read_verified`].
+pub async fn read_all(from: &dyn BlobProvider, blob: &Descriptor, limit: u64) -> Result<Bytes> {
+    if blob.size > limit {
+        let error = Error::new(ErrorKind::LimitExceeded, "document is too large to read");
+        return Err(error.with("blob", blob.digest).with("size", blob.size).with("limit", limit));
+    }
+    let mut stream = read_verified(from, blob).await?;
+    let mut first = match stream.next().await {
+        Some(first) => first?,
+        None => return Ok(Bytes::new()),
+    };
+    let mut rest = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        if rest.is_empty() {
+            rest.extend_from_slice(&first);
+            first = Bytes::new();
+        }
+        rest.extend_from_slice(&piece?);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// A stream of one piece.
+#[must_use]
+pub fn stream_of(bytes: Bytes) -> BlobStream {
+    Box::pin(futures_util::stream::once(async { Ok(bytes) }))
+}
+
+struct Verifying {
+    inner: BlobStream,
+    blob: Descriptor,
+    /// Gone once the stream has ended.
+    digester: Option<Digester>,
+    read: u64,
+}
+
+impl Verifying {
+    fn absorb(&mut self, piece: &Bytes) -> Result<()> {
+        self.read = self.read.saturating_add(piece.len() as u64);
+        check_length(&self.blob, self.read)?;
+        if let Some(digester) = &mut self.digester {
+            digester.update(piece);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
+    if read <= blob.size {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
+    Err(error.with("blob", blob.digest).with("size", blob.size))
+}
+
+pub(crate) fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
+    if read < blob.size {
+        let error = Error::new(ErrorKind::Unavailable, "blob ended early");
+        return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", read));
+    }
+    let found = digest();
+    if found == blob.digest {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
+    Err(error.with("blob", blob.digest).with("got", found))
+}
+
+impl Stream for Verifying {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.digester.is_none() {
+            return Poll::Ready(None);
+        }
+        let next = std::task::ready!(self.inner.poll_next_unpin(cx));
+        Poll::Ready(match next {
+            Some(Ok(piece)) => match self.absorb(&piece) {
+                Ok(()) => Some(Ok(piece)),
+                Err(error) => self.fail(error),
+            },
+            Some(Err(error)) => self.fail(error),
+            None => match self.digester.take().map(|digester| check_end(&self.blob, self.read, || digester.finish())) {
+                Some(Err(error)) => Some(Err(error)),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl Verifying {
+    fn fail(&mut self, error: Error) -> Option<Result<Bytes>> {
+        self.digester = None;
+        Some(Err(error))
+    }
+}

@@ -1,0 +1,134 @@
+//! Listing and deleting what a store holds.
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::error::Result;
+use crate::model::{Descriptor, Digest, Timestamp};
+use crate::seams::{CacheImporter, Version};
+
+/// Lists and deletes the caches and blobs of a store; what `ls`, `du`, `rm` and `prune` need.
+#[async_trait]
+pub trait CacheStore: Send + Sync {
+    /// Every cache in the store, in order of name.
+    ///
+    /// # Errors
+    /// Whatever the store answers; a store that does not exist has no caches.
+    async fn caches(&self) -> Result<Vec<CacheEntry>>;
+
+    /// Opens one of the caches for reading.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>>;
+
+    /// Every blob in the store, in no particular order.
+    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>>;
+
+    /// Takes a cache out of the store if it is still the one that was listed; its blobs stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the name leads to another cache by now.
+    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted>;
+
+    /// Deletes a blob if it has not changed since it was listed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when it was written or refreshed in between.
+    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted>;
+
+    /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as the store can; what came of each
+    /// is in the order of `blobs`. One that cannot be deleted keeps no other one from it.
+    ///
+    /// One after the other, unless a store can do better.
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        let mut outcomes = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            outcomes.push(self.delete_blob(blob).await);
+        }
+        outcomes
+    }
+
+    /// Throws away what writers have left that died in the middle of an upload before `before`, and says how much that
+    /// was; what no list of blobs shows. Nothing in a store that keeps nothing of that kind.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
+        Ok(0)
+    }
+
+    /// What the service counts towards a limit, other people's entries included; `None` where there is no limit.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
+    }
+}
+
+/// How much of what a service allows is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes that count.
+    pub used: u64,
+    /// Bytes above which the service deletes entries of its own accord.
+    pub limit: u64,
+}
+
+/// A cache in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheEntry {
+    /// The tag, name or scope; none for a cache that can only be reached by digest.
+    pub name: Option<String>,
+    /// The state of the name when it was listed.
+    pub version: Version,
+    /// The manifest, where the store says it.
+    pub descriptor: Option<Descriptor>,
+    /// When the name was last written, where the store says it.
+    pub modified: Option<Timestamp>,
+    /// Bytes of the document, where the store says them without a descriptor.
+    pub size: Option<u64>,
+    /// When the cache was last read, where the store says it.
+    pub used: Option<Timestamp>,
+}
+
+impl CacheEntry {
+    /// A cache under `name` in state `version`.
+    #[must_use]
+    pub fn new(name: Option<String>, version: Version) -> Self {
+        Self { name, version, descriptor: None, modified: None, size: None, used: None }
+    }
+}
+
+/// A blob in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlobEntry {
+    /// The blob's digest, by its key.
+    pub digest: Digest,
+    /// The stored size in bytes.
+    pub size: u64,
+    /// When the blob was written or last refreshed.
+    pub modified: Option<Timestamp>,
+    /// The state of the blob when it was listed.
+    pub version: Version,
+}
+
+impl BlobEntry {
+    /// A blob of `size` bytes in state `version`.
+    #[must_use]
+    pub fn new(digest: Digest, size: u64, version: Version) -> Self {
+        Self { digest, size, modified: None, version }
+    }
+}
+
+/// What a deletion found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deleted {
+    /// It was there and is gone.
+    Removed,
+    /// It was gone already.
+    Absent,
+}

@@ -1,0 +1,53 @@
+//! The attributes that say how layers are compressed.
+
+use super::{Attrs, invalid};
+use crate::error::Result;
+use crate::model::{Compression, CompressionKind};
+
+const KIND: &str = "compression";
+const LEVEL: &str = "compression-level";
+const FORCE: &str = "force-compression";
+
+/// The attributes that [`Compression`] is made of.
+pub(super) const ATTRIBUTES: [&str; 3] = [KIND, LEVEL, FORCE];
+
+/// Takes the three attributes; `None` when none of them is given.
+pub(super) fn parse(attrs: &mut Attrs<'_>) -> Result<Option<Compression>> {
+    let (kind, level, force) = (attrs.optional(KIND), attrs.optional(LEVEL), attrs.optional(FORCE));
+    if kind.is_none() && level.is_none() && force.is_none() {
+        return Ok(None);
+    }
+    let kind = kind.map_or(Ok(CompressionKind::default()), str::parse)?;
+    let made = Compression::new(kind).with_force(force.map_or(Ok(false), parse_force)?);
+    Ok(Some(match level {
+        Some(level) => made.with_level(parse_level(level)?)?,
+        None => made,
+    }))
+}
+
+/// BuildKit takes the bare attribute for a yes.
+fn parse_force(value: &str) -> Result<bool> {
+    match value {
+        "" | "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => {
+            let reason = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+            Err(invalid(format!("non-bool value {value} specified for {FORCE}: {reason}")).with("attribute", FORCE))
+        }
+    }
+}
+
+fn parse_level(value: &str) -> Result<i32> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let level = value.parse::<i64>().map_err(|error| {
+        let is_too_large = matches!(error.kind(), NegOverflow | PosOverflow);
+        let reason = if is_too_large { "value out of range" } else { "invalid syntax" };
+        let reason = format!("strconv.ParseInt: parsing {value:?}: {reason}");
+        invalid(format!("non-integer value {value} specified for {LEVEL}: {reason}")).with("attribute", LEVEL)
+    })?;
+    // What is too large for the type is too large for every kind.
+    Ok(i32::try_from(level).unwrap_or(if level < 0 { i32::MIN } else { i32::MAX }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+
+use cache_core::{
+    CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheProbe as _, CacheSpec,
+    CacheStore as _, Expect,
+};
+
+use crate::{Gha, GhaExporter, GhaImporter, GhaProbe, GhaStore};
+
+fn spawns<F: Future + Send + 'static>(_: F) {}
+
+#[expect(dead_code, reason = "what the compiler accepts need not run")]
+fn opening(backend: Gha, spec: CacheSpec) {
+    spawns(async move {
+        backend.publisher(&spec).await?;
+        backend.store(&spec).await?;
+        backend.probe(&spec).await.map(drop)
+    });
+}
+
+#[expect(dead_code, reason = "what the compiler accepts need not run")]
+fn working(from: GhaImporter, to: GhaExporter, store: GhaStore, probe: GhaProbe, cache: CacheManifest) {
+    spawns(async move {
+        from.resolve().await?;
+        for blob in cache.blobs() {
+            to.push(blob, &from).await?;
+        }
+        to.commit(&cache, Expect::Any).await?;
+        store.caches().await?;
+        probe.diagnose().await.map(drop)
+    });
+}

@@ -1,0 +1,230 @@
+//! One cache into one or more places.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::export::{Conversion, ExportReport, ExportSettings, Place, export_all};
+use cache_core::{
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Mode,
+    Resolved, Result, Side,
+};
+
+/// How a copy changes what it copies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CopyOptions {
+    /// Which results to keep; all of them when absent.
+    pub mode: Option<Mode>,
+    /// Whether results whose blobs the source has lost are left out instead of failing the copy.
+    pub skip_missing: bool,
+    /// What the layers are converted to; they stay as they are when absent, and when it is not forced.
+    pub conversion: Option<Conversion>,
+}
+
+impl CopyOptions {
+    /// Keeps the results that `mode` exports.
+    #[must_use]
+    pub fn with_mode(self, mode: Option<Mode>) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Leaves out results whose blobs the source has lost.
+    #[must_use]
+    pub fn with_skip_missing(self, skip_missing: bool) -> Self {
+        Self { skip_missing, ..self }
+    }
+
+    /// Converts layers.
+    #[must_use]
+    pub fn with_conversion(self, conversion: Option<Conversion>) -> Self {
+        Self { conversion, ..self }
+    }
+
+    fn converts(&self) -> bool {
+        self.conversion.as_ref().is_some_and(Conversion::is_forced)
+    }
+}
+
+/// What a copy did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CopyReport {
+    /// The cache that was written.
+    pub manifest: CacheManifest,
+    /// The blobs that the source has lost and the copy did without.
+    pub skipped: Vec<Digest>,
+    /// The layers that were converted, and what each of them became.
+    pub converted: BTreeMap<Digest, Digest>,
+    /// What the export did.
+    pub export: ExportReport,
+}
+
+/// Copies a cache; `None` when the source has none.
+///
+/// The manifest keeps its bytes when nothing about it changes. Blobs go first, the manifest last: a copy that fails
+/// leaves the destination's cache as it was.
+///
+/// # Errors
+/// The side that failed is in the error.
+pub async fn copy(
+    from: &dyn CacheImporter,
+    to: &dyn CacheExporter,
+    options: CopyOptions,
+    settings: &ExportSettings,
+) -> Result<Option<CopyReport>> {
+    match from.resolve().await.map_err(|error| error.on(Side::Source))? {
+        Some(Resolved { manifest, .. }) => copy_manifest(manifest, from, to, options, settings).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Copies a cache that is already resolved.
+///
+/// # Errors
+/// The side that failed is in the error.
+pub async fn copy_manifest(
+    manifest: CacheManifest,
+    blobs: &dyn BlobProvider,
+    to: &dyn CacheExporter,
+    options: CopyOptions,
+    settings: &ExportSettings,
+) -> Result<CopyReport> {
+    let destination = Destination::new(to).with_options(options).with_settings(settings.clone());
+    let mut reports = copy_many(&manifest, blobs, std::slice::from_ref(&destination)).await;
+    reports.pop().unwrap_or_else(|| Err(not_run()))
+}
+
+/// One of the places that a cache is copied to.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Destination<'a> {
+    /// The place.
+    pub to: &'a dyn CacheExporter,
+    /// What is changed on the way there.
+    pub options: CopyOptions,
+    /// How the export there is run, and who is told about it.
+    pub settings: ExportSettings,
+}
+
+impl<'a> Destination<'a> {
+    /// Changes nothing on the way, with the default settings.
+    #[must_use]
+    pub fn new(to: &'a dyn CacheExporter) -> Self {
+        Self { to, options: CopyOptions::default(), settings: ExportSettings::default() }
+    }
+
+    /// Changes what is changed on the way.
+    #[must_use]
+    pub fn with_options(self, options: CopyOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Changes how the export is run.
+    #[must_use]
+    pub fn with_settings(self, settings: ExportSettings) -> Self {
+        Self { settings, ..self }
+    }
+}
+
+impl std::fmt::Debug for Destination<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Destination")
+            .field("options", &self.options)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies a cache that is already resolved to several places at once, and says what came of each, in their order.
+///
+/// A blob is read and verified once for all places that need it, at the pace of the slowest; a place that takes nothing
+/// for two minutes is left to read on its own. One that fails stops nobody else: its error is in its place of the list,
+/// with the side that failed. As many blobs are in flight at once as the largest of the settings says.
+pub async fn copy_many(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    destinations: &[Destination<'_>],
+) -> Vec<Result<CopyReport>> {
+    let lost = lost_blobs(manifest, blobs, destinations).await;
+    let mut plans = Vec::with_capacity(destinations.len());
+    for destination in destinations {
+        plans.push(plan(manifest, &lost, &destination.options).await.map_err(|error| error.on(Side::Source)));
+    }
+    let planned =
+        plans.iter().zip(destinations).filter_map(|(plan, destination)| Some((plan.as_ref().ok()?, destination)));
+    let places = planned.map(|((manifest, _), Destination { to, options, settings })| {
+        Place::new(manifest, *to, settings).with_conversion(options.conversion.as_ref())
+    });
+    let places: Vec<Place<'_>> = places.collect();
+    let exported = export_all(&places, blobs).await;
+    let converted: Vec<_> = places.iter().map(|place| (place.converted(), place.replaced())).collect();
+    let mut outcomes = exported.into_iter().zip(converted);
+    let report = |plan: Result<(CacheManifest, Vec<Digest>)>| {
+        let (manifest, skipped) = plan?;
+        let (export, (other, converted)) =
+            outcomes.next().unwrap_or_else(|| (Err(not_run()), (Ok(None), BTreeMap::new())));
+        let export = export.map_err(explain_lost)?;
+        Ok(CopyReport { manifest: other?.unwrap_or(manifest), skipped, converted, export })
+    };
+    plans.into_iter().map(report).collect()
+}
+
+fn not_run() -> Error {
+    Error::new(ErrorKind::Unavailable, "the copy did not run")
+}
+
+/// What goes to a destination, and which lost blobs it does without.
+async fn plan(
+    manifest: &CacheManifest,
+    lost: &Result<Vec<Digest>>,
+    options: &CopyOptions,
+) -> Result<(CacheManifest, Vec<Digest>)> {
+    let skipped = if options.skip_missing { lost.clone()? } else { Vec::new() };
+    let reduced = reduce(manifest.clone(), &skipped, options.mode).await?;
+    if options.converts() {
+        // Layers are replaced in the graph at the end: what is no graph is an error before anything is converted.
+        CacheChains::from_manifest(&reduced)?;
+    }
+    Ok((reduced, skipped))
+}
+
+fn explain_lost(error: Error) -> Error {
+    let is_lost = error.side() == Some(Side::Source) && error.kind() == ErrorKind::NotFound;
+    if is_lost { error.with_hint("copy with --skip-missing to do without the results that need it") } else { error }
+}
+
+/// What is left of a manifest; the very same one when there is nothing to leave out.
+async fn reduce(manifest: CacheManifest, lost: &[Digest], mode: Option<Mode>) -> Result<CacheManifest> {
+    let keeps_all = matches!(mode, None | Some(Mode::Max));
+    if keeps_all && lost.is_empty() {
+        return Ok(manifest);
+    }
+    let mut chains = CacheChains::from_manifest(&manifest)?;
+    chains.drop_results_needing(&lost.iter().copied().collect());
+    if let Some(mode) = mode {
+        chains.select(mode).await?;
+    }
+    Ok(chains.to_manifest().with_form(manifest.form()))
+}
+
+/// The blobs that the source has lost; none are looked for when no destination can do without them.
+async fn lost_blobs(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    destinations: &[Destination<'_>],
+) -> Result<Vec<Digest>> {
+    let skipping = destinations.iter().filter(|destination| destination.options.skip_missing);
+    let Some(at_once) = skipping.map(|destination| destination.settings.concurrency.max(1)).max() else {
+        return Ok(Vec::new());
+    };
+    let looks: Vec<BoxFuture<'_, _>> = manifest.blobs().iter().map(|blob| look(blob, blobs).boxed()).collect();
+    let looked: Vec<Option<Digest>> = stream::iter(looks).buffered(at_once).try_collect().await?;
+    Ok(looked.into_iter().flatten().collect())
+}
+
+async fn look(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Option<Digest>> {
+    let found = blobs.stat(blob).await.map_err(|error| error.on(Side::Source))?;
+    Ok(found.is_none().then_some(blob.digest))
+}

@@ -1,0 +1,132 @@
+//! What a layer's bytes are, whatever its descriptor says.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::verify::drain;
+use cache_core::{
+    BlobProvider, BlobStream, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, Result, diff_id, read_verified,
+};
+
+/// What [`examine_layer`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Examined {
+    /// The store does not have the blob.
+    Missing,
+    /// The bytes are not those of the digest.
+    Corrupt,
+    /// The bytes are those of the digest, and no layer: they do not decompress, or are no tar archive.
+    Unreadable,
+    /// The bytes are a layer.
+    Layer {
+        /// Their number.
+        size: u64,
+        /// How they are compressed.
+        encoding: LayerEncoding,
+        /// The digest of what they decompress to; none where this build has no such codec.
+        diff_id: Option<DiffId>,
+    },
+}
+
+/// Reads a blob once and says what it is. Of the descriptor only the digest counts, and the media type where the bytes
+/// do not tell: an uncompressed layer is taken as one only if it is said to be one or begins like a tar archive.
+///
+/// # Errors
+/// Only when the blob could not be looked at: the store does not answer, or refuses.
+pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
+    let Some(info) = blobs.stat(blob).await? else { return Ok(Examined::Missing) };
+    let stored = Descriptor { size: info.size, ..blob.clone() };
+    match read(&stored, blobs).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Examined::Missing),
+        Err(error) if error.kind() == ErrorKind::DigestMismatch => Ok(Examined::Corrupt),
+        read => read,
+    }
+}
+
+async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
+    let (start, stream) = peek(read_verified(blobs, blob).await?).await?;
+    let Some(encoding) = encoding_of(blob, &start) else {
+        drain(stream).await?;
+        return Ok(Examined::Unreadable);
+    };
+    let layer = |diff_id| Examined::Layer { size: blob.size, encoding, diff_id };
+    if !encoding.is_built_in() {
+        drain(stream).await?;
+        return Ok(layer(None));
+    }
+    match diff_id(blob, encoding, stream, &CodecPool::default()).await {
+        Ok(found) => Ok(layer(Some(found))),
+        // Wrong bytes need not decompress either, so only reading on tells which of the two it is.
+        Err(error) if error.kind() == ErrorKind::InvalidManifest => {
+            drain(read_verified(blobs, blob).await?).await?;
+            Ok(Examined::Unreadable)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A tar header is this long.
+const HEADER: usize = 512;
+/// Where a tar header says that it is one.
+const USTAR: std::ops::Range<usize> = 257..262;
+
+fn encoding_of(blob: &Descriptor, start: &[u8]) -> Option<LayerEncoding> {
+    let is_said = blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
+    if is_said && blob.diff_id() == Some(DiffId(blob.digest)) {
+        return Some(LayerEncoding::Uncompressed);
+    }
+    match start {
+        [0x1f, 0x8b, ..] => return Some(LayerEncoding::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(LayerEncoding::Zstd),
+        _ => {}
+    }
+    let is_tar = start.get(USTAR).is_some_and(|magic| magic == b"ustar");
+    (is_tar || is_said).then_some(LayerEncoding::Uncompressed)
+}
+
+/// The first bytes of a stream, and the stream as it was.
+async fn peek(mut stream: BlobStream) -> Result<(Bytes, BlobStream)> {
+    let mut start = BytesMut::new();
+    while start.len() < HEADER {
+        let Some(piece) = stream.try_next().await? else { break };
+        start.extend_from_slice(&piece);
+    }
+    let start = start.freeze();
+    let whole = stream::once(std::future::ready(Ok(start.clone()))).chain(stream);
+    Ok((start, Box::pin(whole)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cache_core::{Digest, MediaType, MemoryCache};
+
+    async fn examine(store: &MemoryCache, digest: Digest, media_type: MediaType) -> Examined {
+        examine_layer(&Descriptor::new(media_type, digest, 0), store).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn bytes_tell_more_than_the_descriptor() {
+        let store = MemoryCache::new();
+        let mut tar = vec![0_u8; 1024];
+        tar[USTAR].copy_from_slice(b"ustar");
+        let digest = store.insert(tar.clone());
+        let found = examine(&store, digest, MediaType::from("application/x-own")).await;
+        let (encoding, diff_id) = (LayerEncoding::Uncompressed, Some(DiffId(digest)));
+        assert_eq!(found, Examined::Layer { size: 1024, encoding, diff_id });
+    }
+
+    #[tokio::test]
+    async fn what_is_no_layer_is_told_from_what_is_wrong() {
+        let store = MemoryCache::new();
+        let text = store.insert("text");
+        assert_eq!(examine(&store, text, MediaType::CACHE_CONFIG).await, Examined::Unreadable);
+        let cut = store.insert([0x1f, 0x8b, 8, 0].as_slice().to_vec());
+        assert_eq!(examine(&store, cut, MediaType::OCI_LAYER_GZIP).await, Examined::Unreadable);
+        store.overwrite(text, "other");
+        assert_eq!(examine(&store, text, MediaType::OCI_LAYER).await, Examined::Corrupt);
+        store.lose(&text);
+        assert_eq!(examine(&store, text, MediaType::OCI_LAYER).await, Examined::Missing);
+    }
+}

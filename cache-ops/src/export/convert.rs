@@ -1,0 +1,144 @@
+//! Layers that change their compression on the way.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::TryStreamExt;
+
+use super::source::Verified;
+use super::spool::{Spooled, spool};
+use cache_core::{
+    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error,
+    ErrorKind, Result, Side, recompress, restore_annotations,
+};
+
+/// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
+///
+/// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
+/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over.
+/// The files are in the place itself where it is on this machine ([`spool`](cache_core::CacheExporter::spool)), else in the
+/// system's folder for temporary files, and gone when the copy ends in any way; the folder has to have room for all
+/// converted layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    compression: Compression,
+    spool: Option<PathBuf>,
+}
+
+impl Conversion {
+    /// Converts to `compression`.
+    #[must_use]
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, spool: None }
+    }
+
+    /// Keeps converted layers in this folder, which has to be there.
+    #[must_use]
+    pub fn with_spool(self, spool: impl Into<PathBuf>) -> Self {
+        Self { spool: Some(spool.into()), ..self }
+    }
+
+    /// What layers are converted to.
+    #[must_use]
+    pub fn compression(&self) -> &Compression {
+        &self.compression
+    }
+
+    /// Where converted layers are kept, if that was said.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Path> {
+        self.spool.as_deref()
+    }
+
+    /// Whether anything is converted at all.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.compression.is_forced()
+    }
+
+    /// The layer as it is to be converted, with the annotations that it may have lost; `None` when it stays as it is.
+    pub(super) async fn wants(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<Option<Descriptor>> {
+        if !self.is_forced() || blob.media_type.layer_encoding().is_none() {
+            return Ok(None);
+        }
+        let known = restore_annotations(blob, source).await?;
+        let is_wanted = [blob, &known].into_iter().any(|layer| self.compression.needs_conversion(layer));
+        Ok(is_wanted.then_some(known))
+    }
+
+    /// Makes the layer that takes the place of `blob`, in a file of the folder `dir`.
+    pub(super) async fn run(
+        &self,
+        blob: &Descriptor,
+        source: &dyn BlobProvider,
+        pool: &CodecPool,
+        dir: &Path,
+    ) -> Result<Spooled> {
+        let bytes = source.read(blob, None).await?;
+        let layer = recompress(blob, bytes, &self.compression, pool)?;
+        match spool(dir, layer).await {
+            Err(error) if error.kind() == ErrorKind::InvalidManifest => Err(unreadable(blob, source, error).await),
+            made => made,
+        }
+    }
+}
+
+/// A layer that does not decompress either has wrong bytes, or is right and no layer.
+async fn unreadable(blob: &Descriptor, source: &dyn BlobProvider, error: Error) -> Error {
+    let read = async { source.read(blob, None).await?.try_for_each(|_| async { Ok(()) }).await };
+    read.await.err().unwrap_or(error).on(Side::Source)
+}
+
+/// The layers that were converted, by the digests of those they were made of.
+pub(super) type Converted = HashMap<Digest, Arc<Spooled>>;
+
+/// The cache with its converted layers: the same records, with results that lead to the new blobs.
+///
+/// Layers that became equal are one.
+pub(super) fn replace_layers(manifest: &CacheManifest, converted: &Converted) -> Result<CacheManifest> {
+    let mut config = manifest.config().clone();
+    for layer in &mut config.layers {
+        if let Some(new) = converted.get(&layer.blob) {
+            layer.blob = new.descriptor.digest;
+        }
+    }
+    let descriptors = manifest.blobs().iter().map(|blob| match converted.get(&blob.digest) {
+        Some(new) => Arc::new(new.descriptor.clone()),
+        None => Arc::clone(blob),
+    });
+    let chains = CacheChains::from_manifest(&CacheManifest::new(config, descriptors))?;
+    Ok(chains.to_manifest().with_form(manifest.form()))
+}
+
+/// The source, and beside it the layers that were made of its own.
+pub(super) struct WithConverted<'a> {
+    source: &'a Verified<'a>,
+    made: HashMap<Digest, Arc<Spooled>>,
+}
+
+impl<'a> WithConverted<'a> {
+    pub(super) fn new(source: &'a Verified<'a>, converted: &Converted) -> Self {
+        let made = converted.values().map(|layer| (layer.descriptor.digest, Arc::clone(layer))).collect();
+        Self { source, made }
+    }
+}
+
+#[async_trait]
+impl BlobProvider for WithConverted<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        match self.made.get(&blob.digest) {
+            Some(layer) => layer.stat(blob).await,
+            None => self.source.stat(blob).await,
+        }
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        match self.made.get(&blob.digest) {
+            Some(layer) => Verified { inner: &**layer, pool: self.source.pool.clone() }.read(blob, range).await,
+            None => self.source.read(blob, range).await,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The one export loop: every blob first, a bounded number at a time, then the manifest.
+
+mod convert;
+mod lanes;
+mod place;
+mod plan;
+mod report;
+mod settings;
+mod share;
+mod source;
+mod spool;
+mod tee;
+mod turn;
+
+use futures_util::future::{BoxFuture, FutureExt, join, join_all};
+use futures_util::stream::{self, StreamExt};
+
+pub use self::convert::Conversion;
+use self::lanes::Lanes;
+pub(crate) use self::place::Place;
+use self::plan::needed_blobs;
+pub use self::report::ExportReport;
+pub use self::settings::{ExportSettings, Recheck};
+use self::source::Verified;
+use cache_core::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, ErrorKind, Result};
+
+/// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
+///
+/// Bytes are verified against their descriptors on the way; a blob with wrong bytes fails the export, and nothing is
+/// committed. Whatever fails, the cache that was there before stays. A push that may succeed later is tried again, and
+/// so is the whole, twice, when a blob has gone from the store by the time of the commit.
+///
+/// # Errors
+/// The first error of a push, or that of the commit.
+pub async fn export(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    to: &dyn CacheExporter,
+    settings: &ExportSettings,
+) -> Result<ExportReport> {
+    export_one(Place::new(manifest, to, settings), blobs).await
+}
+
+/// Exports to one place.
+pub(crate) async fn export_one(place: Place<'_>, blobs: &dyn BlobProvider) -> Result<ExportReport> {
+    let mut reports = export_all(std::slice::from_ref(&place), blobs).await;
+    reports.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the export did not run")))
+}
+
+/// Exports to several places at once, and says what came of each; a blob that several of them need is read once, at the
+/// pace of the slowest.
+///
+/// One that fails stops nobody else.
+pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {
+    let source = Verified { inner: blobs, pool: CodecPool::default() };
+    let lanes = Lanes::new(places, &source);
+    places.iter().for_each(Place::announce);
+    let work: Vec<BoxFuture<'_, ()>> =
+        needed_blobs(places).into_iter().map(|needed| lanes.send(needed).boxed()).collect();
+    let sending = stream::iter(work).buffer_unordered(lanes.width()).for_each(|()| async {});
+    let finishing: Vec<BoxFuture<'_, _>> = places.iter().map(|place| place.finish(&source).boxed()).collect();
+    let ((), reports) = join(sending, join_all(finishing)).await;
+    reports
+}

@@ -1,0 +1,255 @@
+//! One place of an export: what goes there, and how far it is.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::watch;
+
+use super::convert::{Conversion, Converted, WithConverted, replace_layers};
+use super::share::{Shared, Ticket};
+use super::source::{Counted, Tally, Verified};
+use super::spool::Spooled;
+use super::{ExportReport, ExportSettings, Recheck};
+use cache_core::{
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Event, Pushed, Result,
+    Side,
+};
+
+/// How often an export starts again when a blob is gone by the time of the commit.
+const ROUNDS: u32 = 3;
+
+/// Where a cache goes.
+pub(crate) struct Place<'a> {
+    pub(super) manifest: &'a CacheManifest,
+    pub(super) settings: &'a ExportSettings,
+    to: &'a dyn CacheExporter,
+    conversion: Option<&'a Conversion>,
+    /// What the place has for certain, because the cache that is there needs it.
+    held: HashSet<Digest>,
+    tally: Arc<Tally>,
+    state: watch::Sender<State>,
+}
+
+/// How far the pushes are.
+struct State {
+    /// How many blobs are not pushed yet.
+    left: usize,
+    pushed: BTreeMap<Digest, Pushed>,
+    converted: Converted,
+    /// The first failure; nothing is pushed after it.
+    failure: Option<Error>,
+}
+
+impl<'a> Place<'a> {
+    /// Nothing has gone there yet.
+    pub(crate) fn new(manifest: &'a CacheManifest, to: &'a dyn CacheExporter, settings: &'a ExportSettings) -> Self {
+        let left = manifest.blobs().len();
+        let state = State { left, pushed: BTreeMap::new(), converted: Converted::new(), failure: None };
+        let (held, tally, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
+        Self { manifest, settings, to, conversion: None, held, tally, state }
+    }
+
+    /// Does without pushing these blobs, which the place has.
+    pub(crate) fn with_held(self, held: HashSet<Digest>) -> Self {
+        let place = Self { held, ..self };
+        let left = place.needed().count();
+        place.state.send_modify(|state| state.left = left);
+        place
+    }
+
+    /// The blobs that are pushed.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &'a Descriptor> {
+        self.manifest.blobs().iter().map(AsRef::as_ref).filter(|blob| !self.held.contains(&blob.digest))
+    }
+
+    /// Converts layers on the way there.
+    pub(crate) fn with_conversion(self, conversion: Option<&'a Conversion>) -> Self {
+        Self { conversion: conversion.filter(|conversion| conversion.is_forced()), ..self }
+    }
+
+    /// The cache as it is there now: with its converted layers, if any were converted.
+    pub(crate) fn converted(&self) -> Result<Option<CacheManifest>> {
+        let state = self.state.borrow();
+        if state.converted.is_empty() { Ok(None) } else { replace_layers(self.manifest, &state.converted).map(Some) }
+    }
+
+    /// The layers that were converted, and what each of them became.
+    pub(crate) fn replaced(&self) -> BTreeMap<Digest, Digest> {
+        self.state.borrow().converted.iter().map(|(old, new)| (*old, new.descriptor.digest)).collect()
+    }
+
+    pub(super) fn conversion(&self) -> Option<&'a Conversion> {
+        self.conversion
+    }
+
+    pub(super) fn settles_apart(&self) -> bool {
+        self.to.settles_apart()
+    }
+
+    /// The folder of the place for converted layers.
+    pub(super) async fn spool(&self) -> Result<Option<PathBuf>> {
+        self.to.spool().await.map_err(|error| error.on(Side::Destination))
+    }
+
+    pub(super) fn announce(&self) {
+        let (blobs, bytes) = self.needed().fold((0, 0_u64), |(n, sum), blob| (n + 1, sum.saturating_add(blob.size)));
+        self.tell(&Event::Started { blobs, bytes });
+        self.to.prepare(self.manifest, &self.settings.progress);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.borrow().failure.is_some()
+    }
+
+    /// Waits until something has failed.
+    pub(super) async fn failed(&self) {
+        // The sender is here, so that the wait ends with a failure only.
+        let _ = self.state.subscribe().wait_for(|state| state.failure.is_some()).await;
+    }
+
+    pub(super) fn fail(&self, error: Error) {
+        self.state.send_modify(|state| {
+            if state.failure.is_none() {
+                state.failure = Some(error);
+            }
+        });
+    }
+
+    /// Takes note that a converted layer takes the place of one of the blobs.
+    pub(super) fn replace(&self, blob: &Descriptor, by: Arc<Spooled>) {
+        self.tell(&Event::Converted { blob, into: &by.descriptor });
+        self.state.send_modify(|state| drop(state.converted.insert(blob.digest, by)));
+    }
+
+    /// Takes one of the blobs, unless something else fails first.
+    pub(super) async fn receive(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) {
+        let (push, failed) = (pin!(self.push(blob, source, ticket)), pin!(self.failed()));
+        match select(push, failed).await {
+            Either::Left((Ok(pushed), _)) => self.state.send_modify(|state| {
+                state.left = state.left.saturating_sub(1);
+                state.pushed.insert(blob.digest, pushed);
+            }),
+            Either::Left((Err(error), _)) => self.fail(error),
+            Either::Right(_) => {}
+        }
+    }
+
+    /// Waits for every blob, then commits.
+    pub(super) async fn finish(&self, source: &Verified<'_>) -> Result<ExportReport> {
+        self.pushed().await?;
+        let converted = self.converted()?;
+        let manifest = converted.as_ref().unwrap_or(self.manifest);
+        let source = WithConverted::new(source, &self.state.borrow().converted);
+        let retry = self.settings.retry;
+        let rounds = retry.with_attempts(retry.attempts.min(ROUNDS));
+        let mut is_first = true;
+        let round = || {
+            let (has_pushed, source) = (std::mem::take(&mut is_first), &source);
+            async move {
+                if !has_pushed {
+                    self.push_again(manifest.blobs().iter().map(AsRef::as_ref), source).await?;
+                }
+                self.commit(manifest).await
+            }
+        };
+        let committed = rounds.run(&*self.settings.progress, round).await?;
+        self.tell(&Event::Committed { committed: &committed });
+        if self.rechecks() && committed.version.is_some() {
+            self.recheck(manifest, &source).await?;
+        }
+        Ok(self.report(committed))
+    }
+
+    fn rechecks(&self) -> bool {
+        match self.settings.recheck {
+            Recheck::WhereNeeded => self.to.needs_recheck(),
+            Recheck::Always => true,
+            Recheck::Never => false,
+        }
+    }
+
+    /// Pushes what was there before the commit, in case it has gone since; from now on the manifest keeps it.
+    async fn recheck(&self, manifest: &CacheManifest, source: &dyn BlobProvider) -> Result<()> {
+        let pushed = self.state.borrow().pushed.clone();
+        // One that was refreshed is too young for anybody to delete.
+        let was_there = |blob: &&Descriptor| pushed.get(&blob.digest) == Some(&Pushed::Present);
+        let blobs = manifest.blobs().iter().map(AsRef::as_ref);
+        self.push_again(blobs.filter(was_there), source)
+            .await
+            .map_err(|error| error.with_hint("the cache is written, and a blob of it has gone meanwhile: copy again"))
+    }
+
+    async fn pushed(&self) -> Result<()> {
+        let mut state = self.state.subscribe();
+        let over = state.wait_for(|state| state.left == 0 || state.failure.is_some()).await;
+        let failure = over.map_or_else(|closed| Some(abandoned().with_source(closed)), |state| state.failure.clone());
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Pushes once more what has been pushed, for something may be gone. Nobody is told but of what is sent.
+    async fn push_again<'b>(
+        &self,
+        blobs: impl Iterator<Item = &'b Descriptor>,
+        source: &'b dyn BlobProvider,
+    ) -> Result<()> {
+        let pushes: Vec<BoxFuture<'_, _>> = blobs
+            .map(|blob| async move { Ok((blob.digest, self.try_push(blob, source, None).await?)) }.boxed())
+            .collect();
+        let pushes = stream::iter(pushes).buffer_unordered(self.settings.concurrency.max(1));
+        let pushed: Vec<(Digest, Pushed)> = pushes.try_collect().await?;
+        self.state.send_modify(|state| state.pushed.extend(pushed.into_iter().filter(|(_, means)| is_sent(*means))));
+        Ok(())
+    }
+
+    async fn push(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) -> Result<Pushed> {
+        self.tell(&Event::BlobStarted { blob });
+        let pushed = self.try_push(blob, source, ticket).await?;
+        self.tell(&Event::BlobDone { blob, pushed });
+        Ok(pushed)
+    }
+
+    async fn try_push(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) -> Result<Pushed> {
+        let mut ticket = ticket;
+        let once = || {
+            // Only the first try is in step with other places.
+            let shared = Shared::new(source, ticket.take());
+            async move {
+                let counted = Counted { inner: &shared, progress: &self.settings.progress, tally: &self.tally };
+                let pushed = self.to.push(blob, &counted).await;
+                pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
+            }
+        };
+        let pushed = self.settings.retry.run(&*self.settings.progress, once).await;
+        // A push that was tried often enough is not tried again in the next round.
+        pushed.map_err(|error| error.with_retryable(false))
+    }
+
+    async fn commit(&self, manifest: &CacheManifest) -> Result<Committed> {
+        self.tell(&Event::Committing);
+        let committed = self.to.commit(manifest, self.settings.expect.clone()).await;
+        committed.map_err(|error| error.on(Side::Destination))
+    }
+
+    fn report(&self, committed: Committed) -> ExportReport {
+        let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
+        self.state.borrow().pushed.values().for_each(|means| *pushed.entry(means.name()).or_default() += 1);
+        ExportReport { pushed, bytes: self.tally.bytes(), committed }
+    }
+
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        self.settings.progress.event(event);
+    }
+}
+
+/// Whether bytes went to the place, or came there from another one.
+fn is_sent(means: Pushed) -> bool {
+    matches!(means, Pushed::Uploaded | Pushed::Mounted)
+}
+
+fn abandoned() -> Error {
+    Error::new(ErrorKind::Unavailable, "the export was given up")
+}

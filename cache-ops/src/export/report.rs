@@ -1,0 +1,25 @@
+//! What an export did.
+
+use std::collections::BTreeMap;
+
+use cache_core::{Committed, Pushed};
+
+/// What an export did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// How many blobs came to be present, by which means.
+    pub pushed: BTreeMap<&'static str, usize>,
+    /// Bytes that were handed to the place, each counted once however often it was sent; those of present blobs are not.
+    pub bytes: u64,
+    /// What the commit did.
+    pub committed: Committed,
+}
+
+impl ExportReport {
+    /// How many blobs came to be present by `means`.
+    #[must_use]
+    pub fn count(&self, means: Pushed) -> usize {
+        self.pushed.get(means.name()).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,94 @@
+//! Several pushes of one blob, and one read of it: the first read of each waits until the others have decided.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{OnceCell, watch};
+
+use super::tee::{Branch, Tee};
+use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
+
+/// How long a push that wants to read waits for one that has not decided; that one reads on its own then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pushes of one blob to several places.
+pub(super) struct Share {
+    /// How many pushes have neither asked to read nor come to an end.
+    undecided: watch::Sender<usize>,
+    tee: Arc<Tee>,
+    opened: OnceCell<Result<()>>,
+}
+
+/// A push that has not decided; dropping it is the decision not to read.
+pub(super) struct Ticket(Arc<Share>);
+
+impl Share {
+    /// One ticket for each of `pushes`; a push that has nobody to share with needs none.
+    pub(super) fn tickets(pushes: usize) -> Vec<Option<Ticket>> {
+        if pushes < 2 {
+            return (0..pushes).map(|_| None).collect();
+        }
+        let undecided = watch::Sender::new(pushes);
+        let share = Arc::new(Self { undecided, tee: Tee::new(), opened: OnceCell::new() });
+        (0..pushes).map(|_| Some(Ticket(Arc::clone(&share)))).collect()
+    }
+
+    /// Waits until everybody has decided, then opens the source once.
+    async fn open(&self, source: &dyn BlobProvider, blob: &Descriptor) -> Result<()> {
+        let mut undecided = self.undecided.subscribe();
+        // Whoever is not there in time comes too late, and reads on its own.
+        let _ = tokio::time::timeout(PATIENCE, undecided.wait_for(|left| *left == 0)).await;
+        let open = || async {
+            self.tee.seal();
+            self.tee.open(source.read(blob, None).await?);
+            Ok(())
+        };
+        self.opened.get_or_init(open).await.clone()
+    }
+}
+
+impl Ticket {
+    /// Takes part in the one read; `None` when it has begun already.
+    fn join(self) -> Option<(Arc<Share>, Branch)> {
+        Some((Arc::clone(&self.0), self.0.tee.branch()?))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.undecided.send_modify(|left| *left = left.saturating_sub(1));
+    }
+}
+
+/// A source whose first read of a whole blob is shared.
+pub(super) struct Shared<'a> {
+    source: &'a dyn BlobProvider,
+    ticket: Mutex<Option<Ticket>>,
+}
+
+impl<'a> Shared<'a> {
+    /// Without a ticket every read is a read of its own.
+    pub(super) fn new(source: &'a dyn BlobProvider, ticket: Option<Ticket>) -> Self {
+        Self { source, ticket: Mutex::new(ticket) }
+    }
+
+    fn take_ticket(&self) -> Option<Ticket> {
+        self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl BlobProvider for Shared<'_> {
+    async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+        self.source.stat(blob).await
+    }
+
+    async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+        let joined = self.take_ticket().filter(|_| range.is_none()).and_then(Ticket::join);
+        let Some((share, branch)) = joined else { return self.source.read(blob, range).await };
+        share.open(self.source, blob).await?;
+        Ok(Box::pin(branch))
+    }
+}

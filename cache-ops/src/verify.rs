@@ -1,0 +1,132 @@
+//! Checking a cache against its blobs: that they exist, or that every byte is right.
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use cache_core::{
+    Affected, BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, FindingCode,
+    Result, check, diff_id,
+};
+
+/// How closely [`verify`] looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Depth {
+    /// Every blob is there and has its size; nothing is read.
+    Fast,
+    /// Every blob is read and hashed, and decompressed to compare its diff ID.
+    #[default]
+    Deep,
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Everything that is wrong, errors and warnings.
+    pub findings: Vec<Finding>,
+    /// How many blobs were looked at.
+    pub blobs: usize,
+    /// How many bytes were read.
+    pub bytes: u64,
+}
+
+impl VerifyReport {
+    /// Whether nothing but warnings was found.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.findings.iter().any(|finding| finding.code.is_error())
+    }
+}
+
+/// Checks a cache: its graph, and every blob, `concurrency` of them at once.
+///
+/// A blob that is missing or wrong is a finding, with the records whose results need it. When nothing but warnings is
+/// found, no BuildKit can fail because of what the cache was at this moment.
+///
+/// # Errors
+/// Only when a blob could not be looked at: the store does not answer, or refuses.
+pub async fn verify(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    depth: Depth,
+    concurrency: usize,
+) -> Result<VerifyReport> {
+    let pool = CodecPool::default();
+    let blobs_of = manifest.blobs().iter();
+    let looks: Vec<BoxFuture<'_, _>> = blobs_of.map(|blob| look(blob, blobs, depth, &pool).boxed()).collect();
+    let looked: Vec<Option<Finding>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
+    let affected = Affected::new(manifest.config());
+    let of_blobs = manifest.blobs().iter().zip(looked);
+    let mut findings = check(manifest);
+    findings.extend(of_blobs.filter_map(|(blob, finding)| Some(finding?.with_affected(affected.by(&blob.digest)))));
+    let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
+    Ok(VerifyReport { findings, blobs: manifest.blobs().len(), bytes })
+}
+
+async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &CodecPool) -> Result<Option<Finding>> {
+    let found = |code, message: String| Ok(Some(Finding::new(code, format!("blob {}", blob.digest), message)));
+    match blobs.stat(blob).await? {
+        None => return found(FindingCode::BlobMissing, "the store does not have it".to_owned()),
+        Some(info) if info.size != blob.size => {
+            let message = format!("{} bytes are stored, the manifest says {}", info.size, blob.size);
+            return found(FindingCode::BlobSizeWrong, message);
+        }
+        Some(_) if depth == Depth::Fast => return Ok(None),
+        Some(_) => {}
+    }
+    match read_through(blob, blobs, pool).await {
+        Ok(finding) => Ok(finding.map(|(code, message)| Finding::new(code, format!("blob {}", blob.digest), message))),
+        Err(error) if error.kind() == ErrorKind::DigestMismatch => found(FindingCode::BlobCorrupt, error.to_string()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            found(FindingCode::BlobMissing, "the store does not have it".to_owned())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a blob once: its bytes are hashed, and what they decompress to.
+async fn read_through(
+    blob: &Descriptor,
+    blobs: &dyn BlobProvider,
+    pool: &CodecPool,
+) -> Result<Option<(FindingCode, String)>> {
+    let stream = pool.verified(blob.clone(), blobs.read(blob, None).await?);
+    let (Some(encoding), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
+        return drain(stream).await.map(|()| None);
+    };
+    if !encoding.is_built_in() {
+        drain(stream).await?;
+        return Ok(Some((FindingCode::DiffIdUnchecked, "this program cannot decompress it".to_owned())));
+    }
+    match diff_id(blob, encoding, stream, pool).await {
+        Ok(found) if found == expected => Ok(None),
+        Ok(found) => {
+            let message = format!("decompresses to {found}, the manifest says {expected}");
+            Ok(Some((FindingCode::DiffIdWrong, message)))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidManifest => {
+            unreadable(blob, blobs, pool, &error).await.map(Some)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A layer that does not decompress either has wrong bytes, or is right and no layer.
+async fn unreadable(
+    blob: &Descriptor,
+    blobs: &dyn BlobProvider,
+    pool: &CodecPool,
+    error: &Error,
+) -> Result<(FindingCode, String)> {
+    drain(pool.verified(blob.clone(), blobs.read(blob, None).await?)).await?;
+    Ok((FindingCode::LayerUnreadable, error.to_string()))
+}
+
+/// Reads a stream to its end, where a verifying one says whether the bytes were right.
+pub(crate) async fn drain(mut stream: BlobStream) -> Result<()> {
+    while stream.try_next().await?.is_some() {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What is wrong with a blob, and what depends on it.
+
+use bytes::Bytes;
+
+use super::*;
+use cache_core::{
+    CacheConfig, CacheKey, CacheLayer, CacheRecord, Digest, LayerEncoding, LayerResult, MediaType, MemoryCache,
+    Timestamp, annotation,
+};
+
+/// A cache of two layers, one on the other, and a result for each.
+struct Case {
+    store: MemoryCache,
+    manifest: CacheManifest,
+    low: Descriptor,
+}
+
+impl Case {
+    fn new(low: Descriptor, bytes: &'static [u8]) -> Self {
+        let store = MemoryCache::new();
+        store.overwrite(low.digest, Bytes::from_static(bytes));
+        let high = layer(MediaType::OCI_LAYER, b"high", b"high");
+        let _ = store.insert(b"high".as_slice());
+        let layers = [(low.digest, -1), (high.digest, 0)];
+        let record = |(key, layer): (&str, i64)| CacheRecord {
+            key: CacheKey::from(key),
+            results: vec![LayerResult { layer, created_at: Timestamp::ZERO }],
+            ..CacheRecord::default()
+        };
+        let config = CacheConfig {
+            layers: layers.map(|(blob, parent)| CacheLayer { blob, parent, annotations: None }).to_vec(),
+            records: [("low", 0), ("high", 1)].map(record).to_vec(),
+        };
+        let manifest = CacheManifest::new(config, [low.clone(), high]);
+        Self { store, manifest, low }
+    }
+
+    async fn codes(&self, depth: Depth) -> Vec<FindingCode> {
+        let report = verify(&self.manifest, &self.store, depth, 2).await.unwrap();
+        for finding in &report.findings {
+            assert_eq!(finding.object, format!("blob {}", self.low.digest));
+            assert_eq!(finding.affected, [CacheKey::from("low"), CacheKey::from("high")]);
+        }
+        assert_eq!(report.is_sound(), !report.findings.iter().any(|finding| finding.code.is_error()));
+        report.findings.iter().map(|finding| finding.code).collect()
+    }
+}
+
+fn layer(media_type: MediaType, bytes: &[u8], tar: &[u8]) -> Descriptor {
+    Descriptor::of(media_type, bytes).with_annotation(annotation::UNCOMPRESSED, Digest::sha256(tar))
+}
+
+/// `printf low | gzip -n`
+const GZIP: &[u8] = &[
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0xc9, 0x2f, 0x07, 0x00, 0xa1, 0x78, 0x88, 0x92,
+    0x03, 0x00, 0x00, 0x00,
+];
+
+#[tokio::test]
+async fn a_sound_cache_has_no_findings() {
+    let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"low");
+    assert_eq!(case.codes(Depth::Deep).await, []);
+    assert_eq!(case.codes(Depth::Fast).await, []);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_gone_is_found_at_any_depth() {
+    let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"low");
+    case.store.lose(&case.low.digest);
+    assert_eq!(case.codes(Depth::Fast).await, [FindingCode::BlobMissing]);
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::BlobMissing]);
+}
+
+#[tokio::test]
+async fn a_blob_of_another_size_is_found_at_any_depth() {
+    let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"lower");
+    assert_eq!(case.codes(Depth::Fast).await, [FindingCode::BlobSizeWrong]);
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::BlobSizeWrong]);
+}
+
+#[tokio::test]
+async fn a_blob_of_other_bytes_is_found_when_it_is_read() {
+    let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"lox");
+    assert_eq!(case.codes(Depth::Fast).await, []);
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::BlobCorrupt]);
+}
+
+#[tokio::test]
+async fn a_diff_id_of_another_tar_is_found() {
+    let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"other"), b"low");
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::DiffIdWrong]);
+}
+
+#[tokio::test]
+async fn gzip_is_decompressed_member_by_member() {
+    let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, GZIP, b"low"), GZIP);
+    assert_eq!(case.codes(Depth::Deep).await, []);
+    let twice: &'static [u8] = [GZIP, GZIP].concat().leak();
+    let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, twice, b"lowlow"), twice);
+    assert_eq!(case.codes(Depth::Deep).await, []);
+}
+
+#[tokio::test]
+async fn a_layer_that_is_right_but_does_not_decompress_is_found() {
+    for bad in [b"low", &GZIP[..20], &[GZIP, b"x"].concat(), b""] {
+        let bad: &'static [u8] = bad.to_vec().leak();
+        let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, bad, b"low"), bad);
+        assert_eq!(case.codes(Depth::Deep).await, [FindingCode::LayerUnreadable], "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn corrupt_bytes_that_do_not_decompress_are_corrupt() {
+    let flipped: &'static [u8] = {
+        let mut bytes = GZIP.to_vec();
+        bytes[11] ^= 0xff;
+        bytes.leak()
+    };
+    let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, GZIP, b"low"), flipped);
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::BlobCorrupt]);
+}
+
+/// The tests of the whole workspace have every codec; those of this crate alone have no zstd.
+#[tokio::test]
+async fn a_layer_that_this_build_cannot_decompress_is_a_warning() {
+    if LayerEncoding::Zstd.is_built_in() {
+        return;
+    }
+    let case = Case::new(layer(MediaType::OCI_LAYER_ZSTD, b"low", b"low"), b"low");
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::DiffIdUnchecked]);
+}
