@@ -1,7 +1,9 @@
 //! [`Azblob`]: the backend for specs of `type=azblob`.
 
 use async_trait::async_trait;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Result};
+use cache_core::{
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Naming, Result,
+};
 
 use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobStore, Environment};
 
@@ -40,8 +42,8 @@ impl Azblob {
 
 #[async_trait]
 impl CacheBackend for Azblob {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND).with_naming(Naming::Attribute("name"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -50,6 +52,10 @@ impl CacheBackend for Azblob {
 
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
         Ok(Box::new(AzblobExporter::new(self.config(spec)?)?))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

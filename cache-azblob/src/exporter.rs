@@ -1,14 +1,16 @@
 //! [`AzblobExporter`]: writes a cache to a container, blob by blob, and the index last.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, Pushed, Result,
-    Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, ExporterFacts,
+    Progress, Pushed, Result, Version, upload,
 };
 use tokio::sync::OnceCell;
 
@@ -148,6 +150,13 @@ fn condition(expect: &Expect) -> Condition {
 
 #[async_trait]
 impl CacheExporter for AzblobExporter {
+    fn facts(&self) -> ExporterFacts {
+        // A prune may take what was there, and the service knows nothing of it.
+        ExporterFacts::new().with_recheck()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.ensure_container().await?;
         let key = self.client.config().keys().blob(&blob.digest);
@@ -187,9 +196,8 @@ impl CacheExporter for AzblobExporter {
         Ok(Committed::new(None, Version::new(etag)))
     }
 
-    /// A prune may take what was there, and the service knows nothing of it.
-    fn needs_recheck(&self) -> bool {
-        true
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::{BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Version};
+use cache_core::{
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Timestamp, Version,
+    delete_each,
+};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
@@ -101,9 +104,21 @@ impl CacheStore for AzblobStore {
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
         self.delete(&self.client.config().keys().blob(&blob.digest), &blob.version).await
     }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        delete_each(self, blobs).await
+    }
+
+    async fn abort_uploads(&self, _: Timestamp) -> Result<usize> {
+        Ok(0)
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
+    }
 }
 
-fn with_modified(mut entry: CacheEntry, modified: Option<cache_core::Timestamp>) -> CacheEntry {
+fn with_modified(mut entry: CacheEntry, modified: Option<Timestamp>) -> CacheEntry {
     entry.modified = modified;
     entry
 }

@@ -1,34 +1,59 @@
 //! From a spec on the command line to an open cache.
 
 use cache_core::{
-    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side,
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Error, ErrorKind,
+    Naming, Resolved, Side,
 };
 
 use crate::exit::Failure;
-use crate::naming::Naming;
+use crate::naming;
 use crate::session::Session;
 
 /// A spec, and which end of a copy it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) spec: CacheSpec,
+    /// What is true of this kind of place; none when the program was built without it, or there is none.
+    facts: Option<BackendFacts>,
     side: Option<Side>,
 }
 
 impl Place {
-    pub(crate) fn new(spec: CacheSpec, side: Option<Side>) -> Self {
-        Self { spec, side }
-    }
-
     /// Parses the one spec of a verb.
-    pub(crate) fn parse(argument: &str) -> Result<Self, Failure> {
-        Ok(Self::new(argument.parse()?, None))
+    pub(crate) fn parse(session: &Session, argument: &str) -> Result<Self, Failure> {
+        Ok(Self::new(session, argument.parse()?, None))
     }
 
     /// Parses one end of a copy.
-    pub(crate) fn parse_on(side: Side, argument: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse_on(session: &Session, side: Side, argument: &str) -> Result<Self, Failure> {
         let spec = argument.parse().map_err(|error: Error| error.on(side))?;
-        Ok(Self::new(spec, Some(side)))
+        Ok(Self::new(session, spec, Some(side)))
+    }
+
+    fn new(session: &Session, spec: CacheSpec, side: Option<Side>) -> Self {
+        let facts = session.backends.find(&spec).ok().map(CacheBackend::facts);
+        Self { spec, facts, side }
+    }
+
+    /// Whether it is an image that exists already, which takes no layers.
+    pub(crate) fn is_image(&self) -> bool {
+        self.facts.is_some_and(|facts| facts.is_image)
+    }
+
+    /// What is true of this kind of place.
+    ///
+    /// # Errors
+    /// When the program was built without it, or there is none.
+    pub(crate) fn facts(&self, session: &Session) -> Result<BackendFacts, Failure> {
+        match self.facts {
+            Some(facts) => Ok(facts),
+            None => Ok(session.backends.find(&self.spec).map_err(|error| self.explain(error))?.facts()),
+        }
+    }
+
+    /// What in the spec names a cache, where this kind of place has names.
+    pub(crate) fn naming(&self) -> Option<Naming> {
+        self.facts?.naming
     }
 
     pub(crate) async fn importer(&mut self, session: &Session) -> Result<Box<dyn CacheImporter>, Failure> {
@@ -75,28 +100,27 @@ impl Place {
 
     /// The name in the store that the spec says, if it says one.
     pub(crate) fn cache_name(&self) -> Option<&str> {
-        Naming::of(self.spec.kind())?.cache(&self.spec)
+        naming::cache(self.naming()?, &self.spec)
     }
 
     /// The digest that the spec says, which goes before a name.
     pub(crate) fn cache_digest(&self) -> Option<&str> {
-        Naming::of(self.spec.kind())?.digest(&self.spec).filter(|digest| !digest.is_empty())
+        naming::digest(self.naming()?, &self.spec).filter(|digest| !digest.is_empty())
     }
 
     /// The spec without what names one cache in the store.
     pub(crate) fn store_spec(&self) -> CacheSpec {
-        Naming::of(self.spec.kind()).map_or_else(|| self.spec.clone(), |naming| naming.without(&self.spec))
+        self.naming().map_or_else(|| self.spec.clone(), |naming| naming::without(naming, &self.spec))
     }
 
     /// Equal for two places in one store, however they are written; a directory counts by where it really is.
     pub(crate) fn store_key(&self) -> CacheSpec {
         let mut spec = self.store_spec();
-        if spec.kind() != "local" {
-            return spec;
-        }
-        let directory = spec.remove("dest").into_iter().chain(spec.remove("src")).last().unwrap_or_default();
+        let paths = self.facts.map_or(&[][..], |facts| facts.paths);
+        let given: Vec<String> = paths.iter().filter_map(|name| spec.remove(name)).collect();
+        let (Some(&name), Some(directory)) = (paths.first(), given.into_iter().next()) else { return spec };
         let real = std::fs::canonicalize(&directory).map(|path| path.display().to_string());
-        spec.with("src", real.unwrap_or(directory))
+        spec.with(name, real.unwrap_or(directory))
     }
 
     /// The failure of a cache that is not there.
@@ -152,54 +176,71 @@ mod tests {
     use crate::exit::Exit;
     use crate::tests::{ignoring_unknown, session};
 
+    impl Place {
+        /// A place of a kind that the tests know nothing else of.
+        pub(crate) fn of(spec: &str, facts: BackendFacts) -> Self {
+            Self { spec: spec.parse().unwrap(), facts: Some(facts), side: None }
+        }
+    }
+
     #[tokio::test]
     async fn an_unknown_attribute_is_a_usage_error_with_a_hint() {
-        let mut place = Place::parse("type=memory,nmae=x").unwrap();
-        let failure = place.importer(&session(&MemoryCache::new())).await.err().unwrap();
+        let session = session(&MemoryCache::new());
+        let mut place = Place::parse(&session, "type=memory,nmae=x").unwrap();
+        let failure = place.importer(&session).await.err().unwrap();
         assert_eq!(failure.exit, Exit::Usage);
         assert_eq!(failure.hint.as_deref(), Some("did you mean name?"));
     }
 
     #[tokio::test]
     async fn unknown_attributes_are_dropped_one_by_one_when_asked() {
-        let mut place = Place::parse("type=memory,nmae=x,name=y,foo=bar").unwrap();
-        place.importer(&ignoring_unknown(&MemoryCache::new())).await.unwrap();
+        let session = ignoring_unknown(&MemoryCache::new());
+        let mut place = Place::parse(&session, "type=memory,nmae=x,name=y,foo=bar").unwrap();
+        place.importer(&session).await.unwrap();
         assert_eq!(place.spec.to_string(), "type=memory,name=y");
     }
 
     #[tokio::test]
     async fn an_unknown_type_is_never_ignored() {
-        let mut place = Place::parse("type=nowhere").unwrap();
-        let failure = place.importer(&ignoring_unknown(&MemoryCache::new())).await.err().unwrap();
+        let session = ignoring_unknown(&MemoryCache::new());
+        let mut place = Place::parse(&session, "type=nowhere").unwrap();
+        let failure = place.importer(&session).await.err().unwrap();
         assert_eq!(failure.exit, Exit::Usage);
     }
 
     #[test]
     fn places_in_one_store_have_one_key() {
-        let key = |spec: &str| Place::parse(spec).unwrap().store_key();
+        let local =
+            BackendFacts::new("local").with_naming(Naming::AttributeOrDigest("tag")).with_paths(&["src", "dest"]);
+        let key = |spec: &str| Place::of(spec, local).store_key();
         assert_eq!(key("type=local,src=.,tag=a"), key("type=local,dest=./src/..,tag=b"));
         assert_ne!(key("type=local,src=."), key("type=local,src=.."));
-        assert_eq!(key("type=memory,name=a"), key("type=memory"));
+        let memory = CacheBackend::facts(&MemoryCache::new());
+        assert_eq!(Place::of("type=memory,name=a", memory).store_key(), Place::of("type=memory", memory).store_key());
     }
 
     #[tokio::test]
     async fn no_cache_names_the_place_and_the_side() {
-        let mut place = Place::parse_on(Side::Source, "type=memory,name=x").unwrap();
-        let failure = place.resolve(&session(&MemoryCache::new())).await.err().unwrap();
+        let session = session(&MemoryCache::new());
+        let mut place = Place::parse_on(&session, Side::Source, "type=memory,name=x").unwrap();
+        let failure = place.resolve(&session).await.err().unwrap();
         assert_eq!((failure.exit, &*failure.message), (Exit::NoCache, "source: no cache at type=memory,name=x"));
     }
 
     #[test]
     fn the_first_name_of_a_list_is_the_one_that_is_read() {
-        let name = |spec: &str| Place::parse(spec).unwrap().cache_name().map(str::to_owned);
-        assert_eq!(name("type=s3,bucket=b,name=a;b").as_deref(), Some("a"));
-        assert_eq!(name("type=s3,bucket=b").as_deref(), Some("buildkit"));
-        assert_eq!(name("type=gha,token=t").as_deref(), Some("buildkit"));
+        let name = |spec: &str, naming| {
+            Place::of(spec, BackendFacts::new("any").with_naming(naming)).cache_name().map(str::to_owned)
+        };
+        assert_eq!(name("type=s3,bucket=b,name=a;b", Naming::Attribute("name")).as_deref(), Some("a"));
+        assert_eq!(name("type=s3,bucket=b", Naming::Attribute("name")).as_deref(), Some("buildkit"));
+        assert_eq!(name("type=gha,token=t", Naming::AttributeOnBranch("scope")).as_deref(), Some("buildkit"));
     }
 
     #[test]
     fn a_reference_names_a_cache_and_its_store() {
-        let place = Place::parse("type=registry,ref=h:5000/a:t,registry.insecure=true").unwrap();
+        let registry = BackendFacts::new("registry").with_naming(Naming::Reference);
+        let place = Place::of("type=registry,ref=h:5000/a:t,registry.insecure=true", registry);
         assert_eq!((place.cache_name(), place.cache_digest()), (Some("t"), None));
         assert_eq!(place.store_spec().to_string(), "type=registry,ref=h:5000/a,registry.insecure=true");
     }

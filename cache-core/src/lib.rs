@@ -38,8 +38,9 @@ pub use self::model::{
     LayerEncoding, Limits, MediaType, Mode, Platform, Timestamp, annotation,
 };
 pub use self::seams::{
-    Backends, BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter,
-    CacheProbe, CacheStore, Check, Committed, Coverage, Deleted, Diagnosis, Event, Expect, ImageBackend, ImageStore,
-    Outcome, Progress, Pushed, Quota, Resolved, Silent, Version, read_all, read_verified, stream_of, verified,
+    BackendFacts, Backends, BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter,
+    CacheImporter, CacheProbe, CacheStore, Check, Committed, Coverage, Deleted, Diagnosis, Event, Expect,
+    ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Progress, Pushed, Quota, Resolved, Silent, Version,
+    delete_each, read_all, read_verified, stream_of, verified,
 };
 pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};

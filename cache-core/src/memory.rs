@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::graph::load;
 use crate::manifest::{CacheManifest, Document, EncodedManifest, ManifestForm};
 use crate::model::{Descriptor, Digest, Limits, Timestamp};
 use crate::seams::{
-    BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore,
-    Committed, Deleted, Expect, ImageBackend, ImageStore, Pushed, Resolved, Version, stream_of,
+    BackendFacts, BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter,
+    CacheImporter, CacheProbe, CacheStore, Committed, Deleted, Expect, ExporterFacts, ImageBackend, ImageStore, Naming,
+    Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
 };
 use crate::spec::CacheSpec;
 
@@ -178,6 +180,12 @@ impl CacheImporter for MemoryCache {
 
 #[async_trait]
 impl CacheExporter for MemoryCache {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     /// A blob that is there and was not written in the last half hour is refreshed, so that no clean-up takes it.
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         if let Some(pushed) = self.refresh(blob) {
@@ -203,6 +211,10 @@ impl CacheExporter for MemoryCache {
         self.insert_document(manifest);
         let version = self.lead_to(&descriptor, expect)?;
         Ok(Committed::new(Some(descriptor), version))
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -276,13 +288,25 @@ impl CacheStore for MemoryCache {
             Some(_) => Err(Error::new(ErrorKind::Conflict, "the blob has changed").with("blob", blob.digest)),
         }
     }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        delete_each(self, blobs).await
+    }
+
+    async fn abort_uploads(&self, _: Timestamp) -> Result<usize> {
+        Ok(0)
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
+    }
 }
 
 /// Specs of `type=memory` name a cache of this store by `name`.
 #[async_trait]
 impl CacheBackend for MemoryCache {
-    fn kind(&self) -> &'static str {
-        "memory"
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new("memory").with_naming(Naming::Attribute("name"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -293,8 +317,16 @@ impl CacheBackend for MemoryCache {
         Ok(Box::new(self.place(spec)?))
     }
 
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    }
+
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
         Ok(Some(Box::new(self.place(spec)?)))
+    }
+
+    async fn probe(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(None)
     }
 }
 

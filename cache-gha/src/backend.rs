@@ -1,7 +1,9 @@
 //! [`Gha`]: the backend for specs of `type=gha`.
 
 use async_trait::async_trait;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Result};
+use cache_core::{
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Naming, Result,
+};
 
 use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 
@@ -39,8 +41,8 @@ impl Gha {
 
 #[async_trait]
 impl CacheBackend for Gha {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND).with_naming(Naming::AttributeOnBranch("scope"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {

@@ -1,13 +1,14 @@
 //! [`GhaExporter`]: writes a cache into the scope of a job.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Event, Expect, Progress,
-    Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Event, Expect, ExporterFacts,
+    Progress, Pushed, Result, Version,
 };
 use tokio::time::Instant;
 
@@ -108,6 +109,10 @@ fn never_finished(key: &str) -> Error {
 
 #[async_trait]
 impl CacheExporter for GhaExporter {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
     fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>) {
         // The index is one upload more.
         self.session.watch(progress, manifest.blobs().len() + 1);
@@ -126,6 +131,10 @@ impl CacheExporter for GhaExporter {
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         let committed = self.commit_index(manifest, &expect).await;
         committed.map(|version| Committed::new(None, version)).map_err(|error| self.session.about(error))
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Silent, Version,
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Silent, Timestamp,
+    Version, delete_each,
 };
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -166,6 +167,14 @@ impl CacheStore for GhaStore {
     /// All caches of the repository count, those that are not BuildKit's too.
     async fn quota(&self) -> Result<Option<Quota>> {
         self.retrying(|| self.rest.quota()).await.map(Some)
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        delete_each(self, blobs).await
+    }
+
+    async fn abort_uploads(&self, _: Timestamp) -> Result<usize> {
+        Ok(0)
     }
 }
 

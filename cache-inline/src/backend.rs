@@ -1,7 +1,10 @@
 //! [`Inline`]: the backend for specs of `type=inline`.
 
 use async_trait::async_trait;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, ImageBackend, Result};
+use cache_core::{
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ErrorKind,
+    ImageBackend, Result,
+};
 
 use crate::InlineExporter;
 use crate::error::inline;
@@ -54,8 +57,8 @@ impl std::fmt::Debug for Inline {
 
 #[async_trait]
 impl CacheBackend for Inline {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND).of_images()
     }
 
     /// Refuses, as BuildKit does: an inline cache is read from where its image is.
@@ -78,8 +81,16 @@ impl CacheBackend for Inline {
         ))
     }
 
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    }
+
     /// None: the places that images are in have stores of their own.
     async fn store(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(None)
+    }
+
+    async fn probe(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
         Ok(None)
     }
 }

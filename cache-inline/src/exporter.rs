@@ -1,9 +1,12 @@
 //! [`InlineExporter`]: puts a cache into an image, and the image back where it was.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Committed, Coverage, Descriptor, Document, ErrorKind, Expect,
-    ImageStore, Limits, Pushed, Result, Version,
+    ExporterFacts, ImageStore, Limits, Progress, Pushed, Result, Version,
 };
 use tokio::sync::OnceCell;
 
@@ -71,6 +74,12 @@ impl std::fmt::Debug for InlineExporter {
 
 #[async_trait]
 impl CacheExporter for InlineExporter {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     /// A layer of the image is [`Pushed::Present`]; any other blob is [`Pushed::Unneeded`]. Neither is read or written.
     async fn push(&self, blob: &Descriptor, _: &dyn BlobProvider) -> Result<Pushed> {
         let (tree, _) = self.found().await?;
@@ -100,6 +109,10 @@ impl CacheExporter for InlineExporter {
             None => (tree.root(), version.clone()),
         };
         Ok(Committed::new(Some(root.descriptor.clone()), version).with_coverage(coverage))
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use cache_core::{
-    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend, ImageStore, Result,
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend,
+    ImageStore, Limits, Naming, Result,
 };
 
 use crate::image::is_layout;
@@ -30,8 +31,11 @@ pub struct Local;
 
 #[async_trait]
 impl CacheBackend for Local {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND)
+            .with_naming(Naming::AttributeOrDigest("tag"))
+            .with_paths(&["src", "dest"])
+            .with_import_limit(Limits::BUILDKIT_IMPORT)
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -40,6 +44,10 @@ impl CacheBackend for Local {
 
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
         Ok(Box::new(LocalExporter::new(LocalConfig::from_export_spec(spec)?)))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

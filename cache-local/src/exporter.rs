@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use cache_core::{
     BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Document, Error, ErrorKind,
-    Expect, Pushed, Result, Version, stream_of,
+    Expect, ExporterFacts, Progress, Pushed, Result, Version, stream_of,
 };
 use tokio::sync::OnceCell;
 
@@ -128,6 +128,13 @@ impl LocalExporter {
 
 #[async_trait]
 impl CacheExporter for LocalExporter {
+    fn facts(&self) -> ExporterFacts {
+        // A push ends with the blob being put on disk.
+        ExporterFacts::new().settling_apart()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.ingest().await?;
         let (layout, wanted) = (self.layout.clone(), blob.clone());
@@ -171,11 +178,6 @@ impl CacheExporter for LocalExporter {
         }
         let version = Version::new(descriptor.digest.to_string());
         Ok(Committed::new(Some(descriptor), version))
-    }
-
-    /// A push ends with the blob being put on disk.
-    fn settles_apart(&self) -> bool {
-        true
     }
 
     /// The exporter's own temporary directory.

@@ -5,7 +5,8 @@ use std::io;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Result, Timestamp,
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Quota, Result, Timestamp,
+    delete_each,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
 
@@ -128,6 +129,14 @@ impl CacheStore for LocalStore {
     async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
         let ingest = self.layout.ingest_dir();
         blocking(move || Ok(remove_dead(&ingest))).await
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        delete_each(self, blobs).await
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use cache_core::{
-    CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend, ImageStore, Result,
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend,
+    ImageStore, Limits, Naming, Result,
 };
 
 use crate::{
@@ -42,8 +43,11 @@ impl Registry {
 
 #[async_trait]
 impl CacheBackend for Registry {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND)
+            .with_naming(Naming::Reference)
+            .with_import_limit(Limits::BUILDKIT_IMPORT)
+            .without_conditions()
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -52,6 +56,10 @@ impl CacheBackend for Registry {
 
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
         Ok(Box::new(RegistryExporter::new(RegistryConfig::from_export_spec(spec, self.0.clone())?)))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

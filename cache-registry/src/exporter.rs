@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Document, Error, ErrorKind, Expect, Pushed,
-    Result, Version, stream_of,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Document, Error, ErrorKind, Expect,
+    ExporterFacts, Progress, Pushed, Result, Version, stream_of,
 };
 use reqwest::{Method, Response, StatusCode};
 
@@ -193,6 +194,12 @@ impl RegistryExporter {
 
 #[async_trait]
 impl CacheExporter for RegistryExporter {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         if self.is_present(blob).await? {
             return Ok(Pushed::Present);
@@ -219,6 +226,10 @@ impl CacheExporter for RegistryExporter {
         self.retrying(|| self.put_blob(&encoded.config)).await?;
         let version = self.write((&looked, &target), &encoded.manifest, &expect).await?;
         Ok(Committed::new(Some(descriptor), version))
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

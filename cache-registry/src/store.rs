@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::{
     BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind, InvalidDigest,
-    MediaType, Result, Version,
+    MediaType, Quota, Result, Timestamp, Version, delete_each,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -186,6 +186,18 @@ impl CacheStore for RegistryStore {
     /// Always an error: a blob that a manifest still needs could not be told from one that none needs.
     async fn delete_blob(&self, _: &BlobEntry) -> Result<Deleted> {
         Err(self.unsupported("a registry does not delete blobs one by one"))
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        delete_each(self, blobs).await
+    }
+
+    async fn abort_uploads(&self, _: Timestamp) -> Result<usize> {
+        Ok(0)
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
     }
 }
 

@@ -1,12 +1,20 @@
 //! [`S3`]: the backend for specs of `type=s3`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Result};
+use cache_core::{
+    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Naming, Result,
+};
 
 use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
 /// The `type` of this backend's specs.
 pub const KIND: &str = "s3";
+
+/// BuildKit counts on a blob until it is 24 h old, and writes an older one anew (`touch_refresh`). An export takes up to an
+/// hour more.
+const GRACE: Duration = Duration::from_secs(25 * 3600);
 
 /// Opens buckets for specs of `type=s3`.
 ///
@@ -40,8 +48,8 @@ impl S3 {
 
 #[async_trait]
 impl CacheBackend for S3 {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new(KIND).with_naming(Naming::Attribute("name")).with_grace(GRACE)
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -50,6 +58,10 @@ impl CacheBackend for S3 {
 
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
         Ok(Box::new(S3Exporter::new(self.config(spec)?)))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        Ok((self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

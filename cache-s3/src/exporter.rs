@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, Pushed,
-    Result, Silent, Timestamp, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, ExporterFacts,
+    Progress, Pushed, Result, Silent, Timestamp, Version, upload,
 };
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -179,6 +180,12 @@ impl S3Exporter {
 
 #[async_trait]
 impl CacheExporter for S3Exporter {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         let _slot = self.slot().await;
         let key = self.client.config().keys().blob(&blob.digest);
@@ -210,6 +217,10 @@ impl CacheExporter for S3Exporter {
             return Err(error);
         }
         Ok(Committed::new(None, version))
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

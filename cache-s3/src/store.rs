@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Result, Timestamp, Version,
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Timestamp, Version,
 };
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -155,6 +155,10 @@ impl CacheStore for S3Store {
 
     async fn abort_uploads(&self, before: Timestamp) -> Result<usize> {
         abort_uploads(&self.client, |begun| begun < before).await
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        Ok(None)
     }
 }
 

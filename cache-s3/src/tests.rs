@@ -1,11 +1,12 @@
-//! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+//! What the backend says of itself, and that every public future can be given to `tokio::spawn`: that compiles, or it
+//! does not.
 
 use cache_core::{
     CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheProbe as _, CacheSpec,
     CacheStore as _, Expect,
 };
 
-use crate::{S3, S3Exporter, S3Importer, S3Probe, S3Store};
+use crate::{Environment, S3, S3Exporter, S3Importer, S3Probe, S3Store};
 
 fn spawns<F: Future + Send + 'static>(_: F) {}
 
@@ -29,4 +30,9 @@ fn working(from: S3Importer, to: S3Exporter, store: S3Store, probe: S3Probe, cac
         store.caches().await?;
         probe.diagnose().await.map(drop)
     });
+}
+
+#[test]
+fn a_prune_waits_until_buildkit_would_have_refreshed_a_blob() {
+    assert_eq!(S3::new(Environment::new()).facts().grace.as_secs(), 25 * 3600);
 }

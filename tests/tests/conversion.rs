@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Committed, Compression,
-    CompressionKind, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, LayerEncoding, ManifestForm, MemoryCache,
-    Pushed, Result, Side, Timestamp, annotation, recompress,
+    CompressionKind, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, ExporterFacts, LayerEncoding, ManifestForm,
+    MemoryCache, Progress, Pushed, Result, Side, Timestamp, annotation, recompress,
 };
 use cache_ops::{
     Conversion, CopyOptions, CopyReport, Depth, Destination, ExportSettings, copy_manifest, copy_many, verify,
@@ -259,6 +259,12 @@ struct Roomy<'a>(&'a MemoryCache, &'a Path);
 
 #[async_trait]
 impl CacheExporter for Roomy<'_> {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.0.push(blob, from).await
     }

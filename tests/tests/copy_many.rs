@@ -1,6 +1,7 @@
 //! One cache to several places: every blob is read once, and no place stands in another one's way.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, Descriptor, Error,
-    ErrorKind, Event, Expect, MemoryCache, Mode, Pushed, Result, Side,
+    ErrorKind, Event, Expect, ExporterFacts, MemoryCache, Mode, Progress, Pushed, Result, Side,
 };
 use cache_ops::{
     CopyOptions, CopyReport, Depth, Destination, ExportSettings, Recheck, copy_manifest, copy_many, export, verify,
@@ -203,6 +204,12 @@ impl Timed {
 
 #[async_trait]
 impl CacheExporter for Timed {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.inner.push(blob, from).await
     }
@@ -210,6 +217,10 @@ impl CacheExporter for Timed {
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         *self.committed.lock().unwrap() = Some(Instant::now());
         self.inner.commit(manifest, expect).await
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -247,6 +258,12 @@ impl<'a> Awkward<'a> {
 
 #[async_trait]
 impl CacheExporter for Awkward<'_> {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         match self.how {
             How::Refuses => return Err(Error::new(ErrorKind::PermissionDenied, "no")),
@@ -274,6 +291,10 @@ impl CacheExporter for Awkward<'_> {
             return Err(Error::new(ErrorKind::PermissionDenied, "no"));
         }
         self.inner.commit(manifest, expect).await
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 
@@ -387,6 +408,12 @@ struct Forgetful {
 
 #[async_trait]
 impl CacheExporter for Forgetful {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new().with_recheck()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.pushes.fetch_add(1, Ordering::Relaxed);
         self.inner.push(blob, from).await
@@ -398,8 +425,8 @@ impl CacheExporter for Forgetful {
         committed
     }
 
-    fn needs_recheck(&self) -> bool {
-        true
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheExporter, CacheImporter, CacheStore, Deleted, Digest, Expect, MemoryCache, Result,
-    Timestamp,
+    BlobEntry, CacheEntry, CacheExporter, CacheImporter, CacheStore, Deleted, Digest, Expect, MemoryCache, Quota,
+    Result, Timestamp,
 };
 use cache_ops::{Depth, ExportSettings, PrunePolicy, PruneSettings, export, plan_prune, prune, verify};
 use cache_tests::graphs::{self, Generated, Shape};
@@ -63,6 +63,14 @@ impl CacheStore for Watched<'_> {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.largest.fetch_max(blobs.len(), Ordering::Relaxed);
         self.store.delete_blobs(blobs).await
+    }
+
+    async fn abort_uploads(&self, before: Timestamp) -> Result<usize> {
+        self.store.abort_uploads(before).await
+    }
+
+    async fn quota(&self) -> Result<Option<Quota>> {
+        self.store.quota().await
     }
 }
 
@@ -140,7 +148,7 @@ async fn a_running_export_that_counts_on_old_blobs_loses_none() {
             largest: AtomicUsize::new(0),
         };
         let started = Instant::now();
-        let plan = plan_prune(&watched, &PrunePolicy::new("memory"), Timestamp::now()).await.unwrap();
+        let plan = plan_prune(&watched, &PrunePolicy::new(Duration::from_secs(3600)), Timestamp::now()).await.unwrap();
         let report = prune(&watched, &plan, &PruneSettings::default()).await.unwrap();
         // What the export has left to do when the prune is over.
         let left = std::mem::take(&mut *watched.steps.lock().unwrap());
@@ -196,7 +204,7 @@ async fn a_prune_and_an_export_in_one_directory_do_not_harm_each_other() {
             let path = folder.path().join("cache/blobs/sha256").join(blob.digest.hex());
             std::fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
         }
-        let policy = PrunePolicy::new("local");
+        let policy = PrunePolicy::new(Duration::from_secs(3600));
         let pruning = async {
             let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
             prune(&store, &plan, &PruneSettings::default()).await.unwrap()

@@ -409,7 +409,8 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
         write(place.config_of(&format!("team/cache:{tag}"), place.environment()), &graphs::cache(seed)).await.unwrap();
     }
     let store = RegistryStore::new(place.config());
-    let policy = PrunePolicy::new("registry").with_keep_latest(0).with_keep(NameGlob::new("d"));
+    let policy =
+        PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(0).with_keep(NameGlob::new("d"));
     let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
     assert_eq!((plan.caches.len(), plan.blobs.is_none(), plan.note.is_some()), (3, true, true));
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();

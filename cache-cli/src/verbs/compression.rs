@@ -58,7 +58,7 @@ pub(super) fn conversion(
         session.warn(format!("compression {kind} is for new layers, and there are none; --force-compression converts"));
         return Ok(None);
     }
-    if place.spec.kind() == "inline" {
+    if place.is_image() {
         let message = format!("destination: {} takes no layers, so none can be converted", place.spec);
         return Err(Failure::usage(message).with_hint("leave force-compression out"));
     }

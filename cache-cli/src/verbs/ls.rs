@@ -32,7 +32,7 @@ struct Listed {
 
 /// Lists the caches; none at all is no cache.
 pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failure> {
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let listing = list(session, &mut place).await?;
     output::print(session, &listing)?;
     if listing.caches.is_empty() { Err(place.no_cache()) } else { Ok(Exit::Done) }
@@ -115,8 +115,9 @@ mod tests {
         let store = MemoryCache::new();
         insert(&store, "b", LAYERS).await;
         insert(&store, "a", LAYERS).await;
-        let mut place = Place::parse("type=memory").unwrap();
-        let listing = list(&session(&store), &mut place).await.unwrap();
+        let session = session(&store);
+        let mut place = Place::parse(&session, "type=memory").unwrap();
+        let listing = list(&session, &mut place).await.unwrap();
         let names: Vec<_> = listing.caches.iter().map(|cache| cache.name.as_deref().unwrap()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(listing.table(Timestamp::now(), false).lines().count(), 3);

@@ -2,7 +2,8 @@
 //! somewhere else.
 
 use cache_core::{
-    CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, FindingCode, Mode, Resolved, Side,
+    BackendFacts, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, FindingCode, Mode,
+    Resolved, Side,
 };
 use cache_ops::{Conversion, CopyOptions, CopyReport, copy_manifest};
 
@@ -35,9 +36,9 @@ impl Rewrite {
         to: Option<&str>,
         compression: Option<&CompressionArgs>,
     ) -> Result<Self, Failure> {
-        let mut source = Place::parse(spec)?;
+        let mut source = Place::parse(session, spec)?;
         let (mut destination, options) = match to {
-            Some(to) => destination(to, compression)?,
+            Some(to) => destination(session, to, compression)?,
             None => (source.clone(), in_place(&source, compression)?),
         };
         let is_in_place = destination.spec == source.spec;
@@ -60,6 +61,11 @@ impl Rewrite {
 
     pub(super) fn manifest(&self) -> &CacheManifest {
         &self.resolved.manifest
+    }
+
+    /// What is true of the place that is written.
+    pub(super) fn destination_facts(&self, session: &Session) -> Result<BackendFacts, Failure> {
+        self.destination.facts(session)
     }
 
     /// The spec of the place that is written.
@@ -86,8 +92,12 @@ impl Rewrite {
 }
 
 /// A place to write to, and what its spec asks for; without flags about compression, no attributes about it either.
-pub(super) fn destination(spec: &str, args: Option<&CompressionArgs>) -> Result<(Place, ExportOptions), Failure> {
-    let mut place = Place::parse_on(Side::Destination, spec)?;
+pub(super) fn destination(
+    session: &Session,
+    spec: &str,
+    args: Option<&CompressionArgs>,
+) -> Result<(Place, ExportOptions), Failure> {
+    let mut place = Place::parse_on(session, Side::Destination, spec)?;
     if let Some(args) = args {
         compression::agree(args, &mut place)?;
     }

@@ -6,14 +6,14 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::seams::{CacheExporter, CacheImporter, CacheProbe, CacheStore};
+use crate::seams::{BackendFacts, CacheExporter, CacheImporter, CacheProbe, CacheStore};
 use crate::spec::CacheSpec;
 
 /// One kind of place: opens readers, writers and stores for the specs of its type.
 #[async_trait]
 pub trait CacheBackend: Send + Sync + 'static {
-    /// The `type` of the specs this backend is for.
-    fn kind(&self) -> &'static str;
+    /// What is true of every place of this kind, the `type` of its specs first.
+    fn facts(&self) -> BackendFacts;
 
     /// Opens a cache for reading; nothing is created.
     ///
@@ -32,9 +32,7 @@ pub trait CacheBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
-    }
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)>;
 
     /// Opens the store that the place is in; `None` when this kind of place has none.
     ///
@@ -46,9 +44,7 @@ pub trait CacheBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
-    async fn probe(&self, _spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
-        Ok(None)
-    }
+    async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>>;
 }
 
 /// The backends a program was built with.
@@ -74,13 +70,18 @@ impl Backends {
     /// Adds a backend; a later one of the same kind replaces an earlier one.
     #[must_use]
     pub fn with(mut self, backend: impl CacheBackend) -> Self {
-        self.0.insert(backend.kind(), Box::new(backend));
+        self.0.insert(backend.facts().kind, Box::new(backend));
         self
     }
 
     /// The types that specs may name, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
+    }
+
+    /// What is true of each kind of place, in order of type.
+    pub fn facts(&self) -> impl Iterator<Item = BackendFacts> {
+        self.0.values().map(|backend| backend.facts())
     }
 
     /// The backend for a spec.

@@ -8,15 +8,18 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::manifest::CacheManifest;
 use crate::model::Descriptor;
-use crate::seams::{BlobProvider, Progress, Version};
+use crate::seams::{BlobProvider, ExporterFacts, Progress, Version};
 
 /// Writes one cache: blobs first, then the manifest.
 #[async_trait]
 pub trait CacheExporter: Send + Sync {
-    /// Learns before the first push of an export what is to come, and whom to tell of waits and retries of its own.
+    /// What is true of this exporter.
+    fn facts(&self) -> ExporterFacts;
+
+    /// Says before the first push what is to come, and whom to tell of waits and retries of the exporter's own.
     ///
-    /// Nothing is sent. [`export`](https://docs.rs/cache-ops) calls it; an exporter that never holds back need not listen.
-    fn prepare(&self, _manifest: &CacheManifest, _progress: &Arc<dyn Progress>) {}
+    /// Nothing is sent. [`export`](https://docs.rs/cache-ops) calls it once; an exporter that never holds back ignores it.
+    fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>);
 
     /// Makes a blob present by the cheapest means the store has.
     ///
@@ -33,31 +36,12 @@ pub trait CacheExporter: Send + Sync {
     /// [`ErrorKind::Conflict`] when the place is not as `expect` says.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed>;
 
-    /// Whether a blob that was present can go away without the commit noticing: somebody deletes what is old, and the
-    /// commit looks at no blob.
-    ///
-    /// [`export`](https://docs.rs/cache-ops) then pushes such blobs once more after the commit, when the manifest keeps them. That is
-    /// for a place where a push of a present blob is its cheapest look. One that can look at many blobs at once (a page of
-    /// a list in s3 and gha), or whose store does (a registry), looks at the end of its own commit and fails with a
-    /// retryable error for a blob that is gone; that is what is assumed.
-    fn needs_recheck(&self) -> bool {
-        false
-    }
-
-    /// Whether a push that has read its blob to the end waits for something near from then on, as a disk is, and drops the
-    /// stream before. Then [`export`](https://docs.rs/cache-ops) reads the next blob meanwhile, and as many pushes settle at once as
-    /// there are blobs being read.
-    fn settles_apart(&self) -> bool {
-        false
-    }
-
-    /// A folder in the place itself for layers that are converted on their way there: it has room for them anyway.
+    /// A directory in the place itself for layers that are converted on their way there: it has room for them anyway.
+    /// None where the place is not on this machine.
     ///
     /// # Errors
     /// When the place cannot be written to.
-    async fn spool(&self) -> Result<Option<PathBuf>> {
-        Ok(None)
-    }
+    async fn spool(&self) -> Result<Option<PathBuf>>;
 }
 
 /// How a blob came to be present.

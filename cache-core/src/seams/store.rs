@@ -39,32 +39,30 @@ pub trait CacheStore: Send + Sync {
 
     /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as the store can; what came of each
     /// is in the order of `blobs`. One that cannot be deleted keeps no other one from it.
-    ///
-    /// One after the other, unless a store can do better.
-    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        let mut outcomes = Vec::with_capacity(blobs.len());
-        for blob in blobs {
-            outcomes.push(self.delete_blob(blob).await);
-        }
-        outcomes
-    }
+    /// A store without such a request deletes [one after the other](delete_each).
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>>;
 
     /// Throws away what writers have left that died in the middle of an upload before `before`, and says how much that
     /// was; what no list of blobs shows. Nothing in a store that keeps nothing of that kind.
     ///
     /// # Errors
     /// Whatever the store answers.
-    async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
-        Ok(0)
-    }
+    async fn abort_uploads(&self, before: Timestamp) -> Result<usize>;
 
     /// What the service counts towards a limit, other people's entries included; `None` where there is no limit.
     ///
     /// # Errors
     /// Whatever the store answers.
-    async fn quota(&self) -> Result<Option<Quota>> {
-        Ok(None)
+    async fn quota(&self) -> Result<Option<Quota>>;
+}
+
+/// Deletes blobs one after the other, for a store that cannot delete several in one request.
+pub async fn delete_each(store: &dyn CacheStore, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+    let mut outcomes = Vec::with_capacity(blobs.len());
+    for blob in blobs {
+        outcomes.push(store.delete_blob(blob).await);
     }
+    outcomes
 }
 
 /// How much of what a service allows is used.

@@ -87,7 +87,7 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn settles_apart(&self) -> bool {
-        self.to.settles_apart()
+        self.to.facts().settles_apart
     }
 
     /// The folder of the place for converted layers.
@@ -166,7 +166,7 @@ impl<'a> Place<'a> {
 
     fn rechecks(&self) -> bool {
         match self.settings.recheck {
-            Recheck::WhereNeeded => self.to.needs_recheck(),
+            Recheck::WhereNeeded => self.to.facts().needs_recheck,
             Recheck::Always => true,
             Recheck::Never => false,
         }

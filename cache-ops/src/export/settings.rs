@@ -8,7 +8,7 @@ use cache_core::{Expect, Progress, RetryPolicy, Silent};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once, without those that only [settle](cache_core::CacheExporter::settles_apart).
+    /// How many blobs are pushed at once, without those that only [settle](cache_core::ExporterFacts::settles_apart).
     pub concurrency: usize,
     /// What the place has to hold.
     pub expect: Expect,
@@ -25,7 +25,7 @@ pub struct ExportSettings {
 /// A push of a blob that is there costs one request, so this is done where it is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recheck {
-    /// Where the place says that its commit does not notice ([`CacheExporter::needs_recheck`](cache_core::CacheExporter)).
+    /// Where the place says that its commit does not notice ([`needs_recheck`](cache_core::ExporterFacts::needs_recheck)).
     #[default]
     WhereNeeded,
     /// Everywhere.

@@ -53,6 +53,8 @@ impl Stream for Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::stream::TryStreamExt;
@@ -61,7 +63,7 @@ mod tests {
     use crate::export::{ExportSettings, export};
     use cache_core::{
         BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Committed, Descriptor, Digest,
-        Expect, MediaType, MemoryCache, Pushed, Result, Timestamp, Version, annotation,
+        Expect, ExporterFacts, MediaType, MemoryCache, Progress, Pushed, Result, Timestamp, Version, annotation,
     };
 
     /// Reads blobs. With a barrier a push settles apart, and only when others are read.
@@ -74,6 +76,15 @@ mod tests {
 
     #[async_trait::async_trait]
     impl CacheExporter for Disk {
+        fn facts(&self) -> ExporterFacts {
+            match self.apart {
+                Some(_) => ExporterFacts::new().settling_apart(),
+                None => ExporterFacts::new(),
+            }
+        }
+
+        fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
         async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
             let stream = from.read(blob, None).await?;
             self.most.fetch_max(self.turns.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -93,8 +104,8 @@ mod tests {
             Ok(Committed::new(None, Version::new("1")))
         }
 
-        fn settles_apart(&self) -> bool {
-            self.apart.is_some()
+        async fn spool(&self) -> Result<Option<PathBuf>> {
+            Ok(None)
         }
     }
 

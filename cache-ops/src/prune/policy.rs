@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::glob::NameGlob;
 use super::look::Looked;
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// What stays in a store and what goes.
 ///
 /// Names that `keep` matches always stay, and so do the `keep_latest` newest caches. Of the others, those that were
@@ -46,20 +44,11 @@ pub enum PruneReason {
 }
 
 impl PrunePolicy {
-    /// Deletes no cache, and the blobs that no cache reaches, for a store of type `kind`.
+    /// Deletes no cache, and the blobs that no cache reaches and that are older than `grace`
+    /// ([`BackendFacts::grace`](cache_core::BackendFacts::grace) is that of a store).
     #[must_use]
-    pub fn new(kind: &str) -> Self {
-        let grace = Self::default_grace(kind);
+    pub fn new(grace: Duration) -> Self {
         Self { older_than: None, max_used_space: None, keep_latest: None, keep: Vec::new(), grace }
-    }
-
-    /// The grace for a store of type `kind`.
-    ///
-    /// BuildKit writes a blob of an s3 cache anew when it is older than 24 h (`touch_refresh`), and else counts on it.
-    /// Elsewhere it never does, and an hour is what an export may take.
-    #[must_use]
-    pub fn default_grace(kind: &str) -> Duration {
-        if kind == "s3" { HOUR * 25 } else { HOUR }
     }
 
     /// Caches that were written longer ago go.

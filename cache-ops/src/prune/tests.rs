@@ -44,7 +44,7 @@ fn names(policy: &PrunePolicy, caches: &[Looked]) -> Vec<String> {
 }
 
 fn policy() -> PrunePolicy {
-    PrunePolicy::new("local")
+    PrunePolicy::new(Duration::from_secs(3600))
 }
 
 fn hours(count: u64) -> Duration {
@@ -98,12 +98,6 @@ fn what_has_no_age_counts_as_new_and_what_is_no_cache_stays() {
     assert_eq!(names(&policy().with_older_than(hours(1)), &caches), ["old", "mid", "new"]);
     assert_eq!(names(&policy().with_keep_latest(1), &caches), ["old", "mid", "new"]);
     assert_eq!(names(&policy().with_max_used_space(1), &caches), ["old", "mid", "new", "undated"]);
-}
-
-#[test]
-fn grace_is_longer_where_buildkit_refreshes_blobs() {
-    assert_eq!(PrunePolicy::default_grace("s3"), hours(25));
-    assert_eq!(PrunePolicy::default_grace("azblob"), hours(1));
 }
 
 /// An image has a name in the store, and is nobody's cache.

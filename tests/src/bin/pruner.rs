@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cache_core::{Result, Timestamp};
+use cache_core::{CacheBackend as _, Result, Timestamp};
 use cache_local::{LocalConfig, LocalStore};
 use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
 
@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
 
 async fn run(directory: &str) -> Result<()> {
     let store = LocalStore::new(LocalConfig::new(directory));
-    let policy = PrunePolicy::new("local").with_keep_latest(1);
+    let policy = PrunePolicy::new(cache_local::Local.facts().grace).with_keep_latest(1);
     let plan = plan_prune(&store, &policy, Timestamp::now()).await?;
     prune(&store, &plan, &PruneSettings::default()).await?;
     Ok(())

@@ -153,7 +153,7 @@ pub async fn a_prune_that_is_dropped_leaves_whole_caches(place: &dyn Harness) {
 }
 
 fn policy() -> PrunePolicy {
-    PrunePolicy::new("any").with_grace(HOUR)
+    PrunePolicy::new(Duration::from_secs(3600)).with_grace(HOUR)
 }
 
 async fn plan(store: &dyn CacheStore, policy: &PrunePolicy) -> PrunePlan {

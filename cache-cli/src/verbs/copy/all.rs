@@ -6,14 +6,14 @@ use super::Job;
 use super::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::Failure;
-use crate::naming::Naming;
+use crate::naming;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::text;
 
 /// One job for each named cache; all of them are opened before the first one is written.
 pub(super) async fn jobs(session: &Session, args: &CopyArgs) -> Result<Vec<Job>, Failure> {
-    let mut source = Place::parse_on(Side::Source, &args.source)?;
+    let mut source = Place::parse_on(session, Side::Source, &args.source)?;
     if source.store_spec() != source.spec {
         let failure = Failure::usage("--all takes every cache, and the source names one of them");
         return Err(failure.with_hint("leave tag, name and digest out of the source"));
@@ -45,59 +45,76 @@ async fn job(
     let name = cache.name.as_deref().unwrap_or_default();
     let mut targets = Vec::with_capacity(args.destinations.len());
     for destination in &args.destinations {
-        let place = named(Place::parse_on(Side::Destination, destination)?, name)?;
+        let place = named(session, Place::parse_on(session, Side::Destination, destination)?, name)?;
         targets.push(Target::open(session, args, place).await?);
     }
     let reader = store.open(cache).await.map_err(|error| source.explain(error).with("name", name))?;
     let mut place = source.clone();
-    if let Some(naming) = Naming::of(place.spec.kind()) {
-        place.spec = naming.with(&place.spec, name);
+    if let Some(naming) = place.naming() {
+        place.spec = naming::with(naming, &place.spec, name);
     }
     Ok(Job { source: reader, place, targets })
 }
 
 /// The destination under the cache's name.
-fn named(place: Place, name: &str) -> Result<Place, Failure> {
-    let kind = place.spec.kind();
-    let Some(naming) = Naming::of(kind) else {
+fn named(session: &Session, place: Place, name: &str) -> Result<Place, Failure> {
+    let kind = place.facts(session)?.kind;
+    let Some(naming) = place.naming() else {
         let failure = Failure::usage(format!("--all cannot name caches at a destination of type={kind}"));
-        return Err(failure.with_hint(format!("it can where type is one of {}", Naming::kinds())));
+        return Err(failure.with_hint(format!("it can where type is one of {}", named_kinds(session))));
     };
     if place.store_spec() != place.spec {
-        let label = naming.label();
+        let label = naming::label(naming);
         let failure = Failure::usage(format!("--all gives every cache its own {label}, and the destination has one"));
         return Err(failure.with_hint(format!("leave {label} and digest out of the destination")));
     }
     let mut named = place;
-    named.spec = naming.with(&named.spec, name);
+    named.spec = naming::with(naming, &named.spec, name);
     Ok(named)
+}
+
+/// The kinds of place that name their caches, for messages.
+fn named_kinds(session: &Session) -> String {
+    let named = session.backends.facts().filter(|facts| facts.naming.is_some());
+    named.map(|facts| facts.kind).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use cache_core::{BackendFacts, MemoryCache, Naming};
+
     use super::*;
     use crate::exit::Exit;
+    use crate::tests::session;
 
-    fn place(spec: &str) -> Place {
-        Place::parse_on(Side::Destination, spec).unwrap()
+    fn named_main(spec: &str, facts: BackendFacts) -> Result<Place, Failure> {
+        named(&session(&MemoryCache::new()), Place::of(spec, facts), "main")
     }
 
     #[test]
     fn a_cache_keeps_its_name_at_the_destination() {
-        for (destination, expected) in [
-            ("type=local,dest=x", "type=local,dest=x,tag=main"),
-            ("h:5000/team/app", "type=registry,ref=h:5000/team/app:main"),
-            ("type=s3,bucket=b", "type=s3,bucket=b,name=main"),
-            ("type=gha", "type=gha,scope=main"),
+        for (naming, destination, expected) in [
+            (Naming::AttributeOrDigest("tag"), "type=local,dest=x", "type=local,dest=x,tag=main"),
+            (Naming::Reference, "h:5000/team/app", "type=registry,ref=h:5000/team/app:main"),
+            (Naming::Attribute("name"), "type=s3,bucket=b", "type=s3,bucket=b,name=main"),
+            (Naming::AttributeOnBranch("scope"), "type=gha", "type=gha,scope=main"),
         ] {
-            assert_eq!(named(place(destination), "main").unwrap().spec.to_string(), expected);
+            let facts = BackendFacts::new("any").with_naming(naming);
+            assert_eq!(named_main(destination, facts).unwrap().spec.to_string(), expected);
         }
     }
 
     #[test]
     fn a_destination_that_has_a_name_or_takes_none_is_refused() {
-        for spec in ["type=local,dest=x,tag=y", "h:5000/app:y", "type=s3,name=y", "type=inline,image=x"] {
-            assert_eq!(named(place(spec), "main").unwrap_err().exit, Exit::Usage, "{spec}");
+        for (naming, spec) in [
+            (Some(Naming::AttributeOrDigest("tag")), "type=local,dest=x,tag=y"),
+            (Some(Naming::Reference), "h:5000/app:y"),
+            (Some(Naming::Attribute("name")), "type=s3,name=y"),
+            (None, "type=inline,image=x"),
+        ] {
+            let facts = BackendFacts::new("any");
+            let facts = naming.map_or(facts, |naming| facts.with_naming(naming));
+            assert_eq!(named_main(spec, facts).unwrap_err().exit, Exit::Usage, "{spec}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A destination that takes nothing and remembers what it was offered.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, Pushed, Result, Side,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, ExporterFacts,
+    Progress, Pushed, Result, Side,
 };
 
 /// Looks every blob up at the source instead of reading it.
@@ -22,6 +25,12 @@ impl DryRun {
 
 #[async_trait]
 impl CacheExporter for DryRun {
+    fn facts(&self) -> ExporterFacts {
+        ExporterFacts::new()
+    }
+
+    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         if from.stat(blob).await?.is_none() {
             return Err(Error::new(ErrorKind::NotFound, "blob not found").with("blob", blob.digest).on(Side::Source));
@@ -32,5 +41,9 @@ impl CacheExporter for DryRun {
 
     async fn commit(&self, _: &CacheManifest, _: Expect) -> Result<Committed> {
         Ok(Committed::skipped())
+    }
+
+    async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
     }
 }

@@ -53,11 +53,11 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
 
 /// Opens both ends of a copy, so that a bad spec is refused before anything is written.
 async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
-    let mut place = Place::parse_on(Side::Source, &args.source)?;
+    let mut place = Place::parse_on(session, Side::Source, &args.source)?;
     let source = place.importer(session).await?;
     let mut targets = Vec::with_capacity(args.destinations.len());
     for destination in &args.destinations {
-        let place = Place::parse_on(Side::Destination, destination)?;
+        let place = Place::parse_on(session, Side::Destination, destination)?;
         targets.push(Target::open(session, args, place).await?);
     }
     Ok(Job { source, place, targets })

@@ -31,8 +31,9 @@ async fn names(store: &MemoryCache) -> Vec<String> {
 }
 
 async fn results(store: &MemoryCache, name: &str) -> usize {
-    let mut place = Place::parse(&format!("type=memory,name={name}")).unwrap();
-    let (_, resolved) = place.resolve(&session(store)).await.unwrap();
+    let session = session(store);
+    let mut place = Place::parse(&session, &format!("type=memory,name={name}")).unwrap();
+    let (_, resolved) = place.resolve(&session).await.unwrap();
     resolved.manifest.config().records.iter().map(|record| record.results.len()).sum()
 }
 
@@ -100,9 +101,10 @@ async fn an_ignored_error_is_no_failure() {
 async fn a_destination_that_changed_in_between_is_a_conflict() {
     let store = store().await;
     insert(&store, "b", &["other"]).await;
-    let place = Place::parse_on(Side::Destination, "type=memory,name=b").unwrap();
+    let session = session(&store);
+    let place = Place::parse_on(&session, Side::Destination, "type=memory,name=b").unwrap();
     let args = CopyArgs { if_unchanged: true, ..args("type=memory,name=a", &[]) };
-    let target = Target::open(&session(&store), &args, place).await.unwrap();
+    let target = Target::open(&session, &args, place).await.unwrap();
     let expect = target.expect().await.unwrap();
     insert(&store, "b", LAYERS).await;
     let manifest = store.named("a").resolve().await.unwrap().unwrap().manifest;

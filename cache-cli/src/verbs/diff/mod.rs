@@ -22,7 +22,7 @@ pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Fail
 }
 
 async fn read(session: &Session, spec: &str) -> Result<(Place, CacheManifest), Failure> {
-    let mut place = Place::parse(spec)?;
+    let mut place = Place::parse(session, spec)?;
     let (_, resolved) = place.resolve(session).await?;
     Ok((place, resolved.manifest))
 }

@@ -13,7 +13,7 @@ use crate::spec::Place;
 
 /// Tries the place; no way to write there is a failure, after the report.
 pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Failure> {
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let (report, exit) = examine(session, &mut place).await?;
     output::print(session, &report)?;
     match exit {

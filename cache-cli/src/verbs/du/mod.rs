@@ -21,7 +21,7 @@ const BIGGEST: usize = 10;
 
 /// Weighs the named caches and the stores they are in.
 pub(super) async fn run(session: &Session, args: &DuArgs) -> Result<Exit, Failure> {
-    let places: Vec<Place> = args.specs.iter().map(|spec| Place::parse(spec)).collect::<Result<_, _>>()?;
+    let places: Vec<Place> = args.specs.iter().map(|spec| Place::parse(session, spec)).collect::<Result<_, _>>()?;
     let usage = weigh(session, places).await?;
     output::print(session, &usage)?;
     Ok(Exit::Done)
@@ -101,14 +101,16 @@ mod tests {
     use crate::tests::{LAYERS, insert, session};
 
     async fn usage(store: &MemoryCache, specs: &[&str]) -> Usage {
-        let places = specs.iter().map(|spec| Place::parse(spec).unwrap()).collect();
-        weigh(&session(store), places).await.unwrap()
+        let session = session(store);
+        let places = specs.iter().map(|spec| Place::parse(&session, spec).unwrap()).collect();
+        weigh(&session, places).await.unwrap()
     }
 
     /// The bytes of a cache's manifest and config.
     async fn documents(store: &MemoryCache, name: &str) -> u64 {
-        let mut place = Place::parse(&format!("type=memory,name={name}")).unwrap();
-        let manifest = place.resolve(&session(store)).await.unwrap().1.manifest;
+        let session = session(store);
+        let mut place = Place::parse(&session, &format!("type=memory,name={name}")).unwrap();
+        let manifest = place.resolve(&session).await.unwrap().1.manifest;
         let documents = [manifest.raw_manifest().unwrap(), manifest.raw_config().unwrap()];
         documents.iter().map(|document| document.descriptor.size).sum()
     }

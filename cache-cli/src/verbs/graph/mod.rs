@@ -14,7 +14,7 @@ use crate::spec::Place;
 
 /// Draws the cache as a tree, for Graphviz, or as JSON.
 pub(super) async fn run(session: &Session, args: &GraphArgs) -> Result<Exit, Failure> {
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let (_, resolved) = place.resolve(session).await?;
     let graph = graph(&resolved.manifest).map_err(|error| place.explain(error))?;
     if session.globals.output == Some(OutputForm::Dot) {

@@ -14,7 +14,7 @@ use crate::spec::Place;
 
 /// Shows the cache, sound or not; with `--raw`, the bytes of its config.
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, Failure> {
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let (_, resolved) = place.resolve(session).await?;
     let manifest = &resolved.manifest;
     if args.raw {

@@ -61,13 +61,13 @@ pub(super) async fn run(session: &Session, args: &MergeArgs) -> Result<Exit, Fai
 }
 
 async fn open(session: &Session, to: &str) -> Result<Target, Failure> {
-    let (mut place, options) = destination(to, None)?;
-    if place.spec.kind() == "inline" {
+    let (mut place, options) = destination(session, to, None)?;
+    if place.is_image() {
         let failure = Failure::usage(format!("destination: {} is an image and takes no merged cache", place.spec));
         return Err(failure.with_hint("merge to an ordinary cache and copy that into the image"));
     }
     let (importer, exporter) = place.both_sides(session).await?;
-    if place.spec.kind() == "registry" {
+    if !place.facts(session)?.is_conditional {
         session.reporter.note(
             "a registry has no conditional writes: a writer that commits in the very same moment may not be noticed",
         );
@@ -84,7 +84,7 @@ async fn current(target: &Target) -> Result<Option<Resolved>, Failure> {
 async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::with_capacity(specs.len());
     for spec in specs {
-        let mut place = Place::parse_on(Side::Source, spec)?;
+        let mut place = Place::parse_on(session, Side::Source, spec)?;
         let (importer, resolved) = place.resolve(session).await?;
         sources.push(Source { place, importer, resolved });
     }

@@ -2,7 +2,6 @@
 
 mod report;
 
-use cache_core::{CacheSpec, Limits};
 use cache_ops::{OptimizeOptions, optimize};
 
 use self::report::{Optimization, Status};
@@ -16,7 +15,10 @@ use crate::session::Session;
 /// Makes the cache smaller, and writes it where something has changed.
 pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, Failure> {
     let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Some(&args.compression)).await?;
-    let limit = args.max_config_size.or_else(|| importable(rewrite.destination()));
+    let limit = match args.max_config_size {
+        Some(limit) => Some(limit),
+        None => rewrite.destination_facts(session)?.import_limit,
+    };
     let options = OptimizeOptions::default().with_max_config_size(limit);
     let optimized = optimize(rewrite.manifest(), &options).map_err(|error| rewrite.source.explain(error))?;
     let is_changed = optimized.is_changed(rewrite.manifest());
@@ -34,9 +36,4 @@ pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, 
     };
     output::print(session, &Optimization::new(&rewrite, status, (limit, converted), &optimized, written.as_ref()))?;
     Ok(Exit::Done)
-}
-
-/// The largest config that BuildKit imports from this kind of place.
-fn importable(place: &CacheSpec) -> Option<u64> {
-    matches!(place.kind(), "registry" | "local").then_some(Limits::BUILDKIT_IMPORT)
 }

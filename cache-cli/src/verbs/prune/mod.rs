@@ -5,7 +5,7 @@ mod report;
 
 use std::sync::Arc;
 
-use cache_core::{Error, Timestamp};
+use cache_core::{BackendFacts, Error, Timestamp};
 use cache_ops::{NameGlob, PruneEvent, PrunePlan, PrunePolicy, PruneReport, PruneSettings, plan_prune, prune};
 
 use self::file::PlanFile;
@@ -25,14 +25,14 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
         let failure = Failure::usage("prune asks before it deletes, and there is no terminal to ask on");
         return Err(failure.with_hint("-f deletes without asking, --dry-run says what would be deleted"));
     }
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let store = place.required_store(session).await?;
     let name = place.store_spec().to_string();
     let plan = match &args.apply {
         Some(path) => PlanFile::read(path, &name)?,
-        None => {
-            plan_prune(&*store, &policy(&place, args), Timestamp::now()).await.map_err(|error| place.explain(error))?
-        }
+        None => plan_prune(&*store, &policy(place.facts(session)?, args), Timestamp::now())
+            .await
+            .map_err(|error| place.explain(error))?,
     };
     say(session, &plan);
     if args.dry_run {
@@ -50,8 +50,8 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-fn policy(place: &Place, args: &PruneArgs) -> PrunePolicy {
-    let mut policy = PrunePolicy::new(place.spec.kind());
+fn policy(facts: BackendFacts, args: &PruneArgs) -> PrunePolicy {
+    let mut policy = PrunePolicy::new(facts.grace);
     policy.older_than = args.older_than;
     policy.max_used_space = args.max_used_space;
     policy.keep_latest = args.keep_latest;

@@ -68,7 +68,7 @@ async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
     run(&session, &PruneArgs { dry_run: true, force: false, keep_latest: Some(1), ..args() }).await.unwrap();
     assert_eq!(names(&store).await.len(), 3);
 
-    let policy = PrunePolicy::new("memory").with_keep_latest(1);
+    let policy = PrunePolicy::new(Duration::from_secs(3600)).with_keep_latest(1);
     let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("plan.json");
@@ -86,7 +86,7 @@ async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
 }
 
 async fn empty(store: &MemoryCache) -> PrunePlan {
-    plan_prune(store, &PrunePolicy::new("memory"), Timestamp::now()).await.unwrap()
+    plan_prune(store, &PrunePolicy::new(Duration::from_secs(3600)), Timestamp::now()).await.unwrap()
 }
 
 #[tokio::test]

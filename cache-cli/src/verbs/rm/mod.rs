@@ -24,7 +24,7 @@ pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failur
         let failure = Failure::usage("rm asks before it deletes, and there is no terminal to ask on");
         return Err(failure.with_hint("-f deletes without asking, --dry-run says what would be deleted"));
     }
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let store = place.required_store(session).await?;
     let plan = plan::plan(&*store, &place, args.blobs).await?;
     if is_asked && !confirm::ask(&question(&place, &plan)).await {

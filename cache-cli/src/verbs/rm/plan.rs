@@ -1,6 +1,6 @@
 //! Which cache `rm` means, and which blobs go with it.
 
-use cache_core::{CacheEntry, CacheStore, Digest, Error};
+use cache_core::{CacheEntry, CacheStore, Digest, Error, Naming};
 use cache_ops::Reach;
 
 use crate::exit::Failure;
@@ -73,7 +73,9 @@ fn label(cache: &CacheEntry) -> String {
 fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
     let Some(digest) = place.cache_digest() else {
         let name = place.cache_name();
-        if place.spec.kind() == "gha" && by_name(caches, name.unwrap_or_default()).is_none() {
+        if matches!(place.naming(), Some(Naming::AttributeOnBranch(_)))
+            && by_name(caches, name.unwrap_or_default()).is_none()
+        {
             return select_branch(caches, place, name.unwrap_or_default());
         }
         let found = by_name(caches, name.unwrap_or("latest")).or(match caches {

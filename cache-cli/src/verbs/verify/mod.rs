@@ -18,7 +18,7 @@ use crate::unreadable;
 
 /// Checks the cache; a cache that cannot even be read is a finding too.
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
-    let mut place = Place::parse(&args.spec)?;
+    let mut place = Place::parse(session, &args.spec)?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
     let verification = verify(session, &mut place, depth).await?;
     output::print(session, &verification)?;
@@ -51,8 +51,9 @@ mod tests {
     use crate::tests::{LAYERS, insert, layer, session};
 
     async fn codes(store: &MemoryCache, depth: Depth) -> Vec<&'static str> {
-        let mut place = Place::parse("type=memory").unwrap();
-        let verification = verify(&session(store), &mut place, depth).await.unwrap();
+        let session = session(store);
+        let mut place = Place::parse(&session, "type=memory").unwrap();
+        let verification = verify(&session, &mut place, depth).await.unwrap();
         verification.findings.iter().map(|finding| finding.code).collect()
     }
 
@@ -79,8 +80,9 @@ mod tests {
     async fn a_lost_blob_names_every_result_that_needs_it() {
         let store = store().await;
         store.lose(&layer("bb").digest);
-        let mut place = Place::parse("type=memory").unwrap();
-        let verification = verify(&session(&store), &mut place, Depth::Fast).await.unwrap();
+        let session = session(&store);
+        let mut place = Place::parse(&session, "type=memory").unwrap();
+        let verification = verify(&session, &mut place, Depth::Fast).await.unwrap();
         assert_eq!(verification.findings[0].affected.len(), 3);
         assert!(!verification.is_sound());
     }
@@ -88,7 +90,8 @@ mod tests {
     #[tokio::test]
     async fn documents_that_cannot_be_read_are_findings() {
         let config = async |store: &MemoryCache| {
-            let (_, resolved) = Place::parse("type=memory").unwrap().resolve(&session(store)).await.unwrap();
+            let session = session(store);
+            let (_, resolved) = Place::parse(&session, "type=memory").unwrap().resolve(&session).await.unwrap();
             resolved.manifest.raw_config().unwrap().descriptor.digest
         };
         let lost = store().await;

@@ -1,0 +1,135 @@
+//! What is true of a backend and of an exporter, so that no program has to know them by name.
+
+use std::time::Duration;
+
+/// What is true of every place of one kind.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cache_core::{CacheBackend, MemoryCache};
+///
+/// let facts = MemoryCache::new().facts();
+/// assert_eq!((facts.kind, facts.grace), ("memory", Duration::from_secs(3600)));
+/// assert!(facts.is_conditional && !facts.is_image);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackendFacts {
+    /// The `type` of its specs.
+    pub kind: &'static str,
+    /// What in a spec names one cache of a store; none where a place has no store.
+    pub naming: Option<Naming>,
+    /// The attributes that name a directory on this machine; a spec has one of them.
+    pub paths: &'static [&'static str],
+    /// How long a prune leaves an unreferenced blob alone, unless it is told otherwise: a running export may count on it.
+    pub grace: Duration,
+    /// The largest config and manifest, in bytes, that BuildKit imports from there; none where it takes any.
+    pub import_limit: Option<u64>,
+    /// Whether a conditional commit is atomic: of two writers that expect the same state, one gets a conflict. Elsewhere
+    /// the exporter reads before and after it writes, and can miss a writer that commits in the same moment.
+    pub is_conditional: bool,
+    /// Whether a place is an image that exists already: it takes records about its own layers, and no layers.
+    pub is_image: bool,
+}
+
+/// What in a spec names one cache of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Naming {
+    /// An attribute, whose default is `buildkit`.
+    Attribute(&'static str),
+    /// An attribute, whose default is `buildkit`; a store lists the names of each branch, as `name@refs/heads/main`.
+    AttributeOnBranch(&'static str),
+    /// An attribute, and `digest`, which takes precedence.
+    AttributeOrDigest(&'static str),
+    /// The tag and the digest in `ref`.
+    Reference,
+}
+
+impl BackendFacts {
+    /// Facts of a kind of place without a store, with conditional commits, no limit, and a grace of one hour.
+    #[must_use]
+    pub const fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            naming: None,
+            paths: &[],
+            grace: Duration::from_secs(3600),
+            import_limit: None,
+            is_conditional: true,
+            is_image: false,
+        }
+    }
+
+    /// Sets what names one cache of a store.
+    #[must_use]
+    pub const fn with_naming(self, naming: Naming) -> Self {
+        Self { naming: Some(naming), ..self }
+    }
+
+    /// Sets the attributes that name a directory.
+    #[must_use]
+    pub const fn with_paths(self, paths: &'static [&'static str]) -> Self {
+        Self { paths, ..self }
+    }
+
+    /// Sets how long a prune leaves an unreferenced blob alone.
+    #[must_use]
+    pub const fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Sets the largest document that BuildKit imports.
+    #[must_use]
+    pub const fn with_import_limit(self, bytes: u64) -> Self {
+        Self { import_limit: Some(bytes), ..self }
+    }
+
+    /// Says that a conditional commit is not atomic.
+    #[must_use]
+    pub const fn without_conditions(self) -> Self {
+        Self { is_conditional: false, ..self }
+    }
+
+    /// Says that a place is an image that exists already.
+    #[must_use]
+    pub const fn of_images(self) -> Self {
+        Self { is_image: true, ..self }
+    }
+}
+
+/// What is true of an exporter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ExporterFacts {
+    /// Whether `commit` looks at no blob, so that one that was present can be gone by then.
+    ///
+    /// `export` (in the crate `cache-ops`) then pushes such blobs again after the commit, when the manifest keeps them.
+    /// That suits a store where a push of a present blob is its cheapest look. An exporter that can look at many blobs
+    /// at once, or whose store does, looks at the end of `commit` instead and fails with a retryable error.
+    pub needs_recheck: bool,
+    /// Whether `push` still waits for local I/O after it has read its stream to the end and dropped it. `export` then
+    /// reads the next blob meanwhile, and as many pushes settle at once as there are blobs being read.
+    pub settles_apart: bool,
+}
+
+impl ExporterFacts {
+    /// Facts of an exporter that looks at its blobs before it commits, and ends a push with its stream.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { needs_recheck: false, settles_apart: false }
+    }
+
+    /// Says that `commit` looks at no blob.
+    #[must_use]
+    pub const fn with_recheck(self) -> Self {
+        Self { needs_recheck: true, ..self }
+    }
+
+    /// Says that `push` waits for local I/O after its stream has ended.
+    #[must_use]
+    pub const fn settling_apart(self) -> Self {
+        Self { settles_apart: true, ..self }
+    }
+}
