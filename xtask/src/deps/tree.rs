@@ -8,7 +8,10 @@ use crate::process;
 /// The packages a selection pulls and those selected, each once, as `name vVERSION`.
 pub(super) fn packages(selection: &[&str]) -> Result<BTreeSet<String>, Failure> {
     let format = ["tree", "--locked", "--prefix", "none", "--format", "{p}"];
-    let text = process::output(process::cargo(format).args(selection))?;
+    let mut cargo = process::cargo(format);
+    // What a selection pulls is its own, whatever the configuration builds together.
+    cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected").args(selection);
+    let text = process::output(&mut cargo)?;
     Ok(parse(&text))
 }
 
