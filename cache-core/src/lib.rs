@@ -30,7 +30,7 @@ pub use self::layers::{
 pub use self::layers::{LayerDir, TreeOptions, tar_tree};
 pub use self::manifest::{
     CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,
-    LayerAnnotations, LayerResult, ManifestForm, RecordLink,
+    LayerAnnotations, LayerResult, ManifestForm, RecordLink, join_leaves,
 };
 pub use self::memory::MemoryCache;
 pub use self::model::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cache_core::{
     CacheChains, CacheConfig, CacheManifest, CacheRecord, ChainResult, Coverage, Descriptor, DiffId, Digest,
-    LayerResult, RecordLink, Result, Timestamp, annotation,
+    LayerResult, RecordLink, Result, Timestamp, annotation, join_leaves,
 };
 
 /// A layer of an image.
@@ -87,6 +87,7 @@ impl InlineRecords {
         for record in &mut records {
             places.move_results(record, reduced.config());
         }
+        join_leaves(&mut records);
         let coverage = Coverage { covered: covered(&records), layers: layers.len() };
         Ok(Some(Self { records, coverage, origins: places.origins(&found) }))
     }

@@ -1,11 +1,16 @@
 //! Byte for byte with BuildKit: every cache that BuildKit v0.8 to v0.32 wrote is read, and encodes to what it was.
 
-use cache_core::{CacheChains, CacheImporter, CacheManifest, ManifestForm, MemoryCache, Mode};
+use cache_core::{CacheChains, CacheImporter, CacheManifest, FindingCode, ManifestForm, MemoryCache, Mode};
 use cache_ops::{CopyOptions, Depth, ExportSettings, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 
 fn with_cache() -> Vec<Fixture> {
     fixtures::all().into_iter().filter(|fixture| !fixture.name.contains("inline")).collect()
+}
+
+/// Whether two of its records differ in nothing that BuildKit sorts by.
+fn has_ties(fixture: &Fixture) -> bool {
+    fixture.name.contains("generations") || fixture.name.contains("two-platforms")
 }
 
 #[tokio::test]
@@ -39,7 +44,7 @@ async fn every_config_decodes_and_encodes_to_the_same_bytes() {
 
 #[tokio::test]
 async fn every_graph_encodes_to_the_bytes_that_buildkit_wrote() {
-    for fixture in with_cache().into_iter().filter(|fixture| !fixture.name.contains("generations")) {
+    for fixture in with_cache().into_iter().filter(|fixture| !has_ties(fixture)) {
         for document in fixture.manifests().into_values() {
             let manifest = fixture.load(document.clone()).await;
             let again = CacheChains::from_manifest(&manifest).unwrap().to_manifest();
@@ -63,7 +68,7 @@ async fn every_graph_encodes_to_the_bytes_that_buildkit_wrote() {
 
 #[tokio::test]
 async fn where_buildkit_leaves_order_to_chance_ours_is_stable_and_the_graph_is_the_same() {
-    for fixture in with_cache().into_iter().filter(|fixture| fixture.name.contains("generations")) {
+    for fixture in with_cache().into_iter().filter(has_ties) {
         for document in fixture.manifests().into_values() {
             let manifest = fixture.load(document).await;
             let chains = CacheChains::from_manifest(&manifest).unwrap();
@@ -102,7 +107,9 @@ async fn every_cache_verifies_deeply() {
         for document in fixture.manifests().into_values() {
             let manifest = fixture.load(document).await;
             let report = verify(&manifest, &fixture, Depth::Deep, 4).await.unwrap();
-            assert_eq!(report.findings, [], "{}", fixture.name);
+            let codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
+            let expected = fixture.name.contains("two-platforms").then_some(FindingCode::SeveralLeaves);
+            assert_eq!(codes, Vec::from_iter(expected), "{}", fixture.name);
         }
     }
 }

@@ -275,3 +275,25 @@ fn no_cache_exits_4() {
     }
     assert!(!sandbox.path("x").exists());
 }
+
+#[test]
+fn a_copy_of_a_cache_that_buildkit_finds_a_part_of_names_optimize_which_mends_it() {
+    let sandbox = Sandbox::with("v0.32/two-platforms");
+    let warning = "optimize writes it so that all of it is found";
+    let copy = sandbox.run(&["copy", "type=local,src=a", "type=local,dest=b"]);
+    assert!(copy.code == 0 && copy.stderr.contains(warning), "{}", copy.stderr);
+    assert_eq!(config(&sandbox, "b"), config(&sandbox, "a"));
+    let verification = sandbox.json(&["verify", "type=local,src=b"]);
+    assert_eq!(verification["findings"][0]["code"], "several-leaves");
+    assert_eq!(sandbox.run(&["verify", "type=local,src=b"]).code, 0);
+
+    assert_eq!(sandbox.run(&["optimize", "type=local,src=b"]).code, 0);
+    let mended = sandbox.run(&["copy", "type=local,src=b", "type=local,dest=c"]);
+    assert!(mended.code == 0 && !mended.stderr.contains(warning), "{}", mended.stderr);
+    let all = sandbox.run(&["inspect", "type=local,src=c"]);
+    assert!(all.stdout.contains("one more record joins the leaves"), "{}", all.stdout);
+    let totals = |cache: &str| sandbox.json(&["inspect", &format!("type=local,src={cache}")])["totals"].clone();
+    assert_eq!(totals("c"), totals("a"));
+    let same = sandbox.run(&["diff", "type=local,src=a", "type=local,src=c"]);
+    assert_eq!(same.code, 0, "{}", same.stdout);
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::graph::walk;
-use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord};
+use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, InlineImage};
 use crate::model::{Descriptor, Digest, Limits, Timestamp, annotation};
 
 /// A finding's code; codes are stable, and documented here and nowhere else.
@@ -29,6 +29,9 @@ pub enum FindingCode {
     LayerOutOfRange,
     /// A layer's parents lead back to it; BuildKit's import fails.
     LayerLoop,
+    /// BuildKit v0.25.0 and later find only a part of this cache, another part each time: several leaves share records
+    /// (warning). `optimize` and `repair` write it so that it is found whole; a copy keeps it as it is.
+    SeveralLeaves,
     /// A record stands in the config twice (warning).
     DuplicateRecord,
     /// A layer that no result needs (warning).
@@ -71,6 +74,7 @@ impl FindingCode {
             Self::LinkToRandom => "link-to-random",
             Self::LayerOutOfRange => "layer-out-of-range",
             Self::LayerLoop => "layer-loop",
+            Self::SeveralLeaves => "several-leaves",
             Self::DuplicateRecord => "duplicate-record",
             Self::UnusedLayer => "unused-layer",
             Self::BlobUndescribed => "blob-undescribed",
@@ -90,7 +94,14 @@ impl FindingCode {
     /// Whether the cache is unsound; otherwise the finding is a warning.
     #[must_use]
     pub fn is_error(self) -> bool {
-        !matches!(self, Self::ConfigNearLimit | Self::DuplicateRecord | Self::UnusedLayer | Self::DiffIdUnchecked)
+        !matches!(
+            self,
+            Self::ConfigNearLimit
+                | Self::SeveralLeaves
+                | Self::DuplicateRecord
+                | Self::UnusedLayer
+                | Self::DiffIdUnchecked
+        )
     }
 }
 
@@ -135,6 +146,7 @@ impl Finding {
 pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_sizes(manifest));
+    findings.extend(check_leaves(manifest));
     findings.extend(check_records(manifest.config()));
     findings.extend(check_layers(manifest));
     findings.extend(check_descriptors(manifest));
@@ -162,6 +174,16 @@ fn check_sizes(manifest: &CacheManifest) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// BuildKit walks a cache once from each leaf, and the later walks lose links to what the earlier ones have found.
+fn check_leaves(manifest: &CacheManifest) -> impl Iterator<Item = Finding> {
+    let config = manifest.split_leaves().map(|leaves| ("config".to_owned(), leaves));
+    let image = |image: &InlineImage| Some((format!("image {}", image.manifest), image.split_leaves?));
+    config.into_iter().chain(manifest.inline_images().iter().filter_map(image)).map(|(object, leaves)| {
+        let message = format!("{leaves} leaves share records; BuildKit v0.25.0 and later find a part of them only");
+        Finding::new(FindingCode::SeveralLeaves, object, message)
+    })
 }
 
 fn check_records(config: &CacheConfig) -> Vec<Finding> {

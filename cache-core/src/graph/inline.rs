@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::CacheChains;
 use crate::json::{self, GoObject, key_is, take};
-use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, unreadable};
+use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, unreadable};
 use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 
 /// What an image config says about its cache; everything else in it is left alone.
@@ -41,7 +41,8 @@ pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) 
     };
     let records = CacheConfig::decode_records(&records).map_err(|error| error.with("image", manifest))?;
     let history: Vec<History> = image.history.into_iter().filter(|entry| !entry.empty_layer).collect();
-    let inline = InlineImage { manifest, layers: layers.len(), history: history.len() };
+    let split_leaves = split_leaves(&records);
+    let inline = InlineImage { manifest, layers: layers.len(), history: history.len(), split_leaves };
     let chain = layers.iter().zip(-1_i64..);
     let chain = chain.map(|(layer, parent)| CacheLayer { blob: layer.digest, parent, annotations: None }).collect();
     let histories = history.into_iter().map(Some).chain(std::iter::repeat(None));

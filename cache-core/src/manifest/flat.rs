@@ -1,6 +1,6 @@
 //! The index of s3, azblob and gha: a cache config whose layers carry their own descriptors.
 
-use super::{CacheConfig, CacheManifest, LayerAnnotations};
+use super::{CacheConfig, CacheManifest, LayerAnnotations, join_leaves};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Descriptor, Timestamp, annotation};
 
@@ -34,6 +34,7 @@ pub(super) fn encode(manifest: &CacheManifest) -> Result<Vec<u8>> {
         return Ok(CacheConfig::default().encode());
     }
     let mut config = manifest.config().clone();
+    join_leaves(&mut config.records);
     for (n, layer) in config.layers.iter_mut().enumerate() {
         let descriptor =
             manifest.descriptor(&layer.blob).ok_or_else(|| missing("cache layer with missing descriptor", n))?;

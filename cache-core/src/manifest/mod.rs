@@ -2,6 +2,7 @@
 
 mod config;
 mod flat;
+mod leaves;
 mod oci;
 mod wire;
 
@@ -14,6 +15,8 @@ pub(crate) use self::config::unreadable;
 pub use self::config::{
     CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink,
 };
+pub use self::leaves::join_leaves;
+pub(crate) use self::leaves::split_leaves;
 pub use self::oci::ManifestForm;
 pub(crate) use self::oci::{Parsed, Shape};
 use crate::error::Result;
@@ -31,6 +34,8 @@ pub struct CacheManifest {
     /// The form to write where nobody asks for one.
     form: Option<ManifestForm>,
     inline: Vec<InlineImage>,
+    is_joined: bool,
+    split_leaves: Option<usize>,
 }
 
 /// An image whose config held records.
@@ -43,6 +48,8 @@ pub struct InlineImage {
     pub layers: usize,
     /// How many of its history entries made a layer; fewer than layers crash BuildKit.
     pub history: usize,
+    /// How many leaves its records have, if BuildKit v0.25 and later find only a part of them, another part each time.
+    pub split_leaves: Option<usize>,
 }
 
 /// The bytes a manifest was decoded from.
@@ -83,9 +90,12 @@ impl Document {
 }
 
 impl CacheManifest {
-    /// Joins a config with the descriptors of its blobs; of two descriptors of one blob the last counts.
+    /// Joins a config with the descriptors of its blobs; of two descriptors of one blob the last counts. A record that
+    /// only joins the leaves is taken out of the config.
     #[must_use]
-    pub fn new<D: Into<Arc<Descriptor>>>(config: CacheConfig, descriptors: impl IntoIterator<Item = D>) -> Self {
+    pub fn new<D: Into<Arc<Descriptor>>>(mut config: CacheConfig, descriptors: impl IntoIterator<Item = D>) -> Self {
+        let split_leaves = split_leaves(&config.records);
+        let is_joined = leaves::part_leaves(&mut config.records);
         let descriptors = descriptors.into_iter();
         let (expected, _) = descriptors.size_hint();
         let mut manifest = Self {
@@ -95,6 +105,8 @@ impl CacheManifest {
             raw: None,
             form: None,
             inline: Vec::new(),
+            is_joined,
+            split_leaves,
         };
         for descriptor in descriptors {
             let descriptor = descriptor.into();
@@ -121,7 +133,8 @@ impl CacheManifest {
         Ok(manifest)
     }
 
-    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes.
+    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes, and any other gets a
+    /// record that joins its leaves, where there are several.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) for a layer whose descriptor or diff ID is
@@ -137,7 +150,7 @@ impl CacheManifest {
     ///
     /// Without a `form` a manifest that was read keeps its form and its bytes, and any other gets that of
     /// [`with_form`](Self::with_form), else BuildKit's default, the image manifest. With a form the config's bytes are
-    /// kept where they are known.
+    /// kept where they are known; any other config gets a record that joins its leaves, where there are several.
     #[must_use]
     pub fn encode(&self, form: Option<ManifestForm>) -> EncodedManifest {
         if let Some(kept) = self.kept(form) {
@@ -174,6 +187,7 @@ impl CacheManifest {
             _ => {
                 let mut config = self.config.clone();
                 config.layers.iter_mut().for_each(|layer| layer.annotations = None);
+                join_leaves(&mut config.records);
                 Document::new(MediaType::CACHE_CONFIG, config.encode())
             }
         }
@@ -183,10 +197,23 @@ impl CacheManifest {
         self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob).map(Arc::as_ref))
     }
 
-    /// The layers and records.
+    /// The layers and records, without a record that only joins the leaves.
     #[must_use]
     pub fn config(&self) -> &CacheConfig {
         &self.config
+    }
+
+    /// Whether the config it was made of had a record that joins its leaves.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
+    /// How many leaves the config has that was read, if BuildKit v0.25 and later find only a part of it, another part
+    /// each time. What is encoded anew is found whole.
+    #[must_use]
+    pub fn split_leaves(&self) -> Option<usize> {
+        self.split_leaves.filter(|_| self.raw.is_some())
     }
 
     /// The config's bytes as they were read, without the manifest around them.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cache_core::{CacheManifest, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use cache_core::{CacheManifest, Committed, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
 use cache_ops::{Conversion, CopyReport};
 use serde::Serialize;
 
@@ -270,8 +270,9 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
     if status == Status::Empty {
         warnings.push("the cache has no layers: nothing is written, as BuildKit writes nothing then".to_owned());
     }
-    // BuildKit reads the config and the manifest of an image whatever their size.
     let committed = &copied.export.committed;
+    warnings.extend(split_leaves(&copied.manifest, committed));
+    // BuildKit reads the config and the manifest of an image whatever their size.
     let Some(manifest) = committed.descriptor.as_ref().filter(|_| committed.coverage.is_none()) else {
         return warnings;
     };
@@ -291,4 +292,18 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
         );
     }
     warnings
+}
+
+/// A config whose bytes were kept has the leaves that it had; one that was encoded anew has one.
+fn split_leaves(manifest: &CacheManifest, committed: &Committed) -> Option<String> {
+    let leaves = manifest.split_leaves()?;
+    let is_kept = committed.coverage.is_none()
+        && committed.version.is_some()
+        && committed.descriptor.is_some() == manifest.raw_manifest().is_some();
+    is_kept.then(|| {
+        format!(
+            "BuildKit v0.25.0 and later find a part of this cache only, another part each time ({leaves} leaves share \
+             records); optimize writes it so that all of it is found"
+        )
+    })
 }

@@ -146,7 +146,9 @@ fn form(manifest: &CacheManifest) -> &'static str {
 
 fn notes(manifest: &CacheManifest) -> Vec<&'static str> {
     let is_image_manifest = manifest.form() == Some(ManifestForm::ImageManifest);
-    is_image_manifest.then_some("BuildKit before v0.12 cannot read an image manifest").into_iter().collect()
+    let old = is_image_manifest.then_some("BuildKit before v0.12 cannot read an image manifest");
+    let joined = manifest.is_joined().then_some("one more record joins the leaves");
+    old.into_iter().chain(joined).collect()
 }
 
 impl Totals {

@@ -9,7 +9,8 @@ use crate::graph::walk;
 use crate::manifest::{CacheConfig, CacheManifest, CacheRecord};
 
 impl CacheChains {
-    /// Builds the graph of a manifest.
+    /// Builds the graph of a manifest, in the form that [`normalize`](Self::normalize) gives it where records are made
+    /// one.
     ///
     /// A result with a layer that no descriptor describes is left out, as BuildKit leaves it out.
     ///
@@ -19,13 +20,14 @@ impl CacheChains {
     /// key.
     pub fn from_manifest(manifest: &CacheManifest) -> Result<Self> {
         let order = dependencies_first(manifest.config())?;
-        let chains = Decoder::new(manifest, Self::add_interned).decode(&order)?;
-        if !chains.has_cut {
-            return Ok(chains);
+        let mut chains = Decoder::new(manifest, Self::add_interned).decode(&order)?;
+        if chains.has_cut {
+            // What is dropped at a loop would depend on the order of the records.
+            chains = Decoder::new(manifest, Self::add_apart).decode(&order)?;
+            chains.normalize();
+        } else if chains.has_joined {
+            chains.normalize();
         }
-        // What is dropped at a loop would depend on the order of the records.
-        let mut chains = Decoder::new(manifest, Self::add_apart).decode(&order)?;
-        chains.normalize();
         Ok(chains)
     }
 }

@@ -57,6 +57,8 @@ pub struct CacheChains {
     links: HashSet<Link>,
     /// Whether a link was dropped or records were kept apart because of a loop.
     has_cut: bool,
+    /// Whether a record was added to one that was there, so that others may have become the same.
+    has_joined: bool,
 }
 
 /// A record of a [`CacheChains`]; it stays valid when records are merged, and means nothing in another graph.
@@ -314,6 +316,7 @@ impl CacheChains {
             };
         }
         let same = self.candidates(key, inputs, Some(inputs.len()));
+        self.has_joined |= !same.is_empty();
         let record = match same.split_first() {
             None => self.push_record(key, inputs.len()),
             Some((&main, others)) => {
