@@ -1,6 +1,7 @@
 //! The round trip through a `buildkitd`, by way of a cache in a directory.
 
 mod daemon;
+mod leaves;
 mod trip;
 
 use std::env;
@@ -40,6 +41,8 @@ pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure
     trip.convert()?;
     trip.merge()?;
     trip.repair()?;
+    drop(daemon);
+    leaves::imports(tools, buildcache, scratch.path())?;
     println!();
     Ok(())
 }

@@ -110,16 +110,16 @@ impl<'a> Trip<'a> {
     }
 }
 
-fn imported(directory: &Path) -> String {
+pub(super) fn imported(directory: &Path) -> String {
     format!("type=local,src={}", directory.display())
 }
 
-fn exported(directory: &Path) -> String {
+pub(super) fn exported(directory: &Path) -> String {
     format!("type=local,dest={},mode=max", directory.display())
 }
 
 /// The layer of a cache that holds a file of this name.
-fn layer_with(cache: &Path, name: &str) -> Result<PathBuf, Failure> {
+pub(super) fn layer_with(cache: &Path, name: &str) -> Result<PathBuf, Failure> {
     let blobs = cache.join("blobs/sha256");
     let entries = fs::read_dir(&blobs).map_err(|error| Failure::io("read", &blobs, &error))?;
     let lists = |blob: &PathBuf| {

@@ -1,0 +1,185 @@
+//! Caches with several leaves, of which BuildKit v0.25.0 and later find a part only unless one record joins them.
+//!
+//! Which part that is depends on chance, so one import proves nothing: each cache is imported ten times, by daemons that
+//! know nothing yet.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::trip::{exported, imported, layer_with};
+use super::{Daemon, Tools};
+use crate::failure::Failure;
+use crate::interop::build::{self, Hits};
+use crate::process;
+
+const IMPORTS: usize = 10;
+
+/// For two platforms, whose steps differ though they copy the same files.
+const PLATFORMS: Build = Build { file: "Dockerfile.platforms", platforms: Some("linux/amd64,linux/arm64") };
+
+const PLATFORMS_FILE: &str = "FROM scratch AS assets
+ARG TARGETARCH
+COPY src /src
+COPY conf /etc/$TARGETARCH/conf
+FROM assets AS docs
+COPY src /docs
+FROM scratch
+COPY --from=assets / /a/
+COPY --from=docs / /d/
+COPY src /all
+";
+
+/// Builds that share their first steps.
+const SIBLINGS: [Build; 3] = [
+    Build { file: "Dockerfile.one", platforms: None },
+    Build { file: "Dockerfile.two", platforms: None },
+    Build { file: "Dockerfile.three", platforms: None },
+];
+
+/// A build whose last step is all that joins two stages.
+const FORK: Build = Build { file: "Dockerfile.fork", platforms: None };
+
+const FORK_FILE: &str = "FROM scratch AS left
+COPY src /src
+COPY src /left
+FROM scratch AS right
+COPY src /src
+COPY conf /conf
+COPY src /right
+FROM left
+COPY --from=right / /joined/
+";
+
+#[derive(Clone, Copy)]
+struct Build {
+    file: &'static str,
+    platforms: Option<&'static str>,
+}
+
+/// Imports every kind of cache that could have several leaves.
+pub(super) fn imports(tools: &Tools, buildcache: &Path, directory: &Path) -> Result<(), Failure> {
+    let imports = Imports { tools, buildcache, directory, context: context(directory)? };
+    imports.of_platforms()?;
+    imports.of_siblings()?;
+    imports.of_fork()
+}
+
+fn context(directory: &Path) -> Result<PathBuf, Failure> {
+    let context = directory.join("leaves");
+    let write = |name: &str, text: &str| {
+        let path = context.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| Failure::io("create", &path, &error))?;
+        fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))
+    };
+    for (name, text) in [("src/a.txt", "a"), ("src/b.txt", "b"), ("conf/c.txt", "c")] {
+        write(name, text)?;
+    }
+    write(PLATFORMS.file, PLATFORMS_FILE)?;
+    write(FORK.file, FORK_FILE)?;
+    for (sibling, own) in SIBLINGS.iter().zip(["one", "two", "three"]) {
+        let shared = "FROM scratch AS assets\nCOPY src /src\nCOPY conf /conf\nFROM scratch\nCOPY --from=assets / /a/\n";
+        write(sibling.file, &format!("{shared}COPY src /{own}\nCOPY src /{own}/more\nCOPY src /{own}/most\n"))?;
+    }
+    Ok(context)
+}
+
+struct Imports<'a> {
+    tools: &'a Tools,
+    buildcache: &'a Path,
+    directory: &'a Path,
+    context: PathBuf,
+}
+
+impl Imports<'_> {
+    /// What BuildKit wrote for two platforms, optimized, and the least of it.
+    fn of_platforms(&self) -> Result<(), Failure> {
+        let written = self.written(PLATFORMS)?;
+        let hits = self.count(PLATFORMS, &written, Hits::Every)?.0;
+        println!("interop: {hits} of {IMPORTS} imports of what BuildKit wrote for two platforms hit every step");
+        let (optimized, min) = (self.directory.join("platforms-optimized"), self.directory.join("platforms-min"));
+        self.run(&["optimize", &imported(&written), "--to", &exported(&optimized)])?;
+        self.expect("the cache of two platforms, optimized", &[PLATFORMS], &optimized, Hits::Every)?;
+        let least = format!("type=local,dest={},mode=min", min.display());
+        self.run(&["copy", &imported(&written), &least])?;
+        self.expect("the least of the cache of two platforms", &[PLATFORMS], &min, Hits::Every)
+    }
+
+    /// Three builds in one cache, as it was merged and optimized once more.
+    fn of_siblings(&self) -> Result<(), Failure> {
+        let written = SIBLINGS.map(|sibling| self.written(sibling));
+        let mut words = vec!["merge".to_owned()];
+        for written in written {
+            words.push(imported(&written?));
+        }
+        let (merged, optimized) = (self.directory.join("siblings-merged"), self.directory.join("siblings-optimized"));
+        words.extend(["--to".to_owned(), exported(&merged)]);
+        self.run(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.expect("three builds merged", &SIBLINGS, &merged, Hits::Every)?;
+        self.run(&["optimize", &imported(&merged), "--to", &exported(&optimized)])?;
+        self.expect("three builds merged and optimized", &SIBLINGS, &optimized, Hits::Every)
+    }
+
+    /// A cache that has lost the layer of its last step, which leaves two leaves.
+    fn of_fork(&self) -> Result<(), Failure> {
+        let (written, repaired) = (self.written(FORK)?, self.directory.join("fork-repaired"));
+        let layer = layer_with(&written, "joined/right/a.txt")?;
+        fs::remove_file(&layer).map_err(|error| Failure::io("remove", &layer, &error))?;
+        self.run(&["repair", &imported(&written), "--to", &exported(&repaired)])?;
+        self.expect("the repaired cache of two stages", &[FORK], &repaired, Hits::But(&["/joined/"]))
+    }
+
+    /// Builds without any cache and has BuildKit write one.
+    fn written(&self, build: Build) -> Result<PathBuf, Failure> {
+        let written = self.directory.join(format!("{}-written", build.file));
+        let (is_built, log) = self.afresh(build, &["--export-cache", &exported(&written)], Hits::None)?;
+        if !is_built {
+            return Err(Failure::new(format!("expected no step to hit; the build said:\n{log}")));
+        }
+        Ok(written)
+    }
+
+    /// Fails unless every import has the hits.
+    fn expect(&self, what: &str, builds: &[Build], cache: &Path, hits: Hits) -> Result<(), Failure> {
+        self.run(&["verify", &imported(cache)])?;
+        for &build in builds {
+            let (count, other) = self.count(build, cache, hits)?;
+            println!("interop: {count} of {IMPORTS} imports of {what} had the hits expected ({})", build.file);
+            if let Some(log) = other {
+                return Err(Failure::new(format!("expected {hits}; a build said:\n{log}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many imports have the hits, and what a build said that had others.
+    fn count(&self, build: Build, cache: &Path, hits: Hits) -> Result<(usize, Option<String>), Failure> {
+        let (mut count, mut other) = (0, None);
+        for _ in 0..IMPORTS {
+            match self.afresh(build, &["--import-cache", &imported(cache)], hits)? {
+                (true, _) => count += 1,
+                (false, log) => other = Some(log),
+            }
+        }
+        Ok((count, other))
+    }
+
+    /// Builds with a daemon of its own.
+    fn afresh(&self, build: Build, args: &[&str], hits: Hits) -> Result<(bool, String), Failure> {
+        let home = self.directory.join("fresh");
+        fs::create_dir(&home).map_err(|error| Failure::io("create", &home, &error))?;
+        let daemon = Daemon::start(self.tools, &home)?;
+        let mut command = daemon.build(&self.context, build.file);
+        if let Some(platforms) = build.platforms {
+            command.args(["--opt", &format!("platform={platforms}")]);
+        }
+        let told = build::try_to(hits, command.args(args));
+        drop(daemon);
+        fs::remove_dir_all(&home).map_err(|error| Failure::io("remove", &home, &error))?;
+        told
+    }
+
+    fn run(&self, words: &[&str]) -> Result<(), Failure> {
+        process::run(Command::new(self.buildcache).args(words))
+    }
+}
