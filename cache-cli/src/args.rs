@@ -101,6 +101,8 @@ pub(crate) enum Verb {
     Optimize(OptimizeArgs),
     /// Compare two caches and show where their chains part
     Diff(DiffArgs),
+    /// Say why steps of a build ran although there was a cache
+    Explain(ExplainArgs),
     /// Draw the records and layers of a cache
     Graph(GraphArgs),
     /// Delete a cache from its store
@@ -301,6 +303,41 @@ pub(crate) struct DiffArgs {
     /// The other one
     #[arg(value_name = "B")]
     pub(crate) b: String,
+}
+
+/// `explain OLD [NEW]`
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  buildctl build … --progress=rawjson 2> build.rawjson
+  docker buildx build … --progress=rawjson 2> build.rawjson
+  buildcache explain type=local,src=old type=local,src=new --log build.rawjson
+  buildcache explain ghcr.io/me/app:cache@sha256:… ghcr.io/me/app:cache --log build.rawjson
+  buildcache explain type=local,src=old --log build.rawjson
+  buildcache explain type=local,src=old type=local,src=new --log build.rawjson --search ghcr.io/me/app
+
+OLD is what the build imported, NEW what it exported with mode=max. Without NEW
+the causes are guessed from the log; without a log there are no names and no
+times. A cause that is not proven is said to be probable.")]
+pub(crate) struct ExplainArgs {
+    /// The cache that the build imported
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// The cache that the build exported
+    #[arg(value_name = "NEW")]
+    pub(crate) new: Option<String>,
+    /// Another cache that the build imported; can be given several times
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) from: Vec<String>,
+    /// Look also into every cache of this store, for steps that another cache has
+    #[arg(long, value_name = "STORE")]
+    pub(crate) search: Vec<String>,
+    /// What the build wrote with --progress=rawjson; - reads it from stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Read every blob of the imported caches, to find results that are corrupt
+    #[arg(long)]
+    pub(crate) deep: bool,
 }
 
 /// `graph SPEC`

@@ -3,6 +3,7 @@
 mod copy;
 mod diff;
 mod examine;
+mod explain;
 mod export;
 mod graph;
 mod index;
@@ -17,6 +18,10 @@ mod verify;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SideDiff, diff};
 pub use self::examine::{Examined, examine_layer};
+pub use self::explain::{
+    AskedFor, BuildLog, Cause, CauseGroup, ConsultedCache, Content, Doubted, Explanation, LogLimits, Miss, NotImported,
+    NotStored, Note, Part, Span, Step, StepOutcome, Times, Vertex, explain,
+};
 pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::graph::{Graph, GraphInput, GraphLayer, GraphLink, GraphRecord, GraphResult, graph};
 pub use self::joined::JoinedBlobs;

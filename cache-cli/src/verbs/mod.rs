@@ -6,6 +6,7 @@ mod copy;
 mod diff;
 mod doctor;
 mod du;
+pub(crate) mod explain;
 mod graph;
 mod inspect;
 mod ls;
@@ -36,6 +37,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Merge(args) => merge::run(session, &args).await,
         Verb::Optimize(args) => optimize::run(session, &args).await,
         Verb::Diff(args) => diff::run(session, &args).await,
+        Verb::Explain(args) => explain::run(session, &args).await,
         Verb::Graph(args) => graph::run(session, &args).await,
         Verb::Rm(args) => rm::run(session, &args).await,
         Verb::Prune(args) => prune::run(session, &args).await,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
 
 mod cli;
+mod explain;
 mod inspect;
 mod ops;
 #[cfg(all(feature = "azblob", feature = "s3"))]

@@ -63,6 +63,12 @@ impl Timestamp {
         before.filter(|before| before.year() >= 0).map_or(Self::ZERO, Self)
     }
 
+    /// How long this is after `earlier`; nothing if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::try_from(self.0 - earlier.0).unwrap_or_default()
+    }
+
     /// The year that is written.
     pub(crate) fn year(&self) -> i32 {
         self.0.year()
@@ -193,6 +199,16 @@ mod tests {
         assert_eq!(time.saturating_sub(hour).to_string(), "2026-11-23T11:00:00+05:00");
         assert!(time.saturating_sub(hour * 24 * 366 * 2100).is_zero());
         assert!(time.saturating_sub(std::time::Duration::MAX).is_zero());
+    }
+
+    #[test]
+    fn the_time_between_two_instants_is_never_negative() {
+        let (earlier, later): (Timestamp, Timestamp) =
+            ("2026-11-23T12:00:00+05:00".parse().unwrap(), "2026-11-23T07:00:00.25Z".parse().unwrap());
+        assert_eq!(later.since(earlier), std::time::Duration::from_millis(250));
+        assert_eq!(earlier.since(later), std::time::Duration::ZERO);
+        let end: Timestamp = "9999-12-31T23:59:59-23:59".parse().unwrap();
+        assert!(end.since(Timestamp::ZERO).as_secs() > 300_000_000_000);
     }
 
     #[test]

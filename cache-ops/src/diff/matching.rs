@@ -10,7 +10,7 @@ use crate::index::{Index, result};
 type Hook<'a> = (usize, &'a str, usize, &'a CacheKey);
 
 /// For each record of `here` the records of `there` that a lookup finds with the inputs that both have.
-pub(super) fn matches(here: &Index, there: &Index) -> Vec<Vec<usize>> {
+pub(crate) fn matches(here: &Index, there: &Index) -> Vec<Vec<usize>> {
     let (mut roots, mut hooks): (HashMap<&CacheKey, usize>, HashMap<Hook<'_>, Vec<usize>>) = Default::default();
     for (n, record) in there.records().iter().enumerate() {
         if record.inputs.is_empty() {

@@ -1,6 +1,6 @@
 //! `diff`: what one cache has and another has not, and where their chains part.
 
-mod matching;
+pub(crate) mod matching;
 mod parting;
 
 use std::collections::HashSet;

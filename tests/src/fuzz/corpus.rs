@@ -111,6 +111,18 @@ pub(super) fn layouts() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Logs of real builds, whole and line by line.
+pub(super) fn logs() -> Vec<Vec<u8>> {
+    let of = |name: &str| std::fs::read(fixtures::root().join("explain").join(name).join("new.rawjson"));
+    let names = ["source-file-changed", "min-lost-stages", "lost-blob", "multi-platform", "absent"];
+    let whole: Vec<Vec<u8>> = names.iter().map(|name| of(name).expect("the fixture is there")).collect();
+    let lines = whole.iter().flat_map(|log| log.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec)).take(60);
+    let mut seeds: Vec<Vec<u8>> = lines.collect();
+    seeds.extend(whole);
+    seeds.extend(texts(&["#1 [internal] load\n#1 DONE 0.0s\n", "{}", "{\"vertexes\":[{}]}", "\n\n"]));
+    seeds
+}
+
 pub(super) fn specs() -> Vec<Vec<u8>> {
     texts(&[
         "type=local,src=/tmp/cache,tag=main",

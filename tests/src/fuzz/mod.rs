@@ -14,6 +14,7 @@ pub mod flat;
 pub mod inline;
 #[cfg(feature = "local")]
 pub mod layout;
+pub mod log;
 pub mod manifest;
 pub mod spec;
 pub mod tar;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "inline", run: inline::target, seeds: corpus::image_configs },
     #[cfg(feature = "local")]
     Target { name: "layout", run: layout::target, seeds: corpus::layouts },
+    Target { name: "log", run: log::target, seeds: corpus::logs },
     Target { name: "manifest", run: manifest::target, seeds: corpus::manifests },
     Target { name: "spec", run: spec::target, seeds: corpus::specs },
     Target { name: "tar", run: tar::target, seeds: corpus::archives },

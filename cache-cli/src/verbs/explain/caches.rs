@@ -1,0 +1,200 @@
+//! The caches that `explain` looks into: opened, read, and asked for blobs.
+
+use std::collections::HashSet;
+
+use cache_core::{CacheImporter, CacheManifest, Digest, ErrorKind};
+use cache_ops::{BuildLog, ConsultedCache, Content, Depth, Doubted, Explanation, explain, verify};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::args::ExplainArgs;
+use crate::exit::{Exit, Failure, with_causes};
+use crate::report::digest_of;
+use crate::session::Session;
+use crate::spec::Place;
+
+/// How many caches of a store are looked into, at most.
+const SEARCHED: usize = 500;
+
+/// Everything that was read.
+pub(crate) struct Caches {
+    pub(super) consulted: Vec<Opened>,
+    pub(super) exported: Option<(Place, CacheManifest)>,
+}
+
+/// A cache to look into.
+pub(super) struct Opened {
+    pub(super) name: String,
+    pub(super) found: Found,
+    pub(super) is_imported: bool,
+    importer: Box<dyn CacheImporter>,
+}
+
+/// What is at a cache's place.
+pub(super) enum Found {
+    Cache(Box<CacheManifest>),
+    Absent,
+    Unreadable(String),
+}
+
+impl Caches {
+    /// Opens the caches of a command line. With a single one and others to import, the single one is the export if it
+    /// holds results that the build made.
+    pub(crate) async fn open(session: &Session, args: &ExplainArgs, log: Option<&BuildLog>) -> Result<Self, Failure> {
+        let mut caches = Self { consulted: Vec::new(), exported: None };
+        let mut imported = vec![args.old.as_str()];
+        match &args.new {
+            Some(new) => caches.exported = read_export(session, new, log.is_some()).await?,
+            None if !args.from.is_empty() && log.is_some() => {
+                let first = open(session, &args.old, true).await?;
+                let is_export =
+                    matches!((&first.found, log), (Found::Cache(manifest), Some(log)) if log.made(manifest));
+                if is_export {
+                    caches.exported = read_export(session, &args.old, false).await?;
+                    imported.clear();
+                }
+            }
+            None => {}
+        }
+        imported.extend(args.from.iter().map(String::as_str));
+        for spec in imported {
+            caches.consulted.push(open(session, spec, true).await?);
+        }
+        for store in &args.search {
+            caches.search(session, store).await?;
+        }
+        Ok(caches)
+    }
+
+    /// Explains the build, then looks whether the results that were not used are still there, and explains it again if
+    /// some are not.
+    pub(crate) async fn explain(
+        &self,
+        session: &Session,
+        log: Option<&BuildLog>,
+        is_deep: bool,
+    ) -> Result<Explanation, Failure> {
+        let exported = self.exported.as_ref().map(|(_, manifest)| manifest);
+        let mut lost = vec![HashSet::new(); self.consulted.len()];
+        if is_deep {
+            for (cache, lost) in self.consulted.iter().zip(&mut lost) {
+                *lost = cache.unsound(session).await?;
+            }
+        }
+        let first = explain(&self.sides(&lost), exported, log)?;
+        let is_lost = |doubted: &Doubted| {
+            let cache = &self.consulted[doubted.cache];
+            let (at, blob) = (doubted.cache, doubted.blob);
+            async move { Ok::<_, Failure>(cache.has_lost(&blob).await?.then_some((at, blob))) }
+        };
+        let looks: Vec<_> = first.doubted.iter().map(is_lost).collect();
+        let found: Vec<Option<(usize, Digest)>> =
+            stream::iter(looks).buffered(session.concurrency()).try_collect().await?;
+        let mut is_changed = false;
+        for (at, blob) in found.into_iter().flatten() {
+            is_changed |= lost[at].insert(blob);
+        }
+        if is_changed { Ok(explain(&self.sides(&lost), exported, log)?) } else { Ok(first) }
+    }
+
+    fn sides(&self, lost: &[HashSet<Digest>]) -> Vec<ConsultedCache<'_>> {
+        self.consulted.iter().zip(lost).map(|(cache, lost)| cache.side().with_lost(lost.clone())).collect()
+    }
+
+    /// Adds every cache of a store that is not among those that are known.
+    async fn search(&mut self, session: &Session, spec: &str) -> Result<(), Failure> {
+        let mut place = Place::parse(spec)?;
+        let store = place.required_store(session).await?;
+        let mut entries = store.caches().await.map_err(|error| place.explain(error))?;
+        if entries.len() > SEARCHED {
+            session.warn(format!("{spec} has {} caches: the newest {SEARCHED} are looked into", entries.len()));
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
+            entries.truncate(SEARCHED);
+        }
+        for entry in entries {
+            let importer = store.open(&entry).await.map_err(|error| place.explain(error))?;
+            let label = entry.name.clone().or_else(|| entry.descriptor.as_ref().map(|found| found.digest.to_string()));
+            let name = format!("{} of {}", label.unwrap_or_else(|| "a cache".to_owned()), place.store_spec());
+            match importer.resolve().await {
+                Ok(Some(found)) if !self.has(&found.manifest) => {
+                    let found = Found::Cache(Box::new(found.manifest));
+                    self.consulted.push(Opened { name, found, is_imported: false, importer });
+                }
+                Ok(_) => {}
+                Err(error) => session.warn(format!("{name} is passed by: {}", with_causes(&error))),
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, manifest: &CacheManifest) -> bool {
+        let digest = digest_of(manifest);
+        let exported = self.exported.as_ref().map(|(_, manifest)| digest_of(manifest));
+        let consulted = self.consulted.iter().filter_map(|cache| match &cache.found {
+            Found::Cache(manifest) => Some(digest_of(manifest)),
+            _ => None,
+        });
+        digest.is_some() && consulted.chain(exported).any(|known| known == digest)
+    }
+}
+
+impl Opened {
+    fn side(&self) -> ConsultedCache<'_> {
+        let content = match &self.found {
+            Found::Cache(manifest) => Content::Cache(manifest),
+            Found::Absent => Content::Absent,
+            Found::Unreadable(why) => Content::Unreadable(why.clone()),
+        };
+        let make = if self.is_imported { ConsultedCache::imported } else { ConsultedCache::elsewhere };
+        make(self.name.clone(), content)
+    }
+
+    /// Whether the store has lost a blob, or has it with another size.
+    async fn has_lost(&self, blob: &Digest) -> Result<bool, Failure> {
+        let Found::Cache(manifest) = &self.found else { return Ok(false) };
+        let Some(blob) = manifest.descriptor(blob) else { return Ok(true) };
+        let found = self.importer.stat(blob).await?;
+        Ok(found.is_none_or(|found| found.size != blob.size))
+    }
+
+    /// The blobs that a full check finds wrong.
+    async fn unsound(&self, session: &Session) -> Result<HashSet<Digest>, Failure> {
+        let Found::Cache(manifest) = &self.found else { return Ok(HashSet::new()) };
+        let report = verify(manifest, &*self.importer, Depth::Deep, session.concurrency()).await?;
+        let errors = report.findings.iter().filter(|finding| finding.code.is_error());
+        Ok(errors.filter_map(|finding| finding.object.strip_prefix("blob ")?.parse().ok()).collect())
+    }
+}
+
+/// Reads what the build wrote. A build that failed wrote nothing: with a log, that is no failure.
+async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Option<(Place, CacheManifest)>, Failure> {
+    let mut place = Place::parse(spec)?;
+    match place.resolve(session).await {
+        Ok((_, resolved)) => Ok(Some((place, resolved.manifest))),
+        Err(failure) if has_log && failure.exit == Exit::NoCache => {
+            session.warn(format!("no cache at {spec}: causes are guessed from the log"));
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Opens a cache that may be absent or broken: both are causes.
+async fn open(session: &Session, spec: &str, is_imported: bool) -> Result<Opened, Failure> {
+    let mut place = Place::parse(spec)?;
+    let importer = place.importer(session).await?;
+    let found = match importer.resolve().await {
+        Ok(Some(resolved)) => Found::Cache(Box::new(resolved.manifest)),
+        Ok(None) => Found::Absent,
+        Err(error) if is_of_the_cache(error.kind()) => Found::Unreadable(with_causes(&error)),
+        Err(error) => return Err(place.explain(error).into()),
+    };
+    Ok(Opened { name: place.spec.to_string(), found, is_imported, importer })
+}
+
+/// Whether an error says something about the cache, and not about the way to it.
+fn is_of_the_cache(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidManifest | ErrorKind::DigestMismatch | ErrorKind::NotFound | ErrorKind::LimitExceeded
+    )
+}

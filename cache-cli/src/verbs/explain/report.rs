@@ -1,0 +1,205 @@
+//! `buildcache.explain/v1`
+
+use std::time::Duration;
+
+use cache_core::{Digest, Timestamp};
+use cache_ops::{Cause, CauseGroup, Explanation, Miss, Step, StepOutcome};
+use serde::Serialize;
+
+use super::caches::{Caches, Found};
+use super::words;
+use crate::report::digest_of;
+
+/// A build, explained.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    schema: &'static str,
+    /// Whether every step hit.
+    pub(super) is_all_cached: bool,
+    caches: Vec<CacheReport>,
+    exported: Option<CacheReport>,
+    pub(super) times: TimesReport,
+    pub(super) steps: Vec<StepReport>,
+    /// The causes, the dearest first.
+    pub(super) causes: Vec<GroupReport>,
+    pub(super) notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CacheReport {
+    cache: String,
+    digest: Option<Digest>,
+    is_imported: bool,
+}
+
+/// Sums over all that ran, in seconds; only `wall` is what a clock on the wall shows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimesReport {
+    started: Option<Timestamp>,
+    pub(super) wall: f64,
+    pub(super) missed: f64,
+    pub(super) hits: f64,
+    pub(super) other: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StepReport {
+    pub(super) name: String,
+    pub(super) stage: Option<String>,
+    vertex: Option<Digest>,
+    pub(super) outcome: &'static str,
+    pub(super) seconds: f64,
+    error: Option<String>,
+    record: Option<String>,
+    layer: Option<Digest>,
+    pub(super) miss: Option<MissReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MissReport {
+    pub(super) cause: &'static str,
+    pub(super) is_certain: bool,
+    pub(super) words: String,
+    pub(super) evidence: Vec<Evidence>,
+    /// Causes that would have made it miss alone.
+    pub(super) also: Vec<String>,
+    /// The step that it ran because of, as a place in `steps`; nothing for the step at which the cause was found.
+    pub(super) because_of: Option<usize>,
+    /// The place in `causes`.
+    group: usize,
+    /// Caches that have its result.
+    pub(super) stored_in: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Evidence {
+    pub(super) what: &'static str,
+    pub(super) object: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GroupReport {
+    pub(super) cause: &'static str,
+    pub(super) is_certain: bool,
+    pub(super) words: String,
+    pub(super) advice: &'static str,
+    /// The step at which it was found, as a place in `steps`.
+    pub(super) step: usize,
+    /// The steps that ran because of it.
+    pub(super) followers: Vec<usize>,
+    /// How long all of them took together.
+    pub(super) seconds: f64,
+}
+
+impl Report {
+    pub(super) fn new(caches: &Caches, explanation: &Explanation) -> Self {
+        let times = &explanation.times;
+        Self {
+            schema: "buildcache.explain/v1",
+            is_all_cached: explanation.steps.iter().all(|step| step.outcome == StepOutcome::Hit),
+            caches: caches.consulted.iter().map(CacheReport::from).collect(),
+            exported: caches.exported.as_ref().map(|(place, manifest)| CacheReport {
+                cache: place.spec.to_string(),
+                digest: digest_of(manifest),
+                is_imported: false,
+            }),
+            times: TimesReport {
+                started: times.started,
+                wall: seconds(times.wall),
+                missed: seconds(times.missed),
+                hits: seconds(times.hits),
+                other: seconds(times.other),
+            },
+            steps: explanation
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(n, step)| StepReport::new(n, step, explanation))
+                .collect(),
+            causes: explanation.causes.iter().map(GroupReport::from).collect(),
+            notes: explanation.notes.iter().map(words::note).collect(),
+        }
+    }
+}
+
+impl From<&super::caches::Opened> for CacheReport {
+    fn from(cache: &super::caches::Opened) -> Self {
+        let digest = match &cache.found {
+            Found::Cache(manifest) => digest_of(manifest),
+            _ => None,
+        };
+        Self { cache: cache.name.clone(), digest, is_imported: cache.is_imported }
+    }
+}
+
+impl StepReport {
+    fn new(n: usize, step: &Step, explanation: &Explanation) -> Self {
+        Self {
+            name: step.name.clone(),
+            stage: step.stage.clone(),
+            vertex: step.vertex,
+            outcome: outcome(step.outcome),
+            seconds: seconds(step.time),
+            error: step.error.clone(),
+            record: step.record.as_ref().map(ToString::to_string),
+            layer: step.layer,
+            miss: step.miss.as_ref().map(|miss| MissReport::new(n, miss, explanation)),
+        }
+    }
+}
+
+impl MissReport {
+    fn new(n: usize, miss: &Miss, explanation: &Explanation) -> Self {
+        let first = explanation.causes.get(miss.group).map(|group| group.first);
+        Self {
+            cause: miss.cause.as_str(),
+            is_certain: miss.is_certain,
+            words: words::cause_and_certainty(&miss.cause, miss.is_certain),
+            evidence: evidence(&miss.cause),
+            also: miss.also.iter().map(words::cause).collect(),
+            because_of: first.filter(|first| *first != n),
+            group: miss.group,
+            stored_in: miss.elsewhere.clone(),
+        }
+    }
+}
+
+fn evidence(cause: &Cause) -> Vec<Evidence> {
+    words::evidence(cause).into_iter().map(|(what, object)| Evidence { what, object }).collect()
+}
+
+impl From<&CauseGroup> for GroupReport {
+    fn from(group: &CauseGroup) -> Self {
+        Self {
+            cause: group.cause.as_str(),
+            is_certain: group.is_certain,
+            words: words::cause_and_certainty(&group.cause, group.is_certain),
+            advice: words::advice(&group.cause),
+            step: group.first,
+            followers: group.followers.clone(),
+            seconds: seconds(group.time),
+        }
+    }
+}
+
+fn outcome(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Hit => "hit",
+        StepOutcome::Ran => "ran",
+        StepOutcome::Failed => "failed",
+        StepOutcome::Unfinished => "unfinished",
+        _ => "not-reached",
+    }
+}
+
+/// Seconds, to the microsecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}

@@ -1,0 +1,174 @@
+//! How a Dockerfile was edited: a step changed, added, removed or moved, told from the keys before and after it.
+//!
+//! A record's key is the digest of its step alone, without its inputs. So the same step in another place has the same
+//! key, and what comes after a new step shows whether it stands in for another one or before it.
+
+use std::collections::HashSet;
+
+use cache_core::CacheKey;
+
+use super::cause::{Cause, Part};
+use super::steps;
+use super::walk::{Walk, below, is_first_input};
+use crate::index::{Index, links};
+
+/// How many steps that the cache has instead are named.
+const NAMED: usize = 10;
+
+/// Why the inputs of a record are in a cache and the record is not; and whether that is sure.
+pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (Cause, bool) {
+    let export = walk.export.as_ref().expect("a record is of an export");
+    let Some(there) = &walk.sides[side].index else { return (Cause::Unknown, false) };
+    let key = &export.index.records()[record].key;
+    let bases: Vec<usize> = walk.first_input_there(side, record);
+    let gone = gone_children(walk, there, side, &bases);
+    let command = &walk.build.log.vertices[v].name;
+    if gone.is_empty() && matches!(steps::instruction(command), "COPY" | "ADD") {
+        if let Some(cause) = copied_otherwise(walk, there, side, record) {
+            return (cause, true);
+        }
+    }
+    // The old steps below the place where the chains part, by the way down to them.
+    let later_there = below(there, &gone, |_| true);
+    let skipped = later_there.iter().find(|(n, _)| there.records()[*n].key == *key).map(|(n, _)| *n);
+    let is_used = |n: usize| export.vertex.contains_key(&n);
+    let later_here: HashSet<&CacheKey> =
+        below(&export.index, &[record], is_used).into_iter().map(|(n, _)| &export.index.records()[n].key).collect();
+    let delayed = gone.iter().map(|&n| &there.records()[n].key).find(|key| later_here.contains(key));
+    match (skipped, delayed) {
+        (Some(_), Some(delayed)) => (Cause::StepMoved { instead: delayed.clone() }, true),
+        (Some(end), None) => (Cause::StepRemoved { removed: way(there, &gone, end) }, true),
+        (None, Some(delayed)) => (Cause::StepAdded { before: Some(delayed.clone()) }, true),
+        (None, None) if gone.is_empty() => (Cause::StepAdded { before: None }, true),
+        (None, None) => {
+            let instead = gone.iter().take(NAMED).map(|&n| there.records()[n].key.clone()).collect();
+            (Cause::StepChanged { parts: parts(walk, v, side), instead }, true)
+        }
+    }
+}
+
+/// What the cache has on the same base and this build does not use any more.
+fn gone_children(walk: &Walk<'_>, there: &Index, side: usize, bases: &[usize]) -> Vec<usize> {
+    let used = &walk.used[side];
+    let mut gone: Vec<usize> = bases.iter().flat_map(|&n| &there.children[n]).copied().collect();
+    gone.sort_unstable();
+    gone.dedup();
+    gone.retain(|n| !used.contains(n) && is_first_input(there, *n, bases));
+    gone
+}
+
+/// What takes the same files in the cache and is not used any more: with or without `--link`, a copy has its base among
+/// its inputs or not.
+fn copied_otherwise(walk: &Walk<'_>, there: &Index, side: usize, record: usize) -> Option<Cause> {
+    let records = walk.export.as_ref()?.index.records();
+    let content = links(&records[record], records.len()).filter(|&n| records[n].inputs.is_empty());
+    let used = &walk.used[side];
+    let takers =
+        content.flat_map(|n| walk.found_there(side, n)).flat_map(|&n| &there.children[n]).filter(|n| !used.contains(n));
+    let instead: Vec<CacheKey> = takers.take(NAMED).map(|&n| there.records()[n].key.clone()).collect();
+    (!instead.is_empty()).then(|| Cause::StepChanged { parts: vec![Part::CopyOptions], instead })
+}
+
+/// The keys from one of `from` down to the one before `to`, by first inputs.
+fn way(there: &Index, from: &[usize], to: usize) -> Vec<CacheKey> {
+    let mut way = Vec::new();
+    let mut seen = HashSet::new();
+    let mut at = to;
+    while seen.insert(at) && way.len() < NAMED {
+        let Some(above) = super::join::linked(&there.records()[at], 0).next() else { break };
+        way.push(there.records()[above].key.clone());
+        if from.contains(&above) {
+            break;
+        }
+        at = above;
+    }
+    way.reverse();
+    way
+}
+
+/// What of a step may have changed, from its instruction and from the steps after it: what changes the environment
+/// changes every `RUN` after it, what changes one command changes one step.
+pub(super) fn parts(walk: &Walk<'_>, v: usize, side: usize) -> Vec<Part> {
+    match steps::instruction(&walk.build.log.vertices[v].name) {
+        "COPY" | "ADD" => vec![Part::Paths, Part::CopyOptions],
+        "WORKDIR" => vec![Part::WorkingDirectory, Part::User],
+        // A working directory is a step of its own, which comes first.
+        "RUN" => {
+            let around = vec![Part::Environment, Part::BuildArgument, Part::User];
+            match later_runs(walk, v, side) {
+                (0, 0) => [vec![Part::Command, Part::Mounts], around].concat(),
+                (_, 0) => vec![Part::Command, Part::Mounts],
+                (0, _) if walk.is_first_run(v) && walk.no_run_is_known(side) => [vec![Part::Platform], around].concat(),
+                (0, _) => around,
+                (_, _) => [vec![Part::Command, Part::Mounts], around].concat(),
+            }
+        }
+        _ => vec![Part::Command, Part::Environment],
+    }
+}
+
+/// Of the `RUN` steps that build on this one by their first input: how many the cache knows, and how many it does not.
+fn later_runs(walk: &Walk<'_>, v: usize, side: usize) -> (usize, usize) {
+    let Some(export) = &walk.export else { return (0, 0) };
+    let (mut known, mut new) = (0, 0);
+    let mut todo = vec![v];
+    let mut seen = HashSet::from([v]);
+    while let Some(at) = todo.pop() {
+        for &(consumer, input) in &walk.build.consumers[at] {
+            if input != 0 || !seen.insert(consumer) {
+                continue;
+            }
+            todo.push(consumer);
+            let record =
+                walk.record(consumer).filter(|_| steps::instruction(&walk.build.log.vertices[consumer].name) == "RUN");
+            if let Some(record) = record {
+                let is_known = !walk.sides[side].with_key(&export.index.records()[record].key).is_empty();
+                known += usize::from(is_known);
+                new += usize::from(!is_known);
+            }
+        }
+    }
+    (known, new)
+}
+
+impl Walk<'_> {
+    /// The records of a cache that a record's first input is there.
+    fn first_input_there(&self, side: usize, record: usize) -> Vec<usize> {
+        let Some(export) = &self.export else { return Vec::new() };
+        let record = &export.index.records()[record];
+        let first = super::join::linked(record, 0).flat_map(|n| self.found_there(side, n).iter().copied());
+        let mut bases: Vec<usize> = first.collect();
+        bases.sort_unstable();
+        bases.dedup();
+        bases
+    }
+
+    /// The records of a cache that steps of this build are.
+    pub(super) fn used_there(&self, side: usize) -> HashSet<usize> {
+        let vertices = 0..self.build.log.vertices.len();
+        vertices.flat_map(|v| self.known(side, v).iter().copied()).collect()
+    }
+
+    /// Whether no `RUN` comes before a step.
+    fn is_first_run(&self, v: usize) -> bool {
+        let vertices = &self.build.log.vertices;
+        let mut at = v;
+        for _ in 0..vertices.len() {
+            let Some(above) = vertices[at].inputs.first().copied().flatten() else { return true };
+            if steps::instruction(&vertices[above].name) == "RUN" {
+                return false;
+            }
+            at = above;
+        }
+        false
+    }
+
+    /// Whether a cache knows the definition of no `RUN` of the build.
+    fn no_run_is_known(&self, side: usize) -> bool {
+        let Some(export) = &self.export else { return false };
+        let runs = (0..self.build.log.vertices.len())
+            .filter(|&v| steps::instruction(&self.build.log.vertices[v].name) == "RUN");
+        let mut records = runs.filter_map(|v| self.record(v));
+        records.all(|record| self.sides[side].with_key(&export.index.records()[record].key).is_empty())
+    }
+}

@@ -1,0 +1,170 @@
+//! `explain`: why steps of a build ran although there was a cache.
+//!
+//! A build's log says which steps ran and how long they took; the caches say what was known of them. The vertices of
+//! the log are joined to records, and each miss is put down to the first thing that differs: a step whose input missed
+//! follows that input, so that what is left are causes.
+
+mod build;
+mod cache;
+mod cause;
+mod cost;
+mod edit;
+mod join;
+mod log;
+mod records;
+mod steps;
+mod walk;
+
+use std::time::Duration;
+
+use cache_core::{CacheKey, CacheManifest, Digest, Result, Timestamp};
+
+pub use self::cache::{ConsultedCache, Content};
+pub use self::cause::{AskedFor, Cause, NotImported, NotStored, Part};
+pub use self::log::{BuildLog, LogLimits, Span, StepOutcome, Vertex};
+
+/// What a build did, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The steps, under their stages, in the build's order.
+    pub steps: Vec<Step>,
+    /// The causes of misses, the dearest first.
+    pub causes: Vec<CauseGroup>,
+    /// Where the time went.
+    pub times: Times,
+    /// What a person should know before they believe it.
+    pub notes: Vec<Note>,
+    /// Blobs of results that were there and were not used: whether the store still has them decides the cause.
+    pub doubted: Vec<Doubted>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Step {
+    /// Its name in the log; without a log what the cache says of its layer.
+    pub name: String,
+    /// Its stage, with the platform before it where there are several.
+    pub stage: Option<String>,
+    /// The digest of its vertex.
+    pub vertex: Option<Digest>,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// How long it was at work.
+    pub time: Duration,
+    /// When it was at work.
+    pub spans: Vec<Span>,
+    /// What the daemon said went wrong.
+    pub error: Option<String>,
+    /// Its record in the cache that the build wrote, else in the one it imported.
+    pub record: Option<CacheKey>,
+    /// The blob of the layer it made or found.
+    pub layer: Option<Digest>,
+    /// Why it missed; nothing for a hit.
+    pub miss: Option<Miss>,
+}
+
+/// Why a step missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Miss {
+    /// The first cause.
+    pub cause: Cause,
+    /// Whether the cause is proven. Otherwise it is the likeliest one.
+    pub is_certain: bool,
+    /// Further causes, each of which alone would have made it miss.
+    pub also: Vec<Cause>,
+    /// The place in [`Explanation::causes`] that it is counted under.
+    pub group: usize,
+    /// Caches that have a result for the step, though it was not used.
+    pub elsewhere: Vec<String>,
+}
+
+/// A cause and the steps that ran because of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CauseGroup {
+    /// The cause.
+    pub cause: Cause,
+    /// Whether it is proven.
+    pub is_certain: bool,
+    /// The step that it was found at, as a place in [`Explanation::steps`].
+    pub first: usize,
+    /// The steps that ran because of it after that, in the build's order.
+    pub followers: Vec<usize>,
+    /// How long all of them took together.
+    pub time: Duration,
+}
+
+/// Where the time of a build went. Steps can run at the same time: these are sums.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Times {
+    /// When the build began.
+    pub started: Option<Timestamp>,
+    /// From the first start to the last end.
+    pub wall: Duration,
+    /// Steps that missed.
+    pub missed: Duration,
+    /// Fetching and unpacking the results of hits.
+    pub hits: Duration,
+    /// What is no step: the context, imports, exports.
+    pub other: Duration,
+}
+
+/// Something to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The log breaks off.
+    LogCut,
+    /// The build failed.
+    BuildFailed(String),
+    /// So many steps that ran are in no record.
+    NotJoined(usize),
+    /// The first cache holds results that this build made: it is what the build wrote, not what it imported.
+    ImportedIsExported(String),
+    /// Nothing that the build wrote was given, so that causes are guessed from the log.
+    NoExport,
+    /// No log was given, so that there are no names and no times.
+    NoLog,
+    /// The cache that the build wrote does not hold the results of this build.
+    ExportHasNoResults,
+    /// A cache has a problem.
+    CacheProblem {
+        /// The cache.
+        cache: String,
+        /// The problem.
+        why: NotImported,
+    },
+    /// What the client said of an import.
+    Client(String),
+}
+
+/// A blob that a cache's result needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Doubted {
+    /// The place of the cache among those that were given.
+    pub cache: usize,
+    /// The blob.
+    pub blob: Digest,
+}
+
+/// Explains a build from the caches it imported, others to look into, what it exported, and its log.
+///
+/// Without `exported` the causes are guessed from the log alone; without `log` the records of `exported` are explained,
+/// without names and times.
+///
+/// # Errors
+/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for an exported cache that BuildKit does not
+/// import, and [`ErrorKind::Unsupported`](cache_core::ErrorKind::Unsupported) when there is neither a log nor an
+/// exported cache.
+pub fn explain(
+    caches: &[ConsultedCache<'_>],
+    exported: Option<&CacheManifest>,
+    log: Option<&BuildLog>,
+) -> Result<Explanation> {
+    walk::explain(caches, exported, log)
+}

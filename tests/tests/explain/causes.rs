@@ -1,0 +1,260 @@
+//! The first cause of each fixture, and everything that ran because of it.
+
+use super::{Rebuild, told};
+
+/// What was changed, and what follows from it.
+struct Expected {
+    fixture: &'static str,
+    causes: &'static [(&'static str, &'static str, &'static [&'static str])],
+}
+
+const DEPS_AND_BELOW: &[&str] = &["build 1/2", "build 2/2", "test 1/2", "test 2/2"];
+
+const TABLE: &[Expected] = &[
+    Expected {
+        fixture: "base-file-changed",
+        causes: &[(
+            "files-changed",
+            "base 1/2",
+            &[
+                "base 2/2",
+                "build 1/2",
+                "build 2/2",
+                "deps 1/3",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    // The argument is in the environment of every `RUN` after it. What the stages made is the same, so the last one hits.
+    Expected { fixture: "build-arg-changed", causes: &[("step-changed", "deps 3/3", DEPS_AND_BELOW)] },
+    Expected { fixture: "env-changed", causes: &[("step-changed", "deps 3/3", DEPS_AND_BELOW)] },
+    Expected { fixture: "command-changed", causes: &[("step-changed", "test 2/2", &["stage-4 2/3", "stage-4 3/3"])] },
+    Expected { fixture: "mount-added", causes: &[("step-changed", "test 2/2", &[])] },
+    Expected {
+        fixture: "copy-dest",
+        causes: &[("step-changed", "test 1/2", &["stage-4 2/3", "stage-4 3/3", "test 2/2"])],
+    },
+    Expected { fixture: "copy-link", causes: &[("step-changed", "build 1/2", &["build 1/2", "build 2/2"])] },
+    Expected { fixture: "from-path", causes: &[("step-changed", "stage-4 1/3", &["stage-4 2/3", "stage-4 3/3"])] },
+    Expected {
+        fixture: "user-added",
+        causes: &[(
+            "step-changed",
+            "deps 1/3",
+            &["build 1/2", "build 2/2", "deps 2/3", "deps 3/3", "test 1/2", "test 2/2"],
+        )],
+    },
+    Expected {
+        fixture: "platform-386",
+        causes: &[(
+            "step-changed",
+            "base 2/2",
+            &[
+                "build 1/2",
+                "build 2/2",
+                "deps 1/3",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    // What is written is the same, so the last stage hits.
+    Expected { fixture: "file-renamed", causes: &[("files-changed", "build 1/2", &["build 2/2"])] },
+    Expected { fixture: "mode-changed", causes: &[("files-changed", "build 1/2", &["build 2/2"])] },
+    Expected { fixture: "bind-mount", causes: &[("files-changed", "test 1/1", &[])] },
+    Expected {
+        fixture: "package-file-changed",
+        causes: &[("files-changed", "deps 2/3", &["build 1/2", "build 2/2", "deps 3/3", "test 1/2", "test 2/2"])],
+    },
+    Expected {
+        fixture: "source-file-changed",
+        causes: &[("files-changed", "build 1/2", &["build 2/2", "stage-4 1/3", "stage-4 2/3", "stage-4 3/3"])],
+    },
+    Expected {
+        fixture: "two-files",
+        causes: &[
+            ("files-changed", "build 1/2", &["build 2/2", "stage-4 1/3", "stage-4 2/3", "stage-4 3/3"]),
+            ("files-changed", "test 1/2", &["test 2/2"]),
+        ],
+    },
+    // A source file was changed too, so that the stages that were not stored had to run.
+    Expected {
+        fixture: "min-lost-stages",
+        causes: &[
+            ("known-not-stored", "deps 1/3", &["deps 2/3", "deps 3/3", "test 1/2", "test 2/2"]),
+            ("files-changed", "build 1/2", &["build 2/2", "stage-4 1/3", "stage-4 2/3", "stage-4 3/3"]),
+        ],
+    },
+    Expected {
+        fixture: "inline",
+        causes: &[
+            ("known-not-stored", "deps 1/3", &["deps 2/3", "deps 3/3", "test 1/2", "test 2/2"]),
+            ("files-changed", "build 1/2", &["build 2/2", "stage-4 1/3", "stage-4 2/3", "stage-4 3/3"]),
+        ],
+    },
+    Expected { fixture: "step-added", causes: &[("step-added", "build 2/3", &["build 3/3"])] },
+    Expected { fixture: "step-removed", causes: &[("step-removed", "build 2/2", &[])] },
+    Expected {
+        fixture: "step-moved",
+        causes: &[("step-moved", "build 1/4", &["build 2/4", "build 3/4", "build 4/4"])],
+    },
+    Expected {
+        fixture: "stage-added",
+        causes: &[("step-added", "lint 1/1", &["stage-5 1/4", "stage-5 2/4", "stage-5 3/4", "stage-5 4/4"])],
+    },
+    // The cache was written for the stage `build`.
+    Expected {
+        fixture: "other-target",
+        causes: &[
+            ("step-added", "test 1/2", &["test 2/2"]),
+            ("step-added", "stage-4 1/3", &["stage-4 2/3", "stage-4 3/3"]),
+        ],
+    },
+    Expected {
+        fixture: "oci-base",
+        causes: &[(
+            "base-changed",
+            "deps 1/3",
+            &[
+                "build 1/2",
+                "build 2/2",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    Expected {
+        fixture: "no-cache",
+        causes: &[(
+            "asked-for",
+            "base 1/2",
+            &[
+                "base 2/2",
+                "build 1/2",
+                "build 2/2",
+                "deps 1/3",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    Expected { fixture: "no-cache-filter", causes: &[("asked-for", "build 1/2", &["build 2/2"])] },
+    // Of the stages `deps` and `test`; `build` is built on `deps`. The directory of a `WORKDIR` hits all the same.
+    Expected {
+        fixture: "no-cache-filter2",
+        causes: &[("asked-for", "deps 2/3", &["build 1/2", "build 2/2", "deps 3/3", "test 1/2", "test 2/2"])],
+    },
+    Expected {
+        fixture: "absent",
+        causes: &[(
+            "cannot-be-imported",
+            "base 1/2",
+            &[
+                "base 2/2",
+                "build 1/2",
+                "build 2/2",
+                "deps 1/3",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    Expected { fixture: "nothing-changed", causes: &[] },
+];
+
+#[tokio::test]
+async fn every_rebuild_has_the_cause_that_was_made_and_the_steps_that_follow() {
+    let mut wrong = String::new();
+    for Expected { fixture, causes } in TABLE {
+        let found = told(&Rebuild(fixture).explain().await);
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let expected: Vec<(&str, String, Vec<String>)> =
+            causes.iter().map(|(cause, first, followers)| (*cause, (*first).to_owned(), owned(followers))).collect();
+        if found != expected {
+            wrong.push_str(&format!("{fixture}\n  expected {expected:?}\n  found    {found:?}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[tokio::test]
+async fn nothing_changed_means_that_everything_hit() {
+    let found = Rebuild("nothing-changed").explain().await;
+    assert!(found.steps.iter().all(|step| step.outcome == cache_ops::StepOutcome::Hit && step.miss.is_none()));
+    assert_eq!((found.steps.len(), found.times.missed), (12, std::time::Duration::ZERO));
+}
+
+/// Two platforms read one file that changed: one cause, with both platforms' steps.
+#[tokio::test]
+async fn a_file_that_two_platforms_take_is_one_cause() {
+    let found = told(&Rebuild("multi-platform").explain().await);
+    let [(cause, first, followers)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((*cause, followers.len()), ("files-changed", 9));
+    assert!(first.ends_with("build 1/2"), "{first}");
+}
+
+#[tokio::test]
+async fn what_proves_a_cause_is_named() {
+    use cache_ops::{Cause, Part};
+    let of = async |fixture: &'static str| Rebuild(fixture).explain().await.causes.remove(0);
+    match of("source-file-changed").await.cause {
+        Cause::FilesChanged { paths, content, instead } => {
+            assert_eq!((paths, content.len(), instead.len()), (vec!["src".to_owned()], 1, 1));
+            assert_ne!(content, instead);
+        }
+        other => panic!("{other:?}"),
+    }
+    match of("command-changed").await.cause {
+        Cause::StepChanged { parts, instead } => assert_eq!((parts.contains(&Part::Command), instead.len()), (true, 1)),
+        other => panic!("{other:?}"),
+    }
+    match of("env-changed").await.cause {
+        Cause::StepChanged { parts, .. } => {
+            assert_eq!(parts, [Part::Environment, Part::BuildArgument, Part::User], "no later RUN is known");
+        }
+        other => panic!("{other:?}"),
+    }
+    match of("step-removed").await.cause {
+        Cause::StepRemoved { removed } => assert_eq!(removed.len(), 1),
+        other => panic!("{other:?}"),
+    }
+    match of("oci-base").await.cause {
+        Cause::BaseChanged { keys, instead, .. } => assert_eq!((keys.len(), instead.len()), (2, 2)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A build says nothing of `--no-cache`: it is the likeliest reason, and said to be no more.
+#[tokio::test]
+async fn what_is_not_proven_is_said_to_be_likely() {
+    for (fixture, is_certain) in [("no-cache", false), ("no-cache-filter", false), ("source-file-changed", true)] {
+        let found = Rebuild(fixture).explain().await;
+        assert!(found.causes.iter().all(|group| group.is_certain == is_certain), "{fixture}: {:?}", found.causes);
+    }
+}

@@ -1,0 +1,101 @@
+//! Several caches, caches that cannot help, and caches that are looked into only.
+
+use cache_core::{CacheConfig, CacheManifest, CacheRecord, RecordLink};
+use cache_ops::{Cause, ConsultedCache, Content, NotImported, Note, explain};
+
+use super::{Rebuild, imported};
+
+fn causes(found: &cache_ops::Explanation) -> Vec<&'static str> {
+    found.causes.iter().map(|group| group.cause.as_str()).collect()
+}
+
+/// A cache of the same build, which the build was not told of, has what the imported one lacks.
+#[tokio::test]
+async fn a_cache_that_was_not_imported_and_has_it_is_named() {
+    let rebuild = Rebuild("source-file-changed");
+    let (old, new, log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
+    let other = ConsultedCache::elsewhere("main of a store", Content::Cache(&new));
+    let found = explain(&[imported(&old), other], Some(&new), Some(&log)).unwrap();
+    assert_eq!(causes(&found), ["in-another-place"]);
+    assert_eq!(found.causes[0].followers.len(), 4);
+    let miss = found.steps.iter().find_map(|step| step.miss.as_ref()).unwrap();
+    assert_eq!(miss.elsewhere, ["main of a store"]);
+    assert_eq!(miss.also.iter().map(Cause::as_str).collect::<Vec<_>>(), ["files-changed"]);
+}
+
+/// Two caches are named as imported, and the log tells of one import.
+#[tokio::test]
+async fn a_cache_too_many_for_the_log_is_in_another_place() {
+    let rebuild = Rebuild("source-file-changed");
+    let (old, new, log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
+    let second = ConsultedCache::imported("second", Content::Cache(&new));
+    let found = explain(&[imported(&old), second], Some(&new), Some(&log)).unwrap();
+    assert_eq!(causes(&found), ["in-another-place"]);
+    assert!(!found.causes[0].is_certain, "the log does not say which caches were imported");
+    assert!(found.notes.contains(&Note::ImportedIsExported("second".to_owned())));
+}
+
+#[tokio::test]
+async fn a_cache_that_is_not_there_or_broken_is_the_cause_of_everything() {
+    let rebuild = Rebuild("no-cache");
+    let (new, log) = (rebuild.cache("new").await, rebuild.log());
+    for (content, why) in [
+        (Content::Absent, NotImported::Absent),
+        (Content::Unreadable("cut short".to_owned()), NotImported::Unreadable("cut short".to_owned())),
+    ] {
+        let found = explain(&[ConsultedCache::imported("old", content)], Some(&new), Some(&log)).unwrap();
+        assert_eq!(found.causes.len(), 1);
+        assert_eq!(found.causes[0].cause, Cause::NotImported { cache: "old".to_owned(), why });
+        assert_eq!(found.causes[0].followers.len(), 11);
+    }
+}
+
+/// With more than one leaf BuildKit loses hits; a step that ran although it was stored is put down to that.
+#[tokio::test]
+async fn several_leaves_are_the_likely_cause_of_a_lone_miss() {
+    let rebuild = Rebuild("no-cache-filter");
+    let (old, new, mut log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
+    // As if the step were of a stage whose other steps hit, so that nobody asked for it.
+    let step = log.vertices.iter_mut().find(|vertex| vertex.name.starts_with("[build 2/2]")).unwrap();
+    step.name = step.name.replace("[build 2/2]", "[deps 4/4]");
+    let of = |old: &CacheManifest| {
+        let found = explain(&[imported(old)], Some(&new), Some(&log)).unwrap();
+        let place =
+            found.causes.iter().position(|group| found.steps[group.first].name.starts_with("[deps 4/4]")).unwrap();
+        (found.causes[place].cause.clone(), found.causes[place].is_certain)
+    };
+    assert!(matches!(of(&old), (Cause::ShouldHaveHit { records }, true) if records.len() == 1));
+    let (cause, is_certain) = of(&with_leaf(&old));
+    assert!(matches!(cause, Cause::NotImported { why: NotImported::SeveralLeaves(2), .. }), "{cause:?}");
+    assert!(!is_certain);
+}
+
+/// No BuildKit imports a config over 1 MiB.
+#[tokio::test]
+async fn a_config_over_the_limit_is_the_cause() {
+    let rebuild = Rebuild("no-cache");
+    let (old, new, log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
+    let mut config = old.config().clone();
+    let root = |n: u32| CacheRecord { key: format!("padding {n:0>64}").as_str().into(), ..CacheRecord::default() };
+    config.records.extend((0..15_000).map(root));
+    let large = CacheManifest::new(config, old.blobs().iter().cloned());
+    let encoded = large.encode(None);
+    let store = cache_core::MemoryCache::new();
+    let _ = (store.insert(encoded.config.bytes), store.insert(encoded.manifest.bytes.clone()));
+    let large =
+        cache_core::load(encoded.manifest.bytes, &store, &cache_core::Limits::default()).await.unwrap().unwrap();
+    let found = explain(&[imported(&large)], Some(&new), Some(&log)).unwrap();
+    assert_eq!(causes(&found), ["cannot-be-imported"]);
+    assert!(
+        matches!(&found.causes[0].cause, Cause::NotImported { why: NotImported::TooLarge(size), .. } if *size > 1 << 20)
+    );
+}
+
+fn with_leaf(cache: &CacheManifest) -> CacheManifest {
+    let mut config: CacheConfig = cache.config().clone();
+    let root = config.records.iter().position(|record| record.inputs.is_empty()).unwrap();
+    let link = RecordLink { selector: String::new(), link: i64::try_from(root).unwrap() };
+    let key = cache_core::Digest::sha256(b"a leaf").into();
+    config.records.push(CacheRecord { key, inputs: vec![vec![link]], ..CacheRecord::default() });
+    CacheManifest::new(config, cache.blobs().iter().cloned())
+}
