@@ -18,8 +18,9 @@ pub use self::graph::{
 };
 pub use self::json::JsonObject;
 pub use self::kit::{
-    ContentRange, PartLimits, PartUpload, ReadAhead, ResumeSource, RetryPolicy, outcome, parse_retry_after,
-    random_number, resuming, skip_bytes, upload,
+    BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
+    ReadAhead, ResumeSource, RetryPolicy, outcome, paged, parse_retry_after, random_number, resuming, skip_bytes,
+    upload,
 };
 #[cfg(feature = "estargz")]
 pub use self::layers::estargz;

@@ -1,8 +1,13 @@
-//! What a writer of backends takes: waits between tries, uploads in parts, reads that go on where they broke.
+//! What a writer of backends takes: waits between tries, uploads in parts, reads that go on where they broke, bounds on
+//! what a server sends, and lists in pages.
 
+mod body;
+mod bounds;
 mod buffers;
 mod content_range;
 mod multipart;
+mod outgoing;
+mod paging;
 mod random;
 mod read_ahead;
 mod resume;
@@ -11,11 +16,15 @@ mod retry_after;
 mod skip;
 mod task;
 
+pub use self::body::BodyReader;
+pub use self::bounds::Bounds;
 pub(crate) use self::buffers::Buffers;
 #[cfg(feature = "estargz")]
 pub(crate) use self::buffers::User;
 pub use self::content_range::ContentRange;
 pub use self::multipart::{PartLimits, PartUpload, upload};
+pub use self::outgoing::{Flow, Outgoing};
+pub use self::paging::{NextPage, Page, PageSource, Pager, paged};
 pub use self::random::random_number;
 pub use self::read_ahead::ReadAhead;
 pub use self::resume::{ResumeSource, resuming};

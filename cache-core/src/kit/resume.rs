@@ -9,8 +9,10 @@ use futures_util::stream::{self, StreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// How often a stream goes on that broke without a byte in between.
+/// How often a stream goes on that broke without getting on in between.
 const RESUMES: u32 = 5;
+/// How many bytes have to come so that a stream has got on: one that breaks after every byte never ends otherwise.
+const PROGRESS: u64 = 64 << 10;
 
 /// Where the bytes of a stream come from.
 #[async_trait]
@@ -26,11 +28,12 @@ pub trait ResumeSource: Send + Sync {
 }
 
 /// The bytes in `range`, of which `body` is the first stream; one that breaks or ends early is opened again where it
-/// stopped, up to 5 times without a byte in between.
+/// stopped, up to 5 times without 64 KiB in between. An error that no other try helps ends it at once.
 ///
 /// What comes after the end of the range is left out.
 pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
-    let reading = Reading { source, body: Some(body), at: range.start, end: range.end, resumes: 0 };
+    let reading =
+        Reading { source, body: Some(body), at: range.start, end: range.end, resumes: 0, got_on: range.start };
     Box::pin(stream::try_unfold(reading, |mut reading| async move {
         Ok(reading.next().await?.map(|piece| (piece, reading)))
     }))
@@ -43,6 +46,8 @@ struct Reading<S> {
     at: u64,
     end: u64,
     resumes: u32,
+    /// Where the stream was when it had last got on.
+    got_on: u64,
 }
 
 impl<S: ResumeSource> Reading<S> {
@@ -52,6 +57,7 @@ impl<S: ResumeSource> Reading<S> {
                 Some(Ok(piece)) if piece.is_empty() => continue,
                 Some(Ok(piece)) => return Ok(Some(self.take(piece))),
                 None => self.source.about(Error::new(ErrorKind::Unavailable, "blob ended early")),
+                Some(Err(error)) if !error.is_retryable() => return Err(self.source.about(error)),
                 Some(Err(error)) => error,
             };
             self.body = None;
@@ -77,7 +83,9 @@ impl<S: ResumeSource> Reading<S> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         piece.truncate(left);
         self.at += piece.len() as u64;
-        self.resumes = 0;
+        if self.at - self.got_on >= PROGRESS {
+            (self.got_on, self.resumes) = (self.at, 0);
+        }
         piece
     }
 }
@@ -129,6 +137,12 @@ mod tests {
     async fn a_stream_goes_on_where_it_broke_and_ends_with_its_range() {
         let (pieces, opened) = read(3, 1..9).await;
         assert_eq!((pieces.unwrap().concat(), opened), (b"12345678".to_vec(), 2));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_after_every_byte_is_given_up() {
+        let (pieces, opened) = read(1, 0..10).await;
+        assert_eq!((pieces.unwrap_err().context("got"), opened), (Some("6"), 5));
     }
 
     #[tokio::test]
