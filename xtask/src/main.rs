@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod ci;
+mod compatibility;
 mod demo;
 mod deps;
 mod failure;
@@ -31,7 +32,7 @@ struct Task {
     run: fn(Args) -> Result<(), Failure>,
 }
 
-const TASKS: [Task; 9] = [
+const TASKS: [Task; 10] = [
     Task { name: "setup", synopsis: "", about: "make sure that what the tests need is there", run: setup::run },
     Task { name: "test", synopsis: "[--crate X]", about: "set up, then run every test", run: test::run },
     Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
@@ -42,6 +43,12 @@ const TASKS: [Task; 9] = [
         name: "plan", synopsis: "[--base REF | FILE…]", about: "name the crates a change touches", run: plan::run
     },
     Task { name: "bench", synopsis: "[NAME] [ARG…]", about: "run one benchmark", run: bench::run },
+    Task {
+        name: "compatibility",
+        synopsis: "[--store NAME] [--no-write]",
+        about: "try every store that can be started here",
+        run: compatibility::run,
+    },
     Task { name: "interop", synopsis: "", about: "round trip through a real BuildKit", run: interop::run },
 ];
 
@@ -68,7 +75,7 @@ fn main() -> ExitCode {
 fn usage() -> String {
     let lines: String = TASKS
         .iter()
-        .map(|task| format!("  {:<30}  {}\n", format!("{} {}", task.name, task.synopsis), task.about))
+        .map(|task| format!("  {:<42}  {}\n", format!("{} {}", task.name, task.synopsis), task.about))
         .collect();
     format!("usage: cargo xtask COMMAND\n\n{lines}")
 }

@@ -8,71 +8,105 @@ use std::process::Command;
 use super::Outcome;
 use crate::process;
 
-/// A package, and what there is to say of it.
-struct Package {
+/// A package in one version.
+pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
     /// What the registry calls it with its version.
-    spec: String,
+    spec: &'static str,
     /// The file in its folder that is there when it is installed.
     file: &'static str,
-    /// What happens without it.
-    skipped: &'static str,
+    tool: Tool,
+}
+
+#[derive(Clone, Copy)]
+enum Tool {
+    Pip,
+    Npm,
 }
 
 /// An S3 store.
+pub(crate) fn moto_package() -> Package {
+    Package::pip("moto", "5.2.1", "moto[server]==5.2.1", "bin/moto_server")
+}
+
+/// Microsoft's emulator of Azure Storage.
+pub(crate) fn azurite_package() -> Package {
+    Package::npm("azurite", "3.35.0", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
+}
+
 pub(super) fn moto() -> Outcome {
     if let Some(program) = process::find("moto_server", process::search_path()) {
         return Outcome::Found(program.display().to_string());
     }
-    let version = "5.2.1";
-    let (spec, skipped) = (format!("moto[server]=={version}"), "the tests of a second S3 store are skipped");
-    pip(&Package { name: "moto", version, spec, file: "bin/moto_server", skipped })
+    moto_package().step("the tests of a second S3 store are skipped")
 }
 
-/// Microsoft's emulator of Azure Storage.
 pub(super) fn azurite() -> Outcome {
-    let version = "3.35.0";
-    let (spec, skipped) = (format!("azurite@{version}"), "the tests of a real Azure Blob Storage are skipped");
-    npm(&Package { name: "azurite", version, spec, file: "node_modules/.bin/azurite-blob", skipped })
+    azurite_package().step("the tests of a real Azure Blob Storage are skipped")
 }
 
 /// The official client of the cache service of GitHub Actions.
 pub(super) fn actions_cache() -> Outcome {
-    let version = "6.3.0";
-    let (spec, skipped) = (format!("@actions/cache@{version}"), "the test of the official Actions client is skipped");
     let file = "node_modules/@actions/cache/lib/cache.js";
-    npm(&Package { name: "actions-cache", version, spec, file, skipped })
-}
-
-fn pip(package: &Package) -> Outcome {
-    package.install("pip", |folder| {
-        let mut install = Command::new(folder.join("bin/pip"));
-        install.args(["install", "--quiet", "--disable-pip-version-check", &package.spec]);
-        process::output(Command::new("python3").args(["-m", "venv"]).arg(folder)).is_ok()
-            && process::output(&mut install).is_ok()
-    })
-}
-
-fn npm(package: &Package) -> Outcome {
-    package.install("npm", |folder| {
-        let mut install = Command::new("npm");
-        install.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(folder).arg(&package.spec);
-        fs::create_dir_all(folder).is_ok() && process::output(&mut install).is_ok()
-    })
+    let package = Package::npm("actions-cache", "6.3.0", "@actions/cache@6.3.0", file);
+    package.step("the test of the official Actions client is skipped")
 }
 
 impl Package {
-    fn install(&self, tool: &str, install: impl FnOnce(&Path) -> bool) -> Outcome {
-        let Some(cache) = cache_folder() else { return Outcome::Absent(self.skipped) };
-        let folder = cache.join(format!("{}-{}", self.name, self.version));
+    /// A package of PyPI, in an environment of its own.
+    pub(crate) const fn pip(name: &'static str, version: &'static str, spec: &'static str, file: &'static str) -> Self {
+        Self { name, version, spec, file, tool: Tool::Pip }
+    }
+
+    /// A package of npm.
+    pub(crate) const fn npm(name: &'static str, version: &'static str, spec: &'static str, file: &'static str) -> Self {
+        Self { name, version, spec, file, tool: Tool::Npm }
+    }
+
+    pub(crate) fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Its file, installed if it was not; none where that cannot be done.
+    pub(crate) fn program(&self) -> Option<PathBuf> {
+        match self.step("") {
+            Outcome::Found(_) | Outcome::Installed(_) => Some(self.folder()?.join(self.file)),
+            Outcome::Absent(_) => None,
+        }
+    }
+
+    /// Looks, installs it if it is not there, and says so, or what happens without it.
+    fn step(&self, skipped: &'static str) -> Outcome {
+        let Some(folder) = self.folder() else { return Outcome::Absent(skipped) };
         if folder.join(self.file).exists() {
             return Outcome::Found(self.version.to_owned());
         }
-        if install(&folder) && folder.join(self.file).exists() {
+        let (is_done, tool) = match self.tool {
+            Tool::Pip => (self.pip_install(&folder), "pip"),
+            Tool::Npm => (self.npm_install(&folder), "npm"),
+        };
+        if is_done && folder.join(self.file).exists() {
             return Outcome::Installed(format!("{} with {tool}", self.version));
         }
-        Outcome::Absent(self.skipped)
+        Outcome::Absent(skipped)
+    }
+
+    fn pip_install(&self, folder: &Path) -> bool {
+        let mut install = Command::new(folder.join("bin/pip"));
+        install.args(["install", "--quiet", "--disable-pip-version-check", self.spec]);
+        process::output(Command::new("python3").args(["-m", "venv"]).arg(folder)).is_ok()
+            && process::output(&mut install).is_ok()
+    }
+
+    fn npm_install(&self, folder: &Path) -> bool {
+        let mut install = Command::new("npm");
+        install.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(folder).arg(self.spec);
+        fs::create_dir_all(folder).is_ok() && process::output(&mut install).is_ok()
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(cache_folder()?.join(format!("{}-{}", self.name, self.version)))
     }
 }
 

@@ -1,0 +1,247 @@
+//! What is tried on every store, and what `doctor` said about it before.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::Bench;
+use super::servers::{Server, Started};
+
+/// Caches that BuildKit wrote, each with results of its own.
+const SOURCES: [&str; 6] =
+    ["max-manifest", "max-zstd", "max-uncompressed", "max-estargz", "min-manifest", "max-docker"];
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Came {
+    Well,
+    /// It did not, and this is what was said.
+    Badly(String),
+    /// There is no such thing here, or no way to try it.
+    Untried,
+}
+
+/// What came of one store.
+pub(crate) struct Row {
+    pub(crate) store: &'static str,
+    pub(crate) version: String,
+    pub(crate) steps: Vec<(&'static str, Came)>,
+    /// What `doctor` found that does not work.
+    pub(crate) refused: Vec<String>,
+    /// Where what happened is not what `doctor` said.
+    pub(crate) lies: Vec<String>,
+}
+
+struct Battery<'a> {
+    server: &'a Server,
+    started: &'a Started,
+    bench: &'a Bench,
+}
+
+pub(crate) fn run(server: &Server, version: &str, started: &Started, bench: &Bench) -> Row {
+    let battery = Battery { server, started, bench };
+    let checks = battery.doctor();
+    let steps: Vec<(&'static str, Came)> = STEPS
+        .iter()
+        .map(|(name, step)| {
+            let begun = Instant::now();
+            let came = step(&battery);
+            println!("  {name:<8} {came:?} ({} ms)", begun.elapsed().as_millis());
+            (*name, came)
+        })
+        .collect();
+    let refused = checks.iter().filter(|(_, outcome)| *outcome == "refused").map(|(name, _)| name.clone()).collect();
+    let lies = lies(&checks, &steps);
+    Row { store: server.name, version: version.to_owned(), steps, refused, lies }
+}
+
+type Step = for<'a> fn(&Battery<'a>) -> Came;
+
+const STEPS: [(&str, Step); 10] = [
+    ("copy", |battery| battery.copy("max-manifest", "main", |_| true)),
+    ("again", |battery| battery.copy("max-manifest", "main", |copied| copied["blobs"]["uploaded"] == 0)),
+    ("large", |battery| battery.large()),
+    ("ls", |battery| battery.ls()),
+    ("du", |battery| battery.works(&["du", &battery.spec("main")])),
+    ("verify", |battery| battery.works(&["verify", &battery.spec("main")])),
+    ("publish", |battery| battery.publish()),
+    ("repair", |battery| battery.repair()),
+    ("prune", |battery| battery.prune()),
+    ("rm", |battery| battery.rm()),
+];
+
+/// The checks of `doctor` that a step depends on: it works if one of them does.
+const DEPENDS: [(&str, &[&str]); 5] = [
+    ("copy", &["write", "push", "upload", "save"]),
+    ("large", &["multipart", "single-upload", "block-upload"]),
+    ("ls", &["list", "list-tags"]),
+    ("rm", &["delete", "delete-tag", "delete-manifest"]),
+    ("publish", &["conditional-write"]),
+];
+
+fn lies(checks: &BTreeMap<String, String>, steps: &[(&'static str, Came)]) -> Vec<String> {
+    let mut lies = Vec::new();
+    for (step, names) in DEPENDS {
+        let said: Vec<&String> = names.iter().filter_map(|name| checks.get(*name)).collect();
+        let Some((_, came)) = steps.iter().find(|(name, _)| *name == step).filter(|_| !said.is_empty()) else {
+            continue;
+        };
+        let is_promised = said.iter().any(|outcome| *outcome == "works");
+        let is_refused = said.iter().all(|outcome| *outcome == "refused");
+        match came {
+            Came::Well if is_refused && step != "publish" => {
+                lies.push(format!("{step} works, and doctor says that it cannot"))
+            }
+            Came::Badly(_) if is_promised => lies.push(format!("{step} does not work, and doctor says that it does")),
+            _ => {}
+        }
+    }
+    lies
+}
+
+impl Battery<'_> {
+    fn spec(&self, name: &str) -> String {
+        self.server.spec(&self.started.place, name)
+    }
+
+    fn source(&self, name: &str) -> String {
+        format!("type=local,src={}", self.bench.root.join("tests/fixtures/local/v0.32").join(name).display())
+    }
+
+    /// The outcome of each check.
+    fn doctor(&self) -> BTreeMap<String, String> {
+        let (_, out, _) = self.run(&["doctor", "-o", "json", &self.spec("main")]);
+        let said: Value = serde_json::from_str(&out).unwrap_or_default();
+        let checks = said["checks"].as_array().into_iter().flatten();
+        let text = |check: &Value, field: &str| check[field].as_str().unwrap_or_default().to_owned();
+        checks.map(|check| (text(check, "name"), text(check, "outcome"))).collect()
+    }
+
+    fn copy(&self, source: &str, name: &str, is_good: impl Fn(&Value) -> bool) -> Came {
+        let (status, out, said) = self.run(&["copy", "-o", "json", &self.source(source), &self.spec(name)]);
+        let copied: Value = serde_json::from_str(&out).unwrap_or_default();
+        match status {
+            0 if is_good(&copied["copies"][0]) => Came::Well,
+            0 => Came::Badly(format!("copied {}", copied["copies"][0]["blobs"])),
+            _ => Came::Badly(said),
+        }
+    }
+
+    fn large(&self) -> Came {
+        let source = format!("type=local,src={}", self.bench.large().display());
+        let copied = self.works(&["copy", &source, &self.spec("large")]);
+        if copied == Came::Well { self.works(&["verify", &self.spec("large")]) } else { copied }
+    }
+
+    fn ls(&self) -> Came {
+        self.lists("large", true)
+    }
+
+    /// Whether the list has this cache, or has it no more.
+    fn lists(&self, name: &str, is_there: bool) -> Came {
+        let (status, out, said) = self.run(&["ls", "-o", "json", &self.spec("main")]);
+        let listed: Value = serde_json::from_str(&out).unwrap_or_default();
+        let caches = listed["caches"].as_array().into_iter().flatten();
+        let names: Vec<&str> = caches.filter_map(|cache| cache["name"].as_str()).collect();
+        match status {
+            0 if names.iter().any(|listed| listed.ends_with(name)) == is_there => Came::Well,
+            0 => Came::Badly(format!("listed {names:?}")),
+            _ => Came::Badly(said),
+        }
+    }
+
+    /// Six publishers at once; every record of each of them has to be there.
+    fn publish(&self) -> Came {
+        let to = self.spec("shared");
+        let publishers: Vec<std::io::Result<Child>> = SOURCES
+            .iter()
+            .map(|source| {
+                let mut command = self.bench.buildcache(&["merge", "--publish", "--to", &to, &self.source(source)]);
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+            })
+            .collect();
+        let ended = publishers.into_iter().map(|publisher| publisher.and_then(Child::wait_with_output));
+        for ended in ended.collect::<Vec<_>>() {
+            match ended {
+                Ok(output) if output.status.success() => {}
+                Ok(output) => return Came::Badly(last_line(&output.stderr)),
+                Err(error) => return Came::Badly(error.to_string()),
+            }
+        }
+        let together = format!("type=local,dest={}", self.started.place.folder.join("together").display());
+        let sources: Vec<String> = SOURCES.iter().map(|source| self.source(source)).collect();
+        let mut merge = vec!["merge", "--to", &together];
+        merge.extend(sources.iter().map(String::as_str));
+        let merged = self.works(&merge);
+        let (expected, found) = (self.records(&together.replace("dest=", "src=")), self.records(&to));
+        match merged {
+            Came::Well if expected == found => self.works(&["verify", &to]),
+            Came::Well => Came::Badly(format!("{found:?} of {expected:?} records are there")),
+            merged => merged,
+        }
+    }
+
+    fn records(&self, spec: &str) -> Option<u64> {
+        let (_, out, _) = self.run(&["inspect", "-o", "json", spec]);
+        serde_json::from_str::<Value>(&out).ok()?["totals"]["records"].as_u64()
+    }
+
+    /// The index of a cache beside the blobs of a smaller one: what is lost is found and repaired.
+    fn repair(&self) -> Came {
+        if !self.server.has_prefixes(&self.started.place) {
+            return Came::Untried;
+        }
+        let whole = format!("{},manifests_prefix=torn/", self.spec("torn"));
+        let few = format!("{},manifests_prefix=few/,blobs_prefix=fewblobs/", self.spec("torn"));
+        let torn = format!("{whole},blobs_prefix=fewblobs/");
+        let copied = [("max-manifest", &whole), ("min-manifest", &few)]
+            .map(|(source, to)| self.works(&["copy", &self.source(source), to]));
+        if let Some(failed) = copied.into_iter().find(|came| *came != Came::Well) {
+            return failed;
+        }
+        let (status, _, said) = self.run(&["verify", "--fast", &torn]);
+        if status != 3 {
+            return Came::Badly(format!("verify says {status} of lost blobs: {said}"));
+        }
+        let repaired = self.works(&["repair", "--fast", &torn]);
+        if repaired == Came::Well { self.works(&["verify", &torn]) } else { repaired }
+    }
+
+    /// What only a deleted cache needed goes, and nothing else.
+    fn prune(&self) -> Came {
+        for words in [&["rm", "-f", &self.spec("large")][..], &["prune", "-f", "--grace", "0s", &self.spec("main")]] {
+            let came = self.works(words);
+            if came != Came::Well {
+                return came;
+            }
+        }
+        self.works(&["verify", &self.spec("main")])
+    }
+
+    fn rm(&self) -> Came {
+        let removed = self.works(&["rm", "-f", &self.spec("main")]);
+        if removed == Came::Well { self.lists("main", false) } else { removed }
+    }
+
+    fn works(&self, words: &[&str]) -> Came {
+        let (status, _, said) = self.run(words);
+        if status == 0 { Came::Well } else { Came::Badly(format!("exit {status}: {said}")) }
+    }
+
+    /// The status, what was printed, and the last line of what was said.
+    fn run(&self, words: &[&str]) -> (i32, String, String) {
+        match self.bench.buildcache(words).args(["--progress", "quiet", "--timeout", "120s"]).output() {
+            Ok(output) => {
+                let out = String::from_utf8_lossy(&output.stdout).into_owned();
+                (output.status.code().unwrap_or(-1), out, last_line(&output.stderr))
+            }
+            Err(error) => (-1, String::new(), error.to_string()),
+        }
+    }
+}
+
+fn last_line(said: &[u8]) -> String {
+    String::from_utf8_lossy(said).lines().rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
