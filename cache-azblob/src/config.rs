@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use cache_core::{CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
+use cache_core::{Bounds, CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -228,6 +228,7 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     connect_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    bounds: Bounds,
     retry: RetryPolicy,
     parts: PartLimits,
 }
@@ -241,6 +242,7 @@ impl Environment {
             variables: BTreeMap::new(),
             connect_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
+            bounds: Bounds::default(),
             retry: RetryPolicy::default(),
             parts: PartLimits::default().with_max_parts(MOST_BLOCKS),
         }
@@ -265,6 +267,12 @@ impl Environment {
     #[must_use]
     pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
         Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how much is taken from the service, and how slowly.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Changes how often a request is tried again whose answer says that it may help.
@@ -296,6 +304,10 @@ impl Environment {
 
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {

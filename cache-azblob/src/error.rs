@@ -27,8 +27,27 @@ pub(crate) fn of(error: azure_core::Error, message: &str) -> Error {
         AzureKind::Credential => new(ErrorKind::Unauthenticated, message)
             .with("cause", one_line(&error.to_string()))
             .with_hint("log in with `az login`, set AZURE_CLIENT_SECRET and its like, or give secret_access_key"),
-        _ => new(ErrorKind::Unavailable, message).with("cause", root_cause(&error)).with_source(error),
+        _ => match core_error(&error) {
+            // A bound of ours: its own kind and cause.
+            Some(ours) => {
+                let cause = ours.context("cause").unwrap_or_default();
+                new(ours.kind(), message).with("cause", cause).with_retryable(ours.is_retryable()).with_source(error)
+            }
+            None => new(ErrorKind::Unavailable, message).with("cause", root_cause(&error)).with_source(error),
+        },
     }
+}
+
+/// An error of the core that went through the SDK.
+fn core_error(error: &azure_core::Error) -> Option<Error> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours.clone());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The service's code for an error, where it is one.
@@ -71,9 +90,10 @@ fn kind_of(status: u16, code: &str) -> ErrorKind {
         }
         (_, "ContainerBeingDeleted" | "AccountBeingCreated") => ErrorKind::Unavailable,
         (_, "InvalidResourceName") => ErrorKind::InvalidSpec,
+        (_, "BlobArchived" | "BlobBeingRehydrated") => ErrorKind::Archived,
         (401, _) => ErrorKind::Unauthenticated,
         (403, _) => ErrorKind::PermissionDenied,
-        (_, "LeaseIdMissing" | "BlobImmutableDueToPolicy" | "BlobArchived") => ErrorKind::PermissionDenied,
+        (_, "LeaseIdMissing" | "BlobImmutableDueToPolicy") => ErrorKind::PermissionDenied,
         (404, _) => ErrorKind::NotFound,
         (412, "") => ErrorKind::Conflict,
         (413, _) => ErrorKind::LimitExceeded,
@@ -100,7 +120,9 @@ fn hint(kind: ErrorKind, code: &str) -> Option<&'static str> {
         (_, "ContainerNotFound") => "an export creates the container",
         (_, "LeaseIdMissing") => "somebody holds a lease on the blob: break it",
         (_, "SnapshotsPresent") => "the blob has snapshots: delete them first",
-        (_, "BlobArchived") => "the blob is in the archive tier: rehydrate it",
+        (ErrorKind::Archived, _) => {
+            "a lifecycle rule has moved the blob to the archive tier: rehydrate it, or copy the cache there again"
+        }
         _ => return None,
     })
 }
@@ -166,7 +188,8 @@ fn one_line(text: &str) -> String {
     }
 }
 
-fn root_cause(error: &azure_core::Error) -> String {
+/// The words of the innermost error.
+pub(crate) fn root_cause(error: &azure_core::Error) -> String {
     let mut cause = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
@@ -217,6 +240,7 @@ mod tests {
         assert_eq!(kind(412, "LeaseIdMissing"), ErrorKind::PermissionDenied);
         assert_eq!(kind(409, "BlobImmutableDueToPolicy"), ErrorKind::PermissionDenied);
         assert_eq!(kind(409, "SnapshotsPresent"), ErrorKind::Unsupported);
+        assert_eq!(kind(409, "BlobArchived"), ErrorKind::Archived);
         assert_eq!(kind(409, "ContainerBeingDeleted"), ErrorKind::Unavailable);
         assert_eq!(kind(400, "InvalidBlockList"), ErrorKind::Conflict);
         assert_eq!(kind(503, "ServerBusy"), ErrorKind::Unavailable);

@@ -91,10 +91,20 @@ impl AzblobExporter {
         Pushed::Present
     }
 
+    /// A blob in the archive tier cannot be overwritten, and can be deleted; says what the next write is to find.
+    async fn take_away(&self, key: &str, found: Found) -> Result<Condition> {
+        match self.client.retrying(|| self.client.delete(key, &found.etag)).await {
+            Ok(_) => Ok(Condition::Absent),
+            // Who may not delete may find that it can be overwritten after all.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Condition::Match(found.etag)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What to make of somebody else having written the blob while we did.
     async fn overtaken(&self, blob: &Descriptor, key: &str, error: Error) -> Result<Pushed> {
         match self.head(key).await? {
-            Some(found) if found.size == blob.size => Ok(Pushed::Present),
+            Some(found) if found.size == blob.size && !found.is_archived => Ok(Pushed::Present),
             // Its blocks were dropped with those of the other.
             _ => {
                 let again = error::new(ErrorKind::Unavailable, "somebody else wrote the blob at the same time");
@@ -170,6 +180,7 @@ impl CacheExporter for AzblobExporter {
         let found = self.head(&key).await?;
         self.looks.saw(found.is_some());
         let condition = match found {
+            Some(found) if found.is_archived => self.take_away(&key, found).await?,
             Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
             // Half a blob is none.
             Some(found) => Condition::Match(found.etag),

@@ -85,7 +85,7 @@ impl BlobProvider for AzblobImporter {
         let found = self.client.retrying(|| self.client.head(&key)).await;
         let found = found.map_err(|error| error.with("blob", blob.digest))?;
         Ok(found.map(|found| {
-            let info = BlobInfo::new(found.size);
+            let info = BlobInfo::new(found.size).with_archived(found.is_archived);
             found.modified.map_or(info, |modified| info.with_modified(modified))
         }))
     }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Timestamp, Version,
-    delete_each,
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Page, PageSource, Quota, Result,
+    Timestamp, Version, delete_each, paged,
 };
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
 use crate::error;
@@ -31,17 +31,7 @@ impl AzblobStore {
 
     /// Every blob whose name starts like this, page by page.
     fn list(&self, start: String) -> BoxStream<'_, Result<Listed>> {
-        let pages = stream::try_unfold(Some(None), move |marker: Option<Option<String>>| {
-            let start = start.clone();
-            async move {
-                let Some(marker) = marker else { return Ok::<_, Error>(None) };
-                let (page, next) = self.client.retrying(|| self.client.list(&start, marker.clone())).await?;
-                // A service that names the page it has just sent would never end.
-                let next = next.filter(|next| Some(next) != marker.as_ref());
-                Ok(Some((stream::iter(page.into_iter().map(Ok)), next.map(Some))))
-            }
-        });
-        pages.try_flatten().boxed()
+        paged(Blobs { client: &self.client, start }, self.client.bounds())
     }
 
     async fn delete(&self, key: &str, version: &Version) -> Result<Deleted> {
@@ -62,12 +52,37 @@ impl AzblobStore {
     }
 }
 
+/// The blobs whose names start like this, page by page.
+struct Blobs<'a> {
+    client: &'a Client,
+    start: String,
+}
+
+#[async_trait]
+impl PageSource for Blobs<'_> {
+    type Item = Listed;
+    type Cursor = String;
+
+    async fn page(&self, marker: Option<&String>) -> Result<Page<Listed, String>> {
+        self.client.retrying(|| self.client.list(&self.start, marker.cloned())).await
+    }
+
+    fn id(listed: &Listed) -> String {
+        listed.key.clone()
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.client.about(error).with("prefix", &self.start)
+    }
+}
+
 #[async_trait]
 impl CacheStore for AzblobStore {
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
         let keys = self.client.config().keys();
         let entry = |listed: Listed| {
-            let name = keys.name_of(&listed.key)?.to_owned();
+            // An index has two bytes at least; what is empty is a folder, or what a tool or the service has made for one.
+            let name = keys.name_of(&listed.key).filter(|_| listed.size > 0)?.to_owned();
             let entry = CacheEntry::new(Some(name), Version::new(listed.etag));
             Some(with_modified(entry, listed.modified))
         };

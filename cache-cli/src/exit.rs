@@ -126,6 +126,7 @@ mod tests {
             (ErrorKind::InvalidManifest, 1),
             (ErrorKind::LimitExceeded, 1),
             (ErrorKind::Storage, 1),
+            (ErrorKind::Archived, 1),
             (ErrorKind::Unsupported, 1),
         ];
         for (kind, code) in cases {

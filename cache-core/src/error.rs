@@ -62,6 +62,8 @@ pub enum ErrorKind {
     LimitExceeded,
     /// The file system failed: no space left, an I/O error.
     Storage,
+    /// The store keeps the bytes in an archive, from where they have to be restored before anybody can read them.
+    Archived,
     /// The backend cannot do this.
     Unsupported,
 }

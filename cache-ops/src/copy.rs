@@ -191,7 +191,8 @@ async fn plan(
 }
 
 fn explain_lost(error: Error) -> Error {
-    let is_lost = error.side() == Some(Side::Source) && error.kind() == ErrorKind::NotFound;
+    let is_lost = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Archived);
+    let is_lost = is_lost && error.side() == Some(Side::Source);
     if is_lost { error.with_hint("copy with --skip-missing to do without the results that need it") } else { error }
 }
 
@@ -209,7 +210,7 @@ async fn reduce(manifest: CacheManifest, lost: &[Digest], mode: Option<Mode>) ->
     Ok(chains.to_manifest().with_form(manifest.form()))
 }
 
-/// The blobs that the source has lost; none are looked for when no destination can do without them.
+/// The blobs that the source has lost or archived; none are looked for when no destination can do without them.
 async fn lost_blobs(
     manifest: &CacheManifest,
     blobs: &dyn BlobProvider,
@@ -226,5 +227,5 @@ async fn lost_blobs(
 
 async fn look(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Option<Digest>> {
     let found = blobs.stat(blob).await.map_err(|error| error.on(Side::Source))?;
-    Ok(found.is_none().then_some(blob.digest))
+    Ok(found.is_none_or(|info| info.is_archived).then_some(blob.digest))
 }

@@ -14,6 +14,8 @@ use cache_core::{
 pub enum Examined {
     /// The store does not have the blob.
     Missing,
+    /// The store has the blob in an archive, and gives nobody its bytes.
+    Archived,
     /// The bytes are not those of the digest.
     Corrupt,
     /// The bytes are those of the digest, and no layer: they do not decompress, or are no tar archive.
@@ -36,9 +38,13 @@ pub enum Examined {
 /// Only when the blob could not be looked at: the store does not answer, or refuses.
 pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
     let Some(info) = blobs.stat(blob).await? else { return Ok(Examined::Missing) };
+    if info.is_archived {
+        return Ok(Examined::Archived);
+    }
     let stored = Descriptor { size: info.size, ..blob.clone() };
     match read(&stored, blobs).await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Examined::Missing),
+        Err(error) if error.kind() == ErrorKind::Archived => Ok(Examined::Archived),
         Err(error) if error.kind() == ErrorKind::DigestMismatch => Ok(Examined::Corrupt),
         read => read,
     }

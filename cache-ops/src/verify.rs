@@ -63,10 +63,13 @@ pub async fn verify(
     Ok(VerifyReport { findings, blobs: manifest.blobs().len(), bytes })
 }
 
+const ARCHIVED: &str = "it is in an archive, and nobody can read it before it is restored; a copy sends it again";
+
 async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &CodecPool) -> Result<Option<Finding>> {
     let found = |code, message: String| Ok(Some(Finding::new(code, format!("blob {}", blob.digest), message)));
     match blobs.stat(blob).await? {
         None => return found(FindingCode::BlobMissing, "the store does not have it".to_owned()),
+        Some(info) if info.is_archived => return found(FindingCode::BlobArchived, ARCHIVED.to_owned()),
         Some(info) if info.size != blob.size => {
             let message = format!("{} bytes are stored, the manifest says {}", info.size, blob.size);
             return found(FindingCode::BlobSizeWrong, message);
@@ -80,6 +83,7 @@ async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &
         Err(error) if error.kind() == ErrorKind::NotFound => {
             found(FindingCode::BlobMissing, "the store does not have it".to_owned())
         }
+        Err(error) if error.kind() == ErrorKind::Archived => found(FindingCode::BlobArchived, ARCHIVED.to_owned()),
         Err(error) => Err(error),
     }
 }

@@ -11,6 +11,7 @@ use cache_core::{Digest, Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 use crate::client::{Client, Condition};
+use crate::endpoint::Endpoint;
 
 /// What was found out, by endpoint and bucket; it is asked once for all caches that share it.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ impl Conditions {
     /// Finds out, the first time, by three tiny writes to a key of its own and a deletion.
     pub(crate) async fn are_honoured(&self, client: &Client) -> Result<bool> {
         let config = client.config();
-        let place = format!("{} {}", config.endpoint().unwrap_or_default(), config.bucket());
+        let place = format!("{} {}", config.endpoint().map_or("", Endpoint::as_str), config.bucket());
         let known = {
             let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(places.entry(place).or_default())

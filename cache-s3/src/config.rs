@@ -6,10 +6,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use cache_core::{
-    Attrs, CacheSpec, Error, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret, SecretSource,
+    Attrs, Bounds, CacheSpec, Error, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret,
+    SecretSource,
 };
 
 use crate::conditions::Conditions;
+use crate::endpoint::Endpoint;
 use crate::error;
 use crate::keys::{self, Keys};
 use crate::refresh::CopyLimits;
@@ -27,7 +29,7 @@ use crate::refresh::CopyLimits;
 pub struct S3Config {
     bucket: String,
     region: String,
-    endpoint: Option<String>,
+    endpoint: Option<Endpoint>,
     is_path_style: bool,
     keys: Keys,
     names: Vec<String>,
@@ -72,7 +74,7 @@ impl S3Config {
         }
         config.touch_refresh = attrs.duration("touch_refresh")?.unwrap_or(config.touch_refresh);
         config.parallelism = attrs.parse("upload_parallelism", "a positive integer")?;
-        config.endpoint = attrs.optional("endpoint_url").filter(|url| !url.is_empty()).map(str::to_owned);
+        config.endpoint = attrs.optional("endpoint_url").filter(|url| !url.is_empty()).map(Endpoint::new);
         config.is_path_style = attrs.bool("use_path_style")?.unwrap_or(false);
         // It is never signed here, so there is nothing to turn off.
         attrs.bool("disable_accept_encoding")?;
@@ -82,6 +84,8 @@ impl S3Config {
         }
         let credential = credential(&mut attrs);
         attrs.finish()?;
+        config.endpoint.as_ref().map_or(Ok(()), |endpoint| endpoint.check("endpoint_url"))?;
+        config.environment.endpoint.as_ref().map_or(Ok(()), |endpoint| endpoint.check("AWS_ENDPOINT_URL"))?;
         if let Some(credential) = credential? {
             config.environment.credential = Some(credential);
         }
@@ -104,7 +108,7 @@ impl S3Config {
     /// Speaks to another server than AWS, and by path where it does not know `bucket.host`.
     #[must_use]
     pub fn with_endpoint(self, url: impl Into<String>, is_path_style: bool) -> Self {
-        Self { endpoint: Some(url.into()), is_path_style, ..self }
+        Self { endpoint: Some(Endpoint::new(url)), is_path_style, ..self }
     }
 
     /// Changes after which age a blob that is present gets a new one, at the latest.
@@ -133,8 +137,8 @@ impl S3Config {
     }
 
     /// The endpoint of the spec.
-    pub(crate) fn endpoint(&self) -> Option<&str> {
-        self.endpoint.as_deref()
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
     }
 
     /// Paths are for other servers only, as in BuildKit.
@@ -283,11 +287,12 @@ impl Credential {
 pub struct Environment {
     bucket: Option<String>,
     region: Option<String>,
-    endpoint: Option<String>,
+    endpoint: Option<Endpoint>,
     credential: Option<Credential>,
     uses_chain: bool,
     connect_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    bounds: Bounds,
     retry: RetryPolicy,
     parts: PartLimits,
     read_ahead: ReadAhead,
@@ -309,6 +314,7 @@ impl Environment {
             uses_chain: false,
             connect_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
+            bounds: Bounds::default(),
             retry: RetryPolicy::default(),
             parts: PartLimits::default(),
             read_ahead: ReadAhead::default(),
@@ -325,7 +331,7 @@ impl Environment {
         Self {
             bucket: variable("AWS_BUCKET"),
             region: variable("AWS_REGION"),
-            endpoint: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")),
+            endpoint: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).map(Endpoint::new),
             uses_chain: true,
             ..Self::new()
         }
@@ -341,6 +347,12 @@ impl Environment {
     #[must_use]
     pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
         Self { connect_timeout: connect, idle_timeout: idle, ..self }
+    }
+
+    /// Changes how much is taken from a server, and how slowly.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Changes how often a request is tried again whose answer says that it may help.
@@ -372,8 +384,8 @@ impl Environment {
         self.credential.as_ref()
     }
 
-    pub(crate) fn endpoint(&self) -> Option<&str> {
-        self.endpoint.as_deref()
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
     }
 
     pub(crate) fn uses_chain(&self) -> bool {
@@ -386,6 +398,10 @@ impl Environment {
 
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {

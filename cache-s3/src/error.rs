@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::ByteStreamError;
 use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
 
 use crate::KIND;
+use crate::client::TOO_LONG;
 
 /// An answer before anybody has read it.
 pub(crate) type Raw = HttpResponse;
@@ -33,7 +34,11 @@ where
             refused(message, answer.raw(), meta.code(), meta.message())
         }
         // The status came, and a body that is no S3's: a proxy's page, or half of one.
-        SdkError::ResponseError(answer) => refused(message, answer.raw(), None, None),
+        SdkError::ResponseError(ref answer) => {
+            let error = refused(message, answer.raw(), None, None);
+            let cause = failure.into_source().map_or_else(|_| String::new(), |source| chain(&*source));
+            unreadable(error, message, &cause)
+        }
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(connector) => unreachable(connector, message),
             None => new(ErrorKind::Unavailable, message),
@@ -47,6 +52,14 @@ where
         }
         other => new(ErrorKind::Unavailable, message).with_source(other),
     }
+}
+
+/// Says why the body of an answer is of no use.
+fn unreadable(error: Error, message: &str, cause: &str) -> Error {
+    if cause.contains(TOO_LONG) {
+        return new(ErrorKind::LimitExceeded, message).with("cause", TOO_LONG);
+    }
+    error.with("cause", one_line(cause))
 }
 
 /// Maps an answer that is not the wanted one.
@@ -105,10 +118,12 @@ fn meaning(code: &str, status: u16) -> (ErrorKind, Option<&'static str>) {
             (Kind::DigestMismatch, None)
         }
         "EntityTooLarge" => (Kind::LimitExceeded, None),
+        "InvalidObjectState" => (Kind::Archived, Some(ARCHIVED)),
         _ => by_status(status),
     }
 }
 
+const ARCHIVED: &str = "a lifecycle rule has moved the object to an archive: restore it, or copy the cache there again";
 const DENIED: &str =
     "the credentials need s3:GetObject, s3:PutObject, s3:ListBucket and for `rm` and `prune` s3:DeleteObject there";
 
@@ -200,6 +215,7 @@ mod tests {
             ("SlowDown", 503, ErrorKind::RateLimited),
             ("RequestTimeout", 400, ErrorKind::Unavailable),
             ("PermanentRedirect", 301, ErrorKind::InvalidSpec),
+            ("InvalidObjectState", 403, ErrorKind::Archived),
             ("PreconditionFailed", 412, ErrorKind::Conflict),
             ("Unheard", 403, ErrorKind::PermissionDenied),
             ("", 429, ErrorKind::RateLimited),

@@ -18,17 +18,21 @@ use crate::S3Config;
 use crate::client::{Client, Condition, Found};
 use crate::error;
 use crate::listing;
+use crate::names;
 use crate::parts::Parts;
 use crate::refresh::refresh;
-use crate::store::abort_uploads;
+use crate::uploads::abort_uploads;
 
+/// What S3 takes in one request at most, in bytes.
+const LARGEST_PUT: u64 = 5 << 30;
 /// The age from which an open upload is taken for that of a dead writer.
 const DEAD: i64 = 24 * 60 * 60;
 
 /// A cache in a bucket, for writing.
 ///
 /// * A push asks whether the blob is there with its size, and sets its age back when it is old. What the store cannot
-///   copy onto itself is sent again.
+///   copy onto itself is sent again, and so is what is in an archive.
+/// * A store without uploads in parts gets each blob in one request, up to 5 GiB.
 /// * An upload that fails or is dropped is aborted. One whose process is killed stays open: the next run that sends a
 ///   large blob, and `prune`, abort those that are older than a day.
 /// * A commit looks once more at the blobs that were there when they were pushed. If one has gone, it fails with
@@ -43,6 +47,8 @@ pub struct S3Exporter {
     state: Mutex<State>,
     /// The store has refused to copy.
     cannot_copy: AtomicBool,
+    /// The store has no uploads in parts.
+    cannot_cut: AtomicBool,
     clean_up: OnceCell<()>,
 }
 
@@ -64,6 +70,7 @@ impl S3Exporter {
             slots,
             state: Mutex::default(),
             cannot_copy: AtomicBool::new(false),
+            cannot_cut: AtomicBool::new(false),
             clean_up: OnceCell::new(),
         }
     }
@@ -82,9 +89,32 @@ impl S3Exporter {
         if blob.size > limits.part_size {
             self.clean_up.get_or_init(|| self.abort_dead_uploads()).await;
         }
-        let parts = Parts::new(Arc::clone(&self.client), key, blob);
-        upload(from.read(blob, None).await?, blob.size, &parts, limits).await?;
+        let parts = Parts::new(Arc::clone(&self.client), key.clone(), blob);
+        let is_whole = blob.size > limits.part_size && !self.begin(&parts).await?;
+        if is_whole {
+            self.send_whole(&key, blob, from).await?;
+        } else {
+            upload(from.read(blob, None).await?, blob.size, &parts, limits).await?;
+        }
         Ok(Pushed::Uploaded)
+    }
+
+    /// Opens an upload in parts; says whether the store has such uploads.
+    async fn begin(&self, parts: &Parts<'_>) -> Result<bool> {
+        if self.cannot_cut.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let has_begun = parts.begin_early().await?;
+        self.cannot_cut.store(!has_begun, Ordering::Relaxed);
+        Ok(has_begun)
+    }
+
+    async fn send_whole(&self, key: &str, blob: &Descriptor, from: &dyn BlobProvider) -> Result<()> {
+        if blob.size > LARGEST_PUT {
+            let message = "the store takes no uploads in parts, and one of more than 5 GiB has to be in parts";
+            return Err(self.client.about(error::new(ErrorKind::LimitExceeded, message).with("size", blob.size), key));
+        }
+        self.client.put_stream(key, from.read(blob, None).await?, blob.size).await
     }
 
     /// Once, by who uses such uploads; who may not list them cannot do anything about them either.
@@ -172,7 +202,8 @@ impl S3Exporter {
     async fn check_present(&self) -> Result<()> {
         let present = std::mem::take(&mut self.state().present);
         let found = listing::look(&self.client, &present).await?;
-        let Some(gone) = present.iter().find(|key| !found.contains_key(*key)) else { return Ok(()) };
+        let is_there = |key: &&String| found.get(*key).is_some_and(|found| !found.is_archived);
+        let Some(gone) = present.iter().find(|key| !is_there(key)) else { return Ok(()) };
         let error = error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
         Err(self.client.about(error, gone))
     }
@@ -190,7 +221,7 @@ impl CacheExporter for S3Exporter {
         let _slot = self.slot().await;
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await?;
-        if let Some(found) = found.filter(|found| found.size == blob.size)
+        if let Some(found) = found.filter(|found| found.size == blob.size && !found.is_archived)
             && let Some(kept) = self.keep(&key, &found).await?
         {
             return Ok(kept);
@@ -207,10 +238,12 @@ impl CacheExporter for S3Exporter {
             Some((Expect::Absent | Expect::Version(_), ours)) => Expect::Version(ours.clone()),
             _ => expect.clone(),
         };
-        let version = self.write(&bytes, &now).await?;
-        let keys = self.client.config().keys();
-        for name in self.client.config().other_names() {
-            self.put(&keys.manifest(name), &bytes, Condition::None).await?;
+        let config = self.client.config();
+        let written = self.write(&bytes, &now).await;
+        let version = names::explain(&self.client, config.first_name(), written).await?;
+        for name in config.other_names() {
+            let written = self.put(&config.keys().manifest(name), &bytes, Condition::None).await;
+            names::explain(&self.client, name, written).await?;
         }
         if let Err(error) = self.check_present().await {
             self.state().unfinished = Some((expect, version));

@@ -54,7 +54,7 @@ impl BlobProvider for S3Importer {
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await;
         Ok(found.map_err(|error| error.with("blob", blob.digest))?.map(|found| {
-            let info = BlobInfo::new(found.size);
+            let info = BlobInfo::new(found.size).with_archived(found.is_archived);
             found.modified.map_or(info, |modified| info.with_modified(modified))
         }))
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{Descriptor, PartUpload, Result, Silent};
+use cache_core::{Descriptor, Error, ErrorKind, PartUpload, Result, Silent};
 
 use crate::client::{Client, Condition, Found};
 use crate::exporter::age;
@@ -21,6 +21,15 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     pub(crate) fn new(client: Arc<Client>, key: String, blob: &'a Descriptor) -> Self {
         Self { client, key, blob, open: Mutex::default() }
+    }
+
+    /// Opens the upload before there is anything to send; says whether the store has such uploads.
+    pub(crate) async fn begin_early(&self) -> Result<bool> {
+        match self.begin().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_about_parts(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Option<String>> {
@@ -47,6 +56,9 @@ impl PartUpload for Parts<'_> {
     }
 
     async fn begin(&self) -> Result<String> {
+        if let Some(upload) = self.open().clone() {
+            return Ok(upload);
+        }
         let upload = self.client.retrying(|| self.client.begin(&self.key, None)).await?;
         *self.open() = Some(upload.clone());
         Ok(upload)
@@ -67,6 +79,12 @@ impl PartUpload for Parts<'_> {
         *self.open() = None;
         aborted
     }
+}
+
+/// Whether an upload cannot be begun because the store has no such thing: it says so, or answers something else.
+pub(crate) fn is_about_parts(error: &Error) -> bool {
+    let has_no_such_path = error.kind() == ErrorKind::NotFound && error.context("code").is_none();
+    error.kind() == ErrorKind::Unsupported || has_no_such_path
 }
 
 /// Completes an upload that replaces `before`. When the answer was lost, or is one that the SDK does not understand, what

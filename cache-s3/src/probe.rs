@@ -9,7 +9,7 @@ use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, Error, ErrorKind, Out
 
 use crate::client::{Client, Condition};
 use crate::conditions::{self, throw_away_key};
-use crate::{KIND, S3Config, error, listing, parts};
+use crate::{KIND, S3Config, error, listing, names, parts};
 
 const SAMPLE: Bytes = Bytes::from_static(b"buildcache doctor");
 const NOT_READ: &str = "not tried: the bucket cannot be read";
@@ -53,11 +53,9 @@ impl S3Probe {
     }
 
     async fn range(&self, key: &str) -> Result<()> {
-        let mut object = self.client.retrying(|| self.client.get(key, Some((1, 3)))).await?;
-        let mut read = Vec::new();
-        while let Some(piece) = object.next().await {
-            read.extend_from_slice(&piece?);
-        }
+        let object = self.client.retrying(|| self.client.get(key, Some((1, 3)))).await?;
+        let reader = self.client.body_reader("cannot read a range").with_limit(1 << 10);
+        let read = reader.read(object.into_pieces()).await.map_err(|error| self.client.about(error, key))?;
         if read == SAMPLE[1..4] { Ok(()) } else { Err(self.wrong("the store sent another range", key)) }
     }
 
@@ -89,6 +87,23 @@ impl S3Probe {
             let _ = parts::abort(client, key, &upload).await;
         }
         sent
+    }
+
+    /// How large blobs are written: in parts, or else in one request each.
+    async fn uploads(&self, key: &str, found: &mut Diagnosis) {
+        let sent = self.multipart(key).await;
+        if !sent.as_ref().is_err_and(parts::is_about_parts) {
+            found.record(
+                "multipart",
+                sent,
+                "blobs of more than 8 MiB cannot be written: ask for the rights of uploads in parts",
+            );
+            return;
+        }
+        found.record("multipart", sent, "buildcache sends each blob in one request here, which S3 takes up to 5 GiB");
+        let stream = cache_core::stream_of(SAMPLE);
+        let whole = self.client.put_stream(key, stream, SAMPLE.len() as u64).await;
+        found.record("single-upload", whole, "blobs of more than 8 MiB cannot be written");
     }
 
     async fn list(&self, key: &str) -> Result<()> {
@@ -133,7 +148,9 @@ impl S3Probe {
         let names: Vec<&str> = [config.first_name()].into_iter().chain(config.other_names()).collect();
         spec = spec.with("name", names.join(";"));
         if let Some(endpoint) = config.endpoint() {
-            spec = spec.with("endpoint_url", endpoint).with("use_path_style", config.is_path_style().to_string());
+            spec = spec
+                .with("endpoint_url", endpoint.to_string())
+                .with("use_path_style", config.is_path_style().to_string());
             // Whatever changes `Accept-Encoding` on the way breaks the signature of Go's SDK.
             spec = spec.with("disable_accept_encoding", "true");
         }
@@ -160,6 +177,8 @@ impl CacheProbe for S3Probe {
         let [small, large] = &keys;
         let advice = "without this nothing can be written: ask for the right s3:PutObject";
         if !found.record("write", self.write(small).await, advice) {
+            // It may be there, and not be readable.
+            let _ = self.client.retrying(|| self.client.delete(small, None)).await;
             rest.into_iter().skip(1).for_each(|name| found.skip(name, NOT_WRITTEN));
             return Ok(found);
         }
@@ -167,14 +186,18 @@ impl CacheProbe for S3Probe {
         found.record("range-read", self.range(small).await, advice);
         let advice = "of writers that meet, several may be told that they have won: let one job write";
         found.record("conditional-write", self.conditions().await, advice);
-        let advice = "blobs of more than 8 MiB cannot be written: ask for the rights of uploads in parts";
-        found.record("multipart", self.multipart(large).await, advice);
+        self.uploads(large, &mut found).await;
         let advice = "buildcache sends old blobs again; BuildKit's exports fail on them";
         found.record("refresh", self.copy(small).await, advice);
-        let advice = "`ls`, `du` and `prune` cannot work here: ask for the right s3:ListBucket";
+        let advice = if names::is_unusual(self.client.config().keys()) {
+            names::UNUSUAL
+        } else {
+            "`ls`, `du` and `prune` cannot work here: ask for the right s3:ListBucket"
+        };
         found.record("list", self.list(small).await, advice);
         self.clean_up(&keys, &mut found).await;
-        found.recommended = found.works("multipart").then(|| self.recommended(&found));
+        let writes_large = found.works("multipart") || found.works("single-upload");
+        found.recommended = writes_large.then(|| self.recommended(&found));
         Ok(found)
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource};
-use futures_util::stream;
 
 use crate::client::{Client, Object};
-use crate::error::{self, within};
+use crate::error;
 
 const MESSAGE: &str = "cannot read the blob";
 
@@ -34,16 +33,8 @@ struct Source {
 impl Source {
     /// The bytes of a range, with an end when nothing moves.
     async fn body(&self, range: Range<u64>) -> Result<BlobStream> {
-        let (object, idle) = (self.get(range.start, range.end).await?, self.client.idle_timeout());
-        Ok(Box::pin(stream::unfold(object, move |mut object| async move {
-            let next = match within(idle, object.next()).await {
-                Some(next) => next?,
-                None => {
-                    Err(error::new(ErrorKind::Unavailable, MESSAGE).with("cause", "nothing has moved for too long"))
-                }
-            };
-            Some((next, object))
-        })))
+        let object = self.get(range.start, range.end).await?;
+        Ok(self.client.body_reader(MESSAGE).stream(object.into_pieces()))
     }
 
     /// The object from `at` on; a blob that is wanted whole is asked for without a range.

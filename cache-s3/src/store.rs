@@ -10,7 +10,8 @@ use cache_core::{
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Found};
-use crate::{S3Config, S3Importer, error, listing};
+use crate::uploads::abort_uploads;
+use crate::{S3Config, S3Importer, error, listing, names};
 
 /// How many objects S3 deletes in one request, and how many requests delete one each at the same time.
 const BATCH: usize = 1_000;
@@ -100,6 +101,9 @@ impl CacheStore for S3Store {
             entry.modified = found.modified;
             caches.push(entry);
         }
+        if caches.is_empty() {
+            names::check_list(&self.client).await?;
+        }
         caches.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(caches)
     }
@@ -165,25 +169,6 @@ impl CacheStore for S3Store {
 impl S3Store {
     fn changed(&self, key: &str, name: &str) -> Error {
         self.client.about(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
-    }
-}
-
-/// Aborts the uploads of blobs whose begin is `dead`; says how many.
-pub(crate) async fn abort_uploads(client: &Client, is_dead: impl Fn(Timestamp) -> bool + Send) -> Result<usize> {
-    let keys = client.config().keys();
-    let prefix = keys.blobs();
-    let (mut after, mut aborted) = (None, 0);
-    loop {
-        let (page, is_more) = client.retrying(|| client.open_uploads(&prefix, after.as_ref())).await?;
-        let dead = page.iter().filter(|upload| keys.digest_at(&upload.key).is_some());
-        for upload in dead.filter(|upload| upload.begun.is_some_and(&is_dead)) {
-            crate::parts::abort(client, &upload.key, &upload.id).await?;
-            aborted += 1;
-        }
-        match page.into_iter().next_back() {
-            Some(last) if is_more && after.as_ref() != Some(&last) => after = Some(last),
-            _ => return Ok(aborted),
-        }
     }
 }
 

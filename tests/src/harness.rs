@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm, RetryPolicy,
-    Timestamp,
+    Bounds, CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm,
+    RetryPolicy, Timestamp,
 };
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
@@ -58,11 +58,46 @@ pub trait Harness: Send + Sync {
     /// Puts other bytes in the place of a blob.
     async fn overwrite(&self, blob: &Digest, bytes: Bytes);
 
+    /// Makes the store hostile, and gives a backend for it that has tight bounds and tries once; `None` where the suite
+    /// has no server of its own.
+    fn hostile(&self, _: Hostility) -> Option<Box<dyn CacheBackend>> {
+        None
+    }
+
+    /// Makes a hostile store what it was.
+    fn calm(&self) {}
+
     /// Sets when a blob was last written, and says whether that can be done here.
     async fn set_modified(&self, _blob: &Digest, _modified: Timestamp) -> bool {
         false
     }
 }
+
+/// How a store keeps its clients busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hostility {
+    /// Every request is refused, in a body without end.
+    EndlessErrors,
+    /// The body of every good answer goes on without end.
+    EndlessBodies,
+    /// Every body comes byte by byte.
+    Trickle,
+    /// Two pages of a list lead to each other.
+    RepeatingPages,
+    /// Every page of a list leads to another one.
+    EndlessPages,
+}
+
+/// Bounds that a test can wait for.
+#[must_use]
+pub fn tight_bounds() -> Bounds {
+    let mut bounds = Bounds::default();
+    (bounds.answer, bounds.list_pages) = (256 << 10, 30);
+    bounds
+}
+
+/// How long a hostile server may be silent, and how long a slow one is listened to.
+pub const TIGHT_IDLE: Duration = Duration::from_millis(400);
 
 impl dyn Harness + '_ {
     /// Opens the place for reading.
@@ -213,6 +248,13 @@ macro_rules! conformance {
                     publishing_to_nothing_writes_the_cache
                     publishing_adds_to_what_is_there
                     publish_loses_nothing
+                }
+                hostile {
+                    endless_errors_end
+                    endless_bodies_end
+                    bodies_that_trickle_end
+                    lists_that_repeat_are_no_lists
+                    endless_lists_are_no_lists
                 }
                 repair {
                     a_sound_cache_is_left_alone

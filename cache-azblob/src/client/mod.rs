@@ -18,8 +18,11 @@ use azure_storage_blob::models::{
     BlockLookupList, HttpRange,
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
-use bytes::{Bytes, BytesMut};
-use cache_core::{BlobStream, ContentRange, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
+use bytes::Bytes;
+use cache_core::{
+    BlobStream, BodyReader, Bounds, ContentRange, Error, ErrorKind, NextPage, Page, Result, RetryPolicy, Silent,
+    Timestamp,
+};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 pub(crate) use self::transport::{Connections, Peer};
@@ -57,6 +60,8 @@ pub(crate) struct Found {
     pub(crate) modified: Option<Timestamp>,
     /// How long ago it was written, by the service's own clock.
     pub(crate) age: Option<Duration>,
+    /// Whether nobody can read it before it is back from the archive.
+    pub(crate) is_archived: bool,
     metadata: HashMap<String, String>,
 }
 
@@ -82,7 +87,7 @@ impl Client {
         let environment = config.environment();
         let (connect, idle) = (environment.connect_timeout(), environment.idle_timeout());
         let peer = Peer { is_encrypted: config.account().is_encrypted(), is_near: config.account().is_loopback() };
-        let connections = Connections::new(connect, idle, peer)
+        let connections = Connections::new(connect, idle, peer, environment.bounds())
             .map_err(|error| error::new(ErrorKind::Unavailable, "cannot set up the connection").with_source(error))?;
         let transport = Transport::new(Arc::new(connections));
         // The core tries again; two of them would multiply.
@@ -186,20 +191,21 @@ impl Client {
 
     /// Reads a document of at most `limit` bytes, with its ETag; none where it is not there.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
-        let Some(mut part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = part.body.try_next().await.map_err(|error| self.about(error).with("key", key))? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() as u64 > limit {
-                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read").with("limit", limit);
-                return Err(self.about(error).with("key", key));
-            }
-        }
+        let Some(part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
+        // The transport has the clock.
+        let reader = BodyReader::new("cannot read the document", None, &self.bounds()).with_limit(limit);
+        let bytes = reader.read(part.body).await.map_err(|error| self.about(error).with("key", key))?;
         if part.total.is_some_and(|total| total > bytes.len() as u64) {
             let error = error::new(ErrorKind::Unavailable, "document ended early").with("got", bytes.len());
             return Err(self.about(error).with("key", key));
         }
-        Ok(Some((bytes.freeze(), part.etag.unwrap_or_default())))
+        let etag = part.etag.unwrap_or_default();
+        if bytes.is_empty() && self.is_directory(key).await? { Ok(None) } else { Ok(Some((bytes, etag))) }
+    }
+
+    /// Whether what has no bytes is a directory, of an account with a hierarchical namespace.
+    async fn is_directory(&self, key: &str) -> Result<bool> {
+        Ok(self.head(key).await?.is_some_and(|found| found.is_directory()))
     }
 
     /// Makes a blob young again, by writing the metadata that it has.
@@ -219,9 +225,8 @@ impl Client {
         }
     }
 
-    /// A page of the blobs whose names start like this, and where the next one begins; nothing where the container is not
-    /// there.
-    pub(crate) async fn list(&self, start: &str, marker: Option<String>) -> Result<(Vec<Listed>, Option<String>)> {
+    /// A page of the blobs whose names start like this; nothing where the container is not there.
+    pub(crate) async fn list(&self, start: &str, marker: Option<String>) -> Result<Page<Listed, String>> {
         const MESSAGE: &str = "cannot list the blobs";
         let options = BlobContainerClientListBlobsOptions {
             marker,
@@ -231,13 +236,16 @@ impl Client {
         };
         let failed = |error| self.failed(error, MESSAGE, start);
         // Page by page: a page that fails is asked for again.
+        let nothing = || Page { items: Vec::new(), next: NextPage::End, bytes: 0 };
         let page = match self.container.list_blobs(Some(options)).map_err(failed)?.into_pages().next().await {
-            None => return Ok((Vec::new(), None)),
-            Some(Err(error)) if is_absent(&error) => return Ok((Vec::new(), None)),
-            Some(page) => page.map_err(failed)?.into_model().map_err(failed)?,
+            None => return Ok(nothing()),
+            Some(Err(error)) if is_absent(&error) => return Ok(nothing()),
+            Some(page) => page.map_err(failed)?,
         };
-        let listed = page.blob_items.into_iter().filter_map(Listed::of).collect();
-        Ok((listed, page.next_marker.filter(|marker| !marker.is_empty())))
+        let bytes = page.body().len() as u64;
+        let page = page.into_model().map_err(failed)?;
+        let next = page.next_marker.filter(|marker| !marker.is_empty()).map_or(NextPage::End, NextPage::At);
+        Ok(Page { items: page.blob_items.into_iter().filter_map(Listed::of).collect(), next, bytes })
     }
 
     /// Whether the container is there.
@@ -269,6 +277,10 @@ impl Client {
 
     fn retry(&self) -> RetryPolicy {
         self.config.environment().retry()
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.config.environment().bounds()
     }
 
     /// Names the backend and the container.
@@ -304,6 +316,11 @@ impl Condition {
 }
 
 impl Found {
+    /// Whether it is a directory of an account with a hierarchical namespace.
+    pub(crate) fn is_directory(&self) -> bool {
+        self.size == 0 && self.metadata.get("hdi_isfolder").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     fn of(headers: &Headers) -> Self {
         let metadata = headers.iter().filter_map(|(name, value)| {
             let name = name.as_str().strip_prefix("x-ms-meta-")?;
@@ -317,6 +334,7 @@ impl Found {
             etag: text(headers, "etag").map(unquoted).unwrap_or_default(),
             modified: modified.and_then(timestamp),
             age: age.and_then(|age| age.try_into().ok()),
+            is_archived: text(headers, "x-ms-access-tier") == Some("Archive"),
             metadata: metadata.collect(),
         }
     }

@@ -12,12 +12,15 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use bytes::Bytes;
+use cache_core::{BodyReader, Bounds};
 use futures_util::future::{Either, select};
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 
-/// How much of an error's body is read.
-const MOST_OF_AN_ERROR: usize = 64 << 10;
+use crate::error::root_cause;
+
+/// What is said of an answer that is not read to its end.
+const NO_WHOLE_ANSWER: &str = "no whole answer";
 /// What is sent at once: whether a body moves is seen piece by piece.
 const PIECE: usize = 64 << 10;
 
@@ -34,11 +37,17 @@ pub(crate) struct Peer {
 pub(crate) struct Connections {
     http: reqwest::Client,
     idle: Option<Duration>,
+    bounds: Bounds,
 }
 
 impl Connections {
     /// Prepares the connections; none is opened.
-    pub(crate) fn new(connect: Option<Duration>, idle: Option<Duration>, peer: Peer) -> reqwest::Result<Self> {
+    pub(crate) fn new(
+        connect: Option<Duration>,
+        idle: Option<Duration>,
+        peer: Peer,
+        bounds: Bounds,
+    ) -> reqwest::Result<Self> {
         let mut builder = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none());
         if let Some(connect) = connect {
             builder = builder.connect_timeout(connect);
@@ -53,7 +62,7 @@ impl Connections {
         if peer.is_near {
             builder = builder.no_proxy();
         }
-        Ok(Self { http: builder.build()?, idle })
+        Ok(Self { http: builder.build()?, idle, bounds })
     }
 
     async fn send(&self, request: &Request) -> azure_core::Result<reqwest::Response> {
@@ -114,40 +123,35 @@ impl HttpClient for Connections {
         let response = self.send(request).await?;
         let status = response.status();
         let headers = headers_of(response.headers());
-        let idle = self.idle;
-        let body = Box::pin(response.bytes_stream());
-        let pieces = stream::unfold(Some(body), move |body| async move {
-            let mut body = body?;
-            let next = match idle {
-                Some(idle) => tokio::time::timeout(idle, body.next()).await.map_err(|_| stalled(Some(idle))),
-                None => Ok(body.next().await),
-            };
-            match next {
-                Ok(None) => None,
-                Ok(Some(Ok(piece))) => Some((Ok(piece), Some(body))),
-                Ok(Some(Err(error))) => Some((Err(broken(error)), None)),
-                Err(error) => Some((Err(error), None)),
-            }
-        });
-        let pieces = if status.is_success() { pieces.boxed() } else { cut(pieces.boxed()) };
+        let body = response.bytes_stream().map_err(|error| carried(&broken(error)));
+        let reader = BodyReader::new(NO_WHOLE_ANSWER, self.idle, &self.bounds);
+        let pieces: Pieces = if !status.is_success() {
+            let start = reader.with_limit(self.bounds.error_body).read_start(body).await;
+            stream::iter([Ok(start)]).boxed()
+        } else if is_for_a_blob(request) {
+            reader.stream(body).map_err(carrying).boxed()
+        } else {
+            reader.with_limit(self.bounds.answer).stream(body).map_err(carrying).boxed()
+        };
         Ok(AsyncRawResponse::new(status.as_u16().into(), headers, pieces))
     }
 }
 
-/// The first part of an error's body; what is left of it, and what broke in it, tells nothing that is needed.
-fn cut(
-    pieces: stream::BoxStream<'static, azure_core::Result<Bytes>>,
-) -> stream::BoxStream<'static, azure_core::Result<Bytes>> {
-    pieces
-        .scan(MOST_OF_AN_ERROR, |left, piece| {
-            let piece = piece.ok().filter(|_| *left > 0).map(|mut piece| {
-                piece.truncate(*left);
-                *left -= piece.len();
-                Ok(piece)
-            });
-            async move { piece }
-        })
-        .boxed()
+type Pieces = stream::BoxStream<'static, azure_core::Result<Bytes>>;
+
+/// Blobs are always asked for by a range, and nothing else is; whoever reads one knows how long it is.
+fn is_for_a_blob(request: &Request) -> bool {
+    request.headers().iter().any(|(name, _)| matches!(name.as_str(), "range" | "x-ms-range"))
+}
+
+/// The error of the connection on its way through the core's reader.
+fn carried(error: &azure_core::Error) -> cache_core::Error {
+    cache_core::Error::new(cache_core::ErrorKind::Unavailable, NO_WHOLE_ANSWER).with("cause", root_cause(error))
+}
+
+/// An error of the core on its way through the SDK.
+fn carrying(error: cache_core::Error) -> azure_core::Error {
+    azure_core::Error::with_error(ErrorKind::Io, error, NO_WHOLE_ANSWER)
 }
 
 /// A header that is no text is left out.
@@ -164,7 +168,7 @@ fn headers_of(map: &HeaderMap) -> Headers {
 /// A request that got no whole answer. Its URL may be signed and is left out.
 fn broken(error: reqwest::Error) -> azure_core::Error {
     let kind = if error.is_connect() { ErrorKind::Connection } else { ErrorKind::Io };
-    azure_core::Error::with_error(kind, error.without_url(), "no whole answer")
+    azure_core::Error::with_error(kind, error.without_url(), NO_WHOLE_ANSWER)
 }
 
 fn stalled(idle: Option<Duration>) -> azure_core::Error {

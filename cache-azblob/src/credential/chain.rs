@@ -188,7 +188,7 @@ fn open(
 
 /// The metadata service answers soon or is not there: nobody waits long for it, or asks again.
 fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIdentityCredentialOptions> {
-    let connections = Connections::new(Some(METADATA), environment.idle_timeout(), PLAIN);
+    let connections = Connections::new(Some(METADATA), environment.idle_timeout(), PLAIN, environment.bounds());
     let connections = connections
         .map_err(|error| azure_core::Error::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
     let client_options = ClientOptions {
@@ -207,7 +207,7 @@ mod tests {
     fn chain(variables: &[(&str, &str)]) -> Result<Chain> {
         let environment =
             variables.iter().fold(Environment::new(), |all, (name, value)| all.with_variable(*name, *value));
-        let connections = Connections::new(None, None, PLAIN).unwrap();
+        let connections = Connections::new(None, None, PLAIN, environment.bounds()).unwrap();
         Chain::new(&environment, &Transport::new(Arc::new(connections)))
     }
 

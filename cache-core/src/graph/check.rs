@@ -48,6 +48,8 @@ pub enum FindingCode {
     HistoryTooShort,
     /// The store does not have the blob; the build fails when the layer is used.
     BlobMissing,
+    /// The store has moved the blob to an archive, as lifecycle rules do; the build fails when the layer is used.
+    BlobArchived,
     /// The stored blob has another size; the build fails when the layer is used.
     BlobSizeWrong,
     /// The blob's bytes are not those of its digest; the build fails when the layer is used.
@@ -83,6 +85,7 @@ impl FindingCode {
             Self::MediaTypeUnknown => "media-type-unknown",
             Self::HistoryTooShort => "history-too-short",
             Self::BlobMissing => "blob-missing",
+            Self::BlobArchived => "blob-archived",
             Self::BlobSizeWrong => "blob-size-wrong",
             Self::BlobCorrupt => "blob-corrupt",
             Self::LayerUnreadable => "layer-unreadable",

@@ -22,19 +22,27 @@ pub struct BlobInfo {
     pub size: u64,
     /// When the blob was written or last refreshed, where the store says it.
     pub modified: Option<Timestamp>,
+    /// Whether it is in an archive, from where it has to be restored before anybody can read it.
+    pub is_archived: bool,
 }
 
 impl BlobInfo {
     /// A blob of `size` bytes.
     #[must_use]
     pub fn new(size: u64) -> Self {
-        Self { size, modified: None }
+        Self { size, modified: None, is_archived: false }
     }
 
     /// Adds when it was last written.
     #[must_use]
     pub fn with_modified(self, modified: Timestamp) -> Self {
         Self { modified: Some(modified), ..self }
+    }
+
+    /// Says whether it is in an archive.
+    #[must_use]
+    pub fn with_archived(self, is_archived: bool) -> Self {
+        Self { is_archived, ..self }
     }
 }
 

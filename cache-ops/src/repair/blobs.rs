@@ -13,6 +13,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{MendedBlob, RepairOptions, about};
 
+const ARCHIVED: &str = "it is in an archive, and nobody can read it";
+
 /// What came of one blob.
 enum Verdict {
     Sound(Arc<Descriptor>),
@@ -102,6 +104,7 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
     let (size, encoding, diff_id) = match examine_layer(asked, blobs).await? {
         Examined::Layer { size, encoding, diff_id } => (size, encoding, diff_id),
         Examined::Missing => return Ok(Verdict::Lost(FindingCode::BlobMissing, "the store does not have it")),
+        Examined::Archived => return Ok(Verdict::Lost(FindingCode::BlobArchived, ARCHIVED)),
         Examined::Unreadable => {
             return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes are right, and no layer"));
         }
@@ -141,6 +144,7 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
     }
     match blobs.stat(asked).await? {
         None => return lost(FindingCode::BlobMissing, "the store does not have it"),
+        Some(info) if info.is_archived => return lost(FindingCode::BlobArchived, ARCHIVED),
         Some(info) if info.size != asked.size => {
             return lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest");
         }

@@ -7,6 +7,7 @@ use aws_sdk_s3::config::{
     StalledStreamProtectionConfig,
 };
 
+use super::capped::Caps;
 use crate::S3Config;
 
 /// What every request says of itself, beside the SDK.
@@ -30,7 +31,8 @@ impl Connection {
         } else {
             (Builder::new(), None)
         };
-        let endpoint = config.endpoint().or(config.environment().endpoint()).map(str::to_owned).or(shared_endpoint);
+        let endpoint = config.endpoint().or(config.environment().endpoint());
+        let endpoint = endpoint.map(|endpoint| endpoint.as_str().to_owned()).or(shared_endpoint);
         builder = builder
             .behavior_version(behavior())
             .region(region)
@@ -43,6 +45,7 @@ impl Connection {
             .retry_config(retries(config))
             .force_path_style(config.is_path_style());
         builder.set_endpoint_url(endpoint.clone());
+        builder = builder.interceptor(Caps(config.environment().bounds()));
         builder.set_app_name(AppName::new(APP_NAME).ok());
         if let Some(credential) = config.environment().credential() {
             let (id, secret, token) = credential.parts();

@@ -2,26 +2,36 @@
 //!
 //! Below this folder and `error.rs` nobody knows the SDK.
 
+mod capped;
 mod connection;
 mod list;
 mod multipart;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::MetadataDirective;
+use aws_sdk_s3::types::{MetadataDirective, StorageClass};
 use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{Bytes, BytesMut};
-use cache_core::{ContentRange, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp};
+use bytes::Bytes;
+use cache_core::{
+    BlobStream, BodyReader, Bounds, ContentRange, Digest, Error, ErrorKind, Outgoing, Result, RetryPolicy, Silent,
+    Timestamp,
+};
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
 
+pub(crate) use self::capped::TOO_LONG;
 use self::connection::Connection;
+pub(crate) use self::list::{Cursor, Object as ListedObject};
+pub(crate) use self::multipart::{Marker, OpenUpload};
 use crate::S3Config;
 use crate::error::{self, Raw, within};
 use crate::keys::copy_source;
@@ -47,6 +57,8 @@ pub(crate) struct Found {
     /// Without its quotes, which some stores leave out.
     pub(crate) etag: String,
     pub(crate) content_type: Option<String>,
+    /// Whether nobody can read it before it is restored; in a list, whether its class is one of archives.
+    pub(crate) is_archived: bool,
 }
 
 /// What has to be at a key for a write to happen.
@@ -62,13 +74,33 @@ pub(crate) struct Object {
     pub(crate) size: Option<u64>,
     pub(crate) etag: String,
     pub(crate) range: Option<ContentRange>,
+    modified: Option<Timestamp>,
+    content_type: Option<String>,
     body: ByteStream,
 }
 
 impl Object {
-    /// The next piece.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes>> {
-        Some(self.body.next().await?.map_err(|error| error::broken(error, "cannot read the object")))
+    /// The size of the whole of it.
+    fn whole(&self) -> Option<u64> {
+        match self.range {
+            Some(range) => range.total,
+            None => self.size,
+        }
+    }
+
+    /// Its bytes, without a bound.
+    pub(crate) fn into_pieces(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+        stream::unfold(self.body, |mut body| async move {
+            let piece = body.next().await?;
+            Some((piece.map_err(|error| error::broken(error, "cannot read the object")), body))
+        })
+    }
+}
+
+impl Found {
+    /// An object of which nothing is known but that it is in an archive.
+    fn archived() -> Self {
+        Self { size: 0, modified: None, etag: String::new(), content_type: None, is_archived: true }
     }
 }
 
@@ -91,20 +123,55 @@ impl Client {
         const MESSAGE: &str = "cannot look the object up";
         let request = self.sdk().await.head_object().bucket(self.config.bucket()).key(key);
         match self.answer(MESSAGE, 0, request.send()).await.map_err(|error| error.with("key", key))? {
-            Ok(head) => Ok(Some(Found {
-                size: length(head.content_length),
-                modified: timestamp(head.last_modified),
-                etag: unquoted(head.e_tag),
-                content_type: head.content_type,
-            })),
+            Ok(head) => {
+                let is_archived = is_of_archives(head.storage_class.as_ref()) || head.archive_status.is_some();
+                let found = Found {
+                    size: length(head.content_length),
+                    modified: timestamp(head.last_modified),
+                    etag: unquoted(head.e_tag),
+                    content_type: head.content_type,
+                    is_archived,
+                };
+                // A length of zero is what some proxies leave of one, and what is restored is still of its class.
+                if found.size > 0 && !is_archived { Ok(Some(found)) } else { self.look_inside(key, found).await }
+            }
             Err(refused) if status(&refused) == Some(404) => Ok(None),
             Err(refused) => {
                 let refused = error::failed(refused, MESSAGE);
                 let is_about_us = refused.context("status").is_some_and(|status| status.starts_with('4'));
-                let again = if is_about_us { self.get(key, Some((0, 0))).await.err() } else { None };
-                let is_same = |again: &Error| again.context("status") == refused.context("status");
-                Err(again.filter(is_same).unwrap_or_else(|| self.about(refused, key)))
+                if is_about_us { self.look_again(key, refused).await } else { Err(self.about(refused, key)) }
             }
+        }
+    }
+
+    /// Reads a byte of an object of which HEAD does not say enough.
+    async fn look_inside(&self, key: &str, found: Found) -> Result<Option<Found>> {
+        match self.get(key, Some((0, 0))).await {
+            Ok(object) => Ok(Some(Found { size: object.whole().unwrap_or(found.size), is_archived: false, ..found })),
+            Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found { is_archived: true, ..found })),
+            // There is no first byte.
+            Err(error) if error.context("status") == Some("416") => {
+                Ok(Some(Found { size: 0, is_archived: false, ..found }))
+            }
+            Err(error) if error.context("code") == Some("NoSuchKey") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a byte of an object that HEAD was refused for: the answer has the store's words, or the object.
+    async fn look_again(&self, key: &str, refused: Error) -> Result<Option<Found>> {
+        let is_same = |again: &Error| again.context("status") == refused.context("status");
+        match self.get(key, Some((0, 0))).await {
+            Ok(object) => Ok(object.whole().map(|size| Found {
+                size,
+                modified: object.modified,
+                etag: object.etag,
+                content_type: object.content_type,
+                is_archived: false,
+            })),
+            Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found::archived())),
+            Err(again) if is_same(&again) => Err(again),
+            Err(_) => Err(self.about(refused, key)),
         }
     }
 
@@ -115,33 +182,25 @@ impl Client {
             request = request.range(format!("bytes={first}-{last}"));
         }
         let got = self.send("cannot read the object", key, 0, request.send()).await?;
-        let GetObjectOutput { content_length, e_tag, content_range, body, .. } = got;
+        let GetObjectOutput { content_length, e_tag, content_range, last_modified, content_type, body, .. } = got;
         let size = content_length.and_then(|size| u64::try_from(size).ok());
-        Ok(Object { size, etag: unquoted(e_tag), range: content_range.as_deref().map(ContentRange::parse), body })
+        let range = content_range.as_deref().map(ContentRange::parse);
+        Ok(Object { size, etag: unquoted(e_tag), range, modified: timestamp(last_modified), content_type, body })
     }
 
     /// Reads a document of at most `limit` bytes; `None` when there is none.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
-        let mut object = match self.get(key, None).await {
+        let object = match self.get(key, None).await {
             Err(error) if error.context("code") == Some("NoSuchKey") => return Ok(None),
             opened => opened?,
         };
-        let mut body = BytesMut::new();
-        loop {
-            let Some(piece) = within(self.idle_timeout(), object.next()).await else {
-                return Err(self.stalled("cannot read the object", 0).with("key", key));
-            };
-            let Some(piece) = piece.transpose().map_err(|error| self.about(error, key))? else { break };
-            body.extend_from_slice(&piece);
-            if body.len() as u64 > limit {
-                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read").with("limit", limit);
-                return Err(self.about(error, key));
-            }
-        }
-        if object.size.is_some_and(|size| size != body.len() as u64) {
+        let (size, etag) = (object.size, object.etag.clone());
+        let reader = self.body_reader("cannot read the object").with_limit(limit);
+        let body = reader.read(object.into_pieces()).await.map_err(|error| self.about(error, key))?;
+        if size.is_some_and(|size| size != body.len() as u64) {
             return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early"), key));
         }
-        Ok(Some((body.freeze(), object.etag)))
+        Ok(Some((body, etag)))
     }
 
     /// Writes an object in one request, and answers with its ETag.
@@ -160,6 +219,22 @@ impl Client {
         let request = if connection.is_guarded() { request.disable_payload_signing() } else { request };
         let put = self.send("cannot write the object", key, size, request.send()).await?;
         Ok(unquoted(put.e_tag))
+    }
+
+    /// Writes an object of known size in one request, as its bytes come.
+    pub(crate) async fn put_stream(&self, key: &str, stream: BlobStream, size: u64) -> Result<()> {
+        const MESSAGE: &str = "cannot write the object";
+        let body = Outgoing::new(stream, size);
+        let flow = body.flow();
+        let request = self.sdk().await.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
+        let request = request.set_content_length(i64::try_from(size).ok());
+        let request = request.body(ByteStream::new(SdkBody::from_body_1_x(Streamed(Mutex::new(body)))));
+        let sent = flow.unless_stalled(self.idle_timeout(), Box::pin(request.send())).await;
+        if let Some(error) = flow.take_failure() {
+            return Err(error);
+        }
+        let sent = sent.ok_or_else(|| self.about(self.stalled(MESSAGE, 0), key))?;
+        sent.map(drop).map_err(|refused| self.about(error::failed(refused, MESSAGE), key))
     }
 
     /// Copies an object onto itself, which makes it new.
@@ -192,7 +267,16 @@ impl Client {
         self.config.environment().retry()
     }
 
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.config.environment().bounds()
+    }
+
+    /// Reads the bodies of objects within bounds.
+    pub(crate) fn body_reader(&self, message: &'static str) -> BodyReader {
+        BodyReader::new(message, self.idle_timeout(), &self.bounds())
+    }
+
+    fn idle_timeout(&self) -> Option<Duration> {
         self.config.environment().idle_timeout()
     }
 
@@ -237,6 +321,32 @@ impl Client {
     async fn sdk(&self) -> &aws_sdk_s3::Client {
         &self.connection().await.sdk
     }
+}
+
+/// A stream as the SDK takes it, which wants to share its bodies between threads.
+struct Streamed(Mutex<Outgoing>);
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        let outgoing = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        outgoing.poll_next_unpin(cx).map(|next| next.map(|piece| piece.map(http_body::Frame::data)))
+    }
+}
+
+/// Whether what is of this class may have to be restored before it is read: `GLACIER`, `DEEP_ARCHIVE`, and what other
+/// stores call theirs.
+fn is_of_archives(class: Option<&StorageClass>) -> bool {
+    class.is_some_and(|class| class.as_str() != "GLACIER_IR" && is_cold(class.as_str()))
+}
+
+fn is_cold(class: &str) -> bool {
+    ["GLACIER", "ARCHIVE"].iter().any(|part| class.to_ascii_uppercase().contains(part))
 }
 
 fn status<E>(refused: &SdkError<E, Raw>) -> Option<u16> {

@@ -1,10 +1,11 @@
 //! Requests of uploads in parts.
 
+use aws_sdk_s3::operation::list_multipart_uploads::ListMultipartUploadsOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use cache_core::{ErrorKind, Result, Timestamp};
+use cache_core::{ErrorKind, NextPage, Page, Result, Timestamp};
 
 use super::{CONTENT_TYPE, Client, STORE_SPEED, timestamp};
 use crate::error;
@@ -18,6 +19,16 @@ pub(crate) struct OpenUpload {
     pub(crate) begun: Option<Timestamp>,
 }
 
+/// Where a page of open uploads begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Marker {
+    key: String,
+    upload: Option<String>,
+}
+
+/// About how many bytes of an answer an upload takes, beside its key.
+const ROW: u64 = 500;
+
 impl Client {
     /// Opens an upload, and answers with its name.
     pub(crate) async fn begin(&self, key: &str, content_type: Option<&str>) -> Result<String> {
@@ -25,7 +36,7 @@ impl Client {
         let request = self.sdk().await.create_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.content_type(content_type.unwrap_or(CONTENT_TYPE));
         let begun = self.send(MESSAGE, key, 0, request.send()).await?;
-        begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unavailable, "the upload has no name"), key))
+        begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
     }
 
     /// Sends a part, and answers with its ETag.
@@ -71,22 +82,35 @@ impl Client {
         self.send("cannot abort the upload", key, 0, request.upload_id(upload).send()).await.map(drop)
     }
 
-    /// A page of the uploads that are open below a prefix, after the last one of the page before.
-    pub(crate) async fn open_uploads(
-        &self,
-        prefix: &str,
-        after: Option<&OpenUpload>,
-    ) -> Result<(Vec<OpenUpload>, bool)> {
+    /// A page of the uploads that are open below a prefix.
+    pub(crate) async fn open_uploads(&self, prefix: &str, at: Option<&Marker>) -> Result<Page<OpenUpload, Marker>> {
         let request = self.sdk().await.list_multipart_uploads().bucket(self.config().bucket()).prefix(prefix);
         let request = request
-            .set_key_marker(after.map(|upload| upload.key.clone()))
-            .set_upload_id_marker(after.map(|upload| upload.id.clone()));
+            .set_key_marker(at.map(|at| at.key.clone()))
+            .set_upload_id_marker(at.and_then(|at| at.upload.clone()));
         let listed = self.send("cannot list the open uploads", prefix, 0, request.send()).await?;
+        let next = next_page(&listed);
         let uploads = listed.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
             Some(OpenUpload { key: upload.key?, id: upload.upload_id?, begun: timestamp(upload.initiated) })
         });
-        Ok((uploads.collect(), listed.is_truncated.unwrap_or(false)))
+        let items: Vec<OpenUpload> = uploads.collect();
+        let bytes = items.iter().fold(ROW, |sum, upload| sum.saturating_add(upload.key.len() as u64 + ROW));
+        Ok(Page { items, next, bytes })
     }
+}
+
+/// The store says where the next page begins; one that does not begins after the last upload.
+fn next_page(listed: &ListMultipartUploadsOutput) -> NextPage<Marker> {
+    if !listed.is_truncated.unwrap_or(false) {
+        return NextPage::End;
+    }
+    let said = listed.next_key_marker.clone().filter(|key| !key.is_empty());
+    let said = said.map(|key| Marker { key, upload: listed.next_upload_id_marker.clone() });
+    let last = || {
+        let last = listed.uploads().last()?;
+        Some(Marker { key: last.key.clone()?, upload: last.upload_id.clone() })
+    };
+    said.or_else(last).map_or(NextPage::Lost, NextPage::At)
 }
 
 /// Parts are at most 10,000.

@@ -5,6 +5,7 @@
 pub mod blob;
 pub mod export;
 pub mod faults;
+pub mod hostile;
 pub mod image;
 pub mod manifest;
 pub mod prune;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
+use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
 use super::system_time;
-use crate::harness::Harness;
-use crate::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, Server};
+use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
+use crate::servers::http::{Answer, fields, full};
+use crate::servers::s3::{ACCESS_KEY, BUCKET, Fault, Logged, Options, Plan, SECRET_KEY, Server};
 
 /// What lends the keys for a while.
 const TOKEN: &str = "hush-session-77aa";
@@ -146,8 +147,40 @@ impl Harness for S3 {
         fs::write(self.server.path(&format!("blobs/{blob}")), bytes).expect("the object can be written");
     }
 
+    fn hostile(&self, how: Hostility) -> Option<Box<dyn CacheBackend>> {
+        let http = self.server.http();
+        match how {
+            Hostility::EndlessErrors => http.plan(Plan::everywhere(Fault::EndlessError(500))),
+            Hostility::EndlessBodies => http.plan(Plan::everywhere(Fault::Endless)),
+            Hostility::Trickle => http.plan(Plan::everywhere(Fault::Trickle)),
+            Hostility::RepeatingPages => http.script(|asked| page(asked, |token| u64::from(token == Some(0)))),
+            Hostility::EndlessPages => http.script(|asked| page(asked, |token| token.map_or(0, |token| token + 1))),
+        }
+        let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+        Some(Box::new(cache_s3::S3::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+    }
+
+    fn calm(&self) {
+        self.server.http().calm();
+    }
+
     async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
         self.server.set_modified(&format!("blobs/{blob}"), system_time(modified));
         true
     }
+}
+
+/// A page of a list, with one object and the token that `next` makes of the one that was asked for.
+fn page(asked: &Logged, next: impl Fn(Option<u64>) -> u64) -> Option<Answer> {
+    let query = fields(asked.path.split_once('?')?.1);
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    value("list-type")?;
+    let next = next(value("continuation-token").and_then(|token| token.parse().ok()));
+    let key = format!("{}{next}", value("prefix").unwrap_or_default());
+    let xml = format!(
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{next}</NextContinuationToken>\
+         <Contents><Key>{key}</Key><LastModified>2026-03-01T10:00:00Z</LastModified><ETag>x</ETag><Size>2</Size></Contents>\
+         </ListBucketResult>"
+    );
+    Some(full(200, "application/xml", xml.into()))
 }

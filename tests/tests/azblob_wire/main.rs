@@ -4,6 +4,7 @@
 
 mod access;
 mod commit;
+mod dialects;
 mod export;
 mod faults;
 mod names;

@@ -3,6 +3,7 @@
 #![cfg(feature = "s3")]
 
 mod commit;
+mod dialects;
 mod export;
 mod faults;
 mod refresh;

@@ -32,7 +32,7 @@ impl CacheExporter for DryRun {
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        if from.stat(blob).await?.is_none() {
+        if from.stat(blob).await?.is_none_or(|info| info.is_archived) {
             return Err(Error::new(ErrorKind::NotFound, "blob not found").with("blob", blob.digest).on(Side::Source));
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(blob.clone());

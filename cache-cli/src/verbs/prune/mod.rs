@@ -100,6 +100,9 @@ fn unfinished(place: &Place, error: Error) -> Failure {
 }
 
 fn warn(session: &Session, report: &PruneReport) {
+    if let Some(note) = &report.note {
+        session.warn(note.clone());
+    }
     for (cache, why) in &report.kept_caches {
         session.warn(format!("cache {} stays: {why}", cache.name.as_deref().unwrap_or("(no name)")));
     }

@@ -25,6 +25,8 @@ pub(super) struct Pruned {
     kept_blobs: Vec<Digest>,
     /// What dead writers had left of uploads.
     uploads: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// A cache of the plan that stays.
@@ -46,6 +48,7 @@ impl Pruned {
             bytes: report.bytes,
             kept_blobs: report.kept_blobs,
             uploads: report.uploads,
+            note: report.note,
         }
     }
 }

@@ -66,6 +66,12 @@ impl Server {
         self.0.plan(plan);
     }
 
+    /// The server, to make it another one.
+    #[must_use]
+    pub fn http(&self) -> &http::Server<impl Service + use<>> {
+        &self.0
+    }
+
     /// The requests since the last call, in order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {

@@ -1,9 +1,10 @@
 //! Answers, whole or spoiled as planned.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Response;
@@ -81,12 +82,34 @@ pub fn fields(text: &str) -> Vec<(String, String)> {
 
 /// The answer that a fault gives instead of the service.
 pub(super) fn planned(fault: &Fault) -> Answer {
-    let Fault::Answer(status, wait, body) = fault else { return empty(500) };
+    let (status, wait, body) = match fault {
+        Fault::Answer(status, wait, body) => (status, wait, *body),
+        Fault::EndlessError(status) => (status, &None, "no"),
+        _ => return empty(500),
+    };
     let mut answer = json(*status, body);
     if let Some(wait) = wait {
         answer.headers_mut().insert(RETRY_AFTER, (*wait).into());
     }
     answer
+}
+
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>;
+
+/// A body that takes its time, if that is the fault.
+fn slow(fault: &Fault, bytes: Bytes) -> Option<Frames> {
+    let noise = || Bytes::from_static(&[b' '; 16 << 10]);
+    match fault {
+        Fault::Endless | Fault::EndlessError(_) => {
+            let frames = stream::iter([bytes]).chain(stream::repeat_with(noise));
+            Some(Box::pin(frames.map(|bytes| Ok(Frame::data(bytes)))))
+        }
+        Fault::Trickle => Some(Box::pin(stream::iter(bytes).then(|byte| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(Frame::data(Bytes::copy_from_slice(&[byte])))
+        }))),
+        _ => None,
+    }
 }
 
 /// The answer as it is sent: whole, or as planned.
@@ -95,6 +118,10 @@ pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) 
     let bytes = body.collect().await.map_or_else(|never: Never| match never {}, http_body_util::Collected::to_bytes);
     if !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+    }
+    if let Some(frames) = fault.and_then(|fault| slow(fault, bytes.clone())).filter(|_| !is_head) {
+        parts.headers.remove(CONTENT_LENGTH);
+        return Response::from_parts(parts, StreamBody::new(frames).boxed_unsync());
     }
     let (bytes, end) = match fault {
         Some(Fault::DropAfter(count)) => (bytes.slice(..bytes.len().min(*count)), true),
@@ -108,13 +135,12 @@ pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) 
     let frames =
         stream::iter([Ok(Frame::data(bytes))].into_iter().chain(end.then(|| Err(std::io::Error::other("planned")))));
     // hyper would close at once; what was sent before has to arrive.
-    let frames: Pin<Box<dyn Stream<Item = _> + Send>> =
-        Box::pin(futures_util::StreamExt::then(frames, |frame| async {
-            if frame.is_err() {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            frame
-        }));
+    let frames: Frames = Box::pin(frames.then(|frame| async {
+        if frame.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        frame
+    }));
     let body = if is_head {
         Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
     } else {

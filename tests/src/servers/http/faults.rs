@@ -5,7 +5,8 @@ use hyper::Method;
 /// A fault, and the requests it is for.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    method: Method,
+    /// Any of them when there is none.
+    method: Option<Method>,
     /// A part of the path.
     path: String,
     /// How many requests go well before the first fault.
@@ -29,13 +30,25 @@ pub enum Fault {
     Truncate(usize),
     /// A byte of the body is another one.
     Corrupt(usize),
+    /// The body never ends.
+    Endless,
+    /// The answer is this status, with a body that never ends.
+    EndlessError(u16),
+    /// The body comes byte by byte, 20 in a second.
+    Trickle,
 }
 
 impl Plan {
     /// One fault, with the first request of this method whose path has this part.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>, fault: Fault) -> Self {
-        Self { method, path: path.into(), after: 0, times: 1, fault }
+        Self { method: Some(method), path: path.into(), after: 0, times: 1, fault }
+    }
+
+    /// The same fault with every request.
+    #[must_use]
+    pub fn everywhere(fault: Fault) -> Self {
+        Self { method: None, path: String::new(), after: 0, times: usize::MAX, fault }
     }
 
     /// So many faults, one after the other.
@@ -54,14 +67,16 @@ impl Plan {
 impl Fault {
     /// Whether it takes the place of an answer; the others spoil one that is good.
     pub(super) fn is_instead(&self) -> bool {
-        matches!(self, Self::Answer(..) | Self::Drop)
+        matches!(self, Self::Answer(..) | Self::Drop | Self::EndlessError(_))
     }
 }
 
 /// Takes the fault of one of both kinds for a request off the plans.
 pub(super) fn take(plans: &mut Vec<Plan>, method: &Method, path: &str, is_instead: bool) -> Option<Fault> {
-    let is_for =
-        |plan: &Plan| plan.method == *method && path.contains(&plan.path) && plan.fault.is_instead() == is_instead;
+    let is_for = |plan: &Plan| {
+        let is_method = plan.method.as_ref().is_none_or(|planned| planned == method);
+        is_method && path.contains(&plan.path) && plan.fault.is_instead() == is_instead
+    };
     let at = plans.iter().position(is_for)?;
     let plan = &mut plans[at];
     if plan.after > 0 {

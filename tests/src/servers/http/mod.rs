@@ -49,10 +49,20 @@ struct Shared<S> {
     watched: Mutex<Watched>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Watched {
     log: Vec<Logged>,
     plans: Vec<Plan>,
+    script: Option<Script>,
+}
+
+/// What is answered instead of the service's answer, to the requests that it knows.
+type Script = Arc<dyn Fn(&Logged) -> Option<Answer> + Send + Sync>;
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("log", &self.log).field("plans", &self.plans).finish_non_exhaustive()
+    }
 }
 
 impl<S: Service> Server<S> {
@@ -98,6 +108,18 @@ impl<S: Service> Server<S> {
         self.shared.watched().plans.push(plan);
     }
 
+    /// Answers some requests as another server would.
+    pub fn script(&self, script: impl Fn(&Logged) -> Option<Answer> + Send + Sync + 'static) {
+        self.shared.watched().script = Some(Arc::new(script));
+    }
+
+    /// Forgets faults and script.
+    pub fn calm(&self) {
+        let mut watched = self.shared.watched();
+        watched.plans.clear();
+        watched.script = None;
+    }
+
     /// The requests since the last call, in order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
@@ -131,22 +153,27 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     let method = request.method().clone();
     let logged = Logged::new(&request);
     let path = logged.path.clone();
-    let at = {
+    let (at, script) = {
         let mut watched = shared.watched();
-        watched.log.push(logged);
-        watched.log.len() - 1
+        watched.log.push(logged.clone());
+        (watched.log.len() - 1, watched.script.clone())
     };
+    let scripted = script.and_then(|script| script(&logged));
     let fault = faults::take(&mut shared.watched().plans, &method, &path, true);
     let answer = match &fault {
         Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
         Some(fault) => planned(fault),
-        None => shared.service.answer(request).await,
+        None => match scripted {
+            Some(answer) => answer,
+            None => shared.service.answer(request).await,
+        },
     };
     if let Some(entry) = shared.watched().log.get_mut(at) {
         entry.status = answer.status().as_u16();
     }
     let is_good = answer.status().is_success();
-    let fault = is_good.then(|| faults::take(&mut shared.watched().plans, &method, &path, false)).flatten();
+    let spoilt = || faults::take(&mut shared.watched().plans, &method, &path, false);
+    let fault = if is_good { spoilt() } else { fault };
     if fault == Some(Fault::DropAnswer) {
         return Err(std::io::Error::other("planned"));
     }

@@ -103,6 +103,12 @@ impl Server {
         self.http.plan(plan);
     }
 
+    /// The server, to make it another one.
+    #[must_use]
+    pub fn http(&self) -> &http::Server<impl Service + use<>> {
+        &self.http
+    }
+
     /// The requests since the last call, in order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {

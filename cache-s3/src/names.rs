@@ -1,0 +1,98 @@
+//! Keys that S3 takes and some stores do not: those that keep objects as files, and those that fold slashes.
+
+use cache_core::{ErrorKind, Result};
+
+use crate::client::Client;
+use crate::error;
+use crate::keys::Keys;
+
+/// What there is to say of a prefix that not every store keeps as it is.
+pub(crate) const UNUSUAL: &str =
+    "this store does not keep a slash at the start of a key, or two in a row: take a prefix without them";
+
+/// Whether a key begins with a slash, or has two in a row: some stores refuse that, and some make one slash of it.
+pub(crate) fn is_unusual(keys: &Keys) -> bool {
+    [keys.manifests(), keys.blobs()].iter().any(|key| key.starts_with('/') || key.contains("//"))
+}
+
+/// A list that has nothing may be about a prefix that the store knows by another name.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when there is something below that other name.
+pub(crate) async fn check_list(client: &Client) -> Result<()> {
+    let prefix = client.config().keys().manifests();
+    if !is_unusual(client.config().keys()) {
+        return Ok(());
+    }
+    let folded = fold(&prefix);
+    let listed = client.retrying(|| client.list(&folded, None)).await?;
+    let Some(below) = listed.items.iter().find_map(|(key, _)| key.strip_prefix(&folded)) else { return Ok(()) };
+    // Elsewhere these are two prefixes, each with objects of its own.
+    let key = format!("{prefix}{below}");
+    if folded == prefix || client.retrying(|| client.head(&key)).await?.is_none() {
+        return Ok(());
+    }
+    let error = error::new(ErrorKind::Unsupported, "the store lists nothing below this prefix, and has caches there");
+    Err(client.about(error, &prefix).with_hint(UNUSUAL))
+}
+
+/// Adds what may be behind the refusal of an index: the store keeps objects as files, and `a` cannot be one where `a/b` is.
+pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) -> Result<T> {
+    let error = match written {
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unsupported) => error,
+        written => return written,
+    };
+    if is_unusual(client.config().keys()) {
+        return Err(error.with_hint(UNUSUAL));
+    }
+    match beside(client, name).await {
+        Some(other) => {
+            let error = error.with("other", &other).with_retryable(false);
+            Err(error.with_hint(format!(
+                "there is a cache {other:?}, and a store that keeps objects as files has no {name:?} beside it: take another name"
+            )))
+        }
+        None => Err(error),
+    }
+}
+
+/// Another cache whose name is a folder of this one's, or below this one as a folder.
+async fn beside(client: &Client, name: &str) -> Option<String> {
+    let keys = client.config().keys();
+    for (at, _) in name.match_indices('/').take(32) {
+        let above = name.get(..at).unwrap_or_default();
+        if let Ok(Some(found)) = client.head(&keys.manifest(above)).await
+            && found.size > 0
+        {
+            return Some(above.to_owned());
+        }
+    }
+    let below = client.list(&format!("{}/", keys.manifest(name)), None).await.ok()?;
+    below.items.iter().find_map(|(key, _)| keys.name_at(key)).map(str::to_owned)
+}
+
+/// One slash for several, and none at the start.
+fn fold(key: &str) -> String {
+    let parts: Vec<&str> = key.split('/').filter(|part| !part.is_empty()).collect();
+    let end = if key.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    parts.join("/") + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_are_folded() {
+        for (key, folded) in [("a//b/", "a/b/"), ("/a/b", "a/b"), ("a/b/", "a/b/"), ("//", ""), ("", "")] {
+            assert_eq!(fold(key), folded);
+        }
+    }
+
+    #[test]
+    fn unusual_keys_are_told() {
+        let keys = |prefix: &str| Keys { prefix: prefix.to_owned(), ..Keys::default() };
+        assert!(is_unusual(&keys("a//")) && is_unusual(&keys("/a/")));
+        assert!(!is_unusual(&keys("a/")) && !is_unusual(&keys("")) && !is_unusual(&keys("app")));
+    }
+}

@@ -1,0 +1,45 @@
+//! Uploads that are open, and those among them whose writers are dead.
+
+use async_trait::async_trait;
+use cache_core::{Error, Page, PageSource, Result, Timestamp, paged};
+use futures_util::stream::TryStreamExt;
+
+use crate::client::{Client, Marker, OpenUpload};
+use crate::parts::abort;
+
+/// Aborts the uploads of blobs that were begun at a time which `is_dead`; says how many.
+pub(crate) async fn abort_uploads(client: &Client, is_dead: impl Fn(Timestamp) -> bool + Send) -> Result<usize> {
+    let keys = client.config().keys();
+    let mut open = paged(Uploads { client, prefix: keys.blobs() }, client.bounds());
+    let mut aborted = 0;
+    while let Some(upload) = open.try_next().await? {
+        if keys.digest_at(&upload.key).is_some() && upload.begun.is_some_and(&is_dead) {
+            abort(client, &upload.key, &upload.id).await?;
+            aborted += 1;
+        }
+    }
+    Ok(aborted)
+}
+
+struct Uploads<'a> {
+    client: &'a Client,
+    prefix: String,
+}
+
+#[async_trait]
+impl PageSource for Uploads<'_> {
+    type Item = OpenUpload;
+    type Cursor = Marker;
+
+    async fn page(&self, cursor: Option<&Marker>) -> Result<Page<OpenUpload, Marker>> {
+        self.client.retrying(|| self.client.open_uploads(&self.prefix, cursor)).await
+    }
+
+    fn id(upload: &OpenUpload) -> String {
+        format!("{} {}", upload.id, upload.key)
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.client.about(error, &self.prefix)
+    }
+}

@@ -1,0 +1,124 @@
+//! Servers that keep their clients busy: every call ends, in time and in bytes, and no list is taken for whole that is not.
+
+use std::future::Future;
+use std::time::Duration;
+
+use cache_core::{
+    BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Error, Expect, Timestamp,
+};
+use futures_util::stream::TryStreamExt;
+
+use super::{blob, write};
+use crate::graphs::{self, Generated};
+use crate::harness::{Harness, Hostility};
+use crate::random::Random;
+
+/// How long a call may take, many times longer than it should on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What an error says is read up to a limit.
+pub async fn endless_errors_end(place: &dyn Harness) {
+    try_everything(place, Hostility::EndlessErrors).await;
+}
+
+/// Documents, lists and the answers to writes have a cap, and blobs end where their descriptors say.
+pub async fn endless_bodies_end(place: &dyn Harness) {
+    try_everything(place, Hostility::EndlessBodies).await;
+}
+
+/// Who sends a byte now and then is given up.
+pub async fn bodies_that_trickle_end(place: &dyn Harness) {
+    try_everything(place, Hostility::Trickle).await;
+}
+
+/// Pages that lead to each other are an error, and not the end of the list.
+pub async fn lists_that_repeat_are_no_lists(place: &dyn Harness) {
+    lists_are_errors(place, Hostility::RepeatingPages).await;
+}
+
+/// So are more pages than a list may have.
+pub async fn endless_lists_are_no_lists(place: &dyn Harness) {
+    lists_are_errors(place, Hostility::EndlessPages).await;
+}
+
+async fn lists_are_errors(place: &dyn Harness, how: Hostility) {
+    write(place, &graphs::cache(1)).await;
+    let Some(backend) = place.hostile(how) else { return };
+    tokio::time::resume();
+    if let Some(store) = backend.store(&place.spec()).await.expect("the spec is valid") {
+        let caches = ends("caches", store.caches()).await;
+        let blobs = ends("blobs", store.blobs().try_collect::<Vec<_>>()).await;
+        assert!(caches.is_err(), "{how:?}: {caches:?}");
+        assert!(blobs.is_err(), "{how:?}: {blobs:?}");
+    }
+    place.calm();
+}
+
+/// Every call that there is ends; what comes of it does not matter.
+async fn try_everything(place: &dyn Harness, how: Hostility) {
+    let cache = graphs::cache(1);
+    write(place, &cache).await;
+    let store = place.store().await;
+    let (caches, blobs) = match &store {
+        Some(store) => {
+            (store.caches().await.unwrap_or_default(), store.blobs().try_collect().await.unwrap_or_default())
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    let Some(backend) = place.hostile(how) else { return };
+    tokio::time::resume();
+    let spec = place.spec();
+    read(&*backend.importer(&spec).await.expect("the spec is valid"), &cache).await;
+    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &cache).await;
+    if let Some(hostile) = backend.store(&spec).await.expect("the spec is valid") {
+        list_and_delete(&*hostile, &caches, &blobs).await;
+    }
+    probe(&*backend, place).await;
+    place.calm();
+    if let Some(store) = store {
+        // Who could not be told that an upload is given up keeps it.
+        let _ = store.abort_uploads(Timestamp::now()).await;
+    }
+}
+
+async fn read(importer: &dyn CacheImporter, cache: &Generated) {
+    let _ = ends("resolve", importer.resolve()).await;
+    for blob in cache.manifest.blobs().iter().take(2) {
+        let _ = ends("stat", importer.stat(blob)).await;
+        let read = async { importer.read(blob, None).await?.try_collect::<Vec<_>>().await };
+        let _ = ends("read", read).await;
+    }
+}
+
+async fn push(exporter: &dyn CacheExporter, cache: &Generated) {
+    for size in [100, (8 << 20) + 1] {
+        let (blob, source) = blob(Random::new(size).bytes(usize::try_from(size).expect("it is small")));
+        let _ = ends("push", exporter.push(&blob, &source)).await;
+    }
+    let _ = ends("push", exporter.push(&cache.manifest.blobs()[0], &cache.blobs)).await;
+    let _ = ends("commit", exporter.commit(&cache.manifest, Expect::Any)).await;
+    let _ = ends("commit", exporter.commit(&cache.manifest, Expect::Absent)).await;
+}
+
+async fn list_and_delete(store: &dyn CacheStore, caches: &[CacheEntry], blobs: &[BlobEntry]) {
+    let _ = ends("caches", store.caches()).await;
+    let _ = ends("blobs", store.blobs().try_collect::<Vec<_>>()).await;
+    let _ = ends("abort_uploads", store.abort_uploads(Timestamp::now())).await;
+    let _ = ends("quota", store.quota()).await;
+    for cache in caches {
+        let _ = ends("delete_cache", store.delete_cache(cache)).await;
+    }
+    let _ = ends("delete_blobs", async { Ok(store.delete_blobs(blobs).await.len()) }).await;
+}
+
+async fn probe(backend: &dyn CacheBackend, place: &dyn Harness) {
+    if let Some(probe) = backend.probe(&place.spec()).await.expect("the spec is valid") {
+        let _ = ends("diagnose", probe.diagnose()).await;
+    }
+}
+
+/// What a call gives, if it ends.
+async fn ends<T>(call: &str, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.unwrap_or_else(|_| panic!("{call} does not end"))
+}
