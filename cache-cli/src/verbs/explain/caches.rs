@@ -102,7 +102,7 @@ impl Caches {
 
     /// Adds every cache of a store that is not among those that are known.
     async fn search(&mut self, session: &Session, spec: &str) -> Result<(), Failure> {
-        let mut place = Place::parse(spec)?;
+        let mut place = Place::parse(session, spec)?;
         let store = place.required_store(session).await?;
         let mut entries = store.caches().await.map_err(|error| place.explain(error))?;
         if entries.len() > SEARCHED {
@@ -167,7 +167,7 @@ impl Opened {
 
 /// Reads what the build wrote. A build that failed wrote nothing: with a log, that is no failure.
 async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Option<(Place, CacheManifest)>, Failure> {
-    let mut place = Place::parse(spec)?;
+    let mut place = Place::parse(session, spec)?;
     match place.resolve(session).await {
         Ok((_, resolved)) => Ok(Some((place, resolved.manifest))),
         Err(failure) if has_log && failure.exit == Exit::NoCache => {
@@ -180,7 +180,7 @@ async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Opt
 
 /// Opens a cache that may be absent or broken: both are causes.
 async fn open(session: &Session, spec: &str, is_imported: bool) -> Result<Opened, Failure> {
-    let mut place = Place::parse(spec)?;
+    let mut place = Place::parse(session, spec)?;
     let importer = place.importer(session).await?;
     let found = match importer.resolve().await {
         Ok(Some(resolved)) => Found::Cache(Box::new(resolved.manifest)),
