@@ -119,7 +119,8 @@ impl InlineRecords {
 /// The records with a result and those above them, in their order.
 fn leading_to_results(records: &[CacheRecord]) -> Vec<CacheRecord> {
     let index = |link: &RecordLink| usize::try_from(link.link).ok().filter(|&index| index < records.len());
-    let mut todo: Vec<usize> = (0..records.len()).filter(|&n| !records[n].results.is_empty()).collect();
+    let mut todo: Vec<usize> =
+        (0..records.len()).filter(|&n| !records[n].results.is_empty() || !records[n].chains.is_empty()).collect();
     let mut is_kept = vec![false; records.len()];
     while let Some(record) = todo.pop() {
         if !std::mem::replace(&mut is_kept[record], true) {

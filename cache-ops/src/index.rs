@@ -2,7 +2,8 @@
 
 use cache_core::{CacheChains, CacheConfig, CacheManifest, CacheRecord, Digest, Result, Timestamp};
 
-/// A cache in normal form, ready to be walked. Every record has at most one result, and no explicit chain.
+/// A cache in normal form, ready to be walked. Every record has at most one result, and no explicit chain
+/// but that of a result of no layers.
 pub(crate) struct Index {
     pub(crate) manifest: CacheManifest,
     /// The records, parents before children.
@@ -40,6 +41,11 @@ impl Index {
 pub(crate) fn links(record: &CacheRecord, count: usize) -> impl Iterator<Item = usize> {
     let links = record.inputs.iter().flatten().filter_map(|link| usize::try_from(link.link).ok());
     links.filter(move |&linked| linked < count)
+}
+
+/// Whether a record has a result, be it one of no layers.
+pub(crate) fn has_result(record: &CacheRecord) -> bool {
+    !record.results.is_empty() || !record.chains.is_empty()
 }
 
 /// The layer that a record's first result ends in, and when it was made.

@@ -110,7 +110,7 @@ pub fn configs() -> Vec<Malformed> {
         r#"{"layers":{}}"#,
         r#"{"layers":[[]]}"#,
         r#"{"layers":[{"blob":1}]}"#,
-        r#"{"layers":[{"blob":"sha256:short"}]}"#,
+        r#"{"layers":[{"blob":"@","parent":-0.0}]}"#,
         r#"{"layers":[{"blob":"@","parent":"0"}]}"#,
         r#"{"layers":[{"blob":"@","parent":1.5}]}"#,
         r#"{"layers":[{"blob":"@","parent":9223372036854775808}]}"#,
@@ -121,6 +121,7 @@ pub fn configs() -> Vec<Malformed> {
         r#"{"records":[{"inputs":[[{"link":"0"}]]}]}"#,
         r#"{"records":[{"layers":[{"layer":0,"createdAt":"yesterday"}]}]}"#,
         r#"{"records":[{"layers":[{"layer":0,"createdAt":1}]}]}"#,
+        r#"{"records":[{"layers":[{"layer":0,"createdAt":"2026-11-23T07:40:36\u005a"}]}]}"#,
         r#"{"records":[{"chains":[{"layers":0}]}]}"#,
     ];
     documents.iter().map(|document| malformed(document, "cache config is unreadable (at=")).collect()

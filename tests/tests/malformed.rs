@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheSpec, Descriptor, Digest, Error, ErrorKind,
-    FindingCode, Limits, ManifestForm, MediaType, MemoryCache, annotation, check, load,
+    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheLink, CacheManifest, CacheSpec, Descriptor, Digest, Error,
+    ErrorKind, FindingCode, Limits, ManifestForm, MediaType, MemoryCache, annotation, check, load,
 };
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::fuzz::{TARGETS, mutations};
@@ -141,6 +141,112 @@ fn what_go_tolerates_is_tolerated() {
     let zero = CacheConfig::decode(br#"{"records":[{"layers":[{"layer":null,"createdAt":null}]}]}"#).unwrap();
     assert!(zero.records[0].results[0].created_at.is_zero());
     assert_eq!(zero.records[0].results[0].layer, 0);
+}
+
+/// The layers of every result in a config in which blobs `a` and `b` are described.
+fn results(config: &str) -> Vec<Vec<Digest>> {
+    let manifest = tolerated(config);
+    let chains = CacheChains::from_manifest(&manifest).unwrap_or_else(|error| panic!("{config}: {error}"));
+    let hits = chains.records().flat_map(|record| chains.hits(record)).collect::<Vec<_>>();
+    hits.into_iter().map(|hit| hit.layers.iter().map(|layer| layer.digest).collect()).collect()
+}
+
+fn tolerated(config: &str) -> CacheManifest {
+    let [a, b, x] = ["a", "b", "x"].map(|name| Digest::sha256(name.as_bytes()));
+    let config = config.replace("@a", &a.to_string()).replace("@b", &b.to_string()).replace("@x", &x.to_string());
+    let config = CacheConfig::decode(config.as_bytes()).unwrap_or_else(|error| panic!("{config}: {error}"));
+    let describe =
+        |blob: Digest| Descriptor::new(MediaType::OCI_LAYER, blob, 1).with_annotation(annotation::UNCOMPRESSED, blob);
+    CacheManifest::new(config, [a, b].map(describe))
+}
+
+#[test]
+fn what_is_below_a_layer_that_nothing_describes_drops_its_results_only() {
+    let sound = vec![vec![Digest::sha256(b"a")]];
+    for (layers, results_of) in [
+        (r#"{"blob":"@a","parent":-1},{"blob":"@x","parent":99}"#, r#""layers":[{"layer":1}]"#),
+        (r#"{"blob":"@a","parent":-1},{"blob":"@x","parent":1}"#, r#""layers":[{"layer":1}]"#),
+        (r#"{"blob":"@a","parent":-1},{"blob":"@b","parent":2},{"blob":"@x","parent":1}"#, r#""layers":[{"layer":1}]"#),
+        (r#"{"blob":"@a","parent":-1},{"blob":"@x","parent":-1}"#, r#""chains":[{"layers":[1,99]}]"#),
+    ] {
+        let record = format!(r#"{{"digest":"k","layers":[{{"layer":0}}]}},{{"digest":"l",{results_of}}}"#);
+        let config = format!(r#"{{"layers":[{layers}],"records":[{record}]}}"#);
+        assert_eq!(results(&config), sound, "{config}");
+        let codes: Vec<_> = check(&tolerated(&config)).iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [FindingCode::BlobUndescribed], "{config}");
+    }
+}
+
+#[test]
+fn what_buildkit_cannot_use_is_dropped_and_the_rest_is_read() {
+    let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+    for (config, expected) in [
+        (r#"{"layers":[{"blob":"none"}],"records":[{"layers":[{"layer":0}]}]}"#, vec![]),
+        (r#"{"layers":[{"parent":-1}],"records":[{"layers":[{"layer":0}]}]}"#, vec![]),
+        (r#"{"layers":[null],"records":[{"layers":[{"layer":0}]}]}"#, vec![]),
+        (
+            r#"{"layers":[{"blob":"@a","parent":-1},{"blob":"@b","parent":-0}],"records":[{"layers":[{"layer":1}]}]}"#,
+            vec![vec![a, b]],
+        ),
+        (r#"{"layers":[{"blob":"@a"}],"records":[{"chains":[{"layers":[null,-0]}]}]}"#, vec![vec![a, a]]),
+        (
+            r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"layers":[{"layer":0,"createdAt":"2026-11-23T7:40:36,5+24:00"}]}]}"#,
+            vec![vec![a]],
+        ),
+    ] {
+        assert_eq!(results(config), expected, "{config}");
+    }
+}
+
+#[test]
+fn an_index_with_a_bad_diff_id_and_a_negative_size_is_read() {
+    let blob = Digest::sha256(b"a");
+    let index =
+        format!(r#"{{"layers":[{{"blob":"{blob}","parent":-1,"annotations":{{"diffID":"none","size":-5}}}}]}}"#);
+    let manifest = CacheManifest::decode_flat(index).unwrap();
+    let codes: Vec<_> = check(&manifest).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [FindingCode::UnusedLayer, FindingCode::DiffIdMissing]);
+    assert_eq!(manifest.descriptor(&blob).unwrap().size, 0);
+    let without = format!(r#"{{"layers":[{{"blob":"{blob}","parent":-1,"annotations":{{"size":1}}}}]}}"#);
+    assert!(CacheManifest::decode_flat(without).is_err());
+}
+
+#[test]
+fn a_result_of_no_layers_is_a_result() {
+    let config = r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"digest":"k","chains":[{"layers":[],"createdAt":"2026-11-23T07:40:36Z"}]},{"digest":"l","layers":[{"layer":0}]}]}"#;
+    let expected = vec![vec![], vec![Digest::sha256(b"a")]];
+    assert_eq!(results(config), expected);
+    // It comes back from what is written of it.
+    let written = CacheChains::from_manifest(&tolerated(config)).unwrap().to_manifest();
+    assert_eq!(results(&String::from_utf8(written.config().encode()).unwrap()), expected);
+    let optimized = cache_ops::optimize(&written, &cache_ops::OptimizeOptions::default()).unwrap().manifest;
+    assert_eq!(results(&String::from_utf8(optimized.config().encode()).unwrap()), expected);
+}
+
+#[test]
+fn records_that_are_the_same_and_lead_to_each_other_are_found_and_mended() {
+    // The second record is the first one by its first alternative, and hangs on it by the other.
+    let config = r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"digest":"r"},{"digest":"k","inputs":[[{"link":0}]]},{"digest":"k","inputs":[[{"link":0},{"link":1}]],"layers":[{"layer":0}]}]}"#;
+    let manifest = tolerated(config);
+    let codes = |manifest: &CacheManifest| check(manifest).iter().map(|finding| finding.code).collect::<Vec<_>>();
+    assert_eq!(codes(&manifest), [FindingCode::MergedLoop]);
+    let optimized = cache_ops::optimize(&manifest, &cache_ops::OptimizeOptions::default()).unwrap().manifest;
+    assert_eq!(codes(&optimized), []);
+    // Ours finds the result by either way to it.
+    let chains = CacheChains::from_manifest(&manifest).unwrap();
+    let root = chains.root(&CacheKey::from("r")).unwrap();
+    let found = |record| chains.lookup(&CacheKey::from("k"), &[vec![CacheLink::new(record)]]);
+    let first = found(root);
+    assert!(first.iter().any(|&record| chains.hit(record).is_some()));
+    assert!(first.iter().flat_map(|&record| found(record)).any(|record| chains.hit(record).is_some()));
+}
+
+#[test]
+fn of_equal_layers_with_two_times_the_newest_counts() {
+    let config = r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"digest":"k","layers":[{"layer":0,"createdAt":"2026-11-23T07:40:36Z"},{"layer":0,"createdAt":"2026-11-24T07:40:36Z"}]}]}"#;
+    let chains = CacheChains::from_manifest(&tolerated(config)).unwrap();
+    let record = chains.root(&CacheKey::from("k")).unwrap();
+    assert_eq!(chains.hit(record).unwrap().created_at.to_string(), "2026-11-24T07:40:36Z");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use cache_core::{
     MediaType, MemoryCache, RecordLink, Timestamp, annotation, check,
 };
 use cache_ops::{Depth, OptimizeOptions, Reason, RepairOptions, diff, graph, optimize, repair, verify};
-use cache_tests::fixtures;
+use cache_tests::fixtures::{self, Fixture};
 use cache_tests::graphs::{self, found, found_by};
 use cache_tests::random::Random;
 
@@ -144,7 +144,9 @@ async fn a_cache_with_nothing_sound_left_is_an_error() {
 
 #[tokio::test]
 async fn what_buildkit_wrote_is_sound_and_stays_to_the_byte() {
-    for fixture in fixtures::all().into_iter().filter(|fixture| !fixture.name.contains("inline")) {
+    // The cache of two platforms has several leaves, which is mended (see `leaves.rs`).
+    let is_whole = |fixture: &Fixture| !fixture.name.contains("inline") && !fixture.name.contains("two-platforms");
+    for fixture in fixtures::all().into_iter().filter(is_whole) {
         for (_, entry) in fixture.entries() {
             let manifest = fixture.load(fixture.document(&entry.digest)).await;
             let repaired = repair(&manifest, &fixture, RepairOptions::default()).await.unwrap();

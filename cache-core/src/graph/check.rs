@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use crate::graph::chains::closes_loop;
 use crate::graph::walk;
 use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, InlineImage};
 use crate::model::{Descriptor, Digest, Limits, Timestamp, annotation};
@@ -32,6 +33,9 @@ pub enum FindingCode {
     /// BuildKit v0.25.0 and later find only a part of this cache, another part each time: several leaves share records
     /// (warning). `optimize` and `repair` write it so that it is found whole; a copy keeps it as it is.
     SeveralLeaves,
+    /// Records that are the same lead to each other (warning). Made one, they lead in a circle, which newer BuildKit may
+    /// build when it imports the cache; `optimize` and `repair` write it so that it cannot.
+    MergedLoop,
     /// A record stands in the config twice (warning).
     DuplicateRecord,
     /// A layer that no result needs (warning).
@@ -77,6 +81,7 @@ impl FindingCode {
             Self::LayerOutOfRange => "layer-out-of-range",
             Self::LayerLoop => "layer-loop",
             Self::SeveralLeaves => "several-leaves",
+            Self::MergedLoop => "merged-loop",
             Self::DuplicateRecord => "duplicate-record",
             Self::UnusedLayer => "unused-layer",
             Self::BlobUndescribed => "blob-undescribed",
@@ -101,6 +106,7 @@ impl FindingCode {
             self,
             Self::ConfigNearLimit
                 | Self::SeveralLeaves
+                | Self::MergedLoop
                 | Self::DuplicateRecord
                 | Self::UnusedLayer
                 | Self::DiffIdUnchecked
@@ -151,6 +157,7 @@ pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
     findings.extend(check_sizes(manifest));
     findings.extend(check_leaves(manifest));
     findings.extend(check_records(manifest.config()));
+    findings.extend(check_loops(manifest));
     findings.extend(check_layers(manifest));
     findings.extend(check_descriptors(manifest));
     findings.extend(manifest.inline_images().iter().filter(|image| image.history < image.layers).map(|image| {
@@ -187,6 +194,12 @@ fn check_leaves(manifest: &CacheManifest) -> impl Iterator<Item = Finding> {
         let message = format!("{leaves} leaves share records; BuildKit v0.25.0 and later find a part of them only");
         Finding::new(FindingCode::SeveralLeaves, object, message)
     })
+}
+
+/// The graph tells what no single record does.
+fn check_loops(manifest: &CacheManifest) -> Option<Finding> {
+    let message = "records that are the same lead to each other, in a circle once they are made one";
+    closes_loop(manifest).then(|| Finding::new(FindingCode::MergedLoop, "config", message))
 }
 
 fn check_records(config: &CacheConfig) -> Vec<Finding> {
@@ -234,6 +247,8 @@ fn links_of(record: &CacheRecord) -> impl Iterator<Item = i64> {
 fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
     let config = manifest.config();
     let layers = &config.layers;
+    // What stands below or behind a layer that nothing describes is not looked at: its result goes in any case.
+    let is_described = |layer: usize| manifest.descriptor(&layers[layer].blob).is_some();
     let mut findings = Vec::new();
     let mut find = |layer: i64, object: String| {
         let found = usize::try_from(layer).ok().filter(|&layer| layer < layers.len());
@@ -247,18 +262,25 @@ fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
     let (mut listed, mut followed) = (vec![false; layers.len()], vec![false; layers.len()]);
     for (n, record) in config.records.iter().enumerate() {
         let object = || format!("record {n} {}", record.key);
-        for &layer in record.chains.iter().flat_map(|chain| &chain.layers) {
-            find(layer, object()).into_iter().for_each(|layer| listed[layer] = true);
+        for chain in &record.chains {
+            for &layer in &chain.layers {
+                let Some(layer) = find(layer, object()) else { continue };
+                listed[layer] = true;
+                if !is_described(layer) {
+                    break;
+                }
+            }
         }
         for result in &record.results {
             let mut next = find(result.layer, object());
             while let Some(layer) = next.filter(|&layer| !std::mem::replace(&mut followed[layer], true)) {
                 let parent = layers[layer].parent;
-                next = if parent == -1 { None } else { find(parent, format!("layer {layer}")) };
+                let is_end = parent == -1 || !is_described(layer);
+                next = if is_end { None } else { find(parent, format!("layer {layer}")) };
             }
         }
     }
-    let parent = |n: usize| Some(layers[n].parent).filter(|&parent| parent != -1).into_iter();
+    let parent = |n: usize| Some(layers[n].parent).filter(|&parent| parent != -1 && is_described(n)).into_iter();
     let looping = loops(layers.len(), parent).into_iter().filter(|&n| followed[n]);
     findings.extend(
         looping.map(|n| Finding::new(FindingCode::LayerLoop, format!("layer {n}"), "its parents lead back to it")),

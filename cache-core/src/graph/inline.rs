@@ -35,7 +35,7 @@ struct History {
 ///
 /// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
 pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {
-    let image: ImageConfig = serde_json::from_slice(config).map_err(|error| unreadable("image config", error))?;
+    let image: ImageConfig = json::from_slice(config).map_err(|error| unreadable("image config", error))?;
     let (Some(records), true) = (image.records, image.rootfs.diff_ids.len() == layers.len()) else {
         return Ok(None);
     };

@@ -4,6 +4,7 @@
 //! `null` leaves a value at its zero, unknown keys are skipped (<https://pkg.go.dev/encoding/json#Unmarshal>).
 
 mod object;
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::ser::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 pub use self::object::JsonObject;
+pub(crate) use self::scan::from_slice;
 
 /// Encodes `value` byte for byte as Go does.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {

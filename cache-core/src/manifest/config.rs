@@ -25,7 +25,8 @@ pub struct CacheConfig {
 /// One layer: a blob on top of a parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheLayer {
-    /// The layer's blob.
+    /// The layer's blob. What is no digest in a document stands here as a digest that nothing has, so that nothing
+    /// describes the layer, and its results go.
     pub blob: Digest,
     /// The index of the parent layer, -1 for none. A document without the key means 0.
     pub parent: i64,
@@ -40,6 +41,8 @@ pub struct LayerAnnotations {
     pub media_type: MediaType,
     /// The digest of the uncompressed stream; an import fails without it.
     pub diff_id: Option<DiffId>,
+    /// What stands in its place and is no digest, so that the layer cannot be loaded.
+    pub(super) wrong_diff_id: Option<Box<str>>,
     /// The blob's size in bytes.
     pub size: u64,
     /// When the layer was made; zero for unknown.
@@ -214,7 +217,7 @@ impl CacheConfig {
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] when the bytes are not such a document.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|error| unreadable("cache config", error))
+        json::from_slice(bytes).map_err(|error| unreadable("cache config", error))
     }
 
     /// Decodes the records of an inline cache, which stand alone.
@@ -223,7 +226,7 @@ impl CacheConfig {
     /// [`ErrorKind::InvalidManifest`] when the bytes are no list of records.
     pub fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
         let records: Option<Vec<CacheRecord>> =
-            serde_json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
+            json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
         Ok(records.unwrap_or_default())
     }
 
@@ -266,7 +269,7 @@ impl Serialize for LayerAnnotations {
             #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
             media_type: &'a MediaType,
             #[serde(rename = "diffID", skip_serializing_if = "Option::is_none")]
-            diff_id: Option<DiffId>,
+            diff_id: Option<String>,
             #[serde(skip_serializing_if = "is_zero")]
             size: i64,
             #[serde(rename = "createdAt")]
@@ -274,7 +277,7 @@ impl Serialize for LayerAnnotations {
         }
         Out {
             media_type: &self.media_type,
-            diff_id: self.diff_id,
+            diff_id: self.diff_id.map(|id| id.to_string()).or_else(|| self.wrong_diff_id.as_deref().map(str::to_owned)),
             size: i64::try_from(self.size).unwrap_or(i64::MAX),
             created_at: self.created_at,
         }

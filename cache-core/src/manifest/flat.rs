@@ -14,7 +14,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CacheManifest> {
         .map(|(n, layer)| {
             let annotations =
                 layer.annotations.as_deref().ok_or_else(|| missing("cache layer with missing annotations", n))?;
-            let diff_id = annotations.diff_id.ok_or_else(|| missing("cache layer with missing diffid", n))?;
+            let diff_id = annotations.diff_id.map(|id| id.to_string());
+            let diff_id = diff_id.or_else(|| annotations.wrong_diff_id.as_deref().map(str::to_owned));
+            let diff_id = diff_id.ok_or_else(|| missing("cache layer with missing diffid", n))?;
             let mut descriptor = Descriptor::new(annotations.media_type.clone(), layer.blob, annotations.size)
                 .with_annotation(annotation::UNCOMPRESSED, diff_id);
             if !annotations.created_at.is_zero() {
@@ -42,6 +44,7 @@ pub(super) fn encode(manifest: &CacheManifest) -> Result<Vec<u8>> {
         layer.annotations = Some(Box::new(LayerAnnotations {
             media_type: descriptor.media_type.to_oci(),
             diff_id: Some(diff_id),
+            wrong_diff_id: None,
             size: descriptor.size,
             created_at: descriptor.created_at().map_or(Timestamp::ZERO, Timestamp::to_utc),
         }));

@@ -79,7 +79,7 @@ pub(crate) enum Shape {
 impl Parsed {
     /// Tells a document's type from its body alone, as BuildKit does (HTTP's content type is not looked at).
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let wire: WireDocument = serde_json::from_slice(bytes).map_err(|error| unreadable("manifest", error))?;
+        let wire: WireDocument = json::from_slice(bytes).map_err(|error| unreadable("manifest", error))?;
         let has_manifest_shape = wire.config.is_some() || wire.layers.is_some();
         if has_manifest_shape && wire.manifests.is_some() {
             return Err(Error::new(ErrorKind::InvalidManifest, "invalid ambiguous manifest and manifest list"));

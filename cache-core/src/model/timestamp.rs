@@ -1,5 +1,6 @@
 //! Points in time as Go writes them into JSON.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -99,18 +100,44 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidTimestamp(text.chars().take(64).collect());
+        let strict = as_strict(text);
+        let text = &*strict;
         let bytes = text.as_bytes();
         // `time` also takes `t`, `z` and a leap second, which Go refuses; Go takes a comma before the fraction.
         let is_strict = bytes.get(10) == Some(&b'T') && !text.ends_with('z') && bytes.get(17) != Some(&b'6');
         if !is_strict {
             return Err(invalid());
         }
-        let parsed = match bytes.get(19) {
-            Some(b',') => OffsetDateTime::parse(&text.replacen(',', ".", 1), &Rfc3339),
-            _ => OffsetDateTime::parse(text, &Rfc3339),
+        let parsed = match far_offset(text) {
+            Some((utc, offset)) => OffsetDateTime::parse(&utc, &Rfc3339).map(|time| time.checked_sub(offset)),
+            None => OffsetDateTime::parse(text, &Rfc3339).map(Some),
         };
-        parsed.map(Self).map_err(|_| invalid())
+        let is_written = |time: &OffsetDateTime| (0..=9999).contains(&time.year());
+        parsed.ok().flatten().filter(is_written).map(Self).ok_or_else(invalid)
     }
+}
+
+/// RFC 3339 of what Go takes besides: an hour of one digit, a comma before the fraction.
+fn as_strict(text: &str) -> Cow<'_, str> {
+    let mut strict = Cow::Borrowed(text);
+    if text.as_bytes().get(10) == Some(&b'T') && text.as_bytes().get(12) == Some(&b':') && text.is_char_boundary(11) {
+        strict.to_mut().insert(11, '0');
+    }
+    if strict.as_bytes().get(19) == Some(&b',') {
+        strict = Cow::Owned(strict.replacen(',', ".", 1));
+    }
+    strict
+}
+
+/// A time with an offset that RFC 3339 cannot write and Go takes, up to `24:60`: as if it were UTC, and the offset.
+fn far_offset(text: &str) -> Option<(String, time::Duration)> {
+    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let [sign @ (b'+' | b'-'), a, b, b':', c, d] = offset.as_bytes() else { return None };
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| i64::from(byte - b'0'));
+    let (hours, minutes) = (digit(a)? * 10 + digit(b)?, digit(c)? * 10 + digit(d)?);
+    let is_far = hours <= 24 && minutes <= 60 && (hours == 24 || minutes == 60);
+    let offset = time::Duration::minutes(hours * 60 + minutes);
+    is_far.then(|| (format!("{local}Z"), if *sign == b'-' { -offset } else { offset }))
 }
 
 impl fmt::Display for Timestamp {
@@ -139,9 +166,9 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
-    /// `null` is the zero time, as in Go.
+    /// `null` is the zero time, as in Go, which reads a time as it stands: one with an escape in it is none.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Option::<std::borrow::Cow<str>>::deserialize(deserializer)? {
+        match Option::<&'de str>::deserialize(deserializer)? {
             Some(text) => text.parse().map_err(serde::de::Error::custom),
             None => Ok(Self::ZERO),
         }
@@ -170,6 +197,23 @@ mod tests {
     fn trailing_zeros_are_trimmed_and_a_comma_is_a_point() {
         assert_eq!("2026-11-23T07:40:36.500Z".parse::<Timestamp>().unwrap().to_string(), "2026-11-23T07:40:36.5Z");
         assert_eq!("2026-11-23T07:40:36,5Z".parse::<Timestamp>().unwrap().to_string(), "2026-11-23T07:40:36.5Z");
+    }
+
+    #[test]
+    fn what_go_takes_besides_is_taken() {
+        for (sloppy, strict) in [
+            ("2026-11-23T7:40:36Z", "2026-11-23T07:40:36Z"),
+            ("2026-11-23T7:40:36,25+01:00", "2026-11-23T07:40:36.25+01:00"),
+            ("2026-11-23T07:40:36.12345678999Z", "2026-11-23T07:40:36.123456789Z"),
+            ("2026-11-23T07:40:36+24:00", "2026-11-22T07:40:36Z"),
+            ("2026-11-23T07:40:36-00:60", "2026-11-23T08:40:36Z"),
+        ] {
+            assert_eq!(sloppy.parse::<Timestamp>().unwrap().to_string(), strict);
+        }
+        for bad in ["2026-11-23T07:40:36+25:00", "2026-11-23T07:40:36+00:61", "0000-01-01T00:00:00+24:00"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
+        }
+        assert!(serde_json::from_str::<Timestamp>(r#""2026-11-23T07:40:36\u005a""#).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod shrink;
 
 use cache_core::{CacheConfig, CacheKey, CacheManifest, Digest, Limits, Result, Timestamp};
 
-use crate::index::{Index, keep_records, mark_above, result};
+use crate::index::{Index, has_result, keep_records, mark_above};
 
 /// How [`optimize`] works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,7 +109,7 @@ impl Optimized {
 pub fn optimize(manifest: &CacheManifest, options: &OptimizeOptions) -> Result<Optimized> {
     let before = CacheSizes::of(manifest);
     let index = Index::new(manifest)?;
-    let is_wanted: Vec<bool> = index.records().iter().map(|record| result(record).is_some()).collect();
+    let is_wanted: Vec<bool> = index.records().iter().map(has_result).collect();
     let leading = with_results(index.config(), &index.order, &is_wanted);
     let whole = rebuild(leading, &index.manifest)?;
     let (manifest, dropped) = match options.max_config_size {

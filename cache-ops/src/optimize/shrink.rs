@@ -3,7 +3,7 @@
 use cache_core::{CacheManifest, Error, ErrorKind, Result, Timestamp};
 
 use super::{DroppedResult, rebuild, with_results};
-use crate::index::{Index, links, result};
+use crate::index::{Index, has_result, links, result};
 
 /// Drops as few results as possible, the oldest first, until config and manifest are at most `limit` bytes.
 pub(super) fn shrink(manifest: CacheManifest, limit: u64) -> Result<(CacheManifest, Vec<DroppedResult>)> {
@@ -13,7 +13,7 @@ pub(super) fn shrink(manifest: CacheManifest, limit: u64) -> Result<(CacheManife
     let index = Index::new(&manifest)?;
     let oldest = oldest_first(&index);
     let without = |count: usize| {
-        let mut wanted: Vec<bool> = index.records().iter().map(|record| result(record).is_some()).collect();
+        let mut wanted: Vec<bool> = index.records().iter().map(has_result).collect();
         oldest[..count].iter().for_each(|&n| wanted[n] = false);
         rebuild(with_results(index.config(), &index.order, &wanted), &manifest)
     };

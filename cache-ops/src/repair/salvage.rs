@@ -1,10 +1,10 @@
 //! From a config that may dangle and loop to one that does neither.
 
-use cache_core::{CacheConfig, CacheKey, CacheRecord, Digest, Timestamp};
+use cache_core::{CacheConfig, CacheKey, Digest, Timestamp};
 
 use super::blobs::Verdicts;
 use super::loops::{cut, reachable};
-use crate::index::{keep_records, mark_above, parents_first};
+use crate::index::{has_result, keep_records, mark_above, parents_first};
 use crate::optimize::DroppedResult;
 
 /// A sound config, and what is not in it.
@@ -26,10 +26,6 @@ pub(super) fn salvage(config: &CacheConfig, verdicts: &Verdicts) -> Salvaged {
     let gone = config.records.iter().zip(&keep).filter(|(_, keep)| !**keep);
     let dropped_records = gone.map(|(record, _)| record.key.clone()).collect();
     Salvaged { config: keep_records(&config, &keep), dropped, dropped_records }
-}
-
-fn has_result(record: &CacheRecord) -> bool {
-    !record.results.is_empty() || !record.chains.is_empty()
 }
 
 /// Drops the results that cannot be loaded.

@@ -7,6 +7,7 @@ use super::{Alternative, CacheChains, StoredLayers, StoredResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::walk;
 use crate::manifest::{CacheConfig, CacheManifest, CacheRecord};
+use crate::model::Descriptor;
 
 impl CacheChains {
     /// Builds the graph of a manifest, in the form that [`normalize`](Self::normalize) gives it where records are made
@@ -30,6 +31,13 @@ impl CacheChains {
         }
         Ok(chains)
     }
+}
+
+/// Whether records that are the same lead to each other, so that they lead in a circle once they are made one.
+pub(crate) fn closes_loop(manifest: &CacheManifest) -> bool {
+    let order = dependencies_first(manifest.config());
+    let decoded = order.and_then(|order| Decoder::new(manifest, CacheChains::add_interned).decode(&order));
+    decoded.is_ok_and(|chains| chains.has_cut)
 }
 
 /// Adds a record, to others or on its own.
@@ -76,7 +84,8 @@ impl<'a> Decoder<'a> {
         let mut results = Vec::with_capacity(record.results.len() + record.chains.len());
         let of_record = |error: Error| error.with("record", index);
         for result in &record.results {
-            results.push((result.created_at, self.chain_below(result.layer).map_err(of_record)?));
+            let top = self.chain_below(result.layer).map_err(of_record)?;
+            results.push((result.created_at, top.map(StoredLayers::Ready)));
         }
         for chain in &record.chains {
             results.push((chain.created_at, self.explicit_chain(&chain.layers).map_err(of_record)?));
@@ -88,9 +97,9 @@ impl<'a> Decoder<'a> {
         // Roots of one key are one in any case.
         let add = if inputs.is_empty() { CacheChains::add_interned } else { self.add };
         let id = add(&mut self.chains, key, &inputs);
-        for (created_at, top) in results {
-            if let Some(top) = top {
-                self.chains.add_result(id, StoredResult { created_at, layers: StoredLayers::Ready(top) });
+        for (created_at, layers) in results {
+            if let Some(layers) = layers {
+                self.chains.add_result(id, StoredResult { created_at, layers });
             }
         }
         self.records[index] = Some(id);
@@ -116,7 +125,8 @@ impl<'a> Decoder<'a> {
         Ok(inputs)
     }
 
-    /// The chain that ends in layer `top` of the config, by its parents.
+    /// The chain that ends in layer `top` of the config, by its parents. What is below a layer that nothing describes is
+    /// not looked at.
     fn chain_below(&mut self, top: i64) -> Result<Option<LayerId>> {
         let mut path = Vec::new();
         let mut at = top;
@@ -131,6 +141,10 @@ impl<'a> Decoder<'a> {
             match self.layers[index] {
                 LayerState::Known(known) => break known.map(Some),
                 LayerState::InProgress => return Err(invalid("invalid looping layer").with("layer", index)),
+                LayerState::Unknown if self.described(index).is_none() => {
+                    self.layers[index] = LayerState::Known(None);
+                    break None;
+                }
                 LayerState::Unknown => {
                     self.layers[index] = LayerState::InProgress;
                     path.push(index);
@@ -146,19 +160,27 @@ impl<'a> Decoder<'a> {
         Ok(below.flatten())
     }
 
-    fn explicit_chain(&mut self, layers: &[i64]) -> Result<Option<LayerId>> {
-        let mut top = Some(None);
+    /// The chain of these layers, up to one that nothing describes.
+    fn explicit_chain(&mut self, layers: &[i64]) -> Result<Option<StoredLayers>> {
+        let mut top = None;
         for &layer in layers {
             let index = self.layer_index(layer)?;
-            top = top.and_then(|parent| self.layer_on(index, parent)).map(Some);
+            top = self.layer_on(index, top);
+            if top.is_none() {
+                return Ok(None);
+            }
         }
-        Ok(top.flatten())
+        Ok(Some(top.map_or(StoredLayers::Empty, StoredLayers::Ready)))
     }
 
     fn layer_on(&mut self, index: usize, parent: Option<LayerId>) -> Option<LayerId> {
-        let descriptor = self.manifest.descriptor(&self.manifest.config().layers[index].blob)?;
+        let descriptor = self.described(index)?;
         let blob = self.chains.layers.blob(Arc::clone(descriptor));
         Some(self.chains.layers.layer(blob, parent))
+    }
+
+    fn described(&self, index: usize) -> Option<&'a Arc<Descriptor>> {
+        self.manifest.descriptor(&self.manifest.config().layers[index].blob)
     }
 
     fn layer_index(&self, layer: i64) -> Result<usize> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::layers::LayerId;
 use super::lookup::best;
 use super::{Alternative, CacheChains, Record};
-use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, CacheRecord, LayerResult, RecordLink};
+use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, CacheRecord, ChainResult, LayerResult, RecordLink};
 use crate::model::{Descriptor, Digest, Timestamp};
 
 impl CacheChains {
@@ -33,9 +33,12 @@ impl CacheChains {
 
     fn encode_record(&self, id: u32, record_index: &[usize], layer_index: &[usize]) -> CacheRecord {
         let record = &self.records[id as usize];
-        let result = best(&record.results).and_then(|result| {
+        let best = best(&record.results);
+        let result = best.and_then(|result| {
             Some(LayerResult { layer: number(layer_index[result.ready()?.index()]), created_at: result.created_at })
         });
+        let empty = best.filter(|result| result.ready().is_none());
+        let empty = empty.map(|result| ChainResult { layers: Vec::new(), created_at: result.created_at });
         let inputs = record.inputs.iter().map(|input| {
             let mut links: Vec<RecordLink> = input
                 .iter()
@@ -49,7 +52,7 @@ impl CacheChains {
         });
         CacheRecord {
             results: result.into_iter().collect(),
-            chains: Vec::new(),
+            chains: empty.into_iter().collect(),
             key: self.keys.get(record.key).clone(),
             inputs: inputs.collect(),
         }

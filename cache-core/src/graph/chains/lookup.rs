@@ -1,6 +1,6 @@
 //! Which results a step can reuse, as BuildKit's importer answers it.
 
-use super::{Alternative, CacheChains, CacheLink, Edge, Link, RecordId, StoredResult};
+use super::{Alternative, CacheChains, CacheLink, Edge, Link, RecordId, StoredLayers, StoredResult};
 use crate::manifest::CacheKey;
 use crate::model::{Descriptor, Timestamp};
 
@@ -67,7 +67,11 @@ impl CacheChains {
     }
 
     fn to_hit(&self, result: &StoredResult) -> Option<CacheHit> {
-        let layers = self.layers.descriptors(result.ready()?);
+        let layers = match result.layers {
+            StoredLayers::Ready(top) => self.layers.descriptors(top),
+            StoredLayers::Empty => Vec::new(),
+            StoredLayers::Lazy(_) => return None,
+        };
         Some(CacheHit { created_at: result.created_at, layers })
     }
 
@@ -101,6 +105,6 @@ impl CacheChains {
 
 /// The newest result; the first of those of one age.
 pub(super) fn best(results: &[StoredResult]) -> Option<&StoredResult> {
-    let ready = results.iter().filter(|result| result.ready().is_some());
+    let ready = results.iter().filter(|result| result.is_ready());
     ready.reduce(|best, result| if result.created_at > best.created_at { result } else { best })
 }

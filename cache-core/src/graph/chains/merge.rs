@@ -89,7 +89,7 @@ impl CacheChains {
             let results = record.results.iter().filter_map(|result| {
                 let layers = match &result.layers {
                     StoredLayers::Ready(top) => tops[top.index()].map(StoredLayers::Ready),
-                    lazy @ StoredLayers::Lazy(_) => Some(lazy.clone()),
+                    other => Some(other.clone()),
                 };
                 layers.map(|layers| StoredResult { created_at: result.created_at, layers })
             });

@@ -19,6 +19,7 @@ mod unfold;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub(crate) use self::decode::closes_loop;
 use self::interner::Interner;
 use self::layers::{LayerId, LayerTree};
 pub use self::lookup::CacheHit;
@@ -123,6 +124,8 @@ struct StoredResult {
 #[derive(Clone)]
 enum StoredLayers {
     Ready(LayerId),
+    /// No layers at all: an empty file system.
+    Empty,
     Lazy(Arc<dyn LazyLayers>),
 }
 
@@ -392,6 +395,7 @@ impl StoredResult {
         self.created_at == other.created_at
             && match (&self.layers, &other.layers) {
                 (StoredLayers::Ready(a), StoredLayers::Ready(b)) => a == b,
+                (StoredLayers::Empty, StoredLayers::Empty) => true,
                 (StoredLayers::Lazy(a), StoredLayers::Lazy(b)) => Arc::ptr_eq(a, b),
                 _ => false,
             }
@@ -400,8 +404,12 @@ impl StoredResult {
     fn ready(&self) -> Option<LayerId> {
         match self.layers {
             StoredLayers::Ready(top) => Some(top),
-            StoredLayers::Lazy(_) => None,
+            StoredLayers::Empty | StoredLayers::Lazy(_) => None,
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        !matches!(self.layers, StoredLayers::Lazy(_))
     }
 }
 
@@ -409,6 +417,7 @@ impl std::fmt::Debug for StoredLayers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ready(top) => f.debug_tuple("Ready").field(top).finish(),
+            Self::Empty => f.write_str("Empty"),
             Self::Lazy(_) => f.write_str("Lazy"),
         }
     }

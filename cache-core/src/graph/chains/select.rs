@@ -75,7 +75,7 @@ impl CacheChains {
             self.lazy_results().into_iter().map(|lazy| look(lazy).boxed()).collect();
         let found: Vec<_> = stream::iter(looking).buffer_unordered(CONCURRENCY).try_collect().await?;
         self.settle(found);
-        self.records.iter_mut().for_each(|record| record.results.retain(|result| result.ready().is_some()));
+        self.records.iter_mut().for_each(|record| record.results.retain(super::StoredResult::is_ready));
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl CacheChains {
         let of_record = |(id, record): (u32, &super::Record)| {
             let lazy = record.results.iter().enumerate().filter_map(move |(at, result)| match &result.layers {
                 StoredLayers::Lazy(layers) => Some((id, at, Arc::clone(layers))),
-                StoredLayers::Ready(_) => None,
+                StoredLayers::Ready(_) | StoredLayers::Empty => None,
             });
             lazy.collect::<Vec<_>>()
         };
@@ -136,7 +136,7 @@ impl CacheChains {
             }
         }
         for record in &mut self.records {
-            record.results.retain(|result| result.ready().is_some_and(|top| covered[top.index()]));
+            record.results.retain(|result| result.is_ready() && result.ready().is_none_or(|top| covered[top.index()]));
         }
     }
 }

@@ -103,6 +103,15 @@ fn a_record_that_shares_an_alternative_for_every_input_is_the_same() {
 }
 
 #[test]
+fn records_with_other_numbers_of_inputs_stay_apart() {
+    let mut graph = Graph::new();
+    let (a, b) = (graph.root("a"), graph.root("b"));
+    let two = graph.add("step", &[&[a], &[b]], vec![]);
+    let one = graph.add("step", &[&[a]], vec![]);
+    assert_ne!(graph.0.find(one.0), graph.0.find(two.0));
+}
+
+#[test]
 fn selectors_tell_alternatives_apart() {
     let mut graph = Graph::new();
     let a = graph.root("a");
