@@ -3,6 +3,7 @@
 
 mod build;
 mod buildkit;
+mod differential;
 mod docker;
 mod server;
 
@@ -14,6 +15,10 @@ use crate::workspace::Workspace;
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
     let (buildkit, docker) = (buildkit::Tools::find(), docker::Tools::find());
+    let peer = differential::peer();
+    if let Ok(peer) = &peer {
+        differential::compare(peer)?;
+    }
     if buildkit.is_ok() || docker.is_ok() {
         let buildcache = demo::build(&Workspace::load()?)?;
         if let Ok(tools) = &buildkit {
@@ -23,7 +28,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             docker::round_trip(tools, &buildcache)?;
         }
     }
-    for reason in buildkit.err().into_iter().chain(docker.err()) {
+    for reason in buildkit.err().into_iter().chain(docker.err()).chain(peer.err()) {
         println!("skipped: {reason}");
     }
     Ok(())
