@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::time::Duration;
 
 use cache_core::{Bounds, CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
@@ -21,8 +18,6 @@ const PREFIX: &str = "BUILDKIT_AZURE_STORAGE_PREFIX";
 const DEFAULT_CONTAINER: &str = "buildkit-cache";
 /// How many blocks a blob may have.
 const MOST_BLOCKS: u32 = 50_000;
-/// A secret is no longer than this, in bytes.
-const LONGEST_SECRET: u64 = 64 << 10;
 
 /// A cache in Azure Blob Storage; what both sides need to be opened without a spec.
 ///
@@ -319,27 +314,9 @@ impl Environment {
     }
 
     fn read(&self, attribute: &'static str, source: SecretSource) -> Result<Secret> {
-        match source {
-            SecretSource::Value(secret) => Ok(secret),
-            SecretSource::File(path) => read_file(&path).map_err(|error| error.with("attribute", attribute)),
-            SecretSource::Variable(name) => self.variable(&name).map(Secret::new).ok_or_else(|| {
-                invalid("the variable that holds the secret is not set", attribute).with("variable", name)
-            }),
-            _ => Err(invalid("a secret that is kept in another way than these", attribute)),
-        }
+        let secret = source.read(attribute, |name| self.variable(name).map(str::to_owned));
+        secret.map_err(|error| error.with("backend", KIND))
     }
-}
-
-fn read_file(path: &Path) -> Result<Secret> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST_SECRET).read_to_string(&mut text));
-    read.map_err(|error| {
-        Error::new(ErrorKind::InvalidSpec, "cannot read the file that holds the secret")
-            .with("path", path.display())
-            .with("cause", error)
-    })?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
 
 /// The variables are left out: half of them are secrets.

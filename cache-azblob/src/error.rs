@@ -6,12 +6,9 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
-use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
 
 use crate::KIND;
-
-/// How much of an error's words is shown, in characters.
-const MOST_SHOWN: usize = 400;
 
 /// Makes an error of this backend.
 pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -62,7 +59,7 @@ fn refused(status: u16, response: Option<&RawResponse>, message: &str) -> Error 
     let answer = Answer::of(response);
     let code = answer.code.as_deref().unwrap_or_default();
     let kind = kind_of(status, code);
-    let mut error = new(kind, message).with("status", status);
+    let mut error = new(kind, message).with_status(status);
     if !answer.words().is_empty() {
         error = error.with("server", answer.words());
     }
@@ -91,17 +88,12 @@ fn kind_of(status: u16, code: &str) -> ErrorKind {
         (_, "ContainerBeingDeleted" | "AccountBeingCreated") => ErrorKind::Unavailable,
         (_, "InvalidResourceName") => ErrorKind::InvalidSpec,
         (_, "BlobArchived" | "BlobBeingRehydrated") => ErrorKind::Archived,
-        (401, _) => ErrorKind::Unauthenticated,
         (403, _) => ErrorKind::PermissionDenied,
         (_, "LeaseIdMissing" | "BlobImmutableDueToPolicy") => ErrorKind::PermissionDenied,
-        (404, _) => ErrorKind::NotFound,
-        (412, "") => ErrorKind::Conflict,
-        (413, _) => ErrorKind::LimitExceeded,
+        (409, _) => ErrorKind::Unsupported,
+        (412, code) if !code.is_empty() => ErrorKind::Unsupported,
         (416, _) => ErrorKind::DigestMismatch,
-        (429, _) => ErrorKind::RateLimited,
-        (501, _) => ErrorKind::Unsupported,
-        (408 | 500.., _) => ErrorKind::Unavailable,
-        _ => ErrorKind::Unsupported,
+        _ => ErrorKind::from_status(status),
     }
 }
 
@@ -176,16 +168,6 @@ fn element(xml: &str, name: &str) -> Option<String> {
     let text = xml.split_once(&format!("<{name}>"))?.1.split_once(&format!("</{name}>"))?.0;
     let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
     Some(plain.replace("&amp;", "&").trim().to_owned())
-}
-
-/// The text on one line, shortened.
-fn one_line(text: &str) -> String {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 /// The words of the innermost error.

@@ -128,7 +128,7 @@ impl AzblobExporter {
             return Ok(etag);
         }
         // A write whose answer was lost has happened, and the next try meets it.
-        if error.context("tries").is_some()
+        if error.tries().is_some()
             && let Ok(Some((found, etag))) = self.client.read(key, index.len() as u64).await
             && found == *index
         {

@@ -128,6 +128,7 @@ mod tests {
             (ErrorKind::Storage, 1),
             (ErrorKind::Archived, 1),
             (ErrorKind::Unsupported, 1),
+            (ErrorKind::InUse, 1),
         ];
         for (kind, code) in cases {
             assert_eq!(Exit::from(kind).code(), code, "{kind:?}");

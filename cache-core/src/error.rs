@@ -33,6 +33,10 @@ struct Inner {
     hint: Option<String>,
     retryable: bool,
     retry_after: Option<Duration>,
+    status: Option<u16>,
+    code: Option<String>,
+    tries: Option<u32>,
+    unknown_attribute: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -66,6 +70,8 @@ pub enum ErrorKind {
     Archived,
     /// The backend cannot do this.
     Unsupported,
+    /// What was to be deleted is in use under another name.
+    InUse,
 }
 
 /// Which end of a copy failed.
@@ -90,11 +96,18 @@ impl Error {
             hint: None,
             retryable,
             retry_after: None,
+            status: None,
+            code: None,
+            tries: None,
+            unknown_attribute: None,
             source: None,
         }))
     }
 
-    /// Adds a named fact: the backend, the digest, the key, what the server answered. The first fact of a name stays.
+    /// Adds a named fact to show: the backend, the digest, the key. The first fact of a name stays.
+    ///
+    /// Facts are for people. What a program acts on has a method of its own: [`status`](Self::status),
+    /// [`code`](Self::code), [`tries`](Self::tries), [`unknown_attribute`](Self::unknown_attribute).
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         if self.context(name).is_none() {
@@ -138,6 +151,34 @@ impl Error {
         self
     }
 
+    /// Keeps the HTTP status that the server answered with, and shows it.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status.get_or_insert(status);
+        self.with("status", status)
+    }
+
+    /// Keeps the server's own code for what went wrong (`NoSuchKey`), and shows it.
+    #[must_use]
+    pub fn with_code(mut self, code: &str) -> Self {
+        self.0.code.get_or_insert_with(|| code.to_owned());
+        self.with("code", code)
+    }
+
+    /// Keeps how often the call was made, and shows it.
+    #[must_use]
+    pub fn with_tries(mut self, tries: u32) -> Self {
+        self.0.tries.get_or_insert(tries);
+        self.with("tries", tries)
+    }
+
+    /// Keeps which attribute of a spec nobody knows, and shows it.
+    #[must_use]
+    pub fn with_unknown_attribute(mut self, name: &str) -> Self {
+        self.0.unknown_attribute.get_or_insert_with(|| name.to_owned());
+        self.with("unknown", name)
+    }
+
     /// The kind to match on.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -150,10 +191,34 @@ impl Error {
         self.0.side
     }
 
-    /// The fact that was added under `name`.
+    /// The fact that was added under `name`, to be shown.
     #[must_use]
     pub fn context(&self, name: &str) -> Option<&str> {
         self.0.context.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The HTTP status that the server answered with.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The server's own code for what went wrong.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// How often the call was made, if more than once.
+    #[must_use]
+    pub fn tries(&self) -> Option<u32> {
+        self.0.tries
+    }
+
+    /// The attribute of a spec that nobody knows.
+    #[must_use]
+    pub fn unknown_attribute(&self) -> Option<&str> {
+        self.0.unknown_attribute.as_deref()
     }
 
     /// What a person can do about it.

@@ -19,8 +19,8 @@ pub use self::graph::{
 pub use self::json::JsonObject;
 pub use self::kit::{
     BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
-    ReadAhead, ResumeSource, RetryPolicy, outcome, paged, parse_retry_after, random_number, resuming, skip_bytes,
-    upload,
+    ReadAhead, ResumeSource, RetryPolicy, one_line, outcome, paged, parse_retry_after, random_number, resuming,
+    skip_bytes, upload, within,
 };
 #[cfg(feature = "estargz")]
 pub use self::layers::estargz;

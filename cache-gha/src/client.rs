@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Result, Secret};
+use cache_core::{Error, ErrorKind, Result, Secret, within};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use octocrab::{OctoBody, Octocrab, OctocrabBuilder};
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::Environment;
-use crate::error::{self, within};
+use crate::error;
 
 /// What every request says of itself.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));

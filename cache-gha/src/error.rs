@@ -1,18 +1,15 @@
 //! Where errors get their kind: what a service answers, and what goes wrong on the way to it.
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use crate::KIND;
 
-/// How much of what a server says is shown.
-const MOST_SHOWN: usize = 400;
 /// The wait after a refusal that names none: the limits of GitHub are counted by the minute.
 const UNNAMED_WAIT: Duration = Duration::from_secs(15);
 
@@ -38,7 +35,7 @@ pub(crate) fn stalled(message: &str, idle: Duration) -> Error {
 pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], message: &str) -> Error {
     let answer = Answer::parse(body);
     let kind = answer.kind(status);
-    let error = new(kind, message).with("status", status.as_u16());
+    let error = new(kind, message).with_status(status.as_u16());
     let error = if answer.words.is_empty() { error } else { error.with("server", &answer.words) };
     match kind {
         ErrorKind::RateLimited => throttled(error, headers),
@@ -129,15 +126,8 @@ impl Answer {
         match status.as_u16() {
             _ if is_taken || self.words.to_lowercase().contains("already exists") => ErrorKind::Conflict,
             _ if self.code == "resource_exhausted" => ErrorKind::RateLimited,
-            401 => ErrorKind::Unauthenticated,
             403 if self.words.to_lowercase().contains("rate limit") => ErrorKind::RateLimited,
-            403 => ErrorKind::PermissionDenied,
-            404 => ErrorKind::NotFound,
-            409 | 412 => ErrorKind::Conflict,
-            413 => ErrorKind::LimitExceeded,
-            429 => ErrorKind::RateLimited,
-            408 | 500.. => ErrorKind::Unavailable,
-            _ => ErrorKind::Unsupported,
+            status => ErrorKind::from_status(status),
         }
     }
 }
@@ -163,25 +153,6 @@ fn without_tags(text: &str) -> String {
         }
     }
     out
-}
-
-/// What the future gives, if it comes in time.
-pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
-/// The text on one line, shortened, without what may be a signed URL.
-pub(crate) fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let shown = words.map(|word| if word.contains("sig=") { "REDACTED" } else { word });
-    let line = shown.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

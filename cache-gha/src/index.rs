@@ -83,7 +83,7 @@ pub(crate) async fn commit(session: &Arc<Session>, name: &IndexName, bytes: Byte
         }
         return Ok(key);
     }
-    Err(error::new(ErrorKind::Conflict, "others wrote again and again").with("tries", MOST_ROUNDS))
+    Err(error::new(ErrorKind::Conflict, "others wrote again and again").with_tries(MOST_ROUNDS))
 }
 
 /// The number after the newest, or the first one after it whose holder is alive no more; none when somebody has

@@ -1,5 +1,7 @@
 //! Saving an entry: reserve, upload, finalise, in the order that leaves the least behind when something fails.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -97,10 +99,22 @@ impl PartUpload for Saving {
     }
 }
 
+/// Marks the error of a key that somebody else has, on its way through [`upload`].
+#[derive(Debug)]
+struct Taken;
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key is taken")
+    }
+}
+
+impl StdError for Taken {}
+
 fn taken(key: &str) -> Error {
-    error::new(ErrorKind::Conflict, "somebody else has the key").with("key", key).with("taken", true)
+    error::new(ErrorKind::Conflict, "somebody else has the key").with("key", key).with_source(Taken)
 }
 
 fn is_taken(error: &Error) -> bool {
-    error.context("taken").is_some()
+    error.source().is_some_and(<dyn StdError>::is::<Taken>)
 }

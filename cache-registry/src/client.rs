@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Digest, Error, ErrorKind, Result, RetryPolicy, Silent};
+use cache_core::{Digest, Error, ErrorKind, Result, RetryPolicy, Silent, within};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
@@ -17,7 +17,7 @@ use crate::auth::{Auth, Scopes};
 use crate::body::{Flow, Part};
 use crate::config::RegistryConfig;
 use crate::connection::Connection;
-use crate::error::{self, within};
+use crate::error;
 
 /// The digest that a registry says its answer has.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");

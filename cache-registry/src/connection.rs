@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result, within};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Identity};
 use url::Url;
 
 use crate::config::RegistryConfig;
-use crate::error::{self, within};
+use crate::error;
 
 /// What every request says of itself.
 const USER_AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));

@@ -1,11 +1,10 @@
 //! Where errors get their kind: what a registry answers, and what goes wrong on the way to it.
 
 use std::error::Error as _;
-use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after, within};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -14,7 +13,6 @@ use crate::KIND;
 
 /// How much of an error's body is read, and how much of it is shown.
 const MOST_READ: u64 = 64 << 10;
-const MOST_SHOWN: usize = 400;
 
 /// Makes an error of this backend.
 pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -60,7 +58,7 @@ pub(crate) async fn refused(response: Response, message: &str, idle: Option<Dura
     let (status, headers) = (response.status(), response.headers().clone());
     let answer = Answer::read(response, idle).await;
     let kind = answer.kind(status);
-    let error = new(kind, message).with("status", status.as_u16());
+    let error = new(kind, message).with_status(status.as_u16());
     let error = match retry_after(&headers) {
         Some(wait) if error.is_retryable() => error.with_retry_after(wait),
         _ => error,
@@ -104,15 +102,7 @@ impl Answer {
             // What was pushed is gone, or the upload was forgotten: the next try starts again.
             _ if self.has("MANIFEST_BLOB_UNKNOWN") || self.has("BLOB_UPLOAD_UNKNOWN") => ErrorKind::Unavailable,
             _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            404 => ErrorKind::NotFound,
-            409 | 412 => ErrorKind::Conflict,
-            413 => ErrorKind::LimitExceeded,
-            429 => ErrorKind::RateLimited,
-            501 => ErrorKind::Unsupported,
-            408 | 500.. => ErrorKind::Unavailable,
-            _ => ErrorKind::Unsupported,
+            status => ErrorKind::from_status(status),
         }
     }
 }
@@ -167,24 +157,6 @@ async fn read_some(mut response: Response, most: u64, idle: Option<Duration>) ->
         }
     }
     body.freeze()
-}
-
-/// What the future gives, if it comes in time.
-pub(crate) async fn within<T>(idle: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match idle {
-        Some(idle) => tokio::time::timeout(idle, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
-/// The text on one line, shortened.
-fn one_line(text: &str) -> String {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -249,6 +221,6 @@ mod tests {
     fn words_are_on_one_line_and_shortened() {
         assert_eq!(one_line("a\n\t b\u{7}c "), "a b c");
         let long = one_line(&"ä".repeat(1_000));
-        assert_eq!(long.chars().count(), MOST_SHOWN + 1);
+        assert_eq!(long.chars().count(), 401);
     }
 }

@@ -235,7 +235,7 @@ impl CacheExporter for RegistryExporter {
 
 /// Whether the registry lacks what the write needs: that may be mended, but not by the same write.
 fn is_gone(error: &Error) -> bool {
-    let is_refused = error.context("status").is_some_and(|status| matches!(status, "400" | "404"));
+    let is_refused = matches!(error.status(), Some(400 | 404));
     error.kind() == ErrorKind::Unavailable && is_refused
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
+use cache_core::{
+    BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes, within,
+};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
@@ -13,7 +15,7 @@ use url::Url;
 
 use crate::auth::Scopes;
 use crate::client::{Client, Request, length_of};
-use crate::error::{self, within};
+use crate::error;
 
 const MESSAGE: &str = "cannot read the blob";
 

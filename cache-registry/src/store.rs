@@ -129,7 +129,7 @@ impl RegistryStore {
         let entries = self.caches().await?;
         let Some(other) = entries.iter().find(is_other) else { return Ok(()) };
         let message = "this registry deletes a manifest with all its tags, and another tag leads to it";
-        let error = error::new(ErrorKind::Unsupported, message).with("tag", tag).with("manifest", digest);
+        let error = error::new(ErrorKind::InUse, message).with("tag", tag).with("manifest", digest);
         Err(self.client.about(error.with("other", other.name.as_deref().unwrap_or_default())))
     }
 

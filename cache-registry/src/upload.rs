@@ -144,7 +144,7 @@ impl Upload {
 
     /// Whether the upload can go on after an error, from where `progress` says then.
     async fn can_resume(&mut self, blob: &Descriptor, progress: &mut Progress, error: &Error) -> bool {
-        let is_too_large = error.context("status") == Some("413");
+        let is_too_large = error.status() == Some(413);
         if !is_too_large && !may_be_broken(error) {
             return false;
         }
@@ -231,17 +231,17 @@ async fn refused(client: &Client, response: Response, message: &'static str) -> 
 /// 416 is its answer to a chunk that does not follow what it has.
 fn may_be_broken(error: &Error) -> bool {
     let is_passing = error.is_retryable() && error.retry_after().is_none() && error.side().is_none();
-    is_passing || error.context("status") == Some("416")
+    is_passing || error.status() == Some(416)
 }
 
 /// Whether a registry may only have refused to go on: with parts it does not know, or with what they come to.
 fn may_go_whole(error: &Error) -> bool {
-    matches!(error.context("status"), Some("400" | "404" | "405" | "416"))
+    matches!(error.status(), Some(400 | 404 | 405 | 416))
 }
 
 /// Whether the registry itself said it.
 fn is_answer(error: &Error) -> bool {
-    error.context("status").is_some()
+    error.status().is_some()
 }
 
 /// Reads `0-<last byte>`; `0-0` is what an upload without any byte has.

@@ -1,13 +1,11 @@
 //! [`S3Config`]: which cache, and how it is written; [`Environment`]: what a spec does not say.
 
 use std::env;
-use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use cache_core::{
-    Attrs, Bounds, CacheSpec, Error, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret,
-    SecretSource,
+    Attrs, Bounds, CacheSpec, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret, SecretSource,
 };
 
 use crate::conditions::Conditions;
@@ -220,7 +218,7 @@ fn is_adaptive(attrs: &mut Attrs<'_>) -> Result<bool> {
 fn credential(attrs: &mut Attrs<'_>) -> Result<Option<Credential>> {
     let mut secret = |name| {
         let source = attrs.secret(name);
-        move || source.map(|source| resolve(name, source)).transpose()
+        move || source.map(|source| read(name, source)).transpose()
     };
     let parts = [secret("access_key_id"), secret("secret_access_key"), secret("session_token")];
     let [id, key, token] = parts.map(|read| read().map(|read| read.filter(|secret| !secret.is_empty())));
@@ -236,22 +234,9 @@ fn credential(attrs: &mut Attrs<'_>) -> Result<Option<Credential>> {
     }
 }
 
-/// Reads a secret from where it is kept.
-fn resolve(attribute: &'static str, source: SecretSource) -> Result<Secret> {
-    let about = |error: Error| error.with("backend", crate::KIND).with("attribute", attribute);
-    match source {
-        SecretSource::Value(secret) => Ok(secret),
-        SecretSource::File(path) => {
-            let text = fs::read_to_string(&path).map_err(|error| {
-                about(Error::from_io(error, "cannot read the file of a secret").with("path", path.display()))
-            })?;
-            Ok(Secret::new(text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text))))
-        }
-        SecretSource::Variable(name) => env::var(&name).map(Secret::new).map_err(|_| {
-            about(Error::new(ErrorKind::InvalidSpec, "the variable of a secret is not set").with("variable", name))
-        }),
-        _ => Err(about(Error::new(ErrorKind::Unsupported, "the secret is kept in an unknown way"))),
-    }
+fn read(attribute: &'static str, source: SecretSource) -> Result<Secret> {
+    let secret = source.read(attribute, |name| env::var(name).ok());
+    secret.map_err(|error| error.with("backend", crate::KIND))
 }
 
 /// Keys that do not change.

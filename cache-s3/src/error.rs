@@ -1,22 +1,17 @@
 //! Where errors get their kind: what a store answers, and what goes wrong on the way to it.
 
 use std::error::Error as StdError;
-use std::future::Future;
-use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
-use cache_core::{Error, ErrorKind, Timestamp, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
 
 use crate::KIND;
 use crate::client::TOO_LONG;
 
 /// An answer before anybody has read it.
 pub(crate) type Raw = HttpResponse;
-
-/// How much of what a server says is shown.
-const MOST_SHOWN: usize = 400;
 
 /// Makes an error of this backend.
 pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -72,9 +67,9 @@ fn refused(message: &str, raw: &Raw, code: Option<&str>, said: Option<&str>) -> 
         (Some(code), None) => code.to_owned(),
         _ => body,
     };
-    let error = new(kind, message).with("status", status);
+    let error = new(kind, message).with_status(status);
     let error = if words.is_empty() { error } else { error.with("server", words) };
-    let error = code.into_iter().fold(error, |error, code| error.with("code", code));
+    let error = code.into_iter().fold(error, Error::with_code);
     let header = |name| raw.headers().get(name).filter(|value| !value.is_empty());
     let error = header("x-amz-request-id").into_iter().fold(error, |error, id| error.with("request", id));
     // Somebody else writes to the same key right now: S3 asks to try again.
@@ -128,20 +123,11 @@ const DENIED: &str =
     "the credentials need s3:GetObject, s3:PutObject, s3:ListBucket and for `rm` and `prune` s3:DeleteObject there";
 
 fn by_status(status: u16) -> (ErrorKind, Option<&'static str>) {
-    use ErrorKind as Kind;
-    let kind = match status {
-        301 | 307 => return (Kind::InvalidSpec, Some("set region to the one that the bucket is in")),
-        401 => Kind::Unauthenticated,
-        403 => return (Kind::PermissionDenied, Some(DENIED)),
-        404 => Kind::NotFound,
-        409 | 412 => Kind::Conflict,
-        413 => Kind::LimitExceeded,
-        429 => Kind::RateLimited,
-        501 => Kind::Unsupported,
-        408 | 500.. => Kind::Unavailable,
-        _ => Kind::Unsupported,
-    };
-    (kind, None)
+    match status {
+        301 | 307 => (ErrorKind::InvalidSpec, Some("set region to the one that the bucket is in")),
+        403 => (ErrorKind::PermissionDenied, Some(DENIED)),
+        _ => (ErrorKind::from_status(status), None),
+    }
 }
 
 /// Nobody answered: no connection, a reset, or nobody to sign as.
@@ -178,26 +164,10 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     words
 }
 
-/// What the future gives, if it comes in time.
-pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
-/// The text on one line, shortened.
-fn one_line(text: &str) -> String {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn raw(status: u16, body: &'static str) -> Raw {

@@ -179,7 +179,7 @@ impl S3Exporter {
             Err(error) => error.with_retryable(false),
         };
         // What has to match is not there at all.
-        let is_gone = error.context("code") == Some("NoSuchKey");
+        let is_gone = error.code() == Some("NoSuchKey");
         if on == Condition::None || !(error.kind() == ErrorKind::Conflict || is_gone) {
             return Err(error);
         }

@@ -83,7 +83,7 @@ impl PartUpload for Parts<'_> {
 
 /// Whether an upload cannot be begun because the store has no such thing: it says so, or answers something else.
 pub(crate) fn is_about_parts(error: &Error) -> bool {
-    let has_no_such_path = error.kind() == ErrorKind::NotFound && error.context("code").is_none();
+    let has_no_such_path = error.kind() == ErrorKind::NotFound && error.code().is_none();
     error.kind() == ErrorKind::Unsupported || has_no_such_path
 }
 
@@ -102,9 +102,9 @@ pub(crate) async fn complete(
         client.complete(key, upload, parts, size)
     });
     let Err(error) = completed.await else { return Ok(()) };
-    let is_unclear = match error.context("status") {
-        Some("200") => true,
-        Some("400" | "404" | "500") => tries > 1,
+    let is_unclear = match error.status() {
+        Some(200) => true,
+        Some(400 | 404 | 500) => tries > 1,
         _ => false,
     };
     if is_unclear {
@@ -116,7 +116,7 @@ pub(crate) async fn complete(
         }
     }
     // An upload that somebody else has given up is begun again by the next push.
-    let is_worth_a_push = error.context("code") == Some("NoSuchUpload");
+    let is_worth_a_push = error.code() == Some("NoSuchUpload");
     Err(error.with_retryable(is_worth_a_push))
 }
 
@@ -124,7 +124,7 @@ pub(crate) async fn complete(
 pub(crate) async fn abort(client: &Client, key: &str, upload: &str) -> Result<()> {
     let aborted = client.retrying(|| client.abort(key, upload)).await;
     match aborted {
-        Err(error) if error.context("code") == Some("NoSuchUpload") => Ok(()),
+        Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
         aborted => aborted,
     }
 }

@@ -395,7 +395,7 @@ async fn a_manifest_with_another_tag_is_not_deleted_with_this_one() {
     let store = RegistryStore::new(place.config());
     let listed = store.caches().await.unwrap();
     let error = store.delete_cache(&listed[0]).await.unwrap_err();
-    assert_eq!((error.kind(), error.context("other")), (ErrorKind::Unsupported, Some("other")));
+    assert_eq!((error.kind(), error.context("other")), (ErrorKind::InUse, Some("other")));
     write(other, &graphs::cache(2)).await.unwrap();
     assert_eq!(store.delete_cache(&listed[0]).await.unwrap(), Deleted::Removed);
     assert!(RegistryImporter::new(place.config()).resolve().await.unwrap().is_none());

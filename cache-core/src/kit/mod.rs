@@ -13,8 +13,12 @@ mod read_ahead;
 mod resume;
 mod retry;
 mod retry_after;
+mod secret;
 mod skip;
+mod status;
 mod task;
+mod text;
+mod within;
 
 pub use self::body::BodyReader;
 pub use self::bounds::Bounds;
@@ -32,3 +36,5 @@ pub use self::retry::RetryPolicy;
 pub use self::retry_after::parse_retry_after;
 pub use self::skip::skip_bytes;
 pub use self::task::outcome;
+pub use self::text::one_line;
+pub use self::within::within;

@@ -63,7 +63,7 @@ impl<S: ResumeSource> Reading<S> {
             self.body = None;
             self.resumes += 1;
             if self.resumes > RESUMES {
-                let error = cause.with("got", self.at).with("tries", self.resumes);
+                let error = cause.with("got", self.at).with_tries(self.resumes);
                 return Err(self.source.about(error.with_retryable(false)));
             }
         }

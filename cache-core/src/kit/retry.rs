@@ -75,7 +75,7 @@ impl RetryPolicy {
             let is_over =
                 attempt >= self.attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
-                return Err(if attempt > 1 { error.with("tries", attempt) } else { error });
+                return Err(if attempt > 1 { error.with_tries(attempt) } else { error });
             }
             let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
             progress.event(&Event::Retrying { error: &format!("{throttled}{error}"), wait });

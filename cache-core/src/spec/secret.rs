@@ -35,9 +35,8 @@ impl fmt::Debug for Secret {
 
 /// Where a secret attribute's value is: `@PATH` is a file, `env:NAME` an environment variable, anything else the value.
 ///
-/// The core opens no file and reads no variable; a backend's configuration does.
+/// [`read`](Self::read) reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SecretSource {
     /// The value itself.
     Value(Secret),

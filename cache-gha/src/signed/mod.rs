@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, Result};
+use cache_core::{Error, Result, within};
 use reqwest::header::HeaderName;
 use reqwest::{RequestBuilder, Response};
 use url::Url;
@@ -16,7 +16,7 @@ use url::Url;
 pub(crate) use self::block::BlockBlob;
 pub(crate) use self::entry::Entry;
 pub(crate) use self::read::open;
-use crate::error::{self, within};
+use crate::error;
 
 /// How much of an error's body is read.
 const MOST_READ: usize = 64 << 10;

@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
+use cache_core::{
+    BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes, within,
+};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 
 use super::Entry;
-use crate::error::{self, within};
+use crate::error;
 
 const MESSAGE: &str = "cannot read the blob";
 

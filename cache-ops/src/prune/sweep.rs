@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cache_core::{
-    BlobEntry, CacheEntry, CacheStore, Deleted, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, Timestamp,
-    Version,
+    BlobEntry, CacheEntry, CacheStore, Deleted, Digest, ErrorKind, Result, RetryPolicy, Silent, Timestamp, Version,
 };
 use futures_util::stream::TryStreamExt;
 
@@ -143,7 +142,7 @@ async fn delete_caches(
     for cache in &plan.caches {
         let entry = cache.entry();
         let deleted = match settings.retry.run(&Silent, || store.delete_cache(&entry)).await {
-            Err(error) if is_about_other_names(&error) && are_all_planned(store, plan, cache).await? => {
+            Err(error) if error.kind() == ErrorKind::InUse && are_all_planned(store, plan, cache).await? => {
                 // Every name of the manifest goes, so it may be deleted with all of them.
                 let unnamed = CacheEntry::new(None, entry.version.clone());
                 settings.retry.run(&Silent, || store.delete_cache(&unnamed)).await
@@ -156,7 +155,7 @@ async fn delete_caches(
                 report.caches.push(cache.clone());
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: true });
             }
-            Err(error) if error.kind() == ErrorKind::Conflict || is_about_other_names(&error) => {
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InUse) => {
                 report.kept_caches.push((cache.clone(), error.to_string()));
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: false });
             }
@@ -164,11 +163,6 @@ async fn delete_caches(
         }
     }
     Ok(())
-}
-
-/// Whether the store can delete the manifest only with all names of it.
-fn is_about_other_names(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unsupported && error.context("other").is_some()
 }
 
 async fn are_all_planned(store: &dyn CacheStore, plan: &PrunePlan, cache: &PlannedCache) -> Result<bool> {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::{ErrorKind, Result};
+use cache_core::{ErrorKind, Result, within};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 use super::challenge::Bearer;
 use super::credential::secret_header;
 use super::{Credential, Scopes};
-use crate::error::{self, within};
+use crate::error;
 
 const CLIENT_ID: &str = "buildcache";
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use cache_core::{
     BlobStream, BodyReader, Bounds, ContentRange, Digest, Error, ErrorKind, Outgoing, Result, RetryPolicy, Silent,
-    Timestamp,
+    Timestamp, within,
 };
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
@@ -33,7 +33,7 @@ use self::connection::Connection;
 pub(crate) use self::list::{Cursor, Object as ListedObject};
 pub(crate) use self::multipart::{Marker, OpenUpload};
 use crate::S3Config;
-use crate::error::{self, Raw, within};
+use crate::error::{self, Raw};
 use crate::keys::copy_source;
 
 /// What blobs and indexes are, for who asks the store.
@@ -138,7 +138,7 @@ impl Client {
             Err(refused) if status(&refused) == Some(404) => Ok(None),
             Err(refused) => {
                 let refused = error::failed(refused, MESSAGE);
-                let is_about_us = refused.context("status").is_some_and(|status| status.starts_with('4'));
+                let is_about_us = refused.status().is_some_and(|status| status / 100 == 4);
                 if is_about_us { self.look_again(key, refused).await } else { Err(self.about(refused, key)) }
             }
         }
@@ -150,17 +150,15 @@ impl Client {
             Ok(object) => Ok(Some(Found { size: object.whole().unwrap_or(found.size), is_archived: false, ..found })),
             Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found { is_archived: true, ..found })),
             // There is no first byte.
-            Err(error) if error.context("status") == Some("416") => {
-                Ok(Some(Found { size: 0, is_archived: false, ..found }))
-            }
-            Err(error) if error.context("code") == Some("NoSuchKey") => Ok(None),
+            Err(error) if error.status() == Some(416) => Ok(Some(Found { size: 0, is_archived: false, ..found })),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Reads a byte of an object that HEAD was refused for: the answer has the store's words, or the object.
     async fn look_again(&self, key: &str, refused: Error) -> Result<Option<Found>> {
-        let is_same = |again: &Error| again.context("status") == refused.context("status");
+        let is_same = |again: &Error| again.status() == refused.status();
         match self.get(key, Some((0, 0))).await {
             Ok(object) => Ok(object.whole().map(|size| Found {
                 size,
@@ -191,7 +189,7 @@ impl Client {
     /// Reads a document of at most `limit` bytes; `None` when there is none.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let object = match self.get(key, None).await {
-            Err(error) if error.context("code") == Some("NoSuchKey") => return Ok(None),
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             opened => opened?,
         };
         let (size, etag) = (object.size, object.etag.clone());

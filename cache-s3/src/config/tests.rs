@@ -1,5 +1,9 @@
 //! Attributes of specs.
 
+use std::fs;
+
+use cache_core::Error;
+
 use super::*;
 
 fn config(attributes: &str) -> Result<S3Config> {
@@ -87,7 +91,7 @@ fn a_secret_is_read_from_its_file() {
     let config = config(&attributes).unwrap();
     assert_eq!(config.environment().credential().unwrap().parts(), ("id", "hush", None));
     let error = config_error("bucket=b,region=r,access_key_id=id,secret_access_key=@/no/such/file");
-    assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::NotFound, Some("secret_access_key")));
+    assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::InvalidSpec, Some("secret_access_key")));
 }
 
 fn config_error(attributes: &str) -> Error {

@@ -66,7 +66,7 @@ impl From<Check> for Checked {
 }
 
 fn status(error: &Error) -> Option<u16> {
-    error.context("status")?.parse().ok()
+    error.status()
 }
 
 /// What the server said; an error that no server said anything about speaks for itself.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_servers_words_the_advice_and_the_attributes_are_shown() {
-        let refused = Error::new(ErrorKind::Unsupported, "cannot write").with("status", 400);
+        let refused = Error::new(ErrorKind::Unsupported, "cannot write").with_status(400);
         let mut found = Diagnosis::new();
         found.record("image-manifest", Err(refused.with("server", "MANIFEST_INVALID: no")), "use an index");
         found.skip("mount", "not tried");
