@@ -23,10 +23,11 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let bases: Vec<usize> = walk.first_input_there(side, record);
     let gone = gone_children(walk, there, side, &bases);
     let command = &walk.build.log.vertices[v].name;
-    if gone.is_empty() && matches!(steps::instruction(command), "COPY" | "ADD") {
-        if let Some(cause) = copied_otherwise(walk, there, side, record) {
-            return (cause, true);
-        }
+    if gone.is_empty()
+        && matches!(steps::instruction(command), "COPY" | "ADD")
+        && let Some(cause) = copied_otherwise(walk, there, side, record)
+    {
+        return (cause, true);
     }
     // The old steps below the place where the chains part, by the way down to them.
     let later_there = below(there, &gone, |_| true);

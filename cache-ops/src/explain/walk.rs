@@ -229,11 +229,8 @@ impl Walk<'_> {
                 _ => {}
             }
         }
-        match &self.sides[side].problem {
-            Some(why @ (NotImported::TooLarge(_) | NotImported::Unreadable(_))) => {
-                return Verdict::sure(not_imported(why.clone()));
-            }
-            _ => {}
+        if let Some(why @ (NotImported::TooLarge(_) | NotImported::Unreadable(_))) = &self.sides[side].problem {
+            return Verdict::sure(not_imported(why.clone()));
         }
         if let Some(how) = asked.of(&self.build, v) {
             // A stage that is built on one of the filter is not taken from the cache either.
