@@ -18,7 +18,8 @@ const FIXTURE: &str = "tests/fixtures/local/v0.32/max-manifest";
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
     let workspace = Workspace::load()?;
-    let buildcache = build(&workspace)?;
+    // The demo copies a directory, so it needs no cloud SDK: that keeps a first build short.
+    let buildcache = build(&workspace, &["--no-default-features", "--features", "local"])?;
     let scratch = Scratch::new("demo")?;
     let copy = scratch.path().join("copy");
     let source = format!("type=local,src={FIXTURE}");
@@ -36,9 +37,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the command line and returns where it is.
-pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    process::run(process::cargo(["build", "--locked", "--bin", "buildcache"]).current_dir(&workspace.root))?;
+/// Builds the command line, with these flags of cargo, and returns where it is.
+pub(crate) fn build(workspace: &Workspace, flags: &[&str]) -> Result<PathBuf, Failure> {
+    let mut cargo = process::cargo(["build", "--locked", "--package", "cache-cli", "--bin", "buildcache"]);
+    process::run(cargo.args(flags).current_dir(&workspace.root))?;
     let directory = workspace.target.join("debug");
     process::find("buildcache", [directory.clone()])
         .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))

@@ -20,7 +20,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         differential::compare(peer)?;
     }
     if buildkit.is_ok() || docker.is_ok() {
-        let buildcache = demo::build(&Workspace::load()?)?;
+        let buildcache = demo::build(&Workspace::load()?, &[])?;
         if let Ok(tools) = &buildkit {
             buildkit::round_trip(tools, &buildcache)?;
         }
