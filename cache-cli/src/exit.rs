@@ -82,6 +82,11 @@ impl Failure {
         Self::new(Exit::NoCache, format!("{side}no cache at {spec}"))
     }
 
+    /// Says which end of a copy it is about.
+    pub(crate) fn on(self, side: Side) -> Self {
+        Self { message: format!("{side}: {}", self.message), ..self }
+    }
+
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }

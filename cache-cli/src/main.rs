@@ -4,12 +4,14 @@
 //! exit code.
 
 mod args;
+mod argument;
 mod backends;
 mod confirm;
 mod exit;
 mod messages;
 mod naming;
 mod output;
+mod plugin;
 mod progress;
 mod report;
 mod session;
@@ -32,13 +34,18 @@ use tokio::sync::Notify;
 
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
+use crate::plugin::Call;
 use crate::session::Session;
 
 /// How long calls into the file system that are still running may take to end after the verb did.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let line = match plugin::call(std::env::args_os()) {
+        Call::Metadata(json) => return written(output::write(json.as_bytes())),
+        Call::Verb(line) => line,
+    };
+    let cli = Cli::parse_from(line);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,6 +58,16 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(run(cli, &interrupted));
     runtime.shutdown_timeout(LAST_CALLS);
     exit.into()
+}
+
+fn written(outcome: Result<(), Failure>) -> ExitCode {
+    match outcome {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            messages::failure(&failure);
+            failure.exit.into()
+        }
+    }
 }
 
 /// As many threads as there are cores; the main thread is one of them, which runs the verb.

@@ -5,6 +5,7 @@ use cache_core::{
     Naming, Resolved, Side,
 };
 
+use crate::argument;
 use crate::exit::Failure;
 use crate::naming;
 use crate::session::Session;
@@ -21,12 +22,12 @@ pub(crate) struct Place {
 impl Place {
     /// Parses the one spec of a verb.
     pub(crate) fn parse(session: &Session, argument: &str) -> Result<Self, Failure> {
-        Ok(Self::new(session, argument.parse()?, None))
+        Ok(Self::new(session, argument::parse(argument)?, None))
     }
 
     /// Parses one end of a copy.
     pub(crate) fn parse_on(session: &Session, side: Side, argument: &str) -> Result<Self, Failure> {
-        let spec = argument.parse().map_err(|error: Error| error.on(side))?;
+        let spec = argument::parse(argument).map_err(|failure| failure.on(side))?;
         Ok(Self::new(session, spec, Some(side)))
     }
 
@@ -56,7 +57,9 @@ impl Place {
         self.facts?.naming
     }
 
+    /// Opens the cache to read it. What only an export has (`mode=max` of a pasted `--cache-to`) is checked and ignored.
     pub(crate) async fn importer(&mut self, session: &Session) -> Result<Box<dyn CacheImporter>, Failure> {
+        self.ignore_export_options()?;
         self.open(session, async |backend, spec| backend.importer(spec).await).await
     }
 
@@ -74,6 +77,7 @@ impl Place {
 
     /// The store that the cache is in, where this kind of place has one.
     pub(crate) async fn store(&mut self, session: &Session) -> Result<Option<Box<dyn CacheStore>>, Failure> {
+        self.ignore_export_options()?;
         self.open(session, async |backend, spec| backend.store(spec).await).await
     }
 
@@ -137,6 +141,10 @@ impl Place {
         error.with("cache", &self.spec)
     }
 
+    fn ignore_export_options(&mut self) -> Result<(), Failure> {
+        self.spec.export_options().map(drop).map_err(|error| self.explain(error).into())
+    }
+
     /// Opens the place; with `--ignore-unknown`, once more without each attribute that nobody knows.
     async fn open<T>(
         &mut self,
@@ -198,6 +206,15 @@ mod tests {
         let mut place = Place::parse(&session, "type=memory,nmae=x,name=y,foo=bar").unwrap();
         place.importer(&session).await.unwrap();
         assert_eq!(place.spec.to_string(), "type=memory,name=y");
+    }
+
+    #[tokio::test]
+    async fn a_pasted_export_spec_can_be_read() {
+        let session = session(&MemoryCache::new());
+        let mut place = Place::parse(&session, "type=memory,mode=max,compression=zstd,ignore-error=true").unwrap();
+        assert!(place.importer(&session).await.is_ok());
+        let mut place = Place::parse(&session, "type=memory,mode=most").unwrap();
+        assert_eq!(place.importer(&session).await.err().unwrap().exit, Exit::Usage);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::{BackendFacts, CacheExporter, CacheImporter, CacheProbe, CacheStore};
-use crate::spec::CacheSpec;
+use crate::spec::{CacheSpec, nearest};
 
 /// One kind of place: opens readers, writers and stores for the specs of its type.
 #[async_trait]
@@ -91,9 +91,13 @@ impl Backends {
     pub fn find(&self, spec: &CacheSpec) -> Result<&dyn CacheBackend> {
         self.0.get(spec.kind()).map(Box::as_ref).ok_or_else(|| {
             let built_in: Vec<&str> = self.kinds().collect();
-            Error::new(ErrorKind::InvalidSpec, "cache type is not built in")
+            let error = Error::new(ErrorKind::InvalidSpec, "cache type is not built in")
                 .with("type", spec.kind())
-                .with("built-in", built_in.join(" "))
+                .with("built-in", built_in.join(" "));
+            match nearest(spec.kind(), &built_in) {
+                Some(kind) => error.with_hint(format!("did you mean type={kind}?")),
+                None => error,
+            }
         })
     }
 }

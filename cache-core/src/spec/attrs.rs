@@ -91,7 +91,8 @@ impl<'a> Attrs<'a> {
     }
 }
 
-fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The name that is likely meant by a wrong one.
+pub(crate) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &&&str| strsim::osa_distance(wrong, name);
     known.iter().min_by_key(distance).filter(|name| distance(name) * 2 <= wrong.len().max(name.len())).copied()
 }

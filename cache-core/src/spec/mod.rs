@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::attrs::Attrs;
+pub(crate) use self::attrs::nearest;
 pub use self::secret::{Secret, SecretSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Compression, Mode};

@@ -1,0 +1,135 @@
+//! A spec as people type it first: a path, a URL, a reference with attributes. What is no spec is told which one is
+//! meant.
+
+use std::path::Path;
+
+use cache_core::CacheSpec;
+
+use crate::exit::Failure;
+
+/// Ways to name a place that other tools have, and the spec for each.
+const SCHEMES: [(&str, Meant); 6] = [
+    ("docker://", Meant::Registry),
+    ("https://", Meant::Registry),
+    ("oci-layout://", Meant::Directory),
+    ("oci:", Meant::Directory),
+    ("file://", Meant::Directory),
+    ("s3://", Meant::Bucket),
+];
+
+/// What somebody meant who wrote such a URL.
+#[derive(Debug, Clone, Copy)]
+enum Meant {
+    Registry,
+    Directory,
+    Bucket,
+}
+
+/// Parses a spec by buildx's rules, after the tries that these rules would take for something else.
+///
+/// # Errors
+/// A usage failure whose hint is the spec that was probably meant.
+pub(crate) fn parse(argument: &str) -> Result<CacheSpec, Failure> {
+    if let Some(failure) = path(argument).or_else(|| url(argument)).or_else(|| reference(argument)) {
+        return Err(failure);
+    }
+    Ok(argument.parse()?)
+}
+
+/// A path: no repository begins with a dot or a slash, and a directory that is there is hardly meant to be one.
+fn path(argument: &str) -> Option<Failure> {
+    if argument.contains(['=', ',']) {
+        return None;
+    }
+    let is_written_as_path = argument.starts_with(['.', '/', '~']);
+    let is_directory = || !argument.is_empty() && Path::new(argument).is_dir();
+    (is_written_as_path || is_directory())
+        .then(|| meant(&format!("{argument:?} is a path, and no spec"), &directory(argument)))
+}
+
+fn url(argument: &str) -> Option<Failure> {
+    let is_scheme = |(scheme, _): &&(&str, Meant)| argument.starts_with(scheme);
+    let (scheme, meaning) = SCHEMES.iter().find(is_scheme)?;
+    let rest = argument.strip_prefix(scheme)?;
+    // What stands before `@` in a URL may be a password.
+    let rest = rest.rsplit_once('@').filter(|(user, _)| !user.contains('/')).map_or(rest, |(_, rest)| rest);
+    let spec = match meaning {
+        Meant::Registry => CacheSpec::new("registry").with("ref", rest),
+        Meant::Directory => match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => directory(path).with("tag", tag),
+            _ => directory(rest),
+        },
+        Meant::Bucket => {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            let spec = CacheSpec::new("s3").with("bucket", bucket).with("region", "REGION");
+            if prefix.is_empty() { spec } else { spec.with("prefix", format!("{}/", prefix.trim_end_matches('/'))) }
+        }
+    };
+    Some(meant(&format!("a spec has no {scheme}"), &spec))
+}
+
+/// `host/app:cache,mode=max`: a reference stands alone, or is an attribute beside others.
+fn reference(argument: &str) -> Option<Failure> {
+    let (first, rest) = argument.split_once(',')?;
+    let is_reference = !first.contains(['=', '"']) && first.contains('/') && rest.contains('=');
+    if !is_reference {
+        return None;
+    }
+    // The attributes go through the parser, which knows the ones that are secrets.
+    let spec = format!("type=registry,{rest}").parse::<CacheSpec>().ok()?.with("ref", first);
+    Some(meant("a reference with attributes needs its type", &spec))
+}
+
+fn directory(path: &str) -> CacheSpec {
+    CacheSpec::new("local").with("src", path)
+}
+
+fn meant(message: &str, spec: &CacheSpec) -> Failure {
+    Failure::usage(message).with_hint(format!("did you mean {spec}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    fn hint(argument: &str) -> String {
+        let failure = parse(argument).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        failure.hint.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_no_spec_names_the_one_that_is_meant() {
+        for (argument, spec) in [
+            ("./cache", "type=local,src=./cache"),
+            ("/abs/cache", "type=local,src=/abs/cache"),
+            ("../cache", "type=local,src=../cache"),
+            // A directory of this crate, where its tests run.
+            ("src", "type=local,src=src"),
+            ("docker://host:5000/app:cache", "type=registry,ref=host:5000/app:cache"),
+            ("oci:layout", "type=local,src=layout"),
+            ("oci:dir/layout:v1", "type=local,src=dir/layout,tag=v1"),
+            ("s3://bucket", "type=s3,bucket=bucket,region=REGION"),
+            ("s3://bucket/a/b", "type=s3,bucket=bucket,prefix=a/b/,region=REGION"),
+            ("host/app:cache,mode=min", "type=registry,mode=min,ref=host/app:cache"),
+        ] {
+            assert_eq!(hint(argument), format!("did you mean {spec}?"), "{argument}");
+        }
+    }
+
+    #[test]
+    fn specs_are_what_they_were() {
+        for argument in ["type=local,src=./cache", "host/app:cache", "app", "type=registry,ref=host/app"] {
+            assert_eq!(parse(argument).unwrap(), argument.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn no_hint_repeats_a_secret() {
+        for argument in ["docker://user:hush@host/app", "host/app,secret_access_key=hush", "https://me:hush@host/x:y"] {
+            let failure = parse(argument).unwrap_err();
+            assert!(!format!("{failure:?}").contains("hush"), "{argument}");
+        }
+    }
+}
