@@ -106,7 +106,8 @@ impl Caches {
         let store = place.required_store(session).await?;
         let mut entries = store.caches().await.map_err(|error| place.explain(error))?;
         if entries.len() > SEARCHED {
-            session.warn(format!("{spec} has {} caches: the newest {SEARCHED} are looked into", entries.len()));
+            let (store, count) = (place.store_spec(), entries.len());
+            session.warn(format!("{store} has {count} caches: the newest {SEARCHED} are looked into"));
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
             entries.truncate(SEARCHED);
         }
@@ -171,7 +172,7 @@ async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Opt
     match place.resolve(session).await {
         Ok((_, resolved)) => Ok(Some((place, resolved.manifest))),
         Err(failure) if has_log && failure.exit == Exit::NoCache => {
-            session.warn(format!("no cache at {spec}: causes are guessed from the log"));
+            session.warn(format!("no cache at {}: causes are guessed from the log", place.spec));
             Ok(None)
         }
         Err(failure) => Err(failure),
