@@ -36,7 +36,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let workspace = Workspace::load()?;
     let buildcache = match env::var_os("BUILDCACHE") {
         Some(program) => program.into(),
-        None => demo::build(&workspace)?,
+        None => demo::build(&workspace, &[])?,
     };
     let bench = Bench { buildcache, root: workspace.root.clone(), scratch: Scratch::new("compatibility")? };
     make_large(&bench.large())?;
