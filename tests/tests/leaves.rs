@@ -221,3 +221,17 @@ fn step(name: &str) -> CacheManifest {
     chains.add(CacheKey::content(Digest::sha256(name.as_bytes())), &[], vec![result]).unwrap();
     chains.to_manifest()
 }
+
+/// An image that has the layers of both platforms gets records with one leaf, and is read without what joins them.
+#[cfg(feature = "inline")]
+#[tokio::test]
+async fn inline_records_are_joined_too() {
+    let manifest = read(&two_platforms()).await;
+    let image: Vec<_> = manifest.blobs().iter().map(|blob| cache_inline::ImageLayer::new(blob.digest)).collect();
+    let inline = cache_inline::InlineRecords::of(&manifest, &image).unwrap().unwrap();
+    let records = CacheConfig::decode_records(&inline.encode()).unwrap();
+    assert_eq!(leaves(&records), 1);
+    let alone = records.len() - 1;
+    let again = CacheManifest::new(CacheConfig { records, ..CacheConfig::default() }, Vec::<Descriptor>::new());
+    assert_eq!((again.is_joined(), again.config().records.len()), (true, alone));
+}

@@ -145,3 +145,25 @@ pub(super) fn join(mut images: Vec<CacheManifest>) -> Result<Option<CacheManifes
 pub(super) fn too_many(limit: usize) -> Error {
     Error::new(ErrorKind::LimitExceeded, "image index names too many manifests").with("limit", limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{FindingCode, check};
+    use crate::model::MediaType;
+
+    #[test]
+    fn the_records_of_an_image_with_several_leaves_are_a_finding() {
+        let split = r#"[{"digest":"a"},{"digest":"b","inputs":[[{"link":0}]]},{"digest":"c","inputs":[[{"link":0}]]},
+            {"digest":"d","inputs":[[{"link":1}],[{"link":0}]]}]"#;
+        let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer");
+        let (diff_id, records) = (layer.digest, BASE64.encode(split));
+        let config = format!(
+            r#"{{"rootfs":{{"diff_ids":["{diff_id}"]}},"history":[{{}}],"moby.buildkit.cache.v0":"{records}"}}"#
+        );
+        let image = Digest::sha256(b"image");
+        let manifest = extract(image, config.as_bytes(), vec![layer]).unwrap().unwrap();
+        let found: Vec<_> = check(&manifest).into_iter().map(|finding| (finding.code, finding.object)).collect();
+        assert_eq!(found, [(FindingCode::SeveralLeaves, format!("image {image}"))]);
+    }
+}

@@ -55,7 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let Counts { refused, read, looping, split, lossy, more, joined, lookups } = counts;
     println!("{count} configs: {refused} refused by both, {read} read by both with {lookups} lookups");
-    println!("  {looping} with records that are the same and lead to each other, which only ours reads");
+    println!(
+        "  {looping} with records that are the same and lead to each other, which BuildKit was not given as they are"
+    );
     println!("  {more} as they are, of which BuildKit finds less");
     println!(
         "  {split} have several leaves that share records; unless they are joined, BuildKit loses lookups of {lossy}"
