@@ -247,6 +247,7 @@ impl Error {
             Io::NotFound => (ErrorKind::NotFound, None),
             Io::PermissionDenied | Io::ReadOnlyFilesystem => (ErrorKind::PermissionDenied, None),
             Io::StorageFull | Io::QuotaExceeded => (ErrorKind::Storage, Some("free space there, then try again")),
+            Io::FileTooLarge => (ErrorKind::Storage, Some("raise the limit on the size of a file (ulimit -f)")),
             _ => (ErrorKind::Storage, None),
         };
         let made = Self::new(kind, message).with_source(error);

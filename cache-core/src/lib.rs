@@ -25,7 +25,7 @@ pub use self::kit::{
 #[cfg(feature = "estargz")]
 pub use self::layers::estargz;
 pub use self::layers::{
-    CodecPool, DecodeLimits, Encoded, Encoding, decode, diff_id, encode, recompress, restore_annotations,
+    CodecPool, DecodeLimits, Encoded, Encoding, LayerStart, decode, diff_id, encode, recompress, restore_annotations,
 };
 #[cfg(feature = "layer")]
 pub use self::layers::{LayerDir, TreeOptions, tar_tree};
@@ -44,4 +44,4 @@ pub use self::seams::{
     ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Progress, Pushed, Quota, Resolved, Silent, Version,
     delete_each, read_all, read_verified, stream_of, verified,
 };
-pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource};
+pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource, shown_place};

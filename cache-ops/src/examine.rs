@@ -1,11 +1,8 @@
 //! What a layer's bytes are, whatever its descriptor says.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-
 use crate::verify::drain;
 use cache_core::{
-    BlobProvider, BlobStream, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, Result, diff_id, read_verified,
+    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified,
 };
 
 /// What [`examine_layer`] found.
@@ -51,7 +48,7 @@ pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Resul
 }
 
 async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
-    let (start, stream) = peek(read_verified(blobs, blob).await?).await?;
+    let (start, stream) = LayerStart::of(read_verified(blobs, blob).await?).await?;
     let Some(encoding) = encoding_of(blob, &start) else {
         drain(stream).await?;
         return Ok(Examined::Unreadable);
@@ -72,35 +69,12 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
     }
 }
 
-/// A tar header is this long.
-const HEADER: usize = 512;
-/// Where a tar header says that it is one.
-const USTAR: std::ops::Range<usize> = 257..262;
-
-fn encoding_of(blob: &Descriptor, start: &[u8]) -> Option<LayerEncoding> {
-    let is_said = blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
-    if is_said && blob.diff_id() == Some(DiffId(blob.digest)) {
-        return Some(LayerEncoding::Uncompressed);
-    }
-    match start {
-        [0x1f, 0x8b, ..] => return Some(LayerEncoding::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Some(LayerEncoding::Zstd),
-        _ => {}
-    }
-    let is_tar = start.get(USTAR).is_some_and(|magic| magic == b"ustar");
-    (is_tar || is_said).then_some(LayerEncoding::Uncompressed)
-}
-
-/// The first bytes of a stream, and the stream as it was.
-async fn peek(mut stream: BlobStream) -> Result<(Bytes, BlobStream)> {
-    let mut start = BytesMut::new();
-    while start.len() < HEADER {
-        let Some(piece) = stream.try_next().await? else { break };
-        start.extend_from_slice(&piece);
-    }
-    let start = start.freeze();
-    let whole = stream::once(std::future::ready(Ok(start.clone()))).chain(stream);
-    Ok((start, Box::pin(whole)))
+/// What the bytes are; where they do not tell, the media type of a plain tar does.
+fn encoding_of(blob: &Descriptor, start: &LayerStart) -> Option<LayerEncoding> {
+    let encoding = start.encoding();
+    let is_said = || blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
+    let is_layer = encoding != LayerEncoding::Uncompressed || start.is_tar() || is_said();
+    is_layer.then_some(encoding)
 }
 
 #[cfg(test)]
@@ -116,7 +90,7 @@ mod tests {
     async fn bytes_tell_more_than_the_descriptor() {
         let store = MemoryCache::new();
         let mut tar = vec![0_u8; 1024];
-        tar[USTAR].copy_from_slice(b"ustar");
+        tar[257..262].copy_from_slice(b"ustar");
         let digest = store.insert(tar.clone());
         let found = examine(&store, digest, MediaType::from("application/x-own")).await;
         let (encoding, diff_id) = (LayerEncoding::Uncompressed, Some(DiffId(digest)));

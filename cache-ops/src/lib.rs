@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod content;
 mod copy;
 mod diff;
 mod examine;
@@ -15,6 +16,7 @@ mod reach;
 mod repair;
 mod verify;
 
+pub use self::content::EntryContent;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SideDiff, diff};
 pub use self::examine::{Examined, examine_layer};

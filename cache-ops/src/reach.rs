@@ -126,7 +126,7 @@ fn is_manifest(media_type: &MediaType) -> bool {
 }
 
 /// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.
-fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
     };

@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use cache_core::{
     Affected, BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, FindingCode,
-    Result, check, diff_id,
+    LayerEncoding, LayerStart, Result, check, diff_id,
 };
 
 /// How closely [`verify`] looks.
@@ -95,15 +95,23 @@ async fn read_through(
     pool: &CodecPool,
 ) -> Result<Option<(FindingCode, String)>> {
     let stream = pool.verified(blob.clone(), blobs.read(blob, None).await?);
-    let (Some(encoding), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
+    let (Some(said), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
         return drain(stream).await.map(|()| None);
+    };
+    let (start, stream) = LayerStart::of(stream).await?;
+    let encoding = match start.read_as(&blob.media_type) {
+        Ok(encoding) => encoding,
+        Err(error) => return drain(stream).await.map(|()| Some((FindingCode::LayerUnreadable, error.to_string()))),
     };
     if !encoding.is_built_in() {
         drain(stream).await?;
         return Ok(Some((FindingCode::DiffIdUnchecked, "this program cannot decompress it".to_owned())));
     }
     match diff_id(blob, encoding, stream, pool).await {
-        Ok(found) if found == expected => Ok(None),
+        Ok(_) if encoding != said && encoding == LayerEncoding::Uncompressed && !start.is_tar() => {
+            Ok(Some((FindingCode::LayerUnreadable, format!("it is neither {} nor a tar", said.name()))))
+        }
+        Ok(found) if found == expected => Ok((encoding != said).then(|| mistyped(encoding, said))),
         Ok(found) => {
             let message = format!("decompresses to {found}, the manifest says {expected}");
             Ok(Some((FindingCode::DiffIdWrong, message)))
@@ -113,6 +121,12 @@ async fn read_through(
         }
         Err(error) => Err(error),
     }
+}
+
+fn mistyped(found: LayerEncoding, said: LayerEncoding) -> (FindingCode, String) {
+    let message =
+        format!("it is {}, and its media type says {}; BuildKit goes by the bytes", found.name(), said.name());
+    (FindingCode::MediaTypeMismatch, message)
 }
 
 /// A layer that does not decompress either has wrong bytes, or is right and no layer.

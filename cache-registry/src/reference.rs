@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use cache_core::{Digest, Error, ErrorKind, Result};
+use cache_core::{Digest, Error, ErrorKind, Result, shown_place};
 use oci_client::Reference as Parsed;
 
 use crate::KIND;
@@ -24,12 +24,16 @@ pub(crate) struct Reference {
 impl Reference {
     /// Parses a reference as `docker` does: `alpine` is `docker.io/library/alpine:latest`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        let shown = shown_place(text);
         let invalid = |why: String| {
             Error::new(ErrorKind::InvalidSpec, format!("invalid reference format: {why}"))
                 .with("backend", KIND)
-                .with("ref", text)
+                .with("ref", &shown)
                 .with_hint("a reference looks like registry.example.com/team/cache:tag")
         };
+        if shown != text {
+            return Err(invalid("a user, a password or a query is no part of it".to_owned()));
+        }
         let parsed: Parsed = text.parse().map_err(|error: oci_client::ParseError| {
             invalid(match uppercase_repository(text) {
                 Some(name) => format!("repository name ({name}) must be lowercase"),

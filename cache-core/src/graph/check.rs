@@ -48,6 +48,10 @@ pub enum FindingCode {
     CreatedAtInvalid,
     /// A layer's media type is none that BuildKit can extract; the build fails when the layer is used.
     MediaTypeUnknown,
+    /// A layer's bytes are compressed in another way than its media type says (warning). BuildKit and containerd go by the
+    /// bytes, other readers by the type; `repair` corrects it. Compressed bytes that OCI's type calls a plain tar are
+    /// [`LayerUnreadable`](Self::LayerUnreadable).
+    MediaTypeMismatch,
     /// The image's history covers fewer layers than it has; BuildKit crashes on import.
     HistoryTooShort,
     /// The store does not have the blob; the build fails when the layer is used.
@@ -58,7 +62,7 @@ pub enum FindingCode {
     BlobSizeWrong,
     /// The blob's bytes are not those of its digest; the build fails when the layer is used.
     BlobCorrupt,
-    /// The blob does not decompress; the build fails when the layer is used.
+    /// The blob does not decompress, or not as its media type has it read; the build fails when the layer is used.
     LayerUnreadable,
     /// The decompressed layer is not the one that its diff ID names; the build fails or uses wrong files.
     DiffIdWrong,
@@ -88,6 +92,7 @@ impl FindingCode {
             Self::DiffIdMissing => "diff-id-missing",
             Self::CreatedAtInvalid => "created-at-invalid",
             Self::MediaTypeUnknown => "media-type-unknown",
+            Self::MediaTypeMismatch => "media-type-mismatch",
             Self::HistoryTooShort => "history-too-short",
             Self::BlobMissing => "blob-missing",
             Self::BlobArchived => "blob-archived",
@@ -110,6 +115,7 @@ impl FindingCode {
                 | Self::DuplicateRecord
                 | Self::UnusedLayer
                 | Self::DiffIdUnchecked
+                | Self::MediaTypeMismatch
         )
     }
 }

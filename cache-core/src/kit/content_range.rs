@@ -1,5 +1,7 @@
 //! `Content-Range`: which part of a whole a server sends.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 /// What the value of a `Content-Range` header says
 /// ([RFC 9110, section 14.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-14.4)), as far as it can be read.
 ///

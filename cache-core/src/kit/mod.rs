@@ -25,6 +25,8 @@ pub use self::bounds::Bounds;
 pub(crate) use self::buffers::Buffers;
 #[cfg(feature = "estargz")]
 pub(crate) use self::buffers::User;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub(crate) use self::buffers::piece;
 pub use self::content_range::ContentRange;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::outgoing::{Flow, Outgoing};

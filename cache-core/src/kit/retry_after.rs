@@ -1,5 +1,7 @@
 //! `Retry-After`: how long a server asks to be left alone.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use std::time::Duration;
 
 use time::{Date, Month, Time};
@@ -55,8 +57,8 @@ fn full_year(text: &str, now: Timestamp) -> Option<i32> {
     if text.len() != 2 {
         return Some(year);
     }
-    let latest = now.year() + 50;
-    Some(latest - (latest - year).rem_euclid(100))
+    let latest = now.year().checked_add(50)?;
+    latest.checked_sub(latest.checked_sub(year)?.checked_rem_euclid(100)?)
 }
 
 fn month_of(name: &str) -> Option<Month> {

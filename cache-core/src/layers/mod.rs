@@ -17,6 +17,7 @@ mod gzip;
 mod lane;
 mod limits;
 mod pool;
+mod read;
 mod recompress;
 mod restore;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
@@ -38,6 +39,7 @@ pub use self::encode::{Encoded, Encoding, encode};
 use self::lane::hashed;
 pub use self::limits::DecodeLimits;
 pub use self::pool::CodecPool;
+pub use self::read::LayerStart;
 pub use self::recompress::recompress;
 pub use self::restore::restore_annotations;
 pub use self::verify::diff_id;

@@ -3,12 +3,16 @@
 use super::encode::encode_checked;
 #[cfg(not(feature = "estargz"))]
 use super::encode::not_built_in;
-use super::{CodecPool, Encoding, decode, encode, hashed};
+use super::read::decompressed;
+use super::{CodecPool, Encoding, encode, hashed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Compression, Descriptor, DiffId, Digester, annotation};
 use crate::seams::BlobStream;
 
 /// Converts a layer: decompresses `bytes`, which are those of `layer`, and compresses them again.
+///
+/// It is decompressed by what the bytes are, whatever compression the media type names, as BuildKit does; only what OCI's
+/// type calls a plain tar has to be one.
 ///
 /// The new descriptor has the annotations that follow from the new bytes and [`annotation::CREATED_AT`] of the old one,
 /// and the media type of the same family (OCI's or Docker's). BuildKit loses the creation time here; it is a fact about
@@ -19,14 +23,14 @@ use crate::seams::BlobStream;
 /// ([`annotation::ESTARGZ_TOC`]).
 ///
 /// # Errors
-/// As [`encode`](crate::encode) and [`decode`](crate::decode); [`ErrorKind::Unsupported`] also for what is no layer. The
-/// stream fails with [`ErrorKind::DigestMismatch`] at its end when the old diff ID is another one.
+/// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for what is no layer. The stream fails as
+/// [`decode`](crate::decode) and its stream do, and with [`ErrorKind::DigestMismatch`] at its end when the old diff ID is another one.
 pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool: &CodecPool) -> Result<Encoding> {
-    let encoding = layer.media_type.layer_encoding().ok_or_else(|| {
+    if layer.media_type.layer_encoding().is_none() {
         let error = Error::new(ErrorKind::Unsupported, "blob is no layer, its compression cannot be changed");
-        error.with("blob", layer.digest).with("media-type", &layer.media_type)
-    })?;
-    let tar = decode(encoding, bytes, pool)?;
+        return Err(error.with("blob", layer.digest).with("media-type", &layer.media_type));
+    }
+    let tar = decompressed(layer.media_type.clone(), bytes, pool.clone());
     let (digest, expected) = (layer.digest, layer.diff_id());
     let check = move |found: DiffId| match expected {
         Some(expected) if expected != found => Err(wrong_diff_id(expected, found).with("blob", digest)),

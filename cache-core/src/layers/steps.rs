@@ -9,6 +9,7 @@ use futures_util::stream::{Stream, StreamExt};
 
 use super::pool::{CodecPool, Job};
 use crate::error::Result;
+use crate::kit::piece;
 use crate::seams::BlobStream;
 
 /// A step starts when so much input is there, or all of it.
@@ -57,16 +58,16 @@ impl<C: Codec> Work<C> {
     fn step(&mut self) -> Result<Bytes> {
         let mut out = Vec::with_capacity(STEP);
         while out.len() < STEP && (self.codec.has_more() || !self.input.is_empty()) {
-            let mut piece = self.input.pop_front().unwrap_or_default();
-            self.codec.step(&mut piece, &mut out)?;
-            if !piece.is_empty() {
-                self.input.push_front(piece);
+            let mut input = self.input.pop_front().unwrap_or_default();
+            self.codec.step(&mut input, &mut out)?;
+            if !input.is_empty() {
+                self.input.push_front(input);
             }
         }
         while self.is_last && !self.is_done && self.input.is_empty() && out.len() < STEP && !self.codec.has_more() {
             self.is_done = !self.codec.finish(&mut out)?;
         }
-        Ok(out.into())
+        Ok(piece(out))
     }
 
     /// Whether a step has something to do before more input comes.

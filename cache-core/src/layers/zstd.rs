@@ -1,7 +1,7 @@
 //! zstd: libzstd with its own threads for compression, all frames for decompression.
 
 use bytes::{Buf, Bytes};
-use zstd::stream::raw::{self, CParameter, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
 
 use super::decode::{broken, ended_early};
 use super::steps::{Codec, stepped};
@@ -15,6 +15,10 @@ const DEFAULT_LEVEL: i32 = 3;
 const MOST_THREADS: usize = 16;
 /// The levels above 19 look back further than 8 MiB, which is all that the format asks of every decoder.
 const WINDOW_LOG: u32 = 23;
+/// A decoder reads layers that look back up to 512 MiB (`zstd --long=29`), and so does BuildKit's.
+///
+/// That much memory a frame may make it hold, and no more than the frame decompresses to.
+const MAX_WINDOW_LOG: u32 = 29;
 
 /// Compresses a tar into one frame with a checksum.
 ///
@@ -37,7 +41,12 @@ pub(super) fn encode(tar: BlobStream, level: Option<i32>, pool: &CodecPool) -> R
 
 /// Decompresses all frames of a layer.
 pub(super) fn decode(layer: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
-    let inner = raw::Decoder::new().map_err(|error| {
+    let new = || {
+        let mut decoder = raw::Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+        Ok(decoder)
+    };
+    let inner = new().map_err(|error: std::io::Error| {
         Error::new(ErrorKind::LimitExceeded, "layer cannot be decompressed with zstd").with_source(error)
     })?;
     let decoder =

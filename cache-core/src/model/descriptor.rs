@@ -234,6 +234,15 @@ impl MediaType {
             .map(|row| row.encoding)
     }
 
+    /// Whether readers go by the bytes of a layer of this type, whatever compression the type names.
+    ///
+    /// So does containerd, and BuildKit with it, for every layer type but OCI's plain tar, which it does not decompress
+    /// (<https://pkg.go.dev/github.com/containerd/containerd/v2/core/images#DiffCompression>).
+    #[must_use]
+    pub fn is_read_by_bytes(&self) -> bool {
+        self.layer_encoding().is_some() && !OCI_PLAIN.contains(&self.as_str())
+    }
+
     /// The type of a layer of another encoding, in the same family: Docker's stay Docker's, all else becomes OCI's.
     #[must_use]
     pub fn with_layer_encoding(&self, encoding: LayerEncoding) -> Self {
@@ -271,15 +280,32 @@ impl LayerEncoding {
     }
 
     /// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
+    ///
+    /// A zstd layer may begin with a [skippable frame](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2).
     #[must_use]
     pub fn detect(first: &[u8]) -> Self {
         match first {
             [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, _, _, _, _, ..] => Self::Zstd,
             _ => Self::Uncompressed,
         }
     }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uncompressed => "a plain tar",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
+
+/// The types of layers that are never decompressed.
+const OCI_PLAIN: [&str; 2] =
+    ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 
 struct LayerRow {
     encoding: LayerEncoding,
@@ -368,6 +394,23 @@ mod tests {
         let unknown = MediaType::from("application/x-own");
         assert_eq!((unknown.to_oci(), unknown.to_docker()), (unknown.clone(), unknown.clone()));
         assert_eq!(unknown.layer_encoding(), None);
+    }
+
+    #[test]
+    fn every_layer_type_but_the_plain_tar_of_oci_is_read_by_its_bytes() {
+        for row in LAYERS {
+            for name in [row.oci, row.docker].iter().chain(row.nondistributable) {
+                let is_plain = name.starts_with("application/vnd.oci") && name.ends_with(".tar");
+                assert_eq!(MediaType::from(*name).is_read_by_bytes(), !is_plain, "{name}");
+            }
+        }
+        assert!(!MediaType::CACHE_CONFIG.is_read_by_bytes());
+    }
+
+    #[test]
+    fn a_skippable_frame_begins_a_zstd_layer() {
+        assert_eq!(LayerEncoding::detect(&[0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]), LayerEncoding::Zstd);
+        assert_eq!(LayerEncoding::detect(&[0x50, 0x2a, 0x4d, 0x18]), LayerEncoding::Uncompressed);
     }
 
     /// The four media types of the [OCI](https://github.com/opencontainers/image-spec/blob/main/media-types.md) and

@@ -49,6 +49,13 @@ pub enum Event<'a> {
         /// The new one.
         into: &'a Descriptor,
     },
+    /// A layer cannot be converted to what was asked for, and is pushed as it is.
+    Unconverted {
+        /// The layer.
+        blob: &'a Descriptor,
+        /// Why not.
+        reason: &'a str,
+    },
     /// A call failed and is tried again.
     Retrying {
         /// What failed.

@@ -22,6 +22,15 @@ pub trait CacheStore: Send + Sync {
     /// Whatever the store answers.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>>;
 
+    /// The manifests of caches to which no name leads, the newest first: what a name can be led to whose own manifest is
+    /// gone. None in a store in which manifests are their names, or that does not list them.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn unnamed(&self) -> Result<Vec<CacheEntry>> {
+        Ok(Vec::new())
+    }
+
     /// Every blob in the store, in no particular order.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>>;
 

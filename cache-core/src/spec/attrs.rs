@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{CacheSpec, SecretSource, duration, invalid, may_be_secret};
+use super::{CacheSpec, SecretSource, duration, invalid, shown};
 use crate::error::{Error, Result};
 
 /// Reads a spec's attributes by name and type, and knows afterwards which ones nobody asked for.
@@ -106,6 +106,6 @@ fn parse_bool(value: &str) -> Option<bool> {
 }
 
 fn bad_value(name: &'static str, value: &str, expected: &str) -> Error {
-    let value = if may_be_secret(name) { "REDACTED" } else { value };
-    invalid(format!("invalid value {value:?}; expected {expected}")).with("attribute", name)
+    let shown = shown::value(name, value);
+    invalid(format!("invalid value {shown:?}; expected {expected}")).with("attribute", name)
 }

@@ -1,5 +1,7 @@
 //! Durations as Go writes them: `24h`, `1h30m`, `1.5s`.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use std::time::Duration;
 
 /// Go's `time.ParseDuration`; `None` for a negative one too, which no attribute takes.
@@ -42,8 +44,9 @@ fn scaled(number: &str, unit: &str) -> Option<Duration> {
     // More digits than these are below a nanosecond in any unit.
     let fraction = &fraction[..fraction.len().min(18)];
     let parse = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok().map(u128::from) };
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let total = parse(whole)? * nanos + parse(fraction)? * nanos / scale;
+    let scale = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let fraction = parse(fraction)?.checked_mul(nanos)?.checked_div(scale)?;
+    let total = parse(whole)?.checked_mul(nanos)?.checked_add(fraction)?;
     u64::try_from(total).ok().filter(|&total| i64::try_from(total).is_ok()).map(Duration::from_nanos)
 }
 

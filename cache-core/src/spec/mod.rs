@@ -5,7 +5,9 @@ mod compression;
 mod csv;
 mod duration;
 mod secret;
+mod shown;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +15,14 @@ use std::str::FromStr;
 pub use self::attrs::Attrs;
 pub(crate) use self::attrs::nearest;
 pub use self::secret::{Secret, SecretSource};
+pub use self::shown::shown_place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Compression, Mode};
 
 /// Where a cache is: a type and its attributes.
 ///
-/// `Display` and `Debug` leave out the value of every attribute that may hold a secret.
+/// `Display` and `Debug` show the values of attributes that are known to hold no secret, and of no others; a user, a
+/// password or a query in a place is left out too.
 ///
 /// ```
 /// use cache_core::CacheSpec;
@@ -74,12 +78,13 @@ impl CacheSpec {
         let fields = csv::fields(argument)?;
         if !argument.contains('=') {
             if fields.iter().any(String::is_empty) {
-                return Err(invalid(format!("empty reference in {argument:?}")));
+                let shown: Vec<_> = fields.iter().map(|field| shown_place(field)).collect();
+                return Err(invalid(format!("empty reference in {:?}", shown.join(","))));
             }
             return Ok(fields.into_iter().map(|field| Self::new("registry").with("ref", field)).collect());
         }
-        let spec = Self::from_fields(fields)?;
-        spec.map(|spec| vec![spec]).ok_or_else(|| invalid(format!("type required for {argument:?}")))
+        let spec = Self::from_fields(&fields)?;
+        spec.map(|spec| vec![spec]).ok_or_else(|| invalid(format!("type required for {:?}", shown_fields(&fields))))
     }
 
     /// Parses one `--import-cache` or `--export-cache` argument as buildctl does: one without the text `type=` is a
@@ -91,14 +96,14 @@ impl CacheSpec {
         if !argument.contains("type=") {
             return Ok(Self::new("registry").with("ref", argument));
         }
-        Self::from_fields(csv::fields(argument)?)?.ok_or_else(|| invalid("type=<type> is required"))
+        Self::from_fields(&csv::fields(argument)?)?.ok_or_else(|| invalid("type=<type> is required"))
     }
 
     /// Splits fields into attributes; `None` when the type is missing.
-    fn from_fields(fields: Vec<String>) -> Result<Option<Self>> {
+    fn from_fields(fields: &[String]) -> Result<Option<Self>> {
         let mut attributes = BTreeMap::new();
-        for field in fields {
-            let (key, value) = field.split_once('=').ok_or_else(|| invalid(format!("invalid value {field}")))?;
+        for (at, field) in fields.iter().enumerate() {
+            let (key, value) = field.split_once('=').ok_or_else(|| without_value(at, field))?;
             attributes.insert(key.to_lowercase(), value.to_owned());
         }
         let kind = attributes.remove("type").filter(|kind| !kind.is_empty());
@@ -109,6 +114,12 @@ impl CacheSpec {
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// The value of an attribute as it may be shown to anybody; empty when it is not given.
+    #[must_use]
+    pub fn shown(&self, name: &str) -> Cow<'_, str> {
+        shown::value(name, self.get(name).unwrap_or_default())
     }
 
     /// The value of an attribute, as it was written.
@@ -158,7 +169,11 @@ impl FromStr for CacheSpec {
         match (specs.pop(), specs.is_empty()) {
             (Some(spec), true) => Ok(spec),
             (None, _) => Err(invalid("empty cache spec")),
-            (Some(_), false) => Err(invalid(format!("{argument:?} names several caches where one is expected"))),
+            (Some(last), false) => {
+                let several: Vec<String> =
+                    specs.iter().chain([&last]).map(|spec| format!("{:?}", spec.shown("ref"))).collect();
+                Err(invalid(format!("{} are several caches where one is expected", several.join(" and "))))
+            }
         }
     }
 }
@@ -167,8 +182,7 @@ impl fmt::Display for CacheSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&quoted(&format!("type={}", self.kind)))?;
         for (name, value) in &self.attributes {
-            let value = if may_be_secret(name) { "REDACTED" } else { value };
-            write!(f, ",{}", quoted(&format!("{name}={value}")))?;
+            write!(f, ",{}", quoted(&format!("{}={}", shown::name(name), shown::value(name, value))))?;
         }
         Ok(())
     }
@@ -180,10 +194,20 @@ impl fmt::Debug for CacheSpec {
     }
 }
 
-/// An account URL may carry a SAS, and the URLs of gha are signed. An endpoint of S3 is a place and nothing else.
-fn may_be_secret(name: &str) -> bool {
-    name != "endpoint_url"
-        && ["token", "secret", "key", "password", "account_url", "url"].iter().any(|part| name.contains(part))
+/// Fields of a spec as they may be shown.
+fn shown_fields(fields: &[String]) -> String {
+    let shown = |field: &String| match field.split_once('=') {
+        Some((key, value)) => format!("{}={}", shown::name(key), shown::value(&key.to_lowercase(), value)),
+        None => shown::lone_field(field).unwrap_or_default().to_owned(),
+    };
+    fields.iter().map(shown).collect::<Vec<_>>().join(",")
+}
+
+fn without_value(at: usize, field: &str) -> Error {
+    match shown::lone_field(field) {
+        Some(field) => invalid(format!("invalid value {field}")),
+        None => invalid(format!("invalid value in field {}: it has no =", at + 1)),
+    }
 }
 
 fn quoted(field: &str) -> String {

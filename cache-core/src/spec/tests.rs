@@ -112,6 +112,36 @@ fn no_secret_is_shown() {
 }
 
 #[test]
+fn what_is_not_known_to_be_harmless_is_never_shown() {
+    for given in ["type=s3,tokn=hush", "type=s3,secret=hush,bucket=b", "https://me:hush@host/x", "host/x?hush"] {
+        let given = spec(given);
+        assert!(!format!("{given} {given:?}").contains("hush"), "{given}");
+    }
+    let url = spec("type=s3,endpoint_url=https://me:hush@host:9000/?sig=hush").to_string();
+    assert_eq!(url, "type=s3,endpoint_url=https://REDACTED@host:9000/?REDACTED");
+}
+
+#[test]
+fn no_usage_error_shows_what_is_not_known_to_be_harmless() {
+    for given in [
+        "bucket=b,secret_access_key=hush",
+        "secret_access_key=hush",
+        "type=s3,hush",
+        "type=s3,bucket=b,hush+/hush",
+        "https://me:hush@host/x,",
+        "https://me:hush@host/x,host/y",
+        "tokn=hush",
+        "type=s3,\"token=hush",
+        "https://me:hush@host/x?sig=hush",
+    ] {
+        let message = given.parse::<CacheSpec>().unwrap_err().to_string();
+        assert!(!message.contains("hush"), "{given}: {message}");
+    }
+    assert_eq!(message("bucket=b,tokn=hush"), "type required for \"bucket=b,tokn=REDACTED\"");
+    assert_eq!(message("type=s3,hush"), "invalid value in field 2: it has no =");
+}
+
+#[test]
 fn display_parses_back() {
     let given = spec("type=local,\"src=a,b\",tag=x");
     assert_eq!(spec(&given.to_string()), given);

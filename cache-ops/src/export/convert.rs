@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;
-use super::spool::{Spooled, spool};
+use super::spool::{Spool, Spooled};
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error,
     ErrorKind, Result, Side, recompress, restore_annotations,
@@ -18,7 +18,10 @@ use cache_core::{
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
 ///
 /// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
-/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over.
+/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over. One
+/// that cannot be of the kind that is wanted stays as it is ([`Event::Unconverted`](cache_core::Event::Unconverted)): a tar with
+/// sparse files, or with entries that only some readers know, is no eStargz.
+///
 /// The files are in the place itself where it is on this machine ([`spool`](cache_core::CacheExporter::spool)), else in the
 /// system's folder for temporary files, and gone when the copy ends in any way; the folder has to have room for all
 /// converted layers.
@@ -70,20 +73,33 @@ impl Conversion {
     }
 
     /// Makes the layer that takes the place of `blob`, in a file of the folder `dir`.
-    pub(super) async fn run(
-        &self,
-        blob: &Descriptor,
-        source: &dyn BlobProvider,
-        pool: &CodecPool,
-        dir: &Path,
-    ) -> Result<Spooled> {
-        let bytes = source.read(blob, None).await?;
-        let layer = recompress(blob, bytes, &self.compression, pool)?;
-        match spool(dir, layer).await {
-            Err(error) if error.kind() == ErrorKind::InvalidManifest => Err(unreadable(blob, source, error).await),
-            made => made,
+    pub(super) async fn run(&self, blob: &Descriptor, tools: &Tools<'_>, dir: &Path) -> Result<Made> {
+        let bytes = tools.source.read(blob, None).await?;
+        let layer = recompress(blob, bytes, &self.compression, tools.pool)?;
+        match tools.spool.write(dir, layer).await {
+            Ok(layer) => Ok(Made::Converted(Arc::new(layer))),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Made::AsItIs(error)),
+            Err(error) if error.kind() == ErrorKind::InvalidManifest => {
+                Err(unreadable(blob, tools.source, error).await)
+            }
+            Err(error) => Err(error),
         }
     }
+}
+
+/// What a conversion works with.
+pub(super) struct Tools<'a> {
+    pub(super) source: &'a dyn BlobProvider,
+    pub(super) pool: &'a CodecPool,
+    pub(super) spool: &'a Spool,
+}
+
+/// What came of a conversion.
+pub(super) enum Made {
+    /// The layer that takes the place of the old one.
+    Converted(Arc<Spooled>),
+    /// The layer cannot be of that kind, and why: a tar with sparse files is no eStargz.
+    AsItIs(Error),
 }
 
 /// A layer that does not decompress either has wrong bytes, or is right and no layer.

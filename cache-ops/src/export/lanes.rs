@@ -8,13 +8,13 @@ use futures_util::future::{BoxFuture, Either, FutureExt, join, join_all, select}
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Place;
-use super::convert::Conversion;
+use super::convert::{Conversion, Made, Tools};
 use super::plan::Needed;
 use super::share::{Share, Shared, Ticket};
 use super::source::Verified;
-use super::spool::Spooled;
+use super::spool::{Spool, Spooled};
 use super::turn::Turned;
-use cache_core::{Descriptor, Event, Result};
+use cache_core::{Descriptor, Error, Event, Result};
 
 /// How many layers are converted at once. Each of them keeps several threads busy; two hide each other's waits.
 const CONVERSIONS: usize = 2;
@@ -25,6 +25,7 @@ pub(super) struct Lanes<'a> {
     source: &'a Verified<'a>,
     pushes: Arc<Semaphore>,
     conversions: Arc<Semaphore>,
+    spool: Spool,
     width: usize,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Lanes<'a> {
         let settling = if places.iter().any(Place::settles_apart) { pushes } else { 0 };
         let width = pushes.saturating_add(settling).saturating_add(conversions);
         let turns = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        Self { source, pushes: turns(pushes), conversions: turns(conversions), width }
+        Self { source, pushes: turns(pushes), conversions: turns(conversions), spool: Spool::default(), width }
     }
 
     /// How many blobs may be worked on at once.
@@ -78,8 +79,11 @@ impl<'a> Lanes<'a> {
                 conversions.map(|(order, ticket)| self.convert(order, ticket).boxed()).collect();
             let made = join_all(conversions).await;
             drop(conversion);
-            for (layer, wanting) in made.into_iter().flatten() {
-                self.send_converted(&layer, wanting).await;
+            for (made, wanting) in made.into_iter().flatten() {
+                match made {
+                    Made::Converted(layer) => self.send_converted(&layer, wanting).await,
+                    Made::AsItIs(reason) => self.send_unconverted(&reason, wanting).await,
+                }
             }
         };
         join(pushing, converting).await;
@@ -107,13 +111,13 @@ impl<'a> Lanes<'a> {
     }
 
     /// Converts a layer once for everybody who wants it so; `None` when nobody is left who does.
-    async fn convert<'b>(&self, order: Order<'b>, ticket: Option<Ticket>) -> Option<(Arc<Spooled>, Wanting<'b>)> {
+    async fn convert<'b>(&self, order: Order<'b>, ticket: Option<Ticket>) -> Option<(Made, Wanting<'b>)> {
         let Order { conversion, layer, wanting } = order;
         let to = conversion.compression();
         wanting.iter().for_each(|(place, blob)| place.tell(&Event::Converting { blob, to }));
         let made = self.make(conversion, &layer, &wanting, ticket).await?;
         match made {
-            Ok(layer) => Some((Arc::new(layer), wanting)),
+            Ok(made) => Some((made, wanting)),
             Err(error) => {
                 let error = error.with("blob", layer.digest).with_retryable(false);
                 wanting.iter().for_each(|(place, _)| place.fail(error.clone()));
@@ -129,13 +133,14 @@ impl<'a> Lanes<'a> {
         layer: &Descriptor,
         wanting: &Wanting<'_>,
         mut ticket: Option<Ticket>,
-    ) -> Option<Result<Spooled>> {
+    ) -> Option<Result<Made>> {
         let (first, _) = wanting.first()?;
         let once = || {
             let shared = Shared::new(self.source, ticket.take());
             async move {
                 let dir = spool(conversion, wanting).await?;
-                conversion.run(layer, &shared, &self.source.pool, &dir).await
+                let tools = Tools { source: &shared, pool: &self.source.pool, spool: &self.spool };
+                conversion.run(layer, &tools, &dir).await
             }
         };
         let making = pin!(first.settings.retry.run(&*first.settings.progress, once));
@@ -152,6 +157,18 @@ impl<'a> Lanes<'a> {
         let pushes = wanting.into_iter().map(|(place, blob)| {
             place.replace(blob, Arc::clone(layer));
             place.receive(&layer.descriptor, &source, None).boxed()
+        });
+        let pushes: Vec<BoxFuture<'_, ()>> = pushes.collect();
+        join_all(pushes).await;
+    }
+
+    /// Sends a layer as it is to those who wanted another one.
+    async fn send_unconverted(&self, reason: &Error, wanting: Wanting<'_>) {
+        let (_push, reason) = (turn(&self.pushes, true).await, reason.to_string());
+        let tickets = Share::tickets(wanting.len());
+        let pushes = wanting.into_iter().zip(tickets).map(|((place, blob), ticket)| {
+            place.tell(&Event::Unconverted { blob, reason: &reason });
+            place.receive(blob, self.source, ticket).boxed()
         });
         let pushes: Vec<BoxFuture<'_, ()>> = pushes.collect();
         join_all(pushes).await;

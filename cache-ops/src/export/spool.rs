@@ -1,14 +1,16 @@
-//! A converted layer on disk, until every place has it.
+//! Converted layers on disk, until every place has them.
 //!
-//! Its digest is known at its end, and stores want it at the beginning.
+//! A layer's digest is known at its end, and stores want it at the beginning. All layers of an export are in as few files as
+//! can be, one behind the other: a cache may have more layers than a process may have files open.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
 use std::hash::BuildHasher;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,37 +22,90 @@ use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Encoding, Error
 /// How many bytes are written and read at once.
 const PIECE: usize = 1 << 20;
 
+/// A file that has so many bytes gets no more layers: file systems and limits bound the size of one file.
+const FULL: u64 = 1 << 30;
+
 /// How often another name is tried when one is taken.
 const TRIES: usize = 100;
 
-/// A layer in a file without a name: it is gone when nobody has it open, however the program ends.
+/// The files of an export, one that takes layers in each folder.
+#[derive(Default)]
+pub(super) struct Spool(Mutex<HashMap<PathBuf, Arc<SpoolFile>>>);
+
+/// A layer in a file; the file is gone when nobody needs a layer of it, however the program ends.
 pub(super) struct Spooled {
     pub(super) descriptor: Descriptor,
     file: Arc<SpoolFile>,
+    extents: Arc<[Extent]>,
 }
 
+/// Bytes of a layer that are in one stretch of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Extent {
+    /// Which bytes of the layer.
+    layer: Range<u64>,
+    /// Where they are in the file.
+    at: u64,
+}
+
+/// A file without a name.
 struct SpoolFile {
-    file: Mutex<File>,
+    state: Mutex<State>,
     /// Where it is; only errors still say so.
     dir: PathBuf,
 }
 
-/// Writes a layer to a file in `dir`, which has to be there.
-pub(super) async fn spool(dir: &Path, mut layer: Encoding) -> Result<Spooled> {
-    let dir = dir.to_owned();
-    let mut file = blocking(move || SpoolFile::create(dir)).await?;
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while let Some(piece) = layer.try_next().await? {
-        bytes += piece.len();
-        batch.push(piece);
-        if bytes >= PIECE {
-            let full = std::mem::take(&mut batch);
-            bytes = 0;
-            file = blocking(move || file.append(&full)).await?;
+struct State {
+    file: File,
+    end: u64,
+}
+
+impl Spool {
+    /// Writes a layer to a file in `dir`, which has to be there.
+    pub(super) async fn write(&self, dir: &Path, mut layer: Encoding) -> Result<Spooled> {
+        let file = self.file(dir).await?;
+        let mut extents: Vec<Extent> = Vec::new();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(piece) = layer.try_next().await? {
+            bytes += piece.len();
+            batch.push(piece);
+            if bytes >= PIECE {
+                append(&file, std::mem::take(&mut batch), &mut extents).await?;
+                bytes = 0;
+            }
         }
+        append(&file, batch, &mut extents).await?;
+        Ok(Spooled { descriptor: layer.finish()?.descriptor, file, extents: extents.into() })
     }
-    file = blocking(move || file.append(&batch)).await?;
-    Ok(Spooled { descriptor: layer.finish()?.descriptor, file: Arc::new(file) })
+
+    /// The file of a folder that takes the next layer.
+    async fn file(&self, dir: &Path) -> Result<Arc<SpoolFile>> {
+        let known = self.lock().get(dir).map(Arc::clone).filter(|file| file.lock().end < FULL);
+        if let Some(file) = known {
+            return Ok(file);
+        }
+        let wanted = dir.to_owned();
+        let made = Arc::new(blocking(move || SpoolFile::create(wanted)).await?);
+        self.lock().insert(dir.to_owned(), Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<SpoolFile>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes pieces to the end of a file, which other layers may share, and notes where they are.
+async fn append(file: &Arc<SpoolFile>, pieces: Vec<Bytes>, extents: &mut Vec<Extent>) -> Result<()> {
+    let writer = Arc::clone(file);
+    let written = blocking(move || writer.append(&pieces)).await?;
+    let start = extents.last().map_or(0, |extent| extent.layer.end);
+    let (layer, at) = (start..start + (written.end - written.start), written.start);
+    match extents.last_mut() {
+        Some(last) if last.at + (last.layer.end - last.layer.start) == at => last.layer.end = layer.end,
+        _ => extents.push(Extent { layer, at }),
+    }
+    Ok(())
 }
 
 impl SpoolFile {
@@ -62,31 +117,44 @@ impl SpoolFile {
             match options().open(&path) {
                 Ok(file) => {
                     fs::remove_file(&path).map_err(|error| failed(error, "cannot unlink the spool file", &path))?;
-                    return Ok(Self { file: Mutex::new(file), dir });
+                    return Ok(Self { state: Mutex::new(State { file, end: 0 }), dir });
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error, "cannot create a spool file", &path)),
             }
         }
         Err(Error::new(ErrorKind::Storage, "every name for a spool file is taken").with("path", dir.display()))
     }
 
-    fn append(self, pieces: &[Bytes]) -> Result<Self> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        for piece in pieces {
-            file.write_all(piece).map_err(|error| failed(error, "cannot write the spool file", &self.dir))?;
-        }
-        drop(file);
-        Ok(self)
+    /// Writes pieces, and says where they are. What a failed call has written is written over.
+    fn append(&self, pieces: &[Bytes]) -> Result<Range<u64>> {
+        let mut state = self.lock();
+        let start = state.end;
+        let written = state.file.seek(SeekFrom::Start(start)).and_then(|_| {
+            pieces.iter().try_fold(start, |end, piece| state.file.write_all(piece).map(|()| end + piece.len() as u64))
+        });
+        state.end = written.map_err(|error| failed(error, "cannot write the spool file", &self.dir))?;
+        Ok(start..state.end)
     }
 
     fn read_at(&self, at: u64, len: usize) -> Result<Bytes> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let mut piece = vec![0; len];
-        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut piece));
+        let read = state.file.seek(SeekFrom::Start(at)).and_then(|_| state.file.read_exact(&mut piece));
         read.map_err(|error| failed(error, "cannot read the spool file", &self.dir))?;
         Ok(piece.into())
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the bytes of a layer from `start` on are in the file, as far as they are in one stretch.
+fn find(extents: &[Extent], start: u64) -> Option<Range<u64>> {
+    let extent = extents.get(extents.partition_point(|extent| extent.layer.end <= start))?;
+    let skipped = start.checked_sub(extent.layer.start)?;
+    Some(extent.at + skipped..extent.at + (extent.layer.end - extent.layer.start))
 }
 
 #[async_trait]
@@ -97,15 +165,14 @@ impl BlobProvider for Spooled {
 
     async fn read(&self, _: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
         let range = range.unwrap_or(0..self.descriptor.size);
-        let start = (Arc::clone(&self.file), range);
-        Ok(Box::pin(stream::try_unfold(start, |(file, range)| async move {
-            let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(PIECE).min(PIECE);
-            if len == 0 {
-                return Ok(None);
-            }
-            let (reader, at) = (Arc::clone(&file), range.start);
-            let piece = blocking(move || reader.read_at(at, len)).await?;
-            Ok(Some((piece, (file, at + len as u64..range.end))))
+        let start = (Arc::clone(&self.file), Arc::clone(&self.extents), range);
+        Ok(Box::pin(stream::try_unfold(start, |(file, extents, rest)| async move {
+            let Some(found) = find(&extents, rest.start).filter(|_| !rest.is_empty()) else { return Ok(None) };
+            let most = (found.end - found.start).min(rest.end - rest.start);
+            let len = usize::try_from(most).unwrap_or(PIECE).min(PIECE);
+            let reader = Arc::clone(&file);
+            let piece = blocking(move || reader.read_at(found.start, len)).await?;
+            Ok(Some((piece, (file, extents, rest.start + len as u64..rest.end))))
         })))
     }
 }
@@ -119,7 +186,7 @@ fn options() -> OpenOptions {
     options
 }
 
-fn failed(error: std::io::Error, message: &str, path: &Path) -> Error {
+fn failed(error: io::Error, message: &str, path: &Path) -> Error {
     Error::from_io(error, message).with("path", path.display())
 }
 
@@ -130,37 +197,4 @@ async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 's
 }
 
 #[cfg(test)]
-mod tests {
-    use cache_core::{CodecPool, Compression, CompressionKind, encode, stream_of};
-
-    use super::*;
-
-    async fn spooled(dir: &Path, bytes: &Bytes) -> Result<Spooled> {
-        let plain = Compression::new(CompressionKind::Uncompressed);
-        spool(dir, encode(stream_of(bytes.clone()), &plain, &CodecPool::new(1))?).await
-    }
-
-    async fn read(spooled: &Spooled, range: Option<Range<u64>>) -> Vec<u8> {
-        let stream = spooled.read(&spooled.descriptor, range).await.unwrap();
-        stream.try_collect::<Vec<Bytes>>().await.unwrap().concat()
-    }
-
-    #[tokio::test]
-    async fn a_layer_is_read_as_it_was_written_and_has_no_name() {
-        let dir = std::env::temp_dir().join(format!("buildcache-spool-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let bytes: Bytes = (0..5_u32 << 19).map(|n| (n >> 5) as u8).collect();
-        let spooled = spooled(&dir, &bytes).await.unwrap();
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
-        assert_eq!(spooled.descriptor.digest, cache_core::Digest::sha256(&bytes));
-        let (one, two) = futures_util::future::join(read(&spooled, None), read(&spooled, Some(7..2_000_000))).await;
-        assert!(one == bytes && two == bytes[7..2_000_000]);
-        fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_is_not_there_is_named() {
-        let error = spooled(Path::new("/nowhere/at/all"), &Bytes::from_static(b"a")).await.err().unwrap();
-        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
-    }
-}
+mod tests;

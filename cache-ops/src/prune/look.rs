@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::Reach;
+use crate::content::is_of_content;
 
 /// A cache that was looked at.
 pub(super) struct Looked {
@@ -35,7 +36,10 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Loo
             Err(error) => return Err(error),
         };
         let reach = match (&entry.descriptor, &manifest) {
-            (Some(listed), _) => reach(listed, &*importer).await?,
+            (Some(listed), _) => match reach(store, &entry, listed, &*importer).await? {
+                Some(reach) => reach,
+                None => return Ok(None),
+            },
             (None, Some(manifest)) => Reach::of_manifest(manifest, &*importer).await?,
             (None, None) => return Ok(None),
         };
@@ -46,20 +50,25 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Loo
     looked.await.map_err(|error| unreadable(&entry, error))
 }
 
-/// A document that is gone leads nobody to anything.
-async fn reach(listed: &Descriptor, importer: &dyn CacheImporter) -> Result<Reach> {
-    match importer.stat(listed).await? {
-        Some(_) => Reach::of_listed(listed, importer).await,
-        None => Ok(Reach::default()),
+/// What a listed manifest reaches; `None` when it is gone, and so is its entry by now.
+///
+/// An entry that stays and whose manifest is not there stands for a store that is not whole. What the manifest needed is
+/// not known, and what lies about may be all that is left of it: a BuildKit that exports to one directory twice at once
+/// leaves it so.
+async fn reach(
+    store: &dyn CacheStore,
+    entry: &CacheEntry,
+    listed: &Descriptor,
+    importer: &dyn CacheImporter,
+) -> Result<Option<Reach>> {
+    if importer.stat(listed).await?.is_some() {
+        return Reach::of_listed(listed, importer).await.map(Some);
     }
-}
-
-/// Whether what is there cannot be read as a cache, however often one tries.
-fn is_of_content(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::InvalidManifest | ErrorKind::NotFound | ErrorKind::LimitExceeded | ErrorKind::DigestMismatch
-    )
+    if !store.caches().await?.contains(entry) {
+        return Ok(None);
+    }
+    let error = Error::new(ErrorKind::NotFound, "the manifest that the name leads to is not there");
+    Err(error.with("manifest", listed.digest).with_hint("repair it first: it looks for a manifest to lead the name to"))
 }
 
 fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
@@ -72,5 +81,5 @@ fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
 
 fn unreadable(entry: &CacheEntry, error: Error) -> Error {
     let error = error.with("cache", entry.name.as_deref().unwrap_or("(no name)"));
-    error.with_hint("nobody knows which blobs a cache needs that cannot be read: delete it first, with rm")
+    error.with_hint("nobody knows which blobs a cache needs that cannot be read: see what repair can save of it")
 }

@@ -118,10 +118,8 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         codes.push(FindingCode::BlobSizeWrong);
     }
     mended.size = size;
-    if asked.media_type.layer_encoding() != Some(encoding) {
-        mended.media_type = media_type(encoding);
-        let is_known = asked.media_type.layer_encoding().is_some();
-        let code = if is_known { FindingCode::LayerUnreadable } else { FindingCode::MediaTypeUnknown };
+    if let Some((media_type, code)) = retyped(&asked.media_type, encoding) {
+        mended.media_type = media_type;
         codes.extend(described.is_some().then_some(code));
     }
     match (asked.diff_id(), diff_id) {
@@ -172,10 +170,14 @@ fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option
     }
 }
 
-fn media_type(encoding: LayerEncoding) -> MediaType {
-    match encoding {
-        LayerEncoding::Gzip => MediaType::OCI_LAYER_GZIP,
-        LayerEncoding::Zstd => MediaType::OCI_LAYER_ZSTD,
-        _ => MediaType::OCI_LAYER,
+/// The media type of a layer whose bytes are otherwise than its own says, and what that was.
+fn retyped(said: &MediaType, encoding: LayerEncoding) -> Option<(MediaType, FindingCode)> {
+    match said.layer_encoding() {
+        Some(known) if known == encoding => None,
+        Some(_) if said.is_read_by_bytes() => {
+            Some((said.with_layer_encoding(encoding), FindingCode::MediaTypeMismatch))
+        }
+        Some(_) => Some((said.with_layer_encoding(encoding), FindingCode::LayerUnreadable)),
+        None => Some((MediaType::OCI_LAYER.with_layer_encoding(encoding), FindingCode::MediaTypeUnknown)),
     }
 }

@@ -109,6 +109,46 @@ async fn a_layer_that_is_right_but_does_not_decompress_is_found() {
     }
 }
 
+/// The first block of a tar, as far as readers look to know one.
+fn tar() -> &'static [u8] {
+    let mut tar = vec![b'x'; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.leak()
+}
+
+#[tokio::test]
+async fn bytes_of_another_compression_than_the_type_names_are_a_warning_where_readers_go_by_the_bytes() {
+    let docker_plain = MediaType::OCI_LAYER.to_docker();
+    for (media_type, bytes, unpacked) in [
+        (MediaType::OCI_LAYER_ZSTD, GZIP, b"low".as_slice()),
+        (docker_plain, GZIP, b"low"),
+        (MediaType::OCI_LAYER_GZIP, tar(), tar()),
+        (MediaType::OCI_LAYER_ZSTD.to_docker(), tar(), tar()),
+    ] {
+        let case = Case::new(layer(media_type.clone(), bytes, unpacked), bytes);
+        assert_eq!(case.codes(Depth::Deep).await, [FindingCode::MediaTypeMismatch], "{media_type}");
+        let case = Case::new(layer(media_type.clone(), bytes, b"other"), bytes);
+        assert_eq!(case.codes(Depth::Deep).await, [FindingCode::DiffIdWrong], "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_bytes_that_are_called_a_plain_tar_are_unreadable_whatever_their_diff_id() {
+    for unpacked in [b"low".as_slice(), GZIP] {
+        let case = Case::new(layer(MediaType::OCI_LAYER, GZIP, unpacked), GZIP);
+        assert_eq!(case.codes(Depth::Deep).await, [FindingCode::LayerUnreadable]);
+    }
+}
+
+#[tokio::test]
+async fn a_tar_is_plain_whatever_its_first_name_begins_with() {
+    let mut named = tar().to_vec();
+    named[..3].copy_from_slice(&GZIP[..3]);
+    let named: &'static [u8] = named.leak();
+    let case = Case::new(layer(MediaType::OCI_LAYER, named, named), named);
+    assert_eq!(case.codes(Depth::Deep).await, []);
+}
+
 #[tokio::test]
 async fn corrupt_bytes_that_do_not_decompress_are_corrupt() {
     let flipped: &'static [u8] = {

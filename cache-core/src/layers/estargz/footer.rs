@@ -1,5 +1,7 @@
 //! The last bytes of an eStargz blob: an empty gzip member that says where the table of contents starts.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 /// Bytes of the footer.
 pub(super) const LENGTH: usize = 51;
 

@@ -11,6 +11,7 @@ use super::CodecPool;
 use super::blocks::blocks;
 use super::steps::stepped;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kit::piece;
 use crate::seams::BlobStream;
 
 /// So much of the tar goes into one member.
@@ -56,7 +57,7 @@ pub(super) fn member(level: CompressionLvl, block: &[u8]) -> Result<Bytes> {
     let mut out = vec![0; compressor.gzip_compress_bound(block.len())];
     let len = compressor.gzip_compress(block, &mut out).map_err(cannot_compress)?;
     out.truncate(len);
-    Ok(out.into())
+    Ok(piece(out))
 }
 
 pub(super) fn cannot_compress(error: CompressionError) -> Error {

@@ -1,0 +1,154 @@
+//! What of a spec may be shown: names and values that are known to be harmless, and nothing else.
+//!
+//! A secret can stand anywhere in what a person types: behind a misspelt name, in the user part of a URL, in a field without
+//! a name. So this is a list of what may be shown, and not of what may not.
+
+use std::borrow::Cow;
+
+use crate::model::Digest;
+
+/// What stands for everything else.
+const REDACTED: &str = "REDACTED";
+
+/// The attributes of all backends whose values are no secrets, in order.
+const HARMLESS: [&str; 31] = [
+    "account_name",
+    "blobs_prefix",
+    "bucket",
+    "check-present",
+    "compression",
+    "compression-level",
+    "container",
+    "dest",
+    "digest",
+    "endpoint_url",
+    "force-compression",
+    "ignore-error",
+    "image",
+    "image-manifest",
+    "manifests_prefix",
+    "mode",
+    "name",
+    "oci-mediatypes",
+    "prefix",
+    "ref",
+    "region",
+    "repository",
+    "reset",
+    "scope",
+    "src",
+    "tag",
+    "timeout",
+    "touch_refresh",
+    "type",
+    "use_path_style",
+    "version",
+];
+
+/// More of them, whose names are told apart by a dot or an underscore.
+const HARMLESS_TUNING: [&str; 4] = ["registry.insecure", "retry_max_attempts", "retry_mode", "upload_parallelism"];
+
+/// The value of an attribute as it may be shown.
+pub(super) fn value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    if is_harmless(name) { shown_place(value) } else { Cow::Borrowed(REDACTED) }
+}
+
+/// The name of an attribute as it may be shown: one that looks like a name.
+pub(super) fn name(name: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-' | ' ');
+    let is_name = is_harmless(name) || name.len() <= 32 && name.chars().all(is_plain);
+    if is_name { name } else { REDACTED }
+}
+
+/// A field without a `=`, if it is the name of an attribute whose value was forgotten.
+pub(super) fn lone_field(field: &str) -> Option<&str> {
+    (field.is_empty() || is_harmless(&field.to_lowercase())).then_some(field)
+}
+
+fn is_harmless(name: &str) -> bool {
+    HARMLESS.binary_search(&name).is_ok() || HARMLESS_TUNING.contains(&name)
+}
+
+/// A reference, a URL or a path without the parts that hold secrets: user and password, and what follows a `?`.
+///
+/// ```
+/// use cache_core::shown_place;
+///
+/// assert_eq!(shown_place("https://me:hush@host/x?token=hush"), "https://REDACTED@host/x?REDACTED");
+/// assert_eq!(shown_place("host:5000/team/app:main"), "host:5000/team/app:main");
+/// ```
+#[must_use]
+pub fn shown_place(place: &str) -> Cow<'_, str> {
+    let (rest, query) = match place.find(['?', '#']) {
+        Some(at) if is_url_like(place) => place.split_at(at),
+        _ => (place, ""),
+    };
+    let (scheme, named) =
+        rest.split_once("://").map_or(("", rest), |(scheme, named)| (&rest[..scheme.len() + 3], named));
+    let named = match named.rsplit_once('@') {
+        Some((_, digest)) if is_digest(digest) => return shown_with_digest(scheme, named, query, digest),
+        Some((_, host)) if host.contains(['.', ':', '/']) || host == "localhost" => format!("{REDACTED}@{host}"),
+        Some(_) => REDACTED.to_owned(),
+        None if query.is_empty() => return Cow::Borrowed(place),
+        None => named.to_owned(),
+    };
+    Cow::Owned(joined(scheme, &named, query))
+}
+
+/// A `?` or `#` starts a query only where a host or a scheme is; a path of this machine may hold one.
+fn is_url_like(place: &str) -> bool {
+    place.contains("://") || !place.starts_with(['/', '.'])
+}
+
+/// `name@sha256:…`, in which only the name can hold anything else.
+fn shown_with_digest<'a>(scheme: &str, named: &str, query: &str, digest: &str) -> Cow<'a, str> {
+    let name = named.strip_suffix(digest).and_then(|name| name.strip_suffix('@')).unwrap_or_default();
+    let name = if name.contains('@') { shown_place(name).into_owned() } else { name.to_owned() };
+    Cow::Owned(joined(scheme, &format!("{name}@{digest}"), query))
+}
+
+fn joined(scheme: &str, named: &str, query: &str) -> String {
+    let mark = query.get(..1).unwrap_or_default();
+    let query = if query.is_empty() { String::new() } else { format!("{mark}{REDACTED}") };
+    format!("{scheme}{named}{query}")
+}
+
+/// Whether the text is a digest, or the beginning of one that somebody cut short.
+fn is_digest(text: &str) -> bool {
+    let is_hex = |hex: &str| hex.chars().all(|c| c.is_ascii_hexdigit());
+    let is_cut = || ["sha256:", "sha512:"].iter().any(|algorithm| text.strip_prefix(algorithm).is_some_and(is_hex));
+    text.parse::<Digest>().is_ok() || is_cut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order() {
+        assert!(HARMLESS.is_sorted());
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_a_place_is_not_shown() {
+        for (place, shown) in [
+            ("https://me:hush@host/x", "https://REDACTED@host/x"),
+            ("https://me:hu/sh@host.example/x", "https://REDACTED@host.example/x"),
+            ("me:hush@localhost", "REDACTED@localhost"),
+            ("me:hush@host:5000/x:tag", "REDACTED@host:5000/x:tag"),
+            ("host/x@hush", "REDACTED"),
+            ("host/x?token=hush", "host/x?REDACTED"),
+            ("https://host/x#hush", "https://host/x#REDACTED"),
+            ("me:hush@host/x@sha256:00", "REDACTED@host/x@sha256:00"),
+        ] {
+            assert_eq!(shown_place(place), shown, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_place_without_any_is_shown_as_it_is() {
+        for place in ["host:5000/a/b:t", "a@sha256:12ab", "/var/a?b", "./a#b", "https://host/x", "", "C:\\cache"] {
+            assert_eq!(shown_place(place), place);
+        }
+    }
+}
