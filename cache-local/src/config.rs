@@ -27,6 +27,7 @@ pub struct LocalConfig {
     digest: Option<Digest>,
     form: Option<ManifestForm>,
     reset: bool,
+    checks_present: bool,
     lock_timeout: Duration,
     limits: Limits,
 }
@@ -54,6 +55,7 @@ impl LocalConfig {
             digest: None,
             form: None,
             reset: false,
+            checks_present: false,
             lock_timeout: Duration::from_secs(30),
             limits: Limits::default(),
         }
@@ -71,7 +73,8 @@ impl LocalConfig {
         Ok(config)
     }
 
-    /// Reads the spec of a cache to export: `dest`, `tag`, `image-manifest`, `oci-mediatypes`, `reset`.
+    /// Reads the spec of a cache to export: `dest`, `tag`, `image-manifest`, `oci-mediatypes`, `reset`,
+    /// `check-present`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
@@ -80,8 +83,9 @@ impl LocalConfig {
         let config = Self::from_attrs(&mut attrs, ["dest", "src"])?;
         let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
         let reset = attrs.bool("reset")?.unwrap_or(false);
+        let checks_present = attrs.bool("check-present")?.unwrap_or(false);
         attrs.finish()?;
-        Ok(Self { form, reset, ..config })
+        Ok(Self { form, reset, checks_present, ..config })
     }
 
     /// Reads the spec of a directory to list and to delete from: `src` or `dest`, `tag`, `digest`.
@@ -144,6 +148,14 @@ impl LocalConfig {
         Self { reset, ..self }
     }
 
+    /// Reads and hashes blobs that are there already, and writes those again that hold other bytes.
+    ///
+    /// Without it a blob of the right name and size is taken for sound: whoever damages bytes on a disk is not looked for.
+    #[must_use]
+    pub fn with_check_present(self, checks_present: bool) -> Self {
+        Self { checks_present, ..self }
+    }
+
     /// Changes how long a writer waits for another one to finish with `index.json`.
     #[must_use]
     pub fn with_lock_timeout(self, timeout: Duration) -> Self {
@@ -190,6 +202,10 @@ impl LocalConfig {
 
     pub(crate) fn reset(&self) -> bool {
         self.reset
+    }
+
+    pub(crate) fn checks_present(&self) -> bool {
+        self.checks_present
     }
 
     pub(crate) fn lock_timeout(&self) -> Duration {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, Metadata};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +15,11 @@ use cache_core::{
 use tokio::sync::OnceCell;
 
 use crate::LocalConfig;
+use crate::beneath::Dir;
 use crate::error::{at, io as io_error};
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, TempFile};
-use crate::layout::{LAYOUT, Layout, create_dirs, is_older_than, read_file, sync_dir};
+use crate::layout::{LAYOUT, Layout, MARKER, blob_dir, is_older_than, make_blob_dir, read_file, sync, sync_blobs};
 use crate::lock::IndexLock;
 use crate::receive::receive;
 use crate::reset::delete_unreachable;
@@ -28,13 +29,17 @@ use crate::update::Place;
 /// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
 const REFRESH_AFTER: Duration = Duration::from_secs(30 * 60);
 
+/// How many bytes of a present blob are hashed at once.
+const PIECE: usize = 1 << 20;
+
 /// A cache in a directory, for writing; the directory is created by the first push or commit.
 ///
 /// * A blob gets its name when it is whole and on disk; `index.json` is replaced by a rename. Whatever happens at any
 ///   moment, the caches that were there stay readable.
 /// * Any number of exporters, of this process and of others, may write to one directory at once.
 /// * What an exporter that was killed left behind is removed by the next one; nothing of a live one is.
-/// * A push finds a blob by name and size. One of another size is written again.
+/// * A push finds a blob by name and size. One of another size is written again, and one of other bytes if they are to be
+///   looked at ([`LocalConfig::with_check_present`]).
 #[derive(Debug)]
 pub struct LocalExporter {
     config: LocalConfig,
@@ -67,17 +72,19 @@ impl LocalExporter {
     }
 
     async fn write(&self, blob: &Descriptor, stream: BlobStream) -> Result<()> {
-        let path = self.layout.blob_path(&blob.digest);
-        let end = move |temp, file: File| put_in_place(temp, &file, &path);
-        receive(&self.ingest().await?, blob, stream, end).await
+        let (ingest, digest) = (self.ingest().await?, blob.digest);
+        let root = Arc::clone(ingest.root());
+        let end = move |temp, file: File| put_in_place(temp, &file, &root, &digest);
+        receive(&ingest, blob, stream, end).await
     }
 
     /// Writes a document unless it is there, byte for byte.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Document { descriptor, bytes } = document;
         let (layout, wanted, known) = (self.layout.clone(), descriptor.clone(), bytes.clone());
+        let ingest = self.ingest().await?;
         let is_there = move || {
-            let is_present = find(&layout, &wanted)?.is_some();
+            let is_present = find(&layout, ingest.root(), &wanted)?.is_some();
             let stored = if is_present { read_file(&layout.blob_path(&wanted.digest), wanted.size)? } else { None };
             Ok(stored.is_some_and(|stored| stored == known))
         };
@@ -136,9 +143,13 @@ impl CacheExporter for LocalExporter {
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        self.ingest().await?;
-        let (layout, wanted) = (self.layout.clone(), blob.clone());
-        let pushed = match blocking(move || find(&layout, &wanted)).await? {
+        let ingest = self.ingest().await?;
+        let (layout, wanted, checks) = (self.layout.clone(), blob.clone(), self.config.checks_present());
+        let find = move || match checks && !is_sound(&layout, &wanted)? {
+            true => Ok(None),
+            false => find(&layout, ingest.root(), &wanted),
+        };
+        let pushed = match blocking(find).await? {
             Some(found) => found,
             None => {
                 self.write(blob, from.read(blob, None).await?).await?;
@@ -187,33 +198,46 @@ impl CacheExporter for LocalExporter {
 }
 
 /// Whether a blob is there, and young enough to stay.
-fn find(layout: &Layout, blob: &Descriptor) -> Result<Option<Pushed>> {
+fn find(layout: &Layout, root: &Dir, blob: &Descriptor) -> Result<Option<Pushed>> {
     let found = layout.blob_metadata(&blob.digest)?.filter(|metadata| metadata.len() == blob.size);
-    Ok(found.map(|metadata| match refresh(&layout.blob_path(&blob.digest), &metadata) {
+    Ok(found.map(|metadata| match refresh(root, &blob.digest, &metadata) {
         Ok(true) => Pushed::Refreshed,
-        // Only its owner can make a file young. The commit looks whether it is still there.
+        // Only its owner can make a file young, and none behind a link is touched. The commit looks whether it is there.
         Ok(false) | Err(_) => Pushed::Present,
     }))
 }
 
-fn refresh(path: &Path, metadata: &Metadata) -> io::Result<bool> {
+/// Whether a blob of the right size, if there is one, has the bytes of its digest.
+fn is_sound(layout: &Layout, blob: &Descriptor) -> Result<bool> {
+    if layout.blob_metadata(&blob.digest)?.is_none_or(|metadata| metadata.len() != blob.size) {
+        return Ok(true);
+    }
+    let path = layout.blob_path(&blob.digest);
+    let (mut file, _) = layout.open_blob(&blob.digest)?;
+    let (mut digester, mut piece) = (blob.digest.digester(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece).map_err(|error| io_error(error, "cannot read the blob", &path))? {
+            0 => return Ok(digester.finish() == blob.digest),
+            read => digester.update(piece.get(..read).unwrap_or_default()),
+        }
+    }
+}
+
+fn refresh(root: &Dir, digest: &Digest, metadata: &Metadata) -> Result<bool> {
     let is_old = is_older_than(metadata, REFRESH_AFTER);
     if is_old {
-        // Windows wants the right to write; elsewhere being the owner is enough, and the blob cannot be written to.
-        let file = File::options().read(true).write(cfg!(windows)).open(path)?;
-        file.set_modified(SystemTime::now())?;
+        let dir = blob_dir(root, digest.algorithm())?;
+        let made_young = dir.file(&digest.hex()).and_then(|file| file.set_modified(SystemTime::now()));
+        made_young.map_err(|error| io_error(error, "cannot set the time of the blob", dir.path()))?;
     }
     Ok(is_old)
 }
 
 /// Gives a blob its name: its bytes are on disk by then, and nobody can write to it.
-fn put_in_place(temp: TempFile, file: &File, path: &Path) -> Result<()> {
+fn put_in_place(temp: TempFile, file: &File, root: &Dir, digest: &Digest) -> Result<()> {
     let written = protect(file).and_then(|()| file.sync_all());
-    written.map_err(|error| io_error(error, "cannot write the blob", path))?;
-    if let Some(dir) = path.parent() {
-        create_dirs(dir)?;
-    }
-    temp.persist(path)
+    written.map_err(|error| io_error(error, "cannot write the blob", &temp.path()).with("blob", digest))?;
+    temp.persist(&make_blob_dir(root, digest.algorithm())?, &digest.hex())
 }
 
 /// BuildKit's mode for blobs: readable for whom the umask lets, writable for nobody.
@@ -233,13 +257,13 @@ fn protect(_: &File) -> io::Result<()> {
 fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Result<()> {
     let path = layout.marker_path();
     let is_there = read_file(&path, 4096).is_ok_and(|found| found.is_some_and(|found| found == LAYOUT));
+    let root = ingest.root();
     if !is_there {
-        ingest.write(&path, LAYOUT)?.persist(&path)?;
+        ingest.write(MARKER, LAYOUT)?.persist(root, MARKER)?;
     }
-    let dirs: BTreeSet<PathBuf> =
-        blobs.iter().filter_map(|(digest, _)| layout.blob_path(digest).parent().map(Path::to_owned)).collect();
-    dirs.iter().try_for_each(|dir| sync_dir(dir))?;
-    sync_dir(&layout.blobs_dir())
+    let algorithms: BTreeSet<&str> = blobs.iter().map(|(digest, _)| digest.algorithm()).collect();
+    algorithms.iter().try_for_each(|algorithm| sync(&make_blob_dir(root, algorithm)?))?;
+    sync_blobs(root)
 }
 
 /// Compares the entry of `index.json` that is found with the one that has to be there.

@@ -133,7 +133,9 @@ fn existing(layout: &Layout, digest: Digest) -> Result<Descriptor> {
 }
 
 fn gone(layout: &Layout, digest: Digest) -> Error {
-    at(ErrorKind::NotFound, "the manifest that index.json names is gone", &layout.index_path()).with("manifest", digest)
+    at(ErrorKind::NotFound, "the manifest that index.json names is gone", &layout.index_path())
+        .with("manifest", digest)
+        .with_hint("repair looks for a manifest in the directory to lead the name to")
 }
 
 impl Selection {

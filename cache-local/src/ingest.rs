@@ -3,7 +3,7 @@
 //! It is a directory because containerd's store, which BuildKit runs on the same place, takes everything in `ingest/`
 //! for one. `ingest/` itself stays: a BuildKit that is exporting makes it once and then relies on it.
 
-use std::fs::{self, DirEntry, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use cache_core::{ErrorKind, Result, random_number};
 
+use crate::beneath::{Dir, Named};
 use crate::error::{at, io};
-use crate::layout::{Layout, create_dirs, is_older_than};
+use crate::layout::{INGEST, Layout, is_older_than};
 use crate::lock::{Attempt, try_lock};
 
 const PREFIX: &str = "buildcache-";
@@ -28,7 +29,10 @@ const FOREIGN_IN_USE: Duration = Duration::from_secs(3600);
 /// A writer's own directory for temporary files, removed with everything in it when the writer is done.
 #[derive(Debug)]
 pub(crate) struct Ingest {
-    dir: PathBuf,
+    root: Arc<Dir>,
+    parent: Dir,
+    name: String,
+    dir: Dir,
     started: SystemTime,
     next: AtomicU64,
     /// Held until the directory is gone.
@@ -37,33 +41,40 @@ pub(crate) struct Ingest {
 
 /// A file that is being written; it is removed unless it is put in place.
 pub(crate) struct TempFile {
-    path: PathBuf,
-    /// Keeps the directory.
-    _ingest: Arc<Ingest>,
+    name: String,
+    ingest: Arc<Ingest>,
 }
 
 impl Ingest {
     /// Removes what dead writers left, and makes a directory.
     pub(crate) fn open(layout: &Layout) -> Result<Arc<Self>> {
-        let parent = layout.ingest_dir();
-        create_dirs(&parent)?;
-        remove_dead(&parent);
+        let root = Arc::new(layout.create_root()?);
         for _ in 0..CLAIM_TRIES {
-            let dir = parent.join(format!("{PREFIX}{:016x}", random_number()));
-            if let Some(lock) = claim(&dir).map_err(|error| io(error, "cannot create the temporary directory", &dir))? {
+            let parent = parent(&root)?;
+            remove_dead(&parent);
+            let name = format!("{PREFIX}{:016x}", random_number());
+            let claimed = claim(&parent, &name);
+            let path = || parent.path().join(&name);
+            if let Some((dir, lock)) =
+                claimed.map_err(|error| io(error, "cannot create the temporary directory", &path()))?
+            {
                 let started = lock.metadata().and_then(|metadata| metadata.modified());
                 // The file system's clock, since it is compared with the ages of files.
                 let started = started.unwrap_or_else(|_| SystemTime::now());
-                return Ok(Arc::new(Self { dir, started, next: AtomicU64::new(0), _lock: lock }));
+                return Ok(Arc::new(Self { root, parent, name, dir, started, next: AtomicU64::new(0), _lock: lock }));
             }
-            create_dirs(&parent)?;
         }
-        Err(at(ErrorKind::Storage, "temporary directories are removed as soon as they are made", &parent))
+        Err(at(ErrorKind::Storage, "temporary directories are removed as soon as they are made", layout.root()))
+    }
+
+    /// The place that it is in.
+    pub(crate) fn root(&self) -> &Arc<Dir> {
+        &self.root
     }
 
     /// Where it is.
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// When the writer started, by the clock of the file system.
@@ -73,30 +84,28 @@ impl Ingest {
 
     /// Makes an empty file.
     pub(crate) fn create(self: &Arc<Self>) -> Result<(TempFile, File)> {
-        let path = self.dir.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| io(error, "cannot create the temporary file", &path))?;
-        Ok((TempFile { path, _ingest: Arc::clone(self) }, file))
+        let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        let file = self.dir.create_file(&name);
+        let temp = TempFile { name, ingest: Arc::clone(self) };
+        let file = file.map_err(|error| io(error, "cannot create the temporary file", &temp.path()))?;
+        Ok((temp, file))
     }
 
-    /// Writes a small file that is to replace the one at `path`, whose mode it gets, or 0644.
-    pub(crate) fn write(self: &Arc<Self>, path: &Path, content: &[u8]) -> Result<TempFile> {
+    /// Writes a small file that is to replace the one of this name in the place, whose mode it gets, or 0644.
+    pub(crate) fn write(self: &Arc<Self>, name: &str, content: &[u8]) -> Result<TempFile> {
         let (temp, mut file) = self.create()?;
-        let written = file.write_all(content).and_then(|()| keep_mode(&file, path)).and_then(|()| file.sync_all());
-        written.map_err(|error| io(error, "cannot write the file", path))?;
+        let replaced = self.root.file(name).ok();
+        let written = file.write_all(content).and_then(|()| keep_mode(&file, replaced)).and_then(|()| file.sync_all());
+        written.map_err(|error| io(error, "cannot write the file", &self.root.path().join(name)))?;
         Ok(temp)
     }
 
     /// Whether somebody else is writing to the directory, as far as can be told.
     pub(crate) fn has_company(&self) -> bool {
-        let Some(entries) = self.dir.parent().and_then(|parent| fs::read_dir(parent).ok()) else {
-            return true;
-        };
-        entries.into_iter().any(|entry| match entry {
-            Ok(entry) if entry.path() == self.dir => false,
-            Ok(entry) if is_ours(&entry) => !matches!(try_lock(&entry.path().join(LOCK)), Ok(Attempt::Locked(_))),
-            Ok(entry) => !is_abandoned(&entry.path()),
-            Err(_) => true,
+        let Ok(entries) = self.parent.entries() else { return true };
+        entries.iter().filter(|entry| entry.name != self.name).any(|entry| match self.parent.dir(&entry.name) {
+            Ok(dir) if is_ours(entry) => !matches!(try_lock(&dir, LOCK), Ok(Attempt::Locked(_))),
+            _ => !is_abandoned(&self.parent.path().join(&entry.name)),
         })
     }
 }
@@ -104,38 +113,44 @@ impl Ingest {
 impl Drop for Ingest {
     fn drop(&mut self) {
         // What cannot be removed is removed by the next writer.
-        let _ = fs::remove_dir_all(&self.dir);
+        remove(&self.parent, &self.name, &self.dir);
     }
 }
 
 impl TempFile {
-    /// Renames the file; a file that is there is replaced.
-    pub(crate) fn persist(self, path: &Path) -> Result<()> {
-        fs::rename(&self.path, path).map_err(|error| io(error, "cannot put the file in place", path))
+    /// Gives the file its name in `dir`; a file that is there is replaced.
+    pub(crate) fn persist(self, dir: &Dir, name: &str) -> Result<()> {
+        let renamed = self.ingest.dir.rename(&self.name, dir, name);
+        renamed.map_err(|error| io(error, "cannot put the file in place", &dir.path().join(name)))
     }
 
     /// Where it is until then.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn path(&self) -> PathBuf {
+        self.ingest.dir.path().join(&self.name)
     }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
         // Gone when it was put in place; else the directory's end takes it.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.ingest.dir.remove_file(&self.name);
     }
 }
 
-/// Makes the directory `dir` and locks it; `None` when a cleaner was quicker.
-fn claim(dir: &Path) -> io::Result<Option<File>> {
-    match fs::create_dir(dir) {
-        Ok(()) => {}
+/// Opens the directory of all temporary directories, which is made if need be.
+fn parent(root: &Dir) -> Result<Dir> {
+    root.make_dir(INGEST).map_err(|error| io(error, "cannot create the directory", &root.path().join(INGEST)))
+}
+
+/// Makes a directory and locks it; `None` when a cleaner was quicker.
+fn claim(parent: &Dir, name: &str) -> io::Result<Option<(Dir, File)>> {
+    let dir = match parent.create_dir(name) {
+        Ok(dir) => dir,
         Err(error) if is_taken_or_gone(&error) => return Ok(None),
         Err(error) => return Err(error),
-    }
-    match try_lock(&dir.join(LOCK)) {
-        Ok(Attempt::Locked(lock)) => Ok(Some(lock)),
+    };
+    match try_lock(&dir, LOCK) {
+        Ok(Attempt::Locked(lock)) => Ok(Some((dir, lock))),
         Ok(Attempt::Held | Attempt::Gone) => Ok(None),
         Err(error) if is_taken_or_gone(&error) => Ok(None),
         Err(error) => Err(error),
@@ -150,36 +165,66 @@ fn is_taken_or_gone(error: &io::Error) -> bool {
 ///
 /// What cannot be removed is left to the next writer. Two cleaners do not harm each other: one has the lock, and the
 /// names are used once, so that nothing alive can stand where the dead one stood.
-pub(crate) fn remove_dead(parent: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(parent) else { return 0 };
+fn remove_dead(parent: &Dir) -> usize {
+    let Ok(entries) = parent.entries() else { return 0 };
     let mut removed = 0;
-    for entry in entries.flatten().filter(is_ours) {
-        if let Ok(Attempt::Locked(_lock)) = try_lock(&entry.path().join(LOCK)) {
-            removed += usize::from(fs::remove_dir_all(entry.path()).is_ok());
+    for entry in entries.iter().filter(|entry| is_ours(entry)) {
+        let Ok(dir) = parent.dir(&entry.name) else { continue };
+        if let Ok(Attempt::Locked(_lock)) = try_lock(&dir, LOCK) {
+            removed += usize::from(remove(parent, &entry.name, &dir));
         }
     }
     removed
 }
 
-fn is_ours(entry: &DirEntry) -> bool {
-    let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-    is_dir && entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))
+/// Removes the directories of dead writers in the place, which may not be there, and says how many there were.
+pub(crate) fn clean(layout: &Layout) -> Result<usize> {
+    let Some(root) = layout.open_root()? else { return Ok(0) };
+    match root.dir(INGEST) {
+        Ok(parent) => Ok(remove_dead(&parent)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(io(error, "cannot open the directory", &root.path().join(INGEST))),
+    }
+}
+
+/// Removes a directory with the files that a writer makes in it, the lock last; with anything else in it, it stays.
+fn remove(parent: &Dir, name: &str, dir: &Dir) -> bool {
+    let entries = dir.entries().unwrap_or_default();
+    let written = entries.iter().filter(|entry| !entry.is_dir && is_written_by_us(&entry.name));
+    written.for_each(|entry| drop(dir.remove_file(&entry.name)));
+    drop(dir.remove_file(LOCK));
+    parent.remove_dir(name).is_ok()
+}
+
+fn is_ours(entry: &Named) -> bool {
+    entry.is_dir && is_our_name(&entry.name)
+}
+
+/// A temporary file's number, or the name of a file of converted layers.
+fn is_written_by_us(name: &str) -> bool {
+    (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())) || is_our_name(name)
+}
+
+fn is_our_name(name: &str) -> bool {
+    let is_hex = |hex: &str| hex.len() == 16 && hex.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+    name.strip_prefix(PREFIX).is_some_and(is_hex)
 }
 
 /// Whether nobody has written to BuildKit's temporary directory for long; it has no lock to tell.
 fn is_abandoned(dir: &Path) -> bool {
-    let is_old = |path: &Path| fs::metadata(path).is_ok_and(|metadata| is_older_than(&metadata, FOREIGN_IN_USE));
+    let is_old =
+        |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| is_older_than(&metadata, FOREIGN_IN_USE));
     let data = dir.join("data");
     is_old(dir) && (is_old(&data) || !data.exists())
 }
 
 #[cfg(unix)]
-fn keep_mode(file: &File, replaced: &Path) -> io::Result<()> {
+fn keep_mode(file: &File, replaced: Option<File>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    match fs::metadata(replaced) {
-        Ok(metadata) => file.set_permissions(metadata.permissions()),
+    match replaced.map(|replaced| replaced.metadata()) {
+        Some(Ok(metadata)) => file.set_permissions(metadata.permissions()),
         // Made as 0666 without the umask; BuildKit's mode is 0644.
-        Err(_) => {
+        _ => {
             let mode = file.metadata()?.permissions().mode();
             file.set_permissions(fs::Permissions::from_mode(mode & 0o644))
         }
@@ -187,7 +232,7 @@ fn keep_mode(file: &File, replaced: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn keep_mode(_: &File, _: &Path) -> io::Result<()> {
+fn keep_mode(_: &File, _: Option<File>) -> io::Result<()> {
     Ok(())
 }
 

@@ -8,8 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cache_core::{Digest, ErrorKind, Result, Timestamp};
 
+use crate::beneath::{Dir, open_to_read};
 use crate::error::{at, io, on_path};
 use crate::index::Index;
+
+/// The names in a directory.
+pub(crate) const INDEX: &str = "index.json";
+pub(crate) const INDEX_LOCK: &str = "index.json.lock";
+pub(crate) const MARKER: &str = "oci-layout";
+pub(crate) const INGEST: &str = "ingest";
+const BLOBS: &str = "blobs";
 
 /// What `oci-layout` holds.
 pub(crate) const LAYOUT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -39,27 +47,34 @@ impl Layout {
     }
 
     pub(crate) fn index_path(&self) -> PathBuf {
-        self.root.join("index.json")
-    }
-
-    pub(crate) fn lock_path(&self) -> PathBuf {
-        self.root.join("index.json.lock")
+        self.root.join(INDEX)
     }
 
     pub(crate) fn marker_path(&self) -> PathBuf {
-        self.root.join("oci-layout")
-    }
-
-    pub(crate) fn ingest_dir(&self) -> PathBuf {
-        self.root.join("ingest")
+        self.root.join(MARKER)
     }
 
     pub(crate) fn blobs_dir(&self) -> PathBuf {
-        self.root.join("blobs")
+        self.root.join(BLOBS)
     }
 
     pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs_dir().join(digest.algorithm()).join(digest.hex())
+    }
+
+    /// Opens the place for changes; `None` when it is not there.
+    pub(crate) fn open_root(&self) -> Result<Option<Dir>> {
+        match Dir::open(&self.root) {
+            Ok(root) => Ok(Some(root)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io(error, "cannot open the directory", &self.root)),
+        }
+    }
+
+    /// Opens the place for changes; it is made if need be.
+    pub(crate) fn create_root(&self) -> Result<Dir> {
+        create_dirs(&self.root)?;
+        Dir::open(&self.root).map_err(|error| io(error, "cannot open the directory", &self.root))
     }
 
     /// Reads `index.json`; `None` when there is none.
@@ -96,7 +111,8 @@ impl Layout {
         let path = self.blob_path(digest);
         let gone = || at(ErrorKind::NotFound, "blob not found", &path).with("blob", digest);
         let metadata = self.blob_metadata(digest)?.ok_or_else(gone)?;
-        let file = File::open(&path).map_err(|error| io(error, "cannot open the blob", &path).with("blob", digest))?;
+        let opened = open_to_read(&path).map_err(|error| io(error, "cannot open the blob", &path))?;
+        let file = only_file(opened, &path).map_err(|error| error.with("blob", digest))?;
         Ok((file, metadata.len()))
     }
 }
@@ -106,8 +122,8 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if file_metadata(path)?.is_none() {
         return Ok(None);
     }
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let file = match open_to_read(path) {
+        Ok(file) => only_file(file, path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error, "cannot open the file", path)),
     };
@@ -130,6 +146,15 @@ fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
+/// What is a file before it is opened may be something else by then.
+fn only_file(file: File, path: &Path) -> Result<File> {
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),
+        Err(error) => Err(io(error, "cannot look the file up", path)),
+    }
+}
+
 /// Makes a directory and those above it, with BuildKit's mode.
 pub(crate) fn create_dirs(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -139,20 +164,27 @@ pub(crate) fn create_dirs(path: &Path) -> Result<()> {
     builder.create(path).map_err(|error| io(error, "cannot create the directory", path))
 }
 
-/// Makes what was renamed into a directory survive a crash of the machine.
-#[cfg(unix)]
-pub(crate) fn sync_dir(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|dir| dir.sync_all());
-    match synced {
-        // Some network file systems cannot do it; nothing is lost unless the machine crashes.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        synced => synced.map_err(|error| io(error, "cannot sync the directory", path)),
-    }
+/// Opens the directory of the blobs that have digests of this kind.
+pub(crate) fn blob_dir(root: &Dir, algorithm: &str) -> Result<Dir> {
+    let opened = root.dir(BLOBS).and_then(|blobs| blobs.dir(algorithm));
+    opened.map_err(|error| io(error, "cannot open the directory of blobs", &root.path().join(BLOBS).join(algorithm)))
 }
 
-#[cfg(not(unix))]
-pub(crate) fn sync_dir(_: &Path) -> Result<()> {
-    Ok(())
+/// Opens it, and makes it if need be.
+pub(crate) fn make_blob_dir(root: &Dir, algorithm: &str) -> Result<Dir> {
+    let made = root.make_dir(BLOBS).and_then(|blobs| blobs.make_dir(algorithm));
+    made.map_err(|error| io(error, "cannot create the directory of blobs", &root.path().join(BLOBS).join(algorithm)))
+}
+
+/// Makes what was renamed into a directory survive a crash of the machine.
+pub(crate) fn sync(dir: &Dir) -> Result<()> {
+    dir.sync().map_err(|error| io(error, "cannot sync the directory", dir.path()))
+}
+
+/// Makes the directories of blobs survive one.
+pub(crate) fn sync_blobs(root: &Dir) -> Result<()> {
+    let opened = root.dir(BLOBS);
+    sync(&opened.map_err(|error| io(error, "cannot open the directory", &root.path().join(BLOBS)))?)
 }
 
 /// When a file was last written; none for a time that cannot be, which a damaged file system shows.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backend;
+mod beneath;
 mod config;
 mod error;
 mod exporter;
@@ -16,6 +17,7 @@ mod receive;
 mod reset;
 mod store;
 mod task;
+mod unnamed;
 mod update;
 mod walk;
 

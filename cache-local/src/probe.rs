@@ -1,14 +1,15 @@
 //! [`LocalProbe`]: finds out whether a directory can hold a cache, with a blob of its own.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Result, random_number};
 
-use crate::error::{at, io};
-use crate::layout::{Layout, create_dirs, sync_dir};
+use crate::beneath::Dir;
+use crate::error::{at, io as io_error};
+use crate::layout::{INDEX_LOCK, Layout, make_blob_dir, sync};
 use crate::lock::{Attempt, try_lock};
 use crate::task::blocking;
 use crate::{KIND, LocalConfig};
@@ -36,19 +37,27 @@ impl CacheProbe for LocalProbe {
     }
 }
 
+/// The kind of the digests of the probe's blobs.
+const ALGORITHM: &str = "sha256";
+
 fn examine(config: &LocalConfig) -> Diagnosis {
     let layout = Layout::new(config.root());
     let mut found = Diagnosis::new();
-    let blobs = layout.blobs_dir().join("sha256");
-    let _made = MadeDirs::before(&blobs);
-    if !found.record("directory", create_dirs(layout.root()), "make the directory, or ask for the right to write") {
-        ["lock", "index", "blob", "blob-mode"].into_iter().for_each(|name| found.skip(name, "not tried: no directory"));
-        return found;
-    }
-    try_locks(&layout, &mut found);
+    let _made = MadeDirs::before(&layout.blobs_dir().join(ALGORITHM));
+    let root = match layout.create_root() {
+        Ok(root) => root,
+        Err(error) => {
+            found.record("directory", Err(error), "make the directory, or ask for the right to write");
+            let untried = ["lock", "index", "blob", "blob-mode"];
+            untried.into_iter().for_each(|name| found.skip(name, "not tried: no directory"));
+            return found;
+        }
+    };
+    found.record("directory", Ok(()), "");
+    try_locks(&root, &mut found);
     let index = layout.read_index(config.limits().config).map(drop);
     found.record("index", index, "BuildKit fails on this index.json after it has written the cache: mend or remove it");
-    try_blob(&blobs, &mut found);
+    try_blob(&root, &mut found);
     let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
     found.recommended = is_usable.then(|| recommended(config));
     let is_default = config.form().is_none_or(|form| form == ManifestForm::ImageManifest);
@@ -67,20 +76,19 @@ fn is_refused(found: &Diagnosis, name: &str) -> bool {
 }
 
 /// Takes the lock as writers do, and sees whether it keeps others out.
-fn try_locks(layout: &Layout, found: &mut Diagnosis) {
+fn try_locks(root: &Dir, found: &mut Diagnosis) {
     const ADVICE: &str = "writers of this directory cannot keep out of each other's way: use a local file system";
-    let path = layout.lock_path();
-    let attempt = try_lock(&path).map_err(|error| io(error, "cannot lock the file", &path));
-    match attempt {
+    let path = root.path().join(INDEX_LOCK);
+    match try_lock(root, INDEX_LOCK).map_err(|error| io_error(error, "cannot lock the file", &path)) {
         Err(error) => drop(found.record("lock", Err(error), ADVICE)),
         Ok(Attempt::Held | Attempt::Gone) => found.skip("lock", "another process is writing to the directory"),
         Ok(Attempt::Locked(held)) => {
-            let excludes = match try_lock(&path) {
+            let excludes = match try_lock(root, INDEX_LOCK) {
                 Ok(Attempt::Locked(_)) => Err(at(ErrorKind::Unsupported, "the lock keeps nobody out", &path)),
                 _ => Ok(()),
             };
             // A file that stays behind locks nobody out.
-            let _ = fs::remove_file(&path);
+            let _ = root.remove_file(INDEX_LOCK);
             drop(held);
             found.record("lock", excludes, ADVICE);
         }
@@ -88,56 +96,70 @@ fn try_locks(layout: &Layout, found: &mut Diagnosis) {
 }
 
 /// Writes a blob under another name, syncs it, renames it and makes it read-only, as an export does.
-fn try_blob(blobs: &Path, found: &mut Diagnosis) {
+fn try_blob(root: &Dir, found: &mut Diagnosis) {
     const ADVICE: &str = "free space, or give this user the right to write below the directory";
     let content = format!("buildcache-doctor-{:016x}", random_number());
-    let blob = TempBlob { temp: blobs.join(&content), path: blobs.join(Digest::sha256(content.as_bytes()).hex()) };
-    if !found.record("blob", blob.write(content.as_bytes()), ADVICE) {
-        found.skip("blob-mode", "not tried: no blob can be written");
-        return;
-    }
+    let written = make_blob_dir(root, ALGORITHM).and_then(|dir| TempBlob::write(dir, &content));
+    let blob = match written {
+        Ok(blob) => blob,
+        Err(error) => {
+            found.record("blob", Err(error), ADVICE);
+            found.skip("blob-mode", "not tried: no blob can be written");
+            return;
+        }
+    };
+    found.record("blob", Ok(()), ADVICE);
     found.record("blob-mode", blob.protect(), "blobs stay writable here; nothing depends on it");
 }
 
-/// The two names of a blob; both are gone when it is dropped.
+/// A blob with its two names; both are gone when it is dropped.
 struct TempBlob {
-    temp: PathBuf,
-    path: PathBuf,
+    dir: Dir,
+    temp: String,
+    name: String,
+    file: Option<File>,
 }
 
 impl TempBlob {
-    fn write(&self, content: &[u8]) -> Result<()> {
-        let parent = self.path.parent().unwrap_or(Path::new("."));
-        create_dirs(parent)?;
-        let written = OpenOptions::new().write(true).create_new(true).open(&self.temp).and_then(|mut file: File| {
-            file.write_all(content)?;
-            file.sync_all()
+    fn write(dir: Dir, content: &str) -> Result<Self> {
+        let name = Digest::sha256(content.as_bytes()).hex();
+        let mut blob = Self { dir, temp: content.to_owned(), name, file: None };
+        let written = blob.dir.create_file(&blob.temp).and_then(|mut file| {
+            file.write_all(content.as_bytes())?;
+            file.sync_all()?;
+            Ok(file)
         });
-        written.map_err(|error| io(error, "cannot write a file", &self.temp))?;
-        fs::rename(&self.temp, &self.path).map_err(|error| io(error, "cannot rename the file", &self.path))?;
-        sync_dir(parent)
+        blob.file = Some(written.map_err(|error| io_error(error, "cannot write a file", &blob.path()))?);
+        let renamed = blob.dir.rename(&blob.temp, &blob.dir, &blob.name);
+        renamed.map_err(|error| io_error(error, "cannot rename the file", &blob.path()))?;
+        sync(&blob.dir)?;
+        Ok(blob)
     }
 
     fn protect(&self) -> Result<()> {
-        let protected = fs::metadata(&self.path).and_then(|metadata| {
-            let mut permissions = metadata.permissions();
+        let Some(file) = &self.file else { return Ok(()) };
+        let is_protected = || -> io::Result<bool> {
+            let mut permissions = file.metadata()?.permissions();
             permissions.set_readonly(true);
-            fs::set_permissions(&self.path, permissions)?;
-            fs::metadata(&self.path)
-        });
-        let metadata = protected.map_err(|error| io(error, "cannot change the mode", &self.path))?;
-        if metadata.permissions().readonly() {
-            return Ok(());
+            file.set_permissions(permissions)?;
+            Ok(file.metadata()?.permissions().readonly())
+        };
+        match is_protected().map_err(|error| io_error(error, "cannot change the mode", &self.path()))? {
+            true => Ok(()),
+            false => Err(at(ErrorKind::Unsupported, "the file system keeps no modes", &self.path())),
         }
-        Err(at(ErrorKind::Unsupported, "the file system keeps no modes", &self.path))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.temp)
     }
 }
 
 impl Drop for TempBlob {
     fn drop(&mut self) {
         // One of them is there at most.
-        let _ = fs::remove_file(&self.temp);
-        let _ = fs::remove_file(&self.path);
+        let _ = self.dir.remove_file(&self.temp);
+        let _ = self.dir.remove_file(&self.name);
     }
 }
 

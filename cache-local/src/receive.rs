@@ -82,7 +82,7 @@ impl Writer {
         {
             // One at a time: a disk that is slower than the source slows it down.
             ended(&mut self.sync).await?;
-            self.sync = Some(put_on_disk(file, temp.path())?);
+            self.sync = Some(put_on_disk(file, &temp.path())?);
             self.unsynced = 0;
         }
         self.unsynced += std::mem::take(&mut self.batched);
@@ -117,7 +117,7 @@ async fn ended<T>(task: &mut Option<Task<T>>) -> Result<Option<T>> {
 fn append(ingest: &Arc<Ingest>, open: Option<Open>, batch: &[Bytes]) -> Result<Open> {
     let (temp, mut file) = open.map_or_else(|| ingest.create(), Ok)?;
     let written = write_all(&mut file, batch);
-    written.map_err(|error| io(error, "cannot write the temporary file", temp.path()))?;
+    written.map_err(|error| io(error, "cannot write the temporary file", &temp.path()))?;
     Ok((temp, file))
 }
 

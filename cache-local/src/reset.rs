@@ -4,13 +4,12 @@
 //! cannot be read nothing is deleted.
 
 use std::collections::HashSet;
-use std::fs;
 
 use cache_core::{Digest, ErrorKind, MediaType, Result};
 use serde_json::{Map, Value};
 
 use crate::error::at;
-use crate::layout::{Layout, read_file};
+use crate::layout::{Layout, blob_dir, read_file};
 use crate::lock::IndexLock;
 use crate::update::Place;
 use crate::walk::Walk;
@@ -32,7 +31,9 @@ pub(crate) fn delete_unreachable(place: &Place, _lock: &IndexLock) -> Result<()>
         let is_old = blob.metadata.modified().is_ok_and(|modified| modified < place.ingest.started());
         if is_old && !reachable.contains(&blob.digest) {
             // One that cannot be deleted does no harm.
-            let _ = fs::remove_file(place.layout.blob_path(&blob.digest));
+            if let Ok(dir) = blob_dir(place.ingest.root(), blob.digest.algorithm()) {
+                let _ = dir.remove_file(&blob.digest.hex());
+            }
         }
     }
     Ok(())

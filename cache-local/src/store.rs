@@ -1,7 +1,7 @@
 //! [`LocalStore`]: lists and deletes the caches and blobs of a directory.
 
-use std::fs;
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
@@ -10,12 +10,14 @@ use cache_core::{
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use crate::beneath::Dir;
 use crate::error::{at, io as io_error};
 use crate::index::{Entry, Index};
-use crate::ingest::{Ingest, remove_dead};
-use crate::layout::{Layout, modified};
+use crate::ingest::{Ingest, clean};
+use crate::layout::{Layout, blob_dir, modified};
 use crate::lock::IndexLock;
 use crate::task::blocking;
+use crate::unnamed::unnamed;
 use crate::update::Place;
 use crate::walk::{BlobFile, Walk, version};
 use crate::{LocalConfig, LocalImporter};
@@ -62,6 +64,13 @@ impl CacheStore for LocalStore {
             at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source(error)
         })?;
         Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))
+    }
+
+    /// A BuildKit that exported to the directory twice at once, in two forms, leaves an entry for a manifest that is not
+    /// there, and its own manifest without an entry.
+    async fn unnamed(&self) -> Result<Vec<CacheEntry>> {
+        let (layout, limits) = (self.layout.clone(), self.config.limits());
+        blocking(move || unnamed(&layout, &limits)).await
     }
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
@@ -115,9 +124,11 @@ impl CacheStore for LocalStore {
         if blocking(move || there.blob_metadata(&digest)).await?.is_none() {
             return Ok(Deleted::Absent);
         }
-        let lock = IndexLock::acquire(layout.lock_path(), self.config.lock_timeout()).await?;
+        let there = layout.clone();
+        let Some(root) = blocking(move || there.open_root()).await?.map(Arc::new) else { return Ok(Deleted::Absent) };
+        let lock = IndexLock::acquire(Arc::clone(&root), self.config.lock_timeout()).await?;
         blocking(move || {
-            let deleted = delete_blob(&layout, &blob);
+            let deleted = delete_blob(&layout, &root, &blob);
             drop(lock);
             deleted
         })
@@ -127,8 +138,8 @@ impl CacheStore for LocalStore {
     /// Removes the temporary directories of our writers that are dead, however young: a lock says who is alive. Those of
     /// BuildKit have none, and stay.
     async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
-        let ingest = self.layout.ingest_dir();
-        blocking(move || Ok(remove_dead(&ingest))).await
+        let layout = self.layout.clone();
+        blocking(move || clean(&layout)).await
     }
 
     async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
@@ -155,13 +166,13 @@ fn blob_entry(blob: &BlobFile) -> BlobEntry {
     entry
 }
 
-fn delete_blob(layout: &Layout, blob: &BlobEntry) -> Result<Deleted> {
+fn delete_blob(layout: &Layout, root: &Dir, blob: &BlobEntry) -> Result<Deleted> {
     let path = layout.blob_path(&blob.digest);
     let Some(found) = layout.blob_metadata(&blob.digest)? else { return Ok(Deleted::Absent) };
     if version(&found) != blob.version {
         return Err(at(ErrorKind::Conflict, "the blob has changed", &path).with("blob", blob.digest));
     }
-    match fs::remove_file(&path) {
+    match blob_dir(root, blob.digest.algorithm())?.remove_file(&blob.digest.hex()) {
         Ok(()) => Ok(Deleted::Removed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Deleted::Absent),
         Err(error) => Err(io_error(error, "cannot delete the blob", &path)),

@@ -8,7 +8,7 @@ use cache_core::{ErrorKind, Result};
 use crate::error::at;
 use crate::index::Index;
 use crate::ingest::Ingest;
-use crate::layout::{Layout, sync_dir};
+use crate::layout::{INDEX, Layout, sync};
 use crate::lock::IndexLock;
 use crate::task::blocking;
 
@@ -37,7 +37,7 @@ impl Place {
     ) -> Result<(T, IndexLock)> {
         let change = Arc::new(change);
         for _ in 0..TRIES {
-            let lock = IndexLock::acquire(self.layout.lock_path(), self.timeout).await?;
+            let lock = IndexLock::acquire(Arc::clone(self.ingest.root()), self.timeout).await?;
             let (place, change) = (self.clone(), Arc::clone(&change));
             let updated = blocking(move || Ok(place.try_update(&lock, change.as_ref())?.map(|value| (value, lock))));
             if let Some(done) = updated.await? {
@@ -49,20 +49,20 @@ impl Place {
 
     /// `None` when somebody else may have the lock by now.
     fn try_update<T>(&self, lock: &IndexLock, change: &dyn Fn(&mut Index) -> Result<T>) -> Result<Option<T>> {
-        let path = self.layout.index_path();
+        let root = self.ingest.root();
         let before = self.layout.read_index(self.limit)?;
         let (old, mut index) = before.map_or_else(Default::default, |found| (Some(found.bytes), found.index));
         let value = change(&mut index)?;
         let new = index.encode();
         if index.is_changed() && old.as_ref() != Some(&new) {
-            let temp = self.ingest.write(&path, &new)?;
+            let temp = self.ingest.write(INDEX, &new)?;
             let now = self.layout.read_index(self.limit)?.map(|found| found.bytes);
             if now != old || !lock.is_current() {
                 return Ok(None);
             }
-            temp.persist(&path)?;
+            temp.persist(root, INDEX)?;
         }
-        sync_dir(self.layout.root())?;
+        sync(root)?;
         Ok(Some(value))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::poll_fn;
+use std::path::Path;
 use std::task::Poll;
 
 use cache_core::{CacheChains, CacheImporter, ManifestForm, MemoryCache};
@@ -292,7 +293,8 @@ async fn a_lock_that_is_held_leaves_the_index_as_it_is() {
     let (_dir, config) = root();
     write(config.clone(), "a").await;
     let before = fs::read(config.root().join("index.json")).unwrap();
-    let lock = IndexLock::acquire(config.root().join("index.json.lock"), Duration::ZERO).await.unwrap();
+    let root = Arc::new(Dir::open(config.root()).unwrap());
+    let lock = IndexLock::acquire(root, Duration::ZERO).await.unwrap();
     let error = try_write(config.clone(), "b", Expect::Any).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitExceeded);
     assert!(error.context("path").unwrap().ends_with("index.json.lock"));
@@ -381,4 +383,90 @@ async fn an_export_may_be_dropped_anywhere() {
         assert_eq!(tag_leads_to(&config).await, written.version);
         break;
     }
+}
+
+#[tokio::test]
+async fn a_present_blob_of_other_bytes_is_written_again_when_it_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LocalConfig::new(dir.path());
+    write(config.clone(), "layer").await;
+    let path = blob_path(dir.path(), &layer("layer").digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "LAYER").unwrap();
+    write(config.clone(), "layer").await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), "LAYER", "its name and size are right");
+    write(config.with_check_present(true), "layer").await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), "layer");
+}
+
+/// A directory whose names lead elsewhere, or block whoever opens them; what is elsewhere.
+#[cfg(unix)]
+fn hostile(name: &str, make: impl Fn(&Path, &Path)) -> (tempfile::TempDir, LocalConfig) {
+    let temp = tempfile::tempdir().unwrap();
+    let (inside, outside) = (temp.path().join("inside"), temp.path().join("outside"));
+    for dir in [&inside, &outside, &outside.join("sha256"), &outside.join("buildcache-0123456789abcdef")] {
+        fs::create_dir(dir).unwrap();
+    }
+    fs::write(outside.join("buildcache-0123456789abcdef/theirs"), "theirs").unwrap();
+    make(&outside, &inside.join(name));
+    let config = LocalConfig::new(inside).with_lock_timeout(Duration::ZERO);
+    (temp, config)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_name_of_a_hostile_directory_leads_out_of_it_or_blocks() {
+    use std::os::unix::fs::symlink;
+    let link = |to: &Path, name: &Path| symlink(to, name).unwrap();
+    let dangling = |to: &Path, name: &Path| symlink(to.join("new"), name).unwrap();
+    let fifo = |_: &Path, name: &Path| {
+        assert!(std::process::Command::new("mkfifo").arg(name).status().unwrap().success());
+    };
+    type Make<'a> = &'a dyn Fn(&Path, &Path);
+    let cases: [(&str, Make<'_>); 8] = [
+        ("ingest", &link),
+        ("blobs", &link),
+        ("ingest", &fifo),
+        ("blobs", &fifo),
+        ("index.json", &fifo),
+        ("index.json.lock", &fifo),
+        ("index.json.lock", &dangling),
+        ("ingest", &dangling),
+    ];
+    for (name, make) in cases {
+        let (temp, config) = hostile(name, make);
+        let before = files(&temp.path().join("outside"));
+        assert!(try_write(config.clone(), "layer", Expect::Any).await.is_err(), "{name}");
+        let store = crate::LocalStore::new(config);
+        let _ = (cache_core::CacheStore::caches(&store).await, cache_core::CacheStore::unnamed(&store).await);
+        let _ = cache_core::CacheStore::abort_uploads(&store, cache_core::Timestamp::now()).await;
+        assert_eq!(files(&temp.path().join("outside")), before, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_document_that_is_a_link_is_replaced_and_not_written_through() {
+    for name in ["index.json", "oci-layout"] {
+        let (temp, config) = hostile(name, |to, name| std::os::unix::fs::symlink(to.join("new"), name).unwrap());
+        write(config.clone(), "layer").await;
+        assert!(!temp.path().join("outside/new").exists(), "{name}");
+        assert!(fs::symlink_metadata(config.root().join(name)).unwrap().is_file(), "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_dead_writer_may_not_have_made_stays_and_blocks_nobody() {
+    let (_temp, config) = hostile("x", |_, _| {});
+    let dead = config.root().join("ingest/buildcache-0123456789abcdef");
+    fs::create_dir_all(&dead).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(dead.join("lock")).status().unwrap().success());
+    let other = config.root().join("ingest/buildcache-fedcba9876543210");
+    fs::create_dir_all(other.join("folder")).unwrap();
+    fs::write(other.join("7"), "half a blob").unwrap();
+    fs::write(other.join("precious"), "theirs").unwrap();
+    write(config, "layer").await;
+    assert!(dead.exists() && other.join("folder").exists() && other.join("precious").exists());
+    assert!(!other.join("7").exists());
 }

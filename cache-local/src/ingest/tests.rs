@@ -14,7 +14,7 @@ fn layout() -> (tempfile::TempDir, Layout) {
 
 /// What a writer that was killed leaves: a lock that nobody holds.
 fn leave_dead(layout: &Layout, name: &str) -> PathBuf {
-    let dir = layout.ingest_dir().join(name);
+    let dir = layout.root().join(INGEST).join(name);
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join(LOCK), "").unwrap();
     fs::write(dir.join("0"), "half a blob").unwrap();
@@ -24,8 +24,8 @@ fn leave_dead(layout: &Layout, name: &str) -> PathBuf {
 #[test]
 fn what_a_dead_writer_left_is_removed() {
     let (_dir, layout) = layout();
-    let dead = [leave_dead(&layout, "buildcache-dead"), leave_dead(&layout, "buildcache-0")];
-    let without_lock = layout.ingest_dir().join("buildcache-unlocked");
+    let dead = [leave_dead(&layout, "buildcache-000000000000dead"), leave_dead(&layout, "buildcache-0000000000000000")];
+    let without_lock = layout.root().join(INGEST).join("buildcache-00000000000000aa");
     fs::create_dir(&without_lock).unwrap();
     fs::write(without_lock.join("1"), "").unwrap();
     let _own = Ingest::open(&layout).unwrap();
@@ -46,12 +46,13 @@ fn what_a_live_writer_has_stays() {
 #[test]
 fn what_is_not_ours_stays() {
     let (_dir, layout) = layout();
-    let buildkits = layout.ingest_dir().join("6d5b1f0c");
+    let buildkits = layout.root().join(INGEST).join("6d5b1f0c");
     fs::create_dir_all(&buildkits).unwrap();
     fs::write(buildkits.join("ref"), "layer").unwrap();
-    fs::write(layout.ingest_dir().join("buildcache-file"), "").unwrap();
+    fs::write(layout.root().join(INGEST).join("buildcache-00000000000000ff"), "").unwrap();
+    leave_dead(&layout, "buildcache-ours");
     drop(Ingest::open(&layout).unwrap());
-    assert_eq!(ingests(layout.root()), ["6d5b1f0c", "buildcache-file"]);
+    assert_eq!(ingests(layout.root()), ["6d5b1f0c", "buildcache-00000000000000ff", "buildcache-ours"]);
     assert!(buildkits.join("ref").exists());
 }
 
@@ -59,31 +60,33 @@ fn what_is_not_ours_stays() {
 fn a_writer_that_is_done_leaves_nothing_but_the_directory_that_buildkit_relies_on() {
     let (_dir, layout) = layout();
     let ingest = Ingest::open(&layout).unwrap();
-    let _kept = File::create(ingest.dir.join("7")).unwrap();
+    let _kept = File::create(ingest.dir().join("7")).unwrap();
     drop(ingest);
     assert_eq!(files(layout.root()), [""; 0]);
-    assert!(layout.ingest_dir().is_dir());
+    assert!(layout.root().join(INGEST).is_dir());
 }
 
 #[test]
 fn a_directory_that_a_cleaner_has_locked_is_not_claimed() {
     let (_dir, layout) = layout();
-    let dir = leave_dead(&layout, "buildcache-0");
-    assert!(claim(&dir).unwrap().is_none());
-    assert!(claim(&layout.ingest_dir().join("gone").join("buildcache-1")).unwrap().is_none());
+    leave_dead(&layout, "buildcache-0000000000000000");
+    let parent = Dir::open(&layout.root().join(INGEST)).unwrap();
+    assert!(claim(&parent, "buildcache-0000000000000000").unwrap().is_none());
+    fs::remove_dir_all(parent.path()).unwrap();
+    assert!(claim(&parent, "buildcache-0000000000000001").unwrap().is_none());
 }
 
 #[test]
 fn company_is_a_live_writer_or_a_buildkit_that_wrote_lately() {
     let (_dir, layout) = layout();
     let own = Ingest::open(&layout).unwrap();
-    leave_dead(&layout, "buildcache-dead");
+    leave_dead(&layout, "buildcache-000000000000dead");
     assert!(!own.has_company());
     let other = Ingest::open(&layout).unwrap();
     assert!(own.has_company());
     drop(other);
     assert!(!own.has_company());
-    let buildkits = layout.ingest_dir().join("6d5b1f0c");
+    let buildkits = layout.root().join(INGEST).join("6d5b1f0c");
     fs::create_dir(&buildkits).unwrap();
     fs::write(buildkits.join("data"), "").unwrap();
     assert!(own.has_company());
@@ -100,6 +103,6 @@ async fn a_directory_lives_as_long_as_a_file_in_it() {
         receive(&ingest, &layer("a"), stream_of("a".into()), |temp, file| Ok((temp, file))).await.unwrap();
     drop(ingest);
     assert!(temp.path().exists());
-    temp.persist(&layout.root().join("blob")).unwrap();
+    temp.persist(&Dir::open(layout.root()).unwrap(), "blob").unwrap();
     assert_eq!(files(layout.root()), ["blob"]);
 }

@@ -1,15 +1,22 @@
 //! Who has the lock, and who only thinks so.
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 
 fn path() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("index.json.lock");
+    let path = dir.path().join(INDEX_LOCK);
     (dir, path)
 }
 
-async fn acquire_now(path: &Path) -> Result<IndexLock> {
-    IndexLock::acquire(path.to_owned(), Duration::ZERO).await
+fn root(path: &std::path::Path) -> Arc<Dir> {
+    Arc::new(Dir::open(path.parent().unwrap()).unwrap())
+}
+
+async fn acquire_now(path: &std::path::Path) -> Result<IndexLock> {
+    IndexLock::acquire(root(path), Duration::ZERO).await
 }
 
 #[tokio::test]
@@ -33,7 +40,7 @@ async fn a_lock_that_is_held_is_an_error_after_the_wait() {
 async fn who_waits_gets_the_lock_when_it_is_free() {
     let (_dir, path) = path();
     let lock = acquire_now(&path).await.unwrap();
-    let waiting = tokio::spawn(IndexLock::acquire(path.clone(), Duration::from_secs(60)));
+    let waiting = tokio::spawn(IndexLock::acquire(root(&path), Duration::from_secs(60)));
     tokio::task::yield_now().await;
     drop(lock);
     assert!(waiting.await.unwrap().unwrap().is_current());
@@ -61,20 +68,23 @@ async fn a_lock_whose_file_was_replaced_is_not_current_and_leaves_the_new_file()
 }
 
 #[cfg(unix)]
-#[test]
-fn a_file_that_was_removed_before_it_was_locked_is_gone() {
-    let (_dir, path) = path();
-    let file = File::create(&path).unwrap();
+#[tokio::test]
+async fn a_lock_that_is_a_link_or_a_fifo_is_an_error_at_once() {
+    let (dir, path) = path();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+    let error = acquire_now(&path).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("path")), (ErrorKind::Storage, path.to_str()));
+    assert!(!dir.path().join("elsewhere").exists());
     fs::remove_file(&path).unwrap();
-    assert!(!is_at(&file, &path));
-    File::create(&path).unwrap();
-    assert!(!is_at(&file, &path));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(acquire_now(&path).await.unwrap_err().kind(), ErrorKind::Storage);
 }
 
 #[tokio::test]
 async fn a_lock_that_cannot_be_made_is_an_error_that_names_it() {
     let (dir, path) = path();
+    let root = root(&path);
     drop(dir);
-    let error = acquire_now(&path).await.unwrap_err();
+    let error = IndexLock::acquire(root, Duration::ZERO).await.unwrap_err();
     assert_eq!((error.kind(), error.context("path")), (ErrorKind::NotFound, path.to_str()));
 }

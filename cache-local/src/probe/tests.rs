@@ -32,7 +32,8 @@ fn what_is_there_stays() {
 fn a_lock_that_somebody_has_is_no_refusal() {
     let temp = TempDir::new().unwrap();
     let path = temp.path().join("index.json.lock");
-    let Attempt::Locked(_held) = try_lock(&path).unwrap() else { unreachable!("nobody else is here") };
+    let root = Dir::open(temp.path()).unwrap();
+    let Attempt::Locked(_held) = try_lock(&root, INDEX_LOCK).unwrap() else { unreachable!("nobody else is here") };
     let found = examine(&LocalConfig::new(temp.path()));
     assert!(!found.works("lock") && found.recommended.is_some(), "{found:?}");
     assert!(path.exists(), "the lock of somebody else stays");

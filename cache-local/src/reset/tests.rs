@@ -1,5 +1,6 @@
 //! What `reset` deletes, and when it keeps its hands off.
 
+use std::fs;
 use std::path::Path;
 
 use cache_core::{CacheExporter, Expect};

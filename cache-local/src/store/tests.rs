@@ -1,5 +1,6 @@
 //! Listing and deleting.
 
+use std::fs;
 use std::path::Path;
 
 use cache_core::Digest;

@@ -1,0 +1,124 @@
+//! [`Dir`]: a directory that is open, and what a writer does in it.
+//!
+//! A directory may hold anything under the names that a writer uses: a link to elsewhere, a FIFO that blocks whoever opens it.
+//! So names are looked up from the open directory, none of them is followed when it is a link, and what is no file is not
+//! taken for one. Only the way to the place itself, which a person named, may lead over links.
+
+#[cfg(not(unix))]
+#[path = "other.rs"]
+mod platform;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::platform::Handle;
+pub(crate) use self::platform::open_to_read;
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    handle: Handle,
+    /// Where it was when it was opened; messages say so.
+    path: PathBuf,
+}
+
+/// What a name in a directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+}
+
+impl Dir {
+    /// Opens the place that a person named, wherever links lead.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { handle: Handle::open(path)?, path: path.to_owned() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a directory in it.
+    pub(crate) fn dir(&self, name: &str) -> io::Result<Self> {
+        Ok(Self { handle: self.handle.dir(name)?, path: self.path.join(name) })
+    }
+
+    /// Makes a directory that is not there, with BuildKit's mode, and opens it.
+    pub(crate) fn create_dir(&self, name: &str) -> io::Result<Self> {
+        self.handle.create_dir(name)?;
+        self.dir(name)
+    }
+
+    /// Opens a directory, which is made if need be.
+    pub(crate) fn make_dir(&self, name: &str) -> io::Result<Self> {
+        match self.create_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.dir(name),
+            made => made,
+        }
+    }
+
+    /// Makes a file that is not there, for writing.
+    pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
+        self.handle.create_file(name)
+    }
+
+    /// Opens a file for reading.
+    pub(crate) fn file(&self, name: &str) -> io::Result<File> {
+        only_file(self.handle.file(name)?)
+    }
+
+    /// Opens a file to be locked, which is made if need be. Nothing is read or written.
+    pub(crate) fn lock_file(&self, name: &str) -> io::Result<File> {
+        only_file(self.handle.lock_file(name)?)
+    }
+
+    /// Whether the open file is the one that has this name.
+    pub(crate) fn has(&self, name: &str, file: &File) -> bool {
+        self.handle.has(name, file)
+    }
+
+    /// Gives a file another name, in this or in another directory; a file that has it already is replaced.
+    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<()> {
+        self.handle.rename(name, &to.handle, new)
+    }
+
+    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
+        self.handle.remove_file(name)
+    }
+
+    /// Removes a directory that is empty.
+    pub(crate) fn remove_dir(&self, name: &str) -> io::Result<()> {
+        self.handle.remove_dir(name)
+    }
+
+    /// What is in it, but for names that are no text, which are nobody's whom we know.
+    pub(crate) fn entries(&self) -> io::Result<Vec<Named>> {
+        self.handle.entries()
+    }
+
+    /// Makes what was renamed into it survive a crash of the machine.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self.handle.sync() {
+            // Some network file systems cannot do it; nothing is lost unless the machine crashes.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+fn only_file(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no file")
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The manifests of caches that are in a directory and that no entry of `index.json` names.
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use cache_core::{CacheEntry, Descriptor, Digest, Limits, MediaType, Result, Timestamp, Version};
+use serde::Deserialize;
+
+use crate::error::io;
+use crate::index::Entry;
+use crate::layout::{Layout, modified, read_file};
+use crate::walk::{BlobFile, Walk};
+
+/// As much of a manifest as tells whether it is that of a cache.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    media_type: String,
+    config: Option<Named>,
+    #[serde(default)]
+    manifests: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    #[serde(default)]
+    media_type: String,
+}
+
+impl Shape {
+    fn is_cache(&self) -> bool {
+        self.config.iter().chain(&self.manifests).any(|named| named.media_type == MediaType::CACHE_CONFIG.as_str())
+    }
+
+    fn media_type(self) -> MediaType {
+        match (self.media_type.is_empty(), self.config) {
+            (false, _) => MediaType::from(self.media_type),
+            (true, Some(_)) => MediaType::OCI_MANIFEST,
+            (true, None) => MediaType::OCI_INDEX,
+        }
+    }
+}
+
+/// Finds them, the newest first. Every blob is looked at; of those that begin like a document, the whole is read.
+pub(crate) fn unnamed(layout: &Layout, limits: &Limits) -> Result<Vec<CacheEntry>> {
+    let index = layout.read_index(limits.config)?;
+    let entries = index.iter().flat_map(|found| found.index.entries());
+    let named: HashSet<Digest> = entries.filter_map(Entry::descriptor).map(|manifest| manifest.digest).collect();
+    let mut found: Vec<CacheEntry> = Vec::new();
+    for blob in Walk::new(layout)? {
+        let blob = blob?;
+        if named.contains(&blob.digest) || blob.metadata.len() > limits.manifest {
+            continue;
+        }
+        found.extend(manifest_of_cache(layout, &blob, limits)?.map(|media_type| entry(&blob, media_type)));
+    }
+    let order = |entry: &CacheEntry| (entry.modified.unwrap_or(Timestamp::ZERO), entry.version.as_str().to_owned());
+    found.sort_by_cached_key(|entry| std::cmp::Reverse(order(entry)));
+    Ok(found)
+}
+
+fn entry(blob: &BlobFile, media_type: MediaType) -> CacheEntry {
+    let mut entry = CacheEntry::new(None, Version::new(blob.digest.to_string()));
+    entry.descriptor = Some(Descriptor::new(media_type, blob.digest, blob.metadata.len()));
+    entry.modified = modified(&blob.metadata);
+    entry
+}
+
+/// The media type of a blob that is the manifest of a cache; layers and configs are told from it by their first bytes.
+fn manifest_of_cache(layout: &Layout, blob: &BlobFile, limits: &Limits) -> Result<Option<MediaType>> {
+    let path = layout.blob_path(&blob.digest);
+    let mut first = [0];
+    let (file, _) = layout.open_blob(&blob.digest)?;
+    let read = file.take(1).read(&mut first).map_err(|error| io(error, "cannot read the blob", &path))?;
+    if read == 0 || first != *b"{" {
+        return Ok(None);
+    }
+    let bytes = read_file(&path, limits.manifest)?.unwrap_or_default();
+    let shape = serde_json::from_slice::<Shape>(&bytes).ok().filter(Shape::is_cache);
+    Ok(shape.map(Shape::media_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use cache_core::CacheStore as _;
+
+    use crate::tests::{age, blob_path, files, write};
+    use crate::{LocalConfig, LocalStore};
+
+    #[tokio::test]
+    async fn manifests_of_caches_without_an_entry_are_found_the_newest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LocalConfig::new(dir.path());
+        let mut written = Vec::new();
+        for (n, layer) in ["one", "two", "three"].into_iter().enumerate() {
+            let manifest = write(config.clone(), layer).await.descriptor.unwrap().digest;
+            age(&blob_path(dir.path(), &manifest), Duration::from_secs(60 * (3 - n as u64)));
+            written.push(manifest);
+        }
+        fs::write(dir.path().join("blobs/sha256").join("0".repeat(64)), "{}").unwrap();
+        let store = LocalStore::new(config);
+        let found = store.unnamed().await.unwrap();
+        let digests: Vec<_> = found.iter().map(|entry| entry.descriptor.as_ref().unwrap().digest).collect();
+        assert_eq!(digests, [written[1], written[0]]);
+        assert!(store.open(&found[0]).await.unwrap().resolve().await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(LocalConfig::new(dir.path().join("none")));
+        assert!(store.unnamed().await.unwrap().is_empty());
+        assert!(files(dir.path()).is_empty());
+    }
+}
