@@ -168,6 +168,10 @@ pub(crate) struct CopyArgs {
     /// Commit only if nobody else has written to the destination since the copy began
     #[arg(long)]
     pub(crate) if_unchanged: bool,
+    /// Read and hash the blobs that a destination directory has already, and write those again that are damaged [default:
+    /// a blob with the right name and size is taken for sound]
+    #[arg(long)]
+    pub(crate) check_present: bool,
     /// Leave out results whose blobs the source has lost, instead of failing
     #[arg(long)]
     pub(crate) skip_missing: bool,
@@ -358,7 +362,8 @@ Examples:
   buildcache rm type=local,src=cache,tag=old
   buildcache rm -f --blobs type=local,src=cache,tag=old
 
-Asks first on a terminal; elsewhere -f is needed.")]
+Asks first on a terminal; elsewhere -f is needed. What is no cache stays, and so
+does an image that holds one, unless --any is given.")]
 pub(crate) struct RmArgs {
     /// The cache to delete
     pub(crate) spec: String,
@@ -368,6 +373,9 @@ pub(crate) struct RmArgs {
     /// Delete also the blobs that no other cache of the store reaches
     #[arg(long)]
     pub(crate) blobs: bool,
+    /// Delete the name also if it leads to an image or to anything else that is no cache; the blobs of such a thing stay
+    #[arg(long)]
+    pub(crate) any: bool,
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

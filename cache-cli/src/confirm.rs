@@ -2,13 +2,31 @@
 
 use std::io::{self, IsTerminal as _};
 
+use cache_core::Digest;
 use tokio::sync::oneshot;
 
-use crate::messages;
+use crate::{messages, text};
 
 /// Whether there is somebody to ask.
 pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// How many blobs are named before the question, unless all are asked for.
+const NAMED: usize = 20;
+
+/// Says which blobs the question is about.
+pub(crate) fn list(blobs: impl Iterator<Item = (Digest, u64)>, all: bool) {
+    let mut left = 0_usize;
+    for (at, (digest, size)) in blobs.enumerate() {
+        match all || at < NAMED {
+            true => messages::line(&format!("  blob {digest}  {}", text::size(size))),
+            false => left += 1,
+        }
+    }
+    if left > 0 {
+        messages::line(&format!("  and {} more; -v names all", text::count(left, "blob")));
+    }
 }
 
 /// Asks, and takes anything but `y` or `yes` as no.
@@ -17,12 +35,14 @@ pub(crate) fn is_possible() -> bool {
 pub(crate) async fn ask(question: &str) -> bool {
     messages::question(question);
     let (send, answer) = oneshot::channel();
-    std::thread::spawn(move || {
+    let read = move || {
         let mut line = String::new();
         if io::stdin().read_line(&mut line).is_ok() {
             let _ = send.send(line);
         }
-    });
+    };
+    // Without a thread there is no answer, which is a no.
+    drop(std::thread::Builder::new().spawn(read));
     answer.await.is_ok_and(|line| is_yes(&line))
 }
 

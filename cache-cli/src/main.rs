@@ -9,6 +9,7 @@ mod backends;
 mod confirm;
 mod exit;
 mod messages;
+mod named;
 mod naming;
 mod output;
 mod plugin;
@@ -19,17 +20,16 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod text;
+mod threads;
 mod unreadable;
+mod usage;
 mod verbs;
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use clap::Parser as _;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use crate::args::Cli;
@@ -45,14 +45,16 @@ fn main() -> ExitCode {
         Call::Metadata(json) => return written(output::write(json.as_bytes())),
         Call::Verb(line) => line,
     };
-    let cli = Cli::parse_from(line);
-    let runtime = match runtime() {
+    let cli = usage::parse(line);
+    let runtime = match threads::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            messages::failure(&Failure::new(Exit::Failed, format!("cannot start: {error}")));
+            let failure = Failure::new(Exit::Failed, format!("cannot start: {error}"));
+            messages::failure(&failure.with_hint(threads::HINT));
             return Exit::Failed.into();
         }
     };
+    survive_large_files(&runtime);
     let interrupted = Arc::new(Notify::new());
     runtime.spawn(listen(Arc::clone(&interrupted)));
     let exit = runtime.block_on(run(cli, &interrupted));
@@ -70,11 +72,18 @@ fn written(outcome: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// As many threads as there are cores; the main thread is one of them, which runs the verb.
-fn runtime() -> io::Result<Runtime> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    Builder::new_multi_thread().worker_threads(cores.saturating_sub(1).max(1)).enable_all().build()
+/// A file that becomes larger than the process may write (`ulimit -f`) is an error like others, and not its end.
+#[cfg(unix)]
+fn survive_large_files(runtime: &Runtime) {
+    /// `SIGXFSZ`, on Linux and macOS.
+    const FILE_TOO_LARGE: i32 = 25;
+    let _runtime = runtime.enter();
+    // Once it is listened to, it ends no process. Where that cannot be, it does as ever.
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE)));
 }
+
+#[cfg(not(unix))]
+fn survive_large_files(_: &Runtime) {}
 
 /// Passes the first Ctrl-C on, so that the verb is dropped where it waits; the second one ends the process at once.
 async fn listen(interrupted: Arc<Notify>) {

@@ -41,6 +41,11 @@ impl Place {
         self.facts.is_some_and(|facts| facts.is_image)
     }
 
+    /// Whether it is in a directory on this machine.
+    pub(crate) fn is_directory(&self) -> bool {
+        self.facts.is_some_and(|facts| !facts.paths.is_empty() && !facts.is_image)
+    }
+
     /// What is true of this kind of place.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! Sizes, ages, counts and columns, as people read them.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -96,11 +95,13 @@ impl Table {
     fn line(&self, cells: &[&str], widths: &[usize]) -> String {
         let mut line = String::new();
         for (at, ((cell, width), column)) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
-            let gap = if at == 0 { "" } else { "  " };
-            let _ = match column {
-                Column::Left(_) => write!(line, "{gap}{cell:<width$}"),
-                Column::Right(_) => write!(line, "{gap}{cell:>width$}"),
-            };
+            line.push_str(if at == 0 { "" } else { "  " });
+            // Not by a format's width, which ends at 65,535.
+            let room = " ".repeat(width.saturating_sub(cell.chars().count()));
+            match column {
+                Column::Left(_) => line.extend([cell, room.as_str()]),
+                Column::Right(_) => line.extend([room.as_str(), cell]),
+            }
         }
         line.truncate(line.trim_end().len());
         line.push('\n');
@@ -163,6 +164,14 @@ mod tests {
         table.row(["latest".to_owned(), size(5), String::new()]);
         table.row(["x".to_owned(), size(2048), "3d".to_owned()]);
         assert_eq!(table.to_string(), "NAME       SIZE  AGE\nlatest      5 B\nx       2.0 KiB  3d\n");
+    }
+
+    #[test]
+    fn a_cell_may_be_longer_than_any_width_of_a_format() {
+        let mut table = Table::new([Column::Left("NAME"), Column::Right("SIZE")]);
+        table.row(["x".repeat(70_000), size(5)]);
+        table.row(["y".to_owned(), size(5)]);
+        assert!(table.to_string().lines().all(|line| line.len() == 70_000 + "  SIZE".len()));
     }
 
     #[test]

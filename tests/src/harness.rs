@@ -214,6 +214,8 @@ macro_rules! conformance {
                 secrets {
                     nothing_shown_holds_a_secret
                     an_error_about_a_spec_holds_no_secret
+                    an_error_about_a_place_holds_no_secret
+                    a_line_that_is_no_spec_is_not_repeated
                     an_error_of_a_call_holds_no_secret
                 }
                 store {
@@ -263,6 +265,8 @@ macro_rules! conformance {
                     a_dangling_link_is_repaired
                     a_loop_is_repaired
                     a_repair_in_place_does_not_overwrite_somebody_else
+                    a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends
+                    a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_mends
                 }
             }
         }

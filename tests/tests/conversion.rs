@@ -359,3 +359,70 @@ async fn a_second_conversion_sends_nothing() {
         );
     }
 }
+
+/// A cache of one layer, and the store that has it.
+fn cache_of(layer: Descriptor, bytes: impl Into<bytes::Bytes>) -> (CacheManifest, MemoryCache) {
+    let (store, mut chains) = (MemoryCache::new(), CacheChains::new());
+    let _ = store.insert(bytes);
+    let result = cache_core::CacheResult::new(Timestamp::ZERO, vec![layer]);
+    chains.add(cache_core::CacheKey::content(Digest::sha256(b"key")), &[], vec![result]).unwrap();
+    (chains.to_manifest(), store)
+}
+
+/// Everything that is said about layers that stay as they are.
+fn listening() -> (ExportSettings, Arc<Mutex<Vec<String>>>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = Arc::clone(&told);
+    let tell = move |event: &Event<'_>| {
+        if let Event::Unconverted { reason, .. } = event {
+            teller.lock().unwrap().push((*reason).to_owned());
+        }
+    };
+    (ExportSettings::default().with_progress(Arc::new(tell)), told)
+}
+
+#[tokio::test]
+async fn a_layer_that_cannot_be_an_estargz_stays_as_it_is() {
+    let spool = TempDir::new().unwrap();
+    let mut sparse = cache_tests::graphs::tar_of("file", b"content");
+    // GNU tar's type for a file with holes, which no reader of layers has.
+    sparse[156] = b'S';
+    sparse[148..156].copy_from_slice(b"        ");
+    let sum: u32 = sparse[..512].iter().map(|&byte| u32::from(byte)).sum();
+    sparse[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let layer = Descriptor::of(cache_core::MediaType::OCI_LAYER, &sparse)
+        .with_annotation(annotation::UNCOMPRESSED, Digest::sha256(&sparse));
+    let (manifest, source) = cache_of(layer.clone(), sparse);
+    let (settings, told) = listening();
+    let (place, other) = (MemoryCache::new(), MemoryCache::new());
+    let estargz = to(CompressionKind::Estargz, true, spool.path());
+    let destinations = [&place, &other]
+        .map(|place| Destination::new(place).with_options(estargz.clone()).with_settings(settings.clone()));
+    for report in copy_many(&manifest, &source, &destinations).await {
+        assert!(report.unwrap().converted.is_empty());
+    }
+    for place in [&place, &other] {
+        let found = place.resolve().await.unwrap().unwrap().manifest;
+        assert_eq!(found.blobs()[0].digest, layer.digest);
+        assert!(verify(&found, place, Depth::Deep, 1).await.unwrap().is_sound());
+    }
+    let told = told.lock().unwrap().clone();
+    assert!(told.len() == 2 && told[0].starts_with("tar holds a sparse file"), "{told:?}");
+    let gzip = to(CompressionKind::Gzip, true, spool.path());
+    assert_eq!(copy(&manifest, &source, &MemoryCache::new(), gzip).await.unwrap().converted.len(), 1);
+}
+
+#[tokio::test]
+async fn a_layer_is_converted_by_its_bytes_whatever_its_type_says() {
+    let spool = TempDir::new().unwrap();
+    let (fixture, manifest) = fixture("v0.32/max-manifest").await;
+    let before = records(&manifest, &fixture).await;
+    let mistyped = manifest.blobs().iter().map(|blob| {
+        let media_type = blob.media_type.with_layer_encoding(LayerEncoding::Zstd);
+        Descriptor { media_type, ..blob.as_ref().clone() }
+    });
+    let mistyped = CacheManifest::new(manifest.config().clone(), mistyped);
+    let place = MemoryCache::new();
+    let copied = copy(&mistyped, &fixture, &place, to(CompressionKind::Gzip, true, spool.path())).await.unwrap();
+    assert_eq!(records(&copied.manifest, &place).await, before);
+}

@@ -117,6 +117,9 @@ impl Progress for Reporter {
             }
             Event::Converting { blob, to } => self.step(&Step::Converting { blob, to: to.kind().name() }),
             Event::Converted { blob, into } => self.step(&Step::Converted { blob, into }),
+            Event::Unconverted { blob, reason } => {
+                self.warn(&format!("layer {} stays as it is: {reason}", blob.digest));
+            }
             Event::Committing => self.step(&Step::Committing),
             Event::Committed { committed } => {
                 self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });

@@ -1,6 +1,8 @@
 //! `ls`: the caches in a store.
 
-use cache_core::{CacheEntry, Digest, ManifestForm, MediaType, Timestamp};
+use cache_core::{CacheEntry, CacheStore, Digest, ManifestForm, MediaType, Timestamp};
+use cache_ops::EntryContent;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
 use crate::args::LsArgs;
@@ -22,6 +24,8 @@ struct Listing {
 #[serde(rename_all = "camelCase")]
 struct Listed {
     name: Option<String>,
+    /// What the name leads to; none in stores that keep caches alone.
+    content: Option<EntryContent>,
     digest: Option<Digest>,
     media_type: Option<MediaType>,
     size: Option<u64>,
@@ -41,7 +45,16 @@ pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failur
 async fn list(session: &Session, place: &mut Place) -> Result<Listing, Failure> {
     let store = place.required_store(session).await?;
     let caches = store.caches().await.map_err(|error| place.explain(error))?;
-    Ok(Listing { schema: "buildcache.ls/v1", caches: caches.into_iter().map(Listed::from).collect() })
+    let looks = caches.iter().map(|entry| content(&*store, entry)).collect::<Vec<_>>();
+    let contents: Vec<Option<EntryContent>> = stream::iter(looks).buffered(session.concurrency()).collect().await;
+    let listed = caches.into_iter().zip(contents).map(|(entry, content)| Listed { content, ..Listed::from(entry) });
+    Ok(Listing { schema: "buildcache.ls/v1", caches: listed.collect() })
+}
+
+/// What an entry leads to, where a store may hold more than caches; one that cannot be looked at is listed all the same.
+async fn content(store: &dyn CacheStore, entry: &CacheEntry) -> Option<EntryContent> {
+    entry.descriptor.as_ref()?;
+    Some(EntryContent::of(store, entry).await.unwrap_or(EntryContent::Unreadable))
 }
 
 impl From<CacheEntry> for Listed {
@@ -49,6 +62,7 @@ impl From<CacheEntry> for Listed {
         let manifest = entry.descriptor;
         Self {
             name: entry.name,
+            content: None,
             digest: manifest.as_ref().map(|manifest| manifest.digest),
             size: manifest.as_ref().map(|manifest| manifest.size).or(entry.size),
             media_type: manifest.map(|manifest| manifest.media_type).filter(|media_type| !media_type.is_empty()),
@@ -67,6 +81,7 @@ impl Report for Listing {
         let used = has_uses.then_some(Column::Right("USED"));
         let columns = [
             Column::Left("NAME"),
+            Column::Left("CONTENT"),
             Column::Left("DIGEST"),
             Column::Left("FORM"),
             Column::Right("MANIFEST"),
@@ -77,6 +92,7 @@ impl Report for Listing {
             let age = |time: Timestamp| text::age(time, now);
             let cells = [
                 or_dash(cache.name.clone()),
+                or_dash(cache.content.map(EntryContent::name)),
                 or_dash(cache.digest),
                 cache.media_type.as_ref().map_or_else(|| "-".to_owned(), form),
                 or_dash(cache.size.map(text::size)),

@@ -16,6 +16,7 @@ mod prune;
 mod repair;
 mod rewrite;
 mod rm;
+mod unnamed;
 mod verify;
 
 use crate::args::{OutputForm, Verb};

@@ -2,12 +2,12 @@
 //! somewhere else.
 
 use cache_core::{
-    BackendFacts, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, FindingCode, Mode,
-    Resolved, Side,
+    BackendFacts, CacheEntry, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, Finding,
+    FindingCode, Mode, Resolved, Side,
 };
-use cache_ops::{Conversion, CopyOptions, CopyReport, copy_manifest};
+use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, copy_manifest};
 
-use super::compression;
+use super::{compression, unnamed};
 use crate::args::CompressionArgs;
 use crate::exit::{Exit, Failure, with_causes};
 use crate::session::Session;
@@ -19,6 +19,8 @@ pub(super) struct Rewrite {
     pub(super) source: Place,
     pub(super) importer: Box<dyn CacheImporter>,
     pub(super) resolved: Resolved,
+    /// Where the cache is, when it is not the one that the spec leads to: that cannot be read, as the findings say.
+    pub(super) instead: Option<(CacheEntry, Vec<Finding>)>,
     /// What layers are converted to on the way, if any need it.
     pub(super) conversion: Option<Conversion>,
     destination: Place,
@@ -34,8 +36,9 @@ impl Rewrite {
         session: &Session,
         spec: &str,
         to: Option<&str>,
-        compression: Option<&CompressionArgs>,
+        intent: Intent<'_>,
     ) -> Result<Self, Failure> {
+        let compression = intent.compression();
         let mut source = Place::parse(session, spec)?;
         let (mut destination, options) = match to {
             Some(to) => destination(session, to, compression)?,
@@ -50,13 +53,13 @@ impl Rewrite {
             true => source.both_sides(session).await?,
             false => (source.importer(session).await?, destination.exporter(session).await?),
         };
-        let resolved = resolve(&source, &*importer).await?;
+        let (importer, resolved, instead) = resolve(session, &source, importer, intent).await?;
         if is_in_place && !resolved.manifest.inline_images().is_empty() {
             let failure = Failure::usage(format!("{} is an image; its cache cannot be changed in place", source.spec));
             return Err(failure.with_hint("--to writes an ordinary cache somewhere else"));
         }
         let expect = if is_in_place { Expect::Version(resolved.version.clone()) } else { Expect::Any };
-        Ok(Self { source, importer, resolved, conversion, destination, exporter, expect, mode: options.mode })
+        Ok(Self { source, importer, resolved, instead, conversion, destination, exporter, expect, mode: options.mode })
     }
 
     pub(super) fn manifest(&self) -> &CacheManifest {
@@ -122,19 +125,60 @@ fn in_place(source: &Place, args: Option<&CompressionArgs>) -> Result<ExportOpti
     Ok(options)
 }
 
-/// Reads the cache; one that cannot even be read is beyond every verb but `rm`.
-async fn resolve(place: &Place, importer: &dyn CacheImporter) -> Result<Resolved, Failure> {
-    match importer.resolve().await {
-        Ok(resolved) => resolved.ok_or_else(|| place.no_cache()),
-        Err(error) => Err(unreadable(place, importer, error).await),
+/// What is to be done with the cache.
+#[derive(Clone, Copy)]
+pub(super) enum Intent<'a> {
+    /// To save what can be saved, blobs being looked at so closely: in place of a cache that cannot even be read, another one
+    /// of the store is looked for, to which no name leads.
+    Repair(Depth),
+    /// To make it smaller, and to convert it.
+    Optimize(&'a CompressionArgs),
+}
+
+impl<'a> Intent<'a> {
+    fn compression(self) -> Option<&'a CompressionArgs> {
+        match self {
+            Self::Repair(_) => None,
+            Self::Optimize(args) => Some(args),
+        }
     }
 }
 
-async fn unreadable(place: &Place, importer: &dyn CacheImporter, error: Error) -> Failure {
-    if unreadable::findings(&error, importer).await.is_empty() {
-        return place.explain(error).into();
+/// What was read: the cache, and what it was read instead of.
+type Read = (Box<dyn CacheImporter>, Resolved, Option<(CacheEntry, Vec<Finding>)>);
+
+/// Reads the cache.
+async fn resolve(
+    session: &Session,
+    place: &Place,
+    importer: Box<dyn CacheImporter>,
+    intent: Intent<'_>,
+) -> Result<Read, Failure> {
+    let error = match importer.resolve().await {
+        Ok(resolved) => return resolved.map(|resolved| (importer, resolved, None)).ok_or_else(|| place.no_cache()),
+        Err(error) => error,
+    };
+    let findings = unreadable::findings(&error, &*importer).await;
+    if findings.is_empty() {
+        return Err(place.explain(error).into());
     }
-    let (code, error) = (FindingCode::ConfigUnreadable, place.explain(error));
-    let failure = Failure::new(Exit::Failed, format!("{code}: {}", with_causes(&error)));
-    failure.with_hint(format!("nothing can be saved of it: buildcache rm {}", place.spec))
+    match intent {
+        Intent::Optimize(_) if unnamed::is_there(session, place).await => {
+            Err(unreadable_at(place, error).with_hint("repair looks for another cache there to lead the name to"))
+        }
+        Intent::Optimize(_) => Err(nothing_to_save(place, error)),
+        Intent::Repair(depth) => match unnamed::newest(session, place, depth).await? {
+            Some(found) => Ok((found.importer, found.resolved, Some((found.entry, findings)))),
+            None => Err(nothing_to_save(place, error)),
+        },
+    }
+}
+
+fn nothing_to_save(place: &Place, error: Error) -> Failure {
+    unreadable_at(place, error).with_hint(format!("nothing can be saved of it: buildcache rm {}", place.spec))
+}
+
+fn unreadable_at(place: &Place, error: Error) -> Failure {
+    let error = place.explain(error);
+    Failure::new(Exit::Failed, format!("{}: {}", FindingCode::ConfigUnreadable, with_causes(&error)))
 }

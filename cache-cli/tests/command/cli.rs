@@ -1,12 +1,12 @@
 //! The contract of the command line: exit codes, messages, and what goes to which stream.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::sandbox::{Run, Sandbox, copy_dir};
+use crate::sandbox::{Run, Sandbox, copy_dir, files};
 
 /// Does something bad to a file.
 type Damage = fn(&Path);
@@ -15,24 +15,6 @@ type Damage = fn(&Path);
 fn layer(sandbox: &Sandbox) -> String {
     let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
     inspection["layers"][0]["blob"].as_str().unwrap().to_owned()
-}
-
-/// Every file below a directory, by its place in it.
-fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut todo = vec![dir.to_owned()];
-    while let Some(next) = todo.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                todo.push(path);
-            } else {
-                found.push((path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 #[test]

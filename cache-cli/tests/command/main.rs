@@ -4,10 +4,14 @@
 
 mod cli;
 mod explain;
+mod images;
 mod inspect;
+#[cfg(unix)]
+mod limits;
 mod ops;
 #[cfg(all(feature = "azblob", feature = "s3"))]
 mod races;
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 mod refusals;
 mod sandbox;
+mod torn;

@@ -1,6 +1,8 @@
 //! Repair: a damaged cache becomes a sound one, and what was not touched answers as before.
 
-use cache_core::{CacheChains, CacheConfig, CacheManifest, Digest, Expect, FindingCode, RecordLink};
+use cache_core::{
+    CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, Expect, FindingCode, LayerEncoding, RecordLink,
+};
 use cache_ops::{Depth, ExportSettings, RepairOptions, Repaired, export, repair, verify};
 
 use super::{assert_conflict, assert_sound, is_same, resolve, write};
@@ -71,6 +73,54 @@ pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harn
     let outcome = export(&repaired.manifest, &*importer, &*exporter, &settings).await;
     assert_conflict(outcome.map(|report| report.committed));
     assert!(is_same(&resolve(place).await.expect("it is there").manifest, &theirs.manifest));
+}
+
+/// Readers go by the bytes of a layer, so that a wrong media type is no error; and it is mended.
+pub async fn a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends(place: &dyn Harness) {
+    let other = |encoding| match encoding {
+        LayerEncoding::Gzip => LayerEncoding::Zstd,
+        _ => LayerEncoding::Gzip,
+    };
+    let cache = write_retyped(place, other).await;
+    assert_mends_types(place, &cache, FindingCode::MediaTypeMismatch).await;
+}
+
+/// What is called a plain tar is not decompressed by anybody, so that this is an error; and it is mended.
+pub async fn a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_mends(place: &dyn Harness) {
+    let cache = write_retyped(place, |_| LayerEncoding::Uncompressed).await;
+    assert_mends_types(place, &cache, FindingCode::LayerUnreadable).await;
+}
+
+/// Writes a cache whose descriptors name other compressions than its layers have.
+async fn write_retyped(place: &dyn Harness, other: fn(LayerEncoding) -> LayerEncoding) -> Generated {
+    let cache = graphs::cache_of(5, graphs::MANY_BLOBS);
+    let retyped = cache.manifest.blobs().iter().map(|blob| {
+        let encoding = blob.media_type.layer_encoding().expect("it is a layer");
+        Descriptor { media_type: blob.media_type.with_layer_encoding(other(encoding)), ..blob.as_ref().clone() }
+    });
+    let manifest = CacheManifest::new(cache.manifest.config().clone(), retyped);
+    export(&manifest, &cache.blobs, &*place.exporter().await, &ExportSettings::default()).await.unwrap();
+    cache
+}
+
+/// Checks that `verify` finds nothing but wrong types, and that repair mends them and loses nothing.
+async fn assert_mends_types(place: &dyn Harness, cache: &Generated, code: FindingCode) {
+    let damaged = resolve(place).await.expect("the place holds a cache");
+    let report = verify(&damaged.manifest, &*place.importer().await, Depth::Deep, 4).await.unwrap();
+    let found: Vec<_> = report.findings.iter().filter(|finding| finding.code != FindingCode::SeveralLeaves).collect();
+    assert!(found.iter().all(|finding| finding.code == code) && !found.is_empty(), "{found:?}");
+    assert_ne!(report.is_sound(), code.is_error());
+    let repaired = repair_of(place, Depth::Deep).await;
+    assert!(repaired.dropped.is_empty() && repaired.mended.len() == found.len(), "{:?}", repaired.mended);
+    let settings = ExportSettings::default().with_expect(Expect::Version(damaged.version));
+    let (importer, exporter) = (place.importer().await, place.exporter().await);
+    export(&repaired.manifest, &*importer, &*exporter, &settings).await.unwrap();
+    let after = resolve(place).await.expect("the place holds a cache").manifest;
+    for blob in cache.manifest.blobs() {
+        assert_eq!(after.descriptor(&blob.digest).map(|after| &after.media_type), Some(&blob.media_type));
+    }
+    let report = verify(&after, &*place.importer().await, Depth::Deep, 4).await.unwrap();
+    assert_eq!(report.findings, []);
 }
 
 /// The blob on top of some result.

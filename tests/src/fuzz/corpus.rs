@@ -42,6 +42,48 @@ pub(super) fn zstd_layers() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// What token servers answer: as Docker's and Harbor's do, and with numbers that are none.
+#[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub(super) fn tokens() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"token":"t","access_token":"","expires_in":1800,"issued_at":"2026-03-01T10:00:00Z"}"#,
+        r#"{"access_token":"t","expires_in":18446744073709551615}"#,
+        r#"{"token":"t","expires_in":-1,"issued_at":"9999-12-31T23:59:59Z"}"#,
+        r#"{"token":"t","expires_in":"300","issued_at":""}"#,
+        r#"{"Token":"t","Expires_In":1e400}"#,
+    ])
+}
+
+/// What jobs have as their token, and what is in it.
+#[cfg(all(feature = "azblob", feature = "gha"))]
+pub(super) fn job_tokens() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]","exp":1900000000,"nbf":0}"#,
+        r#"{"ac":"[{\"Scope\":\"\",\"Permission\":2}]","exp":18446744073709551615}"#,
+        r#"{"ac":null,"exp":-9223372036854775808}"#,
+        "x.eyJhYyI6IltdIn0.y",
+    ])
+}
+
+/// What stores answer: manifests, lists, look-ups.
+#[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub(super) fn answers() -> Vec<Vec<u8>> {
+    let mut seeds = texts(&[
+        r#"{"name":"a/b","tags":["t","../../y/manifests/z","\u202e"]}"#,
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>manifests/main</Key>\
+         <LastModified>2026-03-01T10:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>18446744073709551615</Size>\
+         </Contents></ListBucketResult>",
+        "<EnumerationResults><Blobs><Blob><Name>manifests/main</Name><Properties><Content-Length>-1</Content-Length>\
+         <Last-Modified>Sun, 01 Mar 2026 10:00:00 GMT</Last-Modified><Etag>e</Etag></Properties></Blob></Blobs>\
+         <NextMarker></NextMarker></EnumerationResults>",
+        r#"{"ok":true,"signed_download_url":"http://127.0.0.1:1/","matched_key":"index-buildkit#1"}"#,
+        r#"{"total_count":1,"actions_caches":[{"id":1,"key":"k","ref":"r","size_in_bytes":9223372036854775807}]}"#,
+    ]);
+    seeds.extend(manifests());
+    seeds.extend(flat());
+    seeds
+}
+
 fn bytes(documents: Vec<Malformed>) -> impl Iterator<Item = Vec<u8>> {
     documents.into_iter().map(|document| document.bytes.to_vec())
 }

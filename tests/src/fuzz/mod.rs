@@ -5,6 +5,8 @@
 mod corpus;
 mod mutate;
 
+#[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub mod answers;
 pub mod codec;
 pub mod config;
 pub mod digest;
@@ -12,6 +14,8 @@ pub mod duration;
 pub mod estargz;
 pub mod flat;
 pub mod inline;
+#[cfg(all(feature = "azblob", feature = "gha"))]
+pub mod job_token;
 #[cfg(feature = "local")]
 pub mod layout;
 pub mod log;
@@ -39,6 +43,8 @@ pub struct Target {
 
 /// Every target, in order of name.
 pub const TARGETS: &[Target] = &[
+    #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+    Target { name: "answers", run: answers::target, seeds: corpus::answers },
     Target { name: "config", run: config::target, seeds: corpus::configs },
     Target { name: "decode-gzip", run: codec::gzip, seeds: corpus::gzip_layers },
     Target { name: "decode-zstd", run: codec::zstd, seeds: corpus::zstd_layers },
@@ -48,6 +54,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "estargz", run: estargz::target, seeds: corpus::estargz },
     Target { name: "flat", run: flat::target, seeds: corpus::flat },
     Target { name: "inline", run: inline::target, seeds: corpus::image_configs },
+    #[cfg(all(feature = "azblob", feature = "gha"))]
+    Target { name: "job-token", run: job_token::target, seeds: corpus::job_tokens },
     #[cfg(feature = "local")]
     Target { name: "layout", run: layout::target, seeds: corpus::layouts },
     Target { name: "log", run: log::target, seeds: corpus::logs },
@@ -55,6 +63,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "spec", run: spec::target, seeds: corpus::specs },
     Target { name: "tar", run: tar::target, seeds: corpus::archives },
     Target { name: "timestamp", run: timestamp::target, seeds: corpus::timestamps },
+    #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+    Target { name: "token", run: answers::token, seeds: corpus::tokens },
 ];
 
 /// Inputs for a target without end: first its seeds as they are, then mutations of them.

@@ -28,6 +28,11 @@ struct Job {
 /// Copies; what one destination refuses does not stop the others.
 pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Failure> {
     let jobs = if args.all { all::jobs(session, args).await? } else { vec![single(session, args).await?] };
+    let mut targets = jobs.iter().flat_map(|job| &job.targets);
+    if args.check_present && !targets.any(|target| target.place.is_directory()) {
+        let failure = Failure::usage("--check-present is for directories, and no destination is one");
+        return Err(failure.with_hint("verify reads what another store has"));
+    }
     let mut copies = Copies::new(args.dry_run);
     for job in &jobs {
         match resolve(job).await {

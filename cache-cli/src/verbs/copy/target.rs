@@ -27,6 +27,9 @@ impl Target {
         compression::agree(&args.compression, &mut place)?;
         let options = place.spec.export_options().map_err(compression::refused)?;
         let mode = agree(args.mode, options.mode, &place)?;
+        if args.check_present && place.is_directory() {
+            place.spec = place.spec.with("check-present", "true");
+        }
         let is_image = place.is_image();
         if args.dry_run && is_image {
             let failure = Failure::usage(format!("destination: --dry-run cannot tell what {} takes", place.spec));

@@ -14,6 +14,7 @@ fn args(source: &str, destinations: &[&str]) -> CopyArgs {
         compression: CompressionArgs::default(),
         all: false,
         if_unchanged: false,
+        check_present: false,
         skip_missing: false,
         metadata_file: None,
         dry_run: false,

@@ -51,10 +51,10 @@ async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error
     let mut entries = store.blobs();
     while let Some(entry) = entries.try_next().await? {
         usage.blobs += 1;
-        usage.bytes += entry.size;
+        usage.bytes = usage.bytes.saturating_add(entry.size);
         if !reached.contains(&entry.digest) {
             blobs += 1;
-            bytes += entry.size;
+            bytes = entry.size.saturating_add(bytes);
         }
     }
     if usage.unreadable.is_empty() {

@@ -6,7 +6,7 @@ use cache_ops::{OptimizeOptions, optimize};
 
 use self::report::{Optimization, Status};
 use super::compression::layers_to_convert;
-use super::rewrite::Rewrite;
+use super::rewrite::{Intent, Rewrite};
 use crate::args::OptimizeArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -14,7 +14,7 @@ use crate::session::Session;
 
 /// Makes the cache smaller, and writes it where something has changed.
 pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, Failure> {
-    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Some(&args.compression)).await?;
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Optimize(&args.compression)).await?;
     let limit = match args.max_config_size {
         Some(limit) => Some(limit),
         None => rewrite.destination_facts(session)?.import_limit,

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
 use crate::spec::Place;
-use crate::text;
+use crate::{messages, text};
 
 /// Plans, asks, and deletes.
 pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
@@ -38,6 +38,9 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
     if args.dry_run {
         output::print(session, &PlanFile::new(name, plan))?;
         return Ok(Exit::Done);
+    }
+    if is_asked {
+        name_all(&plan, session.globals.verbose);
     }
     if is_asked && !plan.is_empty() && !confirm::ask(&question(&name, &plan)).await {
         return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
@@ -69,6 +72,16 @@ fn say(session: &Session, plan: &PrunePlan) {
     if let Some(note) = &plan.note {
         session.warn(format!("no blobs are deleted: {note}"));
     }
+}
+
+/// Says what the question is about.
+fn name_all(plan: &PrunePlan, all: bool) {
+    for cache in &plan.caches {
+        let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
+        let name = cache.name.clone().unwrap_or_else(digest);
+        messages::line(&format!("  cache {name}  {}  ({})", text::size(cache.bytes), file::words(cache.reason)));
+    }
+    confirm::list(plan.blobs.iter().flatten().map(|blob| (blob.digest, blob.size)), all);
 }
 
 fn question(store: &str, plan: &PrunePlan) -> String {

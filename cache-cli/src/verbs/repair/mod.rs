@@ -8,7 +8,7 @@ use cache_core::{CacheSpec, ErrorKind};
 use cache_ops::{Depth, RepairOptions, repair};
 
 use self::report::{Repair, Status};
-use super::rewrite::Rewrite;
+use super::rewrite::{Intent, Rewrite};
 use crate::args::RepairArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -17,8 +17,8 @@ use crate::session::Session;
 
 /// Looks at every blob, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
-    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), None).await?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
+    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Repair(depth)).await?;
     let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
     session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });
     let blobs = Watched { inner: &*rewrite.importer, reporter: Arc::clone(&session.reporter), depth };
@@ -29,13 +29,14 @@ pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Fa
         ErrorKind::NotFound => rewrite.source.explain(error.with_hint(remove(&rewrite.source.spec))),
         _ => rewrite.source.explain(error),
     })?;
-    let status = match (args.dry_run, repaired.is_changed()) {
+    let is_changed = repaired.is_changed() || rewrite.instead.is_some();
+    let status = match (args.dry_run, is_changed) {
         (true, _) => Status::DryRun,
         (false, true) => Status::Repaired,
         (false, false) => Status::Sound,
     };
     // A sound cache stays as it is where it is.
-    let is_written = !args.dry_run && (repaired.is_changed() || !rewrite.is_in_place());
+    let is_written = !args.dry_run && (is_changed || !rewrite.is_in_place());
     let written = if is_written { Some(rewrite.write(session, &repaired.manifest).await?) } else { None };
     output::print(session, &Repair::new(&rewrite, status, &repaired, written.as_ref()))?;
     Ok(Exit::Done)

@@ -7,7 +7,7 @@ use cache_ops::{CacheSizes, CopyReport, Repaired};
 use serde::Serialize;
 
 use crate::output::Report;
-use crate::report::{BlobReport, DroppedReport, FindingReport, SizesReport, digest_of, dropped_lines};
+use crate::report::{BlobReport, Breaks, DroppedReport, FindingReport, SizesReport, digest_of, dropped_lines};
 use crate::text;
 use crate::verbs::rewrite::Rewrite;
 
@@ -19,6 +19,9 @@ pub(super) struct Repair {
     cache: String,
     destination: String,
     status: Status,
+    /// The cache that takes the place of one that cannot be read, and when it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead: Option<Instead>,
     findings: Vec<FindingReport>,
     mended: Vec<Mended>,
     dropped: Vec<DroppedReport>,
@@ -43,6 +46,13 @@ pub(super) enum Status {
     DryRun,
 }
 
+/// A cache to which no name led.
+#[derive(Debug, Serialize)]
+struct Instead {
+    digest: Option<Digest>,
+    modified: Option<Timestamp>,
+}
+
 /// A blob whose descriptor was mended.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +74,11 @@ impl Repair {
             cache: rewrite.source.spec.to_string(),
             destination: rewrite.destination().to_string(),
             status,
-            findings: repaired.findings.iter().map(FindingReport::from).collect(),
+            instead: rewrite.instead.as_ref().map(|(entry, _)| Instead {
+                digest: entry.descriptor.as_ref().map(|manifest| manifest.digest),
+                modified: entry.modified,
+            }),
+            findings: unreadable(rewrite).chain(repaired.findings.iter().map(FindingReport::from)).collect(),
             mended: repaired.mended.iter().map(mended).collect(),
             dropped: repaired.dropped.iter().map(DroppedReport::from).collect(),
             dropped_records: repaired.dropped_records.iter().map(ToString::to_string).collect(),
@@ -76,12 +90,23 @@ impl Repair {
     }
 }
 
+/// What was wrong with the cache that another one takes the place of.
+fn unreadable(rewrite: &Rewrite) -> impl Iterator<Item = FindingReport> {
+    let findings = rewrite.instead.iter().flat_map(|(_, findings)| findings);
+    findings.map(|finding| FindingReport { breaks: Breaks::Cache, ..FindingReport::from(finding) })
+}
+
 impl Report for Repair {
     fn table(&self, now: Timestamp, all: bool) -> String {
         let mut text = String::new();
         for finding in &self.findings {
             let head = format!("{}  {}  {}", finding.severity.as_str(), finding.code, finding.object);
             let _ = writeln!(text, "{}\n  {}", text::printable(&head), text::printable(&finding.message));
+        }
+        if let Some(instead) = &self.instead {
+            let digest = instead.digest.map(|digest| digest.to_string()).unwrap_or_default();
+            let written = text::time_and_age(instead.modified, now);
+            let _ = writeln!(text, "found    cache {digest}, to which no name leads, written {written}");
         }
         for mended in &self.mended {
             let _ = writeln!(text, "mended   blob {}: {}", mended.blob.digest, mended.codes.join(", "));

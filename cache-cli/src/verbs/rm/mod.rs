@@ -26,7 +26,12 @@ pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failur
     }
     let mut place = Place::parse(session, &args.spec)?;
     let store = place.required_store(session).await?;
-    let plan = plan::plan(&*store, &place, args.blobs).await?;
+    let plan = plan::plan(&*store, &place, args).await?;
+    if is_asked {
+        plan.blobs
+            .iter()
+            .for_each(|blobs| confirm::list(blobs.iter().map(|(blob, size)| (*blob, size)), session.globals.verbose));
+    }
     if is_asked && !confirm::ask(&question(&place, &plan)).await {
         return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
     }
@@ -87,13 +92,13 @@ fn is_in(free: &Reach, entry: &BlobEntry) -> impl Future<Output = bool> + use<> 
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
+    use cache_core::{Descriptor, Digest, Document, Expect, ImageStore as _, MediaType, MemoryCache};
 
     use super::*;
     use crate::tests::{LAYERS, insert, layer, session};
 
     fn args(name: &str) -> RmArgs {
-        RmArgs { spec: format!("type=memory,name={name}"), force: true, blobs: true, dry_run: false }
+        RmArgs { spec: format!("type=memory,name={name}"), force: true, blobs: true, any: false, dry_run: false }
     }
 
     async fn holds(store: &MemoryCache, content: &str) -> bool {
@@ -162,6 +167,31 @@ mod tests {
         let failure = run(&session(&store), &args("a")).await.unwrap_err();
         assert!(failure.message.starts_with("cache b ("), "{}", failure.message);
         assert_eq!(store.caches().await.unwrap().len(), 2);
+    }
+
+    /// An image without layers, under a name.
+    async fn insert_image(store: &MemoryCache, name: &str) -> Digest {
+        let config = Descriptor::of(MediaType::OCI_CONFIG, b"{}");
+        let _ = store.insert("{}");
+        let json = serde_json::json!({ "config": config, "layers": [] }).to_string();
+        let image = Document::new(MediaType::OCI_MANIFEST, json);
+        store.named(name).put_root(&image, Expect::Any).await.unwrap();
+        image.descriptor.digest
+    }
+
+    #[tokio::test]
+    async fn what_is_no_cache_stays_unless_that_is_asked_for_and_its_blobs_stay_in_any_case() {
+        let store = MemoryCache::new();
+        let image = insert_image(&store, "app").await;
+        let session = session(&store);
+        let refused = async |blobs, any| run(&session, &RmArgs { blobs, any, ..args("app") }).await.unwrap_err().exit;
+        assert_eq!(refused(false, false).await, Exit::NoCache);
+        assert_eq!([refused(true, false).await, refused(true, true).await], [Exit::Usage, Exit::Usage]);
+        assert_eq!(store.caches().await.unwrap().len(), 1);
+        run(&session, &RmArgs { blobs: false, any: true, ..args("app") }).await.unwrap();
+        assert!(store.caches().await.unwrap().is_empty());
+        let blobs: Vec<BlobEntry> = store.blobs().try_collect().await.unwrap();
+        assert!(blobs.iter().any(|blob| blob.digest == image));
     }
 
     #[tokio::test]

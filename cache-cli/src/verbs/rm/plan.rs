@@ -1,14 +1,17 @@
 //! Which cache `rm` means, and which blobs go with it.
 
-use cache_core::{CacheEntry, CacheStore, Digest, Error, Naming};
-use cache_ops::Reach;
+use cache_core::{CacheEntry, CacheStore, Digest, Error};
+use cache_ops::{EntryContent, Reach};
 
-use crate::exit::Failure;
+use crate::args::RmArgs;
+use crate::exit::{Exit, Failure};
+use crate::named::{label, select};
 use crate::spec::Place;
 
 /// What is to be deleted.
 pub(super) struct Plan {
     pub(super) entry: CacheEntry,
+    pub(super) content: EntryContent,
     /// What the cache reaches; empty when the blobs stay.
     pub(super) reach: Reach,
     /// What only the cache reaches, when its blobs go too.
@@ -20,25 +23,67 @@ impl Plan {
         self.entry.descriptor.as_ref().map(|manifest| manifest.digest)
     }
 
-    /// The cache in words.
+    /// The cache in words, or what else it is.
     pub(super) fn label(&self) -> String {
-        label(&self.entry)
+        let label = label(&self.entry);
+        if self.content == EntryContent::Cache { label } else { format!("{label}, which is {}", is(self.content)) }
     }
 }
 
-/// Finds the cache that the spec names, and what only it reaches if `blobs` are to go too.
-pub(super) async fn plan(store: &dyn CacheStore, place: &Place, blobs: bool) -> Result<Plan, Failure> {
+/// Finds the cache that the spec names, and what only it reaches if its blobs are to go too.
+///
+/// What is no cache is not deleted unless that was asked for, and its blobs never are.
+pub(super) async fn plan(store: &dyn CacheStore, place: &Place, args: &RmArgs) -> Result<Plan, Failure> {
     let caches = store.caches().await.map_err(|error| place.explain(error))?;
     let entry = select(&caches, place)?;
-    if !blobs {
-        return Ok(Plan { entry, reach: Reach::default(), blobs: None });
+    let content = EntryContent::of(store, &entry).await.map_err(|error| place.explain(error))?;
+    check(&entry, content, args)?;
+    if !args.blobs {
+        return Ok(Plan { entry, content, reach: Reach::default(), blobs: None });
     }
     let reach = Reach::of_entry(store, &entry).await.map_err(|error| {
         place.explain(error).with_hint("its blobs are not known; without --blobs the cache can be deleted")
     })?;
     let others: Vec<CacheEntry> = caches.into_iter().filter(|other| *other != entry).collect();
     let free = free(store, &reach, &others).await.map_err(|error| place.explain(error))?;
-    Ok(Plan { entry, reach, blobs: Some(free) })
+    Ok(Plan { entry, content, reach, blobs: Some(free) })
+}
+
+/// Whether the thing may be deleted as `args` say.
+fn check(entry: &CacheEntry, content: EntryContent, args: &RmArgs) -> Result<(), Failure> {
+    if content == EntryContent::Cache {
+        return Ok(());
+    }
+    let what = format!("{} is {}", entry.name.as_deref().unwrap_or("it"), is(content));
+    if args.blobs {
+        let failure = Failure::usage(format!("{what}: --blobs deletes those of a cache alone"));
+        return Err(failure.with_hint("leave --blobs out"));
+    }
+    if args.any {
+        return Ok(());
+    }
+    let exit = match content {
+        EntryContent::ImageWithCache => Exit::Usage,
+        EntryContent::Unreadable => Exit::Failed,
+        _ => Exit::NoCache,
+    };
+    let failure = Failure::new(exit, format!("{what}: nothing is deleted"));
+    Err(failure.with_hint(match content {
+        EntryContent::Missing => "repair looks for a manifest to lead it to; --any deletes the name all the same",
+        EntryContent::Unreadable => "repair says whether anything can be saved; --any deletes the name all the same",
+        _ => "rm is for caches; --any deletes the name all the same, and never its blobs",
+    }))
+}
+
+fn is(content: EntryContent) -> &'static str {
+    match content {
+        EntryContent::Cache => "a cache",
+        EntryContent::ImageWithCache => "an image that holds a cache",
+        EntryContent::Image => "an image, and no cache",
+        EntryContent::Missing => "a name whose manifest is not there",
+        EntryContent::Unreadable => "nothing that can be read",
+        _ => "no cache",
+    }
 }
 
 /// What of `reach` none of the other caches reaches.
@@ -56,64 +101,5 @@ pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: &[CacheE
 
 fn unreadable(cache: &CacheEntry, error: Error) -> Error {
     let message = format!("{} cannot be read, so nobody knows which blobs it needs", label(cache));
-    Error::new(error.kind(), message).with_source(error).with_hint("delete that cache first, or leave --blobs out")
-}
-
-fn label(cache: &CacheEntry) -> String {
-    let digest = cache.descriptor.as_ref().map(|manifest| manifest.digest.to_string());
-    match (&cache.name, digest) {
-        (Some(name), Some(digest)) => format!("cache {name} ({digest})"),
-        (Some(name), None) => format!("cache {name}"),
-        (None, Some(digest)) => format!("cache {digest}"),
-        (None, None) => "a cache without a name".to_owned(),
-    }
-}
-
-/// The entry that the spec's digest or name leads to.
-fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
-    let Some(digest) = place.cache_digest() else {
-        let name = place.cache_name();
-        if matches!(place.naming(), Some(Naming::AttributeOnBranch(_)))
-            && by_name(caches, name.unwrap_or_default()).is_none()
-        {
-            return select_branch(caches, place, name.unwrap_or_default());
-        }
-        let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
-            // An image's layout holds one entry without a name, which is then meant.
-            [only] if name.is_none() && only.name.is_none() => Some(only),
-            _ => None,
-        });
-        return found.cloned().ok_or_else(|| place.no_cache().with_hint("ls lists the caches of a store"));
-    };
-    let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
-    let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
-    let mut found = caches.iter().filter(has_digest);
-    match (found.next(), found.next()) {
-        (None, _) => Err(place.no_cache().with_hint("ls lists the caches of a store")),
-        (Some(cache), None) => Ok(cache.clone()),
-        (Some(one), Some(other)) => {
-            let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
-            Err(failure.with_hint("say which one by its tag"))
-        }
-    }
-}
-
-/// The one branch that has a cache of this name: `ls` shows `name@refs/heads/main`.
-fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<CacheEntry, Failure> {
-    let begin = format!("{name}@");
-    let is_named = |cache: &&CacheEntry| cache.name.as_ref().is_some_and(|full| full.starts_with(&begin));
-    let found: Vec<&CacheEntry> = caches.iter().filter(is_named).collect();
-    match found[..] {
-        [] => Err(place.no_cache().with_hint("ls lists the caches of a store")),
-        [only] => Ok(only.clone()),
-        _ => {
-            let names: Vec<String> = found.iter().map(|cache| label(cache)).collect();
-            let failure = Failure::usage(format!("several branches have it: {}", names.join(", ")));
-            Err(failure.with_hint("say which one by its whole name, as scope=NAME@REF"))
-        }
-    }
-}
-
-fn by_name<'a>(caches: &'a [CacheEntry], name: &str) -> Option<&'a CacheEntry> {
-    caches.iter().find(|cache| cache.name.as_deref().unwrap_or_default() == name)
+    Error::new(error.kind(), message).with_source(error).with_hint("repair that cache first, or leave --blobs out")
 }

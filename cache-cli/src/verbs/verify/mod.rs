@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cache_ops::Depth;
 
 use self::report::Verification;
+use super::unnamed;
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -32,7 +33,12 @@ async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Ve
         Ok(None) => return Err(place.no_cache()),
         Err(error) => match unreadable::findings(&error, &*importer).await {
             findings if findings.is_empty() => return Err(place.explain(error).into()),
-            findings => return Ok(Verification::of_unreadable(depth, &findings)),
+            findings => {
+                if unnamed::is_there(session, place).await {
+                    session.warn("there is a cache to which no name leads: repair leads this name to it");
+                }
+                return Ok(Verification::of_unreadable(depth, &findings));
+            }
         },
     };
     let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };

@@ -20,14 +20,25 @@ const LAYER: u64 = 4 << 30;
 /// In MiB.
 const MOST: f64 = 150.0;
 
-/// Converts from each kind whose files may be put one after the other to each other kind, and prints the peaks.
+/// Converts from each kind whose files may be put one after the other to each other kind, and prints the peaks: for real
+/// files, and for zeros, which compress to next to nothing.
 pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
-    let times = LAYER.div_ceil(data.size);
-    println!("\npeak memory of converting a layer of {} MiB, {} threads", (data.size * times) >> 20, ours.threads());
-    let tar = without_end(&data.path, folder)?;
+    let zeros = folder.join("zeros.tar");
+    write_zeros(&zeros)?;
+    for (what, tar) in [("real files", &data.path), ("zeros", &zeros)] {
+        let tar = without_end(tar, folder)?;
+        let size = fs::metadata(&tar)?.len();
+        let times = LAYER.div_ceil(size);
+        println!("\npeak memory of converting {} MiB of {what}, {} threads", (size * times) >> 20, ours.threads());
+        measure_tar(&tar, times, folder)?;
+    }
+    Ok(())
+}
+
+fn measure_tar(tar: &Path, times: u64, folder: &Path) -> Outcome<()> {
     for from in CompressionKind::ALL.into_iter().filter(|kind| *kind != CompressionKind::Estargz) {
         let layer = folder.join(from.name());
-        write(&tar, from, &layer)?;
+        write(tar, from, &layer)?;
         for to in CompressionKind::ALL.into_iter().filter(|to| *to != from) {
             let mut child = Command::new(std::env::current_exe()?);
             child.args([CHILD, from.name(), to.name()]).arg(&layer).arg(times.to_string());
@@ -38,6 +49,17 @@ pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
         }
         fs::remove_file(layer)?;
     }
+    Ok(())
+}
+
+/// A tar of one file of 64 MiB of zeros.
+fn write_zeros(path: &Path) -> Outcome<()> {
+    let mut tar = tar::Builder::new(File::create(path)?);
+    let mut header = tar::Header::new_ustar();
+    header.set_size(64 << 20);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "zeros", std::io::Read::take(std::io::repeat(0), 64 << 20))?;
+    tar.into_inner()?.sync_all()?;
     Ok(())
 }
 

@@ -1,0 +1,66 @@
+//! Which entry of a store a spec names.
+
+use cache_core::{CacheEntry, Digest, Naming};
+
+use crate::exit::Failure;
+use crate::spec::Place;
+
+/// An entry in words.
+pub(crate) fn label(cache: &CacheEntry) -> String {
+    let digest = cache.descriptor.as_ref().map(|manifest| manifest.digest.to_string());
+    match (&cache.name, digest) {
+        (Some(name), Some(digest)) => format!("cache {name} ({digest})"),
+        (Some(name), None) => format!("cache {name}"),
+        (None, Some(digest)) => format!("cache {digest}"),
+        (None, None) => "a cache without a name".to_owned(),
+    }
+}
+
+/// The entry that the spec's digest or name leads to.
+pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
+    let Some(digest) = place.cache_digest() else {
+        let name = place.cache_name();
+        if matches!(place.naming(), Some(Naming::AttributeOnBranch(_)))
+            && by_name(caches, name.unwrap_or_default()).is_none()
+        {
+            return select_branch(caches, place, name.unwrap_or_default());
+        }
+        let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
+            // An image's layout holds one entry without a name, which is then meant.
+            [only] if name.is_none() && only.name.is_none() => Some(only),
+            _ => None,
+        });
+        return found.cloned().ok_or_else(|| place.no_cache().with_hint("ls lists the caches of a store"));
+    };
+    let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
+    let mut found = caches.iter().filter(has_digest);
+    match (found.next(), found.next()) {
+        (None, _) => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        (Some(cache), None) => Ok(cache.clone()),
+        (Some(one), Some(other)) => {
+            let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
+            Err(failure.with_hint("say which one by its tag"))
+        }
+    }
+}
+
+/// The one branch that has a cache of this name: `ls` shows `name@refs/heads/main`.
+fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<CacheEntry, Failure> {
+    let begin = format!("{name}@");
+    let is_named = |cache: &&CacheEntry| cache.name.as_ref().is_some_and(|full| full.starts_with(&begin));
+    let found: Vec<&CacheEntry> = caches.iter().filter(is_named).collect();
+    match found[..] {
+        [] => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        [only] => Ok(only.clone()),
+        _ => {
+            let names: Vec<String> = found.iter().map(|cache| label(cache)).collect();
+            let failure = Failure::usage(format!("several branches have it: {}", names.join(", ")));
+            Err(failure.with_hint("say which one by its whole name, as scope=NAME@REF"))
+        }
+    }
+}
+
+fn by_name<'a>(caches: &'a [CacheEntry], name: &str) -> Option<&'a CacheEntry> {
+    caches.iter().find(|cache| cache.name.as_deref().unwrap_or_default() == name)
+}
