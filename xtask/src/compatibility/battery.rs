@@ -1,7 +1,7 @@
 //! What is tried on every store, and what `doctor` said about it before.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -158,7 +158,7 @@ impl Battery<'_> {
         let publishers: Vec<std::io::Result<Child>> = SOURCES
             .iter()
             .map(|source| {
-                let mut command = self.bench.buildcache(&["merge", "--publish", "--to", &to, &self.source(source)]);
+                let mut command = self.command(&["merge", "--publish", "--to", &to, &self.source(source)]);
                 command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
             })
             .collect();
@@ -170,7 +170,7 @@ impl Battery<'_> {
                 Err(error) => return Came::Badly(error.to_string()),
             }
         }
-        let together = format!("type=local,dest={}", self.started.place.folder.join("together").display());
+        let together = self.together();
         let sources: Vec<String> = SOURCES.iter().map(|source| self.source(source)).collect();
         let mut merge = vec!["merge", "--to", &together];
         merge.extend(sources.iter().map(String::as_str));
@@ -183,12 +183,17 @@ impl Battery<'_> {
         }
     }
 
+    /// The directory that all sources are merged into.
+    fn together(&self) -> String {
+        format!("type=local,dest={}", self.started.place.folder.join("together").display())
+    }
+
     fn records(&self, spec: &str) -> Option<u64> {
         let (_, out, _) = self.run(&["inspect", "-o", "json", spec]);
         serde_json::from_str::<Value>(&out).ok()?["totals"]["records"].as_u64()
     }
 
-    /// The index of a cache beside the blobs of a smaller one: what is lost is found and repaired.
+    /// The index of the merged cache beside the blobs of one of its sources: what is lost is found and repaired.
     fn repair(&self) -> Came {
         if !self.server.has_prefixes(&self.started.place) {
             return Came::Untried;
@@ -196,8 +201,9 @@ impl Battery<'_> {
         let whole = format!("{},manifests_prefix=torn/", self.spec("torn"));
         let few = format!("{},manifests_prefix=few/,blobs_prefix=fewblobs/", self.spec("torn"));
         let torn = format!("{whole},blobs_prefix=fewblobs/");
-        let copied = [("max-manifest", &whole), ("min-manifest", &few)]
-            .map(|(source, to)| self.works(&["copy", &self.source(source), to]));
+        let all = self.together().replace("dest=", "src=");
+        let copied =
+            [(all, &whole), (self.source("max-manifest"), &few)].map(|(source, to)| self.works(&["copy", &source, to]));
         if let Some(failed) = copied.into_iter().find(|came| *came != Came::Well) {
             return failed;
         }
@@ -211,7 +217,7 @@ impl Battery<'_> {
 
     /// What only a deleted cache needed goes, and nothing else.
     fn prune(&self) -> Came {
-        for words in [&["rm", "-f", &self.spec("large")][..], &["prune", "-f", "--grace", "0s", &self.spec("main")]] {
+        for words in [&["rm", "-f", &self.spec("large")][..], &["prune", "-f", "--grace", "1s", &self.spec("main")]] {
             let came = self.works(words);
             if came != Came::Well {
                 return came;
@@ -230,9 +236,16 @@ impl Battery<'_> {
         if status == 0 { Came::Well } else { Came::Badly(format!("exit {status}: {said}")) }
     }
 
+    /// The program; a repository of GitHub is looked for on the same host.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.bench.buildcache(words);
+        command.env("GITHUB_API_URL", format!("http://{}", self.started.place.host()));
+        command
+    }
+
     /// The status, what was printed, and the last line of what was said.
     fn run(&self, words: &[&str]) -> (i32, String, String) {
-        match self.bench.buildcache(words).args(["--progress", "quiet", "--timeout", "120s"]).output() {
+        match self.command(words).args(["--progress", "quiet", "--timeout", "120s"]).output() {
             Ok(output) => {
                 let out = String::from_utf8_lossy(&output.stdout).into_owned();
                 (output.status.code().unwrap_or(-1), out, last_line(&output.stderr))

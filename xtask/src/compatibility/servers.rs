@@ -38,6 +38,8 @@ pub(crate) struct Server {
 enum From {
     /// The first of these variables or names on `PATH`, and what asks it for its version.
     System(&'static [&'static str], &'static str),
+    /// This repository, which needs Python for it.
+    Here,
     Package(fn() -> Package),
 }
 
@@ -137,7 +139,7 @@ pub(crate) const SERVERS: [Server; 11] = [
     },
     Server {
         name: "gha emulator, version 2",
-        from: From::System(&["python3"], "--version"),
+        from: From::Here,
         instead: "Python is needed",
         command: emulator,
         spec: |place, name| gha_spec(place, name, "version=2,url_v2"),
@@ -145,7 +147,7 @@ pub(crate) const SERVERS: [Server; 11] = [
     },
     Server {
         name: "gha emulator, version 1",
-        from: From::System(&["python3"], "--version"),
+        from: From::Here,
         instead: "Python is needed",
         command: emulator,
         spec: |place, name| gha_spec(place, name, "version=1,url"),
@@ -161,6 +163,7 @@ impl Server {
                 let named = env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
                 named.or_else(|| process::find(name, process::search_path()))
             }),
+            From::Here => process::find("python3", process::search_path()),
             From::Package(package) => package().program(),
         }
     }
@@ -171,6 +174,7 @@ impl Server {
                 let said = process::output(Command::new(program).arg(flag)).unwrap_or_default();
                 said.split_whitespace().last().unwrap_or("unknown").to_owned()
             }
+            From::Here => "tests/tools".to_owned(),
             From::Package(package) => package().version().to_owned(),
         }
     }
@@ -203,7 +207,7 @@ impl Server {
 }
 
 impl Place {
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
@@ -302,7 +306,8 @@ fn seaweed(program: &Path, place: &Place) -> Command {
         "filer.port.grpc",
     ];
     words.extend(flags.iter().zip(&ports).map(|(flag, port)| format!("-{flag}={port}")));
-    words.extend(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"].map(str::to_owned));
+    let rest = ["-ip=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"];
+    words.extend(rest.into_iter().chain(["-master.volumeSizeLimitMB=64"]).map(str::to_owned));
     let mut command = command(program, &["server"]);
     command.args(words).current_dir(&place.folder);
     command
@@ -319,9 +324,12 @@ fn azurite(program: &Path, place: &Place, how: &[&str]) -> Command {
 }
 
 fn emulator(program: &Path, place: &Place) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/gha_emulator.py");
-    let (script, data) = (script.display().to_string(), place.folder("data").display().to_string());
-    command(program, &[&script, "serve", "--port", &place.port(), "--data", &data])
+    let data = place.folder("data").display().to_string();
+    command(program, &[&emulator_script(), "serve", "--port", &place.port(), "--data", &data])
+}
+
+fn emulator_script() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/gha_emulator.py").display().to_string()
 }
 
 fn registry_spec(place: &Place, name: &str) -> String {
@@ -341,8 +349,10 @@ fn azurite_spec(place: &Place, name: &str) -> String {
 }
 
 fn gha_spec(place: &Place, name: &str, url: &str) -> String {
-    // {"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]"}, signed by nobody: the emulator looks at what it says.
-    let token =
-        "eyJhbGciOiJIUzI1NiJ9.eyJhYyI6Ilt7XCJTY29wZVwiOlwicmVmcy9oZWFkcy9tYWluXCIsXCJQZXJtaXNzaW9uXCI6M31dIn0.x";
-    format!("type=gha,{url}=http://{}/,token={token},repository=o/r,ghtoken=x,scope={name}", place.host())
+    let mut mint = Command::new("python3");
+    mint.args([&emulator_script(), "token", "--scope", "refs/heads/main=3"]);
+    // Without a token the spec is refused, and that is what is said.
+    let token = process::output(&mut mint).unwrap_or_default();
+    let (host, token) = (place.host(), token.trim());
+    format!("type=gha,{url}=http://{host}/,token={token},repository=o/r,ghtoken=x,scope={name}")
 }
