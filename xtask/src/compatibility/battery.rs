@@ -130,8 +130,7 @@ impl Battery<'_> {
     }
 
     fn large(&self) -> Came {
-        let source = format!("type=local,src={}", self.bench.large().display());
-        let copied = self.works(&["copy", &source, &self.spec("large")]);
+        let copied = self.works(&["copy", &self.large_source(), &self.spec("large")]);
         if copied == Came::Well { self.works(&["verify", &self.spec("large")]) } else { copied }
     }
 
@@ -146,7 +145,8 @@ impl Battery<'_> {
         let caches = listed["caches"].as_array().into_iter().flatten();
         let names: Vec<&str> = caches.filter_map(|cache| cache["name"].as_str()).collect();
         match status {
-            0 if names.iter().any(|listed| listed.ends_with(name)) == is_there => Came::Well,
+            // In gha a name has its scope beside it.
+            0 if names.iter().any(|listed| listed.split('@').next() == Some(name)) == is_there => Came::Well,
             0 => Came::Badly(format!("listed {names:?}")),
             _ => Came::Badly(said),
         }
@@ -170,7 +170,7 @@ impl Battery<'_> {
                 Err(error) => return Came::Badly(error.to_string()),
             }
         }
-        let together = self.together();
+        let together = format!("type=local,dest={}", self.local("together"));
         let sources: Vec<String> = SOURCES.iter().map(|source| self.source(source)).collect();
         let mut merge = vec!["merge", "--to", &together];
         merge.extend(sources.iter().map(String::as_str));
@@ -183,9 +183,13 @@ impl Battery<'_> {
         }
     }
 
-    /// The directory that all sources are merged into.
-    fn together(&self) -> String {
-        format!("type=local,dest={}", self.started.place.folder.join("together").display())
+    /// A directory of this name, which nobody else has.
+    fn local(&self, name: &str) -> String {
+        self.started.place.folder.join(name).display().to_string()
+    }
+
+    fn large_source(&self) -> String {
+        format!("type=local,src={}", self.bench.large().display())
     }
 
     fn records(&self, spec: &str) -> Option<u64> {
@@ -193,18 +197,21 @@ impl Battery<'_> {
         serde_json::from_str::<Value>(&out).ok()?["totals"]["records"].as_u64()
     }
 
-    /// The index of the merged cache beside the blobs of one of its sources: what is lost is found and repaired.
+    /// The index of two caches beside the blobs of one of them: what is lost is found and repaired.
     fn repair(&self) -> Came {
         if !self.server.has_prefixes(&self.started.place) {
             return Came::Untried;
         }
+        let both = self.local("both");
+        let (source, large) = (self.source("max-manifest"), self.large_source());
         let whole = format!("{},manifests_prefix=torn/", self.spec("torn"));
         let few = format!("{},manifests_prefix=few/,blobs_prefix=fewblobs/", self.spec("torn"));
         let torn = format!("{whole},blobs_prefix=fewblobs/");
-        let all = self.together().replace("dest=", "src=");
-        let copied =
-            [(all, &whole), (self.source("max-manifest"), &few)].map(|(source, to)| self.works(&["copy", &source, to]));
-        if let Some(failed) = copied.into_iter().find(|came| *came != Came::Well) {
+        let (to, written) = (format!("type=local,dest={both}"), format!("type=local,src={both}"));
+        let merge = ["merge", "--to", to.as_str(), &source, &large];
+        let (first, second) = (["copy", written.as_str(), &whole], ["copy", source.as_str(), &few]);
+        let steps = [&merge[..], &first[..], &second[..]];
+        if let Some(failed) = steps.into_iter().map(|words| self.works(words)).find(|came| *came != Came::Well) {
             return failed;
         }
         let (status, _, said) = self.run(&["verify", "--fast", &torn]);
