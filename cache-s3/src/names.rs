@@ -11,8 +11,13 @@ pub(crate) const UNUSUAL: &str =
     "this store does not keep a slash at the start of a key, or two in a row: take a prefix without them";
 
 /// Whether a key begins with a slash, or has two in a row: some stores refuse that, and some make one slash of it.
-pub(crate) fn is_unusual(keys: &Keys) -> bool {
-    [keys.manifests(), keys.blobs()].iter().any(|key| key.starts_with('/') || key.contains("//"))
+pub(crate) fn is_unusual(key: &str) -> bool {
+    key.starts_with('/') || key.contains("//")
+}
+
+/// Whether a prefix makes such keys.
+pub(crate) fn has_unusual(keys: &Keys) -> bool {
+    [keys.manifests(), keys.blobs()].iter().any(|key| is_unusual(key))
 }
 
 /// A list that has nothing may be about a prefix that the store knows by another name.
@@ -21,7 +26,7 @@ pub(crate) fn is_unusual(keys: &Keys) -> bool {
 /// [`ErrorKind::Unsupported`] when there is something below that other name.
 pub(crate) async fn check_list(client: &Client) -> Result<()> {
     let prefix = client.config().keys().manifests();
-    if !is_unusual(client.config().keys()) {
+    if !has_unusual(client.config().keys()) {
         return Ok(());
     }
     let folded = fold(&prefix);
@@ -42,7 +47,7 @@ pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) 
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unsupported) => error,
         written => return written,
     };
-    if is_unusual(client.config().keys()) {
+    if has_unusual(client.config().keys()) {
         return Err(error.with_hint(UNUSUAL));
     }
     match beside(client, name).await {
@@ -92,7 +97,7 @@ mod tests {
     #[test]
     fn unusual_keys_are_told() {
         let keys = |prefix: &str| Keys { prefix: prefix.to_owned(), ..Keys::default() };
-        assert!(is_unusual(&keys("a//")) && is_unusual(&keys("/a/")));
-        assert!(!is_unusual(&keys("a/")) && !is_unusual(&keys("")) && !is_unusual(&keys("app")));
+        assert!(has_unusual(&keys("a//")) && has_unusual(&keys("/a/")));
+        assert!(!has_unusual(&keys("a/")) && !has_unusual(&keys("")) && !has_unusual(&keys("app")));
     }
 }

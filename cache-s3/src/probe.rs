@@ -189,7 +189,7 @@ impl CacheProbe for S3Probe {
         self.uploads(large, &mut found).await;
         let advice = "buildcache sends old blobs again; BuildKit's exports fail on them";
         found.record("refresh", self.copy(small).await, advice);
-        let advice = if names::is_unusual(self.client.config().keys()) {
+        let advice = if names::has_unusual(self.client.config().keys()) {
             names::UNUSUAL
         } else {
             "`ls`, `du` and `prune` cannot work here: ask for the right s3:ListBucket"

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource};
+use cache_core::{BlobStream, CodecPool, Descriptor, Error, ErrorKind, LayerEncoding, Result, ResumeSource, decode};
 
 use crate::client::{Client, Object};
 use crate::error;
@@ -34,7 +34,9 @@ impl Source {
     /// The bytes of a range, with an end when nothing moves.
     async fn body(&self, range: Range<u64>) -> Result<BlobStream> {
         let object = self.get(range.start, range.end).await?;
-        Ok(self.client.body_reader(MESSAGE).stream(object.into_pieces()))
+        let is_as_stored = object.is_as_stored(self.blob.size);
+        let pieces = self.client.body_reader(MESSAGE).stream(object.into_pieces());
+        if is_as_stored { Ok(pieces) } else { decode(LayerEncoding::Gzip, pieces, &CodecPool::default()) }
     }
 
     /// The object from `at` on; a blob that is wanted whole is asked for without a range.
@@ -47,6 +49,10 @@ impl Source {
         let object = object.map_err(|error| self.about(error))?;
         if range.is_some() && object.range.and_then(|given| given.start) != Some(at) {
             return Err(self.mismatch("the store sent another range", object.size));
+        }
+        if !object.is_as_stored(self.blob.size) {
+            let message = "the answer is compressed, and a part of the blob was asked for";
+            return if range.is_none() { Ok(object) } else { Err(self.mismatch(message, object.size)) };
         }
         let total = match range {
             None => object.size,

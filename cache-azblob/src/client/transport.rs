@@ -15,7 +15,7 @@ use bytes::Bytes;
 use cache_core::{BodyReader, Bounds};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use crate::error::root_cause;
 
@@ -68,7 +68,7 @@ impl Connections {
     async fn send(&self, request: &Request) -> azure_core::Result<reqwest::Response> {
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes())
             .map_err(|error| azure_core::Error::with_error(ErrorKind::Other, error, "no method of HTTP"))?;
-        let mut sending = self.http.request(method, request.url().clone());
+        let mut sending = self.http.request(method, request.url().clone()).header(ACCEPT_ENCODING, "identity");
         for (name, value) in request.headers().iter() {
             sending = sending.header(name.as_str(), value.as_str());
         }

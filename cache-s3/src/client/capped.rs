@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
@@ -18,13 +20,24 @@ const OF_AN_OBJECT: &str = "x-id=GetObject";
 /// What is said of an answer that is longer.
 pub(crate) const TOO_LONG: &str = "the answer is too long";
 
-/// Puts every answer under a cap before the SDK reads it.
+/// Asks for answers as they are stored, and puts every one under a cap before the SDK reads it.
 #[derive(Debug)]
 pub(super) struct Caps(pub(super) Bounds);
 
 impl Intercept for Caps {
     fn name(&self) -> &'static str {
         "Caps"
+    }
+
+    /// After the signature, so that nobody who changes it on the way breaks that.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().insert("accept-encoding", "identity");
+        Ok(())
     }
 
     fn modify_before_deserialization(

@@ -22,8 +22,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use cache_core::{
-    BlobStream, BodyReader, Bounds, ContentRange, Digest, Error, ErrorKind, Outgoing, Result, RetryPolicy, Silent,
-    Timestamp, within,
+    BlobStream, BodyReader, Bounds, CodecPool, ContentRange, Digest, Error, ErrorKind, LayerEncoding, Outgoing, Result,
+    RetryPolicy, Silent, Timestamp, decode, stream_of, within,
 };
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
@@ -35,9 +35,12 @@ pub(crate) use self::multipart::{Marker, OpenUpload};
 use crate::S3Config;
 use crate::error::{self, Raw};
 use crate::keys::copy_source;
+use crate::names::{UNUSUAL, is_unusual};
 
 /// What blobs and indexes are, for who asks the store.
 const CONTENT_TYPE: &str = "application/octet-stream";
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Whoever moves fewer bytes in a second than this does not move.
 const SLOWEST: u64 = 32 << 10;
 /// How much faster than that a store copies within itself.
@@ -76,6 +79,7 @@ pub(crate) struct Object {
     pub(crate) range: Option<ContentRange>,
     modified: Option<Timestamp>,
     content_type: Option<String>,
+    encoding: Option<String>,
     body: ByteStream,
 }
 
@@ -86,6 +90,17 @@ impl Object {
             Some(range) => range.total,
             None => self.size,
         }
+    }
+
+    /// Whether its bytes come as they are stored: a proxy may compress them on the way, and says so. Some objects only say
+    /// so, and have the length that is expected.
+    pub(crate) fn is_as_stored(&self, size: u64) -> bool {
+        !self.is_compressed() || self.whole() == Some(size)
+    }
+
+    fn is_compressed(&self) -> bool {
+        let encoding = self.encoding.as_deref().unwrap_or_default();
+        ["gzip", "x-gzip"].iter().any(|gzip| encoding.eq_ignore_ascii_case(gzip))
     }
 
     /// Its bytes, without a bound.
@@ -180,10 +195,12 @@ impl Client {
             request = request.range(format!("bytes={first}-{last}"));
         }
         let got = self.send("cannot read the object", key, 0, request.send()).await?;
-        let GetObjectOutput { content_length, e_tag, content_range, last_modified, content_type, body, .. } = got;
+        let GetObjectOutput { content_length, e_tag, content_range, last_modified, body, .. } = got;
         let size = content_length.and_then(|size| u64::try_from(size).ok());
         let range = content_range.as_deref().map(ContentRange::parse);
-        Ok(Object { size, etag: unquoted(e_tag), range, modified: timestamp(last_modified), content_type, body })
+        let (content_type, encoding) = (got.content_type, got.content_encoding);
+        let (etag, modified) = (unquoted(e_tag), timestamp(last_modified));
+        Ok(Object { size, etag, range, modified, content_type, encoding, body })
     }
 
     /// Reads a document of at most `limit` bytes; `None` when there is none.
@@ -192,13 +209,18 @@ impl Client {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             opened => opened?,
         };
-        let (size, etag) = (object.size, object.etag.clone());
+        let (size, etag, is_compressed) = (object.size, object.etag.clone(), object.is_compressed());
         let reader = self.body_reader("cannot read the object").with_limit(limit);
         let body = reader.read(object.into_pieces()).await.map_err(|error| self.about(error, key))?;
         if size.is_some_and(|size| size != body.len() as u64) {
             return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early"), key));
         }
-        Ok(Some((body, etag)))
+        if !is_compressed || !body.starts_with(&GZIP) {
+            return Ok(Some((body, etag)));
+        }
+        let plain = decode(LayerEncoding::Gzip, stream_of(body), &CodecPool::default())?;
+        let plain = reader.read(plain).await.map_err(|error| self.about(error, key))?;
+        Ok(Some((plain, etag)))
     }
 
     /// Writes an object in one request, and answers with its ETag.
@@ -280,7 +302,9 @@ impl Client {
 
     /// Names the backend, the bucket and the key.
     pub(crate) fn about(&self, error: Error, key: &str) -> Error {
-        error.with("backend", crate::KIND).with("bucket", self.config.bucket()).with("key", key)
+        let error = error.with("backend", crate::KIND).with("bucket", self.config.bucket()).with("key", key);
+        let is_about_slashes = error.kind() == ErrorKind::Unsupported && is_unusual(key);
+        if is_about_slashes { error.with_hint(UNUSUAL) } else { error }
     }
 
     /// Sends a request that moves so many bytes on its way or in the store.

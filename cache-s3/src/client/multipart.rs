@@ -88,7 +88,13 @@ impl Client {
         let request = request
             .set_key_marker(at.map(|at| at.key.clone()))
             .set_upload_id_marker(at.and_then(|at| at.upload.clone()));
-        let listed = self.send("cannot list the open uploads", prefix, 0, request.send()).await?;
+        let listed = match self.send("cannot list the open uploads", prefix, 0, request.send()).await {
+            // So says `rclone serve s3` when none is open.
+            Err(error) if error.code() == Some("NoSuchUpload") => {
+                return Ok(Page { items: Vec::new(), next: NextPage::End, bytes: 0 });
+            }
+            listed => listed?,
+        };
         let next = next_page(&listed);
         let uploads = listed.uploads.unwrap_or_default().into_iter().filter_map(|upload| {
             Some(OpenUpload { key: upload.key?, id: upload.upload_id?, begun: timestamp(upload.initiated) })

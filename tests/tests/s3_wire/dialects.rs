@@ -271,3 +271,87 @@ async fn a_prune_is_done_where_open_uploads_are_not_listed() {
         assert!(server.keys().is_empty());
     }
 }
+
+/// A proxy compresses what it passes on, and says so.
+#[tokio::test(start_paused = true)]
+async fn what_a_proxy_has_compressed_is_undone() {
+    let server = Server::start(Options::default());
+    let cache = graphs::cache(1);
+    write(config(&server), &cache).await.unwrap();
+    let _ = server.take_log();
+    let stored: Vec<(String, bytes::Bytes)> = server
+        .keys()
+        .into_iter()
+        .map(|key| {
+            let compressed = compress(&std::fs::read(server.path(&key)).unwrap());
+            (key.replace(':', "%3A"), compressed)
+        })
+        .collect();
+    server.http().script(move |asked| {
+        let path = asked.path.replace(':', "%3A");
+        let (_, bytes) = stored.iter().find(|(key, _)| path.contains(key)).filter(|_| asked.method == Method::GET)?;
+        let mut answer = full(200, "application/octet-stream", bytes.clone());
+        answer.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        Some(answer)
+    });
+    let importer = S3Importer::new(config(&server));
+    let manifest = importer.resolve().await.unwrap().unwrap().manifest;
+    for blob in manifest.blobs() {
+        assert_eq!(cache_core::Digest::sha256(&bytes_of(&importer, blob).await.unwrap()), blob.digest);
+    }
+}
+
+fn compress(bytes: &[u8]) -> bytes::Bytes {
+    use futures_util::FutureExt as _;
+    use tokio::io::AsyncReadExt as _;
+    let mut out = Vec::new();
+    let mut encoder = async_compression::tokio::bufread::GzipEncoder::new(bytes);
+    encoder.read_to_end(&mut out).now_or_never().expect("memory is never pending").unwrap();
+    out.into()
+}
+
+/// A store that keeps objects as files refuses a cache beside a folder of its name, and says nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_a_folder_is_said_in_one_line() {
+    let server = Server::start(Options::default());
+    let cache = graphs::cache(1);
+    write(config(&server).with_name("a/b"), &cache).await.unwrap();
+    write(config(&server).with_name("c"), &cache).await.unwrap();
+    server.http().script(|asked| {
+        let is_index = asked.method == Method::PUT && asked.path.contains("manifests/");
+        is_index.then(|| xml(500, "<Error><Code>InternalError</Code></Error>"))
+    });
+    for (name, other) in [("a", Some("a/b")), ("c/d", Some("c")), ("e", None)] {
+        let error = write(config(&server).with_name(name), &cache).await.unwrap_err();
+        assert_eq!(error.context("other"), other, "{error:?}");
+        assert_eq!(error.hint().is_some_and(|hint| hint.contains("take another name")), other.is_some());
+    }
+}
+
+/// Some stores make one slash of several, and list nothing below the prefix as it is written.
+#[tokio::test(start_paused = true)]
+async fn a_prefix_that_is_folded_is_no_empty_store() {
+    let server = Server::start(Options::default());
+    write(config(&server).with_prefix("a/b/"), &graphs::cache(1)).await.unwrap();
+    let store = S3Store::new(config(&server).with_prefix("a//b/"));
+    // Where these are two prefixes, one is empty.
+    server.http().script(|asked| {
+        let is_odd = asked.path.contains("a//b/manifests/") && asked.method == Method::HEAD;
+        is_odd.then(|| empty(404))
+    });
+    assert!(store.caches().await.is_ok_and(|caches| caches.is_empty()));
+    server.http().script(|asked| {
+        let is_odd = value(asked, "prefix").is_some_and(|prefix| prefix.contains("//"));
+        if is_odd {
+            return Some(list(&[], "<IsTruncated>false</IsTruncated>"));
+        }
+        let is_there = asked.path.contains("a//b/manifests/main") && asked.method == Method::HEAD;
+        is_there.then(|| {
+            let mut head = empty(200);
+            head.headers_mut().insert("content-length", 9.into());
+            head
+        })
+    });
+    let error = store.caches().await.unwrap_err();
+    assert!(error.hint().unwrap().contains("prefix without"), "{error:?}");
+}
