@@ -1,47 +1,62 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
-mod graph;
-mod json;
-mod kit;
-mod layers;
-mod manifest;
+pub mod graph;
+pub mod json;
+pub mod kit;
+pub mod layers;
+pub mod manifest;
 mod memory;
-mod model;
-mod seams;
-mod spec;
+pub mod model;
+pub mod seams;
+pub mod spec;
 
 pub use self::error::{Error, ErrorKind, Result, Side};
-pub use self::graph::{
-    Affected, CacheChains, CacheHit, CacheLink, CacheResult, Finding, FindingCode, LazyLayers, RecordId, ResultLayers,
-    check, load,
-};
-pub use self::json::JsonObject;
-pub use self::kit::{
-    BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
-    ReadAhead, ResumeSource, RetryPolicy, one_line, outcome, paged, parse_retry_after, random_number, resuming,
-    skip_bytes, upload, within,
-};
-#[cfg(feature = "estargz")]
-pub use self::layers::estargz;
-pub use self::layers::{
-    CodecPool, DecodeLimits, Encoded, Encoding, LayerStart, decode, diff_id, encode, recompress, restore_annotations,
-};
-#[cfg(feature = "layer")]
-pub use self::layers::{LayerDir, TreeOptions, tar_tree};
-pub use self::manifest::{
-    CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage,
-    LayerAnnotations, LayerResult, ManifestForm, RecordLink, join_leaves,
-};
+pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, check, load};
+pub use self::kit::RetryPolicy;
+pub use self::layers::{CodecPool, decode, encode, recompress};
+pub use self::manifest::{CacheConfig, CacheKey, CacheManifest};
 pub use self::memory::MemoryCache;
 pub use self::model::{
-    Annotations, Compression, CompressionKind, Descriptor, DiffId, Digest, Digester, InvalidDigest, InvalidTimestamp,
-    LayerEncoding, Limits, MediaType, Mode, Platform, Timestamp, annotation,
+    Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, Mode, Timestamp, annotation,
 };
 pub use self::seams::{
-    BackendFacts, Backends, BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter,
-    CacheImporter, CacheProbe, CacheStore, Check, Committed, Coverage, Deleted, Diagnosis, Event, Expect,
-    ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Progress, Pushed, Quota, Resolved, Silent, Version,
-    delete_each, read_all, read_verified, stream_of, verified,
+    Backends, BlobProvider, BlobStream, CacheBackend, CacheExporter, CacheImporter, CacheStore, Event, Expect,
+    Progress, Pushed, Resolved, Version, read_all, read_verified,
 };
-pub use self::spec::{Attrs, CacheSpec, ExportOptions, Secret, SecretSource, shown_place};
+pub use self::spec::CacheSpec;
+
+// The names below are to be taken from their chapters.
+#[doc(hidden)]
+pub use self::graph::{Affected, CacheHit, FindingCode, LazyLayers, RecordId, ResultLayers};
+#[doc(hidden)]
+pub use self::json::JsonObject;
+#[doc(hidden)]
+pub use self::kit::{
+    BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
+    ReadAhead, ResumeSource, one_line, outcome, paged, parse_retry_after, random_number, resuming, skip_bytes, upload,
+    within,
+};
+#[cfg(feature = "estargz")]
+#[doc(hidden)]
+pub use self::layers::estargz;
+#[doc(hidden)]
+pub use self::layers::{DecodeLimits, Encoded, Encoding, LayerStart, diff_id, restore_annotations};
+#[cfg(feature = "layer")]
+#[doc(hidden)]
+pub use self::layers::{LayerDir, TreeOptions, tar_tree};
+#[doc(hidden)]
+pub use self::manifest::{
+    CacheLayer, CacheRecord, ChainResult, Document, EncodedManifest, InlineImage, LayerAnnotations, LayerResult,
+    ManifestForm, RecordLink, join_leaves,
+};
+#[doc(hidden)]
+pub use self::model::{Annotations, Digester, InvalidDigest, InvalidTimestamp, LayerEncoding, Limits, Platform};
+#[doc(hidden)]
+pub use self::seams::{
+    BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheProbe, Check, Committed, Coverage, Deleted, Diagnosis,
+    ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Quota, Silent, delete_each, stream_of, verified,
+};
+#[doc(hidden)]
+pub use self::spec::{Attrs, ExportOptions, Secret, SecretSource, shown_place};

@@ -11,15 +11,15 @@ use cache_core::{
     Resolved, Result, Side,
 };
 
-/// How a copy changes what it copies.
+/// How the cache is transformed on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Which results to keep; all of them when absent.
+    /// Which results to keep; all of them if `None`.
     pub mode: Option<Mode>,
-    /// Whether results whose blobs the source has lost are left out instead of failing the copy.
+    /// Whether to drop results whose blobs the source no longer has, instead of failing.
     pub skip_missing: bool,
-    /// What the layers are converted to; they stay as they are when absent, and when it is not forced.
+    /// How layers are recompressed; they are copied as they are if `None`, or if the compression is not forced.
     pub conversion: Option<Conversion>,
 }
 
@@ -30,7 +30,7 @@ impl CopyOptions {
         Self { mode, ..self }
     }
 
-    /// Leaves out results whose blobs the source has lost.
+    /// Drops results whose blobs the source no longer has.
     #[must_use]
     pub fn with_skip_missing(self, skip_missing: bool) -> Self {
         Self { skip_missing, ..self }
@@ -47,7 +47,7 @@ impl CopyOptions {
     }
 }
 
-/// What a copy did.
+/// The outcome of a copy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CopyReport {
@@ -68,6 +68,18 @@ pub struct CopyReport {
 ///
 /// # Errors
 /// The side that failed is in the error.
+///
+/// ```
+/// use cache_core::MemoryCache;
+/// use cache_ops::{CopyOptions, ExportSettings, copy};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (from, to) = (MemoryCache::new(), MemoryCache::new());
+/// let copied = copy(&from, &to, CopyOptions::default(), &ExportSettings::default()).await?;
+/// assert!(copied.is_none(), "there is no cache yet");
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn copy(
     from: &dyn CacheImporter,
     to: &dyn CacheExporter,
@@ -102,26 +114,26 @@ pub async fn copy_manifest(
 pub struct Destination<'a> {
     /// The place.
     pub to: &'a dyn CacheExporter,
-    /// What is changed on the way there.
+    /// How the cache is transformed.
     pub options: CopyOptions,
-    /// How the export there is run, and who is told about it.
+    /// How the export runs.
     pub settings: ExportSettings,
 }
 
 impl<'a> Destination<'a> {
-    /// Changes nothing on the way, with the default settings.
+    /// Copies the cache as it is, with the default settings.
     #[must_use]
     pub fn new(to: &'a dyn CacheExporter) -> Self {
         Self { to, options: CopyOptions::default(), settings: ExportSettings::default() }
     }
 
-    /// Changes what is changed on the way.
+    /// Sets how the cache is transformed.
     #[must_use]
     pub fn with_options(self, options: CopyOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Changes how the export is run.
+    /// Sets how the export runs.
     #[must_use]
     pub fn with_settings(self, settings: ExportSettings) -> Self {
         Self { settings, ..self }
@@ -137,11 +149,29 @@ impl std::fmt::Debug for Destination<'_> {
     }
 }
 
-/// Copies a cache that is already resolved to several places at once, and says what came of each, in their order.
+/// Copies a resolved cache to several places at once and returns their outcomes, in order.
 ///
 /// A blob is read and verified once for all places that need it, at the pace of the slowest; a place that takes nothing
-/// for two minutes is left to read on its own. One that fails stops nobody else: its error is in its place of the list,
-/// with the side that failed. As many blobs are in flight at once as the largest of the settings says.
+/// for two minutes reads on its own from then on. A failure affects only its own destination; the error names the side
+/// that failed. The number of blobs in flight is the largest `concurrency` of the settings.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache, Mode};
+/// use cache_ops::{CopyOptions, Destination, copy_many};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (from, one, two) = (MemoryCache::new(), MemoryCache::new(), MemoryCache::new());
+/// let mut graph = CacheChains::new();
+/// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+///
+/// let smaller = CopyOptions::default().with_mode(Some(Mode::Min));
+/// let destinations = [Destination::new(&one), Destination::new(&two).with_options(smaller)];
+/// for copied in copy_many(&graph.to_manifest(), &from, &destinations).await {
+///     copied?;
+/// }
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn copy_many(
     manifest: &CacheManifest,
     blobs: &dyn BlobProvider,

@@ -33,6 +33,18 @@ pub enum Examined {
 ///
 /// # Errors
 /// Only when the blob could not be looked at: the store does not answer, or refuses.
+///
+/// ```
+/// use cache_core::{Descriptor, MediaType, MemoryCache};
+/// use cache_ops::{Examined, examine_layer};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = MemoryCache::new();
+/// let layer = Descriptor::of(MediaType::OCI_LAYER, b"a layer that nobody has");
+/// assert_eq!(examine_layer(&layer, &store).await?, Examined::Missing);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
     let Some(info) = blobs.stat(blob).await? else { return Ok(Examined::Missing) };
     if info.is_archived {

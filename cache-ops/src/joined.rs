@@ -9,8 +9,7 @@ use cache_core::{BlobInfo, BlobProvider, BlobStream, CacheManifest, Descriptor, 
 
 /// The blobs of several caches, each from a store whose cache names it.
 ///
-/// A blob that several stores should have is read from the first one that has it, so a blob that one store has lost is
-/// no loss where another store keeps it.
+/// A blob that several stores should have is read from the first one that has it.
 ///
 /// ```
 /// use cache_core::{BlobProvider, CacheConfig, CacheManifest, Descriptor, MediaType, MemoryCache};

@@ -25,6 +25,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] after 50 lost races, else the first error of either side.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache};
+/// use cache_ops::{ExportSettings, publish};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (blobs, place) = (MemoryCache::new(), MemoryCache::new());
+/// let mut graph = CacheChains::new();
+/// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+/// publish(&graph, &blobs, (&place, &place), &ExportSettings::default()).await?;
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn publish(
     chains: &CacheChains,
     blobs: &dyn BlobProvider,

@@ -8,7 +8,7 @@ use cache_core::{
     LayerEncoding, LayerStart, Result, check, diff_id,
 };
 
-/// How closely [`verify`] looks.
+/// How thorough [`verify`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Depth {
     /// Every blob is there and has its size; nothing is read.
@@ -24,7 +24,7 @@ pub enum Depth {
 pub struct VerifyReport {
     /// Everything that is wrong, errors and warnings.
     pub findings: Vec<Finding>,
-    /// How many blobs were looked at.
+    /// How many blobs were checked.
     pub blobs: usize,
     /// How many bytes were read.
     pub bytes: u64,
@@ -44,7 +44,18 @@ impl VerifyReport {
 /// found, no BuildKit can fail because of what the cache was at this moment.
 ///
 /// # Errors
-/// Only when a blob could not be looked at: the store does not answer, or refuses.
+/// Only if a blob could not be checked, because the store does not answer or refuses.
+///
+/// ```
+/// use cache_core::{CacheChains, MemoryCache};
+/// use cache_ops::{Depth, verify};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let report = verify(&CacheChains::new().to_manifest(), &MemoryCache::new(), Depth::Deep, 4).await?;
+/// assert!(report.is_sound());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn verify(
     manifest: &CacheManifest,
     blobs: &dyn BlobProvider,

@@ -45,11 +45,7 @@ impl Source {
         let last = if end > at { end - 1 } else { at };
         let is_whole = (at, end) == (0, self.blob.size);
         let range = (!is_whole && at < self.blob.size).then_some((at, last));
-        let object = self.client.retrying(|| self.client.get(&self.key, range)).await;
-        let object = object.map_err(|error| self.about(error))?;
-        if range.is_some() && object.range.and_then(|given| given.start) != Some(at) {
-            return Err(self.mismatch("the store sent another range", object.size));
-        }
+        let object = self.client.retrying(|| self.open(range)).await.map_err(|error| self.about(error))?;
         if !object.is_as_stored(self.blob.size) {
             let message = "the answer is compressed, and a part of the blob was asked for";
             return if range.is_none() { Ok(object) } else { Err(self.mismatch(message, object.size)) };
@@ -61,6 +57,18 @@ impl Source {
         match total.filter(|total| *total != self.blob.size) {
             Some(_) => Err(self.mismatch("blob has another length than its descriptor says", total)),
             None => Ok(object),
+        }
+    }
+
+    /// Opens a range once. The SDK does not show the status, so that an answer without `Content-Range` may be the whole.
+    async fn open(&self, range: Option<(u64, u64)>) -> Result<Object> {
+        let object = self.client.get(&self.key, range).await?;
+        let given = object.range.and_then(|given| given.start);
+        match range {
+            Some((at, _)) if given != Some(at) => {
+                Err(error::new(ErrorKind::Unavailable, "the store sent another range").with("at", at))
+            }
+            _ => Ok(object),
         }
     }
 

@@ -157,6 +157,15 @@ impl Finding {
 }
 
 /// Checks everything that can be told without reading a blob.
+///
+/// ```
+/// use cache_core::{CacheConfig, CacheManifest, Descriptor, check};
+///
+/// let config = CacheConfig::decode(br#"{"layers":[],"records":[{"digest":"sha256:00","inputs":[[{"link":7}]]}]}"#)?;
+/// let findings = check(&CacheManifest::new(config, Vec::<Descriptor>::new()));
+/// assert_eq!(findings[0].code.as_str(), "link-out-of-range");
+/// # Ok::<(), cache_core::Error>(())
+/// ```
 #[must_use]
 pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
     let mut findings = Vec::new();

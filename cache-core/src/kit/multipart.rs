@@ -13,6 +13,47 @@ use crate::kit::Buffers;
 use crate::seams::BlobStream;
 
 /// The part requests of one object, which a store supplies.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use bytes::Bytes;
+/// use cache_core::Result;
+/// use cache_core::kit::{PartLimits, PartUpload, upload};
+/// use cache_core::seams::stream_of;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// #[derive(Default)]
+/// struct Object(Mutex<Vec<(u32, Bytes)>>);
+///
+/// #[async_trait::async_trait]
+/// impl PartUpload for Object {
+///     async fn put(&self, bytes: Bytes) -> Result<()> {
+///         self.0.lock().unwrap().push((1, bytes));
+///         Ok(())
+///     }
+///     async fn begin(&self) -> Result<String> {
+///         Ok("upload 1".to_owned())
+///     }
+///     async fn part(&self, _: &str, number: u32, bytes: Bytes) -> Result<String> {
+///         self.0.lock().unwrap().push((number, bytes));
+///         Ok(format!("part {number}"))
+///     }
+///     async fn complete(&self, _: &str, _: Vec<String>) -> Result<()> {
+///         self.0.lock().unwrap().sort();
+///         Ok(())
+///     }
+///     async fn abort(&self, _: &str) -> Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// let object = Object::default();
+/// upload(stream_of("abcdefgh".into()), 8, &object, &PartLimits::new(3, 2)).await?;
+/// assert_eq!(object.0.into_inner().unwrap().len(), 3);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait PartUpload: Send + Sync {
     /// Writes the whole object in one request; for objects of up to one part.

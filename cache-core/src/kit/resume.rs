@@ -15,6 +15,36 @@ const RESUMES: u32 = 5;
 const PROGRESS: u64 = 64 << 10;
 
 /// Where the bytes of a stream come from.
+///
+/// ```
+/// use std::ops::Range;
+///
+/// use bytes::Bytes;
+/// use cache_core::kit::{ResumeSource, resuming};
+/// use cache_core::seams::stream_of;
+/// use cache_core::{BlobStream, Error, Result};
+/// use futures_util::TryStreamExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// struct Text(&'static str);
+///
+/// #[async_trait::async_trait]
+/// impl ResumeSource for Text {
+///     async fn reopen(&self, range: Range<u64>) -> Result<BlobStream> {
+///         Ok(stream_of(self.0[range.start as usize..range.end as usize].into()))
+///     }
+///
+///     fn about(&self, error: Error) -> Error {
+///         error.with("text", self.0)
+///     }
+/// }
+///
+/// // The first stream ends too early; the rest is opened again.
+/// let pieces: Vec<Bytes> = resuming(Text("abcdef"), stream_of("abc".into()), 0..6).try_collect().await?;
+/// assert_eq!(pieces.concat(), b"abcdef");
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait ResumeSource: Send + Sync {
     /// Opens the bytes once more, from where the last stream stopped to where it was to end.

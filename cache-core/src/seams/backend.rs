@@ -9,10 +9,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::seams::{BackendFacts, CacheExporter, CacheImporter, CacheProbe, CacheStore};
 use crate::spec::{CacheSpec, nearest};
 
-/// One kind of place: opens readers, writers and stores for the specs of its type.
+/// Opens importers, exporters and stores for the specs of one type.
+///
+/// ```
+/// use cache_core::{Backends, CacheSpec, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let backends = Backends::new().with(MemoryCache::new());
+/// let spec: CacheSpec = "type=memory,name=main".parse()?;
+/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// assert!(importer.resolve().await?.is_none());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait CacheBackend: Send + Sync + 'static {
-    /// What is true of every place of this kind, the `type` of its specs first.
+    /// The properties of this backend.
     fn facts(&self) -> BackendFacts;
 
     /// Opens a cache for reading; nothing is created.
@@ -27,20 +39,21 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>>;
 
-    /// Opens a place from both sides for [`publish`](https://docs.rs/cache-ops) and conditional commits: the reader sees only what
-    /// the writer replaces, where a reader otherwise sees more (the other scopes of gha).
+    /// Opens an importer and an exporter of one place, for [`publish`](https://docs.rs/cache-ops) and conditional commits.
+    /// The importer sees only the cache that the exporter replaces; `importer` alone may see more (the other scopes of
+    /// gha).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)>;
 
-    /// Opens the store that the place is in; `None` when this kind of place has none.
+    /// Opens the store that the place is in; `None` if this backend has none.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>>;
 
-    /// Opens a probe of the place, for the spec of a cache to export; `None` when this kind of place has none.
+    /// Opens a probe of the place, for the spec of an export; `None` if this backend has none.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
@@ -74,12 +87,12 @@ impl Backends {
         self
     }
 
-    /// The types that specs may name, in order.
+    /// The types of the backends, sorted.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
 
-    /// What is true of each kind of place, in order of type.
+    /// The properties of each backend, sorted by type.
     pub fn facts(&self) -> impl Iterator<Item = BackendFacts> {
         self.0.values().map(|backend| backend.facts())
     }
@@ -87,7 +100,7 @@ impl Backends {
     /// The backend for a spec.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] naming the types there are.
+    /// [`ErrorKind::InvalidSpec`] that lists the types that are built in.
     pub fn find(&self, spec: &CacheSpec) -> Result<&dyn CacheBackend> {
         self.0.get(spec.kind()).map(Box::as_ref).ok_or_else(|| {
             let built_in: Vec<&str> = self.kinds().collect();

@@ -82,6 +82,18 @@ pub enum Event<'a> {
 }
 
 /// Takes events; called from the task that exports, so it must not block.
+///
+/// ```
+/// use cache_core::{Event, Progress};
+///
+/// // Every closure over events is one.
+/// let progress = |event: &Event<'_>| {
+///     if let Event::BlobDone { blob, .. } = event {
+///         println!("{} is there", blob.digest);
+///     }
+/// };
+/// progress.event(&Event::Committing);
+/// ```
 pub trait Progress: Send + Sync {
     /// Something happened.
     fn event(&self, event: &Event<'_>);

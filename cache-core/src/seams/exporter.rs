@@ -11,9 +11,25 @@ use crate::model::Descriptor;
 use crate::seams::{BlobProvider, ExporterFacts, Progress, Version};
 
 /// Writes one cache: blobs first, then the manifest.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheExporter, CacheKey, Digest, Expect, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (source, place) = (MemoryCache::new(), MemoryCache::new());
+/// let mut graph = CacheChains::new();
+/// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+/// let manifest = graph.to_manifest();
+/// for blob in manifest.blobs() {
+///     place.push(blob, &source).await?;
+/// }
+/// place.commit(&manifest, Expect::Any).await?; // from here on it can be read
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait CacheExporter: Send + Sync {
-    /// What is true of this exporter.
+    /// The properties of this exporter.
     fn facts(&self) -> ExporterFacts;
 
     /// Says before the first push what is to come, and whom to tell of waits and retries of the exporter's own.
@@ -44,19 +60,19 @@ pub trait CacheExporter: Send + Sync {
     async fn spool(&self) -> Result<Option<PathBuf>>;
 }
 
-/// How a blob came to be present.
+/// How a push made a blob present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pushed {
     /// Its bytes were sent.
     Uploaded,
-    /// It was there.
+    /// It was there already.
     Present,
-    /// It was there, and its age was set back so that no clean-up takes it.
+    /// It was there already, and its age was reset so that no prune deletes it.
     Refreshed,
-    /// The store took it from another of its places.
+    /// The store copied it from another repository.
     Mounted,
-    /// The place has no use for it: an image takes no layers, only records about those it has.
+    /// The place does not take it: an image takes records about its own layers, and no layers.
     Unneeded,
 }
 
@@ -74,10 +90,10 @@ impl Pushed {
     }
 }
 
-/// What a place has to hold for a commit to happen.
+/// The condition of a commit: what the place must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
-    /// Anything: the commit replaces what is there, as BuildKit does.
+    /// Anything. The commit replaces it, as BuildKit does.
     Any,
     /// No cache.
     Absent,
@@ -85,7 +101,7 @@ pub enum Expect {
     Version(Version),
 }
 
-/// A commit that happened.
+/// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Committed {

@@ -1,8 +1,8 @@
-//! What is true of a backend and of an exporter, so that no program has to know them by name.
+//! The properties of backends and exporters, so that programs need no table of types.
 
 use std::time::Duration;
 
-/// What is true of every place of one kind.
+/// The properties of a backend.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,7 +99,7 @@ impl BackendFacts {
     }
 }
 
-/// What is true of an exporter.
+/// The properties of an exporter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ExporterFacts {

@@ -12,6 +12,21 @@ use crate::spec::CacheSpec;
 /// Documents below the root are read as blobs, by descriptors that other documents of the image hold; the media type
 /// tells a store that keeps manifests apart from blobs which of the two it is. Layers are never written, because an
 /// inline cache is only about layers that the image has.
+///
+/// ```
+/// use cache_core::seams::ImageStore;
+/// use cache_core::manifest::Document;
+/// use cache_core::{Expect, MediaType, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let image = MemoryCache::new();
+/// let root = Document::new(MediaType::OCI_MANIFEST, r#"{"schemaVersion":2,"layers":[]}"#);
+/// let version = image.put_root(&root, Expect::Absent).await?;
+/// let (found, state) = image.root().await?.expect("it was just written");
+/// assert_eq!((found, state), (root, version));
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait ImageStore: BlobProvider {
     /// Reads the document that the name leads to, a manifest or an index of manifests, and the state of the name;
@@ -44,6 +59,20 @@ pub trait ImageStore: BlobProvider {
 }
 
 /// A kind of place that holds images: opens the one that a spec of `type=inline` names.
+///
+/// ```
+/// use cache_core::seams::ImageBackend;
+/// use cache_core::{CacheSpec, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let places = MemoryCache::new();
+/// let elsewhere: CacheSpec = "type=inline,image=ghcr.io/team/app:main".parse()?;
+/// assert!(places.image(&elsewhere).await?.is_none());
+/// let here: CacheSpec = "type=inline,image=memory:app".parse()?;
+/// assert!(places.image(&here).await?.is_some());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait ImageBackend: Send + Sync + 'static {
     /// Opens the image that the attribute `image` names; `None` when it names nothing of this kind of place.

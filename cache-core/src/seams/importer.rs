@@ -7,46 +7,59 @@ use crate::manifest::CacheManifest;
 use crate::seams::BlobProvider;
 
 /// Reads one cache.
+///
+/// ```
+/// use cache_core::{CacheImporter, MemoryCache};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let place = MemoryCache::new();
+/// match place.resolve().await? {
+///     Some(found) => println!("{} blobs, at {}", found.manifest.blobs().len(), found.version.as_str()),
+///     None => println!("no cache yet"),
+/// }
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait CacheImporter: BlobProvider {
-    /// Reads the manifest; `None` when there is no cache yet.
+    /// Reads the manifest; `None` if there is no cache yet.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when what is there cannot be a cache, and [`ErrorKind::NotFound`] when a document
-    /// is gone that another one names.
+    /// [`ErrorKind::InvalidManifest`] if the documents are no cache, and [`ErrorKind::NotFound`] if a document is missing
+    /// that another one names.
     async fn resolve(&self) -> Result<Option<Resolved>>;
 }
 
-/// A cache that was read, and what a later commit can be conditioned on.
+/// A cache that was read, with the version that a later commit can expect.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Resolved {
     /// The cache.
     pub manifest: CacheManifest,
-    /// The state of the place it was read from.
+    /// The version of the place at the time of reading.
     pub version: Version,
 }
 
 impl Resolved {
-    /// Joins a manifest with the version it was read at.
+    /// A manifest that was read at `version`.
     #[must_use]
     pub fn new(manifest: CacheManifest, version: Version) -> Self {
         Self { manifest, version }
     }
 }
 
-/// The state of a named place, opaque but for equality: an ETag, a digest, a number.
+/// An opaque version of a named place, such as an ETag or a digest. Versions can only be compared for equality.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(String);
 
 impl Version {
-    /// Wraps what the store calls this state.
+    /// Wraps the store's own identifier.
     #[must_use]
     pub fn new(state: impl Into<String>) -> Self {
         Self(state.into())
     }
 
-    /// What the store calls this state.
+    /// The store's own identifier.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,6 +6,27 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CacheSpec;
 
 /// Tries what a place can do, with artefacts of its own that are tiny and that it takes away again.
+///
+/// ```
+/// use cache_core::Result;
+/// use cache_core::seams::{CacheProbe, Diagnosis};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// struct Disk;
+///
+/// #[async_trait::async_trait]
+/// impl CacheProbe for Disk {
+///     async fn diagnose(&self) -> Result<Diagnosis> {
+///         let mut found = Diagnosis::new();
+///         found.record("write", Ok(()), "give the user the right to write");
+///         Ok(found)
+///     }
+/// }
+///
+/// assert!(Disk.diagnose().await?.works("write"));
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait CacheProbe: Send + Sync {
     /// Tries everything; a refusal is a finding, and what depends on it is [`Outcome::Unknown`].

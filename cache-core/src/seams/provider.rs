@@ -14,15 +14,15 @@ use crate::model::{Descriptor, Digest, Digester, Timestamp};
 /// The bytes of a blob, piece by piece; it ends after the first error.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
-/// What a store says about a blob it has.
+/// What a store knows about one of its blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlobInfo {
     /// The stored size in bytes.
     pub size: u64,
-    /// When the blob was written or last refreshed, where the store says it.
+    /// When the blob was written or last refreshed, if the store reports it.
     pub modified: Option<Timestamp>,
-    /// Whether it is in an archive, from where it has to be restored before anybody can read it.
+    /// Whether it is in an archive tier: it has to be restored before it can be read.
     pub is_archived: bool,
 }
 
@@ -46,48 +46,63 @@ impl BlobInfo {
     }
 }
 
-/// Where blobs come from.
+/// Reads blobs by descriptor.
 ///
 /// Both calls may run many times at once and are safe to drop at any point.
+///
+/// ```
+/// use cache_core::{BlobProvider, Descriptor, MediaType, MemoryCache, read_all};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = MemoryCache::new();
+/// let blob = Descriptor::new(MediaType::OCI_LAYER, store.insert("a layer"), 7);
+/// assert_eq!(store.stat(&blob).await?.map(|found| found.size), Some(7));
+/// assert_eq!(read_all(&store, &blob, 1024).await?, "a layer"); // verified
+///
+/// let lost = Descriptor::of(MediaType::OCI_LAYER, b"another");
+/// assert!(store.stat(&lost).await?.is_none());
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait BlobProvider: Send + Sync {
-    /// Looks a blob up without reading it; `None` when the store does not have it.
+    /// Looks up a blob without reading it; `None` if the store does not have it.
     ///
     /// # Errors
     /// Only when the store could not answer; absence is not an error.
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>>;
 
-    /// Opens a blob, or the part of it in `range` (which lies within the descriptor's size).
+    /// Opens a blob, or the bytes of it in `range`, which lies within the descriptor's size.
     ///
-    /// The bytes are not verified here: callers go through [`read_verified`] or [`read_all`]. A stream may be reopened
-    /// at any offset.
+    /// The bytes are not verified: use [`read_verified`] or [`read_all`] for that. The caller may reopen a blob at any
+    /// offset.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the store does not have the blob.
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream>;
 }
 
-/// Opens a whole blob as a stream that fails at its end when size or digest are not those of the descriptor.
+/// Opens a whole blob as a stream that fails at its end if its size or digest differs from the descriptor's.
 ///
 /// # Errors
-/// Whatever `from` answers; the stream fails with [`ErrorKind::DigestMismatch`] on wrong bytes and with
-/// [`ErrorKind::Unavailable`] on too few, which a retry may cure.
+/// Any error of `from`. The stream fails with [`ErrorKind::DigestMismatch`] on wrong bytes, and with
+/// [`ErrorKind::Unavailable`] on too few, which a retry may fix.
 pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result<BlobStream> {
     let inner = from.read(blob, None).await?;
     Ok(verified(blob.clone(), inner))
 }
 
-/// Wraps a stream of a whole blob so that it fails as that of [`read_verified`] does.
+/// Verifies a stream of a whole blob as [`read_verified`] does.
 #[must_use]
 pub fn verified(blob: Descriptor, inner: BlobStream) -> BlobStream {
     let digester = Some(blob.digest.digester());
     Box::pin(Verifying { inner, blob, digester, read: 0 })
 }
 
-/// Reads a whole document into memory, verified, and refuses to read more than `limit` bytes.
+/// Reads a whole document into memory and verifies it; reads at most `limit` bytes.
 ///
 /// # Errors
-/// [`ErrorKind::LimitExceeded`] when the descriptor promises more than `limit`, else as [`read_verified`].
+/// [`ErrorKind::LimitExceeded`] if the descriptor's size is above `limit`, otherwise as [`read_verified`].
 pub async fn read_all(from: &dyn BlobProvider, blob: &Descriptor, limit: u64) -> Result<Bytes> {
     if blob.size > limit {
         let error = Error::new(ErrorKind::LimitExceeded, "document is too large to read");

@@ -7,7 +7,23 @@ use crate::error::Result;
 use crate::model::{Descriptor, Digest, Timestamp};
 use crate::seams::{CacheImporter, Version};
 
-/// Lists and deletes the caches and blobs of a store; what `ls`, `du`, `rm` and `prune` need.
+/// Lists and deletes the caches and blobs of a store, for `ls`, `du`, `rm` and `prune`.
+///
+/// ```
+/// use cache_core::{CacheStore, MemoryCache};
+/// use futures_util::TryStreamExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = MemoryCache::new();
+/// let _ = store.insert("a blob");
+/// assert!(store.caches().await?.is_empty());
+/// for blob in store.blobs().try_collect::<Vec<_>>().await? {
+///     store.delete_blob(&blob).await?; // a conflict if it has changed since it was listed
+/// }
+/// assert_eq!(store.blobs().try_collect::<Vec<_>>().await?.len(), 0);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait CacheStore: Send + Sync {
     /// Every cache in the store, in order of name.
@@ -34,10 +50,11 @@ pub trait CacheStore: Send + Sync {
     /// Every blob in the store, in no particular order.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>>;
 
-    /// Takes a cache out of the store if it is still the one that was listed; its blobs stay.
+    /// Deletes a cache if it has not changed since it was listed. Its blobs stay.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when the name leads to another cache by now.
+    /// [`ErrorKind::Conflict`] if the name points to another cache now, and [`ErrorKind::InUse`] if the store could only
+    /// delete it together with other names.
     async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted>;
 
     /// Deletes a blob if it has not changed since it was listed.
@@ -46,19 +63,18 @@ pub trait CacheStore: Send + Sync {
     /// [`ErrorKind::Conflict`] when it was written or refreshed in between.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted>;
 
-    /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as the store can; what came of each
-    /// is in the order of `blobs`. One that cannot be deleted keeps no other one from it.
-    /// A store without such a request deletes [one after the other](delete_each).
+    /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as possible, and returns the outcomes
+    /// in the order of `blobs`. A failure affects only its own blob. A store without batch deletion uses [`delete_each`].
     async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>>;
 
-    /// Throws away what writers have left that died in the middle of an upload before `before`, and says how much that
-    /// was; what no list of blobs shows. Nothing in a store that keeps nothing of that kind.
+    /// Deletes unfinished uploads that began before `before`, which no list of blobs shows, and returns their number. A
+    /// store that keeps no such uploads returns 0.
     ///
     /// # Errors
     /// Whatever the store answers.
     async fn abort_uploads(&self, before: Timestamp) -> Result<usize>;
 
-    /// What the service counts towards a limit, other people's entries included; `None` where there is no limit.
+    /// How much of the service's storage limit is used, including entries of others; `None` if there is no limit.
     ///
     /// # Errors
     /// Whatever the store answers.
@@ -74,12 +90,12 @@ pub async fn delete_each(store: &dyn CacheStore, blobs: &[BlobEntry]) -> Vec<Res
     outcomes
 }
 
-/// How much of what a service allows is used.
+/// Use of a service's storage limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes that count.
+    /// Bytes in use.
     pub used: u64,
-    /// Bytes above which the service deletes entries of its own accord.
+    /// Bytes above which the service deletes entries by itself.
     pub limit: u64,
 }
 
@@ -131,11 +147,11 @@ impl BlobEntry {
     }
 }
 
-/// What a deletion found.
+/// The outcome of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Deleted {
-    /// It was there and is gone.
+    /// It was deleted.
     Removed,
-    /// It was gone already.
+    /// It did not exist.
     Absent,
 }

@@ -32,6 +32,21 @@ use cache_core::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, E
 ///
 /// # Errors
 /// The first error of a push, or that of the commit.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache};
+/// use cache_ops::{ExportSettings, export};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (blobs, place) = (MemoryCache::new(), MemoryCache::new());
+/// let mut graph = CacheChains::new();
+/// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+/// let settings = ExportSettings::default().with_concurrency(8);
+/// let report = export(&graph.to_manifest(), &blobs, &place, &settings).await?;
+/// assert_eq!(report.bytes, 0);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 pub async fn export(
     manifest: &CacheManifest,
     blobs: &dyn BlobProvider,

@@ -12,11 +12,11 @@ pub struct ExportSettings {
     pub concurrency: usize,
     /// What the place has to hold.
     pub expect: Expect,
-    /// How often a push is tried again whose error says that it may help; both sides' errors count.
+    /// How often a push with a retryable error is tried again; errors of both sides count.
     pub retry: RetryPolicy,
-    /// When to look again at what the place already had.
+    /// Whether to push blobs that were present again after the commit.
     pub recheck: Recheck,
-    /// Who is told what happens.
+    /// Receives the events of the export.
     pub progress: Arc<dyn Progress>,
 }
 
@@ -25,12 +25,12 @@ pub struct ExportSettings {
 /// A push of a blob that is there costs one request, so this is done where it is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recheck {
-    /// Where the place says that its commit does not notice ([`needs_recheck`](cache_core::ExporterFacts::needs_recheck)).
+    /// If the exporter asks for it ([`needs_recheck`](cache_core::ExporterFacts::needs_recheck)).
     #[default]
     WhereNeeded,
-    /// Everywhere.
+    /// Always.
     Always,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
@@ -48,7 +48,7 @@ impl Default for ExportSettings {
 }
 
 impl ExportSettings {
-    /// Changes how many blobs are pushed at once; at least one.
+    /// Sets how many blobs are pushed at once; at least one.
     #[must_use]
     pub fn with_concurrency(self, concurrency: usize) -> Self {
         Self { concurrency: concurrency.max(1), ..self }
@@ -60,19 +60,19 @@ impl ExportSettings {
         Self { expect, ..self }
     }
 
-    /// Changes how often a push is tried again.
+    /// Sets how often a push is tried again.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// Changes when to look again at what the place already had.
+    /// Sets whether to push present blobs again after the commit.
     #[must_use]
     pub fn with_recheck(self, recheck: Recheck) -> Self {
         Self { recheck, ..self }
     }
 
-    /// Tells `progress` what happens.
+    /// Sends the events of the export to `progress`.
     #[must_use]
     pub fn with_progress(self, progress: Arc<dyn Progress>) -> Self {
         Self { progress, ..self }

@@ -77,6 +77,17 @@ pub struct GraphLayer {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, Digest};
+/// use cache_ops::graph;
+///
+/// let mut chains = CacheChains::new();
+/// chains.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+/// let drawn = graph(&chains.to_manifest())?;
+/// assert_eq!(drawn.records.len(), 1);
+/// # Ok::<(), cache_core::Error>(())
+/// ```
 pub fn graph(manifest: &CacheManifest) -> Result<Graph> {
     let index = Index::new(manifest)?;
     let order = layer_order(&index);

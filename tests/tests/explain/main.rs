@@ -3,12 +3,7 @@
 //! The causes are written down from what was changed (`tests/fixtures/explain/README.md`), not from what the program
 //! says.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot read its fixture has to stop"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its fixture has to stop")]
 
 mod causes;
 mod guesses;

@@ -14,6 +14,37 @@ use crate::error::Result;
 use crate::model::{Descriptor, Digest, Mode};
 
 /// Makes the layers of a result when an export needs them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cache_core::graph::LazyLayers;
+/// use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, Digest, MediaType, Mode, Result, Timestamp, annotation};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// struct Snapshot;
+///
+/// #[async_trait::async_trait]
+/// impl LazyLayers for Snapshot {
+///     async fn existing(&self) -> Result<Option<Vec<Descriptor>>> {
+///         Ok(None)
+///     }
+///
+///     async fn make(&self) -> Result<Vec<Descriptor>> {
+///         let layer = Descriptor::of(MediaType::OCI_LAYER, b"a tar");
+///         let diff_id = layer.digest;
+///         Ok(vec![layer.with_annotation(annotation::UNCOMPRESSED, diff_id)])
+///     }
+/// }
+///
+/// let mut graph = CacheChains::new();
+/// let result = CacheResult::lazy(Timestamp::now(), Arc::new(Snapshot));
+/// graph.add(CacheKey::content(Digest::sha256(b"the sources")), &[], vec![result])?;
+/// graph.select(Mode::Min).await?; // makes the layer, because the last step needs it
+/// assert_eq!(graph.to_manifest().blobs().len(), 1);
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait LazyLayers: Send + Sync {
     /// The layers, bottom first, if all of their blobs exist already; nothing is made.
