@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_core::{CacheSpec, Mode};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::progress::ProgressForm;
@@ -37,8 +37,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// How stdout looks; the schema of the JSON is versioned
-    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    /// How stdout looks: table or json, whose schema is versioned; dot for graph; for report the file to write
+    #[arg(short, long, global = true, value_name = "FORM", value_parser = output_form)]
     pub(crate) output: Option<OutputForm>,
     /// Print only digests on stdout, and no progress
     #[arg(short, long, global = true, conflicts_with = "output")]
@@ -68,8 +68,8 @@ impl Globals {
     }
 }
 
-/// How a report looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// How a report looks, or where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OutputForm {
     /// For people.
     Table,
@@ -77,6 +77,8 @@ pub(crate) enum OutputForm {
     Json,
     /// For Graphviz; `graph` only.
     Dot,
+    /// Into a file, `-` for stdout; `report` only.
+    File(PathBuf),
 }
 
 /// What to do.
@@ -103,6 +105,8 @@ pub(crate) enum Verb {
     Diff(DiffArgs),
     /// Say why steps of a build ran although there was a cache
     Explain(ExplainArgs),
+    /// Write caches, and what a build made of them, as one HTML file to look at
+    Report(ReportArgs),
     /// Draw the records and layers of a cache
     Graph(GraphArgs),
     /// Delete a cache from its store
@@ -344,6 +348,35 @@ pub(crate) struct ExplainArgs {
     pub(crate) deep: bool,
 }
 
+/// `report SPEC…`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  buildcache report type=local,src=cache -o report.html
+  buildcache report type=local,src=old type=local,src=new --log build.rawjson -o report.html
+  buildcache report --all ghcr.io/me/app -o branches.html
+
+The file needs no network and no script to be read. With --log it says why steps
+of the build ran: the cache that the build made is its export, the first of the
+others is what it imported.")]
+pub(crate) struct ReportArgs {
+    /// The caches to show
+    #[arg(value_name = "SPEC", required = true, num_args = 1..)]
+    pub(crate) specs: Vec<String>,
+    /// Show every cache of the stores that the caches are in
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Explain the build that wrote this with --progress=rawjson; - reads it from stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Look whether every blob is there with its size
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Weigh what no cache reaches in the stores
+    #[arg(long)]
+    pub(crate) store: bool,
+}
+
 /// `graph SPEC`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -444,6 +477,17 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell to write for
     pub(crate) shell: Shell,
+}
+
+/// `table`, `json`, `dot`, or a file.
+fn output_form(text: &str) -> Result<OutputForm, String> {
+    match text {
+        "" => Err("expected table, json, or for report the file to write".to_owned()),
+        "table" => Ok(OutputForm::Table),
+        "json" => Ok(OutputForm::Json),
+        "dot" => Ok(OutputForm::Dot),
+        path => Ok(OutputForm::File(path.into())),
+    }
 }
 
 /// A duration as the attributes of a spec are read (`24h`, `1h30m`), and days before it (`7d`, `1d12h`).

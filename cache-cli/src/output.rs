@@ -21,10 +21,12 @@ pub(crate) trait Report: Serialize {
 /// Prints a report in the form that was asked for.
 pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failure> {
     let globals = &session.globals;
-    let text = match globals.output {
+    let text = match &globals.output {
         _ if globals.quiet => report.digests().iter().map(|digest| format!("{digest}\n")).collect(),
         Some(OutputForm::Json) => json(report)?,
-        Some(OutputForm::Table | OutputForm::Dot) | None => report.table(Timestamp::now(), globals.verbose),
+        Some(OutputForm::Table | OutputForm::Dot | OutputForm::File(_)) | None => {
+            report.table(Timestamp::now(), globals.verbose)
+        }
     };
     write(text.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! The parts that several JSON documents share.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use cache_core::{CacheManifest, Descriptor, Digest, Finding, FindingCode, MediaType, Timestamp};
 use cache_ops::{CacheSizes, DroppedResult};
@@ -30,6 +31,22 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
         (None, [image]) => Some(image.manifest),
         (None, _) => manifest.raw_config().map(|config| config.descriptor.digest),
     }
+}
+
+/// The command that draws what a verb says.
+pub(crate) fn look_at(specs: &[&str], log: Option<&Path>) -> String {
+    let mut words = vec!["buildcache report".to_owned()];
+    words.extend(specs.iter().map(|spec| quoted(spec)));
+    words.extend(log.map(|log| format!("--log {}", quoted(&log.display().to_string()))));
+    words.push("-o report.html".to_owned());
+    words.join(" ")
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "=,./:@_-+%".contains(c);
+    let needs_none = !text.is_empty() && text.chars().all(is_plain);
+    if needs_none { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// How large a cache is.
@@ -163,5 +180,16 @@ fn breaks(finding: &Finding) -> Breaks {
         | Code::HistoryTooShort => Breaks::Cache,
         code if code.is_error() => Breaks::Results,
         _ => Breaks::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_into_a_shell() {
+        let command = look_at(&["type=local,src=a b", "it's"], Some(Path::new("build.rawjson")));
+        assert_eq!(command, r"buildcache report 'type=local,src=a b' 'it'\''s' --log build.rawjson -o report.html");
     }
 }

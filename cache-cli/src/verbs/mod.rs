@@ -14,6 +14,7 @@ mod merge;
 mod optimize;
 mod prune;
 mod repair;
+mod report;
 mod rewrite;
 mod rm;
 mod unnamed;
@@ -25,8 +26,15 @@ use crate::session::Session;
 
 /// Runs a verb.
 pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> {
-    if session.globals.output == Some(OutputForm::Dot) && !matches!(verb, Verb::Graph(_)) {
-        return Err(Failure::usage("-o dot is for graph; expected table or json"));
+    match &session.globals.output {
+        Some(OutputForm::Dot) if !matches!(verb, Verb::Graph(_)) => {
+            return Err(Failure::usage("-o dot is for graph; expected table or json"));
+        }
+        Some(OutputForm::File(path)) if !matches!(verb, Verb::Report(_)) => {
+            let message = format!("-o {} is no form; expected table or json", path.display());
+            return Err(Failure::usage(message).with_hint("-o takes a file for report only"));
+        }
+        _ => {}
     }
     match verb {
         Verb::Copy(args) => copy::run(session, &args).await,
@@ -39,6 +47,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Optimize(args) => optimize::run(session, &args).await,
         Verb::Diff(args) => diff::run(session, &args).await,
         Verb::Explain(args) => explain::run(session, &args).await,
+        Verb::Report(args) => report::run(session, &args).await,
         Verb::Graph(args) => graph::run(session, &args).await,
         Verb::Rm(args) => rm::run(session, &args).await,
         Verb::Prune(args) => prune::run(session, &args).await,

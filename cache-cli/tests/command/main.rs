@@ -13,5 +13,6 @@ mod ops;
 mod races;
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 mod refusals;
+mod report;
 mod sandbox;
 mod torn;

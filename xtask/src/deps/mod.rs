@@ -9,11 +9,12 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 /// Selections that open no connection, and therefore pull nothing that could.
-const OFFLINE: [(&str, &[&str]); 5] = [
+const OFFLINE: [(&str, &[&str]); 6] = [
     ("cache-core", &["--all-features"]),
     ("cache-inline", &["--all-features"]),
     ("cache-local", &["--all-features"]),
     ("cache-ops", &["--all-features"]),
+    ("cache-report", &["--all-features"]),
     ("cache-cli", &["--no-default-features", "--features", "inline,local"]),
 ];
 

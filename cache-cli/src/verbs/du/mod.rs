@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use cache_core::{CacheManifest, Descriptor, Digest};
 use cache_ops::Reach;
 
+pub(crate) use self::report::StoreUsage;
 use self::report::{CacheUsage, LayerUsage, Usage};
+pub(crate) use self::store::usages;
 use crate::args::DuArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -49,7 +51,7 @@ async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failu
     }
     let limit = if session.globals.verbose { usize::MAX } else { BIGGEST };
     let mut usage = compare(&caches, limit);
-    usage.stores = store::usages(session, places).await?;
+    usage.stores = usages(session, places).await?;
     Ok(usage)
 }
 

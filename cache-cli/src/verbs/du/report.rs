@@ -37,7 +37,7 @@ pub(super) struct CacheUsage {
 /// A store that one of the named caches is in.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct StoreUsage {
+pub(crate) struct StoreUsage {
     pub(super) store: String,
     pub(super) caches: usize,
     pub(super) blobs: usize,
@@ -50,6 +50,13 @@ pub(super) struct StoreUsage {
     /// Where the service allows only so much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quota: Option<QuotaUsage>,
+}
+
+impl StoreUsage {
+    /// Blobs and bytes that no cache reaches; none while a cache of the store cannot be read.
+    pub(crate) fn unreachable(&self) -> Option<(usize, u64)> {
+        self.unreachable_blobs.zip(self.unreachable_bytes)
+    }
 }
 
 /// What counts towards a service's limit, other people's entries included.

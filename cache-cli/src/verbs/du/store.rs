@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::spec::Place;
 
 /// Weighs every store that one of the places is in, each once; kinds of places without a store are passed over.
-pub(super) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<StoreUsage>, Failure> {
+pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<StoreUsage>, Failure> {
     let mut seen = Vec::new();
     let mut usages = Vec::new();
     for mut place in places {

@@ -65,6 +65,25 @@ impl Caches {
         Ok(caches)
     }
 
+    /// Opens the caches of a report: what the build made is the export, the first of the others is what it imported, and
+    /// the rest is looked into.
+    pub(crate) async fn of_report(session: &Session, specs: &[String], log: &BuildLog) -> Result<Self, Failure> {
+        let mut caches = Self { consulted: Vec::new(), exported: None };
+        for spec in specs {
+            let mut cache = open(session, spec, caches.consulted.is_empty()).await?;
+            match cache.found {
+                Found::Cache(manifest) if caches.exported.is_none() && log.made(&manifest) => {
+                    caches.exported = Some((Place::parse(session, spec)?, *manifest));
+                }
+                found => {
+                    cache.found = found;
+                    caches.consulted.push(cache);
+                }
+            }
+        }
+        Ok(caches)
+    }
+
     /// Explains the build, then looks whether the results that were not used are still there, and explains it again if
     /// some are not.
     pub(crate) async fn explain(

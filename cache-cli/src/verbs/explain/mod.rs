@@ -3,7 +3,6 @@
 mod caches;
 mod report;
 mod table;
-pub(crate) mod words;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -27,7 +26,7 @@ pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<Exit, F
     }
     let caches = Caches::open(session, args, log.as_ref()).await?;
     let explanation = caches.explain(session, log.as_ref(), args.deep).await?;
-    output::print(session, &Report::new(&caches, &explanation))?;
+    output::print(session, &Report::new(&caches, &explanation, args))?;
     Ok(Exit::Done)
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cache_core::{Digest, Timestamp};
 use cache_ops::{Cause, CauseGroup, Explanation, Miss, Step, StepOutcome};
+use cache_report::words;
 use serde::Serialize;
 
 use super::caches::{Caches, Found};
-use super::words;
-use crate::report::digest_of;
+use crate::args::ExplainArgs;
+use crate::report::{digest_of, look_at};
 
 /// A build, explained.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,8 @@ pub(super) struct Report {
     /// The causes, the dearest first.
     pub(super) causes: Vec<GroupReport>,
     pub(super) notes: Vec<String>,
+    #[serde(skip)]
+    pub(super) report_command: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,8 +102,9 @@ pub(super) struct GroupReport {
 }
 
 impl Report {
-    pub(super) fn new(caches: &Caches, explanation: &Explanation) -> Self {
+    pub(super) fn new(caches: &Caches, explanation: &Explanation, args: &ExplainArgs) -> Self {
         let times = &explanation.times;
+        let specs: Vec<&str> = std::iter::once(args.old.as_str()).chain(args.new.as_deref()).collect();
         Self {
             schema: "buildcache.explain/v1",
             is_all_cached: explanation.steps.iter().all(|step| step.outcome == StepOutcome::Hit),
@@ -125,6 +129,7 @@ impl Report {
                 .collect(),
             causes: explanation.causes.iter().map(GroupReport::from).collect(),
             notes: explanation.notes.iter().map(words::note).collect(),
+            report_command: look_at(&specs, args.log.as_deref()),
         }
     }
 }

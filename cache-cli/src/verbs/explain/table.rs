@@ -115,6 +115,7 @@ impl Report {
         if let Some(more) = self.causes.len().checked_sub(shown).filter(|more| *more > 0) {
             let _ = writeln!(text, "  and {more} more (-v lists them)");
         }
+        let _ = writeln!(text, "\nto look at it: {}", text::printable(&self.report_command));
     }
 
     fn told(&self, group: &GroupReport) -> String {

@@ -9,6 +9,7 @@ use self::report::Inspection;
 use crate::args::InspectArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::report::look_at;
 use crate::session::Session;
 use crate::spec::Place;
 
@@ -24,7 +25,8 @@ pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, F
         })?;
         output::write(&config.bytes)?;
     } else {
-        output::print(session, &Inspection::new(manifest, &check(manifest)))?;
+        let inspection = Inspection::new(manifest, &check(manifest));
+        output::print(session, &inspection.with_report_command(look_at(&[&args.spec], None)))?;
     }
     Ok(Exit::Done)
 }

@@ -26,6 +26,9 @@ pub(super) struct Inspection {
     pub(super) inline_images: Vec<InlineReport>,
     pub(super) findings: Vec<FindingReport>,
     pub(super) notes: Vec<&'static str>,
+    /// The command that draws the cache.
+    #[serde(skip)]
+    pub(super) report_command: Option<String>,
 }
 
 /// The numbers.
@@ -132,7 +135,13 @@ impl Inspection {
             inline_images: manifest.inline_images().iter().map(InlineReport::from).collect(),
             findings: findings.iter().map(FindingReport::from).collect(),
             notes: notes(manifest),
+            report_command: None,
         }
+    }
+
+    /// Names the command that draws it.
+    pub(super) fn with_report_command(self, command: String) -> Self {
+        Self { report_command: Some(command), ..self }
     }
 }
 

@@ -24,6 +24,9 @@ impl Report for Inspection {
         if all {
             let _ = write!(text, "\n{}\n{}", layers(&self.layers), records(&self.records));
         }
+        if let Some(command) = &self.report_command {
+            let _ = writeln!(text, "\nto look at it: {}", text::printable(command));
+        }
         text
     }
 

@@ -1,4 +1,4 @@
-//! Causes and notes in words, and what to do about them.
+//! Causes and notes in words, and what to do about them: for pages and for programs that print.
 
 use cache_core::CacheKey;
 use cache_ops::{AskedFor, Cause, NotImported, NotStored, Note, Part};
@@ -6,7 +6,8 @@ use cache_ops::{AskedFor, Cause, NotImported, NotStored, Note, Part};
 use crate::text;
 
 /// A cause in words, without a full stop.
-pub(crate) fn cause(cause: &Cause) -> String {
+#[must_use]
+pub fn cause(cause: &Cause) -> String {
     match cause {
         Cause::FilesChanged { paths, .. } if paths.is_empty() => "the files it takes changed".to_owned(),
         Cause::FilesChanged { paths, .. } => format!("files changed: {}", paths.join(" ")),
@@ -34,7 +35,8 @@ pub(crate) fn cause(cause: &Cause) -> String {
 }
 
 /// The same, with how sure it is.
-pub(crate) fn cause_and_certainty(of: &Cause, is_certain: bool) -> String {
+#[must_use]
+pub fn cause_and_certainty(of: &Cause, is_certain: bool) -> String {
     let words = cause(of);
     if is_certain { words } else { format!("probably {words}") }
 }
@@ -85,7 +87,8 @@ fn not_imported(why: &NotImported) -> String {
 }
 
 /// What to do about a cause.
-pub(crate) fn advice(cause: &Cause) -> &'static str {
+#[must_use]
+pub fn advice(cause: &Cause) -> &'static str {
     match cause {
         Cause::FilesChanged { .. } => {
             "copy what changes often as late as possible, copy less, and keep generated files out with .dockerignore"
@@ -119,7 +122,8 @@ pub(crate) fn advice(cause: &Cause) -> &'static str {
 }
 
 /// The objects that prove a cause, as name and value.
-pub(crate) fn evidence(cause: &Cause) -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn evidence(cause: &Cause) -> Vec<(&'static str, String)> {
     let keys = |name: &'static str, keys: &[CacheKey]| -> Vec<(&'static str, String)> {
         keys.iter().map(|key| (name, key.to_string())).collect()
     };
@@ -139,7 +143,8 @@ pub(crate) fn evidence(cause: &Cause) -> Vec<(&'static str, String)> {
 }
 
 /// A note in words.
-pub(crate) fn note(note: &Note) -> String {
+#[must_use]
+pub fn note(note: &Note) -> String {
     match note {
         Note::LogCut => "the log breaks off within a line: what comes after is not known".to_owned(),
         Note::BuildFailed(error) => format!("the build failed: {error}"),

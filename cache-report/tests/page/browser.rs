@@ -1,0 +1,68 @@
+//! A page in a real browser, where there is one: no error, a tree that opens, a search that finds.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cache_report::{Report, ReportedCache, render};
+
+use super::{cache, now};
+
+/// Opens what is folded, searches, and writes what it sees into the page's title.
+const USE: &str = r#"<script>
+addEventListener("load", () => {
+  const seen = [];
+  const tree = document.querySelector("details.cache");
+  tree.open = true;
+  seen.push(tree.querySelector(".record").getBoundingClientRect().height > 0 ? "open" : "closed");
+  const find = document.getElementById("find");
+  seen.push(find.closest(".search").hidden ? "no search" : "search");
+  find.value = "RUN x 42";
+  find.dispatchEvent(new Event("search"));
+  seen.push(document.getElementById("found").textContent);
+  const shown = [...document.querySelectorAll(".record")].filter((record) => record.getBoundingClientRect().height > 0);
+  seen.push(shown.some((record) => record.classList.contains("match")) ? "visible" : "hidden");
+  find.value = "";
+  find.dispatchEvent(new Event("search"));
+  seen.push(document.querySelectorAll(".match").length);
+  document.title = seen.join(", ");
+});
+</script></body>"#;
+
+fn browser() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name))).find(|file| file.is_file())
+}
+
+/// The page's elements after its scripts have run, and what the console said.
+fn open(browser: &PathBuf, page: &str) -> (String, String, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    std::fs::write(&file, page).unwrap();
+    let start = Instant::now();
+    let output = Command::new(browser)
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("file://{}", file.display()))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), start.elapsed())
+}
+
+#[test]
+fn a_browser_shows_the_page_without_errors_and_its_search_finds() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: there is no Chromium on PATH");
+        return;
+    };
+    let cache = cache(1_000, 7, "x");
+    let page = render(&Report::new(vec![ReportedCache::new("main", &cache)], now()));
+    let (elements, console, _) = open(&browser, &page.replacen("</body>", USE, 1));
+    let errors: Vec<&str> = console.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let title = elements.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+    assert_eq!(title, Some("open, search, 11 records, visible, 0"), "RUN x 42, and 420 to 429");
+}
