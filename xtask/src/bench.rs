@@ -12,8 +12,9 @@ struct Bench {
     target: &'static str,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench { name: "graph", package: "cache-core", target: "graph" },
+    Bench { name: "explain", package: "cache-ops", target: "explain" },
     Bench { name: "ops", package: "cache-ops", target: "ops" },
 ];
 

@@ -1,6 +1,7 @@
 //! The round trip through a `buildkitd`, by way of a cache in a directory.
 
 mod daemon;
+mod explain;
 mod leaves;
 mod trip;
 
@@ -41,6 +42,7 @@ pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure
     trip.convert()?;
     trip.merge()?;
     trip.repair()?;
+    explain::explain(&daemon, buildcache, scratch.path())?;
     drop(daemon);
     leaves::imports(tools, buildcache, scratch.path())?;
     println!();
