@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cache_core::{CacheManifest, Descriptor, Digest, Finding, FindingCode, MediaType, Timestamp};
+use cache_core::{CacheManifest, CacheSpec, Descriptor, Digest, Finding, FindingCode, MediaType, Timestamp};
 use cache_ops::{CacheSizes, DroppedResult};
 use serde::Serialize;
 
@@ -36,10 +36,15 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
 /// The command that draws what a verb says.
 pub(crate) fn look_at(specs: &[&str], log: Option<&Path>) -> String {
     let mut words = vec!["buildcache report".to_owned()];
-    words.extend(specs.iter().map(|spec| quoted(spec)));
+    words.extend(specs.iter().map(|spec| quoted(&shown(spec))));
     words.extend(log.map(|log| format!("--log {}", quoted(&log.display().to_string()))));
     words.push("-o report.html".to_owned());
     words.join(" ")
+}
+
+/// A spec as far as it holds no secret.
+fn shown(spec: &str) -> String {
+    spec.parse::<CacheSpec>().map_or_else(|_| "SPEC".to_owned(), |spec| spec.to_string())
 }
 
 /// As a shell takes it.
@@ -189,7 +194,9 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted_into_a_shell() {
-        let command = look_at(&["type=local,src=a b", "it's"], Some(Path::new("build.rawjson")));
-        assert_eq!(command, r"buildcache report 'type=local,src=a b' 'it'\''s' --log build.rawjson -o report.html");
+        let command = look_at(&["type=local,src=it's"], Some(Path::new("a b.rawjson")));
+        assert_eq!(command, r"buildcache report 'type=local,src=it'\''s' --log 'a b.rawjson' -o report.html");
+        let secret = look_at(&["type=s3,bucket=b,secret_access_key=hunter2"], None);
+        assert!(!secret.contains("hunter2"), "{secret}");
     }
 }
