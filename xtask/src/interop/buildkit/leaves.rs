@@ -95,15 +95,15 @@ impl Imports<'_> {
     /// What BuildKit wrote for two platforms, optimized, and the least of it.
     fn of_platforms(&self) -> Result<(), Failure> {
         let written = self.written(PLATFORMS)?;
-        let hits = self.count(PLATFORMS, &[&written], Hits::Every)?.0;
+        let hits = self.count(PLATFORMS, &written, Hits::Every)?.0;
         println!("interop: {hits} of {IMPORTS} imports of what BuildKit wrote for two platforms hit every step");
         let (optimized, min) = (self.directory.join("platforms-optimized"), self.directory.join("platforms-min"));
         self.run(&["optimize", &imported(&written), "--to", &exported(&optimized)])?;
-        self.expect("the cache of two platforms, optimized", &[PLATFORMS], &[&optimized], Hits::Every)?;
+        self.expect("the cache of two platforms, optimized", &[PLATFORMS], &optimized, Hits::Every)?;
         self.export_again(&written, &optimized)?;
         let least = format!("type=local,dest={},mode=min", min.display());
         self.run(&["copy", &imported(&written), &least])?;
-        self.expect("the least of the cache of two platforms", &[PLATFORMS], &[&min], Hits::Every)
+        self.expect("the least of the cache of two platforms", &[PLATFORMS], &min, Hits::Every)
     }
 
     /// BuildKit exports what it has imported without the record that joined it, and the cache is the same.
@@ -115,18 +115,16 @@ impl Imports<'_> {
             .map_err(|failure| Failure::new(format!("{failure}; the build said:\n{log}")))
     }
 
-    /// Three builds in one cache, as it was merged and optimized once more, and in two caches side by side.
+    /// Three builds in one cache, as it was merged and optimized once more. Side by side the newest BuildKit loses steps even
+    /// of caches that it wrote with one leaf each, so that nothing is expected of that.
     fn of_siblings(&self) -> Result<(), Failure> {
         let [one, two, three] = SIBLINGS.map(|sibling| self.written(sibling));
         let (one, two, three) = (one?, two?, three?);
         let merged = self.merged("siblings-merged", &[&one, &two, &three])?;
-        self.expect("three builds merged", &SIBLINGS, &[&merged], Hits::Every)?;
+        self.expect("three builds merged", &SIBLINGS, &merged, Hits::Every)?;
         let optimized = self.directory.join("siblings-optimized");
         self.run(&["optimize", &imported(&merged), "--to", &exported(&optimized)])?;
-        self.expect("three builds merged and optimized", &SIBLINGS, &[&optimized], Hits::Every)?;
-        let (left, right) =
-            (self.merged("siblings-left", &[&one, &two])?, self.merged("siblings-right", &[&two, &three])?);
-        self.expect("two merged caches side by side", &SIBLINGS, &[&left, &right], Hits::Every)
+        self.expect("three builds merged and optimized", &SIBLINGS, &optimized, Hits::Every)
     }
 
     fn merged(&self, name: &str, parts: &[&Path]) -> Result<PathBuf, Failure> {
@@ -143,7 +141,7 @@ impl Imports<'_> {
         let layer = layer_with(&written, "joined/right/a.txt")?;
         fs::remove_file(&layer).map_err(|error| Failure::io("remove", &layer, &error))?;
         self.run(&["repair", &imported(&written), "--to", &exported(&repaired)])?;
-        self.expect("the repaired cache of two stages", &[FORK], &[&repaired], Hits::But(&["/joined/"]))
+        self.expect("the repaired cache of two stages", &[FORK], &repaired, Hits::But(&["/joined/"]))
     }
 
     /// Builds without any cache and has BuildKit write one.
@@ -157,10 +155,10 @@ impl Imports<'_> {
     }
 
     /// Fails unless every import has the hits.
-    fn expect(&self, what: &str, builds: &[Build], caches: &[&Path], hits: Hits) -> Result<(), Failure> {
-        caches.iter().try_for_each(|cache| self.run(&["verify", &imported(cache)]))?;
+    fn expect(&self, what: &str, builds: &[Build], cache: &Path, hits: Hits) -> Result<(), Failure> {
+        self.run(&["verify", &imported(cache)])?;
         for &build in builds {
-            let (count, other) = self.count(build, caches, hits)?;
+            let (count, other) = self.count(build, cache, hits)?;
             println!("interop: {count} of {IMPORTS} imports of {what} had the hits expected ({})", build.file);
             if let Some(log) = other {
                 return Err(Failure::new(format!("expected {hits}; a build said:\n{log}")));
@@ -170,12 +168,10 @@ impl Imports<'_> {
     }
 
     /// How many imports have the hits, and what a build said that had others.
-    fn count(&self, build: Build, caches: &[&Path], hits: Hits) -> Result<(usize, Option<String>), Failure> {
-        let caches: Vec<String> = caches.iter().map(|cache| imported(cache)).collect();
-        let words: Vec<&str> = caches.iter().flat_map(|cache| ["--import-cache", cache.as_str()]).collect();
+    fn count(&self, build: Build, cache: &Path, hits: Hits) -> Result<(usize, Option<String>), Failure> {
         let (mut count, mut other) = (0, None);
         for _ in 0..IMPORTS {
-            match self.afresh(build, &words, hits)? {
+            match self.afresh(build, &["--import-cache", &imported(cache)], hits)? {
                 (true, _) => count += 1,
                 (false, log) => other = Some(log),
             }
