@@ -1,14 +1,16 @@
 //! The backends that this program was built with: the one place that knows the features.
 
-use cache_core::Backends;
+use cache_core::{Backends, Uploads};
 
-/// One line per backend, behind its feature.
-pub(crate) fn backends() -> Backends {
+/// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does.
+pub(crate) fn backends(uploads: &Uploads) -> Backends {
     let backends = Backends::new();
+    #[cfg(not(feature = "gha"))]
+    let _ = uploads;
     #[cfg(feature = "azblob")]
     let backends = backends.with(cache_azblob::Azblob::new(cache_azblob::Environment::from_env()));
     #[cfg(feature = "gha")]
-    let backends = backends.with(cache_gha::Gha::new(cache_gha::Environment::from_env()));
+    let backends = backends.with(cache_gha::Gha::new(cache_gha::Environment::from_env().with_uploads(uploads.clone())));
     #[cfg(feature = "inline")]
     let backends = backends.with(inline());
     #[cfg(feature = "local")]

@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Denied,
     /// Somebody else wrote first, and merging was not asked for.
     Conflict,
-    /// Ctrl-C.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted,
 }
 

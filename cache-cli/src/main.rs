@@ -1,7 +1,7 @@
 //! `buildcache`: flags, glue and reports over the crates of this workspace.
 //!
-//! This file runs one verb: it starts the runtime, listens to Ctrl-C and the clock, and turns what came out into an
-//! exit code.
+//! This file runs one verb: it starts the runtime, listens to signals and the clock, and turns what came out into an exit
+//! code.
 
 mod args;
 mod argument;
@@ -16,6 +16,7 @@ mod plugin;
 mod progress;
 mod report;
 mod session;
+mod signals;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -26,9 +27,9 @@ mod usage;
 mod verbs;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::Uploads;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -39,6 +40,8 @@ use crate::session::Session;
 
 /// How long calls into the file system that are still running may take to end after the verb did.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How long uploads that have begun may take to come to their end after the verb did.
+const LAST_UPLOADS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let line = match plugin::call(std::env::args_os()) {
@@ -55,9 +58,15 @@ fn main() -> ExitCode {
         }
     };
     survive_large_files(&runtime);
-    let interrupted = Arc::new(Notify::new());
-    runtime.spawn(listen(Arc::clone(&interrupted)));
-    let exit = runtime.block_on(run(cli, &interrupted));
+    let exit = runtime.block_on(async {
+        match signals::listen() {
+            Ok(interrupted) => run(cli, &interrupted).await,
+            Err(error) => {
+                messages::failure(&Failure::new(Exit::Failed, format!("cannot listen to signals: {error}")));
+                Exit::Failed
+            }
+        }
+    });
     runtime.shutdown_timeout(LAST_CALLS);
     exit.into()
 }
@@ -85,28 +94,34 @@ fn survive_large_files(runtime: &Runtime) {
 #[cfg(not(unix))]
 fn survive_large_files(_: &Runtime) {}
 
-/// Passes the first Ctrl-C on, so that the verb is dropped where it waits; the second one ends the process at once.
-async fn listen(interrupted: Arc<Notify>) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        interrupted.notify_one();
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(i32::from(Exit::Interrupted.code()));
-    }
-}
-
 async fn run(cli: Cli, interrupted: &Notify) -> Exit {
-    let session = Session::new(backends::backends(), cli.globals);
+    let uploads = Uploads::new();
+    let session = Session::new(backends::backends(&uploads), cli.globals);
     let outcome = tokio::select! {
         biased;
         () = interrupted.notified() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         outcome = in_time(session.globals.timeout, verbs::run(&session, cli.verb)) => outcome,
     };
+    settle(&session, &uploads).await;
     session.reporter.finish();
     outcome.unwrap_or_else(|failure| {
         messages::failure(&failure);
         failure.exit
     })
+}
+
+/// Lets uploads come to their end that have begun: a service keeps their keys for them, whatever becomes of them.
+async fn settle(session: &Session, uploads: &Uploads) {
+    let (begun, limit) = (uploads.count(), LAST_UPLOADS.as_secs());
+    if begun == 0 {
+        return;
+    }
+    let begun = text::count(begun, "upload");
+    session.warn(format!("{begun} under way: finished first, within {limit} s; a second signal ends at once"));
+    if tokio::time::timeout(LAST_UPLOADS, uploads.settled()).await.is_err() {
+        let left = text::count(uploads.count(), "upload");
+        session.warn(format!("{left} not finished after {limit} s: the keys stay reserved"));
+    }
 }
 
 /// Drops the verb when its time is up.

@@ -36,6 +36,7 @@ struct Inner {
     status: Option<u16>,
     code: Option<String>,
     tries: Option<u32>,
+    is_silence: bool,
     unknown_attribute: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -68,6 +69,9 @@ pub enum ErrorKind {
     Storage,
     /// The store keeps the bytes in an archive, from where they have to be restored before anybody can read them.
     Archived,
+    /// The place can neither take the blob nor show it: somebody has begun to write it, never finished, and holds its
+    /// key. An export leaves out the results that need it.
+    Locked,
     /// The backend cannot do this.
     Unsupported,
     /// What was to be deleted is in use under another name.
@@ -99,9 +103,24 @@ impl Error {
             status: None,
             code: None,
             tries: None,
+            is_silence: false,
             unknown_attribute: None,
             source: None,
         }))
+    }
+
+    /// The server has said nothing for `waited`, which is told as the fact `silence`.
+    #[must_use]
+    pub fn silence(message: impl Into<String>, waited: Duration) -> Self {
+        let mut error = Self::new(ErrorKind::Unavailable, message);
+        error.0.is_silence = true;
+        error.with("silence", format_args!("{} s", waited.as_secs_f32()))
+    }
+
+    /// Whether the server said nothing: trying again takes as long as the first try did.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.0.is_silence
     }
 
     /// Adds a named fact to show: the backend, the digest, the key. The first fact of a name stays.

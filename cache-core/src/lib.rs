@@ -35,8 +35,8 @@ pub use self::json::JsonObject;
 #[doc(hidden)]
 pub use self::kit::{
     BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
-    ReadAhead, ResumeSource, one_line, outcome, paged, parse_retry_after, random_number, resuming, skip_bytes, upload,
-    within,
+    ReadAhead, ResumeSource, Timeouts, Uploads, one_line, outcome, paged, parse_retry_after, random_number, resuming,
+    skip_bytes, upload, within,
 };
 #[cfg(feature = "estargz")]
 #[doc(hidden)]

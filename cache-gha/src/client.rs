@@ -2,27 +2,28 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Result, Secret, within};
+use cache_core::{Error, ErrorKind, Flow, Outgoing, Result, Secret, Timeouts};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use octocrab::{OctoBody, Octocrab, OctocrabBuilder};
-use reqwest::header::{HeaderMap, HeaderName, USER_AGENT};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::Environment;
 use crate::error;
+use crate::sending::outgoing;
 
 /// What every request says of itself.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 /// How much of an answer is read; a page of a list is the largest one.
 const MOST_READ: usize = 4 << 20;
-/// How many times longer the answer to a part may take than that to a question.
-const PART_PATIENCE: u32 = 5;
+/// Up to this size a body is no part of an entry, and its answer is that to a question.
+const SMALL: usize = 64 << 10;
 
 /// The connections of a program to one host; URLs that are signed go through it as they are.
 ///
@@ -37,10 +38,11 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
     };
     let builder = || {
         let mut builder = reqwest::Client::builder().user_agent(AGENT).http1_only();
-        if let Some(timeout) = environment.connect_timeout() {
+        let timeouts = environment.timeouts();
+        if let Some(timeout) = timeouts.connect {
             builder = builder.connect_timeout(timeout);
         }
-        if environment.idle_timeout().is_none() {
+        if timeouts.idle.is_none() {
             builder = builder.pool_idle_timeout(None);
         }
         if is_loopback { builder.no_proxy() } else { builder }
@@ -61,7 +63,7 @@ pub(crate) struct Client {
     url: Url,
     token: Secret,
     headers: Vec<(HeaderName, &'static str)>,
-    idle: Option<Duration>,
+    timeouts: Timeouts,
 }
 
 /// One call; it can be sent again.
@@ -97,8 +99,8 @@ impl<'a> Call<'a> {
 }
 
 impl Client {
-    pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, idle: Option<Duration>) -> Self {
-        Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), idle }
+    pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, timeouts: Timeouts) -> Self {
+        Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), timeouts }
     }
 
     /// Adds a header to every call.
@@ -109,17 +111,20 @@ impl Client {
 
     /// Sends a call once; an answer of any status but 2xx is an error.
     pub(crate) async fn send(&self, call: Call<'_>) -> Result<Reply> {
-        let message = call.message;
-        let patience = if call.body.len() > (1 << 20) { self.idle.map(|idle| idle * PART_PATIENCE) } else { self.idle };
+        let (message, mut call) = (call.message, call);
+        let size = call.body.len() as u64;
+        let part = (call.body.len() > SMALL).then(|| (size, outgoing(std::mem::take(&mut call.body))));
+        let limit = if part.is_some() { self.timeouts.idle } else { self.timeouts.answer };
+        let flow: Arc<Flow> = part.as_ref().map(|(_, part)| part.flow()).unwrap_or_default();
         let crab = self.crab.get_or_try_init(|| async { self.open() }).await.map_err(|error| self.about(error))?;
-        let request = self.request(call).map_err(|error| self.about(error))?;
+        let request = self.request(call, part).map_err(|error| self.about(error))?;
         let exchange = async {
             let response = crab.execute(request).await.map_err(|error| error::transport(&error, message))?;
             let (status, headers) = (response.status(), response.headers().clone());
             Ok((status, headers, read(response, message).await?))
         };
-        let Some(exchanged) = within(patience, exchange).await else {
-            return Err(self.about(error::stalled(message, patience.unwrap_or_default())));
+        let Some(exchanged) = flow.unless_stalled(limit, exchange).await else {
+            return Err(self.about(error::silence(message, limit)));
         };
         let (status, headers, body): (StatusCode, HeaderMap, Bytes) =
             exchanged.map_err(|error: Error| self.about(error))?;
@@ -142,13 +147,20 @@ impl Client {
         self.headers.iter().fold(builder, add).build_with_reqwest(self.http.clone()).map_err(failed)
     }
 
-    fn request(&self, call: Call<'_>) -> Result<Request<OctoBody>> {
+    fn request(&self, call: Call<'_>, part: Option<(u64, Outgoing)>) -> Result<Request<OctoBody>> {
         let path = format!("{}{}", self.url.path().trim_end_matches('/'), call.path);
         let mut builder = Request::builder().method(call.method).uri(path);
         for (name, value) in call.headers {
             builder = builder.header(name, value);
         }
-        let body = if call.body.is_empty() { OctoBody::empty() } else { OctoBody::from(call.body) };
+        let body = match part {
+            Some((size, part)) => {
+                builder = builder.header(CONTENT_LENGTH, size);
+                OctoBody::new(reqwest::Body::wrap_stream(part))
+            }
+            None if call.body.is_empty() => OctoBody::empty(),
+            None => OctoBody::from(call.body),
+        };
         builder.body(body).map_err(|error| {
             // The path has a name of a cache in it at most; none of it is shown.
             let cause = error.to_string();

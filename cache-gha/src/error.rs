@@ -6,9 +6,9 @@ use std::time::Duration;
 use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
 
 use crate::KIND;
+use crate::fields::Fields;
 
 /// The wait after a refusal that names none: the limits of GitHub are counted by the minute.
 const UNNAMED_WAIT: Duration = Duration::from_secs(15);
@@ -27,8 +27,8 @@ pub(crate) fn transport(error: &(dyn StdError + 'static), message: &str) -> Erro
 }
 
 /// Nothing has come for too long.
-pub(crate) fn stalled(message: &str, idle: Duration) -> Error {
-    new(ErrorKind::Unavailable, message).with("cause", format!("no answer within {} s", idle.as_secs_f32()))
+pub(crate) fn silence(message: &str, limit: Option<Duration>) -> Error {
+    Error::silence(message, limit.unwrap_or_default()).with("backend", KIND)
 }
 
 /// Maps an answer that is not the wanted one, with the server's own words.
@@ -94,28 +94,19 @@ struct Answer {
     words: String,
 }
 
-/// The errors of Twirp (`code`, `msg`), of API version 1 (`typeKey`, `message`) and of the REST API (`message`).
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    msg: Option<String>,
-    #[serde(default, rename = "typeKey")]
-    type_key: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-}
-
 impl Answer {
+    /// The errors of Twirp (`code`, `msg`), of API version 1 (`typeKey`, `message`), of the REST API (`message`) and of
+    /// act (`error`).
     fn parse(body: &[u8]) -> Self {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let Ok(parsed) = serde_json::from_slice::<Body>(body) else {
+        let Ok(parsed) = serde_json::from_slice::<Fields>(body) else {
             let text = String::from_utf8_lossy(body);
             return Self { code: xml_element(&text, "Code"), words: one_line(&without_tags(&text)) };
         };
-        let code = parsed.code.or(parsed.type_key).unwrap_or_default();
-        let text = [parsed.message, parsed.msg].into_iter().flatten().find(|text| !text.is_empty());
+        let error = parsed.object("error");
+        let first = |texts: &[&str]| texts.iter().find(|text| !text.is_empty()).map(|text| (*text).to_owned());
+        let code = first(&[parsed.text("code"), parsed.text("typeKey")]).unwrap_or_default();
+        let text = first(&[parsed.text("message"), parsed.text("msg"), parsed.text("error"), error.text("message")]);
         let words = [Some(code.clone()).filter(|code| !code.is_empty()), text];
         Self { code, words: one_line(&words.into_iter().flatten().collect::<Vec<_>>().join(": ")) }
     }
@@ -124,7 +115,7 @@ impl Answer {
     fn kind(&self, status: StatusCode) -> ErrorKind {
         let is_taken = self.code == "already_exists" || self.code.contains("AlreadyExists");
         match status.as_u16() {
-            _ if is_taken || self.words.to_lowercase().contains("already exists") => ErrorKind::Conflict,
+            _ if is_taken || self.words.to_lowercase().contains("already exist") => ErrorKind::Conflict,
             _ if self.code == "resource_exhausted" => ErrorKind::RateLimited,
             403 if self.words.to_lowercase().contains("rate limit") => ErrorKind::RateLimited,
             status => ErrorKind::from_status(status),
@@ -187,6 +178,8 @@ mod tests {
             (r#"{"code":"resource_exhausted","msg":"rate limit exceeded"}"#, "resource_exhausted: rate limit exceeded"),
             ("\u{feff}{\"typeKey\":\"XException\",\"message\":\"no such thing\"}", "XException: no such thing"),
             (r#"{"message":"Bad credentials","documentation_url":"x"}"#, "Bad credentials"),
+            (r#"{"error":"cache 4: already complete"}"#, "cache 4: already complete"),
+            (r#"{"code":404,"message":null,"error":{"message":"gone"}}"#, "gone"),
             (
                 "<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>expired</Message></Error>",
                 "AuthenticationFailed expired",
@@ -202,6 +195,7 @@ mod tests {
         assert_eq!(map(400, r#"{"code":"already_exists","msg":""}"#).kind(), ErrorKind::Conflict);
         assert_eq!(map(400, r#"{"typeKey":"ArtifactCacheItemAlreadyExistsException"}"#).kind(), ErrorKind::Conflict);
         assert_eq!(map(400, r#"{"message":"Cache Already Exists."}"#).kind(), ErrorKind::Conflict);
+        assert_eq!(map(400, r#"{"error":"already exist"}"#).kind(), ErrorKind::Conflict);
         assert_eq!(map(403, r#"{"message":"API rate limit exceeded"}"#).kind(), ErrorKind::RateLimited);
         assert_eq!(map(503, "").kind(), ErrorKind::Unavailable);
         assert_eq!(map(429, "").retry_after(), Some(UNNAMED_WAIT));

@@ -64,7 +64,7 @@ impl GhaExporter {
     }
 
     async fn is_there(&self, key: &str) -> Result<bool> {
-        Ok(self.session.lookup(key).await?.is_some_and(|found| found.key == key))
+        Ok(self.session.lookup(key).await?.is_some_and(|found| keys::is_same(&found.key, key)))
     }
 
     /// A key that is taken is a blob that is there, one that another job is sending, or one that a job has failed to
@@ -99,11 +99,10 @@ impl GhaExporter {
 }
 
 fn never_finished(key: &str) -> Error {
-    let error = error::new(ErrorKind::Unavailable, "the blob was reserved by another job and never finished");
-    let error = error.with("key", key).with_retryable(false);
-    error.with_hint(
-        "GitHub keeps the reservation: delete the entry of this key with `buildcache rm --blobs` or by the REST API \
-         (DELETE /repos/OWNER/NAME/actions/caches?key=…), or export from another branch",
+    let error = error::new(ErrorKind::Locked, "the blob was reserved by another job and never finished");
+    error.with("key", key).with_hint(
+        "no list shows such a key and nobody can give it back: results that need it are left out until the service \
+         forgets it, or another branch exports",
     )
 }
 

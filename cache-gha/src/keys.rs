@@ -23,8 +23,18 @@ pub(crate) fn parse_blob(key: &str) -> Option<Digest> {
     key.strip_prefix(BLOBS)?.parse().ok()
 }
 
+/// Whether two keys are one. Services keep them in the letters they were given, or in small ones (act, Gitea).
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+/// Whether `key` begins with `prefix`, in letters of any case.
+pub(crate) fn has_prefix(key: &str, prefix: &str) -> bool {
+    key.starts_with(prefix) || key.to_lowercase().starts_with(&prefix.to_lowercase())
+}
+
 /// The numbered entries that hold one index after the other: all of them have one name and end in `#1`, `#2`, ….
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone)]
 pub(crate) struct IndexName(String);
 
 impl IndexName {
@@ -55,7 +65,7 @@ impl IndexName {
 
     /// The number of an entry of this index.
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
-        parse_index(key).filter(|(name, _)| name == self).map(|(_, number)| number)
+        parse_index(key).filter(|(name, _)| is_same(&name.0, &self.0)).map(|(_, number)| number)
     }
 
     /// What the caches are called.
@@ -118,7 +128,7 @@ mod tests {
             "deps-1-f921bd05#1",
             "#1",
         ] {
-            assert_eq!(parse_index(key), None, "{key}");
+            assert!(parse_index(key).is_none(), "{key}");
         }
         assert_eq!(parse_blob(&format!("{}-sig", blob(&Digest::sha256(b"")))), None);
     }
@@ -128,5 +138,13 @@ mod tests {
         let main = IndexName::new("buildkit", "refs/heads/main");
         assert_eq!(main.number("index-buildkit-1-f921bd05#7"), Some(7));
         assert_eq!(main.number("index-buildkit-1-f921bd05-sig#7"), None);
+    }
+
+    #[test]
+    fn keys_are_compared_without_case() {
+        let name = IndexName::new("Linux-Ä", "refs/heads/main");
+        assert_eq!(name.number("index-linux-ä-1-f921bd05#7"), Some(7));
+        assert!(is_same("index-Linux-X64", "index-linux-x64") && !is_same("a", "b"));
+        assert!(has_prefix("index-linux-x64#1", "index-Linux") && !has_prefix("b", "a"));
     }
 }

@@ -98,13 +98,8 @@ async fn list(session: &Session) -> Result<HashSet<Digest>> {
     let Some(rest) = session.rest() else { return Ok(HashSet::new()) };
     let mut listed = HashSet::new();
     for scope in session.config().endpoint()?.token.readable() {
-        for page in 1.. {
-            let (items, is_last) = session.retrying(|| rest.page(BLOBS, Some(scope), page)).await?;
-            listed.extend(items.iter().filter_map(|item| parse_blob(&item.key)));
-            if is_last {
-                break;
-            }
-        }
+        let items = rest.list(BLOBS, Some(scope), session.config().retry()).await?;
+        listed.extend(items.iter().filter_map(|item| parse_blob(&item.key)));
     }
     Ok(listed)
 }

@@ -1,17 +1,15 @@
 //! [`GhaProbe`]: finds out what a token may do, with one tiny entry of its own.
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Result};
+use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Result, random_number};
 
 use crate::config::ApiVersion;
 use crate::rest::Rest;
-use crate::saving::save_bytes;
+use crate::saving::{Saved, save_bytes};
 use crate::session::Session;
 use crate::signed::Entry;
 use crate::{GhaConfig, KIND, error};
@@ -44,11 +42,12 @@ impl GhaProbe {
     }
 }
 
-async fn write(session: &Session, key: &str) -> Result<()> {
+async fn write(session: &Arc<Session>, key: &str) -> Result<()> {
     session.written_scope()?;
-    let hold = session.reserve(key).await?;
-    let hold = hold.ok_or_else(|| error::new(ErrorKind::Conflict, "an entry of the probe is there already"))?;
-    save_bytes(session, key, &hold, Bytes::from_static(CONTENT)).await
+    match save_bytes(session, key, Bytes::from_static(CONTENT)).await? {
+        Saved::Done => Ok(()),
+        Saved::Taken => Err(error::new(ErrorKind::Conflict, "an entry of the probe is there already")),
+    }
 }
 
 async fn read(session: &Arc<Session>, key: &str) -> Result<()> {
@@ -59,7 +58,7 @@ async fn read(session: &Arc<Session>, key: &str) -> Result<()> {
 
 /// Lists what the probe wrote.
 async fn list(session: &Session, rest: &Rest, key: &str) -> Result<()> {
-    let (found, _) = session.retrying(|| rest.page(key, None, 1)).await?;
+    let found = rest.list(key, None, session.config().retry()).await?;
     let message = "the list does not hold the entry";
     if found.is_empty() { Err(error::new(ErrorKind::NotFound, message)) } else { Ok(()) }
 }
@@ -76,7 +75,7 @@ async fn delete(session: &Session, rest: &Rest, key: &str) -> Result<()> {
 impl CacheProbe for GhaProbe {
     async fn diagnose(&self) -> Result<Diagnosis> {
         let session = Arc::new(Session::open(self.0.clone())?);
-        let key = format!("buildcache-doctor-{:016x}", RandomState::new().hash_one(CONTENT));
+        let key = format!("buildcache-doctor-{:016x}", random_number());
         let mut found = Diagnosis::new();
         let looked = match session.lookup(&key).await {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),

@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{Deleted, Error, ErrorKind, Quota, Result, Timestamp};
+use cache_core::{
+    Bounds, Deleted, Error, ErrorKind, NextPage, Page, PageSource, Quota, Result, RetryPolicy, Silent, Timestamp, paged,
+};
+use futures_util::stream::TryStreamExt;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};
 use serde::Deserialize;
@@ -16,12 +20,11 @@ use crate::Environment;
 use crate::client::{Call, Client, http};
 use crate::config::Repository;
 use crate::error;
-use crate::keys::VERSION;
+use crate::keys::{VERSION, has_prefix};
 
 const LIST: &str = "cannot list the caches of the repository";
-/// Entries of a page, and pages of a list: more than a repository of 10 GB has of anything.
+/// Entries of a page, as many as GitHub gives.
 const PAGE: u64 = 100;
-const PAGES: u64 = 1_000;
 /// What GitHub allows every repository, in bytes, where it does not say another limit.
 const DEFAULT_LIMIT: u64 = 10 << 30;
 
@@ -48,7 +51,7 @@ pub(crate) struct Item {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct Listed {
     #[serde(default)]
     total_count: u64,
     #[serde(default)]
@@ -71,25 +74,22 @@ impl Rest {
     pub(crate) fn new(repository: &Repository, environment: &Environment) -> Result<Self> {
         let connections = http(environment, &repository.api)?;
         let (url, token) = (repository.api.clone(), repository.token.clone());
-        let client = Client::new(connections, url, token, environment.idle_timeout());
+        let client = Client::new(connections, url, token, environment.timeouts());
         let client = client.with_header(ACCEPT, "application/vnd.github+json");
         let client = client.with_header(HeaderName::from_static("x-github-api-version"), "2022-11-28");
         Ok(Self { client, repository: repository.name.clone() })
     }
 
-    /// A page of the entries whose keys begin with `prefix`, the oldest first, and whether it is the last one. New
-    /// entries come to the end, so that no page shows what another one has shown.
-    pub(crate) async fn page(&self, prefix: &str, scope: Option<&str>, page: u64) -> Result<(Vec<Item>, bool)> {
-        let (number, size) = (page.to_string(), PAGE.to_string());
-        let mut pairs = vec![("key", prefix), ("sort", "created_at"), ("direction", "asc")];
-        pairs.extend([("page", number.as_str()), ("per_page", size.as_str())]);
-        pairs.extend(scope.map(|scope| ("ref", scope)));
-        let path = format!("/repos/{}/actions/caches?{}", self.repository, query(&pairs));
-        let found: Page = self.get(path, LIST).await?;
-        let is_last = found.actions_caches.is_empty() || found.total_count <= page * PAGE || page >= PAGES;
+    /// The entries whose keys begin with `prefix`, in a scope or in all, the oldest first.
+    ///
+    /// # Errors
+    /// Whatever the service answers, and [`ErrorKind::Unavailable`] for a list that is not whole.
+    pub(crate) async fn list(&self, prefix: &str, scope: Option<&str>, retry: RetryPolicy) -> Result<Vec<Item>> {
+        let listing = Listing { rest: self, prefix, scope, retry };
+        let items: Vec<Item> = paged(listing, Bounds::default()).try_collect().await?;
         // The prefix is the server's to keep; BuildKit's version is ours to look for.
-        let is_ours = |item: &Item| item.version == VERSION && item.key.starts_with(prefix);
-        Ok((found.actions_caches.into_iter().filter(is_ours).collect(), is_last))
+        let is_ours = |item: &Item| item.version == VERSION && has_prefix(&item.key, prefix);
+        Ok(items.into_iter().filter(is_ours).collect())
     }
 
     /// Deletes an entry by its number.
@@ -148,6 +148,56 @@ impl Rest {
             }
             _ => error,
         }
+    }
+}
+
+/// One list.
+struct Listing<'a> {
+    rest: &'a Rest,
+    prefix: &'a str,
+    scope: Option<&'a str>,
+    retry: RetryPolicy,
+}
+
+/// Where a page begins: its number, and how many entries were on those before.
+type Cursor = (u64, u64);
+
+impl Listing<'_> {
+    /// New entries come to the end, so that no page shows what another one has shown.
+    fn path(&self, number: u64) -> String {
+        let (number, size) = (number.to_string(), PAGE.to_string());
+        let mut pairs = vec![("key", self.prefix), ("sort", "created_at"), ("direction", "asc")];
+        pairs.extend([("page", number.as_str()), ("per_page", size.as_str())]);
+        pairs.extend(self.scope.map(|scope| ("ref", scope)));
+        format!("/repos/{}/actions/caches?{}", self.rest.repository, query(&pairs))
+    }
+}
+
+#[async_trait]
+impl PageSource for Listing<'_> {
+    type Item = Item;
+    type Cursor = Cursor;
+
+    async fn page(&self, cursor: Option<&Cursor>) -> Result<Page<Item, Cursor>> {
+        let (number, before) = cursor.copied().unwrap_or((1, 0));
+        let once = || self.rest.get::<Listed>(self.path(number), LIST);
+        let found = self.retry.run(&Silent, once).await.map_err(|error| error.with_retryable(false))?;
+        let seen = before.saturating_add(found.actions_caches.len() as u64);
+        let next = match () {
+            () if seen >= found.total_count => NextPage::End,
+            () if found.actions_caches.is_empty() => NextPage::Lost,
+            () => NextPage::At((number.saturating_add(1), seen)),
+        };
+        let bytes = found.actions_caches.iter().map(|item| item.key.len() as u64).sum();
+        Ok(Page { items: found.actions_caches, next, bytes })
+    }
+
+    fn id(item: &Item) -> String {
+        item.id.to_string()
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.rest.about(error.with("backend", crate::KIND))
     }
 }
 

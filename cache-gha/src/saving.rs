@@ -1,8 +1,10 @@
 //! Saving an entry: reserve, upload, finalise, in the order that leaves the least behind when something fails.
+//!
+//! From the reservation on it goes on when the caller stops waiting.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use cache_core::{BlobStream, Error, ErrorKind, PartUpload, Result, upload};
 
 use crate::error;
 use crate::session::{Hold, Session};
+use crate::signed::Entry;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +23,41 @@ pub(crate) enum Saved {
     Taken,
 }
 
+/// Takes a key, and with it does the work to its end whether or not anybody waits; none when somebody else has the key.
+pub(crate) async fn with_key<T, F, W>(session: &Arc<Session>, key: &str, work: F) -> Result<Option<T>>
+where
+    T: Send + 'static,
+    F: FnOnce(String, Hold) -> W + Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
+    let work = Arc::new(Mutex::new(Some(work)));
+    let once = || async {
+        session.allow(key).await;
+        let (holder, key, work) = (Arc::clone(session), key.to_owned(), Arc::clone(&work));
+        let upload = async move {
+            // An error of the reservation is tried again; what came after it has had its own tries.
+            let Some(hold) = holder.reserve(&key).await? else { return Ok(None) };
+            let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let work = work.ok_or_else(|| error::new(ErrorKind::Unavailable, "the upload was stopped"))?;
+            Ok(Some(work(key, hold).await))
+        };
+        session.uploads().run(upload).await
+    };
+    session.retrying(once).await?.transpose()
+}
+
 /// Saves a stream of `size` bytes.
 ///
 /// What fits into one part is read to its end before its key is reserved, so that no source that fails leaves a key
 /// behind that nobody can use.
 pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: BlobStream) -> Result<Saved> {
     let saving = Saving { session: Arc::clone(session), key: key.to_owned(), size };
-    let parts = session.config().environment().parts();
-    let saved = upload(from, size, &saving, parts).await;
-    match saved {
+    let limits = session.config().environment().parts().clone();
+    if size > limits.part_size {
+        let done = with_key(session, key, move |_, _| async move { upload(from, size, &saving, &limits).await });
+        return Ok(done.await?.map_or(Saved::Taken, |()| Saved::Done));
+    }
+    match upload(from, size, &saving, &limits).await {
         Ok(()) => Ok(Saved::Done),
         Err(error) if is_taken(&error) => Ok(Saved::Taken),
         Err(error) => Err(error),
@@ -36,14 +65,17 @@ pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: Blo
 }
 
 /// Saves bytes that are at hand.
-pub(crate) async fn save_bytes(session: &Session, key: &str, hold: &Hold, bytes: Bytes) -> Result<()> {
-    let size = bytes.len() as u64;
-    let parts = hold.reservation.parts(size);
-    session.retrying(|| parts.put(bytes.clone())).await?;
-    session.finalize(key, hold, size).await
+pub(crate) async fn save_bytes(session: &Arc<Session>, key: &str, bytes: Bytes) -> Result<Saved> {
+    let saver = Arc::clone(session);
+    let done = with_key(session, key, move |key, hold| async move {
+        let (size, parts) = (bytes.len() as u64, hold.reservation.parts(bytes.len() as u64));
+        saver.retrying(|| parts.put(bytes.clone())).await?;
+        saver.finalize(&key, &hold, size).await
+    });
+    Ok(done.await?.map_or(Saved::Taken, |()| Saved::Done))
 }
 
-/// Reserves when the first bytes are to be sent, and finalises after the last.
+/// The requests that send an entry, under the key that is held by then.
 struct Saving {
     session: Arc<Session>,
     key: String,
@@ -51,46 +83,42 @@ struct Saving {
 }
 
 impl Saving {
-    async fn reserve(&self) -> Result<Hold> {
-        self.session.reserve(&self.key).await?.ok_or_else(|| taken(&self.key))
+    fn hold(&self) -> Result<Hold> {
+        self.session.held(&self.key).ok_or_else(|| taken(&self.key))
     }
 
-    fn parts(&self, hold: &Hold) -> Box<dyn PartUpload> {
-        hold.reservation.parts(self.size)
+    fn parts(&self) -> Result<Box<dyn PartUpload>> {
+        Ok(self.hold()?.reservation.parts(self.size))
     }
 }
 
 #[async_trait]
 impl PartUpload for Saving {
-    /// Goes on in the background when the caller stops waiting: a key that is reserved and never finalised is locked for
-    /// good, and all bytes are at hand.
     async fn put(&self, bytes: Bytes) -> Result<()> {
-        let (session, key) = (Arc::clone(&self.session), self.key.clone());
-        let whole = tokio::spawn(async move {
-            let hold = session.reserve(&key).await?.ok_or_else(|| taken(&key))?;
-            save_bytes(&session, &key, &hold, bytes).await
-        });
-        whole.await.unwrap_or_else(|stopped| {
-            Err(error::new(ErrorKind::Unavailable, "the upload was stopped").with_source(stopped))
-        })
+        match save_bytes(&self.session, &self.key, bytes).await? {
+            Saved::Done => Ok(()),
+            Saved::Taken => Err(taken(&self.key)),
+        }
     }
 
     async fn begin(&self) -> Result<String> {
-        let hold = self.reserve().await?;
-        self.parts(&hold).begin().await
+        self.parts()?.begin().await
     }
 
     async fn part(&self, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
-        let hold = self.reserve().await?;
-        let parts = self.parts(&hold);
+        let parts = self.parts()?;
         self.session.retrying(|| parts.part(upload, number, bytes.clone())).await
     }
 
     async fn complete(&self, upload: &str, names: Vec<String>) -> Result<()> {
-        let hold = self.reserve().await?;
-        let parts = self.parts(&hold);
+        let (hold, parts) = (self.hold()?, self.parts()?);
         self.session.retrying(|| parts.complete(upload, names.clone())).await?;
         self.session.finalize(&self.key, &hold, self.size).await
+    }
+
+    /// A service that puts the parts together in its own way may have lost some.
+    async fn stored_size(&self) -> Result<Option<u64>> {
+        Entry::new(Arc::clone(&self.session), self.key.clone(), "cannot look at the stored blob").size().await
     }
 
     /// The key stays ours: a push that is tried again goes on with it.

@@ -5,13 +5,14 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cache_core::{Error, ErrorKind, Progress, Result, Side, Silent};
+use cache_core::{Error, ErrorKind, Progress, Result, Side, Silent, Uploads};
 use reqwest::header::ACCEPT;
 use tokio::time::Instant;
 
 use crate::client::{Client, http};
 use crate::config::{ApiVersion, GhaConfig};
 use crate::error;
+use crate::keys::is_same;
 use crate::rest::Rest;
 use crate::service::{CacheService, Found, Reservation, V1, V2};
 use crate::signed::Http;
@@ -48,9 +49,9 @@ impl Session {
         endpoint.token.check_time()?;
         let environment = config.environment();
         let client = http(environment, &endpoint.url)?;
-        let signed = Http::new(client.clone(), environment.idle_timeout());
+        let signed = Http::new(client.clone(), environment.timeouts());
         let token = endpoint.token.secret().clone();
-        let calls = Client::new(client, endpoint.url.clone(), token, environment.idle_timeout());
+        let calls = Client::new(client, endpoint.url.clone(), token, environment.timeouts());
         let service: Box<dyn CacheService> = match endpoint.api {
             ApiVersion::V1 => {
                 let calls = calls.with_header(ACCEPT, "application/json;api-version=6.0-preview.1");
@@ -110,6 +111,11 @@ impl Session {
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     }
 
+    /// The uploads of the program.
+    pub(crate) fn uploads(&self) -> &Uploads {
+        self.config.environment().uploads()
+    }
+
     /// Tries again what may succeed later. What was tried often enough here is not tried again above.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
@@ -124,20 +130,24 @@ impl Session {
         self.retrying(|| self.service.lookup(key)).await
     }
 
-    /// Takes a key under the budget of uploads; none when somebody else has it.
-    pub(crate) async fn reserve(&self, key: &str) -> Result<Option<Hold>> {
-        if let Some(held) = self.held().get(key) {
-            return Ok(Some(held.clone()));
-        }
-        let once = || async {
+    /// Waits until the budget of uploads lets a key be reserved that is not ours yet.
+    pub(crate) async fn allow(&self, key: &str) {
+        if self.held(key).is_none() {
             let left = self.left.load(Ordering::Relaxed);
             self.config.environment().budget().take((left > 0).then_some(left), &*self.progress()).await;
-            let since = Instant::now();
-            Ok(Hold { reservation: self.service.reserve(key).await?, since })
-        };
-        match self.retrying(once).await {
-            Ok(hold) => {
-                self.held().insert(key.to_owned(), hold.clone());
+        }
+    }
+
+    /// Takes a key, without another try; none when somebody else has it.
+    pub(crate) async fn reserve(&self, key: &str) -> Result<Option<Hold>> {
+        if let Some(held) = self.held(key) {
+            return Ok(Some(held));
+        }
+        let since = Instant::now();
+        match self.service.reserve(key).await {
+            Ok(reservation) => {
+                let hold = Hold { reservation, since };
+                self.holds().insert(key.to_owned(), hold.clone());
                 Ok(Some(hold))
             }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
@@ -151,15 +161,30 @@ impl Session {
         if let Err(error) = finalized {
             // The answer to an earlier try may have been lost on the way.
             let found = self.lookup(key).await?;
-            if found.is_none_or(|found| found.key != key) {
-                return Err(error);
+            if found.is_none_or(|found| !is_same(&found.key, key)) {
+                return Err(self.refused(key, error));
             }
         }
-        self.held().remove(key);
+        self.holds().remove(key);
         Ok(())
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Hold>> {
+    /// A reservation that the service has forgotten is of no more use: the push can be made again with another one.
+    fn refused(&self, key: &str, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        self.holds().remove(key);
+        let error = error.with("cause", "the service has forgotten the reservation");
+        error.with_retryable(true)
+    }
+
+    /// The key, if it is ours.
+    pub(crate) fn held(&self, key: &str) -> Option<Hold> {
+        self.holds().get(key).cloned()
+    }
+
+    fn holds(&self) -> std::sync::MutexGuard<'_, HashMap<String, Hold>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

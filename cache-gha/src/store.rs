@@ -49,14 +49,7 @@ impl GhaStore {
 
     /// Every entry whose key begins with `prefix`, in a scope or in all.
     async fn items(&self, prefix: &str, scope: Option<&str>) -> Result<Vec<Item>> {
-        let mut found = Vec::new();
-        for page in 1.. {
-            let (items, is_last) = self.retrying(|| self.rest.page(prefix, scope, page)).await?;
-            found.extend(items);
-            if is_last {
-                break;
-            }
-        }
+        let mut found = self.rest.list(prefix, scope, self.config.retry()).await?;
         found.sort_by(|a, b| a.created_at.cmp(&b.created_at).then(a.id.cmp(&b.id)));
         Ok(found)
     }

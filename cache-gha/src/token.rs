@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error;
+use crate::fields::Fields;
 
 /// The algorithms that BuildKit's reader of tokens knows; it verifies none.
 const ALGORITHMS: [&str; 14] = [
     "none", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512",
     "EdDSA",
 ];
-const READ: u64 = 1;
 const WRITE: u64 = 2;
 
 /// A JSON Web Token, as far as a client needs it. Its signature is the service's business.
@@ -85,10 +85,11 @@ impl Token {
         &self.raw
     }
 
-    /// The scopes whose caches can be read, in the order of the token.
+    /// The scopes whose caches are read, in the order of the token: all of them, as in BuildKit. A scope that can be
+    /// written can be read, and the tokens of Gitea, Forgejo and act have no other bit.
     pub(crate) fn readable(&self) -> Vec<&str> {
         let mut names = Vec::new();
-        for scope in self.scopes.iter().filter(|scope| scope.permission & READ != 0) {
+        for scope in &self.scopes {
             if !names.contains(&scope.name.as_str()) {
                 names.push(scope.name.as_str());
             }
@@ -109,16 +110,15 @@ fn decode<T: DeserializeOwned>(segment: &str, part: &str) -> Result<T> {
     serde_json::from_slice(&bytes).map_err(|_| malformed(&format!("its {part} cannot be read")))
 }
 
-/// `[{"Scope":"refs/heads/main","Permission":3}]`, the names in any case.
+/// `[{"Scope":"refs/heads/main","Permission":3}]`, the names in any case; what is `null` is empty, as in Go.
 fn parse_scopes(text: &str) -> Result<Vec<Scope>> {
-    let list: Vec<Map<String, Value>> =
+    let list: Option<Vec<Option<Fields>>> =
         serde_json::from_str(text).map_err(|_| malformed("its claim ac is not a list of scopes"))?;
-    let scope = |fields: &Map<String, Value>| {
-        let field = |name: &str| fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        let name = field("Scope").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Scope { name, permission: field("Permission").and_then(Value::as_u64).unwrap_or_default() }
+    let scope = |fields: Option<Fields>| {
+        let fields = fields.unwrap_or_default();
+        Scope { name: fields.text("Scope").to_owned(), permission: fields.number("Permission").unwrap_or_default() }
     };
-    Ok(list.iter().map(scope).collect())
+    Ok(list.unwrap_or_default().into_iter().map(scope).collect())
 }
 
 fn malformed(why: &str) -> Error {
@@ -157,14 +157,26 @@ mod tests {
     }
 
     #[test]
-    fn the_last_writable_scope_is_written_and_every_readable_one_read() {
+    fn the_last_writable_scope_is_written_and_every_scope_read() {
         let token = scoped(
             r#"[{"Scope":"refs/pull/7/merge","Permission":3},{"scope":"refs/heads/a","permission":2},
                 {"Scope":"refs/heads/main","Permission":1},{"Scope":"refs/heads/main","Permission":1}]"#,
         );
-        assert_eq!(token.readable(), ["refs/pull/7/merge", "refs/heads/main"]);
+        assert_eq!(token.readable(), ["refs/pull/7/merge", "refs/heads/a", "refs/heads/main"]);
         assert_eq!(token.written(), Some("refs/heads/a"));
         assert_eq!(scoped(r#"[{"Scope":"x","Permission":1}]"#).written(), None);
+    }
+
+    #[test]
+    fn the_token_of_gitea_reads_and_writes_the_scope_without_a_name() {
+        for ac in [r#"[{"Scope":"","Permission":2}]"#, r#"[{"Scope":null,"Permission":2}]"#, r#"[{"Permission":2}]"#] {
+            let token = scoped(ac);
+            assert_eq!((token.readable(), token.written()), (vec![""], Some("")), "{ac}");
+        }
+        for ac in ["null", "[]"] {
+            let token = scoped(ac);
+            assert!(token.readable().is_empty() && token.written().is_none(), "{ac}");
+        }
     }
 
     #[test]

@@ -189,7 +189,7 @@ pub async fn copy_many(
     });
     let places: Vec<Place<'_>> = places.collect();
     let exported = export_all(&places, blobs).await;
-    let converted: Vec<_> = places.iter().map(|place| (place.converted(), place.replaced())).collect();
+    let converted: Vec<_> = places.iter().map(|place| (place.written(), place.replaced())).collect();
     let mut outcomes = exported.into_iter().zip(converted);
     let report = |plan: Result<(CacheManifest, Vec<Digest>)>| {
         let (manifest, skipped) = plan?;

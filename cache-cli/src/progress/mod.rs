@@ -18,6 +18,9 @@ pub(crate) use self::told::Told;
 pub(crate) use self::watched::Watched;
 use crate::{messages, text};
 
+/// How many blobs are named that are left out.
+const NAMED: usize = 3;
+
 /// How progress looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressForm {
@@ -120,12 +123,24 @@ impl Progress for Reporter {
             Event::Unconverted { blob, reason } => {
                 self.warn(&format!("layer {} stays as it is: {reason}", blob.digest));
             }
+            Event::LeftOut { blobs, results, left } => self.warn(&left_out(blobs, *results, *left)),
             Event::Committing => self.step(&Step::Committing),
             Event::Committed { committed } => {
                 self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });
             }
             _ => {}
         }
+    }
+}
+
+fn left_out(blobs: &[Digest], results: usize, left: usize) -> String {
+    let named = blobs.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let more = blobs.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+    let (count, results) = (text::count(blobs.len(), "blob"), text::count(results, "result"));
+    let what = format!("{count} reserved by a writer that never finished ({named}{})", more.unwrap_or_default());
+    match left {
+        0 => format!("{what}: every result needs it, and nothing is written"),
+        _ => format!("{what}: {results} left out that need it"),
     }
 }
 
@@ -147,5 +162,19 @@ impl Show for Quiet {
         if let Step::Warning(text) = step {
             messages::line(&format!("warning: {text}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted_and_named() {
+        let blobs = [b"a", b"b", b"c", b"d", b"e"].map(|byte| Digest::sha256(byte));
+        let text = left_out(&blobs, 7, 1);
+        assert!(text.starts_with("5 blobs reserved by a writer that never finished (sha256:"), "{text}");
+        assert!(text.ends_with(" and 2 more): 7 results left out that need it"), "{text}");
+        assert!(left_out(&blobs[..1], 1, 0).ends_with("): every result needs it, and nothing is written"));
     }
 }

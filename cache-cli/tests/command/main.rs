@@ -15,4 +15,6 @@ mod races;
 mod refusals;
 mod report;
 mod sandbox;
+#[cfg(all(unix, feature = "gha"))]
+mod signals;
 mod torn;

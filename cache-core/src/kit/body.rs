@@ -89,7 +89,7 @@ impl BodyReader {
 
     fn silent(&self, idle: Duration) -> Error {
         let cause = format!("nothing has come for {} s", idle.as_secs_f32());
-        Error::new(ErrorKind::Unavailable, self.message).with("cause", cause)
+        Error::silence(self.message, idle).with("cause", cause)
     }
 
     /// Another try would be as slow.

@@ -18,6 +18,8 @@ mod skip;
 mod status;
 mod task;
 mod text;
+mod timeouts;
+mod uploads;
 mod within;
 
 pub use self::body::BodyReader;
@@ -39,4 +41,6 @@ pub use self::retry_after::parse_retry_after;
 pub use self::skip::skip_bytes;
 pub use self::task::outcome;
 pub use self::text::one_line;
+pub use self::timeouts::Timeouts;
+pub use self::uploads::Uploads;
 pub use self::within::within;

@@ -70,6 +70,12 @@ pub trait PartUpload: Send + Sync {
 
     /// Gives an upload up; what was sent is thrown away.
     async fn abort(&self, upload: &str) -> Result<()>;
+
+    /// How many bytes the store says it holds once the parts are one object; none where that is not known. A store that
+    /// puts parts together in its own way loses some.
+    async fn stored_size(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// How objects are cut, and how many parts are in memory at once, over all uploads that share it.
@@ -115,12 +121,15 @@ impl Default for PartLimits {
     }
 }
 
+const BAD_PARTS: &str = "delete the blob that is there; the store puts parts together in a way of its own";
+
 /// Uploads `size` bytes of `stream`: one request for up to one part, else parts in parallel.
 ///
 /// A failed upload is aborted. One that is dropped stays open, for the store's own clean-up or the next `prune`.
 ///
 /// # Errors
-/// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes.
+/// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes, or
+/// the store says that it holds another number of them.
 pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limits: &PartLimits) -> Result<()> {
     let part_size = limits.part_size_of(size);
     let _buffers = limits.buffers.use_them();
@@ -142,7 +151,13 @@ pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limi
         let _ = to.abort(&upload).await;
         return Err(error);
     }
-    Ok(())
+    match to.stored_size().await? {
+        Some(stored) if stored != size => {
+            let error = Error::new(ErrorKind::DigestMismatch, "the store does not hold what was sent in parts");
+            Err(error.with("size", size).with("stored", stored).with_hint(BAD_PARTS))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn send_parts(
@@ -237,6 +252,8 @@ mod tests {
         at_once: AtomicUsize,
         most: AtomicUsize,
         fail_part: Option<u32>,
+        /// Whether the last part is lost.
+        loses: bool,
     }
 
     #[async_trait]
@@ -275,6 +292,11 @@ mod tests {
             *self.aborted.lock().unwrap() = true;
             Ok(())
         }
+
+        async fn stored_size(&self) -> Result<Option<u64>> {
+            let stored = self.object.lock().unwrap().as_ref().map(|object| object.len() as u64);
+            Ok(stored.map(|stored| stored - u64::from(self.loses)))
+        }
     }
 
     fn content(size: usize) -> Vec<u8> {
@@ -312,6 +334,13 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(*store.aborted.lock().unwrap());
         assert_eq!(*store.object.lock().unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_holds_another_number_of_bytes_is_noticed() {
+        let (store, content) = (Store { loses: true, ..Store::default() }, content(100));
+        let error = upload(pieces(&content), 100, &store, &PartLimits::new(10, 3)).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("stored")), (ErrorKind::DigestMismatch, Some("99")));
     }
 
     #[tokio::test]

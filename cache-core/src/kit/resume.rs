@@ -14,6 +14,9 @@ const RESUMES: u32 = 5;
 /// How many bytes have to come so that a stream has got on: one that breaks after every byte never ends otherwise.
 const PROGRESS: u64 = 64 << 10;
 
+/// How often one goes on that stood still: each takes as long as a server may be silent.
+const SILENCES: u32 = 1;
+
 /// Where the bytes of a stream come from.
 ///
 /// ```
@@ -62,8 +65,15 @@ pub trait ResumeSource: Send + Sync {
 ///
 /// What comes after the end of the range is left out.
 pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
-    let reading =
-        Reading { source, body: Some(body), at: range.start, end: range.end, resumes: 0, got_on: range.start };
+    let reading = Reading {
+        source,
+        body: Some(body),
+        at: range.start,
+        end: range.end,
+        resumes: 0,
+        got_on: range.start,
+        silences: 0,
+    };
     Box::pin(stream::try_unfold(reading, |mut reading| async move {
         Ok(reading.next().await?.map(|piece| (piece, reading)))
     }))
@@ -78,6 +88,8 @@ struct Reading<S> {
     resumes: u32,
     /// Where the stream was when it had last got on.
     got_on: u64,
+    /// How often nothing came for too long.
+    silences: u32,
 }
 
 impl<S: ResumeSource> Reading<S> {
@@ -92,7 +104,8 @@ impl<S: ResumeSource> Reading<S> {
             };
             self.body = None;
             self.resumes += 1;
-            if self.resumes > RESUMES {
+            self.silences += u32::from(cause.is_silence());
+            if self.resumes > RESUMES || self.silences > SILENCES {
                 let error = cause.with("got", self.at).with_tries(self.resumes);
                 return Err(self.source.about(error.with_retryable(false)));
             }

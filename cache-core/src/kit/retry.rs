@@ -7,6 +7,9 @@ use crate::error::{ErrorKind, Result};
 use crate::kit::random_number;
 use crate::seams::{Event, Progress};
 
+/// How often a server is asked that says nothing: each try takes as long as one may be silent.
+const SILENT_ATTEMPTS: u32 = 2;
+
 /// How often and how long to try again: exponential waits with jitter, and what the server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,7 +58,8 @@ impl RetryPolicy {
     /// Calls `call` until it succeeds, fails for good, or the policy is used up; the last error is returned.
     ///
     /// `call` has to be idempotent. Only errors that say so ([`Error::is_retryable`](crate::Error::is_retryable)) are
-    /// tried again; a wait that the server asked for is kept to.
+    /// tried again, and those of a [silent](crate::Error::is_silence) server once; a wait that the server asked for is kept
+    /// to.
     ///
     /// # Errors
     /// The last error of `call`.
@@ -72,8 +76,8 @@ impl RetryPolicy {
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or_else(|| self.wait_after(attempt));
-            let is_over =
-                attempt >= self.attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
+            let attempts = if error.is_silence() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
+            let is_over = attempt >= attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
                 return Err(if attempt > 1 { error.with_tries(attempt) } else { error });
             }
@@ -119,6 +123,7 @@ mod tests {
         assert_eq!(tries(policy, || Error::new(ErrorKind::PermissionDenied, "no")).await.0, 1);
         let (calls, error) = tries(policy, || Error::new(ErrorKind::Unavailable, "503")).await;
         assert_eq!((calls, error.context("tries")), (6, Some("6")));
+        assert_eq!(tries(policy, || Error::silence("no answer", Duration::from_secs(30))).await.0, 2);
         assert_eq!(tries(RetryPolicy::never(), || Error::new(ErrorKind::Unavailable, "503")).await.0, 1);
     }
 

@@ -72,6 +72,15 @@ pub enum Event<'a> {
         /// How long until everything is sent at this rate, where it is known.
         left: Option<Duration>,
     },
+    /// The place can neither take nor show some blobs, and the results that need them are left out.
+    LeftOut {
+        /// The blobs.
+        blobs: &'a [Digest],
+        /// How many results are left out.
+        results: usize,
+        /// How many are left; without one, nothing is written.
+        left: usize,
+    },
     /// The manifest is about to be committed.
     Committing,
     /// The manifest is committed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{env, fmt};
 
-use cache_core::{PartLimits, ReadAhead, RetryPolicy, Secret};
+use cache_core::{PartLimits, ReadAhead, RetryPolicy, Secret, Timeouts, Uploads};
 
 use crate::budget::Budget;
 
@@ -29,17 +29,17 @@ const MAX_BLOCKS: u32 = 50_000;
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<&'static str, Secret>,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
+    timeouts: Timeouts,
     retry: RetryPolicy,
     budget: Budget,
     parts: PartLimits,
     read_ahead: ReadAhead,
+    uploads: Uploads,
 }
 
 impl Environment {
-    /// No variables; 30 seconds to connect, 60 for an answer, 200 uploads a minute, 12 parts of 8 MiB on their way up, and
-    /// 8 of 4 MiB on their way down.
+    /// No variables; the default [`Timeouts`], 200 uploads a minute, 12 parts of 8 MiB on their way up, and 8 of 4 MiB on
+    /// their way down.
     #[expect(clippy::new_without_default, reason = "whose variables to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -59,19 +59,19 @@ impl Environment {
         let given = |name| Some((name, Secret::new(value(name).filter(|value| !value.is_empty())?)));
         Self {
             variables: VARIABLES.into_iter().filter_map(given).collect(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(60)),
+            timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
             budget: Budget::new(UPLOADS, MINUTE),
             parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
             read_ahead: ReadAhead::default(),
+            uploads: Uploads::default(),
         }
     }
 
-    /// Changes how long a connection may take, and how long an answer may; `None` waits for ever.
+    /// Changes how long a connection may take, and how long nothing may move; `None` waits for ever.
     #[must_use]
     pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        Self { connect_timeout: connect, idle_timeout: idle, ..self }
+        Self { timeouts: Timeouts::of(connect, idle), ..self }
     }
 
     /// Changes how often a call is tried again whose answer says that it may help.
@@ -98,6 +98,13 @@ impl Environment {
         Self { read_ahead, ..self }
     }
 
+    /// Lets uploads whose keys are reserved come to their end together with `uploads`, which the program waits for before
+    /// it ends: nobody can give such a key back.
+    #[must_use]
+    pub fn with_uploads(self, uploads: Uploads) -> Self {
+        Self { uploads, ..self }
+    }
+
     pub(super) fn variable(&self, name: &str) -> Option<Secret> {
         self.variables.get(name).cloned()
     }
@@ -112,12 +119,8 @@ impl Environment {
         self.variables.get(API_URL).map_or(GITHUB, Secret::expose)
     }
 
-    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
-        self.connect_timeout
-    }
-
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     pub(super) fn retry(&self) -> RetryPolicy {
@@ -134,6 +137,10 @@ impl Environment {
 
     pub(crate) fn read_ahead(&self) -> &ReadAhead {
         &self.read_ahead
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.uploads
     }
 }
 

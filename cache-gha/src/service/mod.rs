@@ -9,12 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::{ErrorKind, PartUpload, Result};
 use reqwest::header::HeaderName;
-use serde::de::DeserializeOwned;
 use url::Url;
 
 pub(crate) use self::v1::V1;
 pub(crate) use self::v2::V2;
 use crate::error;
+use crate::fields::Fields;
 
 /// What a service can do; each call is one request, and is not tried again.
 #[async_trait]
@@ -37,19 +37,25 @@ pub(crate) trait Reservation: Send + Sync {
 
     /// Makes the entry visible.
     async fn finalize(&self, size: u64) -> Result<()>;
+
+    /// Whether the entry is the one at this URL; none where URLs do not tell.
+    fn is_at(&self, _: &Url) -> Option<bool> {
+        None
+    }
 }
 
 /// An entry that was found.
 #[derive(Clone)]
 pub(crate) struct Found {
-    /// Its key, of which the one that was asked for may be a prefix.
+    /// Its key, of which the one that was asked for may be a prefix. A service that does not say it is taken to have
+    /// found what was asked for.
     pub(crate) key: String,
     /// Where its bytes are, for some minutes.
     pub(crate) url: Url,
 }
 
 /// Reads the JSON of an answer; what it says is not shown, since it holds signed URLs.
-fn decode<T: DeserializeOwned>(body: &[u8], message: &str) -> Result<T> {
+fn decode(body: &[u8], message: &str) -> Result<Fields> {
     serde_json::from_slice(body).map_err(|cause| {
         let at = format!("the answer is not the JSON that was expected, at byte {}", cause.column());
         error::new(ErrorKind::Unavailable, message).with("cause", at)

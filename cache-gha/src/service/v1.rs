@@ -7,7 +7,8 @@ use bytes::Bytes;
 use cache_core::{ErrorKind, PartUpload, Result};
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::{CacheService, Found, Reservation, decode, decode_url};
@@ -47,13 +48,12 @@ impl V1 {
         if reply.status == StatusCode::NO_CONTENT || reply.body.is_empty() {
             return Ok(None);
         }
-        let answer: Map<String, Value> = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
-        let text = |name: &str| field(&answer, name).and_then(Value::as_str).unwrap_or_default();
-        if text("cacheKey").is_empty() {
+        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        if answer.text("cacheKey").is_empty() {
             return Ok(None);
         }
-        let url = decode_url(text("archiveLocation"), MESSAGE).map_err(|error| self.client.about(error))?;
-        Ok(Some(Found { key: text("cacheKey").to_owned(), url }))
+        let url = decode_url(answer.text("archiveLocation"), MESSAGE).map_err(|error| self.client.about(error))?;
+        Ok(Some(Found { key: answer.text("cacheKey").to_owned(), url }))
     }
 
     async fn take(&self, key: &str) -> Result<u64> {
@@ -61,18 +61,12 @@ impl V1 {
         let body = json!({ "key": key, "version": VERSION }).to_string();
         let call = Call::new(Method::POST, CACHES, MESSAGE).header(CONTENT_TYPE, "application/json").body(body);
         let reply = self.client.send(call).await?;
-        let answer: Map<String, Value> = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
-        let id = field(&answer, "cacheId").and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
-        id.filter(|id| *id > 0).ok_or_else(|| {
+        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        answer.number("cacheId").filter(|id| *id > 0).ok_or_else(|| {
             let error = error::new(ErrorKind::Unavailable, MESSAGE).with_retryable(false);
             self.client.about(error.with("cause", "the answer holds no number of a cache"))
         })
     }
-}
-
-/// Servers write names in any case.
-fn field<'a>(answer: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    answer.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 #[async_trait]
@@ -102,6 +96,12 @@ impl Reservation for Held {
         let call = Call::new(Method::POST, format!("{CACHES}/{}", self.id), "cannot finalise the entry");
         let call = call.header(CONTENT_TYPE, "application/json").body(json!({ "size": size }).to_string());
         self.client.send(call).await.map(drop).map_err(|error| error.with("key", &self.key))
+    }
+
+    /// act and its kin give bytes by the number of the entry.
+    fn is_at(&self, url: &Url) -> Option<bool> {
+        let number: u64 = url.path_segments()?.next_back()?.parse().ok()?;
+        Some(number == self.id)
     }
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{Error, PartUpload, Result};
+use cache_core::{Error, ErrorKind, PartUpload, Result};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{CacheService, Found, Reservation, decode, decode_url};
 use crate::client::{Call, Client};
 use crate::error;
+use crate::fields::Fields;
 use crate::keys::VERSION;
 use crate::signed::{BlockBlob, Http};
 
@@ -34,20 +34,6 @@ struct Held {
     url: Url,
 }
 
-/// Every answer; fields that are false or empty may be left out, and names come in both cases of Protobuf's JSON.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    ok: bool,
-    message: String,
-    #[serde(alias = "signedUploadUrl")]
-    signed_upload_url: String,
-    #[serde(alias = "signedDownloadUrl")]
-    signed_download_url: String,
-    #[serde(alias = "matchedKey")]
-    matched_key: String,
-}
-
 impl V2 {
     pub(crate) fn new(client: Client, http: Http) -> Self {
         Self { twirp: Arc::new(Twirp(client)), http }
@@ -55,7 +41,7 @@ impl V2 {
 }
 
 impl Twirp {
-    async fn call(&self, method: &str, body: &Value, message: &str) -> Result<Answer> {
+    async fn call(&self, method: &str, body: &Value, message: &str) -> Result<Fields> {
         let call = Call::new(Method::POST, format!("{SERVICE}/{method}"), message);
         let call = call.header(CONTENT_TYPE, "application/json").body(body.to_string());
         decode(&self.0.send(call).await?.body, message).map_err(|error| self.0.about(error))
@@ -66,28 +52,37 @@ impl Twirp {
         // Only a restore key is matched as a prefix.
         let body = json!({ "key": key, "restore_keys": [key], "version": VERSION });
         let answer = self.call("GetCacheEntryDownloadURL", &body, MESSAGE).await?;
-        if !answer.ok || answer.signed_download_url.is_empty() {
+        let (matched, url) = (answer.text("matched_key"), answer.text("signed_download_url"));
+        if !answer.is_true("ok") || url.is_empty() {
             return Ok(None);
         }
-        let url = decode_url(&answer.signed_download_url, MESSAGE)?;
-        Ok(Some(Found { key: answer.matched_key, url }))
+        let found = if matched.is_empty() { key } else { matched };
+        Ok(Some(Found { key: found.to_owned(), url: decode_url(url, MESSAGE)? }))
     }
 
     async fn reserve(&self, key: &str) -> Result<Url> {
         const MESSAGE: &str = "cannot reserve the entry";
         let answer = self.call("CreateCacheEntry", &json!({ "key": key, "version": VERSION }), MESSAGE).await?;
-        if answer.ok { decode_url(&answer.signed_upload_url, MESSAGE) } else { Err(self.denied(&answer, MESSAGE)) }
+        match answer.is_true("ok") {
+            true => decode_url(answer.text("signed_upload_url"), MESSAGE),
+            // Some services have no other words for a key that somebody is uploading.
+            false if answer.text("message").is_empty() => {
+                let error = error::new(ErrorKind::Conflict, MESSAGE).with("server", "no reason given");
+                Err(self.0.about(error))
+            }
+            false => Err(self.denied(&answer, MESSAGE)),
+        }
     }
 
     async fn finalize(&self, key: &str, size: u64) -> Result<()> {
         const MESSAGE: &str = "cannot finalise the entry";
         let body = json!({ "key": key, "size_bytes": size, "version": VERSION });
         let answer = self.call("FinalizeCacheEntryUpload", &body, MESSAGE).await?;
-        if answer.ok { Ok(()) } else { Err(self.denied(&answer, MESSAGE)) }
+        if answer.is_true("ok") { Ok(()) } else { Err(self.denied(&answer, MESSAGE)) }
     }
 
-    fn denied(&self, answer: &Answer, message: &str) -> Error {
-        self.0.about(error::denied(&answer.message, message))
+    fn denied(&self, answer: &Fields, message: &str) -> Error {
+        self.0.about(error::denied(answer.text("message"), message))
     }
 }
 

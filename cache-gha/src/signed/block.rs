@@ -1,27 +1,27 @@
 //! Block blobs of Azure: small ones in one request, large ones as blocks that a list joins.
 
-use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use cache_core::{Error, PartUpload, Result};
+use cache_core::{Error, Flow, PartUpload, Result, random_number};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 use super::Http;
+use crate::sending::outgoing;
 
 const MESSAGE: &str = "cannot upload the entry";
 /// The version of the protocol that BuildKit speaks.
 const PROTOCOL: &str = "2024-11-04";
-/// How many times longer the answer to a part may take than that to a question.
-const PATIENCE: u32 = 5;
-/// Bytes of a block's name before it is encoded: those of BuildKit have as many.
+/// Bytes of a block's name before it is encoded: those of BuildKit have as many, the last of them zeros.
 const NAME_LENGTH: usize = 64;
+/// Bytes at the start of a name that tell uploads apart.
+const PREFIX_LENGTH: usize = 16;
 
 /// A blob that can be written by its signed URL.
 pub(crate) struct BlockBlob {
@@ -35,15 +35,22 @@ impl BlockBlob {
         Self { http, url, key: key.to_owned() }
     }
 
-    fn put_to(&self, query: &[(&str, &str)], media_type: &str, body: Bytes) -> RequestBuilder {
+    fn put_to(&self, query: &[(&str, &str)], media_type: &str, body: Bytes) -> (RequestBuilder, Arc<Flow>) {
         let mut url = self.url.clone();
         url.query_pairs_mut().extend_pairs(query);
         let request = self.http.client.put(url).header("x-ms-version", PROTOCOL).header(CONTENT_TYPE, media_type);
-        request.header(CONTENT_LENGTH, body.len()).body(body)
+        let request = request.header(CONTENT_LENGTH, body.len());
+        if body.is_empty() {
+            return (request, Arc::default());
+        }
+        let part = outgoing(body);
+        let flow = part.flow();
+        (request.body(reqwest::Body::wrap_stream(part)), flow)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<()> {
-        let sent = self.http.send(request, PATIENCE, MESSAGE).await.map_err(|error| self.about(error))?;
+    async fn send(&self, (request, flow): (RequestBuilder, Arc<Flow>)) -> Result<()> {
+        let waiting = (&*flow, self.http.timeouts.idle);
+        let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.about(error))?;
         self.check(sent).await
     }
 
@@ -63,13 +70,13 @@ impl BlockBlob {
 #[async_trait]
 impl PartUpload for BlockBlob {
     async fn put(&self, bytes: Bytes) -> Result<()> {
-        let request = self.put_to(&[], "application/octet-stream", bytes);
-        self.send(request.header("x-ms-blob-type", "BlockBlob")).await
+        let (request, flow) = self.put_to(&[], "application/octet-stream", bytes);
+        self.send((request.header("x-ms-blob-type", "BlockBlob"), flow)).await
     }
 
     /// A name for all blocks of one upload: two writers of one blob do not get into each other's way.
     async fn begin(&self) -> Result<String> {
-        Ok(format!("{:016x}", RandomState::new().hash_one(&self.key)))
+        Ok(format!("{:0PREFIX_LENGTH$x}", random_number()))
     }
 
     async fn part(&self, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
@@ -80,7 +87,8 @@ impl PartUpload for BlockBlob {
     }
 
     async fn complete(&self, _: &str, blocks: Vec<String>) -> Result<()> {
-        self.send(self.put_to(&[("comp", "blocklist")], "application/xml", block_list(&blocks).into())).await
+        let list = block_list(&blocks).into();
+        self.send(self.put_to(&[("comp", "blocklist")], "application/xml", list)).await
     }
 
     /// Blocks that no list names are thrown away by the service.
@@ -89,9 +97,12 @@ impl PartUpload for BlockBlob {
     }
 }
 
-/// All blocks of a blob need names of one length.
+/// What BuildKit calls a block: 16 bytes of the upload's, the number from 0 on, and zeros. There are services that put a
+/// block where this number says and read no list.
 fn block_id(upload: &str, number: u32) -> String {
-    let mut name = format!("{upload}-{number:010}").into_bytes();
+    let mut name = upload.as_bytes().to_vec();
+    name.resize(PREFIX_LENGTH, 0);
+    name.extend_from_slice(&number.saturating_sub(1).to_be_bytes());
     name.resize(NAME_LENGTH, 0);
     STANDARD.encode(name)
 }
@@ -109,11 +120,14 @@ fn block_list(blocks: &[String]) -> String {
 mod tests {
     use super::*;
 
+    /// The third block of an upload of a real BuildKit, with another upload's bytes in front.
     #[test]
-    fn names_of_blocks_have_one_length_and_differ() {
-        let ids = [block_id("0123456789abcdef", 1), block_id("0123456789abcdef", 50_000)];
-        assert_eq!(ids.each_ref().map(String::len), [88; 2]);
-        assert_ne!(ids[0], ids[1]);
+    fn blocks_are_named_as_buildkit_names_them() {
+        let buildkit = "GqywWL2qTKhevmKU3EmKpgAAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+        let [ours, theirs] = [&block_id("0123456789abcdef", 3), buildkit].map(|id| STANDARD.decode(id).unwrap());
+        assert_eq!((ours.len(), &ours[16..]), (theirs.len(), &theirs[16..]));
+        assert_eq!(ours[..16], *b"0123456789abcdef");
+        assert_eq!(STANDARD.decode(block_id("x", 50_000)).unwrap()[16..20], 49_999_u32.to_be_bytes());
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cache_core::{ContentRange, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
 use crate::error;
+use crate::keys::is_same;
 use crate::session::Session;
 
 /// An entry with exactly this key.
@@ -55,20 +56,13 @@ impl Entry {
     }
 
     async fn document_once(&self, limit: u64) -> Result<Bytes> {
-        let mut response = self.get(None).await?;
+        let response = self.get(None).await?;
         let promised = response.content_length();
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = self.session.http().chunk(&mut response, self.message).await? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() as u64 > limit {
-                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read");
-                return Err(self.about(error.with("limit", limit)));
-            }
-        }
+        let bytes = self.session.http().read(response, limit, self.message).await.map_err(|error| self.about(error))?;
         if promised.is_some_and(|promised| promised != bytes.len() as u64) {
             return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early")));
         }
-        Ok(bytes.freeze())
+        Ok(bytes)
     }
 
     /// Opens the entry once, or a part of it; the answer has the status 200, 206 or 416.
@@ -106,7 +100,7 @@ impl Entry {
     async fn locate(&self) -> Result<Url> {
         let found = self.session.service().lookup(&self.key).await?;
         // The service also matches entries whose keys only begin like this one: a signature, say.
-        let url = found.filter(|found| found.key == self.key).map(|found| found.url);
+        let url = found.filter(|found| is_same(&found.key, &self.key)).map(|found| found.url);
         let url = url.ok_or_else(|| self.about(error::new(ErrorKind::NotFound, "no such entry")))?;
         self.keep(Some(url.clone()));
         Ok(url)

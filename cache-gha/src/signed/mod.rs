@@ -7,9 +7,10 @@ mod read;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use cache_core::{Error, Result, within};
-use reqwest::header::HeaderName;
+use bytes::Bytes;
+use cache_core::{BlobStream, BodyReader, Bounds, Error, Flow, Result, Timeouts};
+use futures_util::stream::{Stream, StreamExt};
+use reqwest::header::{ACCEPT_ENCODING, HeaderName};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
@@ -18,58 +19,64 @@ pub(crate) use self::entry::Entry;
 pub(crate) use self::read::open;
 use crate::error;
 
-/// How much of an error's body is read.
-const MOST_READ: usize = 64 << 10;
-
 /// A client without a token.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
-    idle: Option<Duration>,
+    timeouts: Timeouts,
 }
 
 impl Http {
-    pub(crate) fn new(client: reqwest::Client, idle: Option<Duration>) -> Self {
-        Self { client, idle }
+    pub(crate) fn new(client: reqwest::Client, timeouts: Timeouts) -> Self {
+        Self { client, timeouts }
     }
 
     /// Asks for an entry, or a part of it that is not empty.
     async fn get(&self, url: Url, range: Option<(HeaderName, Range<u64>)>, message: &str) -> Result<Response> {
-        let request = self.client.get(url);
+        let request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
         let request = match range {
             Some((name, range)) => request.header(name, format!("bytes={}-{}", range.start, range.end - 1)),
             None => request,
         };
-        self.send(request, 1, message).await
+        self.send(request, (&Flow::default(), self.timeouts.answer), message).await
     }
 
-    /// Sends a request once, and waits `patience` times as long as for a question.
-    async fn send(&self, request: RequestBuilder, patience: u32, message: &str) -> Result<Response> {
-        let limit = self.idle.map(|idle| idle * patience);
-        match within(limit, request.send()).await {
+    /// Sends a request once, while something moves.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        (flow, limit): (&Flow, Option<Duration>),
+        message: &str,
+    ) -> Result<Response> {
+        match flow.unless_stalled(limit, request.send()).await {
             Some(sent) => sent.map_err(|error| error::transport(&error, message)),
-            None => Err(error::stalled(message, limit.unwrap_or_default())),
+            None => Err(error::silence(message, limit)),
         }
     }
 
     /// The error for an answer that is not the wanted one.
-    async fn refused(&self, mut response: Response, message: &str) -> Error {
+    async fn refused(&self, response: Response, message: &'static str) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = BytesMut::new();
-        while let Some(Ok(Some(piece))) = within(self.idle, response.chunk()).await {
-            body.extend_from_slice(&piece);
-            if body.len() > MOST_READ {
-                break;
-            }
-        }
+        let reader = self.reader(message).with_limit(Bounds::default().error_body);
+        let body = reader.read_start(pieces(response, message)).await;
         error::refused(status, &headers, &body, message)
     }
 
-    /// The next piece of a body.
-    async fn chunk(&self, response: &mut Response, message: &str) -> Result<Option<Bytes>> {
-        match within(self.idle, response.chunk()).await {
-            Some(piece) => piece.map_err(|error| error::transport(&error, message)),
-            None => Err(error::stalled(message, self.idle.unwrap_or_default())),
-        }
+    /// Reads a document of at most `limit` bytes.
+    async fn read(&self, response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
+        self.reader(message).with_limit(limit).read(pieces(response, message)).await
     }
+
+    /// The bytes of an answer, as they come.
+    fn stream(&self, response: Response, message: &'static str) -> BlobStream {
+        self.reader(message).stream(pieces(response, message))
+    }
+
+    fn reader(&self, message: &'static str) -> BodyReader {
+        BodyReader::new(message, self.timeouts.idle, &Bounds::default())
+    }
+}
+
+fn pieces(response: Response, message: &'static str) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    response.bytes_stream().map(move |piece| piece.map_err(|error| error::transport(&error, message)))
 }

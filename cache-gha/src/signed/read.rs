@@ -3,11 +3,7 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use cache_core::{
-    BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes, within,
-};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 
@@ -41,26 +37,16 @@ enum Extent {
     Rest,
 }
 
-type Body = BoxStream<'static, reqwest::Result<Bytes>>;
-
 impl Source {
     /// The bytes from the start of the range on, with an end when nothing moves. What comes after the end of a whole blob
     /// is noticed by the verifying reader; its length is known from its header.
     async fn body(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
         let body = self.entry.session().retrying(|| self.get(range.clone())).await;
-        let ((body, extent), idle) = (body.map_err(|error| self.about(error))?, self.entry.session().http().idle);
-        let body = stream::unfold(body, move |mut body| async move {
-            let next = match within(idle, body.next()).await {
-                Some(next) => next?.map_err(|error| error::transport(&error, MESSAGE)),
-                None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
-            };
-            Some((next, body))
-        });
-        Ok((Box::pin(body), extent))
+        body.map_err(|error| self.about(error))
     }
 
     /// The body from the start of the range on; a blob that is wanted whole and at once is asked for without a range.
-    async fn get(&self, range: Range<u64>) -> Result<(Body, Extent)> {
+    async fn get(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
         let is_ranged = range != (0..self.blob.size) && range.start < self.blob.size;
         // There is no range of no bytes: a look at the first one tells whether the blob is there.
         let asked = is_ranged.then(|| range.start..range.end.max(range.start + 1));
@@ -68,7 +54,8 @@ impl Source {
         match response.status() {
             StatusCode::OK => {
                 self.check_size(response.content_length())?;
-                Ok((skip_bytes(response.bytes_stream().boxed(), range.start), Extent::Rest))
+                let body = self.entry.session().http().stream(response, MESSAGE);
+                Ok((skip_bytes(body, range.start), Extent::Rest))
             }
             StatusCode::PARTIAL_CONTENT => {
                 let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
@@ -77,7 +64,7 @@ impl Source {
                     return Err(error::new(ErrorKind::Unavailable, "service sent another range"));
                 }
                 self.check_size(given.and_then(|given| given.total).filter(|_| self.is_whole))?;
-                Ok((response.bytes_stream().boxed(), Extent::Range))
+                Ok((self.entry.session().http().stream(response, MESSAGE), Extent::Range))
             }
             // The entry is shorter than the blob: another one.
             _ => Err(error::new(ErrorKind::DigestMismatch, "blob is shorter than its descriptor says")),

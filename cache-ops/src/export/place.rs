@@ -1,6 +1,6 @@
 //! One place of an export: what goes there, and how far it is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::source::{Counted, Tally, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Event, Pushed, Result,
-    Side,
+    BlobProvider, CacheChains, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Event,
+    Pushed, Result, Side,
 };
 
 /// How often an export starts again when a blob is gone by the time of the commit.
@@ -40,6 +40,8 @@ struct State {
     left: usize,
     pushed: BTreeMap<Digest, Pushed>,
     converted: Converted,
+    /// The blobs that the place can neither take nor show.
+    locked: BTreeSet<Digest>,
     /// The first failure; nothing is pushed after it.
     failure: Option<Error>,
 }
@@ -48,7 +50,8 @@ impl<'a> Place<'a> {
     /// Nothing has gone there yet.
     pub(crate) fn new(manifest: &'a CacheManifest, to: &'a dyn CacheExporter, settings: &'a ExportSettings) -> Self {
         let left = manifest.blobs().len();
-        let state = State { left, pushed: BTreeMap::new(), converted: Converted::new(), failure: None };
+        let (pushed, converted, locked) = (BTreeMap::new(), Converted::new(), BTreeSet::new());
+        let state = State { left, pushed, converted, locked, failure: None };
         let (held, tally, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
         Self { manifest, settings, to, conversion: None, held, tally, state }
     }
@@ -71,10 +74,18 @@ impl<'a> Place<'a> {
         Self { conversion: conversion.filter(|conversion| conversion.is_forced()), ..self }
     }
 
-    /// The cache as it is there now: with its converted layers, if any were converted.
-    pub(crate) fn converted(&self) -> Result<Option<CacheManifest>> {
+    /// The cache as it is there now, where it is another one: with its converted layers, and without the results that
+    /// need a blob that the place cannot have.
+    pub(crate) fn written(&self) -> Result<Option<CacheManifest>> {
         let state = self.state.borrow();
-        if state.converted.is_empty() { Ok(None) } else { replace_layers(self.manifest, &state.converted).map(Some) }
+        let converted = match state.converted.is_empty() {
+            true => None,
+            false => Some(replace_layers(self.manifest, &state.converted)?),
+        };
+        if state.locked.is_empty() {
+            return Ok(converted);
+        }
+        without(converted.as_ref().unwrap_or(self.manifest), &state.locked).map(Some)
     }
 
     /// The layers that were converted, and what each of them became.
@@ -133,6 +144,10 @@ impl<'a> Place<'a> {
                 state.left = state.left.saturating_sub(1);
                 state.pushed.insert(blob.digest, pushed);
             }),
+            Either::Left((Err(error), _)) if error.kind() == ErrorKind::Locked => self.state.send_modify(|state| {
+                state.left = state.left.saturating_sub(1);
+                state.locked.insert(blob.digest);
+            }),
             Either::Left((Err(error), _)) => self.fail(error),
             Either::Right(_) => {}
         }
@@ -141,8 +156,11 @@ impl<'a> Place<'a> {
     /// Waits for every blob, then commits.
     pub(super) async fn finish(&self, source: &Verified<'_>) -> Result<ExportReport> {
         self.pushed().await?;
-        let converted = self.converted()?;
-        let manifest = converted.as_ref().unwrap_or(self.manifest);
+        let written = self.written()?;
+        let manifest = written.as_ref().unwrap_or(self.manifest);
+        if !self.tell_left_out(manifest) {
+            return Ok(self.report(Committed::skipped()));
+        }
         let source = WithConverted::new(source, &self.state.borrow().converted);
         let retry = self.settings.retry;
         let rounds = retry.with_attempts(retry.attempts.min(ROUNDS));
@@ -162,6 +180,18 @@ impl<'a> Place<'a> {
             self.recheck(manifest, &source).await?;
         }
         Ok(self.report(committed))
+    }
+
+    /// Tells what is left out, and says whether there is anything left to write: a cache without a layer must not take the
+    /// place of one that has some.
+    fn tell_left_out(&self, written: &CacheManifest) -> bool {
+        let blobs: Vec<Digest> = self.state.borrow().locked.iter().copied().collect();
+        if blobs.is_empty() {
+            return true;
+        }
+        let left = results(written);
+        self.tell(&Event::LeftOut { blobs: &blobs, results: results(self.manifest).saturating_sub(left), left });
+        left > 0
     }
 
     fn rechecks(&self) -> bool {
@@ -237,12 +267,24 @@ impl<'a> Place<'a> {
     fn report(&self, committed: Committed) -> ExportReport {
         let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
         self.state.borrow().pushed.values().for_each(|means| *pushed.entry(means.name()).or_default() += 1);
-        ExportReport { pushed, bytes: self.tally.bytes(), committed }
+        let left_out = self.state.borrow().locked.iter().copied().collect();
+        ExportReport { pushed, bytes: self.tally.bytes(), left_out, committed }
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {
         self.settings.progress.event(event);
     }
+}
+
+/// What is left of a cache without the results that need one of these blobs.
+fn without(manifest: &CacheManifest, blobs: &BTreeSet<Digest>) -> Result<CacheManifest> {
+    let mut chains = CacheChains::from_manifest(manifest)?;
+    chains.drop_results_needing(&blobs.iter().copied().collect());
+    Ok(chains.to_manifest().with_form(manifest.form()))
+}
+
+fn results(manifest: &CacheManifest) -> usize {
+    manifest.config().records.iter().map(|record| record.results.len()).sum()
 }
 
 /// Whether bytes went to the place, or came there from another one.

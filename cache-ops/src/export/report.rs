@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{Committed, Pushed};
+use cache_core::{Committed, Digest, Pushed};
 
 /// What an export did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,10 @@ pub struct ExportReport {
     pub pushed: BTreeMap<&'static str, usize>,
     /// Bytes that were handed to the place, each counted once however often it was sent; those of present blobs are not.
     pub bytes: u64,
-    /// What the commit did.
+    /// The blobs that the place could neither take nor show ([`ErrorKind::Locked`](cache_core::ErrorKind::Locked)); the
+    /// results that need them are not in the cache that was written.
+    pub left_out: Vec<Digest>,
+    /// What the commit did; nothing where no result is left.
     pub committed: Committed,
 }
 

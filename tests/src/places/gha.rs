@@ -11,7 +11,7 @@ use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, Gh
 
 use super::system_time;
 use crate::harness::Harness;
-use crate::servers::actions::{Options, Server, mint};
+use crate::servers::actions::{Dialect, Options, Server, mint};
 
 /// The scope that tests write.
 pub const MAIN: &str = "refs/heads/main";
@@ -42,12 +42,31 @@ impl Gha {
         Self::with(ApiVersion::V1, Options::default())
     }
 
+    /// A service of version 1 with the ways of act, and the token that Gitea gives.
+    #[must_use]
+    pub fn act() -> Self {
+        let options = Options { dialect: Dialect::Act, ..Options::default() };
+        Self { token: token(&[("", 2)]), ..Self::with(ApiVersion::V1, options) }
+    }
+
+    /// A service of version 2 that reads the numbers of blocks.
+    #[must_use]
+    pub fn numbered() -> Self {
+        Self::with(ApiVersion::V2, Options { dialect: Dialect::Numbered, ..Options::default() })
+    }
+
     /// A service of another kind.
     #[must_use]
     pub fn with(api: ApiVersion, mut options: Options) -> Self {
         options.rest_token = Some(REST_TOKEN.to_owned());
         let server = Server::start(options);
         Self { server, api, token: token(&[(MAIN, 3)]), damaged: Mutex::default() }
+    }
+
+    /// The token of its job.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// The server, to look at its log and to plan faults.

@@ -46,7 +46,6 @@ async fn a_refusal_in_words_is_passed_on() {
             "cache write denied: fork",
         ),
         (r#"{"ok":false,"message":"storage quota exceeded"}"#, ErrorKind::LimitExceeded, "storage quota exceeded"),
-        (r#"{"ok":false}"#, ErrorKind::Unavailable, "no reason given"),
     ];
     for (body, kind, words) in cases {
         let place = Gha::v2();

@@ -52,7 +52,7 @@ async fn a_large_blob_whose_source_fails_goes_on_with_its_own_reservation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blob_that_was_reserved_and_never_finished_is_unavailable() {
+async fn a_blob_that_was_reserved_and_never_finished_is_locked() {
     for place in [Gha::v2(), Gha::v1()] {
         let (desc, source) = blob("layer");
         let key = format!("buildkit-blob-1-{}", desc.digest);
@@ -60,8 +60,8 @@ async fn a_blob_that_was_reserved_and_never_finished_is_unavailable() {
         let exporter = GhaExporter::new(place.config_of(&main_token())).unwrap();
         let begin = Instant::now();
         let error = exporter.push(&desc, &source).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(!error.is_retryable() && error.hint().unwrap().contains("buildcache rm"), "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(!error.is_retryable() && error.hint().unwrap().contains("left out"), "{error:?}");
         assert!(begin.elapsed() < Duration::from_secs(20));
         assert_eq!(GhaImporter::new(place.config_of(&main_token())).unwrap().stat(&desc).await.unwrap(), None);
     }

@@ -3,6 +3,7 @@
 #![cfg(feature = "gha")]
 
 mod access;
+mod dialects;
 mod export;
 mod faults;
 mod limits;

@@ -46,6 +46,8 @@ pub(super) struct Copied {
     total_bytes: u64,
     /// The blobs that the source has lost and `--skip-missing` did without.
     skipped: Vec<Digest>,
+    /// The blobs that the destination can neither take nor show; the results that need them are left out.
+    left_out: Vec<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     would_push: Option<Vec<BlobReport>>,
     milliseconds: u64,
@@ -174,6 +176,7 @@ impl Copied {
             bytes_sent: 0,
             total_bytes: 0,
             skipped: Vec::new(),
+            left_out: Vec::new(),
             would_push: None,
             milliseconds: 0,
             error: None,
@@ -207,6 +210,7 @@ impl Copied {
             bytes_sent: export.bytes,
             total_bytes: copied.manifest.unique_bytes(),
             skipped: copied.skipped.clone(),
+            left_out: export.left_out.clone(),
             would_push: would_push.as_ref().map(|blobs| blobs.iter().map(BlobReport::from).collect()),
             warnings: warnings(status, copied, source),
             ..Self::with_status(status)
@@ -267,7 +271,7 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
         let lost = text::count(copied.skipped.len(), "blob");
         warnings.push(format!("the source has lost {lost}; the results that need them are left out"));
     }
-    if status == Status::Empty {
+    if status == Status::Empty && copied.export.left_out.is_empty() {
         warnings.push("the cache has no layers: nothing is written, as BuildKit writes nothing then".to_owned());
     }
     let committed = &copied.export.committed;

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use cache_core::Digest;
 
-use super::Options;
 use super::routes::Refusal;
 use super::token::{Scope, now};
+use super::{Dialect, Options};
 
 /// What signs URLs; a signature is nothing but a hash with it.
 const SECRET: &str = "the service's own";
 const READ: u64 = 1;
 const WRITE: u64 = 2;
+/// How many entries act makes in a second.
+const A_SECOND: u64 = 3;
 
 /// Entries, finalised or not, by their numbers.
 #[derive(Debug, Default)]
@@ -121,12 +123,25 @@ impl Entries {
             return Err(Refusal::new(403, "write_denied", message));
         };
         self.count_upload(options)?;
-        let is_same = |entry: &Entry| entry.scope == *scope && entry.key == key && entry.version == version;
-        if self.by_id.values().any(is_same) {
-            let message = "cache entry with the same key, version, and scope already exists";
-            return Err(Refusal::new(409, "already_exists", message));
+        let is_same = |entry: &&Entry| entry.scope == *scope && entry.key == key && entry.version == version;
+        match (options.dialect, self.by_id.values().find(is_same)) {
+            (Dialect::GitHub, Some(_)) => {
+                let message = "cache entry with the same key, version, and scope already exists";
+                return Err(Refusal::new(409, "already_exists", message));
+            }
+            (Dialect::Numbered, Some(_)) if self.by_id.values().any(|entry| is_same(&entry) && !entry.is_ready) => {
+                return Err(Refusal::new(200, "refused", ""));
+            }
+            _ => {}
         }
-        Ok(self.add(scope, key, version))
+        if options.dialect != Dialect::Act {
+            return Ok(self.add(scope, key, version));
+        }
+        let id = self.add(scope, &key.to_lowercase(), version);
+        if let Some(entry) = self.by_id.get_mut(&id) {
+            entry.created = SystemTime::UNIX_EPOCH + Duration::from_secs(id / A_SECOND);
+        }
+        Ok(id)
     }
 
     fn count_upload(&mut self, options: &Options) -> Result<(), Refusal> {
@@ -147,12 +162,19 @@ impl Entries {
     pub(super) fn finalize(&mut self, options: &Options, id: u64, size: u64) -> Result<(), Refusal> {
         let missing = || Refusal::new(404, "not_found", "cache entry reservation not found");
         let entry = self.by_id.get_mut(&id).ok_or_else(missing)?;
+        if options.dialect == Dialect::Numbered {
+            entry.join_by_number();
+        }
         let have = entry.bytes.as_ref().map_or(-1, |bytes| bytes.len() as i128);
-        if have != i128::from(size) {
+        if have != i128::from(size) && options.dialect == Dialect::GitHub {
             let message = format!("size mismatch: uploaded {have}, finalized with {size}");
             return Err(Refusal::new(400, "invalid_argument", &message));
         }
         entry.is_ready = true;
+        if options.dialect == Dialect::Numbered {
+            let new = entry.clone();
+            self.by_id.retain(|other, entry| *other == id || !entry.is_ready || !entry.is_alike(&new));
+        }
         self.evict(options.quota);
         Ok(())
     }
@@ -186,20 +208,26 @@ impl Entries {
     /// In each scope in turn: the key, the key as a prefix, then each of the others in both ways; the youngest entry.
     pub(super) fn lookup(
         &mut self,
+        dialect: Dialect,
         scopes: &[Scope],
         keys: (&str, &[String]),
         version: &str,
     ) -> Result<Option<Entry>, Refusal> {
-        if !scopes.iter().any(|(_, mask)| mask & READ != 0) {
+        let is_readable = |mask: u64| mask & READ != 0 || dialect != Dialect::GitHub;
+        if !scopes.iter().any(|(_, mask)| is_readable(*mask)) {
             let message = "cache read denied: the token has no readable cache scope";
             return Err(Refusal::new(403, "permission_denied", message));
         }
         let (key, others) = keys;
-        let wanted: Vec<&str> = std::iter::once(key).chain(others.iter().map(String::as_str)).collect();
-        for (scope, _) in scopes.iter().filter(|(_, mask)| mask & READ != 0) {
+        let wanted = std::iter::once(key).chain(others.iter().map(String::as_str));
+        let wanted: Vec<String> = match dialect {
+            Dialect::Act => wanted.map(str::to_lowercase).collect(),
+            _ => wanted.map(str::to_owned).collect(),
+        };
+        for (scope, _) in scopes.iter().filter(|(_, mask)| is_readable(*mask)) {
             for key in &wanted {
                 let ready = || {
-                    let entries = self.by_id.values().rev();
+                    let entries = self.by_age(dialect).into_iter();
                     entries.filter(|entry| entry.is_ready && entry.scope == *scope && entry.version == version)
                 };
                 let exact = ready().find(|entry| entry.key == *key).map(|entry| entry.id);
@@ -211,6 +239,15 @@ impl Entries {
             }
         }
         Ok(None)
+    }
+
+    /// The youngest entry first; of those of one second the oldest.
+    fn by_age(&self, dialect: Dialect) -> Vec<&Entry> {
+        let mut entries: Vec<&Entry> = self.by_id.values().rev().collect();
+        if dialect == Dialect::Act {
+            entries.sort_by_key(|entry| (std::cmp::Reverse(entry.created), entry.id));
+        }
+        entries
     }
 
     /// What a URL that permits `permission` has after its path.
@@ -240,6 +277,17 @@ impl Entries {
 }
 
 impl Entry {
+    fn is_alike(&self, other: &Self) -> bool {
+        (&self.scope, &self.key, &self.version) == (&other.scope, &other.key, &other.version)
+    }
+
+    /// Puts the blocks in the order of their numbers, from 0 on, as far as there is one after the other.
+    fn join_by_number(&mut self) {
+        let numbers = (0_u32..).map_while(|number| self.blocks.get(&number.to_string()));
+        let joined = numbers.flat_map(|block| block.iter().copied()).collect();
+        self.bytes = Some(joined);
+    }
+
     /// Bytes of the entry.
     #[must_use]
     pub fn size(&self) -> u64 {

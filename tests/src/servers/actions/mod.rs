@@ -37,9 +37,25 @@ pub const KINDS: [&str; 9] = [
     "actions/cache",
 ];
 
+/// Whose ways a service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Those of GitHub.
+    #[default]
+    GitHub,
+    /// Those of act 0.2.89, which Gitea and Forgejo share: keys in small letters, given to whoever asks; ages in whole
+    /// seconds, and the oldest entry of a second is found; nobody compares sizes, and every scope can be read.
+    Act,
+    /// Those of falcondev's server: blocks go where the number in their id says, and their list is not read; a key that
+    /// somebody uploads is refused without a word, and one that is finalised is given again.
+    Numbered,
+}
+
 /// What kind of service it is.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Whose ways it has.
+    pub dialect: Dialect,
     /// How long a signed URL can be used.
     pub url_ttl: Duration,
     /// Bytes above which the entries go that were not used for longest.
@@ -56,6 +72,7 @@ impl Default for Options {
     /// What GitHub has, without a limit on uploads and with an open REST API.
     fn default() -> Self {
         Self {
+            dialect: Dialect::GitHub,
             url_ttl: Duration::from_secs(600),
             quota: 10 << 30,
             uploads_per_minute: 0,
@@ -102,6 +119,11 @@ impl Server {
     /// Plans a fault.
     pub fn plan(&self, plan: Plan) {
         self.0.plan(plan);
+    }
+
+    /// Lets every request go on that was, or will be, held.
+    pub fn release(&self) {
+        self.0.release();
     }
 
     /// The requests since the last call, in order of their arrival.

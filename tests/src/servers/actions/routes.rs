@@ -88,7 +88,7 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
         return v2::call(shared, &asked, method).unwrap_or_else(|refusal| refusal.twirp());
     }
     if let Some((_, rest)) = asked.path.split_once("/_apis/artifactcache/") {
-        return v1::route(shared, &asked, rest).unwrap_or_else(|refusal| v1::refused(&refusal));
+        return v1::route(shared, &asked, rest).unwrap_or_else(|refusal| v1::refused(shared.options.dialect, &refusal));
     }
     if let Some(id) = asked.path.strip_prefix(blobs::FOLDER) {
         return blobs::route(shared, &asked, id).unwrap_or_else(|refusal| blobs::refused(&refusal));

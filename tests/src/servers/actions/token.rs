@@ -53,7 +53,7 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut word, mut bits) = (Vec::new(), 0_u32, 0);
     for c in text.trim_end_matches('=').bytes() {
         word = word << 6 | u32::try_from(ALPHABET.iter().position(|digit| *digit == c)?).ok()?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::http::{Answer, empty, json as answer_json};
 use super::routes::{Asked, Refusal};
 use super::token::Scope;
-use super::{Shared, blobs, token};
+use super::{Dialect, Shared, blobs, token};
 
 pub(super) fn route(shared: &Shared, asked: &Asked, rest: &str) -> Result<Answer, Refusal> {
     if let Some(id) = rest.strip_prefix("artifact/") {
@@ -36,7 +36,9 @@ fn lookup(shared: &Shared, asked: &Asked, scopes: &[Scope]) -> Result<Answer, Re
     let keys: Vec<String> = asked.param("keys").unwrap_or_default().split(',').map(str::to_owned).collect();
     let mut entries = shared.entries();
     let version = asked.param("version").unwrap_or_default();
-    let Some(entry) = entries.lookup(scopes, (&keys[0], &keys), version)? else { return Ok(empty(204)) };
+    let Some(entry) = entries.lookup(shared.options.dialect, scopes, (&keys[0], &keys), version)? else {
+        return Ok(empty(204));
+    };
     let signed = entries.sign(entry.id, "r", shared.options.url_ttl);
     let location = format!("http://{}/_apis/artifactcache/artifact/{}?{signed}", shared.address, entry.id);
     let body = json!({
@@ -95,13 +97,16 @@ fn range(text: &str) -> Option<(usize, usize)> {
 }
 
 /// Errors have types of .NET here.
-pub(super) fn refused(refusal: &Refusal) -> Answer {
+pub(super) fn refused(dialect: Dialect, refusal: &Refusal) -> Answer {
     let (kind, message) = match refusal.code {
         "already_exists" => ("ArtifactCacheItemAlreadyExistsException", "Cache already exists."),
         "not_found" => ("ArtifactCacheItemNotFoundException", refusal.message.as_str()),
         "permission_denied" | "write_denied" => ("AccessDeniedException", refusal.message.as_str()),
         _ => ("InvalidOperationException", refusal.message.as_str()),
     };
+    if dialect == Dialect::Act && refusal.size.is_none() {
+        return refusal.finish(answer_json(400, &json!({ "error": message }).to_string()));
+    }
     let body = json!({
         "$id": "1",
         "innerException": null,

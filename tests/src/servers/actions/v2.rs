@@ -38,7 +38,7 @@ pub(super) fn call(shared: &Shared, asked: &Asked, method: &str) -> Result<Answe
             let others = field(&body, "restore_keys", "restoreKeys");
             let others: Vec<String> = serde_json::from_value(others.clone()).unwrap_or_default();
             let mut entries = shared.entries();
-            match entries.lookup(&scopes, (&key, &others), &version)? {
+            match entries.lookup(shared.options.dialect, &scopes, (&key, &others), &version)? {
                 None => json!({ "ok": false, "signed_download_url": "", "matched_key": "" }),
                 Some(entry) => {
                     let url = blobs::url(shared, &mut entries, entry.id, "r");
@@ -59,6 +59,7 @@ fn create(shared: &Shared, scopes: &[token::Scope], key: &str, version: &str) ->
         Err(refusal) if refusal.code == "write_denied" => {
             Ok(json!({ "ok": false, "signed_upload_url": "", "message": refusal.message }))
         }
+        Err(refusal) if refusal.code == "refused" => Ok(json!({ "ok": false })),
         Err(refusal) => Err(refusal),
     }
 }

@@ -22,6 +22,8 @@ pub enum Fault {
     Answer(u16, Option<u64>, &'static str),
     /// The connection closes without an answer.
     Drop,
+    /// Nothing is done and nothing answered before the test [releases](super::Server::release) it.
+    Hold,
     /// It is done, and the connection closes without an answer.
     DropAnswer,
     /// The connection closes after so many bytes of the answer's body.
@@ -67,7 +69,7 @@ impl Plan {
 impl Fault {
     /// Whether it takes the place of an answer; the others spoil one that is good.
     pub(super) fn is_instead(&self) -> bool {
-        matches!(self, Self::Answer(..) | Self::Drop | Self::EndlessError(_))
+        matches!(self, Self::Answer(..) | Self::Drop | Self::Hold | Self::EndlessError(_))
     }
 }
 

@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use self::answer::{Answer, collect, empty, fields, full, json, sliced};
 use self::answer::{Sent, planned, spoil};
@@ -47,6 +47,8 @@ pub struct Server<S> {
 struct Shared<S> {
     service: S,
     watched: Mutex<Watched>,
+    /// Whether requests are held that are planned to be.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,11 @@ impl<S: Service> Server<S> {
             runtime.block_on(async {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
                 let address = listener.local_addr().expect("it is bound");
-                let shared = Arc::new(Shared { service: make(address), watched: Mutex::default() });
+                let shared = Arc::new(Shared {
+                    service: make(address),
+                    watched: Mutex::default(),
+                    held: watch::Sender::new(true),
+                });
                 tell.send((address, Arc::clone(&shared))).expect("the test waits");
                 tokio::select! {
                     () = serve(listener, shared) => {}
@@ -106,6 +112,11 @@ impl<S: Service> Server<S> {
     /// Plans a fault.
     pub fn plan(&self, plan: Plan) {
         self.shared.watched().plans.push(plan);
+    }
+
+    /// Lets every request go on that was, or will be, held.
+    pub fn release(&self) {
+        self.shared.held.send_replace(false);
     }
 
     /// Answers some requests as another server would.
@@ -162,6 +173,11 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     let fault = faults::take(&mut shared.watched().plans, &method, &path, true);
     let answer = match &fault {
         Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
+        Some(Fault::Hold) => {
+            // The sender is here.
+            let _ = shared.held.subscribe().wait_for(|held| !held).await;
+            shared.service.answer(request).await
+        }
         Some(fault) => planned(fault),
         None => match scripted {
             Some(answer) => answer,

@@ -1,0 +1,83 @@
+//! What ends the program from outside: Ctrl-C, SIGTERM and SIGHUP, which all go one way.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::exit::Exit;
+
+/// Passes the first signal on, so that the verb is dropped where it waits; the second one ends the process at once.
+///
+/// Signals are caught from this call on, which needs a runtime.
+pub(crate) fn listen() -> io::Result<Arc<Notify>> {
+    let mut signals = Signals::catch()?;
+    let first = Arc::new(Notify::new());
+    let interrupted = Arc::clone(&first);
+    tokio::spawn(async move {
+        signals.next().await;
+        interrupted.notify_one();
+        signals.next().await;
+        std::process::exit(i32::from(Exit::Interrupted.code()));
+    });
+    Ok(first)
+}
+
+#[cfg(unix)]
+use self::unix::Signals;
+
+#[cfg(unix)]
+mod unix {
+    use std::{fs, io};
+
+    use futures_util::future::{FutureExt, select_all};
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// The signals that are caught.
+    pub(super) struct Signals(Vec<Signal>);
+
+    impl Signals {
+        pub(super) fn catch() -> io::Result<Self> {
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+            let caught = kinds.into_iter().filter(|kind| *kind != SignalKind::hangup() || !is_ignored(*kind));
+            caught.map(signal).collect::<io::Result<_>>().map(Self)
+        }
+
+        pub(super) async fn next(&mut self) {
+            select_all(self.0.iter_mut().map(|signal| signal.recv().boxed())).await;
+        }
+    }
+
+    /// Whether the program was started to ignore a signal, as `nohup` does with SIGHUP. Where nobody says, it was not.
+    fn is_ignored(kind: SignalKind) -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        let bit = u32::try_from(kind.as_raw_value().saturating_sub(1)).unwrap_or(u32::MAX);
+        mask.checked_shr(bit).unwrap_or(0) & 1 == 1
+    }
+}
+
+#[cfg(not(unix))]
+use self::other::Signals;
+
+#[cfg(not(unix))]
+mod other {
+    use std::io;
+
+    /// Ctrl-C.
+    pub(super) struct Signals;
+
+    impl Signals {
+        #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+        pub(super) fn catch() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) async fn next(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

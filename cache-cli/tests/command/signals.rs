@@ -1,0 +1,85 @@
+//! Signals: the program ends, and uploads that have begun come to their end before.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use cache_tests::servers::actions::{Options, Server, mint};
+use cache_tests::servers::http::{Fault, Method, Plan};
+
+use crate::sandbox::{Run, Sandbox};
+
+fn spec(server: &Server) -> String {
+    let token = mint(&[("refs/heads/main", 3)], Duration::from_secs(3_600));
+    format!("type=gha,url_v2={},token={token},scope=app", server.url())
+}
+
+/// A copy whose uploads are held, as far as the first of them.
+fn copying(sandbox: &Sandbox, server: &Server) -> Child {
+    server.plan(Plan::new(Method::PUT, "actions-cache/", Fault::Hold).times(100));
+    let mut command = sandbox.command(&["copy", "type=local,src=a", &spec(server)]);
+    let mut copy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !server.take_log().iter().any(|logged| logged.method == Method::PUT) && copy.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    copy
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Keys that were reserved and are locked.
+fn locked(server: &Server) -> Vec<String> {
+    server.entries(|entries| entries.iter().filter(|entry| !entry.is_ready).map(|entry| entry.key.clone()).collect())
+}
+
+#[test]
+fn every_signal_lets_uploads_end_and_leaves_no_key_locked() {
+    for name in ["-INT", "-TERM", "-HUP"] {
+        let (sandbox, server) = (Sandbox::with("v0.32/max-manifest"), Server::start(Options::default()));
+        let copy = copying(&sandbox, &server);
+        signal(&copy, name);
+        // What is held is let go when the program says that it waits for it.
+        let (copy, said) = Said::until(copy, "finished first");
+        server.release();
+        let run = copy.end();
+        assert_eq!(run.code, 130, "{name}: {said}{}", run.stderr);
+        assert_eq!(locked(&server), Vec::<String>::new(), "{name}");
+        let again = sandbox.run(&["copy", "type=local,src=a", &spec(&server)]);
+        assert_eq!(again.code, 0, "{}", again.stderr);
+        assert_eq!(sandbox.run(&["verify", &spec(&server)]).code, 0);
+    }
+}
+
+#[test]
+fn the_second_signal_ends_at_once() {
+    let (sandbox, server) = (Sandbox::with("v0.32/max-manifest"), Server::start(Options::default()));
+    let copy = copying(&sandbox, &server);
+    signal(&copy, "-TERM");
+    let (copy, _) = Said::until(copy, "finished first");
+    signal(&copy.0, "-INT");
+    assert_eq!(copy.end().code, 130);
+    assert!(!locked(&server).is_empty());
+}
+
+/// A program whose stderr is read as it comes.
+struct Said(Child, BufReader<ChildStderr>);
+
+impl Said {
+    /// Reads lines up to one that has this text.
+    fn until(mut child: Child, text: &str) -> (Self, String) {
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains(text) && stderr.read_line(&mut said).unwrap() > 0 {}
+        (Self(child, stderr), said)
+    }
+
+    fn end(mut self) -> Run {
+        let mut rest = String::new();
+        self.1.read_to_string(&mut rest).unwrap();
+        let mut run = Run::from(self.0.wait_with_output().unwrap());
+        run.stderr = rest;
+        run
+    }
+}

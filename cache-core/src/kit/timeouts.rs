@@ -1,0 +1,56 @@
+//! [`Timeouts`]: how long a server may take, said once for every backend.
+
+use std::time::Duration;
+
+/// How long a server may take before it is given up.
+///
+/// A question that is not answered in time is asked [twice](crate::RetryPolicy), and a body that stands still is gone on
+/// with once: a server that accepts and says nothing is given up after a minute, one that stops within a body after two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Until there is a connection.
+    pub connect: Option<Duration>,
+    /// From a question to its answer's first byte.
+    pub answer: Option<Duration>,
+    /// While nothing moves in a body, in either direction, and until the answer to one that was sent.
+    pub idle: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    /// 10 s, 30 s and 60 s.
+    fn default() -> Self {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        Self { connect: seconds(10), answer: seconds(30), idle: seconds(60) }
+    }
+}
+
+impl Timeouts {
+    /// Waits for ever.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { connect: None, answer: None, idle: None }
+    }
+
+    /// These for the connection and for what moves; no answer takes longer than what moves may stand still.
+    #[must_use]
+    pub fn of(connect: Option<Duration>, idle: Option<Duration>) -> Self {
+        let answer = idle.and_then(|idle| Some(Self::default().answer?.min(idle)));
+        Self { connect, answer, idle }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_less_time_than_a_body() {
+        let Timeouts { connect, answer, idle } = Timeouts::default();
+        assert!(connect < answer && answer < idle);
+        assert_eq!(Timeouts::of(connect, idle), Timeouts::default());
+        assert_eq!(Timeouts::of(None, None), Timeouts::none());
+        let short = Some(Duration::from_millis(50));
+        assert_eq!(Timeouts::of(None, short).answer, short);
+    }
+}
