@@ -1,5 +1,6 @@
 //! What goes to stdout: a table, a JSON document, or digests alone.
 
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 
 use cache_core::{Digest, Timestamp};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use crate::args::OutputForm;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
+use crate::text::is_invisible;
 
 /// What a verb found or did: a JSON document that can also be shown to people.
 pub(crate) trait Report: Serialize {
@@ -31,10 +33,21 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     write(text.as_bytes())
 }
 
-/// A document for programs, indented for people.
+/// A document for programs, indented for people. What a terminal would not show is escaped, as in text.
 pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(report);
-    text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, format!("cannot encode as JSON: {error}")))
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot encode as JSON: {error}")))?;
+    let mut shown = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // Outside of strings JSON has none of these.
+        if is_invisible(c) || c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('\n');
+    Ok(shown)
 }
 
 /// Writes to stdout; a reader that went away (`buildcache … | head`) is no failure.
@@ -45,5 +58,18 @@ pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
             Err(Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_shows_a_terminal_what_it_holds_and_decodes_to_the_same() {
+        let names = ["main\u{202e}txt", "\u{1b}[31m", "\u{9b}31m", "é عربي"];
+        let text = json(&names).unwrap();
+        assert!(!text.chars().any(|c| is_invisible(c) || (c.is_control() && c != '\n')), "{text:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), names);
     }
 }

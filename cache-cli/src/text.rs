@@ -46,13 +46,19 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Foreign text without control characters, which could drive the terminal.
+/// Foreign text without what could drive the terminal, or show another text than it is.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if c.is_control() || is_invisible(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
+}
+
+/// Characters that change the direction of others, or that nobody sees
+/// ([Unicode TR 36](https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing)).
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Columns under a header; the last one is not padded.
@@ -177,5 +183,10 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31m\nb é"), "a\\u{1b}[31m\\nb é");
+    }
+
+    #[test]
+    fn text_cannot_look_like_another_one() {
+        assert_eq!(printable("main\u{202e}txt\u{2066}\u{200b} عربي"), "main\\u{202e}txt\\u{2066}\\u{200b} عربي");
     }
 }

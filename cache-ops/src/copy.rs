@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::export::{Conversion, ExportReport, ExportSettings, Place, export_all};
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Mode,
-    Resolved, Result, Side,
+    Resolved, Result, Side, stat_blob,
 };
 
 /// How the cache is transformed on the way.
@@ -256,6 +256,6 @@ async fn lost_blobs(
 }
 
 async fn look(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Option<Digest>> {
-    let found = blobs.stat(blob).await.map_err(|error| error.on(Side::Source))?;
+    let found = stat_blob(blobs, blob).await.map_err(|error| error.on(Side::Source))?;
     Ok(found.is_none_or(|info| info.is_archived).then_some(blob.digest))
 }

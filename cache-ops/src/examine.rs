@@ -2,7 +2,7 @@
 
 use crate::verify::drain;
 use cache_core::{
-    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified,
+    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified, stat_blob,
 };
 
 /// What [`examine_layer`] found.
@@ -46,7 +46,7 @@ pub enum Examined {
 /// # }).unwrap();
 /// ```
 pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
-    let Some(info) = blobs.stat(blob).await? else { return Ok(Examined::Missing) };
+    let Some(info) = stat_blob(blobs, blob).await? else { return Ok(Examined::Missing) };
     if info.is_archived {
         return Ok(Examined::Archived);
     }

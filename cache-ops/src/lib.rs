@@ -31,7 +31,7 @@ pub use self::joined::JoinedBlobs;
 pub use self::optimize::{CacheSizes, DroppedResult, OptimizeOptions, Optimized, optimize};
 pub use self::prune::{
     NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport, PruneSettings,
-    plan_prune, prune,
+    UnreadableName, plan_prune, prune,
 };
 pub use self::publish::publish;
 pub use self::reach::Reach;

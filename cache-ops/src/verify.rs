@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use cache_core::{
     Affected, BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, FindingCode,
-    LayerEncoding, LayerStart, Result, check, diff_id,
+    LayerEncoding, LayerStart, Result, check, diff_id, read_blob, stat_blob,
 };
 
 /// How thorough [`verify`] is.
@@ -78,7 +78,7 @@ const ARCHIVED: &str = "it is in an archive, and nobody can read it before it is
 
 async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &CodecPool) -> Result<Option<Finding>> {
     let found = |code, message: String| Ok(Some(Finding::new(code, format!("blob {}", blob.digest), message)));
-    match blobs.stat(blob).await? {
+    match stat_blob(blobs, blob).await? {
         None => return found(FindingCode::BlobMissing, "the store does not have it".to_owned()),
         Some(info) if info.is_archived => return found(FindingCode::BlobArchived, ARCHIVED.to_owned()),
         Some(info) if info.size != blob.size => {
@@ -105,7 +105,7 @@ async fn read_through(
     blobs: &dyn BlobProvider,
     pool: &CodecPool,
 ) -> Result<Option<(FindingCode, String)>> {
-    let stream = pool.verified(blob.clone(), blobs.read(blob, None).await?);
+    let stream = pool.verified(blob.clone(), read_blob(blobs, blob, None).await?);
     let (Some(said), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
         return drain(stream).await.map(|()| None);
     };
@@ -147,7 +147,7 @@ async fn unreadable(
     pool: &CodecPool,
     error: &Error,
 ) -> Result<(FindingCode, String)> {
-    drain(pool.verified(blob.clone(), blobs.read(blob, None).await?)).await?;
+    drain(pool.verified(blob.clone(), read_blob(blobs, blob, None).await?)).await?;
     Ok((FindingCode::LayerUnreadable, error.to_string()))
 }
 

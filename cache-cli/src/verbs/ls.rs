@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
 use crate::args::LsArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, with_causes};
 use crate::output::{self, Report};
 use crate::session::Session;
 use crate::spec::Place;
@@ -17,6 +17,18 @@ use crate::text::{self, Column, Table};
 struct Listing {
     schema: &'static str,
     caches: Vec<Listed>,
+    /// Names that cannot be looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<Unreadable>,
+    #[serde(skip)]
+    failure: Option<Failure>,
+}
+
+/// A name of the store, and why it cannot be looked at.
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    name: String,
+    error: String,
 }
 
 /// One cache of the store.
@@ -39,16 +51,31 @@ pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failur
     let mut place = Place::parse(session, &args.spec)?;
     let listing = list(session, &mut place).await?;
     output::print(session, &listing)?;
-    if listing.caches.is_empty() { Err(place.no_cache()) } else { Ok(Exit::Done) }
+    for Unreadable { name, error } in &listing.unreadable {
+        session.warn(format!("{name} cannot be looked at: {error}"));
+    }
+    match listing.failure {
+        _ if !listing.caches.is_empty() => Ok(Exit::Done),
+        Some(failure) => Err(failure),
+        None => Err(place.no_cache()),
+    }
 }
 
 async fn list(session: &Session, place: &mut Place) -> Result<Listing, Failure> {
     let store = place.required_store(session).await?;
-    let caches = store.caches().await.map_err(|error| place.explain(error))?;
-    let looks = caches.iter().map(|entry| content(&*store, entry)).collect::<Vec<_>>();
+    let found = store.list().await.map_err(|error| place.explain(error))?;
+    let failure = found.unreadable.first().map(|cache| Failure::from(place.explain(cache.error.clone())));
+    let unreadable =
+        found.unreadable.into_iter().map(|cache| Unreadable { name: cache.name, error: with_causes(&cache.error) });
+    let looks = found.caches.iter().map(|entry| content(&*store, entry)).collect::<Vec<_>>();
     let contents: Vec<Option<EntryContent>> = stream::iter(looks).buffered(session.concurrency()).collect().await;
-    let listed = caches.into_iter().zip(contents).map(|(entry, content)| Listed { content, ..Listed::from(entry) });
-    Ok(Listing { schema: "buildcache.ls/v1", caches: listed.collect() })
+    let listed = found.caches.into_iter().zip(contents);
+    Ok(Listing {
+        schema: "buildcache.ls/v1",
+        caches: listed.map(|(entry, content)| Listed { content, ..Listed::from(entry) }).collect(),
+        unreadable: unreadable.collect(),
+        failure,
+    })
 }
 
 /// What an entry leads to, where a store may hold more than caches; one that cannot be looked at is listed all the same.

@@ -10,6 +10,10 @@ use crate::manifest::{CacheConfig, CacheManifest, Document, ManifestForm, Parsed
 use crate::model::{Descriptor, Digest, Limits, MediaType};
 use crate::seams::{BlobProvider, read_all};
 
+/// What the configs of images are.
+const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
 /// Reads the cache that `document` names, from a registry or a directory; `None` for an image that holds no cache.
 ///
 /// The rules are BuildKit's: the type is told from the body, any entry with the cache config's media type is the
@@ -51,9 +55,7 @@ async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits)
     while let Some(bytes) = next {
         match Parsed::decode(&bytes)?.shape {
             Shape::Manifest { config: Some(config), layers } if !layers.is_empty() => {
-                let manifest = Digest::sha256(&bytes);
-                let config = read_all(blobs, &config, limits.config).await?;
-                caches.extend(inline::extract(manifest, &config, layers)?);
+                caches.extend(extract((Digest::sha256(&bytes), *config, layers), blobs, limits).await?);
             }
             Shape::Manifest { .. } => {}
             Shape::Index { manifests } => {
@@ -69,6 +71,28 @@ async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits)
         };
     }
     inline::join(caches)
+}
+
+/// The records in an image's config; none in what is no image (charts, signatures, SBOMs), whose config may be anything.
+async fn extract(
+    (manifest, config, layers): (Digest, Descriptor, Vec<Descriptor>),
+    blobs: &dyn BlobProvider,
+    limits: &Limits,
+) -> Result<Option<CacheManifest>> {
+    let is_image = matches!(config.media_type.as_str(), "" | OCI_CONFIG | DOCKER_CONFIG);
+    let found = match read_all(blobs, &config, limits.config).await {
+        Ok(bytes) => inline::extract(manifest, &bytes, layers),
+        Err(error) => Err(error),
+    };
+    match found {
+        Err(error) if !is_image && is_of_content(error.kind()) => Ok(None),
+        found => found,
+    }
+}
+
+/// Whether it is the content that cannot be read, however often one tries.
+fn is_of_content(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidManifest | ErrorKind::LimitExceeded | ErrorKind::NotFound)
 }
 
 async fn read_nested(blobs: &dyn BlobProvider, entry: &Descriptor, limits: &Limits) -> Result<Bytes> {

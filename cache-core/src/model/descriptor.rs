@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{self, GoObject, key_is, take, take_size};
@@ -43,6 +45,8 @@ pub struct Descriptor {
     pub annotations: Annotations,
     /// The platform of an image in an index.
     pub platform: Option<Platform>,
+    /// The content itself, where the document brings it along and it is what the digest says. It is not written again.
+    pub data: Option<Box<[u8]>>,
 }
 
 /// The platform of an image.
@@ -63,7 +67,15 @@ impl Descriptor {
     /// Makes a descriptor without annotations.
     #[must_use]
     pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
-        Self { media_type, digest, size, urls: Vec::new(), annotations: Annotations::default(), platform: None }
+        Self {
+            media_type,
+            digest,
+            size,
+            urls: Vec::new(),
+            annotations: Annotations::default(),
+            platform: None,
+            data: None,
+        }
     }
 
     /// Describes bytes at hand.
@@ -101,18 +113,35 @@ pub(crate) struct WireDescriptor {
     urls: Vec<String>,
     annotations: Annotations,
     platform: Option<Platform>,
+    data: Option<EmbeddedData>,
 }
 
 impl WireDescriptor {
     pub(crate) fn into_descriptor(self) -> Option<Descriptor> {
+        let (digest, size) = (self.digest?, self.size);
         Some(Descriptor {
             media_type: self.media_type,
-            digest: self.digest?,
-            size: self.size,
+            digest,
+            size,
             urls: self.urls,
             annotations: self.annotations,
             platform: self.platform,
+            data: self.data.and_then(|data| data.of(&digest, size)),
         })
+    }
+}
+
+/// What a descriptor brings along, in base64 as Go writes bytes.
+#[derive(Deserialize)]
+struct EmbeddedData(String);
+
+impl EmbeddedData {
+    /// The bytes, if they are those that the descriptor promises.
+    fn of(&self, digest: &Digest, size: u64) -> Option<Box<[u8]>> {
+        let bytes = STANDARD.decode(&self.0).ok().filter(|bytes| bytes.len() as u64 == size)?;
+        let mut digester = digest.digester();
+        digester.update(&bytes);
+        (digester.finish() == *digest).then(|| bytes.into_boxed_slice())
     }
 }
 
@@ -125,6 +154,7 @@ impl GoObject for WireDescriptor {
             () if key_is(key, "urls") => take(&mut self.urls, map),
             () if key_is(key, "annotations") => take(&mut self.annotations, map),
             () if key_is(key, "platform") => take(&mut self.platform, map),
+            () if key_is(key, "data") => take(&mut self.data, map),
             () => Ok(false),
         }
     }
@@ -376,6 +406,21 @@ impl fmt::Debug for MediaType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn embedded_data_counts_only_if_it_is_the_content() {
+        let read = |data: &str| {
+            let digest = Digest::sha256(b"hello");
+            let text = format!(r#"{{"mediaType":"m","digest":"{digest}","size":5,"Data":{data}}}"#);
+            serde_json::from_str::<Descriptor>(&text).unwrap()
+        };
+        let found = read(r#""aGVsbG8=""#);
+        assert_eq!(found.data.as_deref(), Some(&b"hello"[..]));
+        assert!(!serde_json::to_string(&found).unwrap().contains("data"));
+        for other in [r#""aGVsbG9v""#, r#""aGVsbGE=""#, r#""?""#, r#""""#, "null"] {
+            assert_eq!(read(other).data, None, "{other}");
+        }
+    }
 
     #[test]
     fn layer_types_translate_both_ways_and_others_pass() {

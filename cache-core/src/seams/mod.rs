@@ -17,6 +17,8 @@ pub use self::facts::{BackendFacts, ExporterFacts, Naming};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::importer::{CacheImporter, Resolved, Version};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
-pub use self::provider::{BlobInfo, BlobProvider, BlobStream, read_all, read_verified, stream_of, verified};
+pub use self::provider::{
+    BlobInfo, BlobProvider, BlobStream, read_all, read_blob, read_verified, stat_blob, stream_of, verified,
+};
 pub(crate) use self::provider::{check_end, check_length};
-pub use self::store::{BlobEntry, CacheEntry, CacheStore, Deleted, Quota, delete_each};
+pub use self::store::{BlobEntry, CacheEntry, CacheListing, CacheStore, Deleted, Quota, UnreadableCache, delete_each};

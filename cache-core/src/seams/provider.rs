@@ -82,13 +82,38 @@ pub trait BlobProvider: Send + Sync {
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream>;
 }
 
+/// Looks a blob up, also in its own descriptor: what that brings along is always there.
+///
+/// # Errors
+/// As [`BlobProvider::stat`].
+pub async fn stat_blob(from: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<BlobInfo>> {
+    match &blob.data {
+        Some(_) => Ok(Some(BlobInfo::new(blob.size))),
+        None => from.stat(blob).await,
+    }
+}
+
+/// Opens a blob or a part of it, from its own descriptor where that brings it along.
+///
+/// # Errors
+/// As [`BlobProvider::read`].
+pub async fn read_blob(from: &dyn BlobProvider, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
+    let Some(data) = &blob.data else { return from.read(blob, range).await };
+    let bytes = Bytes::copy_from_slice(data);
+    let end = |end: u64| usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
+    Ok(stream_of(match range {
+        Some(range) => bytes.slice(end(range.start).min(end(range.end))..end(range.end)),
+        None => bytes,
+    }))
+}
+
 /// Opens a whole blob as a stream that fails at its end if its size or digest differs from the descriptor's.
 ///
 /// # Errors
 /// Any error of `from`. The stream fails with [`ErrorKind::DigestMismatch`] on wrong bytes, and with
 /// [`ErrorKind::Unavailable`] on too few, which a retry may fix.
 pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result<BlobStream> {
-    let inner = from.read(blob, None).await?;
+    let inner = read_blob(from, blob, None).await?;
     Ok(verified(blob.clone(), inner))
 }
 

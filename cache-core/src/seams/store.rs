@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Descriptor, Digest, Timestamp};
 use crate::seams::{CacheImporter, Version};
 
@@ -26,11 +26,21 @@ use crate::seams::{CacheImporter, Version};
 /// ```
 #[async_trait]
 pub trait CacheStore: Send + Sync {
-    /// Every cache in the store, in order of name.
+    /// Every cache in the store, in order of name, for whoever relies on there being no other.
     ///
     /// # Errors
-    /// Whatever the store answers; a store that does not exist has no caches.
+    /// Whatever the store answers, also about one cache; a store that does not exist has no caches.
     async fn caches(&self) -> Result<Vec<CacheEntry>>;
+
+    /// As [`caches`](Self::caches), but a cache that cannot be looked at is named beside the others, for whoever shows them.
+    ///
+    /// A store that looks at each cache to list it implements this; for any other the two are the same.
+    ///
+    /// # Errors
+    /// Whatever the store answers about the store itself.
+    async fn list(&self) -> Result<CacheListing> {
+        Ok(CacheListing { caches: self.caches().await?, unreadable: Vec::new() })
+    }
 
     /// Opens one of the caches for reading.
     ///
@@ -74,6 +84,12 @@ pub trait CacheStore: Send + Sync {
     /// Whatever the store answers.
     async fn abort_uploads(&self, before: Timestamp) -> Result<usize>;
 
+    /// Who frees the space of deleted caches, in a place that can neither list nor delete its blobs; `None` in any other,
+    /// where [`blobs`](Self::blobs) lists them.
+    fn own_collection(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How much of the service's storage limit is used, including entries of others; `None` if there is no limit.
     ///
     /// # Errors
@@ -88,6 +104,37 @@ pub async fn delete_each(store: &dyn CacheStore, blobs: &[BlobEntry]) -> Vec<Res
         outcomes.push(store.delete_blob(blob).await);
     }
     outcomes
+}
+
+/// The caches in a store, as far as they can be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct CacheListing {
+    /// Those that can, in order of name.
+    pub caches: Vec<CacheEntry>,
+    /// Those that cannot; what they are, nobody knows.
+    pub unreadable: Vec<UnreadableCache>,
+}
+
+/// A name in a store that cannot be looked at.
+#[derive(Debug, Clone)]
+pub struct UnreadableCache {
+    /// The tag, name or scope, as the store says it.
+    pub name: String,
+    /// Why it cannot.
+    pub error: Error,
+}
+
+impl CacheListing {
+    /// The caches, if there are no others.
+    ///
+    /// # Errors
+    /// Why the first of the others cannot be looked at.
+    pub fn whole(self) -> Result<Vec<CacheEntry>> {
+        match self.unreadable.into_iter().next() {
+            Some(UnreadableCache { name, error }) => Err(error.with("cache", name)),
+            None => Ok(self.caches),
+        }
+    }
 }
 
 /// Use of a service's storage limit.

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures_util::stream::TryStreamExt;
 
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CodecPool, Descriptor, Digest, Event, Progress, Result, Side, verified,
+    BlobInfo, BlobProvider, BlobStream, CodecPool, Descriptor, Digest, Event, Progress, Result, Side, read_blob,
+    stat_blob, verified,
 };
 
 /// Up to this size a blob is hashed where it is read: another thread would cost more than it saves.
@@ -35,12 +36,12 @@ impl Verified<'_> {
 #[async_trait]
 impl BlobProvider for Verified<'_> {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
-        self.inner.stat(blob).await.map_err(|error| error.on(Side::Source))
+        stat_blob(self.inner, blob).await.map_err(|error| error.on(Side::Source))
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
         let is_whole = range.is_none();
-        let stream = self.inner.read(blob, range).await.map_err(|error| error.on(Side::Source))?;
+        let stream = read_blob(self.inner, blob, range).await.map_err(|error| error.on(Side::Source))?;
         let stream = match is_whole {
             true if self.is_for_the_pool(blob) => self.pool.verified(blob.clone(), stream),
             true => verified(blob.clone(), stream),

@@ -2,9 +2,10 @@
 
 use cache_core::{
     CacheEntry, CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp,
+    UnreadableCache,
 };
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 
 use crate::Reach;
 use crate::content::is_of_content;
@@ -21,9 +22,32 @@ pub(super) struct Looked {
 
 /// Looks at caches, `concurrency` at once; one that is gone by now is left out.
 pub(super) async fn look(store: &dyn CacheStore, caches: Vec<CacheEntry>, concurrency: usize) -> Result<Vec<Looked>> {
-    let looks: Vec<BoxFuture<'_, _>> = caches.into_iter().map(|entry| look_at(store, entry).boxed()).collect();
-    let looked: Vec<Option<Looked>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
-    Ok(looked.into_iter().flatten().collect())
+    let (looked, unreadable) = look_at_each(store, caches, concurrency).await;
+    match unreadable.into_iter().next() {
+        Some(UnreadableCache { error, .. }) => Err(error),
+        None => Ok(looked),
+    }
+}
+
+/// As [`look`], with what cannot be read beside the others.
+pub(super) async fn look_at_each(
+    store: &dyn CacheStore,
+    caches: Vec<CacheEntry>,
+    concurrency: usize,
+) -> (Vec<Looked>, Vec<UnreadableCache>) {
+    let looks: Vec<BoxFuture<'_, _>> = caches
+        .into_iter()
+        .map(|entry| async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed())
+        .collect();
+    let mut looks = stream::iter(looks).buffered(concurrency.max(1));
+    let (mut looked, mut unreadable) = (Vec::new(), Vec::new());
+    while let Some((name, found)) = looks.next().await {
+        match found {
+            Ok(found) => looked.extend(found),
+            Err(error) => unreadable.push(UnreadableCache { name, error }),
+        }
+    }
+    (looked, unreadable)
 }
 
 async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Looked>> {

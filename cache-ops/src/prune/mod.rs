@@ -7,7 +7,7 @@ mod policy;
 mod sweep;
 
 pub use self::glob::NameGlob;
-pub use self::plan::{PlannedBlob, PlannedCache, PrunePlan, plan_prune};
+pub use self::plan::{PlannedBlob, PlannedCache, PrunePlan, UnreadableName, plan_prune};
 pub use self::policy::{PrunePolicy, PruneReason};
 pub use self::sweep::{PruneEvent, PruneReport, PruneSettings, prune};
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Digest, ErrorKind, Result, Timestamp, Version};
+use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Digest, Result, Timestamp, UnreadableCache, Version};
 use futures_util::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::look::look;
+use super::look::{Looked, look, look_at_each};
 use super::policy::{PrunePolicy, PruneReason, is_older};
 use crate::Reach;
 
@@ -32,6 +32,9 @@ pub struct PrunePlan {
     /// Why there are no blobs in the plan, and who deletes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
+    /// What has a name and cannot be read, in a store that deletes no blobs; it stays.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unreadable: Vec<UnreadableName>,
     /// How many caches stay, and whatever else has a name.
     pub kept_caches: usize,
     /// What they reach, each blob counted once.
@@ -59,6 +62,16 @@ pub struct PlannedCache {
     pub bytes: u64,
     /// Why it goes.
     pub reason: PruneReason,
+}
+
+/// A name that stays because nobody knows what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UnreadableName {
+    /// The tag, name or scope.
+    pub name: String,
+    /// Why it cannot be read.
+    pub why: String,
 }
 
 /// A blob that goes.
@@ -113,7 +126,7 @@ impl PlannedCache {
 pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Timestamp) -> Result<PrunePlan> {
     // The blobs first: one that is written after them is in no plan, whatever reaches it.
     let (listed, note) = list_blobs(store).await?;
-    let looked = look(store, store.caches().await?, LOOKS).await?;
+    let (looked, unreadable) = look_at_names(store, listed.is_some()).await?;
     let (reasons, bytes_over) = policy.choose(&looked, now);
     let (mut caches, mut kept, mut kept_caches) = (Vec::new(), Reach::default(), 0);
     for (cache, reason) in looked.into_iter().zip(reasons) {
@@ -139,21 +152,40 @@ pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Times
     let (old, young) = listed.map(free).map_or((None, Vec::new()), |(old, young)| (Some(old), young));
     let (kept_bytes, grace_seconds, young_blobs) = (kept.bytes(), policy.grace.as_secs(), young.len());
     let blobs = old.map(|blobs| blobs.iter().map(planned_blob).collect());
-    Ok(PrunePlan { made_at: now, grace_seconds, caches, blobs, note, kept_caches, kept_bytes, bytes_over, young_blobs })
+    Ok(PrunePlan {
+        made_at: now,
+        grace_seconds,
+        caches,
+        blobs,
+        note,
+        kept_caches: kept_caches + unreadable.len(),
+        unreadable,
+        kept_bytes,
+        bytes_over,
+        young_blobs,
+    })
+}
+
+/// Looks at everything that has a name. Where blobs are deleted, all of it has to be read: what it reaches would be lost.
+async fn look_at_names(store: &dyn CacheStore, deletes_blobs: bool) -> Result<(Vec<Looked>, Vec<UnreadableName>)> {
+    if deletes_blobs {
+        return Ok((look(store, store.caches().await?, LOOKS).await?, Vec::new()));
+    }
+    let listing = store.list().await?;
+    let (looked, unreadable) = look_at_each(store, listing.caches, LOOKS).await;
+    let unreadable = listing.unreadable.into_iter().chain(unreadable);
+    let name = |cache: UnreadableCache| UnreadableName { name: cache.name, why: cache.error.to_string() };
+    Ok((looked, unreadable.map(name).collect()))
 }
 
 /// In order of digest; none where the store has no list of them, and why.
 async fn list_blobs(store: &dyn CacheStore) -> Result<(Option<Vec<BlobEntry>>, Option<String>)> {
-    match store.blobs().try_collect::<Vec<BlobEntry>>().await {
-        Ok(mut blobs) => {
-            blobs.sort_unstable_by_key(|blob| blob.digest);
-            Ok((Some(blobs), None))
-        }
-        Err(error) if error.kind() == ErrorKind::Unsupported => {
-            Ok((None, Some(error.hint().map_or_else(|| error.to_string(), str::to_owned))))
-        }
-        Err(error) => Err(error),
+    if let Some(collection) = store.own_collection() {
+        return Ok((None, Some(collection.to_owned())));
     }
+    let mut blobs: Vec<BlobEntry> = store.blobs().try_collect().await?;
+    blobs.sort_unstable_by_key(|blob| blob.digest);
+    Ok((Some(blobs), None))
 }
 
 fn planned_blob(blob: &BlobEntry) -> PlannedBlob {

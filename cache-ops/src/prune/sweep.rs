@@ -168,8 +168,11 @@ async fn delete_caches(
 async fn are_all_planned(store: &dyn CacheStore, plan: &PrunePlan, cache: &PlannedCache) -> Result<bool> {
     let planned: HashSet<(Option<&str>, &str)> =
         plan.caches.iter().map(|cache| (cache.name.as_deref(), cache.version.as_str())).collect();
-    let caches = store.caches().await?;
-    let mut of_one_manifest = caches.iter().filter(|entry| entry.version.as_str() == cache.version);
+    let listing = store.list().await?;
+    if !listing.unreadable.is_empty() {
+        return Ok(false);
+    }
+    let mut of_one_manifest = listing.caches.iter().filter(|entry| entry.version.as_str() == cache.version);
     Ok(of_one_manifest.all(|entry| planned.contains(&(entry.name.as_deref(), entry.version.as_str()))))
 }
 

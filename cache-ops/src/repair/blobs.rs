@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{Depth, Examined, examine_layer};
 use cache_core::{
     BlobProvider, CacheManifest, Descriptor, Digest, Finding, FindingCode, LayerEncoding, MediaType, Result, Timestamp,
-    annotation,
+    annotation, stat_blob,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -140,7 +140,7 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
     if described.is_none() {
         return lost(FindingCode::BlobUndescribed, "the manifest does not describe it");
     }
-    match blobs.stat(asked).await? {
+    match stat_blob(blobs, asked).await? {
         None => return lost(FindingCode::BlobMissing, "the store does not have it"),
         Some(info) if info.is_archived => return lost(FindingCode::BlobArchived, ARCHIVED),
         Some(info) if info.size != asked.size => {

@@ -3,26 +3,35 @@
 use cache_core::{CacheEntry, CacheStore, Side};
 
 use super::Job;
+use super::report::Copies;
 use super::target::Target;
 use crate::args::CopyArgs;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::messages;
 use crate::naming;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::text;
 
 /// One job for each named cache; all of them are opened before the first one is written.
-pub(super) async fn jobs(session: &Session, args: &CopyArgs) -> Result<Vec<Job>, Failure> {
+///
+/// A name that cannot be looked at keeps no other from being copied; `copies` remembers it as a failure.
+pub(super) async fn jobs(session: &Session, args: &CopyArgs, copies: &mut Copies) -> Result<Vec<Job>, Failure> {
     let mut source = Place::parse_on(session, Side::Source, &args.source)?;
     if source.store_spec() != source.spec {
         let failure = Failure::usage("--all takes every cache, and the source names one of them");
         return Err(failure.with_hint("leave tag, name and digest out of the source"));
     }
     let store = source.required_store(session).await?;
-    let caches = store.caches().await.map_err(|error| source.explain(error))?;
+    let listing = store.list().await.map_err(|error| source.explain(error))?;
+    for unreadable in listing.unreadable {
+        let failure = Failure::from(source.explain(unreadable.error).with("name", unreadable.name));
+        messages::failure(&failure);
+        copies.fail(failure.exit);
+    }
     let (named, nameless): (Vec<_>, Vec<_>) =
-        caches.into_iter().partition(|cache| cache.name.as_ref().is_some_and(|name| !name.is_empty()));
-    if named.is_empty() {
+        listing.caches.into_iter().partition(|cache| cache.name.as_ref().is_some_and(|name| !name.is_empty()));
+    if named.is_empty() && copies.exit() == Exit::Done {
         return Err(source.no_cache());
     }
     if !nameless.is_empty() {
@@ -34,6 +43,18 @@ pub(super) async fn jobs(session: &Session, args: &CopyArgs) -> Result<Vec<Job>,
         jobs.push(job(session, args, (&source, &*store), &cache).await?);
     }
     Ok(jobs)
+}
+
+/// Says how many names lead to something else.
+pub(super) fn say_others(session: &Session, others: usize) {
+    let names = text::count(others, "name");
+    session
+        .warn(format!("--all copies caches, and leaves out {names} of other things (images, charts, signatures, …)"));
+}
+
+/// The failure of a store in which no name leads to a cache.
+pub(super) fn nothing(session: &Session, source: &str) -> Result<Failure, Failure> {
+    Ok(Place::parse_on(session, Side::Source, source)?.no_cache())
 }
 
 async fn job(
@@ -84,7 +105,6 @@ mod tests {
     use cache_core::{BackendFacts, MemoryCache, Naming};
 
     use super::*;
-    use crate::exit::Exit;
     use crate::tests::session;
 
     fn named_main(spec: &str, facts: BackendFacts) -> Result<Place, Failure> {

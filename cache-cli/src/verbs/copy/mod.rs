@@ -27,20 +27,26 @@ struct Job {
 
 /// Copies; what one destination refuses does not stop the others.
 pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Failure> {
-    let jobs = if args.all { all::jobs(session, args).await? } else { vec![single(session, args).await?] };
+    let mut copies = Copies::new(args.dry_run);
+    let jobs = match args.all {
+        true => all::jobs(session, args, &mut copies).await?,
+        false => vec![single(session, args).await?],
+    };
     let mut targets = jobs.iter().flat_map(|job| &job.targets);
     if args.check_present && !targets.any(|target| target.place.is_directory()) {
         let failure = Failure::usage("--check-present is for directories, and no destination is one");
         return Err(failure.with_hint("verify reads what another store has"));
     }
-    let mut copies = Copies::new(args.dry_run);
+    let mut others = 0;
     for job in &jobs {
         match resolve(job).await {
-            Ok(manifest) => {
+            Ok(Some(manifest)) => {
                 for copied in everywhere::copy(session, args, job, &manifest).await {
                     copies.add(copied);
                 }
             }
+            Ok(None) if args.all => others += 1,
+            Ok(None) => return Err(job.place.no_cache()),
             Err(failure) if args.all => {
                 session.reporter.finish();
                 messages::failure(&failure);
@@ -48,6 +54,13 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
             }
             Err(failure) => return Err(failure),
         }
+    }
+    if others > 0 {
+        all::say_others(session, others);
+        copies.others = others;
+    }
+    if others == jobs.len() && copies.exit() == Exit::Done {
+        return Err(all::nothing(session, &args.source)?);
     }
     if let Some(file) = args.metadata_file.as_deref().filter(|_| !args.dry_run) {
         metadata::write(file, &copies)?;
@@ -68,9 +81,10 @@ async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
     Ok(Job { source, place, targets })
 }
 
-async fn resolve(job: &Job) -> Result<CacheManifest, Failure> {
+/// The cache; none where something else has the name.
+async fn resolve(job: &Job) -> Result<Option<CacheManifest>, Failure> {
     let resolved = job.source.resolve().await.map_err(|error| job.place.explain(error))?;
-    Ok(resolved.ok_or_else(|| job.place.no_cache())?.manifest)
+    Ok(resolved.map(|resolved| resolved.manifest))
 }
 
 #[cfg(test)]

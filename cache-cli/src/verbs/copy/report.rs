@@ -21,6 +21,9 @@ pub(super) struct Copies {
     schema: &'static str,
     dry_run: bool,
     pub(super) copies: Vec<Copied>,
+    /// How many names of the store lead to something that is no cache.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) others: usize,
     /// The first failure that counts.
     #[serde(skip)]
     failed: Option<Exit>,
@@ -99,7 +102,7 @@ pub(super) struct Written {
 
 impl Copies {
     pub(super) fn new(dry_run: bool) -> Self {
-        Self { schema: "buildcache.copy/v1", dry_run, copies: Vec::new(), failed: None }
+        Self { schema: "buildcache.copy/v1", dry_run, copies: Vec::new(), others: 0, failed: None }
     }
 
     pub(super) fn add(&mut self, copied: Copied) {
@@ -117,6 +120,11 @@ impl Copies {
     pub(super) fn exit(&self) -> Exit {
         self.failed.unwrap_or(Exit::Done)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Report for Copies {

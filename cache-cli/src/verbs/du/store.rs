@@ -1,6 +1,6 @@
 //! What a store holds, and how much of it no cache reaches.
 
-use cache_core::{CacheEntry, CacheStore, Error};
+use cache_core::{CacheEntry, CacheStore, Error, UnreadableCache};
 use cache_ops::Reach;
 use futures_util::stream::TryStreamExt as _;
 
@@ -29,6 +29,13 @@ pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<
                 continue;
             }
         };
+        // What no cache reaches is not known without a list of blobs, and neither is what the store holds.
+        if let Some(collection) = store.own_collection() {
+            session
+                .reporter
+                .note(&format!("{} cannot list its blobs, and is not weighed: {collection}", place.store_spec()));
+            continue;
+        }
         let usage = usage(place.store_spec().to_string(), &*store).await;
         usages.push(usage.map_err(|error| place.explain(error))?);
     }
@@ -36,9 +43,12 @@ pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<
 }
 
 async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error> {
-    let caches = store.caches().await?;
+    let listing = store.list().await?;
+    let caches = listing.caches;
     let mut reached = Reach::default();
-    let mut unreadable = Vec::new();
+    let nameless =
+        |cache: UnreadableCache| Unreadable { name: Some(cache.name), digest: None, error: with_causes(&cache.error) };
+    let mut unreadable: Vec<Unreadable> = listing.unreadable.into_iter().map(nameless).collect();
     for cache in &caches {
         match Reach::of_entry(store, cache).await {
             Ok(reach) => reached.extend(&reach),

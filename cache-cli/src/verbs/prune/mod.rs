@@ -69,6 +69,9 @@ fn say(session: &Session, plan: &PrunePlan) {
         let over = text::size(plan.bytes_over);
         session.warn(format!("the caches that have to stay take {over} more than --max-used-space"));
     }
+    for unreadable in &plan.unreadable {
+        session.warn(format!("{} stays: it cannot be read: {}", unreadable.name, unreadable.why));
+    }
     if let Some(note) = &plan.note {
         session.warn(format!("no blobs are deleted: {note}"));
     }

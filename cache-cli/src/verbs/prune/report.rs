@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use cache_core::{Digest, Timestamp};
-use cache_ops::{PlannedCache, PrunePlan, PruneReport};
+use cache_ops::{PlannedCache, PrunePlan, PruneReport, UnreadableName};
 use serde::Serialize;
 
 use super::file::words;
@@ -18,6 +18,9 @@ pub(super) struct Pruned {
     store: String,
     caches: Vec<PlannedCache>,
     kept_caches: Vec<KeptCache>,
+    /// What has a name, cannot be read, and stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableName>,
     /// None where the store cannot delete blobs.
     blobs: Option<usize>,
     bytes: u64,
@@ -44,6 +47,7 @@ impl Pruned {
             store,
             caches: report.caches,
             kept_caches: kept.collect(),
+            unreadable: plan.unreadable.clone(),
             blobs: plan.blobs.is_some().then_some(report.blobs),
             bytes: report.bytes,
             kept_blobs: report.kept_blobs,

@@ -37,6 +37,9 @@ pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failur
     }
     let removal = if args.dry_run { Removal::dry_run(&plan) } else { delete(session, &*store, &place, &plan).await? };
     output::print(session, &removal)?;
+    if let Some(collection) = store.own_collection().filter(|_| !args.dry_run) {
+        session.reporter.note(&format!("its blobs stay for now: {collection}"));
+    }
     Ok(Exit::Done)
 }
 

@@ -34,7 +34,13 @@ impl Plan {
 ///
 /// What is no cache is not deleted unless that was asked for, and its blobs never are.
 pub(super) async fn plan(store: &dyn CacheStore, place: &Place, args: &RmArgs) -> Result<Plan, Failure> {
-    let caches = store.caches().await.map_err(|error| place.explain(error))?;
+    let listing = store.list().await.map_err(|error| place.explain(error))?;
+    // What another name leads to matters to its blobs alone.
+    let name = place.cache_name().unwrap_or("latest");
+    let caches = match listing.unreadable.iter().any(|unreadable| args.blobs || unreadable.name == name) {
+        true => listing.whole().map_err(|error| place.explain(error))?,
+        false => listing.caches,
+    };
     let entry = select(&caches, place)?;
     let content = EntryContent::of(store, &entry).await.map_err(|error| place.explain(error))?;
     check(&entry, content, args)?;
