@@ -5,19 +5,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use cache_core::{Digest, Error, ErrorKind, Result, RetryPolicy, Silent, within};
+use bytes::Bytes;
+use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, within};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::auth::{Auth, Scopes};
+use crate::answer::{self, encoding_of};
+use crate::auth::{Asked, Auth, Scopes};
 use crate::body::{Flow, Part};
 use crate::config::RegistryConfig;
 use crate::connection::Connection;
-use crate::error;
+use crate::{error, redirect};
 
 /// The digest that a registry says its answer has.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -96,17 +97,19 @@ impl Client {
     }
 
     /// Sends a request, answering a challenge once; any status is an answer.
+    ///
+    /// Only the registry's own origin is given a credential, and only its own challenge is answered: whoever a redirect
+    /// leads to is told nothing, and neither is the registry once a redirect has led back to it.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response> {
         let connection = self.connection().await?;
-        let is_ours = self.is_ours(connection, &request.url);
-        let used = if is_ours { self.session.auth.header(&connection.http, request.scopes).await } else { Ok(None) };
-        let used = used.map_err(|error| self.about(error))?;
+        let used = self.authorization(connection, &request.url, request.scopes).await?;
         let response = self.send_once(connection, &request, used.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !is_ours {
+        let is_asked = response.status() == StatusCode::UNAUTHORIZED && self.is_ours(connection, response.url());
+        if !is_asked || !self.is_ours(connection, &request.url) {
             return Ok(response);
         }
-        let asked = (request.scopes, used.as_ref());
-        let fresh = self.session.auth.challenged(&connection.http, response.headers(), asked).await;
+        let asked = Asked { base: &connection.base, headers: response.headers(), scopes: request.scopes };
+        let fresh = self.session.auth.challenged(&connection.http, asked, used.as_ref()).await;
         match fresh.map_err(|error| self.about(error))? {
             Some(fresh) => self.send_once(connection, &request, Some(&fresh)).await,
             None => Ok(response),
@@ -114,16 +117,17 @@ impl Client {
     }
 
     /// Sends a stream once, which cannot be done twice; the wait is for a moment in which nothing moves.
+    ///
+    /// A redirect is an answer: the stream is to be opened again for it.
     pub(crate) async fn upload(&self, request: Request<'_>, part: Part) -> Result<Response> {
         let Request { method, url, scopes, headers, message, .. } = request;
         let connection = self.connection().await?;
-        let is_ours = self.is_ours(connection, &url);
-        let used = if is_ours { self.session.auth.header(&connection.http, scopes).await } else { Ok(None) };
+        let used = self.authorization(connection, &url, scopes).await?;
         let length = part.length();
         let (body, flow) = part.into_body();
         let mut sending = connection.http.request(method, url).headers(headers);
         sending = sending.header(CONTENT_LENGTH, length).body(body);
-        if let Some(header) = used.map_err(|error| self.about(error))? {
+        if let Some(header) = used {
             sending = sending.header(AUTHORIZATION, header);
         }
         let sent = unless_stalled(self.idle_timeout(), &flow, sending.send()).await;
@@ -136,13 +140,42 @@ impl Client {
         }
     }
 
+    /// The header for a request to `url`; none for anybody but the registry itself.
+    async fn authorization(&self, connection: &Connection, url: &Url, scopes: &Scopes) -> Result<Option<HeaderValue>> {
+        if !self.is_ours(connection, url) {
+            return Ok(None);
+        }
+        let header = self.session.auth.header(&connection.http, &connection.base, scopes).await;
+        header.map_err(|error| self.about(error))
+    }
+
+    /// Sends a request, and again to wherever it is redirected to.
     async fn send_once(
         &self,
         connection: &Connection,
         request: &Request<'_>,
         auth: Option<&HeaderValue>,
     ) -> Result<Response> {
-        let Request { method, url, headers, body, message, .. } = request;
+        let (mut url, mut auth) = (request.url.clone(), auth);
+        for _ in 0..=redirect::MOST {
+            auth = auth.filter(|_| self.is_ours(connection, &url));
+            let response = self.send_to(connection, &url, request, auth).await?;
+            match redirect::target(&response, &request.method) {
+                Some(target) => url = target,
+                None => return Ok(response),
+            }
+        }
+        Err(self.about(redirect::endless(request.message)))
+    }
+
+    async fn send_to(
+        &self,
+        connection: &Connection,
+        url: &Url,
+        request: &Request<'_>,
+        auth: Option<&HeaderValue>,
+    ) -> Result<Response> {
+        let Request { method, headers, body, message, .. } = request;
         let mut sending = connection.http.request(method.clone(), url.clone()).headers(headers.clone());
         if !body.is_empty() || matches!(*method, Method::POST | Method::PUT) {
             sending = sending.header(CONTENT_LENGTH, body.len()).body(body.clone());
@@ -157,26 +190,26 @@ impl Client {
     }
 
     /// Reads a document of at most `limit` bytes.
-    pub(crate) async fn read(&self, mut response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
-        let idle = self.idle_timeout();
-        let mut body = BytesMut::new();
-        loop {
-            let Some(piece) = within(idle, response.chunk()).await else {
-                return Err(self.about(error::stalled(message, idle.unwrap_or_default())));
-            };
-            let piece = piece.map_err(|error| self.about(error::transport(error, message)))?;
-            let Some(piece) = piece else { return Ok(body.freeze()) };
-            body.extend_from_slice(&piece);
-            if body.len() as u64 > limit {
-                let error = error::new(ErrorKind::LimitExceeded, "document is too large to read").with("limit", limit);
-                return Err(self.about(error));
-            }
-        }
+    pub(crate) async fn read(&self, response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
+        answer::read(response, limit, (self.idle_timeout(), message)).await.map_err(|error| self.about(error))
+    }
+
+    /// The body of an answer.
+    pub(crate) fn body(&self, response: Response, message: &'static str) -> Result<BlobStream> {
+        answer::body(response, self.idle_timeout(), message).map_err(|error| self.about(error))
     }
 
     /// The error for an answer that is not the wanted one.
+    ///
+    /// What the registry itself says of the login is said with the login that was used.
     pub(crate) async fn refused(&self, response: Response, message: &str) -> Error {
-        self.about(error::refused(response, message, self.idle_timeout()).await)
+        let is_own = match self.connection().await {
+            Ok(connection) => self.is_ours(connection, response.url()),
+            Err(_) => false,
+        };
+        let host = response.url().host_str().unwrap_or_default().to_owned();
+        let error = error::refused(response, message, self.idle_timeout()).await;
+        self.about(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 
     /// The error for an answer to HEAD, which has no body: the same question as GET has one.
@@ -221,6 +254,16 @@ impl Client {
     }
 }
 
+/// Says of a refusal who refused it: whoever the registry has sent the request on to is told no credential.
+fn elsewhere(error: Error, host: &str) -> Error {
+    let error = error.with("host", host);
+    match error.kind() {
+        ErrorKind::Unauthenticated => error
+            .with_hint("the registry has sent the request on to this host, which is given no login of the registry"),
+        _ => error,
+    }
+}
+
 /// What the future gives, unless neither it nor the body moves for too long; a slow source is waited for.
 async fn unless_stalled<T>(idle: Option<Duration>, flow: &Flow, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
@@ -240,7 +283,13 @@ pub(crate) fn digest_of(response: &Response) -> Option<Digest> {
     response.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
 
-/// The length that the answer says, also one to HEAD.
+/// The length of what the answer holds, or would hold to GET; none for one that is encoded on its way.
 pub(crate) fn length_of(response: &Response) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    let length = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    length.filter(|_| encoding_of(response).is_none())
+}
+
+/// The length that the answer to a HEAD says. Proxies that lose it say 0: that is only believed of what is empty.
+pub(crate) fn told_length(response: &Response) -> Option<u64> {
+    length_of(response).filter(|&length| length > 0)
 }

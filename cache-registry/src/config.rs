@@ -4,11 +4,14 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cache_core::{Attrs, CacheSpec, Limits, ManifestForm, Result, RetryPolicy};
+use cache_core::{Attrs, CacheSpec, Limits, ManifestForm, Result, RetryPolicy, Secret};
 
 use crate::Proxies;
-use crate::auth::Credential;
+use crate::auth::{AuthSource, Credential};
 use crate::reference::Reference;
+
+/// The variable with the text of a `config.json`.
+const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
 /// A cache in a registry; what both sides need to be opened without a spec.
 ///
@@ -135,7 +138,7 @@ impl RegistryConfig {
 #[derive(Debug, Clone)]
 pub struct Environment {
     credential: Option<Credential>,
-    auth_files: Vec<PathBuf>,
+    auth_sources: Vec<AuthSource>,
     certs_dirs: Vec<PathBuf>,
     proxies: Proxies,
     connect_timeout: Option<Duration>,
@@ -150,7 +153,7 @@ impl Environment {
     pub fn new() -> Self {
         Self {
             credential: None,
-            auth_files: Vec::new(),
+            auth_sources: Vec::new(),
             certs_dirs: Vec::new(),
             proxies: Proxies::none(),
             connect_timeout: Some(Duration::from_secs(30)),
@@ -159,20 +162,23 @@ impl Environment {
         }
     }
 
-    /// What Docker and Podman use: `$REGISTRY_AUTH_FILE`, then `config.json` in `$DOCKER_CONFIG` or `~/.docker`, then
-    /// `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in `/etc/docker/certs.d`; the proxies of `$HTTPS_PROXY`,
-    /// `$HTTP_PROXY`, `$ALL_PROXY` and `$NO_PROXY`, or the same in small letters. Files are read when a registry asks for
-    /// credentials, and those that do not exist are left out.
+    /// What Docker and Podman use: the text of `$DOCKER_AUTH_CONFIG`, then the files `$REGISTRY_AUTH_FILE`, `config.json`
+    /// in `$DOCKER_CONFIG` or `~/.docker`, and `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in
+    /// `/etc/docker/certs.d`; the proxies of `$HTTPS_PROXY`, `$HTTP_PROXY`, `$ALL_PROXY` and `$NO_PROXY`, or the same in
+    /// small letters. Files are read when a registry asks for credentials, and those that do not exist are left out.
     #[must_use]
     pub fn from_env() -> Self {
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let docker = path("DOCKER_CONFIG").or_else(|| Some(env::home_dir()?.join(".docker")));
-        let auth_files = [
+        let text = env::var(AUTH_CONFIG).ok().filter(|text| !text.is_empty());
+        let variable = text.map(|text| AuthSource::Variable(AUTH_CONFIG, Secret::new(text)));
+        let files = [
             path("REGISTRY_AUTH_FILE"),
             docker.map(|dir| dir.join("config.json")),
             path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
         ];
-        let environment = Self { auth_files: auth_files.into_iter().flatten().collect(), ..Self::new() };
+        let auth_sources = variable.into_iter().chain(files.into_iter().flatten().map(AuthSource::File)).collect();
+        let environment = Self { auth_sources, ..Self::new() };
         let proxies = Proxies::from_variables(|name| env::var(name).ok());
         environment.with_certs_dir("/etc/docker/certs.d").with_proxies(proxies)
     }
@@ -186,7 +192,7 @@ impl Environment {
     /// Looks for credentials in this file too, after those named before: a `config.json` or an `auth.json`.
     #[must_use]
     pub fn with_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.auth_files.push(path.into());
+        self.auth_sources.push(AuthSource::File(path.into()));
         self
     }
 
@@ -219,8 +225,8 @@ impl Environment {
         self.credential.as_ref()
     }
 
-    pub(crate) fn auth_files(&self) -> &[PathBuf] {
-        &self.auth_files
+    pub(crate) fn auth_sources(&self) -> &[AuthSource] {
+        &self.auth_sources
     }
 
     pub(crate) fn certs_dirs(&self) -> impl Iterator<Item = &Path> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cache_core::{Error, ErrorKind, Result, within};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Identity};
 use url::Url;
@@ -13,8 +14,6 @@ use crate::error;
 
 /// What every request says of itself.
 const USER_AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
-/// How many redirects a read follows; `reqwest` takes the authorization off where the host changes.
-const REDIRECTS: usize = 10;
 
 /// An HTTP client for one registry, and its base URL.
 pub(crate) struct Connection {
@@ -56,11 +55,7 @@ async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Res
 
 /// A reply that is no TLS, no answer in time, or nobody at the port that nobody chose.
 fn may_speak_http(error: &reqwest::Error, has_port: bool) -> bool {
-    let text = format!("{error:?}");
-    let is_refused = text.contains("ConnectionRefused");
-    let is_no_tls =
-        text.contains("InvalidContentType") || text.contains("CorruptMessage") || text.contains("UnexpectedEof");
-    error.is_timeout() || is_no_tls || (is_refused && !has_port)
+    error.is_timeout() || error::is_no_tls(error) || (error::is_refused(error) && !has_port)
 }
 
 fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
@@ -69,7 +64,10 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
-            .redirect(Policy::limited(REDIRECTS))
+            // Who sends the request decides what goes along to where it is redirected to.
+            .redirect(Policy::none())
+            .referer(false)
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .tls_danger_accept_invalid_certs(config.is_insecure());
         if let Some(timeout) = config.environment().connect_timeout() {
             builder = builder.connect_timeout(timeout);

@@ -4,12 +4,14 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after, within};
+use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
+use futures_util::stream::StreamExt;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use url::Url;
 
-use crate::KIND;
+use crate::{KIND, answer};
 
 /// How much of an error's body is read, and how much of it is shown.
 const MOST_READ: u64 = 64 << 10;
@@ -21,14 +23,40 @@ pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
 
 /// Maps a failure on the way: no connection, no answer, a broken body. Its URL may be signed and is left out.
 pub(crate) fn transport(error: reqwest::Error, message: &str) -> Error {
-    let host = error.url().and_then(|url| url.host_str().map(str::to_owned));
+    let url = error.url().cloned();
     let error = error.without_url();
     let cause = root_cause(&error);
-    let hint = if error.is_builder() { None } else { certificate_hint(&cause) };
-    let is_final = hint.is_some() || error.is_builder() || error.is_redirect();
+    let plain_http = url.as_ref().and_then(|url| plain_http_hint(&error, url));
+    let certificate = if error.is_builder() { None } else { certificate_hint(&cause) };
+    let is_final = certificate.is_some() || is_no_tls(&error) || error.is_builder();
+    let hint = certificate.or(plain_http);
     let made = new(ErrorKind::Unavailable, message).with_retryable(!is_final).with("cause", cause);
+    let host = url.and_then(|url| url.host_str().map(str::to_owned));
     let made = host.into_iter().fold(made, |made, host| made.with("host", host));
     hint.into_iter().fold(made, Error::with_hint).with_source(error)
+}
+
+/// Whether the other side answers, but not in TLS.
+pub(crate) fn is_no_tls(error: &reqwest::Error) -> bool {
+    let text = format!("{error:?}");
+    ["InvalidContentType", "CorruptMessage", "UnexpectedEof"].iter().any(|sign| text.contains(sign))
+}
+
+/// Whether nobody listens at the port.
+pub(crate) fn is_refused(error: &reqwest::Error) -> bool {
+    format!("{error:?}").contains("ConnectionRefused")
+}
+
+/// What to do about a registry without HTTPS: that it is meant has to be said.
+fn plain_http_hint(error: &reqwest::Error, url: &Url) -> Option<&'static str> {
+    let is_https = url.scheme() == "https";
+    if is_https && is_no_tls(error) {
+        return Some(
+            "the registry does not speak HTTPS: if it is meant to speak plain HTTP, use registry.insecure=true",
+        );
+    }
+    (is_https && url.port().is_none() && is_refused(error))
+        .then_some("nobody answers by HTTPS: if the registry is meant to speak plain HTTP, use registry.insecure=true")
 }
 
 /// What to do about a certificate that one side does not take; no other try would end better.
@@ -65,7 +93,6 @@ pub(crate) async fn refused(response: Response, message: &str, idle: Option<Dura
     };
     let error = if answer.words.is_empty() { error } else { error.with("server", &answer.words) };
     match kind {
-        ErrorKind::Unauthenticated => error.with_hint("log in to the registry with `docker login`"),
         ErrorKind::Unsupported if answer.has("MANIFEST_INVALID") => {
             error.with_hint("try another form: image-manifest=true, or image-manifest=false")
         }
@@ -147,10 +174,11 @@ impl ServerError {
 }
 
 /// The body as far as it comes and is not too long; what it says is a help, not a need.
-async fn read_some(mut response: Response, most: u64, idle: Option<Duration>) -> Bytes {
+async fn read_some(response: Response, most: u64, idle: Option<Duration>) -> Bytes {
     let mut body = BytesMut::new();
-    while let Some(Ok(Some(piece))) = within(idle, response.chunk()).await {
-        let left = most - body.len() as u64;
+    let Ok(mut pieces) = answer::body(response, idle, "cannot read the answer") else { return Bytes::new() };
+    while let Some(Ok(piece)) = pieces.next().await {
+        let left = most.saturating_sub(body.len() as u64);
         body.extend_from_slice(&piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))]);
         if body.len() as u64 >= most {
             break;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Document, Error, ErrorKind, Expect,
-    ExporterFacts, Progress, Pushed, Result, Version, stream_of,
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Document, EncodedManifest, Error,
+    ErrorKind, Expect, ExporterFacts, MediaType, Progress, Pushed, Result, Version, stream_of,
 };
 use reqwest::{Method, Response, StatusCode};
 
@@ -17,6 +17,8 @@ use crate::auth::Scopes;
 use crate::client::{Client, Request};
 use crate::error;
 use crate::importer::stat;
+use crate::presence::Presence;
+use crate::reference::is_repository;
 use crate::store::manifest_digest;
 use crate::upload::{UPLOAD, Upload, check_stored};
 
@@ -33,6 +35,8 @@ const COMMIT: &str = "cannot write the manifest";
 /// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. One that is killed leaves it
 ///   to the registry, which forgets it after a while; distribution cannot cancel one whose request broke off, and forgets
 ///   it so too.
+/// * What the registry says it has is read back before the manifest is written, a byte of each blob: some registries
+///   remember blobs that are gone. Those are sent after all.
 /// * No registry has conditional writes. A commit that expects something looks right before it writes, and looks again
 ///   right after. Somebody who wrote before the first look is always noticed, and so is somebody whose manifest has
 ///   taken the place of ours by the second; of two writers that come between each other's looks, both may be told that
@@ -40,6 +44,7 @@ const COMMIT: &str = "cannot write the manifest";
 pub struct RegistryExporter {
     client: Arc<Client>,
     scopes: Scopes,
+    presence: Presence,
 }
 
 impl RegistryExporter {
@@ -52,7 +57,7 @@ impl RegistryExporter {
     /// A writer that shares the session of somebody else.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::push(client.config().parsed().repository());
-        Self { client, scopes }
+        Self { client, scopes, presence: Presence::default() }
     }
 
     /// Makes a document present: a manifest at its digest, anything else as a blob.
@@ -80,6 +85,9 @@ impl RegistryExporter {
     }
 
     async fn is_present(&self, blob: &Descriptor) -> Result<bool> {
+        if !self.presence.may_ask(blob) {
+            return Ok(false);
+        }
         let found = stat(&self.client, &self.scopes, blob).await?;
         Ok(found.is_some_and(|found| found.size == blob.size))
     }
@@ -87,7 +95,7 @@ impl RegistryExporter {
     /// Takes the blob from another repository, or starts an upload.
     async fn start(&self, blob: &Descriptor) -> Result<Started> {
         let url = self.client.url("blobs/uploads/").await?;
-        if let Some(from) = self.mount_source(blob) {
+        if let Some(from) = self.mount_source(blob).filter(|_| self.presence.may_ask(blob)) {
             let scopes = self.scopes.clone().and_pull(from);
             let mut url = url.clone();
             url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from);
@@ -116,23 +124,39 @@ impl RegistryExporter {
     fn mount_source<'a>(&self, blob: &'a Descriptor) -> Option<&'a str> {
         let reference = self.client.config().parsed();
         let sources = blob.annotations.get(&format!("{SOURCE}{}", reference.hostname()))?;
-        let others =
-            sources.split(',').map(str::trim).filter(|source| !source.is_empty() && *source != reference.repository());
+        // An annotation is anybody's text, and this becomes a part of a URL and of a scope.
+        let others = sources.split(',').map(str::trim);
+        let others = others.filter(|source| is_repository(source) && *source != reference.repository());
         others.max_by_key(|source| common_parts(source, reference.repository()))
     }
 
     /// Makes a document present that is at hand.
     pub(crate) async fn put_blob(&self, document: &Document) -> Result<()> {
         let descriptor = &document.descriptor;
-        if self.is_present(descriptor).await? {
-            return Ok(());
+        self.make_present(descriptor, || async { Ok(stream_of(document.bytes.clone())) }).await.map(drop)
+    }
+
+    /// Makes a blob present by the cheapest means; `open` opens the whole of it.
+    async fn make_present<F>(&self, blob: &Descriptor, open: impl Fn() -> F + Send + Sync) -> Result<Pushed>
+    where
+        F: Future<Output = Result<BlobStream>> + Send,
+    {
+        let pushed = match self.is_present(blob).await? {
+            true => Pushed::Present,
+            false => match self.start(blob).await? {
+                Started::Mounted => Pushed::Mounted,
+                Started::Present => Pushed::Present,
+                Started::Upload(upload) => {
+                    upload.send(blob, open).await?;
+                    Pushed::Uploaded
+                }
+            },
+        };
+        match pushed {
+            Pushed::Uploaded => self.presence.sent(blob),
+            _ => self.presence.claimed(blob),
         }
-        match self.start(descriptor).await? {
-            Started::Mounted | Started::Present => Ok(()),
-            Started::Upload(upload) => {
-                upload.send(descriptor, || async { Ok(stream_of(document.bytes.clone())) }).await
-            }
-        }
+        Ok(pushed)
     }
 
     pub(crate) async fn put_manifest(&self, target: &str, document: &Document) -> Result<()> {
@@ -185,6 +209,37 @@ impl RegistryExporter {
         if found.as_ref() == Some(ours) { Ok(()) } else { Err(self.conflict(Some(ours), found.as_ref())) }
     }
 
+    /// Reads back what the registry only says it has; a config that it cannot read is sent at once.
+    async fn check_presence(&self, manifest: &CacheManifest, config: &Document) -> Result<()> {
+        let check = || self.presence.check(&self.client, &self.scopes, (manifest, &config.descriptor));
+        let checked = check().await;
+        if checked.is_err() && !self.presence.may_ask(&config.descriptor) {
+            self.retrying(|| self.put_blob(config)).await?;
+        }
+        checked
+    }
+
+    /// Why a registry says that a manifest names what is not there: something has gone, or it takes nothing but manifests
+    /// in an index.
+    async fn why_gone(&self, manifest: &CacheManifest, encoded: &EncodedManifest, error: Error) -> Error {
+        let media_type = &encoded.manifest.descriptor.media_type;
+        if *media_type != MediaType::OCI_INDEX && *media_type != MediaType::DOCKER_LIST {
+            return error;
+        }
+        for blob in manifest.blobs().iter().map(AsRef::as_ref).chain([&encoded.config.descriptor]) {
+            match stat(&self.client, &self.scopes, blob).await {
+                Ok(Some(_)) => {}
+                _ => return error,
+            }
+        }
+        let refused = error::new(ErrorKind::Unsupported, "the registry takes no index that names layers");
+        let server = error.context("server").unwrap_or_default().to_owned();
+        let refused = refused.with("server", server).with("mediaType", media_type);
+        self.client
+            .about(refused)
+            .with_hint("set image-manifest=true at the destination: BuildKit since v0.12 reads it")
+    }
+
     fn conflict(&self, expected: Option<&Version>, found: Option<&Version>) -> Error {
         let text = |state: Option<&Version>| state.map_or("nothing", Version::as_str).to_owned();
         let error = error::new(ErrorKind::Conflict, "somebody else wrote first");
@@ -201,17 +256,7 @@ impl CacheExporter for RegistryExporter {
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        if self.is_present(blob).await? {
-            return Ok(Pushed::Present);
-        }
-        match self.start(blob).await? {
-            Started::Mounted => Ok(Pushed::Mounted),
-            Started::Present => Ok(Pushed::Present),
-            Started::Upload(upload) => {
-                upload.send(blob, || from.read(blob, None)).await?;
-                Ok(Pushed::Uploaded)
-            }
-        }
+        self.make_present(blob, || from.read(blob, None)).await
     }
 
     /// A blob that was pushed and is gone by now is [`ErrorKind::Unavailable`] where the registry notices it: the export
@@ -224,7 +269,12 @@ impl CacheExporter for RegistryExporter {
         let (reference, descriptor) = (self.client.config().parsed(), encoded.manifest.descriptor.clone());
         let (looked, target) = (reference.selector(), reference.target(&descriptor.digest));
         self.retrying(|| self.put_blob(&encoded.config)).await?;
-        let version = self.write((&looked, &target), &encoded.manifest, &expect).await?;
+        self.check_presence(manifest, &encoded.config).await?;
+        let written = self.write((&looked, &target), &encoded.manifest, &expect).await;
+        let version = match written {
+            Err(error) if is_gone(&error) => return Err(self.why_gone(manifest, &encoded, error).await),
+            written => written?,
+        };
         Ok(Committed::new(Some(descriptor), version))
     }
 

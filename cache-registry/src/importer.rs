@@ -15,7 +15,7 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::RegistryConfig;
 use crate::auth::Scopes;
-use crate::client::{Client, Request, digest_of, length_of};
+use crate::client::{Client, Request, digest_of, told_length};
 use crate::error;
 use crate::reader;
 
@@ -138,7 +138,7 @@ pub(crate) async fn stat(client: &Client, scopes: &Scopes, blob: &Descriptor) ->
     let response = client.send(request.clone()).await.map_err(about)?;
     match response.status() {
         StatusCode::NOT_FOUND => Ok(None),
-        status if status.is_success() => Ok(Some(BlobInfo::new(length_of(&response).unwrap_or(blob.size)))),
+        status if status.is_success() => Ok(Some(BlobInfo::new(told_length(&response).unwrap_or(blob.size)))),
         _ => Err(about(client.refused_head(response, request).await)),
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
 mod auth;
 mod backend;
 mod body;
@@ -11,11 +12,14 @@ mod error;
 mod exporter;
 mod image;
 mod importer;
+mod presence;
 mod probe;
 mod proxy;
 mod reader;
+mod redirect;
 mod reference;
 mod store;
+mod tags;
 mod upload;
 
 pub use self::auth::Credential;

@@ -4,15 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use cache_core::{
-    BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes, within,
-};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::answer::encoding_of;
 use crate::auth::Scopes;
 use crate::client::{Client, Request, length_of};
 use crate::error;
@@ -41,60 +38,57 @@ struct Source {
     url: Url,
 }
 
-type Body = BoxStream<'static, reqwest::Result<Bytes>>;
-
 impl Source {
-    /// The bytes from the start of the range on, with an end when nothing moves. What comes after the end of a whole blob
-    /// is noticed by the verifying reader; its length is known from its header.
+    /// The bytes from the start of the range on. What comes after the end of a whole blob is noticed by the verifying
+    /// reader; its length is known from its header.
     async fn body(&self, range: Range<u64>, is_whole: bool) -> Result<BlobStream> {
-        let body = self.client.retrying(|| self.get(range.clone(), is_whole)).await?;
-        let idle = self.client.idle_timeout();
-        Ok(Box::pin(stream::unfold(body, move |mut body| async move {
-            let next = match within(idle, body.next()).await {
-                Some(next) => next?.map_err(|error| error::transport(error, MESSAGE)),
-                None => Err(error::stalled(MESSAGE, idle.unwrap_or_default())),
-            };
-            Some((next, body))
-        })))
+        let is_ranged = !is_whole && range.start < self.blob.size;
+        self.client.retrying(|| self.get(range.clone(), is_ranged)).await
     }
 
     /// The body from the start of the range on.
-    async fn get(&self, range: Range<u64>, is_whole: bool) -> Result<Body> {
-        let scopes = Scopes::pull(self.client.config().parsed().repository());
-        let request = Request::new(Method::GET, self.url.clone(), &scopes, MESSAGE);
-        let request = request.accept(&format!("{}, */*", self.blob.media_type));
-        // There is no range of no bytes: a look at the first one tells whether the blob is there.
-        let asked = range.start..range.end.max(range.start + 1);
-        let is_ranged = !is_whole && !self.is_empty();
-        let request = if is_ranged && range.start < self.blob.size {
-            request.header(RANGE, &format!("bytes={}-{}", asked.start, asked.end - 1))
-        } else {
-            request
+    async fn get(&self, range: Range<u64>, is_ranged: bool) -> Result<BlobStream> {
+        let response = self.send(&range, is_ranged).await?;
+        // A part of what a proxy has encoded is no part of the blob.
+        let response = match response.status() {
+            StatusCode::PARTIAL_CONTENT if encoding_of(&response).is_some() => self.send(&range, false).await?,
+            _ => response,
         };
-        let response = self.client.send(request).await.map_err(|error| self.about(error))?;
         match response.status() {
             StatusCode::OK => self.whole(response).map(|body| skip_bytes(body, range.start)),
-            StatusCode::PARTIAL_CONTENT if starts_at(&response, range.start) => Ok(response.bytes_stream().boxed()),
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, range.start) => self.client.body(response, MESSAGE),
             StatusCode::PARTIAL_CONTENT => {
                 Err(self.about(error::new(ErrorKind::Unavailable, "registry sent another range")))
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                let message = "blob is shorter than its descriptor says";
+                Err(self.about(error::new(ErrorKind::DigestMismatch, message).with("size", self.blob.size)))
             }
             _ => Err(self.about(self.client.refused(response, MESSAGE).await)),
         }
     }
 
+    async fn send(&self, range: &Range<u64>, is_ranged: bool) -> Result<Response> {
+        let scopes = Scopes::pull(self.client.config().parsed().repository());
+        let request = Request::new(Method::GET, self.url.clone(), &scopes, MESSAGE);
+        let request = request.accept(&format!("{}, */*", self.blob.media_type));
+        let request = match is_ranged {
+            // There is no range of no bytes: a look at the first one tells whether the blob is there.
+            true => request.header(RANGE, &format!("bytes={}-{}", range.start, range.end.max(range.start + 1) - 1)),
+            false => request,
+        };
+        self.client.send(request).await.map_err(|error| self.about(error))
+    }
+
     /// A body of another length than the descriptor's is another blob.
-    fn whole(&self, response: Response) -> Result<Body> {
+    fn whole(&self, response: Response) -> Result<BlobStream> {
         match length_of(&response).filter(|length| *length != self.blob.size) {
             Some(length) => {
                 let error = error::new(ErrorKind::DigestMismatch, "blob has another length than its descriptor says");
                 Err(self.about(error.with("size", self.blob.size).with("got", length)))
             }
-            None => Ok(response.bytes_stream().boxed()),
+            None => self.client.body(response, MESSAGE),
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.blob.size == 0
     }
 
     fn about(&self, error: Error) -> Error {

@@ -5,31 +5,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind, InvalidDigest,
-    MediaType, Quota, Result, Timestamp, Version, delete_each,
+    BlobEntry, CacheEntry, CacheImporter, CacheListing, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind,
+    InvalidDigest, MediaType, Quota, Result, Timestamp, UnreadableCache, Version, delete_each,
 };
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use reqwest::header::{CONTENT_TYPE, LINK};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
-use serde::Deserialize;
-use url::Url;
 
 use crate::auth::Scopes;
-use crate::client::{Client, Request, digest_of, length_of};
-use crate::error;
+use crate::client::{Client, Request, digest_of, told_length};
 use crate::importer::MANIFEST_TYPES;
-use crate::{RegistryConfig, RegistryImporter};
+use crate::reference::is_tag;
+use crate::{RegistryConfig, RegistryImporter, error, tags};
 
-const LIST: &str = "cannot list the tags";
 const LOOK: &str = "cannot look the manifest up";
 const DELETE: &str = "cannot delete the manifest";
-/// How many tags are asked for at once, and how many manifests are looked up at the same time.
-const PAGE: u32 = 1_000;
+/// How many manifests are looked up at the same time.
 const LOOKS: usize = 8;
-/// What a list of tags may be at most, in bytes of a page and in pages: a registry that never ends is no registry.
-const PAGE_LIMIT: u64 = 8 << 20;
-const PAGES: usize = 1_000;
+
+/// How many tags in a list may fail as if the registry itself did, before it is believed that it does.
+const MOST_FAILURES: usize = 16;
+/// Who frees space. Distribution 3 deletes a tag and keeps its manifest, which keeps its blobs.
+const COLLECTION: &str = "the registry's own garbage collection frees the space; distribution's leaves manifests without \
+    a tag alone unless it runs with --delete-untagged (-m)";
 
 /// A repository of caches; its tags are the names.
 ///
@@ -46,11 +45,6 @@ pub(crate) struct Found {
     descriptor: Option<Descriptor>,
 }
 
-#[derive(Deserialize)]
-struct Tags {
-    tags: Option<Vec<String>>,
-}
-
 impl RegistryStore {
     /// The store that is the repository of `config`; its tag and digest mean nothing here.
     #[must_use]
@@ -59,43 +53,14 @@ impl RegistryStore {
         Self { client: Arc::new(Client::new(config)), scopes }
     }
 
-    async fn tags(&self) -> Result<Vec<String>> {
-        let mut tags = Vec::new();
-        let mut next = Some(self.client.url(&format!("tags/list?n={PAGE}")).await?);
-        for _ in 0..PAGES {
-            let Some(url) = next else { break };
-            let (page, link) = self.client.retrying(|| self.page(url.clone())).await?;
-            tags.extend(page);
-            // A registry that names the page it has just sent would never end.
-            next = link.filter(|link| *link != url);
+    /// Looks a tag up; one that is gone by now is none.
+    async fn entry(&self, tag: &str) -> Result<Option<CacheEntry>> {
+        if !is_tag(tag) {
+            return Err(error::new(ErrorKind::InvalidManifest, "the registry lists a tag that is none"));
         }
-        tags.sort();
-        tags.dedup();
-        Ok(tags)
-    }
-
-    async fn page(&self, url: Url) -> Result<(Vec<String>, Option<Url>)> {
-        let response = self.client.send(Request::new(Method::GET, url, &self.scopes, LIST)).await?;
-        match response.status() {
-            StatusCode::NOT_FOUND => Ok((Vec::new(), None)),
-            status if status.is_success() => {
-                let next = next_page(&response);
-                let body = self.client.read(response, PAGE_LIMIT, LIST).await?;
-                let tags: Tags = serde_json::from_slice(&body).map_err(|error| {
-                    self.client
-                        .about(error::new(ErrorKind::Unavailable, "the list of tags is no list").with_source(error))
-                })?;
-                Ok((tags.tags.unwrap_or_default(), next))
-            }
-            _ => Err(self.client.refused(response, LIST).await),
-        }
-    }
-
-    /// A tag that is gone by now is left out.
-    async fn entry(&self, tag: String) -> Result<Option<CacheEntry>> {
-        let found = self.client.retrying(|| manifest_digest(&self.client, &self.scopes, &tag)).await?;
+        let found = self.client.retrying(|| manifest_digest(&self.client, &self.scopes, tag)).await?;
         Ok(found.map(|found| {
-            let mut entry = CacheEntry::new(Some(tag), Version::new(found.digest.to_string()));
+            let mut entry = CacheEntry::new(Some(tag.to_owned()), Version::new(found.digest.to_string()));
             entry.descriptor = found.descriptor;
             entry
         }))
@@ -106,7 +71,7 @@ impl RegistryStore {
         match self.delete_manifest(tag).await {
             Err(error) if error.kind() == ErrorKind::Unsupported || error.kind() == ErrorKind::DigestMismatch => {
                 self.check_only_name(tag, digest).await?;
-                self.delete_manifest(&digest.to_string()).await
+                self.delete_manifest(&digest.to_string()).await.map_err(deletes_nothing)
             }
             deleted => deleted,
         }
@@ -126,11 +91,20 @@ impl RegistryStore {
     async fn check_only_name(&self, tag: &str, digest: &Digest) -> Result<()> {
         let version = Version::new(digest.to_string());
         let is_other = |entry: &&CacheEntry| entry.version == version && entry.name.as_deref() != Some(tag);
-        let entries = self.caches().await?;
-        let Some(other) = entries.iter().find(is_other) else { return Ok(()) };
-        let message = "this registry deletes a manifest with all its tags, and another tag leads to it";
+        let listing = self.list().await?;
+        let other = listing.caches.iter().find(is_other).and_then(|entry| entry.name.clone());
+        let unreadable = listing.unreadable.into_iter().next();
+        let (message, other) = match (other, unreadable) {
+            (Some(other), _) => {
+                ("this registry deletes a manifest with all its tags, and another tag leads to it", other)
+            }
+            (None, Some(unreadable)) => {
+                ("this registry deletes a manifest with all its tags, and one cannot be looked at", unreadable.name)
+            }
+            (None, None) => return Ok(()),
+        };
         let error = error::new(ErrorKind::InUse, message).with("tag", tag).with("manifest", digest);
-        Err(self.client.about(error.with("other", other.name.as_deref().unwrap_or_default())))
+        Err(self.client.about(error.with("other", other)))
     }
 
     fn unsupported(&self, message: &str) -> Error {
@@ -149,11 +123,30 @@ impl RegistryStore {
 
 #[async_trait]
 impl CacheStore for RegistryStore {
-    /// Every tag of the repository, whatever it leads to.
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
-        let looks: Vec<BoxFuture<'_, _>> = self.tags().await?.into_iter().map(|tag| self.entry(tag).boxed()).collect();
-        let entries: Vec<Option<CacheEntry>> = stream::iter(looks).buffered(LOOKS).try_collect().await?;
-        Ok(entries.into_iter().flatten().collect())
+        self.list().await?.whole()
+    }
+
+    /// Every tag of the repository, whatever it leads to. One that the registry does not give out is no reason to leave out
+    /// the others; a registry that gives out none is.
+    async fn list(&self) -> Result<CacheListing> {
+        let tags = tags::list(&self.client, &self.scopes).await?;
+        let looks: Vec<BoxFuture<'_, _>> =
+            tags.into_iter().map(|tag| async move { (self.entry(&tag).await, tag) }.boxed()).collect();
+        let mut looks = stream::iter(looks).buffered(LOOKS);
+        let mut listing = CacheListing::default();
+        let mut failures = 0;
+        while let Some((found, name)) = looks.next().await {
+            match found {
+                Ok(entry) => listing.caches.extend(entry),
+                Err(error) if is_about_the_tag(&error) && failures < MOST_FAILURES => {
+                    failures += usize::from(error.kind() == ErrorKind::Unavailable);
+                    listing.unreadable.push(UnreadableCache { name, error });
+                }
+                Err(error) => return Err(error.with("tag", name)),
+            }
+        }
+        Ok(listing)
     }
 
     /// The cache is the one that was listed, even when its tag leads elsewhere by now.
@@ -164,8 +157,11 @@ impl CacheStore for RegistryStore {
     /// One error: the distribution API has no list of blobs.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let error = self.unsupported("a registry cannot list its blobs");
-        stream::iter([Err(error.with_hint("the registry's own garbage collection removes blobs of no manifest"))])
-            .boxed()
+        stream::iter([Err(error.with_hint(COLLECTION))]).boxed()
+    }
+
+    fn own_collection(&self) -> Option<&'static str> {
+        Some(COLLECTION)
     }
 
     /// The tag is deleted where the registry can do that; else the manifest is, with every tag that leads to it, and it is
@@ -201,14 +197,36 @@ impl CacheStore for RegistryStore {
     }
 }
 
-/// What a tag or digest leads to; none when it leads nowhere. A registry that does not say the digest sends the document.
+/// Whether an error says something about one tag, and not about the registry or about us.
+fn is_about_the_tag(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Unauthenticated | ErrorKind::RateLimited | ErrorKind::Storage => false,
+        // No answer at all.
+        ErrorKind::Unavailable => error.context("status").is_some(),
+        _ => true,
+    }
+}
+
+/// Says what to do about a registry that deletes neither tags nor manifests.
+fn deletes_nothing(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unsupported => error.with_hint(
+            "deleting is turned off at this registry: turn it on (distribution: storage.delete.enabled), or set a retention \
+             rule there",
+        ),
+        _ => error,
+    }
+}
+
+/// What a tag or digest leads to; none when it leads nowhere. A registry that does not say the digest or the length sends
+/// the document.
 pub(crate) async fn manifest_digest(client: &Client, scopes: &Scopes, name: &str) -> Result<Option<Found>> {
     let url = client.url(&format!("manifests/{name}")).await?;
     let head = Request::new(Method::HEAD, url.clone(), scopes, LOOK).accept(MANIFEST_TYPES);
     let response = client.send(head.clone()).await?;
-    match (response.status(), digest_of(&response)) {
+    match (response.status(), digest_of(&response).zip(told_length(&response))) {
         (StatusCode::NOT_FOUND, _) => return Ok(None),
-        (status, Some(digest)) if status.is_success() => return Ok(Some(Found::new(digest, &response))),
+        (status, Some((digest, size))) if status.is_success() => return Ok(Some(Found::new(&response, digest, size))),
         (status, _) if !status.is_success() && status != StatusCode::METHOD_NOT_ALLOWED => {
             return Err(client.refused_head(response, head).await);
         }
@@ -218,31 +236,26 @@ pub(crate) async fn manifest_digest(client: &Client, scopes: &Scopes, name: &str
     match response.status() {
         StatusCode::NOT_FOUND => Ok(None),
         status if status.is_success() => {
+            let found = Found::new(&response, Digest::sha256(b""), 0);
             let bytes = client.read(response, client.config().limits().manifest, LOOK).await?;
-            Ok(Some(Found { digest: Digest::sha256(&bytes), descriptor: None }))
+            Ok(Some(found.holding(&bytes)))
         }
         _ => Err(client.refused(response, LOOK).await),
     }
 }
 
 impl Found {
-    fn new(digest: Digest, response: &Response) -> Self {
+    fn new(response: &Response, digest: Digest, size: u64) -> Self {
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.map(|text| MediaType::from(text.to_owned()));
-        let descriptor = media_type.zip(length_of(response)).map(|(kind, size)| Descriptor::new(kind, digest, size));
+        Self { digest, descriptor: media_type.map(|kind| Descriptor::new(kind, digest, size)) }
+    }
+
+    fn holding(self, bytes: &[u8]) -> Self {
+        let digest = Digest::sha256(bytes);
+        let descriptor = self.descriptor.map(|found| Descriptor::new(found.media_type, digest, bytes.len() as u64));
         Self { digest, descriptor }
     }
-}
-
-/// The URL of `Link: <…>; rel="next"`, on this registry only.
-fn next_page(response: &Response) -> Option<Url> {
-    let links = response.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    let next = links
-        .flat_map(|value| value.split(','))
-        .find(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))?;
-    let target = next.split_once('<')?.1.split_once('>')?.0;
-    let url = response.url().join(target).ok()?;
-    (url.origin() == response.url().origin()).then_some(url)
 }
 
 impl fmt::Debug for RegistryStore {

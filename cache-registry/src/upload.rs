@@ -11,7 +11,7 @@ use url::Url;
 use crate::auth::Scopes;
 use crate::body::{Part, Source};
 use crate::client::{Client, Request, digest_of};
-use crate::error;
+use crate::{error, redirect};
 
 pub(crate) const UPLOAD: &str = "cannot upload the blob";
 const STATE: &str = "cannot look the upload up";
@@ -30,9 +30,20 @@ pub(crate) struct Upload {
     client: Arc<Client>,
     scopes: Scopes,
     location: Url,
+    /// Where the next request goes instead, and how often in a row that was said.
+    detour: Option<Url>,
+    detours: usize,
     /// No chunk but the last may be smaller.
     smallest_chunk: u64,
     is_open: bool,
+}
+
+/// What came of sending a part.
+enum Sent {
+    /// The registry has it.
+    Taken,
+    /// It is to be sent to somewhere else, from a source that is opened again.
+    Redirected,
 }
 
 /// Where an upload stands.
@@ -58,7 +69,8 @@ impl Upload {
         let location = upload_location(client, response)?;
         let told = response.headers().get(CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let smallest_chunk = told.unwrap_or(0).max(SMALLEST_CHUNK);
-        Ok(Self { client: Arc::clone(client), scopes: scopes.clone(), location, smallest_chunk, is_open: true })
+        let (client, scopes) = (Arc::clone(client), scopes.clone());
+        Ok(Self { client, scopes, location, detour: None, detours: 0, smallest_chunk, is_open: true })
     }
 
     /// Sends the blob; the registry compares its digest. `open` opens the whole blob, again where the upload goes on.
@@ -82,7 +94,8 @@ impl Upload {
         let mut resumes = 0;
         loop {
             let error = match self.send_rest(blob, &mut progress, &open).await {
-                Ok(()) => return Ok(()),
+                Ok(Sent::Taken) => return Ok(()),
+                Ok(Sent::Redirected) => continue,
                 Err(error) => error,
             };
             if resumes == RESUMES || !self.can_resume(blob, &mut progress, &error).await {
@@ -95,7 +108,7 @@ impl Upload {
     /// Sends what the registry does not have yet.
     ///
     /// The source is read from its start, so that it is verified whole before the last byte goes out.
-    async fn send_rest<F>(&mut self, blob: &Descriptor, progress: &mut Progress, open: impl Fn() -> F) -> Result<()>
+    async fn send_rest<F>(&mut self, blob: &Descriptor, progress: &mut Progress, open: impl Fn() -> F) -> Result<Sent>
     where
         F: Future<Output = Result<BlobStream>> + Send,
     {
@@ -110,36 +123,61 @@ impl Upload {
         while progress.at < blob.size {
             let left = blob.size - progress.at;
             let length = progress.chunk.map_or(left, |chunk| chunk.min(left));
-            self.append(progress.at, source.part(length)).await?;
+            if let Sent::Redirected = self.append(progress.at, source.part(length)).await? {
+                return Ok(Sent::Redirected);
+            }
             (progress.at, progress.stalls) = (progress.at + length, 0);
         }
         self.finish(blob, None).await
     }
 
     /// Sends a chunk.
-    async fn append(&mut self, at: u64, part: Part) -> Result<()> {
+    async fn append(&mut self, at: u64, part: Part) -> Result<Sent> {
         let range = format!("{at}-{}", at + part.length() - 1);
-        let request = Request::new(Method::PATCH, self.location.clone(), &self.scopes, UPLOAD);
+        let url = self.detour.take().unwrap_or_else(|| self.location.clone());
+        let request = Request::new(Method::PATCH, url, &self.scopes, UPLOAD);
         let request = request.header(CONTENT_RANGE, &range).content_type(OCTETS);
         let response = self.client.upload(request, part).await?;
+        if self.is_redirected(&response, &Method::PATCH)? {
+            return Ok(Sent::Redirected);
+        }
         if !response.status().is_success() {
             return Err(refused(&self.client, response, UPLOAD).await);
         }
         // A registry that keeps to one place need not say it again.
         self.location = upload_location(&self.client, &response).unwrap_or_else(|_| self.location.clone());
-        Ok(())
+        self.detours = 0;
+        Ok(Sent::Taken)
     }
 
     /// Ends the upload, with all of the blob or after its last chunk.
-    async fn finish(&self, blob: &Descriptor, part: Option<Part>) -> Result<()> {
-        let mut url = self.location.clone();
-        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+    async fn finish(&mut self, blob: &Descriptor, part: Option<Part>) -> Result<Sent> {
+        let url = self.detour.take().unwrap_or_else(|| {
+            let mut url = self.location.clone();
+            url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+            url
+        });
         let request = Request::new(Method::PUT, url, &self.scopes, UPLOAD).content_type(OCTETS);
         let response = match part {
             Some(part) => self.client.upload(request, part).await?,
             None => self.client.send(request).await?,
         };
-        check_stored(&self.client, response, blob.digest, UPLOAD).await
+        if self.is_redirected(&response, &Method::PUT)? {
+            return Ok(Sent::Redirected);
+        }
+        check_stored(&self.client, response, blob.digest, UPLOAD).await.map(|()| Sent::Taken)
+    }
+
+    /// Notes where the registry wants a request sent instead.
+    fn is_redirected(&mut self, response: &Response, method: &Method) -> Result<bool> {
+        self.detour = redirect::target(response, method);
+        if self.detour.is_some() {
+            self.detours += 1;
+        }
+        if self.detours > redirect::MOST {
+            return Err(self.client.about(redirect::endless(UPLOAD)));
+        }
+        Ok(self.detour.is_some())
     }
 
     /// Whether the upload can go on after an error, from where `progress` says then.

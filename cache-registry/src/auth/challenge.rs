@@ -1,6 +1,8 @@
 //! What a registry asks for: the `WWW-Authenticate` header.
 
-use http_auth::{ChallengeRef, parse_challenges};
+use std::collections::HashMap;
+
+use http_auth::parse_challenges;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// The challenge that is answered: bearer before basic, as Docker does.
@@ -18,13 +20,19 @@ pub(super) struct Bearer {
     pub(super) scopes: Vec<String>,
 }
 
+/// One challenge of a header: its scheme, and its parameters by their names in small letters.
+struct Read {
+    scheme: String,
+    params: HashMap<String, String>,
+}
+
 impl Challenge {
     /// The best of all challenges; what cannot be read is no challenge.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut best = None;
         for value in headers.get_all(WWW_AUTHENTICATE) {
-            let challenges = value.to_str().ok().and_then(|text| parse_challenges(text).ok()).unwrap_or_default();
-            for challenge in challenges.iter().filter_map(Self::read) {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            for challenge in by_the_grammar(&text).unwrap_or_else(|| leniently(&text)).iter().filter_map(Self::of) {
                 if best.is_none() || matches!(challenge, Self::Bearer(_)) {
                     best = Some(challenge);
                 }
@@ -33,19 +41,41 @@ impl Challenge {
         best
     }
 
-    fn read(challenge: &ChallengeRef<'_>) -> Option<Self> {
-        let parameter = |name: &str| {
-            let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.to_unescaped()).filter(|value| !value.is_empty())
-        };
-        if challenge.scheme.eq_ignore_ascii_case("basic") {
+    fn of(read: &Read) -> Option<Self> {
+        let parameter = |name: &str| read.params.get(name).filter(|value| !value.is_empty()).cloned();
+        if read.scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
         }
-        let is_bearer = challenge.scheme.eq_ignore_ascii_case("bearer");
+        let is_bearer = read.scheme.eq_ignore_ascii_case("bearer");
         let realm = parameter("realm").filter(|_| is_bearer)?;
         let scopes = parameter("scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         Some(Self::Bearer(Bearer { realm, service: parameter("service"), scopes }))
     }
+}
+
+/// Challenges as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1) has them; several may be in one header.
+fn by_the_grammar(text: &str) -> Option<Vec<Read>> {
+    let challenges = parse_challenges(text).ok()?;
+    let read = challenges.iter().map(|challenge| {
+        let params = challenge.params.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_unescaped()));
+        Read { scheme: challenge.scheme.to_owned(), params: params.collect() }
+    });
+    Some(read.collect())
+}
+
+/// One challenge whose values are not quoted although they have blanks or slashes: Docker takes that too.
+fn leniently(text: &str) -> Vec<Read> {
+    let Some((scheme, rest)) = text.trim().split_once(char::is_whitespace) else { return Vec::new() };
+    let mut is_quoted = false;
+    let params = rest.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    let params = params.filter_map(|param| {
+        let (name, value) = param.split_once('=')?;
+        Some((name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned()))
+    });
+    vec![Read { scheme: scheme.to_owned(), params: params.collect() }]
 }
 
 #[cfg(test)]
@@ -73,6 +103,18 @@ mod tests {
         assert_eq!(read(&["Basic realm=\"x\"", header]), Some(bearer.clone()));
         assert_eq!(read(&[header, "Basic realm=\"x\""]), Some(bearer));
         assert_eq!(read(&["Basic realm=\"x\""]), Some(Challenge::Basic));
+    }
+
+    #[test]
+    fn values_without_quotes_are_read_as_docker_reads_them() {
+        assert_eq!(read(&["Basic realm=Without Quotes"]), Some(Challenge::Basic));
+        let bearer = |service: &str| {
+            let (realm, service) = ("https://auth.example.com/token".to_owned(), Some(service.to_owned()));
+            Some(Challenge::Bearer(Bearer { realm, service, scopes: vec!["repository:a:pull,push".to_owned()] }))
+        };
+        let header =
+            "Bearer realm=https://auth.example.com/token, SERVICE=harbor registry, Scope=\"repository:a:pull,push\"";
+        assert_eq!(read(&[header]), bearer("harbor registry"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
@@ -11,6 +11,7 @@ use base64::{alphabet, engine::DecodePaddingMode};
 use cache_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
+use super::login::{AuthSource, Login, MissingHelper};
 use super::{Credential, helper};
 use crate::error;
 use crate::reference::Reference;
@@ -36,30 +37,36 @@ struct Entry {
     registrytoken: Option<String>,
 }
 
-/// The first credential that a file or a helper has for the reference; anonymous when none has.
-pub(super) async fn find(files: &[PathBuf], reference: &Reference) -> Result<Credential> {
+/// The first credential that a source or a helper has for the reference; anonymous when none has.
+pub(super) async fn find(sources: &[AuthSource], reference: &Reference) -> Result<Login> {
     let keys = keys(reference);
-    for path in files {
-        let Some(file) = read(path).map_err(|error| error.with("path", path.display()))? else { continue };
-        let found = match file.helper(&keys) {
-            Some((helper, key)) => helper::get(helper, key).await?,
-            None => None,
-        };
-        let found =
-            found.map_or_else(|| file.entry(&keys).map(Entry::credential).unwrap_or(Ok(None)), |found| Ok(Some(found)));
-        if let Some(found) = found.map_err(|error| error.with("path", path.display()))? {
-            return Ok(found);
+    let mut missing = Vec::new();
+    for source in sources {
+        let about = |error: Error| error.with("path", source);
+        let Some(file) = read(source).map_err(about)? else { continue };
+        if let Some((name, key)) = file.helper(&keys) {
+            let helper = helper::program(name);
+            match helper::get(name, key).await.map_err(about)? {
+                helper::Answer::Has(credential) => return Ok(Login::found(credential, source, Some(helper))),
+                helper::Answer::NotInstalled => missing.push(MissingHelper { helper, source: source.to_string() }),
+                helper::Answer::HasNone => {}
+            }
+        }
+        if let Some(found) = file.entry(&keys).map(Entry::credential).unwrap_or(Ok(None)).map_err(about)? {
+            return Ok(Login::found(found, source, None));
         }
     }
-    Ok(Credential::Anonymous)
+    Ok(Login::none(sources, missing))
 }
 
 /// A file that does not exist is left out; these are small, and read once.
-fn read(path: &Path) -> Result<Option<AuthFile>> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::from_io(error, "cannot read the credentials").with("backend", crate::KIND)),
+fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
+    let text = match source {
+        AuthSource::File(path) => match read_file(path)? {
+            Some(text) => text,
+            None => return Ok(None),
+        },
+        AuthSource::Variable(_, text) => text.expose().as_bytes().to_vec(),
     };
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -67,6 +74,14 @@ fn read(path: &Path) -> Result<Option<AuthFile>> {
     // The parser's own words may quote the file.
     let file = serde_json::from_slice(&text);
     file.map(Some).map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::from_io(error, "cannot read the credentials").with("backend", crate::KIND)),
+    }
 }
 
 fn unreadable() -> Error {

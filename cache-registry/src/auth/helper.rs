@@ -28,18 +28,34 @@ struct Found {
     secret: String,
 }
 
-/// Asks `docker-credential-<name>` for the credential of `server`; none when it has none or does not exist.
-pub(super) async fn get(name: &str, server: &str) -> Result<Option<Credential>> {
+/// What came of asking a helper.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It has one.
+    Has(Credential),
+    /// It knows nothing about the server.
+    HasNone,
+    /// There is no such program.
+    NotInstalled,
+}
+
+/// The program that a file calls `name`.
+pub(super) fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
+/// Asks the helper for the credential of `server`.
+pub(super) async fn get(name: &str, server: &str) -> Result<Answer> {
     let failed =
         |message: &str| error::new(ErrorKind::Unauthenticated, message).with("helper", name).with("registry", server);
     if name.contains(['/', '\\']) {
         return Err(failed("the name of the credential helper is a path"));
     }
-    let program = format!("docker-credential-{name}");
+    let program = program(name);
     let run = run(&program, server);
     let (is_success, said) = match tokio::time::timeout(PATIENCE, run).await {
         Ok(Ok(said)) => said,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Answer::NotInstalled),
         Ok(Err(error)) => return Err(failed("cannot run the credential helper").with_source(error)),
         Err(_) => return Err(failed("the credential helper does not answer")),
     };
@@ -58,21 +74,21 @@ async fn run(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
     Ok((output.status.success(), output.stdout))
 }
 
-fn read(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Option<Credential>> {
+fn read(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
     // The parser's own words may quote the secret.
     let found: Found =
         serde_json::from_slice(said).map_err(|_| failed("the credential helper does not answer in JSON"))?;
     Ok(match (found.username.as_str(), found.secret) {
-        ("", _) => None,
-        (TOKEN_USER, token) => Some(Credential::IdentityToken(token)),
-        (_, password) => Some(Credential::Password { username: found.username, password }),
+        ("", _) => Answer::HasNone,
+        (TOKEN_USER, token) => Answer::Has(Credential::IdentityToken(token)),
+        (_, password) => Answer::Has(Credential::Password { username: found.username, password }),
     })
 }
 
-fn refused(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Option<Credential>> {
+fn refused(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
     let words: String = String::from_utf8_lossy(said).trim().chars().take(200).collect();
     if words.contains(NOT_FOUND) {
-        return Ok(None);
+        return Ok(Answer::HasNone);
     }
     Err(failed("the credential helper failed").with("said", words))
 }
@@ -88,16 +104,16 @@ mod tests {
     #[test]
     fn what_a_helper_says_is_a_credential() {
         let said = br#"{"ServerURL":"h","Username":"a","Secret":"b"}"#;
-        assert_eq!(read(said, failed).unwrap(), Some(Credential::password("a", "b")));
+        assert_eq!(read(said, failed).unwrap(), Answer::Has(Credential::password("a", "b")));
         let said = br#"{"Username":"<token>","Secret":"t"}"#;
-        assert_eq!(read(said, failed).unwrap(), Some(Credential::IdentityToken("t".to_owned())));
-        assert_eq!(read(b"{}", failed).unwrap(), None);
+        assert_eq!(read(said, failed).unwrap(), Answer::Has(Credential::IdentityToken("t".to_owned())));
+        assert_eq!(read(b"{}", failed).unwrap(), Answer::HasNone);
         assert!(!format!("{:?}", read(br#"{"Secret":1"#, failed).unwrap_err()).contains("Secret"));
     }
 
     #[test]
     fn a_helper_that_knows_nothing_is_no_failure() {
-        assert_eq!(refused(b"credentials not found in native keychain\n", failed).unwrap(), None);
+        assert_eq!(refused(b"credentials not found in native keychain\n", failed).unwrap(), Answer::HasNone);
         let error = refused(b"the keychain is locked\n", failed).unwrap_err();
         assert_eq!(error.context("said"), Some("the keychain is locked"));
     }

@@ -4,20 +4,24 @@ mod challenge;
 mod credential;
 mod files;
 mod helper;
+mod login;
 mod token;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::{ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result};
 use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::{OnceCell, Semaphore};
+use url::Url;
 
 use self::challenge::Challenge;
 pub use self::credential::Credential;
-use self::token::Token;
+pub(crate) use self::login::AuthSource;
+use self::login::Login;
+use self::token::{Exchange, Token};
 use crate::config::Environment;
 use crate::error;
 use crate::reference::Reference;
@@ -57,10 +61,17 @@ impl Scopes {
 pub(crate) struct Auth {
     reference: Reference,
     environment: Environment,
-    credential: OnceCell<Credential>,
+    login: OnceCell<Login>,
     state: Mutex<State>,
     /// One exchange at a time, so that a hundred requests that find an old token do not make a hundred new ones.
     exchange: Semaphore,
+}
+
+/// A challenge of the registry at `base` to a request that needs `scopes`.
+pub(crate) struct Asked<'a> {
+    pub(crate) base: &'a Url,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) scopes: &'a Scopes,
 }
 
 #[derive(Default)]
@@ -71,20 +82,14 @@ struct State {
 
 impl Auth {
     pub(crate) fn new(reference: Reference, environment: Environment) -> Self {
-        Self {
-            reference,
-            environment,
-            credential: OnceCell::new(),
-            state: Mutex::default(),
-            exchange: Semaphore::new(1),
-        }
+        Self { reference, environment, login: OnceCell::new(), state: Mutex::default(), exchange: Semaphore::new(1) }
     }
 
-    /// The header for a request; none as long as the registry has not asked for one.
-    pub(crate) async fn header(&self, http: &Client, scopes: &Scopes) -> Result<Option<HeaderValue>> {
+    /// The header for a request to the registry at `base`; none as long as it has not asked for one.
+    pub(crate) async fn header(&self, http: &Client, base: &Url, scopes: &Scopes) -> Result<Option<HeaderValue>> {
         let challenge = self.state().challenge.clone();
         match challenge {
-            Some(challenge) => self.answer(http, &challenge, scopes).await,
+            Some(challenge) => self.answer(http, base, (&challenge, scopes)).await,
             None => Ok(None),
         }
     }
@@ -93,21 +98,38 @@ impl Auth {
     pub(crate) async fn challenged(
         &self,
         http: &Client,
-        headers: &HeaderMap,
-        (scopes, used): (&Scopes, Option<&HeaderValue>),
+        asked: Asked<'_>,
+        used: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>> {
-        let Some(challenge) = Challenge::from_headers(headers) else { return Ok(None) };
+        let Some(challenge) = Challenge::from_headers(asked.headers) else { return Ok(None) };
         {
             let mut state = self.state();
             state.challenge = Some(challenge.clone());
             state.tokens.retain(|_, token| Some(token.header()) != used);
         }
-        let fresh = self.answer(http, &challenge, scopes).await?;
+        let fresh = self.answer(http, asked.base, (&challenge, asked.scopes)).await?;
         Ok(fresh.filter(|fresh| Some(fresh) != used))
     }
 
-    async fn answer(&self, http: &Client, challenge: &Challenge, scopes: &Scopes) -> Result<Option<HeaderValue>> {
-        let credential = self.credential().await?;
+    /// Says of a refusal which login was refused, once one was looked for.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let is_refusal = matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
+        match self.login.get() {
+            Some(login) if is_refusal => login.explain(error, self.reference.registry()),
+            None if error.kind() == ErrorKind::Unauthenticated => {
+                error.with_hint("the registry does not say how to log in: it takes no login from here")
+            }
+            _ => error,
+        }
+    }
+
+    async fn answer(
+        &self,
+        http: &Client,
+        base: &Url,
+        (challenge, scopes): (&Challenge, &Scopes),
+    ) -> Result<Option<HeaderValue>> {
+        let credential = &self.login().await?.credential;
         let Challenge::Bearer(bearer) = challenge else { return Ok(credential.basic_header()) };
         if let Some(header) = credential.bearer_header() {
             return Ok(Some(header));
@@ -119,8 +141,9 @@ impl Auth {
         if let Some(header) = self.cached(scopes) {
             return Ok(Some(header));
         }
-        let idle = self.idle_timeout();
-        let token = token::exchange(http, bearer, (credential, &scopes.with(&bearer.scopes)), idle).await?;
+        let scopes_asked = scopes.with(&bearer.scopes);
+        let exchange = Exchange { http, base, bearer, credential, scopes: &scopes_asked, idle: self.idle_timeout() };
+        let token = exchange.run().await.map_err(|error| self.explain(error))?;
         let header = token.header().clone();
         self.state().tokens.insert(scopes.clone(), token);
         Ok(Some(header))
@@ -131,14 +154,14 @@ impl Auth {
     }
 
     /// Looked up when a registry asks for the first time: a public one never starts a credential helper.
-    async fn credential(&self) -> Result<&Credential> {
+    async fn login(&self) -> Result<&Login> {
         let find = || async {
             match self.environment.credential() {
-                Some(given) => Ok(given.clone()),
-                None => files::find(self.environment.auth_files(), &self.reference).await,
+                Some(given) => Ok(Login::given(given)),
+                None => files::find(self.environment.auth_sources(), &self.reference).await,
             }
         };
-        self.credential.get_or_try_init(find).await
+        self.login.get_or_try_init(find).await
     }
 
     fn idle_timeout(&self) -> Option<Duration> {

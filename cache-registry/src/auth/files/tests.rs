@@ -1,15 +1,22 @@
 //! Credentials as people have them.
 
+use cache_core::Secret;
+
 use super::*;
 
 async fn find_in(files: &[&str], reference: &str) -> Result<Credential> {
+    Ok(login_in(files, reference).await?.credential)
+}
+
+async fn login_in(files: &[&str], reference: &str) -> Result<Login> {
     let dir = tempfile::tempdir().unwrap();
-    let paths: Vec<PathBuf> = (0..=files.len()).map(|at| dir.path().join(format!("{at}.json"))).collect();
+    let paths: Vec<_> = (0..=files.len()).map(|at| dir.path().join(format!("{at}.json"))).collect();
     for (path, text) in paths.iter().zip(files) {
         std::fs::write(path, text).unwrap();
     }
     // The last path does not exist.
-    find(&paths, &Reference::parse(reference).unwrap()).await
+    let sources: Vec<AuthSource> = paths.into_iter().map(AuthSource::File).collect();
+    find(&sources, &Reference::parse(reference).unwrap()).await
 }
 
 fn auth(text: &str) -> String {
@@ -61,6 +68,32 @@ async fn a_broken_file_is_an_error_that_does_not_quote_it() {
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         assert!(error.to_string().contains("0.json") && !format!("{error:?}").contains("hush"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_variable_holds_what_a_file_would() {
+    let text = format!(r#"{{"auths":{{"h.io":{}}}}}"#, auth("a:hush"));
+    let variable = |text: &str| [AuthSource::Variable("DOCKER_AUTH_CONFIG", Secret::new(text))];
+    let reference = Reference::parse("h.io/r").unwrap();
+    let login = find(&variable(&text), &reference).await.unwrap();
+    assert_eq!(login.credential, Credential::password("a", "hush"));
+    let error = find(&variable("hush"), &reference).await.unwrap_err();
+    assert!(error.to_string().contains("$DOCKER_AUTH_CONFIG") && !format!("{error:?}").contains("hush"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_error_says_which_login_was_refused() {
+    let explained = |login: Login| {
+        let error = login.explain(error::new(ErrorKind::Unauthenticated, "no"), "h.io");
+        (error.context("login").unwrap().to_owned(), error.hint().unwrap().to_owned())
+    };
+    let wrong = explained(login_in(&[r#"{"auths":{"h.io":{"auth":"YTpi"}}}"#], "h.io/r").await.unwrap());
+    assert!(wrong.0.ends_with("0.json") && wrong.1.contains("not accepted"), "{wrong:?}");
+    let missing = explained(login_in(&[r#"{"credsStore":"buildcache-no-such-helper"}"#], "h.io/r").await.unwrap());
+    let helper = "docker-credential-buildcache-no-such-helper";
+    assert!(missing.0.contains(helper) && missing.0.contains("0.json") && missing.1.contains("install"), "{missing:?}");
+    let none = explained(login_in(&["{}"], "h.io/r").await.unwrap());
+    assert!(none.0.starts_with("none in ") && none.0.contains("0.json") && none.1.contains("docker login"), "{none:?}");
 }
 
 #[cfg(unix)]

@@ -9,7 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Response;
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 
 use super::{Fault, Never};
 
@@ -82,6 +82,11 @@ pub fn fields(text: &str) -> Vec<(String, String)> {
 
 /// The answer that a fault gives instead of the service.
 pub(super) fn planned(fault: &Fault) -> Answer {
+    if let Fault::Redirect(status, location) = fault {
+        let mut answer = empty(*status);
+        answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
+        return answer;
+    }
     let (status, wait, body) = match fault {
         Fault::Answer(status, wait, body) => (status, wait, *body),
         Fault::EndlessError(status) => (status, &None, "no"),

@@ -20,6 +20,8 @@ pub struct Plan {
 pub enum Fault {
     /// The answer is this status, with a wait in seconds and a body.
     Answer(u16, Option<u64>, &'static str),
+    /// The answer leads elsewhere, with this status.
+    Redirect(u16, String),
     /// The connection closes without an answer.
     Drop,
     /// Nothing is done and nothing answered before the test [releases](super::Server::release) it.
@@ -69,7 +71,8 @@ impl Plan {
 impl Fault {
     /// Whether it takes the place of an answer; the others spoil one that is good.
     pub(super) fn is_instead(&self) -> bool {
-        matches!(self, Self::Answer(..) | Self::Drop | Self::Hold | Self::EndlessError(_))
+        let instead = matches!(self, Self::Answer(..) | Self::Redirect(..) | Self::Drop | Self::Hold);
+        instead || matches!(self, Self::EndlessError(_))
     }
 }
 

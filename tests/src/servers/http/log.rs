@@ -2,7 +2,7 @@
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, RANGE, USER_AGENT};
-use hyper::{Method, Request};
+use hyper::{HeaderMap, Method, Request};
 
 /// A request that came in.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Logged {
     pub range: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
+    /// Every header.
+    pub headers: HeaderMap,
     /// What was answered.
     pub status: u16,
 }
@@ -30,6 +32,7 @@ impl Logged {
             agent: header(USER_AGENT).unwrap_or_default(),
             range: header(RANGE),
             authorization: header(AUTHORIZATION),
+            headers: request.headers().clone(),
             status: 0,
         }
     }

@@ -35,6 +35,8 @@ pub struct Account {
     pub takes_forms: bool,
     /// How many seconds a token lasts, as the server says.
     pub expires_in: u64,
+    /// The answer of the token server, with `TOKEN` where the token is; without one it is as usual.
+    pub answer: Option<&'static str>,
 }
 
 impl Account {
@@ -43,7 +45,7 @@ impl Account {
     pub fn new(name: &str, password: &str) -> Self {
         let identity = format!("identity-of-{name}-{password}");
         let (name, password) = (name.to_owned(), password.to_owned());
-        Self { name, password, identity, is_public: false, takes_forms: true, expires_in: 300 }
+        Self { name, password, identity, is_public: false, takes_forms: true, expires_in: 300, answer: None }
     }
 
     fn basic(&self) -> String {
@@ -149,7 +151,10 @@ pub(super) fn token(shared: &Shared, method: &Method, headers: &HeaderMap, field
     });
     let State { granted: tokens, .. } = &mut *shared.state();
     let token = tokens.grant(granted.collect());
-    json(200, &format!(r#"{{"token":"{token}","expires_in":{}}}"#, account.expires_in))
+    match account.answer {
+        Some(answer) => json(200, &answer.replace("TOKEN", &token)),
+        None => json(200, &format!(r#"{{"token":"{token}","expires_in":{}}}"#, account.expires_in)),
+    }
 }
 
 /// The name of the header in answers.

@@ -1,6 +1,8 @@
 //! A registry: the distribution API as far as a cache needs it, with logins.
 
 mod access;
+mod dialect;
+mod listing;
 mod routes;
 mod stored;
 mod uploads;
@@ -8,13 +10,14 @@ mod uploads;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{Method, Request};
 
 use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
-pub use self::access::{Access, Account};
+pub use self::access::{Access, Account, base64};
+pub use self::listing::Listing;
 pub use self::stored::Stored;
 pub use self::uploads::SIGNATURE;
 
@@ -38,6 +41,18 @@ pub struct Options {
     pub uploads_elsewhere: bool,
     /// Whether an upload that broke can go on.
     pub resumes: bool,
+    /// How tags are listed.
+    pub listing: Listing,
+    /// Whether answers to HEAD say a length of 0.
+    pub hides_lengths: bool,
+    /// Whether every answer with a body is compressed, whatever was asked for.
+    pub gzips: bool,
+    /// Whether writes are redirected once, to the same place.
+    pub redirects_writes: bool,
+    /// Whether a blob that is gone is still there for everything but its bytes, as with distribution's cache of blobs.
+    pub remembers: bool,
+    /// Whether an index may name manifests only, as in distribution 3.
+    pub indexes_manifests: bool,
 }
 
 impl Default for Options {
@@ -51,6 +66,12 @@ impl Default for Options {
             says_digests: true,
             uploads_elsewhere: false,
             resumes: true,
+            listing: Listing::Linked,
+            hides_lengths: false,
+            gzips: false,
+            redirects_writes: false,
+            remembers: false,
+            indexes_manifests: false,
         }
     }
 }
@@ -126,6 +147,14 @@ impl Shared {
 
 impl Service for Shared {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        routes::route(self, request).await
+        let is_head = request.method() == Method::HEAD;
+        let answer = match dialect::redirect(self, request.method(), request.uri()) {
+            Some(answer) => {
+                let _ = http::collect(request.into_body()).await;
+                answer
+            }
+            None => routes::route(self, request).await,
+        };
+        dialect::proxied(self, is_head, answer).await
     }
 }

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use cache_core::Digest;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_RANGE, CONTENT_TYPE, LINK, RANGE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use hyper::{Method, Request};
 
 use super::Shared;
 use super::access::{self, CHALLENGE, Need};
 use super::http::{Answer, collect, empty, fields, full, json, sliced};
+use super::listing::{self, Asked};
 use super::uploads::{self, SIGNATURE};
 
 pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer {
@@ -35,7 +36,8 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
     }
     let range = parts.headers.get(RANGE).and_then(|value| value.to_str().ok());
     match (&method, kind) {
-        (&Method::GET | &Method::HEAD, "blobs") => get_blob(shared, repository, name, range),
+        (&Method::HEAD, "blobs") => head_blob(shared, repository, name),
+        (&Method::GET, "blobs") => get_blob(shared, repository, name, range),
         (&Method::POST, "uploads") => uploads::start(shared, repository, field("mount").zip(field("from"))),
         (&Method::GET, "uploads") => uploads::look(shared, repository, name),
         (&Method::PATCH, "uploads") => {
@@ -55,7 +57,7 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
             let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
             full(200, "application/vnd.oci.image.index.v1+json", Bytes::from_static(index.as_bytes()))
         }
-        (&Method::GET, "tags") => tags(shared, repository, field("last")),
+        (&Method::GET, "tags") => listing::tags(shared, repository, &Asked { count: field("n"), last: field("last") }),
         _ => error(405, "UNSUPPORTED", "the operation is unsupported"),
     }
 }
@@ -83,6 +85,19 @@ fn get_blob(shared: &Shared, repository: &str, name: &str, range: Option<&str>) 
     labelled(shared, name, sliced("application/octet-stream", bytes, range.filter(|_| shared.options.ranges)))
 }
 
+/// Without the bytes, so also from memory.
+fn head_blob(shared: &Shared, repository: &str, name: &str) -> Answer {
+    let digest = name.parse().ok();
+    match digest.and_then(|digest| shared.state().stored.blob_length(repository, &digest, shared.options.remembers)) {
+        Some(length) => {
+            let mut answer = full(200, "application/octet-stream", Bytes::new());
+            answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+            labelled(shared, name, answer)
+        }
+        None => error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
+    }
+}
+
 fn delete_blob(shared: &Shared, repository: &str, name: &str) -> Answer {
     if !shared.options.deletes {
         return error(405, "UNSUPPORTED", "the operation is unsupported");
@@ -102,12 +117,15 @@ fn get_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
 fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &str, bytes: Bytes) -> Answer {
     let digest = Digest::sha256(&bytes);
     let mut state = shared.state();
-    let own = state.stored.repository(repository);
+    let is_index = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|json| json["manifests"].is_array());
+    let takes_blobs = !(is_index && shared.options.indexes_manifests);
     for named in digests(&bytes).filter(|named| *named != digest) {
-        if !own.blobs.contains_key(&named) && !own.manifests.contains_key(&named) {
+        let is_blob = state.stored.blob_length(repository, &named, shared.options.remembers).is_some();
+        if !(is_blob && takes_blobs) && !state.stored.repository(repository).manifests.contains_key(&named) {
             return error(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
         }
     }
+    let own = state.stored.repository(repository);
     match name.parse::<Digest>() {
         Ok(named) if named != digest => return error(400, "DIGEST_INVALID", "provided digest did not match"),
         Ok(_) => {}
@@ -145,22 +163,6 @@ fn delete_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
         Err(_) => own.tags.remove(name).is_some(),
     };
     if is_removed { empty(202) } else { error(404, "MANIFEST_UNKNOWN", "manifest unknown") }
-}
-
-fn tags(shared: &Shared, repository: &str, last: Option<&str>) -> Answer {
-    let state = shared.state();
-    let Some(own) = state.stored.repositories.get(repository) else {
-        return error(404, "NAME_UNKNOWN", "repository name not known to registry");
-    };
-    let mut rest = own.tags.keys().filter(|tag| last.is_none_or(|last| tag.as_str() > last));
-    let page: Vec<&String> = rest.by_ref().take(shared.options.page).collect();
-    let body = serde_json::json!({ "name": repository, "tags": if page.is_empty() { None } else { Some(&page) } });
-    let mut answer = json(200, &body.to_string());
-    if let (Some(last), true) = (page.last(), rest.next().is_some()) {
-        let link = format!("</v2/{repository}/tags/list?last={last}>; rel=\"next\"");
-        answer.headers_mut().insert(LINK, link.parse().expect("a header"));
-    }
-    answer
 }
 
 /// The answer with the digest of what it is about.

@@ -31,11 +31,28 @@ pub struct Repository {
     pub manifests: BTreeMap<Digest, (String, Bytes)>,
     /// What each tag leads to.
     pub tags: BTreeMap<String, Digest>,
+    /// The length of every blob that ever was there.
+    seen: BTreeMap<Digest, usize>,
+}
+
+impl Repository {
+    /// Stores a blob.
+    pub(super) fn put(&mut self, digest: Digest, bytes: Bytes) {
+        self.seen.insert(digest, bytes.len());
+        self.blobs.insert(digest, bytes);
+    }
 }
 
 impl Stored {
     pub(super) fn repository(&mut self, name: &str) -> &mut Repository {
         self.repositories.entry(name.to_owned()).or_default()
+    }
+
+    /// How long a blob is that is there; and, with `remembers`, that was there once.
+    pub(super) fn blob_length(&self, repository: &str, digest: &Digest, remembers: bool) -> Option<usize> {
+        let repository = self.repositories.get(repository)?;
+        let remembered = || repository.seen.get(digest).copied().filter(|_| remembers);
+        repository.blobs.get(digest).map(Bytes::len).or_else(remembered)
     }
 
     pub(super) fn blob(&self, repository: &str, digest: &Digest) -> Option<Bytes> {

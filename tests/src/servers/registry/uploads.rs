@@ -19,7 +19,7 @@ pub(super) fn start(shared: &Shared, repository: &str, mount: Option<(&str, &str
         Some((digest, state.stored.blob(from, &digest)?))
     });
     if let Some((digest, bytes)) = mountable {
-        state.stored.repository(repository).blobs.insert(digest, bytes);
+        state.stored.repository(repository).put(digest, bytes);
         return empty(201);
     }
     let id = state.stored.open_upload();
@@ -81,7 +81,7 @@ pub(super) async fn finish(
         return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
     };
     let upload = state.stored.uploads.remove(&id).unwrap_or_default();
-    state.stored.repository(repository).blobs.insert(promised, upload.bytes.into());
+    state.stored.repository(repository).put(promised, upload.bytes.into());
     drop(state);
     labelled(shared, &promised.to_string(), empty(201))
 }

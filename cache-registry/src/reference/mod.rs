@@ -1,16 +1,21 @@
 //! Image references: which registry, which repository, which manifest in it.
 
+mod grammar;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use cache_core::{Digest, Error, ErrorKind, Result, shown_place};
-use oci_client::Reference as Parsed;
 
+pub(crate) use self::grammar::{is_repository, is_tag};
 use crate::KIND;
 
-/// The name that references have for Docker Hub, and where it answers.
+/// The name that references have for Docker Hub, the name they had before, and where it answers.
 const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_INDEX: &str = "index.docker.io";
 const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
+/// Where Docker Hub keeps repositories without an owner.
+const DOCKER_HUB_LIBRARY: &str = "library/";
 
 /// A reference with everything filled in that Docker lets one leave out; it names a tag, a digest or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,32 +30,58 @@ impl Reference {
     /// Parses a reference as `docker` does: `alpine` is `docker.io/library/alpine:latest`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let shown = shown_place(text);
-        let invalid = |why: String| {
+        let read = match shown == text {
+            true => Self::read(text),
+            false => Err("a user, a password or a query is no part of it".to_owned()),
+        };
+        read.map_err(|why| {
             Error::new(ErrorKind::InvalidSpec, format!("invalid reference format: {why}"))
                 .with("backend", KIND)
                 .with("ref", &shown)
                 .with_hint("a reference looks like registry.example.com/team/cache:tag")
-        };
-        if shown != text {
-            return Err(invalid("a user, a password or a query is no part of it".to_owned()));
-        }
-        let parsed: Parsed = text.parse().map_err(|error: oci_client::ParseError| {
-            invalid(match uppercase_repository(text) {
-                Some(name) => format!("repository name ({name}) must be lowercase"),
-                None => error.to_string(),
-            })
-        })?;
-        // The parser takes `Foo/bar` for a repository of Docker Hub.
-        if parsed.repository().contains(|c: char| c.is_ascii_uppercase()) {
-            return Err(invalid(format!("repository name ({}) must be lowercase", parsed.repository())));
-        }
-        let digest = parsed.digest().map(|digest| digest.parse().map_err(|error| invalid(format!("{error}"))));
-        Ok(Self {
-            registry: parsed.registry().to_owned(),
-            repository: parsed.repository().to_owned(),
-            tag: parsed.tag().map(str::to_owned),
-            digest: digest.transpose()?,
         })
+    }
+
+    /// Reads a reference, or says why it is none.
+    fn read(text: &str) -> Result<Self, String> {
+        let (named, digest) = match text.split_once('@') {
+            Some((named, digest)) => {
+                (named, Some(digest.parse().map_err(|_| "what follows @ is no digest".to_owned())?))
+            }
+            None => (text, None),
+        };
+        // A colon before the last slash is that of a port.
+        let (name, tag) = match named.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (named, None),
+        };
+        let (registry, path) = match name.split_once('/') {
+            Some((first, path)) if grammar::names_a_registry(first) => (first, path),
+            _ => (DOCKER_HUB, name),
+        };
+        if !grammar::is_registry(registry) {
+            return Err(format!("{registry} is no host name"));
+        }
+        if !is_repository(path) {
+            return Err(if is_repository(&path.to_lowercase()) {
+                format!("repository name ({path}) must be lowercase")
+            } else {
+                "it holds characters that no repository has".to_owned()
+            });
+        }
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err("the tag is none: letters, digits, _, . and -, at most 128".to_owned());
+        }
+        let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
+        Ok(Self::complete(registry, path, tag, digest))
+    }
+
+    /// Gives Docker Hub its one name, and its library.
+    fn complete(registry: &str, path: &str, tag: Option<String>, digest: Option<Digest>) -> Self {
+        let registry = if registry == DOCKER_HUB_INDEX { DOCKER_HUB } else { registry };
+        let is_library = registry == DOCKER_HUB && !path.contains('/');
+        let repository = format!("{}{path}", if is_library { DOCKER_HUB_LIBRARY } else { "" });
+        Self { registry: registry.to_owned(), repository, tag, digest }
     }
 
     /// The same repository at a digest.
@@ -63,9 +94,12 @@ impl Reference {
         &self.registry
     }
 
-    /// The registry's name without its port, as containerd's annotations have it.
+    /// The registry's name without its port and without brackets, as containerd's annotations have it.
     pub(crate) fn hostname(&self) -> &str {
-        self.registry.split(':').next().unwrap_or(&self.registry)
+        match self.registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => self.registry.split(':').next().unwrap_or(&self.registry),
+        }
     }
 
     /// The host and port that answer for the registry.
@@ -84,7 +118,7 @@ impl Reference {
     }
 
     pub(crate) fn has_port(&self) -> bool {
-        self.registry.contains(':')
+        self.registry.rsplit(']').next().is_some_and(|end| end.contains(':'))
     }
 
     pub(crate) fn repository(&self) -> &str {
@@ -133,18 +167,6 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The repository in a text that is no reference only because of its upper-case letters.
-fn uppercase_repository(text: &str) -> Option<&str> {
-    let (registry, path) = match text.split_once('/') {
-        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), path),
-        _ => (None, text),
-    };
-    let name = path.split(['@', ':']).next().unwrap_or(path);
-    let lower = registry.map_or_else(String::new, |registry| format!("{registry}/")) + &path.to_lowercase();
-    let is_the_reason = name.contains(|c: char| c.is_ascii_uppercase()) && lower.parse::<Parsed>().is_ok();
-    is_the_reason.then_some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +196,36 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_ipv6_stands_in_brackets() {
+        for (text, host, name) in
+            [("[::1]:5000/team/app:c", "[::1]:5000", "::1"), ("[2001:db8::7]/app", "[2001:db8::7]", "2001:db8::7")]
+        {
+            let parsed = parse(text);
+            assert_eq!((parsed.host(), parsed.hostname(), parsed.has_port()), (host, name, text.contains("]:")));
+        }
+        assert!(parse("[::1]/a").is_loopback() && !parse("[2001:db8::7]/a").is_loopback());
+        for text in ["[::1/a", "[::1]5000/a", "[::g]/a", "[]/a", "::1/a", "[::1]:/a", "[::1]:x/a"] {
+            assert_eq!(Reference::parse(text).unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_leave_the_repository_is_no_reference() {
+        for text in
+            ["h.io/../x", "h.io/a/../b:t", "h.io/a//b", "h.io/a/:t", "h.io/a:../../b", "h.io/a:t?x", "h.io/a%2fb"]
+        {
+            assert_eq!(Reference::parse(text).unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_quoted() {
+        for text in ["https://me:hush-hush@h.io/x", "me:hush-hush@h.io/x:t", "h.io/x:hush-hush@y"] {
+            assert!(!format!("{:?}", Reference::parse(text).unwrap_err()).contains("hush"), "{text}");
+        }
+    }
+
+    #[test]
     fn docker_hub_answers_elsewhere() {
         assert_eq!(parse("alpine").host(), "registry-1.docker.io");
         assert_eq!(parse("ghcr.io/a/b").host(), "ghcr.io");
@@ -198,7 +250,7 @@ mod tests {
             let message = format!("invalid reference format: repository name ({name}) must be lowercase");
             assert!(error.to_string().starts_with(&message), "{error}");
         }
-        for text in ["", ":x", "a b", "ghcr.io/a/b@sha256:12", "http://ghcr.io/a"] {
+        for text in ["", ":x", "a b", "a:", "ghcr.io/a/b@sha256:12", "ghcr.io/a/b@", "http://ghcr.io/a", "ghcr.io/"] {
             assert_eq!(Reference::parse(text).unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
         }
     }

@@ -1,0 +1,96 @@
+//! [`Login`]: a credential, and where it came from, so that an error can say what is wrong with it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use cache_core::{Error, ErrorKind, Secret};
+
+use super::Credential;
+
+/// Where logins are kept, as Docker and Podman write them.
+#[derive(Debug, Clone)]
+pub(crate) enum AuthSource {
+    /// A file; one that does not exist holds none.
+    File(PathBuf),
+    /// The text of an environment variable.
+    Variable(&'static str, Secret),
+}
+
+impl fmt::Display for AuthSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name, _) => write!(f, "${name}"),
+        }
+    }
+}
+
+/// What a registry is logged in to with.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) credential: Credential,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    /// The program was given it.
+    Program,
+    /// A source holds it, or names the helper that does.
+    Found { source: String, helper: Option<String> },
+    /// Nobody has one.
+    Nowhere { looked: Vec<String>, missing: Vec<MissingHelper> },
+}
+
+/// A helper that a source names and that is not installed.
+#[derive(Debug, Clone)]
+pub(super) struct MissingHelper {
+    pub(super) helper: String,
+    pub(super) source: String,
+}
+
+impl Login {
+    pub(super) fn given(credential: &Credential) -> Self {
+        Self { credential: credential.clone(), origin: Origin::Program }
+    }
+
+    pub(super) fn found(credential: Credential, source: &AuthSource, helper: Option<String>) -> Self {
+        Self { credential, origin: Origin::Found { source: source.to_string(), helper } }
+    }
+
+    pub(super) fn none(sources: &[AuthSource], missing: Vec<MissingHelper>) -> Self {
+        let looked = sources.iter().map(ToString::to_string).collect();
+        Self { credential: Credential::Anonymous, origin: Origin::Nowhere { looked, missing } }
+    }
+
+    /// Says which login `registry` has refused, and what to do about it.
+    pub(super) fn explain(&self, error: Error, registry: &str) -> Error {
+        match &self.origin {
+            Origin::Program => error.with("login", "the given one"),
+            Origin::Found { source, helper } => {
+                let login =
+                    helper.as_ref().map_or_else(|| source.clone(), |helper| format!("{helper}, named by {source}"));
+                let hint = match error.kind() {
+                    ErrorKind::Unauthenticated => {
+                        format!("the login in {login} is not accepted; `docker login {registry}` makes another one")
+                    }
+                    _ => format!("the account in {login} may not do this"),
+                };
+                error.with("login", login).with_hint(hint)
+            }
+            Origin::Nowhere { missing, looked } => match missing.first() {
+                Some(MissingHelper { helper, source }) => {
+                    let error = error.with("login", format!("none: {helper}, named by {source}, is not installed"));
+                    error.with_hint(format!(
+                        "install {helper}, or take it out of {source} and `docker login {registry}`"
+                    ))
+                }
+                None => {
+                    let places = if looked.is_empty() { "any file".to_owned() } else { looked.join(", ") };
+                    let error = error.with("login", format!("none in {places}"));
+                    error.with_hint(format!("log in to the registry with `docker login {registry}`"))
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Presence`]: whether what a registry says it has can be read.
+//!
+//! Distribution remembers the blobs that it has seen (`blobdescriptor`, the default of its images and of Debian's
+//! package). Its garbage collection is another process: what that has deleted is still there for HEAD and for mounts, and
+//! for the check of a manifest. A byte of the blob itself cannot be remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cache_core::{CacheManifest, Descriptor, Digest, Error, ErrorKind, Result};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use reqwest::header::RANGE;
+use reqwest::{Method, StatusCode};
+
+use crate::auth::Scopes;
+use crate::client::{Client, Request};
+use crate::error;
+use crate::reader;
+
+const LOOK: &str = "cannot read the blob back";
+/// How many blobs are read back at the same time.
+const LOOKS: usize = 8;
+
+/// What a writer has not sent because the registry said that it has it.
+#[derive(Default)]
+pub(crate) struct Presence(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Nobody has read these yet.
+    unread: BTreeMap<Digest, Descriptor>,
+    /// The registry says that it has these, and cannot read them.
+    unreadable: BTreeSet<Digest>,
+}
+
+impl Presence {
+    /// Whether the registry may be asked for a blob: not once it has said that it has what it cannot read.
+    pub(crate) fn may_ask(&self, blob: &Descriptor) -> bool {
+        !self.state().unreadable.contains(&blob.digest)
+    }
+
+    /// The registry says that it has the blob.
+    pub(crate) fn claimed(&self, blob: &Descriptor) {
+        // Nothing can be read of an empty one.
+        if blob.size > 0 {
+            self.state().unread.insert(blob.digest, blob.clone());
+        }
+    }
+
+    /// The blob was sent.
+    pub(crate) fn sent(&self, blob: &Descriptor) {
+        let mut state = self.state();
+        state.unread.remove(&blob.digest);
+        state.unreadable.remove(&blob.digest);
+    }
+
+    /// Reads a byte of each blob of the manifest that the registry only says it has.
+    ///
+    /// # Errors
+    /// A retryable one when the registry cannot: the blob will be sent by the next push.
+    pub(crate) async fn check(
+        &self,
+        client: &Client,
+        scopes: &Scopes,
+        (manifest, config): (&CacheManifest, &Descriptor),
+    ) -> Result<()> {
+        let named = manifest.blobs().iter().map(|blob| blob.digest).chain([config.digest]);
+        let unread: Vec<Descriptor> = {
+            let state = self.state();
+            named.filter_map(|digest| state.unread.get(&digest).cloned()).collect()
+        };
+        let looks: Vec<BoxFuture<'_, Result<_>>> = unread
+            .into_iter()
+            .map(|blob| {
+                async move {
+                    let is_there = client.retrying(|| is_there(client, scopes, &blob)).await?;
+                    Ok((blob, is_there))
+                }
+                .boxed()
+            })
+            .collect();
+        let looked: Vec<(Descriptor, bool)> = stream::iter(looks).buffer_unordered(LOOKS).try_collect().await?;
+        self.note(&looked);
+        let Some((blob, _)) = looked.iter().find(|(_, is_there)| !is_there) else { return Ok(()) };
+        let error = error::new(ErrorKind::Unavailable, "the registry says that it has the blob, and cannot read it");
+        Err(client.about(error.with("blob", blob.digest)))
+    }
+
+    fn note(&self, looked: &[(Descriptor, bool)]) {
+        let mut state = self.state();
+        for (blob, is_there) in looked {
+            state.unread.remove(&blob.digest);
+            if !is_there {
+                state.unreadable.insert(blob.digest);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change leaves both sets as they may be.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the first byte of a blob can be read. Who may not read takes the registry's word for it.
+async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<bool> {
+    let about = |error: Error| error.with("blob", blob.digest);
+    let request = Request::new(Method::GET, reader::url(client, blob).await?, scopes, LOOK);
+    let response = client.send(request.header(RANGE, "bytes=0-0")).await.map_err(about)?;
+    match response.status() {
+        StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => Ok(false),
+        status if status.is_success() => {
+            // The head of an answer can come before the blob is looked for.
+            let mut body = client.body(response, LOOK)?;
+            Ok(matches!(body.next().await, Some(Ok(_))))
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Err(about(client.refused(response, LOOK).await))
+        }
+        _ => Ok(true),
+    }
+}

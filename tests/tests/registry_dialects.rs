@@ -1,0 +1,351 @@
+//! Registries as they are: each test is a way in which one differs from the specification, or from another one.
+
+#![cfg(feature = "registry")]
+
+use bytes::Bytes;
+use cache_core::{
+    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, ManifestForm,
+    MediaType, MemoryCache, Pushed, RetryPolicy, Timestamp,
+};
+use cache_ops::{
+    CopyOptions, Depth, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export, plan_prune, prune,
+    verify,
+};
+use cache_registry::{RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
+use cache_tests::graphs::{self, Generated};
+use cache_tests::places::Registry;
+use cache_tests::servers::registry::{Access, Account, Fault, Listing, Options, Plan, base64};
+use futures_util::stream::TryStreamExt;
+use hyper::Method;
+use hyper::header::ACCEPT_ENCODING;
+
+async fn write(config: RegistryConfig, cache: &Generated) -> Result<ExportReport, Error> {
+    let exporter = RegistryExporter::new(config);
+    export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await
+}
+
+/// Reads the cache back, every byte of it.
+async fn assert_sound(place: &Registry, cache: &Generated) {
+    let importer = RegistryImporter::new(place.config());
+    let resolved = importer.resolve().await.unwrap().expect("it was written");
+    assert_eq!(resolved.manifest.config(), cache.manifest.config());
+    for depth in [Depth::Fast, Depth::Deep] {
+        let report = verify(&resolved.manifest, &importer, depth, 4).await.unwrap();
+        assert!(report.is_sound(), "{:?}", report.findings);
+    }
+}
+
+/// Gives a cache so many tags, behind everybody's back.
+async fn tagged(options: Options, count: usize) -> Registry {
+    let place = Registry::with(options);
+    write(place.config_of("team/cache:t0000", place.environment()), &graphs::cache(1)).await.unwrap();
+    place.server().stored(|stored| {
+        let tags = &mut stored.repositories.get_mut("team/cache").unwrap().tags;
+        let digest = tags["t0000"];
+        tags.extend((0..count).map(|at| (format!("t{at:04}"), digest)));
+    });
+    let _ = place.server().take_log();
+    place
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_tag_is_listed_however_a_registry_pages() {
+    for listing in [Listing::Linked, Listing::Unlinked, Listing::LinkedElsewhere, Listing::Strict, Listing::Whole] {
+        for page in [1, 3, 8, 100] {
+            let place = tagged(Options { listing, page, ..Options::default() }, 8).await;
+            let listed = RegistryStore::new(place.config()).caches().await.unwrap();
+            let names: Vec<_> = listed.into_iter().filter_map(|cache| cache.name).collect();
+            let expected: Vec<_> = (0..8).map(|at| format!("t{at:04}")).collect();
+            assert_eq!(names, expected, "{listing:?} in pages of {page}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_may_not_be_whole_is_an_error() {
+    for listing in [Listing::Stuck, Listing::Circles, Listing::Empty] {
+        let place = tagged(Options { listing, page: 1_000, ..Options::default() }, 1_100).await;
+        let error = RegistryStore::new(place.config()).caches().await.unwrap_err();
+        assert!(error.to_string().contains("does not end"), "{listing:?}: {error}");
+        let asked = place.server().take_log().len();
+        assert!(asked < 30, "{listing:?}: {asked} requests");
+    }
+}
+
+/// Where tags cannot be deleted alone, the manifest goes only if no other tag leads to it, on whatever page that is.
+#[tokio::test(start_paused = true)]
+async fn a_tag_on_a_later_page_keeps_its_manifest() {
+    for listing in [Listing::Unlinked, Listing::LinkedElsewhere, Listing::Strict] {
+        let options = Options { listing, page: 2, deletes_tags: false, ..Options::default() };
+        let place = tagged(options, 3).await;
+        let store = RegistryStore::new(place.config());
+        let first = store.caches().await.unwrap().remove(0);
+        let error = store.delete_cache(&first).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("other")), (ErrorKind::Unsupported, Some("t0001")), "{listing:?}");
+    }
+}
+
+/// A proxy loses the length of what it does not send.
+#[tokio::test(start_paused = true)]
+async fn a_length_of_0_is_no_length() {
+    let place = Registry::with(Options { hides_lengths: true, ..Options::default() });
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let again = write(place.config(), &cache).await.unwrap();
+    assert_eq!(again.bytes, 0, "nothing is sent that is there: {again:?}");
+    assert_sound(&place, &cache).await;
+    let listed = RegistryStore::new(place.config()).caches().await.unwrap().remove(0);
+    let manifest = RegistryImporter::new(place.config()).resolve().await.unwrap().unwrap().manifest;
+    assert_eq!(listed.descriptor.unwrap().size, manifest.raw_manifest().unwrap().descriptor.size);
+}
+
+/// A proxy compresses what was asked for as it is: documents, layers, lists, tokens.
+#[tokio::test(start_paused = true)]
+async fn gzip_on_the_way_is_undone() {
+    let place = Registry::with(Options { gzips: true, ..Options::default() });
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    assert_sound(&place, &cache).await;
+    assert_eq!(RegistryStore::new(place.config()).caches().await.unwrap().len(), 1);
+    let blob = &cache.manifest.blobs()[0];
+    let stream = RegistryImporter::new(place.config()).read(blob, Some(1..blob.size)).await.unwrap();
+    let part = stream.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+    let whole = RegistryImporter::new(place.config()).read(blob, None).await.unwrap();
+    assert_eq!(part, whole.try_collect::<Vec<Bytes>>().await.unwrap().concat()[1..]);
+    let log = place.server().take_log();
+    assert!(log.iter().all(|logged| logged.headers.get(ACCEPT_ENCODING).is_some_and(|asked| asked == "identity")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_goes_where_it_is_redirected_to() {
+    let place = Registry::with(Options { redirects_writes: true, ..Options::default() });
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    assert_sound(&place, &cache).await;
+    let log = place.server().take_log();
+    for (method, path) in [(Method::POST, "uploads"), (Method::PUT, "uploads"), (Method::PUT, "manifests")] {
+        let is_moved = |status| {
+            log.iter().any(|logged| logged.method == method && logged.path.contains(path) && logged.status == status)
+        };
+        assert!(is_moved(307), "{method} {path} was not redirected");
+    }
+}
+
+/// Garbage collection beside a running distribution: what it took is still there for HEAD, for mounts and for the check of
+/// a manifest.
+#[tokio::test(start_paused = true)]
+async fn what_a_registry_only_remembers_is_sent_again() {
+    let place = Registry::with(Options { remembers: true, ..Options::default() });
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let collect = || {
+        place.server().stored(|stored| {
+            let repository = stored.repositories.get_mut("team/cache").unwrap();
+            repository.blobs.clear();
+            repository.manifests.clear();
+            repository.tags.clear();
+        });
+    };
+    collect();
+    let report = write(place.config(), &cache).await.unwrap();
+    assert!(report.pushed.contains_key("uploaded"), "{report:?}");
+    assert_sound(&place, &cache).await;
+
+    // A blob of its own that another repository remembers.
+    let exporter = RegistryExporter::new(place.config_of("team/other:main", place.environment()));
+    let settings = ExportSettings::default();
+    export(&cache.manifest, &cache.blobs, &exporter, &settings).await.unwrap();
+    collect();
+    write(place.config(), &cache).await.unwrap();
+    assert_sound(&place, &cache).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_not_read_back() {
+    let place = Registry::new();
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let reads = |place: &Registry| {
+        let log = place.server().take_log();
+        log.iter().filter(|logged| logged.method == Method::GET && logged.path.contains("/blobs/sha")).count()
+    };
+    assert_eq!(reads(&place), 0);
+    write(place.config(), &cache).await.unwrap();
+    let claimed = cache.manifest.blobs().len() + 1;
+    assert_eq!(reads(&place), claimed, "one byte of each blob that was there, and of the config");
+}
+
+/// Distribution 3 takes an index of manifests only.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_is_refused_is_tried_once_and_the_form_is_named() {
+    let place = Registry::with(Options { indexes_manifests: true, ..Options::default() });
+    let cache = graphs::cache(1);
+    for form in [ManifestForm::Index, ManifestForm::DockerList] {
+        let error = write(place.config().with_form(form), &cache).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(error.hint().unwrap().contains("image-manifest=true"), "{error:?}");
+        assert!(error.context("server").unwrap().starts_with("MANIFEST_BLOB_UNKNOWN"), "{error}");
+        let log = place.server().take_log();
+        let puts = log.iter().filter(|logged| logged.method == Method::PUT && logged.path.contains("/manifests/"));
+        assert_eq!(puts.filter(|logged| logged.status != 401).count(), 1, "{form:?}");
+    }
+    write(place.config().with_form(ManifestForm::ImageManifest), &cache).await.unwrap();
+    assert_sound(&place, &cache).await;
+}
+
+/// Answers that docker and containerd take.
+#[tokio::test(start_paused = true)]
+async fn tokens_are_taken_from_whatever_field_holds_one() {
+    for answer in [
+        r#"{"token":"TOKEN","access_token":"","expires_in":1800}"#,
+        r#"{"token":"TOKEN","access_token":null,"expires_in":-1}"#,
+        r#"{"Access_Token":"TOKEN","expires_in":"300"}"#,
+        r#"{"token":"TOKEN","expires_in":18446744073709551615}"#,
+        r#"{"token":"TOKEN","expires_in":0}"#,
+    ] {
+        let account = Account { answer: Some(answer), ..Account::new("tester", "swordfish-3f9a") };
+        let place = Registry::behind(Access::Token(account.clone()), account, Options::default());
+        let cache = graphs::cache(1);
+        write(place.config(), &cache).await.unwrap_or_else(|error| panic!("{answer}: {error:?}"));
+        assert_sound(&place, &cache).await;
+    }
+}
+
+/// An annotation is anybody's text: it names no other scope, and no other path.
+#[tokio::test(start_paused = true)]
+async fn a_mount_is_asked_for_from_repositories_only() {
+    let place = Registry::new();
+    let source = MemoryCache::new();
+    let _ = source.insert("layer");
+    let blob = Descriptor::of(MediaType::OCI_LAYER, b"layer");
+    for from in ["a:pull repository:b", "../b", "a/../b", "A", "a&x=y", ""] {
+        let noted = blob.clone().with_annotation("containerd.io/distribution.source.127.0.0.1", from);
+        let exporter = RegistryExporter::new(place.config());
+        assert!(matches!(exporter.push(&noted, &source).await.unwrap(), Pushed::Uploaded | Pushed::Present));
+        let log = place.server().take_log();
+        assert!(!log.iter().any(|logged| logged.path.contains("mount=")), "{from}");
+        place.server().stored(|stored| stored.lose(&blob.digest));
+    }
+}
+
+/// As containerd does: what a descriptor brings along is not asked for.
+#[tokio::test(start_paused = true)]
+async fn what_a_descriptor_embeds_needs_no_blob() {
+    let place = Registry::new();
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    place.server().stored(|stored| {
+        let repository = stored.repositories.get_mut("team/cache").unwrap();
+        let (media_type, bytes) = repository.manifests[&repository.tags["main"]].clone();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let embed = |descriptor: &mut serde_json::Value| {
+            let digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+            descriptor["data"] = base64(&repository.blobs[&digest]).into();
+        };
+        embed(&mut manifest["config"]);
+        manifest["layers"].as_array_mut().unwrap().iter_mut().for_each(embed);
+        let bytes = Bytes::from(manifest.to_string());
+        repository.blobs.clear();
+        repository.tags.insert("main".to_owned(), Digest::sha256(&bytes));
+        repository.manifests.insert(Digest::sha256(&bytes), (media_type, bytes));
+    });
+    assert_sound(&place, &cache).await;
+    let importer = RegistryImporter::new(place.config());
+    let copied = MemoryCache::new();
+    let settings = ExportSettings::default();
+    copy(&importer, &copied, CopyOptions::default(), &settings).await.unwrap().unwrap();
+    let blob = &cache.manifest.blobs()[0];
+    assert!(copied.stat(blob).await.unwrap().is_some());
+}
+
+/// One tag that cannot be looked at is named; the others are listed, and what deletes goes on with them.
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_cannot_be_looked_at_is_named_beside_the_others() {
+    let denied = r#"{"errors":[{"code":"DENIED","message":"not this one"}]}"#;
+    for (status, deletes_tags) in [(400, true), (403, true), (500, true), (403, false)] {
+        let place = Registry::with(Options { deletes_tags, ..Options::default() });
+        for (seed, tag) in ["a", "b", "lost"].into_iter().enumerate() {
+            let config = place.config_of(&format!("team/cache:{tag}"), place.environment());
+            write(config, &graphs::cache(seed as u64)).await.unwrap();
+        }
+        for method in [Method::GET, Method::HEAD] {
+            let fault = Fault::Answer(status, None, denied);
+            place.server().plan(Plan::new(method, "/manifests/lost", fault).times(10_000));
+        }
+        let store = RegistryStore::new(place.config());
+        let listing = store.list().await.unwrap();
+        let names: Vec<_> = listing.caches.iter().filter_map(|cache| cache.name.as_deref()).collect();
+        assert_eq!(names, ["a", "b"], "{status}");
+        let [unreadable] = &listing.unreadable[..] else { panic!("{:?}", listing.unreadable) };
+        assert_eq!((&*unreadable.name, unreadable.error.context("status")), ("lost", Some(&*status.to_string())));
+        assert_eq!(store.caches().await.unwrap_err().context("cache"), Some("lost"));
+
+        let policy = PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(1);
+        let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+        assert_eq!((plan.caches.len(), plan.unreadable.len()), (1, 1), "{status}");
+        let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
+        // Where a manifest goes with all its tags, the one that cannot be looked at might be another one of it.
+        assert_eq!((report.caches.len(), report.kept_caches.len()), if deletes_tags { (1, 0) } else { (0, 1) });
+    }
+}
+
+/// A registry that fails for every tag is not one with many broken tags, and no answer at all is not about a tag.
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_fails_is_no_list_of_broken_tags() {
+    let place = tagged(Options::default(), 60).await;
+    place.server().plan(Plan::new(Method::HEAD, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
+    place.server().plan(Plan::new(Method::GET, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
+    let environment = place.environment().with_retry(RetryPolicy::never());
+    let store = RegistryStore::new(place.config_of("team/cache", environment.clone()));
+    assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let place = tagged(Options::default(), 2).await;
+    place.server().plan(Plan::new(Method::HEAD, "/manifests/", Fault::Drop).times(100));
+    let store = RegistryStore::new(place.config_of("team/cache", environment));
+    assert!(store.list().await.is_err());
+}
+
+/// What a registry calls a tag is put into a URL only if it is one.
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_none_is_not_asked_for() {
+    let place = tagged(Options::default(), 1).await;
+    let hostile = ["../../other/manifests/x", "a/b", "..", "", "a?x=y", "a#b", "\u{202e}evil", "a\u{1b}[31m", "%2e%2e"];
+    place.server().stored(|stored| {
+        let repository = stored.repositories.get_mut("team/cache").unwrap();
+        let digest = repository.tags["t0000"];
+        repository.tags.extend(hostile.map(|tag| (tag.to_owned(), digest)));
+    });
+    let listing = RegistryStore::new(place.config()).list().await.unwrap();
+    assert_eq!((listing.caches.len(), listing.unreadable.len()), (1, hostile.len()));
+    let log = place.server().take_log();
+    let asked = log.iter().filter(|logged| logged.path.contains("/manifests/"));
+    assert!(asked.clone().count() > 0 && asked.into_iter().all(|logged| logged.path.ends_with("/manifests/t0000")));
+}
+
+/// Charts, signatures, SBOMs and images of schema 1 are no caches, and no errors.
+#[tokio::test(start_paused = true)]
+async fn other_things_are_no_caches() {
+    let place = Registry::new();
+    write(place.config(), &graphs::cache(1)).await.unwrap();
+    let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer");
+    let config = Descriptor::of(MediaType::from("application/vnd.cncf.helm.config.v1+json".to_owned()), b"no JSON");
+    let [layer, config] = [&layer, &config].map(|descriptor| serde_json::to_string(descriptor).unwrap());
+    let documents = [
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#),
+        r#"{"schemaVersion":1,"name":"a","tag":"b","fsLayers":[{"blobSum":"sha256:x"}],"signatures":[]}"#.to_owned(),
+        r#"{"schemaVersion":2,"manifests":[]}"#.to_owned(),
+    ];
+    for document in documents {
+        place.server().stored(|stored| {
+            let repository = stored.repositories.get_mut("team/cache").unwrap();
+            repository.blobs.insert(Digest::sha256(b"no JSON"), Bytes::from_static(b"no JSON"));
+            let (digest, bytes) = (Digest::sha256(document.as_bytes()), Bytes::from(document.clone()));
+            repository.tags.insert("main".to_owned(), digest);
+            repository.manifests.insert(digest, ("application/vnd.oci.image.manifest.v1+json".to_owned(), bytes));
+        });
+        let found = RegistryImporter::new(place.config())
+            .resolve()
+            .await
+            .unwrap_or_else(|error| panic!("{document}: {error:?}"));
+        assert!(found.is_none(), "{document}");
+    }
+}
