@@ -10,6 +10,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use octocrab::{OctoBody, Octocrab, OctocrabBuilder};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT};
+use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -24,6 +25,8 @@ const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 const MOST_READ: usize = 4 << 20;
 /// Up to this size a body is no part of an entry, and its answer is that to a question.
 const SMALL: usize = 64 << 10;
+/// How many redirects in a row are followed.
+const REDIRECTS: usize = 10;
 
 /// The connections of a program to one host; URLs that are signed go through it as they are.
 ///
@@ -38,6 +41,8 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
     };
     let builder = || {
         let mut builder = reqwest::Client::builder().user_agent(AGENT).http1_only();
+        // A `Referer` would tell the next host a signed URL.
+        builder = builder.referer(false).redirect(Policy::custom(follow));
         let timeouts = environment.timeouts();
         if let Some(timeout) = timeouts.connect {
             builder = builder.connect_timeout(timeout);
@@ -53,6 +58,16 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
         built => built,
     };
     built.map_err(|error| error::transport(&error, "cannot set up the connection"))
+}
+
+/// Follows redirects, but never from HTTPS to plain HTTP; `reqwest` takes the token off where the host or the port changes.
+fn follow(attempt: Attempt<'_>) -> Action {
+    let is_downgrade = attempt.url().scheme() == "http" && attempt.previous().iter().any(|url| url.scheme() == "https");
+    match attempt.previous().len() {
+        _ if is_downgrade => attempt.stop(),
+        0..=REDIRECTS => attempt.follow(),
+        _ => attempt.error("too many redirects"),
+    }
 }
 
 /// Calls below one URL.

@@ -92,6 +92,8 @@ fn too_slow(message: &str, got: u64, waited: Duration) -> Error {
 
 /// Undoes gzip.
 fn gunzipped(pieces: BlobStream, message: &'static str) -> BlobStream {
+    // It is asked once more after its end, when the decoder has given the last bytes.
+    let pieces = pieces.fuse().boxed();
     let decoding = Decoding { pieces, rest: Bytes::new(), decoder: Some(MultiGzDecoder::new(Vec::new())) };
     Box::pin(stream::unfold(decoding, move |mut decoding| async move {
         let next = decoding.next().await?;
@@ -142,9 +144,12 @@ impl Decoding {
 
     fn step(&mut self) -> io::Result<Bytes> {
         let some = self.rest.split_to(STEP.min(self.rest.len()));
-        let Some(decoder) = &mut self.decoder else { return Ok(Bytes::new()) };
+        // A decoder that has failed is not asked again.
+        let Some(mut decoder) = self.decoder.take() else { return Ok(Bytes::new()) };
         decoder.write_all(&some)?;
-        Ok(std::mem::take(decoder.get_mut()).into())
+        let decoded = std::mem::take(decoder.get_mut());
+        self.decoder = Some(decoder);
+        Ok(decoded.into())
     }
 
     fn end(&mut self) -> Option<Result<Bytes, Cause>> {

@@ -80,6 +80,7 @@ impl RegistryExporter {
         let version = Version::new(root.descriptor.digest.to_string());
         self.check_expected(looked, expect).await?;
         self.retrying(|| self.put_manifest(target, root)).await?;
+        self.check_written(root).await?;
         self.check_won(expect, target, &version).await?;
         Ok(version)
     }
@@ -217,6 +218,23 @@ impl RegistryExporter {
             self.retrying(|| self.put_blob(config)).await?;
         }
         checked
+    }
+
+    /// Looks whether a manifest that was written is there, in a registry that only says so of other things.
+    ///
+    /// Distribution 2 writes no bytes that it believes it has. What is uploaded as a blob it does write.
+    async fn check_written(&self, root: &Document) -> Result<()> {
+        let name = root.descriptor.digest.to_string();
+        if !self.presence.has_claims() || self.found(&name).await?.is_some() {
+            return Ok(());
+        }
+        self.presence.refuted(&root.descriptor);
+        self.retrying(|| self.put_blob(root)).await?;
+        if self.found(&name).await?.is_some() {
+            return Ok(());
+        }
+        let error = error::new(ErrorKind::Unavailable, "the registry has taken the manifest, and does not have it");
+        Err(self.client.about(error.with("manifest", name)))
     }
 
     /// Why a registry says that a manifest names what is not there: something has gone, or it takes nothing but manifests

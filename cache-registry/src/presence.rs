@@ -32,6 +32,8 @@ struct State {
     unread: BTreeMap<Digest, Descriptor>,
     /// The registry says that it has these, and cannot read them.
     unreadable: BTreeSet<Digest>,
+    /// Whether the registry ever said that it has something.
+    has_claims: bool,
 }
 
 impl Presence {
@@ -42,10 +44,22 @@ impl Presence {
 
     /// The registry says that it has the blob.
     pub(crate) fn claimed(&self, blob: &Descriptor) {
+        let mut state = self.state();
+        state.has_claims = true;
         // Nothing can be read of an empty one.
         if blob.size > 0 {
-            self.state().unread.insert(blob.digest, blob.clone());
+            state.unread.insert(blob.digest, blob.clone());
         }
+    }
+
+    /// Whether the registry ever said that it has something: then it may say so of a manifest too.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.state().has_claims
+    }
+
+    /// The registry says that it has a blob, and does not.
+    pub(crate) fn refuted(&self, blob: &Descriptor) {
+        self.state().unreadable.insert(blob.digest);
     }
 
     /// The blob was sent.

@@ -132,7 +132,7 @@ async fn a_write_goes_where_it_is_redirected_to() {
 }
 
 /// Garbage collection beside a running distribution: what it took is still there for HEAD, for mounts and for the check of
-/// a manifest.
+/// a manifest, and the manifest itself is not written again.
 #[tokio::test(start_paused = true)]
 async fn what_a_registry_only_remembers_is_sent_again() {
     let place = Registry::with(Options { remembers: true, ..Options::default() });

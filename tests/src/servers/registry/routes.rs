@@ -131,7 +131,7 @@ fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &
         Ok(_) => {}
         Err(_) => drop(own.tags.insert(name.to_owned(), digest)),
     }
-    own.manifests.insert(digest, (media_type.to_owned(), bytes));
+    own.put_manifest(digest, (media_type.to_owned(), bytes), shared.options.remembers);
     drop(state);
     labelled(shared, &digest.to_string(), empty(201))
 }

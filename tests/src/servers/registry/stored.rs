@@ -33,9 +33,21 @@ pub struct Repository {
     pub tags: BTreeMap<String, Digest>,
     /// The length of every blob that ever was there.
     seen: BTreeMap<Digest, usize>,
+    /// The manifests that were put while it was believed that their bytes are there.
+    linked: BTreeMap<Digest, String>,
 }
 
 impl Repository {
+    /// Stores a manifest; one that is remembered only gets its link, as in distribution 2.
+    pub(super) fn put_manifest(&mut self, digest: Digest, (media_type, bytes): (String, Bytes), remembers: bool) {
+        if remembers && self.seen.contains_key(&digest) && !self.manifests.contains_key(&digest) {
+            self.linked.insert(digest, media_type);
+            return;
+        }
+        self.seen.insert(digest, bytes.len());
+        self.manifests.insert(digest, (media_type, bytes));
+    }
+
     /// Stores a blob.
     pub(super) fn put(&mut self, digest: Digest, bytes: Bytes) {
         self.seen.insert(digest, bytes.len());
@@ -63,7 +75,8 @@ impl Stored {
     pub(super) fn manifest(&self, repository: &str, name: &str) -> Option<(Digest, String, Bytes)> {
         let repository = self.repositories.get(repository)?;
         let digest = name.parse().ok().or_else(|| repository.tags.get(name).copied())?;
-        let (media_type, bytes) = repository.manifests.get(&digest)?.clone();
+        let linked = || Some((repository.linked.get(&digest)?.clone(), repository.blobs.get(&digest)?.clone()));
+        let (media_type, bytes) = repository.manifests.get(&digest).cloned().or_else(linked)?;
         Some((digest, media_type, bytes))
     }
 
