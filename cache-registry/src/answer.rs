@@ -4,17 +4,14 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{BlobStream, Error, ErrorKind, Result};
+use cache_core::{BlobStream, BodyReader, Bounds, Error, ErrorKind, Result};
 use flate2::write::MultiGzDecoder;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
-use tokio::time::Instant;
 
-use crate::error::{self, within};
+use crate::{KIND, error};
 
-/// Bytes in a second that a body has to bring on average while it is waited for.
-const LOWEST_RATE: u64 = 1 << 10;
 /// How much is decoded at once: gzip makes at most a thousand times of it.
 const STEP: usize = 4 << 10;
 
@@ -31,10 +28,8 @@ pub(crate) fn encoding_of(response: &Response) -> Option<String> {
 pub(crate) fn body(response: Response, idle: Option<Duration>, message: &'static str) -> Result<BlobStream> {
     let encoding = encoding_of(&response);
     let pieces = response.bytes_stream().map(move |piece| piece.map_err(|error| error::transport(error, message)));
-    let pieces: BlobStream = match idle {
-        Some(idle) => steady(pieces.boxed(), idle, message),
-        None => pieces.boxed(),
-    };
+    let pieces = BodyReader::new(message, idle, &Bounds::default()).stream(pieces);
+    let pieces = pieces.map_err(|error| error.with("backend", KIND)).boxed();
     match encoding.as_deref() {
         None => Ok(pieces),
         Some("gzip" | "x-gzip") => Ok(gunzipped(pieces, message)),
@@ -61,33 +56,6 @@ pub(crate) async fn read(
         }
     }
     Ok(document.freeze())
-}
-
-/// Fails when nothing comes for `idle`, or less than the lowest rate in as much time of waiting; time in which nobody
-/// asks for more does not count.
-fn steady(pieces: BlobStream, idle: Duration, message: &'static str) -> BlobStream {
-    let least = LOWEST_RATE.saturating_mul(idle.as_secs());
-    let state = (pieces, Duration::ZERO, 0_u64);
-    Box::pin(stream::unfold(state, move |(mut pieces, mut waited, mut got)| async move {
-        let start = Instant::now();
-        let Some(next) = within(Some(idle), pieces.next()).await else {
-            return Some((Err(error::stalled(message, idle)), (pieces, waited, got)));
-        };
-        let next = next?;
-        waited = waited.saturating_add(start.elapsed());
-        got = got.saturating_add(next.as_ref().map_or(0, |piece| piece.len() as u64));
-        if waited < idle {
-            return Some((next, (pieces, waited, got)));
-        }
-        let next = if got < least { Err(too_slow(message, got, waited)) } else { next };
-        Some((next, (pieces, Duration::ZERO, 0)))
-    }))
-}
-
-fn too_slow(message: &str, got: u64, waited: Duration) -> Error {
-    let cause = format!("only {got} bytes have come in {} s", waited.as_secs());
-    // Who goes on where it stopped would wait as long again for as little.
-    error::new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(false)
 }
 
 /// Undoes gzip.
@@ -164,7 +132,6 @@ impl Decoding {
 mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use futures_util::stream::TryStreamExt;
 
     use super::*;
 
@@ -194,26 +161,6 @@ mod tests {
         let encoded = gzip(&vec![7; 100_000]);
         for broken in [&encoded[..encoded.len() - 9], b"no gzip at all, really"] {
             assert_eq!(decoded(broken, 50).await.unwrap_err().kind(), ErrorKind::Unavailable);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_trickles_is_given_up_and_a_reader_that_is_slow_is_not() {
-        let trickle = stream::unfold((), |()| async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Some((Ok(Bytes::from_static(b"x")), ()))
-        });
-        let start = Instant::now();
-        let read = steady(trickle.boxed(), Duration::from_secs(60), "cannot").try_collect::<Vec<_>>().await;
-        let error = read.unwrap_err();
-        assert!(!error.is_retryable() && error.to_string().contains("only 60 bytes"), "{error}");
-        assert_eq!(start.elapsed().as_secs(), 60);
-
-        let ready = stream::iter((0..200).map(|_| Ok(Bytes::from_static(b"x"))));
-        let mut body = steady(ready.boxed(), Duration::from_secs(60), "cannot");
-        while let Some(piece) = body.next().await {
-            piece.unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }

@@ -118,7 +118,7 @@ impl RegistryExporter {
     }
 
     fn started(&self, response: &Response) -> Result<Started> {
-        Upload::started(&self.client, &self.scopes, response).map(Started::Upload)
+        Upload::started(&self.client, &self.scopes, response).map(|upload| Started::Upload(Box::new(upload)))
     }
 
     /// The other repository of this registry with the longest path in common.
@@ -310,7 +310,7 @@ fn is_gone(error: &Error) -> bool {
 enum Started {
     Mounted,
     Present,
-    Upload(Upload),
+    Upload(Box<Upload>),
 }
 
 fn common_parts(a: &str, b: &str) -> usize {

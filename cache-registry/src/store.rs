@@ -202,7 +202,7 @@ fn is_about_the_tag(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Unauthenticated | ErrorKind::RateLimited | ErrorKind::Storage => false,
         // No answer at all.
-        ErrorKind::Unavailable => error.context("status").is_some(),
+        ErrorKind::Unavailable => error.status().is_some(),
         _ => true,
     }
 }
