@@ -54,6 +54,10 @@ pub use self::manifest::{
 #[doc(hidden)]
 pub use self::model::{Annotations, Digester, InvalidDigest, InvalidTimestamp, LayerEncoding, Limits, Platform};
 #[doc(hidden)]
-pub use self::seams::{BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheListing, CacheProbe, Check, Committed, Coverage, Deleted, Diagnosis, ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Quota, Silent, UnreadableCache, delete_each, read_blob, stat_blob, stream_of, verified};
+pub use self::seams::{
+    BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheListing, CacheProbe, Check, Committed, Coverage, Deleted,
+    Diagnosis, ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Quota, Silent, UnreadableCache, delete_each,
+    read_blob, stat_blob, stream_of, verified,
+};
 #[doc(hidden)]
 pub use self::spec::{Attrs, ExportOptions, Secret, SecretSource, shown_place};

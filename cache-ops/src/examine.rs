@@ -2,7 +2,8 @@
 
 use crate::verify::drain;
 use cache_core::{
-    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified, stat_blob,
+    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified,
+    stat_blob,
 };
 
 /// What [`examine_layer`] found.

@@ -55,7 +55,8 @@ async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Res
 
 /// A reply that is no TLS, no answer in time, or nobody at the port that nobody chose.
 fn may_speak_http(error: &reqwest::Error, has_port: bool) -> bool {
-    error.is_timeout() || error::is_no_tls(error) || (error::is_refused(error) && !has_port)
+    let is_no_tls = error::is_no_tls(error) || error::is_cut_off(error);
+    error.is_timeout() || is_no_tls || (error::is_refused(error) && !has_port)
 }
 
 fn client(config: &RegistryConfig) -> Result<reqwest::Client> {

@@ -39,7 +39,12 @@ pub(crate) fn transport(error: reqwest::Error, message: &str) -> Error {
 /// Whether the other side answers, but not in TLS.
 pub(crate) fn is_no_tls(error: &reqwest::Error) -> bool {
     let text = format!("{error:?}");
-    ["InvalidContentType", "CorruptMessage", "UnexpectedEof"].iter().any(|sign| text.contains(sign))
+    error.is_connect() && ["InvalidContentType", "CorruptMessage"].iter().any(|sign| text.contains(sign))
+}
+
+/// Whether the other side ends the connection before there is one.
+pub(crate) fn is_cut_off(error: &reqwest::Error) -> bool {
+    error.is_connect() && format!("{error:?}").contains("UnexpectedEof")
 }
 
 /// Whether nobody listens at the port.

@@ -32,7 +32,7 @@ struct State {
     unread: BTreeMap<Digest, Descriptor>,
     /// The registry says that it has these, and cannot read them.
     unreadable: BTreeSet<Digest>,
-    /// Whether the registry ever said that it has something.
+    /// Whether the registry only said so of something in a manifest that is to be written.
     has_claims: bool,
 }
 
@@ -44,15 +44,13 @@ impl Presence {
 
     /// The registry says that it has the blob.
     pub(crate) fn claimed(&self, blob: &Descriptor) {
-        let mut state = self.state();
-        state.has_claims = true;
         // Nothing can be read of an empty one.
         if blob.size > 0 {
-            state.unread.insert(blob.digest, blob.clone());
+            self.state().unread.insert(blob.digest, blob.clone());
         }
     }
 
-    /// Whether the registry ever said that it has something: then it may say so of a manifest too.
+    /// Whether the registry only said so of something that was checked: then it may say so of the manifest too.
     pub(crate) fn has_claims(&self) -> bool {
         self.state().has_claims
     }
@@ -81,8 +79,10 @@ impl Presence {
     ) -> Result<()> {
         let named = manifest.blobs().iter().map(|blob| blob.digest).chain([config.digest]);
         let unread: Vec<Descriptor> = {
-            let state = self.state();
-            named.filter_map(|digest| state.unread.get(&digest).cloned()).collect()
+            let mut state = self.state();
+            let unread: Vec<_> = named.filter_map(|digest| state.unread.get(&digest).cloned()).collect();
+            state.has_claims |= !unread.is_empty();
+            unread
         };
         let looks: Vec<BoxFuture<'_, Result<_>>> = unread
             .into_iter()

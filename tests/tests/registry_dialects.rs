@@ -81,7 +81,7 @@ async fn a_tag_on_a_later_page_keeps_its_manifest() {
         let store = RegistryStore::new(place.config());
         let first = store.caches().await.unwrap().remove(0);
         let error = store.delete_cache(&first).await.unwrap_err();
-        assert_eq!((error.kind(), error.context("other")), (ErrorKind::Unsupported, Some("t0001")), "{listing:?}");
+        assert_eq!((error.kind(), error.context("other")), (ErrorKind::InUse, Some("t0001")), "{listing:?}");
     }
 }
 

@@ -121,7 +121,9 @@ fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &
     let takes_blobs = !(is_index && shared.options.indexes_manifests);
     for named in digests(&bytes).filter(|named| *named != digest) {
         let is_blob = state.stored.blob_length(repository, &named, shared.options.remembers).is_some();
-        if !(is_blob && takes_blobs) && !state.stored.repository(repository).manifests.contains_key(&named) {
+        let is_manifest = state.stored.repository(repository).manifests.contains_key(&named);
+        let is_known = is_manifest || (is_blob && takes_blobs);
+        if !is_known {
             return error(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
         }
     }
