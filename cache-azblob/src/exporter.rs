@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, ExporterFacts,
-    Progress, Pushed, Result, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Expect,
+    ExporterFacts, Progress, Pushed, Result, Version, upload,
 };
 use tokio::sync::OnceCell;
 
@@ -197,6 +197,7 @@ impl CacheExporter for AzblobExporter {
         // What was there is looked at again after this.
         self.looks.reset();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
+        self.client.config().limits().check_config(index.len() as u64)?;
         self.ensure_container().await?;
         let keys = self.client.config().keys();
         let etag = self.write_first(keys.first(), &index, &expect).await?;
@@ -208,6 +209,10 @@ impl CacheExporter for AzblobExporter {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use azure_core::Uuid;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, ErrorKind, PartUpload, Result};
+use cache_core::{CacheProbe, CacheSpec, Diagnosis, ErrorKind, PartUpload, Publishing, Result};
 use futures_util::stream::TryStreamExt;
 
 use crate::blocks::Blocks;
@@ -156,6 +156,9 @@ impl CacheProbe for AzblobProbe {
         self.try_blobs(&key, &mut found).await;
         if found.works("write") {
             self.clean_up(&key, &mut found).await;
+            if found.works("conditional-write") {
+                found.note_publishing(Publishing::Conditional);
+            }
             found.recommended = Some(self.recommended.clone());
         }
         Ok(found)

@@ -93,6 +93,10 @@ impl CacheStore for AzblobStore {
         Ok(caches)
     }
 
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        Ok(Vec::new())
+    }
+
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         let keys = self.client.config().keys().at(cache.name.as_deref().unwrap_or_default())?;
         Ok(Box::new(AzblobImporter::over(self.client.at(keys))))

@@ -266,6 +266,10 @@ pub(crate) struct MergeArgs {
     /// Add to what is at DST, and start again when somebody else wrote first
     #[arg(long)]
     pub(crate) publish: bool,
+    /// Drop results, the oldest first, while the config is larger, like 512KiB [default for registry and local: fail if
+    /// it is larger than 1MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_config_size: Option<u64>,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

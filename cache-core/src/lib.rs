@@ -29,7 +29,7 @@ pub use self::spec::CacheSpec;
 
 // The names below are to be taken from their chapters.
 #[doc(hidden)]
-pub use self::graph::{Affected, CacheHit, FindingCode, LazyLayers, RecordId, ResultLayers};
+pub use self::graph::{Affected, CacheHit, FindingCode, LazyLayers, RecordId, ResultLayers, is_cache};
 #[doc(hidden)]
 pub use self::json::JsonObject;
 #[doc(hidden)]
@@ -55,9 +55,9 @@ pub use self::manifest::{
 pub use self::model::{Annotations, Digester, InvalidDigest, InvalidTimestamp, LayerEncoding, Limits, Platform};
 #[doc(hidden)]
 pub use self::seams::{
-    BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheListing, CacheProbe, Check, Committed, Coverage, Deleted,
-    Diagnosis, ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Quota, Silent, UnreadableCache, delete_each,
-    read_blob, stat_blob, stream_of, verified,
+    BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheListing, CacheProbe, Check, Committed, ContributionName,
+    Contributions, Coverage, Deleted, Diagnosis, ExporterFacts, ImageBackend, ImageStore, Naming, Outcome, Publishing,
+    Quota, Silent, UnreadableCache, delete_each, read_blob, stat_blob, stream_of, verified,
 };
 #[doc(hidden)]
 pub use self::spec::{Attrs, ExportOptions, Secret, SecretSource, shown_place};

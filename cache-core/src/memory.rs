@@ -16,8 +16,8 @@ use crate::manifest::{CacheManifest, Document, EncodedManifest, ManifestForm};
 use crate::model::{Descriptor, Digest, Limits, Timestamp};
 use crate::seams::{
     BackendFacts, BlobEntry, BlobInfo, BlobProvider, BlobStream, CacheBackend, CacheEntry, CacheExporter,
-    CacheImporter, CacheProbe, CacheStore, Committed, Deleted, Expect, ExporterFacts, ImageBackend, ImageStore, Naming,
-    Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
+    CacheImporter, CacheProbe, CacheStore, Committed, Contributions, Deleted, Expect, ExporterFacts, ImageBackend,
+    ImageStore, Naming, Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
 };
 use crate::spec::CacheSpec;
 
@@ -205,7 +205,7 @@ impl CacheExporter for MemoryCache {
             let error = Error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
             return Err(error.with("blob", blob.digest));
         }
-        let EncodedManifest { config, manifest, .. } = manifest.encode(self.form);
+        let EncodedManifest { config, manifest, .. } = manifest.encode(self.form).checked(&Limits::default())?;
         self.insert_document(config);
         let descriptor = manifest.descriptor.clone();
         self.insert_document(manifest);
@@ -214,6 +214,10 @@ impl CacheExporter for MemoryCache {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }
@@ -249,6 +253,10 @@ impl CacheStore for MemoryCache {
             ..CacheEntry::new(Some(name.clone()), version(descriptor))
         };
         Ok(self.lock().caches.iter().map(entry).collect())
+    }
+
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        Ok(Vec::new())
     }
 
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Event, Expect, ExporterFacts,
-    Progress, Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Event, Expect,
+    ExporterFacts, Progress, Pushed, Result, Version,
 };
 use tokio::time::Instant;
 
@@ -93,7 +93,9 @@ impl GhaExporter {
         let scope = self.session.written_scope()?;
         self.known.check(&self.session).await?;
         let name = IndexName::new(self.session.config().scope(), scope);
-        let key = index::commit(&self.session, &name, manifest.encode_flat()?, expect).await?;
+        let bytes = manifest.encode_flat()?;
+        self.session.config().limits().check_config(bytes.len() as u64)?;
+        let key = index::commit(&self.session, &name, bytes, expect).await?;
         Ok(index::version([key.as_str()]))
     }
 }
@@ -129,10 +131,16 @@ impl CacheExporter for GhaExporter {
     /// made again. An index that cannot be uploaded is an error, and burns its number.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         let committed = self.commit_index(manifest, &expect).await;
-        committed.map(|version| Committed::new(None, version)).map_err(|error| self.session.about(error))
+        let settles_in = self.session.settles_in();
+        let committed = committed.map(|version| Committed::new(None, version).settling_in(settles_in));
+        committed.map_err(|error| self.session.about(error))
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }

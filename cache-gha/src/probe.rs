@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Result, random_number};
+use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Publishing, Result, random_number};
 
 use crate::config::ApiVersion;
 use crate::rest::Rest;
@@ -45,7 +45,7 @@ impl GhaProbe {
 async fn write(session: &Arc<Session>, key: &str) -> Result<()> {
     session.written_scope()?;
     match save_bytes(session, key, Bytes::from_static(CONTENT)).await? {
-        Saved::Done => Ok(()),
+        Saved::Done => session.doubles(key).await.map(drop),
         Saved::Taken => Err(error::new(ErrorKind::Conflict, "an entry of the probe is there already")),
     }
 }
@@ -107,6 +107,7 @@ impl CacheProbe for GhaProbe {
         }
         if is_written {
             found.recommended = Some(self.recommended()?);
+            found.note_publishing(session.settles_in().map_or(Publishing::Conditional, Publishing::Timed));
             found.notes.push("the cache is written for one branch and seen by those that start from it".to_owned());
         }
         Ok(found)

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cache_core::{Error, ErrorKind, Progress, Result, Side, Silent, Uploads};
 use reqwest::header::ACCEPT;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::client::{Client, http};
@@ -28,6 +30,8 @@ pub(crate) struct Session {
     left: AtomicUsize,
     /// What this writer holds and has not finalised, so that a push that is tried again goes on with it.
     held: Mutex<HashMap<String, Hold>>,
+    /// Whether a key can be reserved twice.
+    doubles: OnceCell<bool>,
 }
 
 /// A key that is ours.
@@ -67,6 +71,7 @@ impl Session {
             progress: Mutex::new(Arc::new(Silent)),
             left: AtomicUsize::new(0),
             held: Mutex::default(),
+            doubles: OnceCell::new(),
             config,
         })
     }
@@ -153,6 +158,25 @@ impl Session {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the service gives a key away again that this writer has just reserved; asked once.
+    pub(crate) async fn doubles(&self, key: &str) -> Result<bool> {
+        let ask = || async {
+            match self.retrying(|| self.service.reserve(key)).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        self.doubles.get_or_try_init(ask).await.copied()
+    }
+
+    /// How long another writer's index may still hide one that was just written, where the service was found to give
+    /// keys away twice.
+    pub(crate) fn settles_in(&self) -> Option<Duration> {
+        let doubles = self.doubles.get().copied().unwrap_or(false);
+        doubles.then(|| self.config.environment().settle_time())
     }
 
     /// Makes an entry visible whose bytes were sent.

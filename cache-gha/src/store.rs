@@ -109,6 +109,10 @@ impl CacheStore for GhaStore {
         Ok(self.listed().await?.iter().filter_map(cache_entry).collect())
     }
 
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        Ok(Vec::new())
+    }
+
     /// The entry that was listed, as it is, through the cache service: its token has to be able to read the scope. A
     /// signature is not verified.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {

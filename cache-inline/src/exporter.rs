@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Coverage, Descriptor, Document, ErrorKind, Expect,
-    ExporterFacts, ImageStore, Limits, Progress, Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Coverage, Descriptor, Document, ErrorKind,
+    Expect, ExporterFacts, ImageStore, Limits, Progress, Pushed, Result, Version,
 };
 use tokio::sync::OnceCell;
 
@@ -112,6 +112,10 @@ impl CacheExporter for InlineExporter {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }

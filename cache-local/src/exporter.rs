@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Document, Error, ErrorKind,
-    Expect, ExporterFacts, Progress, Pushed, Result, Version, stream_of,
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Digest, Document,
+    Error, ErrorKind, Expect, ExporterFacts, Progress, Pushed, Result, Version, stream_of,
 };
 use tokio::sync::OnceCell;
 
@@ -167,7 +167,7 @@ impl CacheExporter for LocalExporter {
             return Ok(Committed::skipped());
         }
         let ingest = self.ingest().await?;
-        let encoded = manifest.encode(self.config.form());
+        let encoded = manifest.encode(self.config.form()).checked(&self.config.limits())?;
         let mut blobs = self.remembered(manifest);
         for document in [&encoded.config, &encoded.manifest] {
             self.put(document).await?;
@@ -194,6 +194,10 @@ impl CacheExporter for LocalExporter {
     /// The exporter's own temporary directory.
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(Some(self.ingest().await?.dir().to_owned()))
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
+        Ok(None)
     }
 }
 

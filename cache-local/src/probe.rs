@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Result, random_number};
+use cache_core::{
+    CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Publishing, Result, random_number,
+};
 
 use crate::beneath::Dir;
 use crate::error::{at, io as io_error};
@@ -60,6 +62,9 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     try_blob(&root, &mut found);
     let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
     found.recommended = is_usable.then(|| recommended(config));
+    if found.works("lock") {
+        found.note_publishing(Publishing::Conditional);
+    }
     let is_default = config.form().is_none_or(|form| form == ManifestForm::ImageManifest);
     if is_default {
         found.notes.push("BuildKit before v0.12 cannot read an image manifest: image-manifest=false is for it".into());

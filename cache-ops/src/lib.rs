@@ -33,7 +33,7 @@ pub use self::prune::{
     NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport, PruneSettings,
     UnreadableName, plan_prune, prune,
 };
-pub use self::publish::publish;
+pub use self::publish::{PublishSettings, PublishWay, Published, SizeLimit, publish};
 pub use self::reach::Reach;
 pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair};
 pub use self::verify::{Depth, VerifyReport, verify};

@@ -9,8 +9,8 @@ use cache_core::{
     Timestamp,
 };
 use cache_ops::{
-    CopyOptions, Depth, Destination, ExportSettings, PrunePlan, PrunePolicy, PruneSettings, Reach, RepairOptions, copy,
-    copy_manifest, copy_many, examine_layer, export, plan_prune, prune, publish, repair, verify,
+    CopyOptions, Depth, Destination, ExportSettings, PrunePlan, PrunePolicy, PruneSettings, PublishSettings, Reach,
+    RepairOptions, copy, copy_manifest, copy_many, examine_layer, export, plan_prune, prune, publish, repair, verify,
 };
 
 fn spawns<F: Future + Send + 'static>(_: F) {}
@@ -32,7 +32,7 @@ fn writing(
     let (source, place) = (Arc::clone(&blobs), Arc::clone(&to));
     spawns(async move { export(&cache, &*source, &*place, &ExportSettings::default()).await });
     let chains = CacheChains::new();
-    spawns(async move { publish(&chains, &*blobs, (&*from, &*to), &ExportSettings::default()).await });
+    spawns(async move { publish(&chains, &*blobs, (&*from, &*to), &PublishSettings::default()).await });
 }
 
 fn reading(blobs: Arc<dyn BlobProvider>, blob: Descriptor, cache: CacheManifest) {

@@ -58,8 +58,10 @@ impl CacheBackend for Registry {
         Ok(Box::new(RegistryExporter::new(RegistryConfig::from_export_spec(spec, self.0.clone())?)))
     }
 
+    /// A tag that holds an image is an error for the reader.
     async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+        let config = RegistryConfig::from_import_spec(spec, self.0.clone())?;
+        Ok((Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

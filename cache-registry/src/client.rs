@@ -85,6 +85,12 @@ impl Client {
         Self { config, session: Arc::clone(&self.session) }
     }
 
+    /// The same repository and session, looking at one tag.
+    pub(crate) fn at_tag(&self, tag: &str) -> Self {
+        let config = self.config.at(self.config.parsed().at_tag(tag));
+        Self { config, session: Arc::clone(&self.session) }
+    }
+
     pub(crate) fn config(&self) -> &RegistryConfig {
         &self.config
     }

@@ -134,6 +134,8 @@ impl Answer {
             // What was pushed is gone, or the upload was forgotten: the next try starts again.
             _ if self.has("MANIFEST_BLOB_UNKNOWN") || self.has("BLOB_UPLOAD_UNKNOWN") => ErrorKind::Unavailable,
             _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
+            // Nothing of ours is conditional: the registry does not let anybody do this, as with an immutable tag.
+            409 | 412 => ErrorKind::PermissionDenied,
             status => ErrorKind::from_status(status),
         }
     }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Descriptor, Document, EncodedManifest, Error,
-    ErrorKind, Expect, ExporterFacts, MediaType, Progress, Pushed, Result, Version, stream_of,
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Document,
+    EncodedManifest, Error, ErrorKind, Expect, ExporterFacts, MediaType, Progress, Pushed, Result, Version, stream_of,
 };
 use reqwest::{Method, Response, StatusCode};
 
@@ -25,6 +26,8 @@ use crate::upload::{UPLOAD, Upload, check_stored};
 /// Where containerd notes the repositories of a registry that have a blob: `<this><host>` = `repo[,repo]`.
 const SOURCE: &str = "containerd.io/distribution.source.";
 const COMMIT: &str = "cannot write the manifest";
+/// How long a look at a tag, and a write to it after that, may take together.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// A cache in a registry, for writing.
 ///
@@ -37,10 +40,11 @@ const COMMIT: &str = "cannot write the manifest";
 ///   it so too.
 /// * What the registry says it has is read back before the manifest is written, a byte of each blob: some registries
 ///   remember blobs that are gone. Those are sent after all.
-/// * No registry has conditional writes. A commit that expects something looks right before it writes, and looks again
-///   right after. Somebody who wrote before the first look is always noticed, and so is somebody whose manifest has
-///   taken the place of ours by the second; of two writers that come between each other's looks, both may be told that
-///   they have won, and the later one's manifest is there.
+/// * No registry has conditional writes. Publishers leave what they add under tags of their own until the cache has it
+///   ([`Contributions`]), and lose nothing. Any other commit that expects something looks right before it writes, and
+///   looks again right after. Somebody who wrote before the first look is always noticed, and so is somebody whose
+///   manifest has taken the place of ours by the second; of two writers that come between each other's looks, both may
+///   be told that they have won, and the later one's manifest is there.
 pub struct RegistryExporter {
     client: Arc<Client>,
     scopes: Scopes,
@@ -60,14 +64,27 @@ impl RegistryExporter {
         Self { client, scopes, presence: Presence::default() }
     }
 
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
     /// Makes a document present: a manifest at its digest, anything else as a blob.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Descriptor { media_type, digest, .. } = &document.descriptor;
         if !media_type.is_manifest() {
-            return self.retrying(|| self.put_blob(document)).await;
+            return self.put_as_blob(document).await;
         }
-        let target = digest.to_string();
-        self.retrying(|| self.put_manifest(&target, document)).await
+        self.put_at(&digest.to_string(), document).await
+    }
+
+    /// Makes a document present as a blob, whatever it is.
+    pub(crate) async fn put_as_blob(&self, config: &Document) -> Result<()> {
+        self.retrying(|| self.put_blob(config)).await
+    }
+
+    /// Writes a manifest at a tag or digest, whatever is there.
+    pub(crate) async fn put_at(&self, target: &str, manifest: &Document) -> Result<()> {
+        self.retrying(|| self.put_manifest(target, manifest)).await
     }
 
     /// Writes a manifest at `target` if `looked`, which is the same but for a reference with a digest, is as expected.
@@ -79,7 +96,7 @@ impl RegistryExporter {
     ) -> Result<Version> {
         let version = Version::new(root.descriptor.digest.to_string());
         self.check_expected(looked, expect).await?;
-        self.retrying(|| self.put_manifest(target, root)).await?;
+        self.put_at(target, root).await?;
         self.check_written(root).await?;
         self.check_won(expect, target, &version).await?;
         Ok(version)
@@ -283,21 +300,29 @@ impl CacheExporter for RegistryExporter {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
             return Ok(Committed::skipped());
         }
-        let encoded = manifest.encode(self.client.config().form());
+        let encoded = manifest.encode(self.client.config().form()).checked(&self.client.config().limits())?;
         let (reference, descriptor) = (self.client.config().parsed(), encoded.manifest.descriptor.clone());
         let (looked, target) = (reference.selector(), reference.target(&descriptor.digest));
-        self.retrying(|| self.put_blob(&encoded.config)).await?;
+        self.put_as_blob(&encoded.config).await?;
         self.check_presence(manifest, &encoded.config).await?;
         let written = self.write((&looked, &target), &encoded.manifest, &expect).await;
         let version = match written {
             Err(error) if is_gone(&error) => return Err(self.why_gone(manifest, &encoded, error).await),
             written => written?,
         };
-        Ok(Committed::new(Some(descriptor), version))
+        // What goes to a digest replaces nothing.
+        let replaces = expect != Expect::Any && reference.digest().is_none();
+        Ok(Committed::new(Some(descriptor), version).settling_in(replaces.then_some(SETTLE_TIME)))
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(None)
+    }
+
+    /// No registry has conditional writes. What goes to a digest replaces nothing.
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
+        let is_by_digest = self.client.config().parsed().digest().is_some();
+        Ok(if is_by_digest { None } else { Some(self) })
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
     BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result, Version,
-    load,
+    is_cache, load,
 };
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
@@ -34,6 +34,8 @@ const MESSAGE: &str = "cannot read the manifest";
 pub struct RegistryImporter {
     client: Arc<Client>,
     scopes: Scopes,
+    /// An image is an error, and not looked into for inline records.
+    refuses_images: bool,
 }
 
 impl RegistryImporter {
@@ -46,7 +48,13 @@ impl RegistryImporter {
     /// A reader that shares the session of somebody else.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::pull(client.config().parsed().repository());
-        Self { client, scopes }
+        Self { client, scopes, refuses_images: false }
+    }
+
+    /// Reads what a cache can be added to: a tag that leads to an image is an error.
+    #[must_use]
+    pub(crate) fn refusing_images(self) -> Self {
+        Self { refuses_images: true, ..self }
     }
 
     /// What the reference leads to, and the media type that the registry says it has.
@@ -114,6 +122,11 @@ impl CacheImporter for RegistryImporter {
     async fn resolve(&self) -> Result<Option<Resolved>> {
         let Some(Root { digest, bytes, .. }) = self.root().await? else { return Ok(None) };
         let about = |error: Error| self.client.about(error).with("manifest", digest);
+        if self.refuses_images && !is_cache(&bytes).map_err(about)? {
+            let error = error::new(ErrorKind::Unsupported, "the tag holds an image, and a cache would replace it");
+            return Err(about(error.with("holds", "image"))
+                .with_hint("write the cache to a tag of its own, or delete the image first"));
+        }
         let cache = load(bytes, self, &self.client.config().limits()).await.map_err(about)?;
         Ok(cache.map(|cache| Resolved::new(cache, Version::new(digest.to_string()))))
     }

@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod config;
 mod connection;
+mod contributions;
 mod error;
 mod exporter;
 mod image;

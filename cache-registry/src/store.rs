@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheListing, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind,
-    InvalidDigest, MediaType, Quota, Result, Timestamp, UnreadableCache, Version, delete_each,
+    BlobEntry, CacheEntry, CacheImporter, CacheListing, CacheStore, ContributionName, Deleted, Descriptor, Digest,
+    Error, ErrorKind, InvalidDigest, MediaType, Quota, Result, Timestamp, UnreadableCache, Version, delete_each,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -49,8 +49,41 @@ impl RegistryStore {
     /// The store that is the repository of `config`; its tag and digest mean nothing here.
     #[must_use]
     pub fn new(config: RegistryConfig) -> Self {
-        let scopes = Scopes::pull(config.parsed().repository());
-        Self { client: Arc::new(Client::new(config)), scopes }
+        Self::over(Arc::new(Client::new(config)))
+    }
+
+    /// A store that shares the session of somebody else.
+    pub(crate) fn over(client: Arc<Client>) -> Self {
+        let scopes = Scopes::pull(client.config().parsed().repository());
+        Self { client, scopes }
+    }
+
+    /// Every tag, in order.
+    pub(crate) async fn tags(&self) -> Result<Vec<String>> {
+        tags::list(&self.client, &self.scopes).await
+    }
+
+    /// What the tags of caches lead to, or those of contributions. One that the registry does not give out is no reason
+    /// to leave out the others; a registry that gives out none is.
+    async fn entries(&self, are_contributions: bool) -> Result<CacheListing> {
+        let mut tags = self.tags().await?;
+        tags.retain(|tag| ContributionName::parse(tag).is_some() == are_contributions);
+        let looks: Vec<BoxFuture<'_, _>> =
+            tags.into_iter().map(|tag| async move { (self.entry(&tag).await, tag) }.boxed()).collect();
+        let mut looks = stream::iter(looks).buffered(LOOKS);
+        let mut listing = CacheListing::default();
+        let mut failures = 0;
+        while let Some((found, name)) = looks.next().await {
+            match found {
+                Ok(entry) => listing.caches.extend(entry),
+                Err(error) if is_about_the_tag(&error) && failures < MOST_FAILURES => {
+                    failures += usize::from(error.kind() == ErrorKind::Unavailable);
+                    listing.unreadable.push(UnreadableCache { name, error });
+                }
+                Err(error) => return Err(error.with("tag", name)),
+            }
+        }
+        Ok(listing)
     }
 
     /// Looks a tag up; one that is gone by now is none.
@@ -77,7 +110,7 @@ impl RegistryStore {
         }
     }
 
-    async fn delete_manifest(&self, name: &str) -> Result<Deleted> {
+    pub(crate) async fn delete_manifest(&self, name: &str) -> Result<Deleted> {
         let scopes = Scopes::delete(self.client.config().parsed().repository());
         let url = self.client.url(&format!("manifests/{name}")).await?;
         let response = self.client.send(Request::new(Method::DELETE, url, &scopes, DELETE)).await?;
@@ -127,26 +160,13 @@ impl CacheStore for RegistryStore {
         self.list().await?.whole()
     }
 
-    /// Every tag of the repository, whatever it leads to. One that the registry does not give out is no reason to leave out
-    /// the others; a registry that gives out none is.
+    /// Every tag of the repository, whatever it leads to, but contributions.
     async fn list(&self) -> Result<CacheListing> {
-        let tags = tags::list(&self.client, &self.scopes).await?;
-        let looks: Vec<BoxFuture<'_, _>> =
-            tags.into_iter().map(|tag| async move { (self.entry(&tag).await, tag) }.boxed()).collect();
-        let mut looks = stream::iter(looks).buffered(LOOKS);
-        let mut listing = CacheListing::default();
-        let mut failures = 0;
-        while let Some((found, name)) = looks.next().await {
-            match found {
-                Ok(entry) => listing.caches.extend(entry),
-                Err(error) if is_about_the_tag(&error) && failures < MOST_FAILURES => {
-                    failures += usize::from(error.kind() == ErrorKind::Unavailable);
-                    listing.unreadable.push(UnreadableCache { name, error });
-                }
-                Err(error) => return Err(error.with("tag", name)),
-            }
-        }
-        Ok(listing)
+        self.entries(false).await
+    }
+
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        self.entries(true).await?.whole()
     }
 
     /// The cache is the one that was listed, even when its tag leads elsewhere by now.

@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Expect, ExporterFacts,
-    Progress, Pushed, Result, Silent, Timestamp, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Digest, Error, ErrorKind, Expect,
+    ExporterFacts, Progress, Pushed, Result, Silent, Timestamp, Version, upload,
 };
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -27,6 +28,8 @@ use crate::uploads::abort_uploads;
 const LARGEST_PUT: u64 = 5 << 30;
 /// The age from which an open upload is taken for that of a dead writer.
 const DEAD: i64 = 24 * 60 * 60;
+/// How long a look at an index, and a write to it after that, may take together.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// A cache in a bucket, for writing.
 ///
@@ -38,8 +41,9 @@ const DEAD: i64 = 24 * 60 * 60;
 /// * A commit looks once more at the blobs that were there when they were pushed. If one has gone, it fails with
 ///   [`ErrorKind::Unavailable`], which the core's export answers by pushing and committing again.
 /// * A commit on a condition is one conditional write, where the store honours conditions: that is tried out once. Where
-///   it does not, the exporter looks before it writes and after, and two writers that come between each other's looks may
-///   both be told that they have won; the later one's cache is there then.
+///   it does not, publishers leave what they add under names of their own until the cache has it ([`Contributions`]), and
+///   lose nothing. Any other commit looks before it writes and after; two writers that come between each other's looks
+///   may both be told that they have won, and the later one's cache is there then.
 pub struct S3Exporter {
     client: Arc<Client>,
     /// How many pushes may run at once, where the spec says that.
@@ -49,6 +53,8 @@ pub struct S3Exporter {
     cannot_copy: AtomicBool,
     /// The store has no uploads in parts.
     cannot_cut: AtomicBool,
+    /// The store writes whatever the condition.
+    overwrites: AtomicBool,
     clean_up: OnceCell<()>,
 }
 
@@ -71,8 +77,20 @@ impl S3Exporter {
             state: Mutex::default(),
             cannot_copy: AtomicBool::new(false),
             cannot_cut: AtomicBool::new(false),
+            overwrites: AtomicBool::new(false),
             clean_up: OnceCell::new(),
         }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The index, if it can be read back.
+    pub(crate) fn encode(&self, manifest: &CacheManifest) -> Result<Bytes> {
+        let bytes = manifest.encode_flat()?;
+        self.client.config().limits().check_config(bytes.len() as u64)?;
+        Ok(bytes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,7 +186,7 @@ impl S3Exporter {
         Err(self.conflict(&key, Some(version.as_str()), found.as_deref()))
     }
 
-    async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
+    pub(crate) async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
         let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.retry(), 0);
         let put = policy.run(&Silent, || {
             tries += 1;
@@ -232,7 +250,7 @@ impl CacheExporter for S3Exporter {
     /// Every name is written, the first one on the condition. A cache without layers is written too, as the empty object:
     /// BuildKit does that in object stores.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
-        let bytes = manifest.encode_flat()?;
+        let bytes = self.encode(manifest)?;
         let unfinished = self.state().unfinished.take().filter(|(before, _)| *before == expect);
         let now = match &unfinished {
             Some((Expect::Absent | Expect::Version(_), ours)) => Expect::Version(ours.clone()),
@@ -249,11 +267,18 @@ impl CacheExporter for S3Exporter {
             self.state().unfinished = Some((expect, version));
             return Err(error);
         }
-        Ok(Committed::new(None, version))
+        let overwrites = now != Expect::Any && self.overwrites.load(Ordering::Relaxed);
+        Ok(Committed::new(None, version).settling_in(overwrites.then_some(SETTLE_TIME)))
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
+        let is_conditional = self.client.config().environment().conditions().are_honoured(&self.client).await?;
+        self.overwrites.store(!is_conditional, Ordering::Relaxed);
+        Ok(if is_conditional { None } else { Some(self) })
     }
 }
 

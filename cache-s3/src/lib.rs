@@ -5,6 +5,7 @@ mod backend;
 mod client;
 mod conditions;
 mod config;
+mod contributions;
 mod endpoint;
 mod error;
 mod exporter;

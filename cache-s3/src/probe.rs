@@ -5,10 +5,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, Error, ErrorKind, Outcome, Result};
+use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, Error, ErrorKind, Outcome, Publishing, Result};
 
 use crate::client::{Client, Condition};
 use crate::conditions::{self, throw_away_key};
+use crate::exporter::SETTLE_TIME;
 use crate::{KIND, S3Config, error, listing, names, parts};
 
 const SAMPLE: Bytes = Bytes::from_static(b"buildcache doctor");
@@ -184,8 +185,8 @@ impl CacheProbe for S3Probe {
         }
         let advice = "a download that breaks starts again from its first byte";
         found.record("range-read", self.range(small).await, advice);
-        let advice = "of writers that meet, several may be told that they have won: let one job write";
-        found.record("conditional-write", self.conditions().await, advice);
+        let advice = "of merges without --publish that meet, several may be told that they have won";
+        let is_conditional = found.record("conditional-write", self.conditions().await, advice);
         self.uploads(large, &mut found).await;
         let advice = "buildcache sends old blobs again; BuildKit's exports fail on them";
         found.record("refresh", self.copy(small).await, advice);
@@ -196,6 +197,11 @@ impl CacheProbe for S3Probe {
         };
         found.record("list", self.list(small).await, advice);
         self.clean_up(&keys, &mut found).await;
+        found.note_publishing(match (is_conditional, found.works("list")) {
+            (true, _) => Publishing::Conditional,
+            (false, true) => Publishing::Contributions { removes: found.works("delete") },
+            (false, false) => Publishing::Timed(SETTLE_TIME),
+        });
         let writes_large = found.works("multipart") || found.works("single-upload");
         found.recommended = writes_large.then(|| self.recommended(&found));
         Ok(found)

@@ -5,7 +5,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Timestamp, Version,
+    BlobEntry, CacheEntry, CacheImporter, CacheStore, ContributionName, Deleted, Error, ErrorKind, Quota, Result,
+    Timestamp, Version,
 };
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -91,21 +92,11 @@ impl S3Store {
 impl CacheStore for S3Store {
     /// Every index, without reading any.
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
-        let keys = self.client.config().keys();
-        let mut objects = listing::objects(&self.client, keys.manifests());
-        let mut caches = Vec::new();
-        while let Some((key, found)) = objects.try_next().await? {
-            // An index has two bytes at least; what is empty is the folder that some tools make.
-            let Some(name) = keys.name_at(&key).filter(|_| found.size > 0) else { continue };
-            let mut entry = CacheEntry::new(Some(name.to_owned()), Version::new(found.etag));
-            entry.modified = found.modified;
-            caches.push(entry);
-        }
-        if caches.is_empty() {
-            names::check_list(&self.client).await?;
-        }
-        caches.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(caches)
+        self.entries(false).await
+    }
+
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        self.entries(true).await
     }
 
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
@@ -167,6 +158,28 @@ impl CacheStore for S3Store {
 }
 
 impl S3Store {
+    /// The indexes of caches, or those of contributions.
+    async fn entries(&self, are_contributions: bool) -> Result<Vec<CacheEntry>> {
+        let keys = self.client.config().keys();
+        let mut objects = listing::objects(&self.client, keys.manifests());
+        let mut caches = Vec::new();
+        while let Some((key, found)) = objects.try_next().await? {
+            // An index has two bytes at least; what is empty is the folder that some tools make.
+            let Some(name) = keys.name_at(&key).filter(|_| found.size > 0) else { continue };
+            if ContributionName::parse(name).is_some() != are_contributions {
+                continue;
+            }
+            let mut entry = CacheEntry::new(Some(name.to_owned()), Version::new(found.etag));
+            entry.modified = found.modified;
+            caches.push(entry);
+        }
+        if caches.is_empty() && !are_contributions {
+            names::check_list(&self.client).await?;
+        }
+        caches.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(caches)
+    }
+
     fn changed(&self, key: &str, name: &str) -> Error {
         self.client.about(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
     }

@@ -250,6 +250,10 @@ macro_rules! conformance {
                     publishing_to_nothing_writes_the_cache
                     publishing_adds_to_what_is_there
                     publish_loses_nothing
+                    contributions_are_no_caches_and_old_ones_go
+                    the_next_publish_adds_what_was_contributed
+                    prune_keeps_what_young_contributions_reach
+                    a_union_over_the_limit_is_refused
                 }
                 hostile {
                     endless_errors_end

@@ -20,7 +20,7 @@ async fn a_sound_account_can_do_everything_and_keeps_nothing() {
     let found = probe.diagnose().await.unwrap();
     assert_eq!(found.checks.iter().map(|check| check.name).collect::<Vec<_>>(), CHECKS);
     assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
-    assert_eq!((found.leftovers.len(), found.notes.len()), (0, 1), "{found:?}");
+    assert_eq!((found.leftovers.len(), found.notes.len()), (0, 2), "{found:?}");
     assert_eq!(place.contents().await, ["buildkit-cache"]);
     let recommended = found.recommended.unwrap();
     assert_eq!((recommended.get("name"), recommended.get("secret_access_key")), (Some("main"), None));

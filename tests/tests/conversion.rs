@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Committed, Compression,
-    CompressionKind, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, ExporterFacts, LayerEncoding, ManifestForm,
-    MemoryCache, Progress, Pushed, Result, Side, Timestamp, annotation, recompress,
+    CompressionKind, Contributions, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, ExporterFacts, LayerEncoding,
+    ManifestForm, MemoryCache, Progress, Pushed, Result, Side, Timestamp, annotation, recompress,
 };
 use cache_ops::{
     Conversion, CopyOptions, CopyReport, Depth, Destination, ExportSettings, copy_manifest, copy_many, verify,
@@ -275,6 +275,10 @@ impl CacheExporter for Roomy<'_> {
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(Some(self.1.to_owned()))
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
+        Ok(None)
     }
 }
 

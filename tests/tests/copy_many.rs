@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, Descriptor, Error,
-    ErrorKind, Event, Expect, ExporterFacts, MemoryCache, Mode, Progress, Pushed, Result, Side,
+    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, Contributions,
+    Descriptor, Error, ErrorKind, Event, Expect, ExporterFacts, MemoryCache, Mode, Progress, Pushed, Result, Side,
 };
 use cache_ops::{
     CopyOptions, CopyReport, Depth, Destination, ExportSettings, Recheck, copy_manifest, copy_many, export, verify,
@@ -222,6 +222,10 @@ impl CacheExporter for Timed {
     async fn spool(&self) -> Result<Option<PathBuf>> {
         Ok(None)
     }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
+        Ok(None)
+    }
 }
 
 /// A place that makes trouble.
@@ -294,6 +298,10 @@ impl CacheExporter for Awkward<'_> {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }
@@ -426,6 +434,10 @@ impl CacheExporter for Forgetful {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }

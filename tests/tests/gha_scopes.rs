@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheChains, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Expect};
 use cache_gha::{GhaConfig, GhaExporter, GhaImporter, GhaStore};
-use cache_ops::{ExportSettings, export, publish};
+use cache_ops::{ExportSettings, PublishSettings, export, publish};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
 use cache_tests::places::Gha;
@@ -66,7 +66,7 @@ async fn publishing_adds_to_the_scope_that_is_written_and_to_no_other() {
     write(place.config_of(&main_token()), &first).await.unwrap();
     let backend = cache_gha::Gha::new(place.environment());
     let (importer, exporter) = backend.publisher(&place.spec_of(&feature_token())).await.unwrap();
-    publish(&second.chains, &second.blobs, (&*importer, &*exporter), &ExportSettings::default()).await.unwrap();
+    publish(&second.chains, &second.blobs, (&*importer, &*exporter), &PublishSettings::default()).await.unwrap();
     assert_eq!(records(place.config_of(&token(&[(FEATURE, 1)]))).await, count(&second));
 }
 
@@ -92,7 +92,7 @@ async fn nobody_waits_while_the_next_number_is_free() {
     }
     assert_eq!(begin.elapsed(), Duration::ZERO);
     let resolved = GhaImporter::new(place.config_of(&main_token())).unwrap().resolve().await.unwrap().unwrap();
-    assert_eq!(resolved.version.as_str(), format!("{MAIN_INDEX}#12"));
+    assert!(resolved.version.as_str().starts_with(&format!("{MAIN_INDEX}#12=")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +106,7 @@ async fn a_dead_reservation_costs_sixteen_seconds_once() {
         write(place.config_of(&main_token()), &graphs::cache(2)).await.unwrap();
         assert_eq!(begin.elapsed(), Duration::ZERO);
         let resolved = GhaImporter::new(place.config_of(&main_token())).unwrap().resolve().await.unwrap().unwrap();
-        assert_eq!(resolved.version.as_str(), format!("{MAIN_INDEX}#3"));
+        assert!(resolved.version.as_str().starts_with(&format!("{MAIN_INDEX}#3=")));
     }
 }
 
@@ -118,7 +118,7 @@ async fn eight_writers_at_once_lose_nothing_in_real_time() {
     join_all(caches.iter().map(|cache| async {
         let (importer, exporter) = backend.publisher(&place.spec_of(&main_token())).await.unwrap();
         let place = (&*importer, &*exporter);
-        publish(&cache.chains, &cache.blobs, place, &ExportSettings::default()).await.unwrap();
+        publish(&cache.chains, &cache.blobs, place, &PublishSettings::default()).await.unwrap();
     }))
     .await;
     let found = GhaImporter::new(place.config_of(&main_token())).unwrap().resolve().await.unwrap().unwrap();

@@ -35,6 +35,10 @@ impl CacheStore for Watched<'_> {
         self.store.caches().await
     }
 
+    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
+        self.store.contributions().await
+    }
+
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         self.store.open(cache).await
     }

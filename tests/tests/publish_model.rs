@@ -1,171 +1,512 @@
-//! The publish protocol, explored in every order of its steps: what each kind of store guarantees.
+//! The publish protocols, explored in every order of their steps: what each kind of store guarantees.
 //!
-//! A writer reads the place, pushes its blobs, and commits the union; it may crash before any step. The stores:
+//! Up to three writers publish to one place; each may crash before any step. The stores:
 //!
 //! * *conditional* (s3 and azblob with conditions, local, gha): a commit happens only if the place is as it was read;
-//! * *watched* (a registry, and an s3 store that ignores conditions): the writer looks before its commit and after it,
-//!   and starts again when it sees somebody else;
+//! * *contributed to* (a registry, and an s3 store that ignores conditions): each writer first leaves its cache next to
+//!   the place, and starts again until the place holds everything that was left there. The store's list may lag: it
+//!   need not show what the last write did. A collector removes contributions meanwhile;
+//! * *timed* (a gha service that gives the same number to two writers, a store that cannot list): the writer looks right
+//!   before its commit, waits until nobody can be left who looked before it and is still to commit, and writes all of it
+//!   again if it is not there then;
+//! * *watched* (any other commit of a registry on a condition): the writer looks before its commit and after it, and
+//!   starts again when it sees somebody else;
 //! * *blind* (a plain copy): a commit replaces whatever is there.
 //!
 //! Found by going through every state:
 //!
-//! | | conditional | watched | blind |
-//! |---|---|---|---|
-//! | a cache that is there names no blob that is missing | always | always | always |
-//! | what a writer was told is published stays published | always | not if another looked before and commits after | never |
-//! | the last commit is there as a whole | always | always | always |
-//! | without a second writer at that moment nothing is lost | always | always | no |
+//! | | conditional | contributed to | timed | watched | blind |
+//! |---|---|---|---|---|---|
+//! | a cache that is there names no blob that is missing | always | always | always | always | always |
+//! | what a writer was told is published is there when all writers are done | always | always | always | not if another looked before and commits after | never |
+//! | the same, where a writer may be killed | always | it is there, or the next publish puts it back | not if it has just replaced another's | no | no |
+//! | without a second writer at that moment nothing is lost | always | always | always | always | no |
+//!
+//! The assumptions are about clocks. A timed commit takes less time from its look to its end than a writer waits. A collector removes what was old when it looked: so old that no round was still
+//! running that had not seen it. Rounds take less than ten minutes and contributions stay for an hour, so the clocks of
+//! the writers and the lag of a list may be off by half an hour. The model shows what happens to a collector that does
+//! not wait, and to one that does not look whether the place has what it removes.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
-/// What the place holds, or a writer has merged: a set of writers whose caches are in it.
+/// A set of writers: those whose caches are in the place, or whose contributions are there.
 type Caches = u8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Conditional,
-    Watched,
-    Blind,
-}
+const EVERYBODY: Caches = 0b111;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
-    Read,
-    Push { merged: Caches, version: u8 },
-    Look { merged: Caches, version: u8 },
-    Commit { merged: Caches, version: u8 },
-    LookAgain { version: u8 },
-    Done,
-    GaveUp,
-    Crashed,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct State {
-    /// The caches in the manifest that the place leads to.
-    place: Caches,
-    /// Counts commits; never the same twice, like the digest of what is committed.
-    version: u8,
-    /// The writers whose blobs are in the store.
-    blobs: Caches,
-    writers: Vec<(Step, u8)>,
-}
-
-/// How often a writer starts again here; enough to lose to every other writer.
-const TRIES: u8 = 4;
-
-impl State {
-    fn new(writers: usize) -> Self {
-        Self { place: 0, version: 0, blobs: 0, writers: vec![(Step::Read, TRIES); writers] }
-    }
-
-    fn after(&self, kind: Kind, who: usize) -> Option<Self> {
-        let mut next = self.clone();
-        let own = 1 << who;
-        let (step, tries) = self.writers[who];
-        let again = if tries > 1 { (Step::Read, tries - 1) } else { (Step::GaveUp, 0) };
-        next.writers[who] = match step {
-            Step::Read => {
-                let merged = if kind == Kind::Blind { own } else { self.place | own };
-                (Step::Push { merged, version: self.version }, tries)
-            }
-            Step::Push { merged, version } => {
-                next.blobs |= own;
-                let step = if kind == Kind::Watched {
-                    Step::Look { merged, version }
-                } else {
-                    Step::Commit { merged, version }
-                };
-                (step, tries)
-            }
-            Step::Look { version, .. } if version != self.version => again,
-            Step::Look { merged, version } => (Step::Commit { merged, version }, tries),
-            Step::Commit { version, .. } if kind == Kind::Conditional && version != self.version => again,
-            Step::Commit { merged, .. } => {
-                next.place = merged;
-                next.version += 1;
-                let step = if kind == Kind::Watched { Step::LookAgain { version: next.version } } else { Step::Done };
-                (step, tries)
-            }
-            Step::LookAgain { version } if version != self.version => again,
-            Step::LookAgain { .. } => (Step::Done, tries),
-            Step::Done | Step::GaveUp | Step::Crashed => return None,
-        };
-        Some(next)
-    }
-
-    fn after_crash(&self, who: usize) -> Option<Self> {
-        let is_over = matches!(self.writers[who].0, Step::Done | Step::GaveUp | Step::Crashed);
-        let mut next = self.clone();
-        next.writers[who].0 = Step::Crashed;
-        (!is_over).then_some(next)
-    }
-
-    fn is_over(&self) -> bool {
-        self.writers.iter().all(|(step, _)| matches!(step, Step::Done | Step::GaveUp | Step::Crashed))
-    }
-
-    /// The writers that were told that their cache is published.
-    fn told(&self) -> Caches {
-        let done = self.writers.iter().enumerate().filter(|(_, (step, _))| *step == Step::Done);
-        done.map(|(who, _)| 1 << who).sum()
-    }
-
-    /// The caches that were published according to their writers, and are not there.
-    fn lost(&self) -> Caches {
-        self.told() & !self.place
-    }
+/// Something that can be explored: all that may happen next.
+trait Model: Clone + Eq + Hash {
+    fn next(&self) -> Vec<Self>;
 }
 
 /// Every state that can be reached, each once.
-fn explore(kind: Kind, writers: usize, with_crashes: bool) -> Vec<State> {
-    let mut states = vec![State::new(writers)];
-    let mut seen: HashSet<State> = states.iter().cloned().collect();
+fn explore<M: Model>(first: M) -> Vec<M> {
+    explore_until(first, |_| false)
+}
+
+/// The states that can be reached, until one of them is what is looked for; that is the last one then.
+fn explore_until<M: Model>(first: M, is_found: impl Fn(&M) -> bool) -> Vec<M> {
+    let mut seen = HashSet::from([first.clone()]);
+    let mut states = vec![first];
     let mut at = 0;
     while at < states.len() {
-        let state = states[at].clone();
-        at += 1;
-        for who in 0..writers {
-            let crash = if with_crashes { state.after_crash(who) } else { None };
-            for next in state.after(kind, who).into_iter().chain(crash) {
-                if seen.insert(next.clone()) {
-                    states.push(next);
-                }
+        for next in states[at].next() {
+            if !seen.insert(next.clone()) {
+                continue;
+            }
+            let is_last = is_found(&next);
+            states.push(next);
+            if is_last {
+                return states;
             }
         }
+        at += 1;
     }
     states
 }
 
-const KINDS: [Kind; 3] = [Kind::Conditional, Kind::Watched, Kind::Blind];
+/// Stores whose commits look at the place, or at nothing.
+mod commits {
+    use super::{Caches, Model};
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub(super) enum Kind {
+        Conditional,
+        Timed,
+        Watched,
+        Blind,
+    }
+
+    pub(super) const KINDS: [Kind; 4] = [Kind::Conditional, Kind::Timed, Kind::Watched, Kind::Blind];
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    enum Step {
+        Read,
+        Push { merged: Caches, version: u8 },
+        Look { merged: Caches, version: u8 },
+        Commit { merged: Caches, version: u8 },
+        LookAgain { merged: Caches, version: u8 },
+        Done,
+        GaveUp,
+        Crashed,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    struct Writer {
+        step: Step,
+        tries: u8,
+        /// What is added to what is read.
+        known: Caches,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    pub(super) struct State {
+        kind: Kind,
+        with_crashes: bool,
+        /// The caches in the manifest that the place leads to.
+        pub(super) place: Caches,
+        /// Counts commits; never the same twice, like the digest of what is committed.
+        pub(super) version: u8,
+        /// The writers whose blobs are in the store.
+        pub(super) blobs: Caches,
+        writers: Vec<Writer>,
+    }
+
+    /// How often a writer starts again here; enough to lose to every other writer.
+    const TRIES: u8 = 4;
+
+    impl State {
+        pub(super) fn new(kind: Kind, writers: usize, with_crashes: bool) -> Self {
+            let writer = |who| Writer { step: Step::Read, tries: TRIES, known: 1_u8 << who };
+            let writers = (0..writers).map(writer).collect();
+            Self { kind, with_crashes, place: 0, version: 0, blobs: 0, writers }
+        }
+
+        pub(super) fn after(&self, who: usize) -> Option<Self> {
+            let mut next = self.clone();
+            let Writer { step, tries, known } = self.writers[who];
+            let again = if tries > 1 { (Step::Read, tries - 1) } else { (Step::GaveUp, 0) };
+            let looks = matches!(self.kind, Kind::Timed | Kind::Watched);
+            let (step, tries) = match step {
+                Step::Read => {
+                    let merged = if self.kind == Kind::Blind { known } else { self.place | known };
+                    (Step::Push { merged, version: self.version }, tries)
+                }
+                Step::Push { merged, version } => {
+                    next.blobs |= 1 << who;
+                    let step = if looks { Step::Look { merged, version } } else { Step::Commit { merged, version } };
+                    (step, tries)
+                }
+                Step::Look { version, .. } if version != self.version => again,
+                Step::Look { merged, version } => (Step::Commit { merged, version }, tries),
+                Step::Commit { version, .. } if self.kind == Kind::Conditional && version != self.version => again,
+                Step::Commit { merged, .. } => {
+                    next.place = merged;
+                    next.version += 1;
+                    let step = if looks { Step::LookAgain { merged, version: next.version } } else { Step::Done };
+                    (step, tries)
+                }
+                // The wait is over only when nobody is left who looked before this commit and is still to commit.
+                Step::LookAgain { version, .. } if self.kind == Kind::Timed && self.is_awaited(who, version) => {
+                    return None;
+                }
+                Step::LookAgain { merged, .. } if self.kind == Kind::Timed => {
+                    next.writers[who].known = merged;
+                    if merged & !self.place == 0 { (Step::Done, tries) } else { again }
+                }
+                Step::LookAgain { version, .. } if version != self.version => again,
+                Step::LookAgain { .. } => (Step::Done, tries),
+                Step::Done | Step::GaveUp | Step::Crashed => return None,
+            };
+            (next.writers[who].step, next.writers[who].tries) = (step, tries);
+            Some(next)
+        }
+
+        fn is_awaited(&self, who: usize, ours: u8) -> bool {
+            let is_older = |step: Step| matches!(step, Step::Commit { version, .. } if version < ours);
+            self.writers.iter().enumerate().any(|(other, writer)| other != who && is_older(writer.step))
+        }
+
+        pub(super) fn after_crash(&self, who: usize) -> Option<Self> {
+            let is_over = matches!(self.writers[who].step, Step::Done | Step::GaveUp | Step::Crashed);
+            let mut next = self.clone();
+            next.writers[who].step = Step::Crashed;
+            (!is_over).then_some(next)
+        }
+
+        pub(super) fn is_over(&self) -> bool {
+            self.writers.iter().all(|writer| matches!(writer.step, Step::Done | Step::GaveUp | Step::Crashed))
+        }
+
+        /// The writers that were told that their cache is published.
+        pub(super) fn told(&self) -> Caches {
+            let done = self.writers.iter().enumerate().filter(|(_, writer)| writer.step == Step::Done);
+            done.map(|(who, _)| 1 << who).sum()
+        }
+
+        /// The caches that were published according to their writers, and are not there.
+        pub(super) fn lost(&self) -> Caches {
+            self.told() & !self.place
+        }
+    }
+
+    impl Model for State {
+        fn next(&self) -> Vec<Self> {
+            let steps = (0..self.writers.len()).filter_map(|who| self.after(who));
+            let crashes = (0..self.writers.len()).filter_map(|who| self.after_crash(who));
+            steps.chain(crashes.filter(|_| self.with_crashes)).collect()
+        }
+    }
+}
+
+/// Stores without conditions, in which writers leave their caches next to the place.
+mod contributions {
+    use super::{Caches, EVERYBODY, Model};
+
+    /// A writer or the collector goes in rounds of a list, a read of the place, and a write if something is missing;
+    /// what a round has listed is known until the next list.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub(super) enum Step {
+        Push,
+        Contribute,
+        List,
+        Read { listed: Caches },
+        Write { listed: Caches, merged: Caches },
+        Done,
+        Crashed,
+    }
+
+    /// The collector removes what the place has, one contribution after the other.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    enum Collector {
+        List,
+        Read { listed: Caches },
+        Remove { left: Caches },
+        Absent,
+    }
+
+    /// What is done otherwise than it has to be, to see that it has to be.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub(super) struct Faults {
+        /// Contributions are removed while rounds are running that have not seen them.
+        pub(super) collects_young: bool,
+        /// The collector does not look whether the place has them.
+        pub(super) collects_unseen: bool,
+        /// A writer is done when its write is answered.
+        pub(super) never_looks_again: bool,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    pub(super) struct State {
+        faults: Faults,
+        with_crashes: bool,
+        pub(super) place: Caches,
+        pub(super) blobs: Caches,
+        /// The contributions that are there, and those that a list may still show instead: as it was one write ago.
+        pub(super) contributions: Caches,
+        lagging: Caches,
+        writers: [Step; 3],
+        collector: Collector,
+    }
+
+    impl State {
+        pub(super) fn new(with_crashes: bool, with_collector: bool) -> Self {
+            let collector = if with_collector { Collector::List } else { Collector::Absent };
+            Self {
+                faults: Faults::default(),
+                with_crashes,
+                place: 0,
+                blobs: 0,
+                contributions: 0,
+                lagging: 0,
+                writers: [Step::Push; 3],
+                collector,
+            }
+        }
+
+        pub(super) fn with_faults(self, faults: Faults) -> Self {
+            Self { faults, ..self }
+        }
+
+        /// Everybody else has ended, and this writer comes back with what it has.
+        pub(super) fn with_one_more(&self, who: usize) -> Self {
+            let mut state = Self { with_crashes: false, collector: Collector::Absent, ..self.clone() };
+            state.writers[who] = Step::Push;
+            state
+        }
+
+        /// A write has happened: from now on a list shows what was there before it, at least.
+        fn write(&mut self, change: impl FnOnce(&mut Self)) {
+            self.lagging = self.contributions;
+            change(self);
+        }
+
+        /// What a list may show.
+        fn lists(&self) -> Vec<Caches> {
+            let mut lists = vec![self.contributions, self.lagging];
+            lists.dedup();
+            lists
+        }
+
+        /// The next state for each thing that a list may show.
+        fn listing(&self, then: impl Fn(&mut Self, Caches)) -> Vec<Self> {
+            let listed = |listed| {
+                let mut next = self.clone();
+                then(&mut next, listed);
+                next
+            };
+            self.lists().into_iter().map(listed).collect()
+        }
+
+        pub(super) fn after(&self, who: usize) -> Vec<Self> {
+            let own = 1 << who;
+            let mut next = self.clone();
+            match self.writers[who] {
+                Step::Push => {
+                    next.blobs |= own;
+                    next.writers[who] = Step::Contribute;
+                }
+                Step::Contribute => {
+                    next.write(|next| next.contributions |= own);
+                    next.writers[who] = Step::List;
+                }
+                Step::List => return self.listing(|next, listed| next.writers[who] = Step::Read { listed }),
+                Step::Read { listed } => next.writers[who] = decide(self.place, listed | own),
+                Step::Write { merged, .. } => {
+                    next.write(|next| next.place = merged);
+                    next.writers[who] = if self.faults.never_looks_again { Step::Done } else { Step::List };
+                }
+                Step::Done | Step::Crashed => return Vec::new(),
+            }
+            vec![next]
+        }
+
+        fn after_collector(&self) -> Vec<Self> {
+            let mut next = self.clone();
+            match self.collector {
+                Collector::Absent => return Vec::new(),
+                Collector::List => return self.listing(|next, listed| next.collector = Collector::Read { listed }),
+                Collector::Read { listed } => {
+                    let may_go = self.faults.collects_unseen || listed & !self.place == 0;
+                    let left = if self.faults.collects_young { listed } else { listed & self.old() };
+                    next.collector = if may_go { Collector::Remove { left } } else { Collector::List };
+                }
+                Collector::Remove { left: 0 } => next.collector = Collector::List,
+                Collector::Remove { left } => {
+                    let one = 1 << left.trailing_zeros();
+                    next.write(|next| next.contributions &= !one);
+                    next.collector = Collector::Remove { left: left & !one };
+                }
+            }
+            vec![next]
+        }
+
+        /// What may be so old that no round is running that has not seen it.
+        fn old(&self) -> Caches {
+            let seen = |step: &Step| match step {
+                Step::Read { listed } | Step::Write { listed, .. } => *listed,
+                _ => EVERYBODY,
+            };
+            self.writers.iter().map(seen).fold(EVERYBODY, |old, seen| old & seen)
+        }
+
+        pub(super) fn is_over(&self) -> bool {
+            self.writers.iter().all(|step| matches!(step, Step::Done | Step::Crashed))
+        }
+
+        pub(super) fn told(&self) -> Caches {
+            (0..3).filter(|&who| self.writers[who] == Step::Done).map(|who| 1 << who).sum()
+        }
+
+        /// What its writers were told is published, and neither the place nor a later publish has.
+        pub(super) fn lost(&self) -> Caches {
+            self.told() & !(self.place | self.contributions)
+        }
+
+        /// Everybody who is not done goes on alone, one after the other.
+        pub(super) fn finished(&self) -> Vec<Self> {
+            let mut states = vec![self.clone()];
+            for who in 0..3 {
+                let mut over = Vec::new();
+                while let Some(state) = states.pop() {
+                    let next = state.after(who);
+                    if next.is_empty() { over.push(state) } else { states.extend(next) }
+                }
+                states = over;
+            }
+            states
+        }
+
+        pub(super) fn ends(states: &[Self]) -> impl Iterator<Item = &Self> {
+            states.iter().filter(|state| state.is_over())
+        }
+    }
+
+    /// Whether a round is the last one, or has something to add.
+    fn decide(place: Caches, listed: Caches) -> Step {
+        debug_assert!(listed | place <= EVERYBODY);
+        if listed & !place == 0 { Step::Done } else { Step::Write { listed, merged: place | listed } }
+    }
+
+    impl Model for State {
+        fn next(&self) -> Vec<Self> {
+            let mut next: Vec<Self> = (0..3).flat_map(|who| self.after(who)).collect();
+            next.extend(self.after_collector());
+            let running = (0..3).filter(|&who| self.with_crashes && !self.after(who).is_empty());
+            next.extend(running.map(|who| {
+                let mut crashed = self.clone();
+                crashed.writers[who] = Step::Crashed;
+                crashed
+            }));
+            next
+        }
+    }
+}
+
+use commits::{KINDS, Kind, State as Commits};
+use contributions::{Faults, State as Contributed};
 
 #[test]
 fn no_store_ever_leads_to_a_cache_whose_blobs_are_missing() {
     for kind in KINDS {
-        for state in explore(kind, 3, true) {
-            assert_eq!(state.place & !state.blobs, 0, "{kind:?}: {state:?}");
+        for state in explore(Commits::new(kind, 3, true)) {
+            assert_eq!(state.place & !state.blobs, 0, "{state:?}");
         }
+    }
+    for state in explore(Contributed::new(true, true)) {
+        assert_eq!((state.place | state.contributions) & !state.blobs, 0, "{state:?}");
     }
 }
 
 #[test]
 fn a_conditional_store_loses_nothing_that_a_writer_was_told_is_published() {
-    for state in explore(Kind::Conditional, 3, true) {
+    for state in explore(Commits::new(Kind::Conditional, 3, true)) {
         assert_eq!(state.lost(), 0, "{state:?}");
     }
 }
 
 #[test]
 fn everybody_gets_through_to_a_conditional_store() {
-    for state in explore(Kind::Conditional, 3, false).into_iter().filter(State::is_over) {
-        assert_eq!((state.told(), state.place), (0b111, 0b111), "{state:?}");
+    for state in explore(Commits::new(Kind::Conditional, 3, false)).into_iter().filter(Commits::is_over) {
+        assert_eq!((state.told(), state.place), (EVERYBODY, EVERYBODY), "{state:?}");
+    }
+}
+
+#[test]
+fn contributions_keep_all_that_a_writer_was_told_is_published_whoever_crashes() {
+    let states = explore(Contributed::new(true, true));
+    println!("{} states", states.len());
+    for state in &states {
+        assert_eq!(state.lost(), 0, "{state:?}");
+    }
+    assert!(Contributed::ends(&states).count() > 0);
+}
+
+#[test]
+fn all_is_in_the_place_when_all_who_contribute_are_done() {
+    let states = explore(Contributed::new(false, true));
+    println!("{} states", states.len());
+    assert!(Contributed::ends(&states).count() > 0);
+    for state in Contributed::ends(&states) {
+        assert_eq!((state.told(), state.place), (EVERYBODY, EVERYBODY), "{state:?}");
+    }
+}
+
+#[test]
+fn whatever_a_crash_has_hidden_is_there_after_the_next_publish() {
+    let states = explore(Contributed::new(true, true));
+    let is_hidden = |state: &&Contributed| state.told() & !state.place != 0;
+    let hidden: Vec<_> = Contributed::ends(&states).filter(is_hidden).collect();
+    assert!(!hidden.is_empty(), "a writer that is killed between its write and its look can hide another one's cache");
+    for state in hidden {
+        for who in (0..3).filter(|who| state.told() & (1 << who) == 0) {
+            for after in state.with_one_more(who).finished() {
+                assert_eq!(state.told() & !after.place, 0, "{state:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_contributes_alone_is_done_in_one_round_and_a_look() {
+    let mut alone = Contributed::new(false, false);
+    let mut steps = 0;
+    while let Some(next) = alone.after(0).pop() {
+        (alone, steps) = (next, steps + 1);
+    }
+    // Push, contribute, list, read, write; list, read.
+    assert_eq!((steps, alone.told(), alone.place), (7, 0b001, 0b001));
+}
+
+#[test]
+fn contributions_are_lost_by_whoever_does_otherwise() {
+    let finds = |with_crashes, faults, what: fn(&Contributed) -> bool| {
+        let states = explore_until(Contributed::new(with_crashes, true).with_faults(faults), what);
+        states.last().is_some_and(what)
+    };
+    let is_lost = |state: &Contributed| state.lost() != 0;
+    assert!(finds(false, Faults { collects_young: true, ..Faults::default() }, is_lost));
+    assert!(finds(true, Faults { collects_unseen: true, ..Faults::default() }, is_lost));
+    let is_short = |state: &Contributed| state.is_over() && state.place != EVERYBODY;
+    assert!(finds(false, Faults { never_looks_again: true, ..Faults::default() }, is_short));
+}
+
+#[test]
+fn a_timed_store_has_all_that_was_published_when_all_writers_are_done() {
+    let states = explore(Commits::new(Kind::Timed, 3, false));
+    println!("{} states", states.len());
+    let over: Vec<&Commits> = states.iter().filter(|state| state.is_over()).collect();
+    assert!(over.iter().any(|state| state.told() == EVERYBODY));
+    for state in over {
+        assert_eq!(state.lost(), 0, "{state:?}");
     }
 }
 
 #[test]
 fn a_watched_store_loses_only_what_is_overwritten_between_a_look_and_a_commit() {
-    let states = explore(Kind::Watched, 2, true);
-    assert!(states.iter().any(|state| state.lost() != 0), "the registry's guarantee is weaker, and this shows it");
+    let states = explore(Commits::new(Kind::Watched, 2, true));
+    assert!(states.iter().any(|state| state.lost() != 0), "its guarantee is weaker, and this shows it");
     // The loss is there only while or after another writer commits on a look that was taken before.
     for state in states.iter().filter(|state| state.is_over()) {
         let last_is_whole = state.place != 0 || state.told() == 0;
@@ -175,25 +516,26 @@ fn a_watched_store_loses_only_what_is_overwritten_between_a_look_and_a_commit() 
 
 #[test]
 fn a_watched_store_loses_nothing_when_writers_come_one_after_the_other() {
-    let mut state = State::new(3);
+    let mut state = Commits::new(Kind::Watched, 3, false);
     for who in 0..3 {
-        while let Some(next) = state.after(Kind::Watched, who) {
+        while let Some(next) = state.after(who) {
             state = next;
         }
     }
-    assert_eq!((state.told(), state.place), (0b111, 0b111));
+    assert_eq!((state.told(), state.place), (EVERYBODY, EVERYBODY));
 }
 
 #[test]
 fn a_blind_store_keeps_one_of_them() {
-    let over: Vec<State> = explore(Kind::Blind, 3, false).into_iter().filter(State::is_over).collect();
+    let states = explore(Commits::new(Kind::Blind, 3, false));
+    let over: Vec<Commits> = states.into_iter().filter(Commits::is_over).collect();
     assert!(!over.is_empty() && over.iter().all(|state| state.place.count_ones() == 1));
 }
 
 #[test]
 fn a_crash_leaves_a_cache_that_was_there_before_or_the_new_one() {
     for kind in [Kind::Conditional, Kind::Watched] {
-        for state in explore(kind, 2, true) {
+        for state in explore(Commits::new(kind, 2, true)) {
             for who in 0..2 {
                 let Some(crashed) = state.after_crash(who) else { continue };
                 assert_eq!((crashed.place, crashed.version), (state.place, state.version));

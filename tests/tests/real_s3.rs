@@ -7,7 +7,7 @@ use cache_core::{
     MediaType, MemoryCache, PartLimits, Pushed,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
-use cache_ops::{CopyOptions, Depth, ExportSettings, copy, export, publish, verify};
+use cache_ops::{CopyOptions, Depth, ExportSettings, PublishSettings, copy, export, publish, verify};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 use cache_tests::fixtures;
 use cache_tests::graphs;
@@ -68,7 +68,7 @@ async fn conditions_hold_and_publishers_lose_nothing() {
     assert_eq!(lost.kind(), ErrorKind::Conflict, "{lost:?}");
     for published in join_all(caches.iter().map(|cache| async {
         let (importer, exporter) = (S3Importer::new(config.clone()), S3Exporter::new(config.clone()));
-        publish(&cache.chains, &cache.blobs, (&importer, &exporter), &ExportSettings::default()).await
+        publish(&cache.chains, &cache.blobs, (&importer, &exporter), &PublishSettings::default()).await
     }))
     .await
     {

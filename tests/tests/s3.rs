@@ -1,5 +1,6 @@
-//! The conformance suite on an S3 store.
+//! The conformance suite on an S3 store, and on one that overwrites whatever the condition.
 
 #![cfg(feature = "s3")]
 
 cache_tests::conformance!(s3, cache_tests::places::S3::new());
+cache_tests::conformance!(overwriting, cache_tests::places::S3::overwriting());

@@ -55,8 +55,7 @@ impl Rewrite {
         };
         let (importer, resolved, instead) = resolve(session, &source, importer, intent).await?;
         if is_in_place && !resolved.manifest.inline_images().is_empty() {
-            let failure = Failure::usage(format!("{} is an image; its cache cannot be changed in place", source.spec));
-            return Err(failure.with_hint("--to writes an ordinary cache somewhere else"));
+            return Err(image_in_place(&source));
         }
         let expect = if is_in_place { Expect::Version(resolved.version.clone()) } else { Expect::Any };
         Ok(Self { source, importer, resolved, instead, conversion, destination, exporter, expect, mode: options.mode })
@@ -156,6 +155,7 @@ async fn resolve(
 ) -> Result<Read, Failure> {
     let error = match importer.resolve().await {
         Ok(resolved) => return resolved.map(|resolved| (importer, resolved, None)).ok_or_else(|| place.no_cache()),
+        Err(error) if error.context("holds") == Some("image") => return Err(image_in_place(place)),
         Err(error) => error,
     };
     let findings = unreadable::findings(&error, &*importer).await;
@@ -172,6 +172,11 @@ async fn resolve(
             None => Err(nothing_to_save(place, error)),
         },
     }
+}
+
+fn image_in_place(source: &Place) -> Failure {
+    let failure = Failure::usage(format!("{} is an image; its cache cannot be changed in place", source.spec));
+    failure.with_hint("--to writes an ordinary cache somewhere else")
 }
 
 fn nothing_to_save(place: &Place, error: Error) -> Failure {

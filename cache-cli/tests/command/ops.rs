@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
 
+use cache_local::{LocalConfig, LocalExporter};
+use cache_ops::{ExportSettings, export};
+use cache_tests::graphs;
 use serde_json::Value;
 
 use crate::sandbox::{Run, Sandbox};
@@ -134,6 +137,37 @@ fn jobs_that_publish_at_once_lose_nothing() {
         let diff = sandbox.json(&["diff", &format!("type=local,src=job{n}"), "type=local,src=shared"]);
         assert_eq!(diff["a"]["onlyHere"]["records"], 0, "{n}");
     }
+}
+
+/// Makes a cache with a config of two thirds of what BuildKit imports.
+fn insert_large(sandbox: &Sandbox, name: &str, seed: u64) {
+    let shape = graphs::Shape { records: 3_000, depth: 6, results: 4, layer_bytes: 100 };
+    let cache = graphs::cache_of(seed, shape);
+    let exporter = LocalExporter::new(LocalConfig::new(sandbox.path(name)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let exported = export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default());
+    runtime.block_on(exported).unwrap();
+}
+
+#[test]
+fn a_merge_that_no_buildkit_would_import_is_refused_unless_it_is_told_what_to_do() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    insert_large(&sandbox, "b", 1);
+    insert_large(&sandbox, "c", 2);
+    let before = fs::read(sandbox.path("b/index.json")).unwrap();
+    let publish = ["merge", "type=local,src=c", "--to", "type=local,dest=b", "--publish"];
+    let merge = ["merge", "type=local,src=b", "type=local,src=c", "--to", "type=local,dest=d"];
+    for args in [&merge[..], &publish] {
+        let run = sandbox.run(args);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert!(run.stderr.contains("--max-config-size") && run.stderr.contains("optimize"), "{}", run.stderr);
+    }
+    assert_eq!(fs::read(sandbox.path("b/index.json")).unwrap(), before);
+    assert!(!sandbox.path("d").join("index.json").exists());
+    let told = [&publish[..], &["--max-config-size", "900KiB"]].concat();
+    let run = sandbox.run(&told);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=b"]).code, 0);
 }
 
 #[test]

@@ -46,6 +46,18 @@ pub async fn load(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) ->
     Ok(Some(manifest.with_documents(config, form, document)))
 }
 
+/// Whether a manifest is that of a cache, rather than of an image, with or without inline records.
+///
+/// # Errors
+/// [`ErrorKind::InvalidManifest`] when it is no manifest.
+pub fn is_cache(document: &[u8]) -> Result<bool> {
+    let is_config = |entry: &Descriptor| entry.media_type == MediaType::CACHE_CONFIG;
+    Ok(match Parsed::decode(document)?.shape {
+        Shape::Index { manifests } => manifests.iter().any(is_config),
+        Shape::Manifest { config, .. } => config.as_deref().is_some_and(is_config),
+    })
+}
+
 /// Collects the images below `document`, each once, and joins their records.
 async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) -> Result<Option<CacheManifest>> {
     let mut caches = Vec::new();

@@ -20,7 +20,7 @@ pub(crate) use self::leaves::split_leaves;
 pub use self::oci::ManifestForm;
 pub(crate) use self::oci::{Parsed, Shape};
 use crate::error::Result;
-use crate::model::{Descriptor, Digest, MediaType};
+use crate::model::{Descriptor, Digest, Limits, MediaType};
 
 /// A cache as it is stored: the config, and a descriptor for every blob.
 ///
@@ -78,6 +78,18 @@ pub struct EncodedManifest {
     pub config: Document,
     /// The document that names the config and the layers.
     pub manifest: Document,
+}
+
+impl EncodedManifest {
+    /// The same documents, if they can be read back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`](crate::ErrorKind::LimitExceeded) when one of them is too large for that.
+    pub fn checked(self, limits: &Limits) -> Result<Self> {
+        limits.check_config(self.config.descriptor.size)?;
+        limits.check_manifest(self.manifest.descriptor.size)?;
+        Ok(self)
+    }
 }
 
 impl Document {

@@ -1,5 +1,7 @@
 //! The caps on what is read whole into memory.
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// How large a document may be that is read whole; a blob never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +17,31 @@ pub struct Limits {
 impl Limits {
     /// The size in bytes above which no BuildKit imports a config or manifest from a registry or a directory.
     pub const BUILDKIT_IMPORT: u64 = 1 << 20;
+
+    /// Checks before a config is written that it can be read back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when `size` bytes are too many.
+    pub fn check_config(&self, size: u64) -> Result<()> {
+        check("config", size, self.config)
+    }
+
+    /// Checks before a manifest is written that it can be read back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when `size` bytes are too many.
+    pub fn check_manifest(&self, size: u64) -> Result<()> {
+        check("manifest", size, self.manifest)
+    }
+}
+
+fn check(document: &str, size: u64, limit: u64) -> Result<()> {
+    if size <= limit {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::LimitExceeded, "the cache is too large to be read back, and is not written");
+    let error = error.with("document", document).with("size", size).with("limit", limit);
+    Err(error.with_hint("optimize makes a cache smaller, with --max-config-size as small as it has to be"))
 }
 
 impl Default for Limits {

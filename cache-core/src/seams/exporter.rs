@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::manifest::CacheManifest;
 use crate::model::Descriptor;
-use crate::seams::{BlobProvider, ExporterFacts, Progress, Version};
+use crate::seams::{BlobProvider, Contributions, ExporterFacts, Progress, Version};
 
 /// Writes one cache: blobs first, then the manifest.
 ///
@@ -58,6 +59,13 @@ pub trait CacheExporter: Send + Sync {
     /// # Errors
     /// When the place cannot be written to.
     async fn spool(&self) -> Result<Option<PathBuf>>;
+
+    /// Where those who publish to this place leave what they add, for a store whose commits cannot be conditional; `None`
+    /// where a commit happens only as its [`Expect`] says.
+    ///
+    /// # Errors
+    /// When it cannot be found out what the store does.
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>>;
 }
 
 /// How a push made a blob present.
@@ -111,6 +119,12 @@ pub struct Committed {
     pub version: Option<Version>,
     /// How much of the images the cache is about, where it was put into images.
     pub coverage: Option<Coverage>,
+    /// How long another writer's commit may still replace this one that has not seen it, in a store without conditions;
+    /// none where a commit happens only as [`Expect`] says, and where anything was expected.
+    ///
+    /// Such a commit looks at the place right before it writes, and is over in less than this from then on. So whoever
+    /// waits as long, finds what it wrote, and else writes all of it again, loses nothing.
+    pub settles_in: Option<Duration>,
 }
 
 /// How many of an image's layers the records in it lead to.
@@ -126,7 +140,13 @@ impl Committed {
     /// A manifest was written.
     #[must_use]
     pub fn new(descriptor: Option<Descriptor>, version: Version) -> Self {
-        Self { descriptor, version: Some(version), coverage: None }
+        Self { descriptor, version: Some(version), coverage: None, settles_in: None }
+    }
+
+    /// Says that another writer's commit may still replace it.
+    #[must_use]
+    pub fn settling_in(self, wait: Option<Duration>) -> Self {
+        Self { settles_in: wait, ..self }
     }
 
     /// Says how much of the images the cache is about.
@@ -138,6 +158,6 @@ impl Committed {
     /// An empty cache was left out, as BuildKit does in a registry and a directory.
     #[must_use]
     pub fn skipped() -> Self {
-        Self { descriptor: None, version: None, coverage: None }
+        Self { descriptor: None, version: None, coverage: None, settles_in: None }
     }
 }

@@ -1,6 +1,7 @@
 //! The traits that backends implement, and what goes through them.
 
 mod backend;
+mod contributions;
 mod event;
 mod exporter;
 mod facts;
@@ -11,12 +12,13 @@ mod provider;
 mod store;
 
 pub use self::backend::{Backends, CacheBackend};
+pub use self::contributions::{ContributionName, Contributions};
 pub use self::event::{Event, Progress, Silent};
 pub use self::exporter::{CacheExporter, Committed, Coverage, Expect, Pushed};
 pub use self::facts::{BackendFacts, ExporterFacts, Naming};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::importer::{CacheImporter, Resolved, Version};
-pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome};
+pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome, Publishing};
 pub use self::provider::{
     BlobInfo, BlobProvider, BlobStream, read_all, read_blob, read_verified, stat_blob, stream_of, verified,
 };

@@ -1,5 +1,8 @@
 //! The seam to probes: what a store can do, found out by trying.
 
+use std::fmt;
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -76,6 +79,43 @@ pub enum Outcome {
     Unknown(String),
 }
 
+/// How jobs that publish at the same time keep what each of them adds, as a probe has found it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publishing {
+    /// A commit happens only if nobody wrote in between.
+    Conditional,
+    /// Each job leaves what it adds next to the cache ([`Contributions`](crate::Contributions)).
+    Contributions {
+        /// Whether it can take that away again.
+        removes: bool,
+    },
+    /// Each job waits so long after its commit, and looks again
+    /// ([`settle_time`](crate::CacheExporter::settle_time)).
+    Timed(Duration),
+}
+
+impl fmt::Display for Publishing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conditional => f.write_str("a commit here is conditional, so jobs that publish at once lose nothing"),
+            Self::Contributions { removes } => {
+                f.write_str(
+                    "there are no conditional writes here: each job leaves what it adds as NAME.publish-… until the cache \
+                     has it, so jobs that publish at once lose nothing",
+                )?;
+                let rest = "; what they leave cannot be deleted here, and needs a retention rule";
+                f.write_str(if *removes { "" } else { rest })
+            }
+            Self::Timed(wait) => write!(
+                f,
+                "there are no conditional writes here, and no list of what jobs add: each job waits {} s after its commit \
+                 and looks again, so nothing is lost unless a commit takes longer",
+                wait.as_secs_f32()
+            ),
+        }
+    }
+}
+
 impl Check {
     /// A check that came out like this.
     #[must_use]
@@ -114,6 +154,11 @@ impl Diagnosis {
     /// Keeps a check that was not tried.
     pub fn skip(&mut self, name: &'static str, why: impl Into<String>) {
         self.checks.push(Check::new(name, Outcome::Unknown(why.into())));
+    }
+
+    /// Says in words how jobs that publish at the same time keep what each of them adds.
+    pub fn note_publishing(&mut self, way: Publishing) {
+        self.notes.push(format!("merge --publish: {way}"));
     }
 
     /// Whether the check of this name works.

@@ -26,7 +26,8 @@ use crate::seams::{CacheImporter, Version};
 /// ```
 #[async_trait]
 pub trait CacheStore: Send + Sync {
-    /// Every cache in the store, in order of name, for whoever relies on there being no other.
+    /// Every cache in the store, in order of name, for whoever relies on there being no other; without what is left for
+    /// them ([`contributions`](Self::contributions)).
     ///
     /// # Errors
     /// Whatever the store answers, also about one cache; a store that does not exist has no caches.
@@ -41,6 +42,13 @@ pub trait CacheStore: Send + Sync {
     async fn list(&self) -> Result<CacheListing> {
         Ok(CacheListing { caches: self.caches().await?, unreadable: Vec::new() })
     }
+
+    /// What publishers have left for caches of the store ([`Contributions`](crate::Contributions)), in order of name;
+    /// they are no caches, and [`open`](Self::open) and [`delete_cache`](Self::delete_cache) take them all the same.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    async fn contributions(&self) -> Result<Vec<CacheEntry>>;
 
     /// Opens one of the caches for reading.
     ///

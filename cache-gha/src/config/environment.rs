@@ -24,6 +24,8 @@ const UPLOADS: usize = 200;
 const MINUTE: Duration = Duration::from_secs(61);
 /// A block list takes so many blocks.
 const MAX_BLOCKS: u32 = 50_000;
+/// How long the last look before an index is made visible, and what comes after it, may take.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// The variables of a runner, how long to wait, and how much to send: shared by all caches that are opened with it.
 #[derive(Clone)]
@@ -35,6 +37,7 @@ pub struct Environment {
     parts: PartLimits,
     read_ahead: ReadAhead,
     uploads: Uploads,
+    settle_time: Duration,
 }
 
 impl Environment {
@@ -65,6 +68,7 @@ impl Environment {
             parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
             read_ahead: ReadAhead::default(),
             uploads: Uploads::default(),
+            settle_time: SETTLE_TIME,
         }
     }
 
@@ -103,6 +107,17 @@ impl Environment {
     #[must_use]
     pub fn with_uploads(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }
+    }
+
+    /// Changes how long whoever publishes waits before it looks whether its index is still there, at a service that gives
+    /// the same number to several writers: longer than it takes to make an index visible. 5 seconds unless it is changed.
+    #[must_use]
+    pub fn with_settle_time(self, settle_time: Duration) -> Self {
+        Self { settle_time, ..self }
+    }
+
+    pub(crate) fn settle_time(&self) -> Duration {
+        self.settle_time
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<Secret> {

@@ -92,6 +92,7 @@ impl Commit<'_> {
             let (size, parts) = (bytes.len() as u64, hold.reservation.parts(bytes.len() as u64));
             session.retrying(|| parts.put(bytes.clone())).await?;
             if is_conditional {
+                session.doubles(&key).await?;
                 check(&name, self::key(newest(&session, &name).await?.as_ref()), &expect)?;
             }
             session.finalize(&key, &hold, size).await?;

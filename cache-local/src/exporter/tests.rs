@@ -6,7 +6,7 @@ use std::path::Path;
 use std::task::Poll;
 
 use cache_core::{CacheChains, CacheImporter, ManifestForm, MemoryCache};
-use cache_ops::{ExportSettings, export, publish};
+use cache_ops::{ExportSettings, PublishSettings, export, publish};
 
 use super::*;
 use crate::lock::IndexLock;
@@ -342,7 +342,7 @@ async fn publishers_at_once_lose_nothing() {
                 let (manifest, blobs) = cache(&format!("layer {n}"));
                 let chains = CacheChains::from_manifest(&manifest).unwrap();
                 let place = (LocalImporter::new(config.clone()), LocalExporter::new(config));
-                publish(&chains, &blobs, (&place.0, &place.1), &ExportSettings::default()).await.unwrap();
+                publish(&chains, &blobs, (&place.0, &place.1), &PublishSettings::default()).await.unwrap();
             })
         })
         .collect();

@@ -62,8 +62,9 @@ mod tests {
 
     use crate::export::{ExportSettings, export};
     use cache_core::{
-        BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Committed, Descriptor, Digest,
-        Expect, ExporterFacts, MediaType, MemoryCache, Progress, Pushed, Result, Timestamp, Version, annotation,
+        BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Committed, Contributions,
+        Descriptor, Digest, Expect, ExporterFacts, MediaType, MemoryCache, Progress, Pushed, Result, Timestamp,
+        Version, annotation,
     };
 
     /// Reads blobs. With a barrier a push settles apart, and only when others are read.
@@ -105,6 +106,10 @@ mod tests {
         }
 
         async fn spool(&self) -> Result<Option<PathBuf>> {
+            Ok(None)
+        }
+
+        async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
             Ok(None)
         }
     }

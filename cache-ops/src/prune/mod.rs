@@ -1,5 +1,6 @@
 //! Deleting by policy: a [`PrunePlan`] from one listing, and [`prune`], which looks again before it deletes.
 
+mod contributions;
 mod glob;
 mod look;
 mod plan;

@@ -6,6 +6,7 @@ use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Digest, Result, 
 use futures_util::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::contributions::Contributed;
 use super::look::{Looked, look, look_at_each};
 use super::policy::{PrunePolicy, PruneReason, is_older};
 use crate::Reach;
@@ -118,7 +119,8 @@ impl PlannedCache {
 
 /// Looks at a store once, and says what would go by the policy at `now`.
 ///
-/// Only caches go that can be read and are no images; whatever else has a name keeps what it reaches.
+/// Only caches go that can be read and are no images; whatever else has a name keeps what it reaches. What publishers have
+/// left for a cache keeps what it reaches for a day, and goes then.
 ///
 /// # Errors
 /// Whatever the store answers; and when something in it cannot be read so far that its blobs are known, because then
@@ -127,23 +129,20 @@ pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Times
     // The blobs first: one that is written after them is in no plan, whatever reaches it.
     let (listed, note) = list_blobs(store).await?;
     let (looked, unreadable) = look_at_names(store, listed.is_some()).await?;
+    let contributed = Contributed::look(store, now).await?;
     let (reasons, bytes_over) = policy.choose(&looked, now);
     let (mut caches, mut kept, mut kept_caches) = (Vec::new(), Reach::default(), 0);
     for (cache, reason) in looked.into_iter().zip(reasons) {
-        let Some(reason) = reason else {
-            kept.extend(&cache.reach);
-            kept_caches += 1;
-            continue;
-        };
-        caches.push(PlannedCache {
-            version: cache.entry.version.as_str().to_owned(),
-            digest: cache.entry.descriptor.as_ref().map(|manifest: &Descriptor| manifest.digest),
-            name: cache.entry.name,
-            modified: cache.modified,
-            bytes: cache.reach.bytes(),
-            reason,
-        });
+        match reason {
+            Some(reason) => caches.push(planned_cache(cache, reason)),
+            None => {
+                kept.extend(&cache.reach);
+                kept_caches += 1;
+            }
+        }
     }
+    contributed.young.iter().for_each(|contribution| kept.extend(&contribution.reach));
+    caches.extend(contributed.old.into_iter().map(|old| planned_cache(old, PruneReason::Contribution)));
     caches.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
     let free = |listed: Vec<BlobEntry>| {
         let unreached = listed.into_iter().filter(|blob| !kept.contains(&blob.digest));
@@ -176,6 +175,17 @@ async fn look_at_names(store: &dyn CacheStore, deletes_blobs: bool) -> Result<(V
     let unreadable = listing.unreadable.into_iter().chain(unreadable);
     let name = |cache: UnreadableCache| UnreadableName { name: cache.name, why: cache.error.to_string() };
     Ok((looked, unreadable.map(name).collect()))
+}
+
+fn planned_cache(cache: Looked, reason: PruneReason) -> PlannedCache {
+    PlannedCache {
+        version: cache.entry.version.as_str().to_owned(),
+        digest: cache.entry.descriptor.as_ref().map(|manifest: &Descriptor| manifest.digest),
+        name: cache.entry.name,
+        modified: cache.modified,
+        bytes: cache.reach.bytes(),
+        reason,
+    }
 }
 
 /// In order of digest; none where the store has no list of them, and why.

@@ -41,6 +41,8 @@ pub enum PruneReason {
     NotLatest,
     /// The caches reach too many bytes, and it was the oldest left.
     MaxUsedSpace,
+    /// It is no cache, but what a publisher has left for one, and too old to be added to it.
+    Contribution,
 }
 
 impl PrunePolicy {

@@ -208,7 +208,8 @@ struct Reached {
 
 impl Reached {
     async fn look_again(&mut self, store: &dyn CacheStore) -> Result<()> {
-        let caches = store.caches().await?;
+        let mut caches = store.caches().await?;
+        caches.extend(store.contributions().await?);
         let is_new = |entry: &CacheEntry| self.seen.insert((entry.name.clone(), entry.version.clone()));
         let new: Vec<CacheEntry> = caches.into_iter().filter(is_new).collect();
         for cache in look(store, new, LOOKS).await? {

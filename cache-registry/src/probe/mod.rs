@@ -7,12 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, Document, ErrorKind, ManifestForm, Outcome, Result};
+use cache_core::{
+    CacheProbe, CacheSpec, Diagnosis, Digest, Document, ErrorKind, ManifestForm, Outcome, Publishing, Result,
+};
 
 use self::artefacts::Artefacts;
 use crate::auth::Scopes;
 use crate::client::Client;
-use crate::exporter::RegistryExporter;
+use crate::exporter::{RegistryExporter, SETTLE_TIME};
 use crate::{KIND, RegistryConfig};
 
 /// In order of preference.
@@ -180,6 +182,12 @@ impl CacheProbe for RegistryProbe {
         }
         self.try_lists(&written, &mut found).await;
         self.clean_up(&artefacts, &written, &mut found).await;
+        if !written.is_empty() {
+            found.note_publishing(match found.works("tag-list") {
+                true => Publishing::Contributions { removes: found.works("delete") },
+                false => Publishing::Timed(SETTLE_TIME),
+            });
+        }
         found.recommended = self.recommended(&found);
         let is_default = found.recommended.as_ref().is_some_and(|spec| spec.get("image-manifest").is_none());
         if is_default {

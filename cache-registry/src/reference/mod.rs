@@ -89,6 +89,11 @@ impl Reference {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// The same repository at a tag.
+    pub(crate) fn at_tag(&self, tag: &str) -> Self {
+        Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
+    }
+
     /// The registry as references and credentials name it, with its port.
     pub(crate) fn registry(&self) -> &str {
         &self.registry

@@ -4,9 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_core::{Backends, CacheSpec, Result};
-use cache_ops::{ExportSettings, publish};
+use cache_core::{Backends, CacheChains, CacheSpec, Result};
+use cache_ops::{PublishSettings, publish};
 use cache_tests::graphs;
+
+/// Longer than a server of the tests takes to make an index visible.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,19 +27,26 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Publishes a cache, and checks that it is in what was read back.
 async fn add(spec: &str, seed: u64) -> Result<()> {
     let (backends, spec): (_, CacheSpec) = (backends(), spec.parse()?);
     let (importer, exporter) = backends.find(&spec)?.publisher(&spec).await?;
     let cache = graphs::cache(seed);
-    publish(&cache.chains, &cache.blobs, (&*importer, &*exporter), &ExportSettings::default()).await.map(drop)
+    let settings = PublishSettings::default();
+    let published = publish(&cache.chains, &cache.blobs, (&*importer, &*exporter), &settings).await?;
+    let found = CacheChains::from_manifest(&published.manifest)?;
+    let mut with_own = found.clone();
+    with_own.merge(&cache.chains)?;
+    assert_eq!(with_own.to_manifest().config(), found.to_manifest().config(), "{seed} is not in what was read back");
+    Ok(())
 }
 
 /// Every store that several may write to; nothing comes from the environment, and no budget slows a test down.
 fn backends() -> Backends {
-    let unlimited = (100_000, Duration::from_secs(1));
+    let gha = cache_gha::Environment::new().with_upload_budget(100_000, Duration::from_secs(1));
     Backends::new()
         .with(cache_azblob::Azblob::new(cache_azblob::Environment::new()))
-        .with(cache_gha::Gha::new(cache_gha::Environment::new().with_upload_budget(unlimited.0, unlimited.1)))
+        .with(cache_gha::Gha::new(gha.with_settle_time(SETTLE_TIME)))
         .with(cache_local::Local)
         .with(cache_registry::Registry::new(cache_registry::Environment::new()))
         .with(cache_s3::S3::new(cache_s3::Environment::new()))

@@ -1,5 +1,8 @@
-//! Debian's `docker-registry`: the real thing, on a port and in a folder of its own.
+//! Debian's `docker-registry`: the real thing, on a port and in a folder of its own. Distribution 3 can be put in its
+//! place.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -13,6 +16,9 @@ use tempfile::TempDir;
 pub const ACCOUNT: (&str, &str) = ("tester", "correct-horse-41");
 /// The bcrypt hash of its password.
 const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuf0P/dj.tUjCYoAR3DG7wolW1FuMfYE.";
+
+/// The variable that says where the program of distribution 3 is; no package has it.
+pub const DISTRIBUTION_3: &str = "BUILDCACHE_REGISTRY3";
 
 /// How a registry is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,16 @@ impl DockerRegistry {
         Self::start_with(|folder, host| write_config(folder, host, setup))
     }
 
+    /// Starts distribution 3 and waits until it answers; none where [`DISTRIBUTION_3`] does not say where it is.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_distribution_3() -> Option<Self> {
+        let program = env::var_os(DISTRIBUTION_3).filter(|program| !program.is_empty())?;
+        Some(Self::start_program(&program, |folder, host| write_config(folder, host, Setup::Plain)))
+    }
+
     /// Starts one with certificates and waits until it answers; everybody may do everything.
     ///
     /// # Panics
@@ -82,6 +98,10 @@ impl DockerRegistry {
     }
 
     fn start_with(write: impl Fn(&Path, &str) -> io::Result<PathBuf>) -> Self {
+        Self::start_program(OsStr::new("docker-registry"), write)
+    }
+
+    fn start_program(program: &OsStr, write: impl Fn(&Path, &str) -> io::Result<PathBuf>) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
         // Somebody may take the port before the registry does; then it ends, and another one is tried.
         for _ in 0..5 {
@@ -89,7 +109,7 @@ impl DockerRegistry {
             let host = free.expect("a free port").to_string();
             let config = write(folder.path(), &host).expect("the folder can be written");
             let log = fs::File::create(folder.path().join("log")).expect("the folder can be written");
-            let mut command = Command::new("docker-registry");
+            let mut command = Command::new(program);
             command.arg("serve").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
             let mut process = command.env("OTEL_TRACES_EXPORTER", "none").spawn().expect("docker-registry runs");
             if is_up(&mut process, &host) {

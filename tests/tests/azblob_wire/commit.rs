@@ -1,7 +1,7 @@
 //! Commits with conditions and without, and writers that meet.
 
 use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect};
-use cache_ops::{ExportSettings, publish};
+use cache_ops::{PublishSettings, publish};
 use cache_tests::graphs;
 use cache_tests::places::Azblob;
 use cache_tests::servers::azblob::{Fault, Plan};
@@ -15,7 +15,7 @@ async fn two_publishers_lose_nothing() {
     let caches = [graphs::cache(1), graphs::cache(2)];
     for round in 0..50 {
         let place = Azblob::new();
-        let settings = ExportSettings::default();
+        let settings = PublishSettings::default();
         let publishing = caches.iter().map(|cache| {
             let (from, to, settings) = (importer(place.config()), exporter(place.config()), settings.clone());
             async move { publish(&cache.chains, &cache.blobs, (&from, &to), &settings).await }

@@ -1,7 +1,7 @@
 //! Commits with conditions and without, and writers that meet.
 
 use cache_core::{CacheChains, CacheExporter, CacheImporter, ErrorKind, Expect};
-use cache_ops::{ExportSettings, export, publish};
+use cache_ops::{ExportSettings, PublishSettings, export, publish};
 use cache_s3::{S3Exporter, S3Importer};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::servers::s3::{Fault, Options, Plan, Server};
@@ -71,7 +71,7 @@ async fn two_publishers_lose_nothing_in_50_rounds() {
             let place = place.clone();
             async move {
                 let (importer, exporter) = (S3Importer::new(place.clone()), S3Exporter::new(place));
-                publish(&cache.chains, &cache.blobs, (&importer, &exporter), &ExportSettings::default()).await
+                publish(&cache.chains, &cache.blobs, (&importer, &exporter), &PublishSettings::default()).await
             }
         });
         for published in join_all(publishes).await {

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, ExporterFacts,
-    Progress, Pushed, Result, Side,
+    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Expect,
+    ExporterFacts, Progress, Pushed, Result, Side,
 };
 
 /// Looks every blob up at the source instead of reading it.
@@ -44,6 +44,10 @@ impl CacheExporter for DryRun {
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         Ok(None)
     }
 }

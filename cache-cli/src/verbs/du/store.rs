@@ -49,7 +49,7 @@ async fn usage(name: String, store: &dyn CacheStore) -> Result<StoreUsage, Error
     let nameless =
         |cache: UnreadableCache| Unreadable { name: Some(cache.name), digest: None, error: with_causes(&cache.error) };
     let mut unreadable: Vec<Unreadable> = listing.unreadable.into_iter().map(nameless).collect();
-    for cache in &caches {
+    for cache in caches.iter().chain(&store.contributions().await?) {
         match Reach::of_entry(store, cache).await {
             Ok(reach) => reached.extend(&reach),
             Err(error) => unreadable.push(unreadable_cache(cache, &error)),

@@ -6,7 +6,7 @@ use cache_core::{
     CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, ManifestForm, Mode, Resolved,
     Side,
 };
-use cache_ops::{ExportReport, JoinedBlobs, export, publish};
+use cache_ops::{ExportReport, JoinedBlobs, PublishSettings, PublishWay, Published, SizeLimit, export, publish};
 
 use self::report::{Merge, Status};
 use super::rewrite::destination;
@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
 use crate::spec::Place;
+use crate::text;
 
 /// A cache that is merged.
 struct Source {
@@ -29,56 +30,64 @@ struct Target {
     importer: Box<dyn CacheImporter>,
     exporter: Box<dyn CacheExporter>,
     mode: Option<Mode>,
+    limit: Option<SizeLimit>,
 }
 
 /// Reads every source, and writes their union.
 pub(super) async fn run(session: &Session, args: &MergeArgs) -> Result<Exit, Failure> {
-    let target = open(session, &args.to).await?;
+    let target = open(session, args).await?;
     // What the place holds before anything else is read is what it has to hold at the commit.
     let current = current(&target).await?;
     let sources = read(session, &args.sources).await?;
-    let theirs =
-        current.as_ref().filter(|_| args.publish && args.dry_run).map(|current| (&target.place, &current.manifest));
-    let union = union(&sources, theirs, target.mode).await?;
-    let manifest = union.to_manifest().with_form(form(&sources));
-    let (status, written) = match (args.dry_run, args.publish) {
-        (true, _) => (Status::DryRun, None),
-        (false, true) => (Status::Published, Some(add(session, &union, &sources, &target).await?)),
+    let union = union(&sources, target.mode).await?;
+    let theirs = current.as_ref().filter(|_| args.publish);
+    // What does not fit is an error before anything is written.
+    let manifest = fit(&with(&union, theirs, &target)?, form(&sources, theirs), &target)?;
+    let (status, result, written) = match (args.dry_run, args.publish) {
+        (true, _) => (Status::DryRun, manifest, None),
+        (false, true) => {
+            let published = add(session, &union, &sources, &target).await?;
+            (Status::Published, published.manifest, Some(published.export))
+        }
         (false, false) => {
             let expect = current.map_or(Expect::Absent, |current| Expect::Version(current.version));
-            (Status::Merged, Some(replace(session, &manifest, &sources, &target, expect).await?))
+            let written = replace(session, &manifest, &sources, &target, expect).await?;
+            (Status::Merged, manifest, Some(written))
         }
     };
-    // What was published is the union with what the place held, and only the place knows that.
-    let published = match status {
-        Status::Published => self::current(&target).await?.map(|current| current.manifest),
-        _ => None,
-    };
-    let result = published.as_ref().unwrap_or(&manifest);
     let places = sources.iter().map(|source| (&source.place.spec, &source.resolved.manifest));
-    output::print(session, &Merge::new(status, places, &target.place.spec, result, written.as_ref()))?;
+    output::print(session, &Merge::new(status, places, &target.place.spec, &result, written.as_ref()))?;
     Ok(Exit::Done)
 }
 
-async fn open(session: &Session, to: &str) -> Result<Target, Failure> {
-    let (mut place, options) = destination(session, to, None)?;
+async fn open(session: &Session, args: &MergeArgs) -> Result<Target, Failure> {
+    let (mut place, options) = destination(session, &args.to, None)?;
     if place.is_image() {
         let failure = Failure::usage(format!("destination: {} is an image and takes no merged cache", place.spec));
         return Err(failure.with_hint("merge to an ordinary cache and copy that into the image"));
     }
     let (importer, exporter) = place.both_sides(session).await?;
-    if !place.facts(session)?.is_conditional {
+    let facts = place.facts(session)?;
+    if !facts.is_conditional && !args.publish {
         session.reporter.note(
-            "a registry has no conditional writes: a writer that commits in the very same moment may not be noticed",
+            "this place has no conditional writes: a writer that commits in the very same moment may not be noticed; \
+             with --publish nobody loses anything",
         );
     }
-    Ok(Target { place, importer, exporter, mode: options.mode })
+    let limit = args.max_config_size.map(SizeLimit::Shrink).or(facts.import_limit.map(SizeLimit::Refuse));
+    Ok(Target { place, importer, exporter, mode: options.mode, limit })
 }
 
 async fn current(target: &Target) -> Result<Option<Resolved>, Failure> {
-    let resolved = target.importer.resolve().await;
-    resolved
-        .map_err(|error| target.place.explain(error.with_hint("rm the cache that is there, and merge again")).into())
+    let resolved = target.importer.resolve().await.map_err(|error| {
+        let hint = error.hint().unwrap_or("rm the cache that is there, and merge again").to_owned();
+        target.place.explain(error.with_hint(hint))
+    })?;
+    if resolved.as_ref().is_some_and(|resolved| !resolved.manifest.inline_images().is_empty()) {
+        let message = format!("{} holds an image, and a cache would replace it", target.place.spec);
+        return Err(Failure::new(Exit::Failed, message).with_hint("write the cache to a name of its own"));
+    }
+    Ok(resolved)
 }
 
 async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failure> {
@@ -92,19 +101,14 @@ async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failur
 }
 
 /// Everything that is in any of the sources, whatever their order.
-async fn union(
-    sources: &[Source],
-    theirs: Option<(&Place, &CacheManifest)>,
-    mode: Option<Mode>,
-) -> Result<CacheChains, Failure> {
-    let read = |(place, manifest): (&Place, &CacheManifest)| {
-        let chains = CacheChains::from_manifest(manifest);
-        chains.map_err(|error| place.explain(error.with_hint("repair it first")))
+async fn union(sources: &[Source], mode: Option<Mode>) -> Result<CacheChains, Failure> {
+    let read = |source: &Source| {
+        let chains = CacheChains::from_manifest(&source.resolved.manifest);
+        chains.map_err(|error| source.place.explain(error.with_hint("repair it first")))
     };
     let mut failed = None;
-    let parts = sources.iter().map(|source| (&source.place, &source.resolved.manifest)).chain(theirs);
     // One graph at a time: several big ones need not be in memory together.
-    let graphs = parts.map_while(|part| read(part).map_err(|error| failed = Some(error)).ok());
+    let graphs = sources.iter().map_while(|source| read(source).map_err(|error| failed = Some(error)).ok());
     let mut union = CacheChains::new();
     union.merge_all(graphs)?;
     if let Some(error) = failed {
@@ -116,8 +120,28 @@ async fn union(
     Ok(union)
 }
 
-/// The form that all sources share, which the union keeps.
-fn form(sources: &[Source]) -> Option<ManifestForm> {
+/// The union with what the place holds.
+fn with(union: &CacheChains, theirs: Option<&Resolved>, target: &Target) -> Result<CacheChains, Failure> {
+    let mut whole = union.clone();
+    if let Some(theirs) = theirs {
+        let chains = CacheChains::from_manifest(&theirs.manifest);
+        whole.merge(&chains.map_err(|error| target.place.explain(error.with_hint("repair it first")))?)?;
+    }
+    Ok(whole)
+}
+
+/// The manifest of a union, within the limit.
+fn fit(union: &CacheChains, form: Option<ManifestForm>, target: &Target) -> Result<CacheManifest, Failure> {
+    let manifest = union.to_manifest().with_form(form);
+    let Some(limit) = target.limit else { return Ok(manifest) };
+    limit.fit(manifest).map_err(|error| explain(error, target).into())
+}
+
+/// The form of what a publish adds to, or the one that all sources share; the union keeps it.
+fn form(sources: &[Source], theirs: Option<&Resolved>) -> Option<ManifestForm> {
+    if let Some(theirs) = theirs {
+        return theirs.manifest.form();
+    }
     let mut forms = sources.iter().map(|source| source.resolved.manifest.form());
     let first = forms.next().flatten()?;
     forms.all(|form| form == Some(first)).then_some(first)
@@ -136,12 +160,29 @@ async fn add(
     union: &CacheChains,
     sources: &[Source],
     target: &Target,
-) -> Result<ExportReport, Failure> {
-    let settings = session.export_settings_of(format!("publish to {}", target.place.spec));
+) -> Result<Published, Failure> {
+    let export = session.export_settings_of(format!("publish to {}", target.place.spec));
+    let settings = PublishSettings::default().with_export(export).with_limit(target.limit);
     let place = (&*target.importer, &*target.exporter);
     let published = publish(union, &blobs(sources), place, &settings).await;
     session.reporter.finish();
-    published.map_err(|error| explain(error, target).into())
+    let published = published.map_err(|error| explain(error, target))?;
+    if let PublishWay::Timed { wait, list } = &published.way {
+        let why = list.as_ref().map(|why| format!(" (what others contribute cannot be listed: {why})"));
+        session.reporter.note(&format!(
+            "this store has no conditional writes{}: nothing is lost as long as no job takes longer than {} s to commit",
+            why.unwrap_or_default(),
+            wait.as_secs_f32()
+        ));
+    }
+    if let Some((names, why)) = &published.leftovers {
+        let old = text::count(names.len(), "old contribution");
+        session.warn(format!(
+            "{old} of publishers cannot be removed ({}, …): {why}",
+            names.first().map_or("", |name| name.as_str())
+        ));
+    }
+    Ok(published)
 }
 
 /// Writes the union if the place still holds what it held.
@@ -164,6 +205,13 @@ async fn replace(
 }
 
 fn explain(error: Error, target: &Target) -> Error {
+    let error = match error.kind() {
+        ErrorKind::LimitExceeded if error.hint().is_none() => error.with_hint(
+            "--max-config-size drops the oldest results, and optimize what no lookup needs; give a larger size to have it \
+             all the same",
+        ),
+        _ => error,
+    };
     match error.side() {
         Some(Side::Source) => error,
         _ => target.place.explain(error),

@@ -111,5 +111,6 @@ pub(super) fn words(reason: PruneReason) -> &'static str {
         PruneReason::OlderThan => "--older-than",
         PruneReason::NotLatest => "--keep-latest",
         PruneReason::MaxUsedSpace => "--max-used-space",
+        PruneReason::Contribution => "left by a publisher",
     }
 }

@@ -3,7 +3,7 @@
 mod plan;
 mod report;
 
-use cache_core::{BlobEntry, CacheStore, Deleted, Error, ErrorKind};
+use cache_core::{BlobEntry, CacheStore, ContributionName, Deleted, Error, ErrorKind};
 use cache_ops::Reach;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -55,6 +55,7 @@ async fn delete(session: &Session, store: &dyn CacheStore, place: &Place, plan: 
     if store.delete_cache(&plan.entry).await.map_err(|error| place.explain(error))? == Deleted::Absent {
         return Err(place.no_cache());
     }
+    delete_contributions(store, plan).await.map_err(|error| place.explain(error))?;
     let mut removal = Removal::new(plan);
     if plan.blobs.is_some() {
         let deleted = delete_blobs(session, store, plan, &mut removal).await;
@@ -67,6 +68,18 @@ async fn delete(session: &Session, store: &dyn CacheStore, place: &Place, plan: 
     Ok(removal)
 }
 
+/// Deletes what publishers have left for the cache: the next one would bring it back.
+async fn delete_contributions(store: &dyn CacheStore, plan: &Plan) -> Result<(), Error> {
+    let Some(name) = &plan.entry.name else { return Ok(()) };
+    for entry in store.contributions().await? {
+        let contribution = entry.name.as_deref().and_then(ContributionName::parse);
+        if contribution.is_some_and(|contribution| contribution.is_of(name)) {
+            store.delete_cache(&entry).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Deletes what only the cache reached, as things stand now: a cache that was written in between keeps its blobs.
 async fn delete_blobs(
     session: &Session,
@@ -74,7 +87,9 @@ async fn delete_blobs(
     plan: &Plan,
     removal: &mut Removal,
 ) -> Result<(), Error> {
-    let free = plan::free(store, &plan.reach, &store.caches().await?).await?;
+    let mut others = store.caches().await?;
+    others.extend(store.contributions().await?);
+    let free = plan::free(store, &plan.reach, &others).await?;
     let entries: Vec<BlobEntry> = store.blobs().try_filter(|entry| is_in(&free, entry)).try_collect().await?;
     let deletions = entries.iter().map(|entry| async move { (entry, store.delete_blob(entry).await) });
     let mut deletions = stream::iter(deletions).buffer_unordered(session.concurrency());

@@ -125,7 +125,7 @@ impl Entries {
         self.count_upload(options)?;
         let is_same = |entry: &&Entry| entry.scope == *scope && entry.key == key && entry.version == version;
         match (options.dialect, self.by_id.values().find(is_same)) {
-            (Dialect::GitHub, Some(_)) => {
+            (Dialect::GitHub, Some(_)) if !options.doubles => {
                 let message = "cache entry with the same key, version, and scope already exists";
                 return Err(Refusal::new(409, "already_exists", message));
             }

@@ -66,6 +66,8 @@ pub struct Options {
     pub rest_token: Option<String>,
     /// Whether a part of an entry can be asked for.
     pub ranges: bool,
+    /// Whether a key can be reserved again that somebody has, as at act's service.
+    pub doubles: bool,
 }
 
 impl Default for Options {
@@ -78,6 +80,7 @@ impl Default for Options {
             uploads_per_minute: 0,
             rest_token: None,
             ranges: true,
+            doubles: false,
         }
     }
 }

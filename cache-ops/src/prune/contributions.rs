@@ -1,0 +1,28 @@
+//! What publishers have left for the caches of a store: it keeps what it reaches until it is old.
+
+use cache_core::{CacheEntry, CacheStore, ContributionName, Result, Timestamp};
+
+use super::look::{Looked, look};
+use super::plan::LOOKS;
+
+/// The contributions of a store.
+#[derive(Default)]
+pub(super) struct Contributed {
+    /// Those that the next publish adds to their cache, if it lacks them.
+    pub(super) young: Vec<Looked>,
+    /// Those that nobody adds any more.
+    pub(super) old: Vec<Looked>,
+}
+
+impl Contributed {
+    pub(super) async fn look(store: &dyn CacheStore, now: Timestamp) -> Result<Self> {
+        let looked = look(store, store.contributions().await?, LOOKS).await?;
+        let (young, old) = looked.into_iter().partition(|looked| !is_old(&looked.entry, now));
+        Ok(Self { young, old })
+    }
+}
+
+fn is_old(entry: &CacheEntry, now: Timestamp) -> bool {
+    let name = entry.name.as_deref().and_then(ContributionName::parse);
+    name.is_some_and(|name| name.age(now) >= ContributionName::KEPT)
+}

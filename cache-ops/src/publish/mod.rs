@@ -1,0 +1,137 @@
+//! Publishing: several writers to one place, and nobody loses anything.
+//!
+//! Where commits are conditional, a writer reads, merges and commits, and starts again when somebody else was first.
+//! Where they are not, it leaves its cache next to the place first, and starts again until the place holds everything
+//! that was left there. Where that cannot be listed either, it waits after its commit for as long as another one may
+//! take, and looks. The test `publish_model` goes through every order in which all of that can happen.
+
+mod conditional;
+mod contribute;
+mod report;
+mod settings;
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use cache_core::{
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Result, RetryPolicy, Side,
+};
+
+pub use self::report::{PublishWay, Published};
+pub use self::settings::{PublishSettings, SizeLimit};
+
+/// How often a publish that met somebody else tries again.
+const ATTEMPTS: u32 = 50;
+/// A race is lost to somebody who has won it already, so the next try may come soon.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Adds `chains` to the cache at a place: reads it, merges, commits, and starts again when somebody else wrote meanwhile.
+///
+/// `place` is the same place seen from both sides. Its blobs are not looked at, only those of `chains` are pushed, from
+/// `blobs`. Whoever publishes at the same time, what is published is in the place when this returns, and stays there;
+/// [`Published::way`] says how, and what has to be true for that.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] when others wrote 50 times in between, [`ErrorKind::LimitExceeded`] for a union over the
+/// limit of the settings, [`ErrorKind::Unsupported`] where the place holds an image, else the first error of either side.
+/// What was there stays there.
+///
+/// ```
+/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache};
+/// use cache_ops::{PublishSettings, publish};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let (blobs, place) = (MemoryCache::new(), MemoryCache::new());
+/// let mut graph = CacheChains::new();
+/// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
+/// publish(&graph, &blobs, (&place, &place), &PublishSettings::default()).await?;
+/// # Ok::<(), cache_core::Error>(())
+/// # }).unwrap();
+/// ```
+pub async fn publish(
+    chains: &CacheChains,
+    blobs: &dyn BlobProvider,
+    place: (&dyn CacheImporter, &dyn CacheExporter),
+    settings: &PublishSettings,
+) -> Result<Published> {
+    let (importer, exporter) = place;
+    let known = Mutex::new(chains.clone());
+    let (own, unseen) = (chains.to_manifest(), AtomicU32::new(0));
+    let job = Job { chains, own, known, unseen, blobs, importer, exporter, settings };
+    let contributions = exporter.contributions().await.map_err(|error| error.on(Side::Destination))?;
+    let Some(contributions) = contributions else {
+        return job.commit(None).await;
+    };
+    match contributions.list().await {
+        Ok(_) => job.contribute(contributions).await,
+        Err(error) if cannot_list(&error) => job.commit(Some(error)).await,
+        Err(error) => Err(error.on(Side::Destination)),
+    }
+}
+
+/// One cache that is published to one place.
+struct Job<'a> {
+    chains: &'a CacheChains,
+    own: CacheManifest,
+    /// Our cache, and where a commit may be hidden by another one, all that was read and written since.
+    known: Mutex<CacheChains>,
+    /// How many commits have met something that no read has found.
+    unseen: AtomicU32,
+    blobs: &'a dyn BlobProvider,
+    importer: &'a dyn CacheImporter,
+    exporter: &'a dyn CacheExporter,
+    settings: &'a PublishSettings,
+}
+
+/// What the place holds.
+struct Current {
+    manifest: CacheManifest,
+    chains: CacheChains,
+    version: cache_core::Version,
+}
+
+impl Job<'_> {
+    async fn current(&self) -> Result<Option<Current>> {
+        let resolved = self.importer.resolve().await.map_err(|error| error.on(Side::Destination))?;
+        let Some(resolved) = resolved else { return Ok(None) };
+        if !resolved.manifest.inline_images().is_empty() {
+            let error = Error::new(ErrorKind::Unsupported, "the place holds an image, and a cache would replace it");
+            return Err(error.on(Side::Destination).with_hint("publish to a name of its own"));
+        }
+        let chains = CacheChains::from_manifest(&resolved.manifest).map_err(unsound)?;
+        Ok(Some(Current { manifest: resolved.manifest, chains, version: resolved.version }))
+    }
+
+    /// A union as it is to be written; none when that is what the place holds.
+    fn lacking(&self, union: &CacheChains, current: Option<&Current>) -> Result<Option<CacheManifest>> {
+        let manifest = self.fit(union, current)?;
+        let is_there = current.is_some_and(|current| current.chains.to_manifest().config() == manifest.config());
+        Ok(if is_there { None } else { Some(manifest) })
+    }
+
+    /// The manifest of a union, in the form of what it replaces and within the limit.
+    fn fit(&self, union: &CacheChains, current: Option<&Current>) -> Result<CacheManifest> {
+        let manifest = union.to_manifest().with_form(current.and_then(|current| current.manifest.form()));
+        match self.settings.limit {
+            Some(limit) => limit.fit(manifest),
+            None => Ok(manifest),
+        }
+    }
+
+    fn retry(&self) -> RetryPolicy {
+        RetryPolicy::default().with_attempts(ATTEMPTS).with_waits(FIRST_WAIT, LONGEST_WAIT)
+    }
+}
+
+/// What is there already is no graph: nothing can be added to it.
+fn unsound(error: Error) -> Error {
+    error.on(Side::Destination).with_hint("repair the cache that is there, or delete it, and publish again")
+}
+
+/// Whether a store has no list, or none for who asks.
+fn cannot_list(error: &Error) -> bool {
+    let kinds = [ErrorKind::Unsupported, ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::Unauthenticated];
+    kinds.contains(&error.kind())
+}
