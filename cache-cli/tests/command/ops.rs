@@ -145,8 +145,8 @@ fn insert_large(sandbox: &Sandbox, name: &str, seed: u64) {
     let cache = graphs::cache_of(seed, shape);
     let exporter = LocalExporter::new(LocalConfig::new(sandbox.path(name)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let exported = export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default());
-    runtime.block_on(exported).unwrap();
+    let settings = ExportSettings::default();
+    runtime.block_on(export(&cache.manifest, &cache.blobs, &exporter, &settings)).unwrap();
 }
 
 #[test]

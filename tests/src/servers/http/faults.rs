@@ -71,10 +71,7 @@ impl Plan {
 impl Fault {
     /// Whether it takes the place of an answer; the others spoil one that is good.
     pub(super) fn is_instead(&self) -> bool {
-        matches!(
-            self,
-            Self::Answer(..) | Self::Redirect(..) | Self::Drop | Self::Hold | Self::EndlessError(_)
-        )
+        matches!(self, Self::Answer(..) | Self::Redirect(..) | Self::Drop | Self::Hold | Self::EndlessError(_))
     }
 }
 
