@@ -36,7 +36,7 @@ impl CacheStore for Watched<'_> {
     }
 
     async fn contributions(&self) -> Result<Vec<CacheEntry>> {
-        self.store.contributions().await
+        CacheStore::contributions(self.store).await
     }
 
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
