@@ -141,7 +141,7 @@ fn jobs_that_publish_at_once_lose_nothing() {
 
 /// Makes a cache with a config of two thirds of what BuildKit imports.
 fn insert_large(sandbox: &Sandbox, name: &str, seed: u64) {
-    let shape = graphs::Shape { records: 3_000, depth: 6, results: 4, layer_bytes: 100 };
+    let shape = graphs::Shape { records: 5_000, depth: 6, results: 4, layer_bytes: 100 };
     let cache = graphs::cache_of(seed, shape);
     let exporter = LocalExporter::new(LocalConfig::new(sandbox.path(name)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
