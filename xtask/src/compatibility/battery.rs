@@ -92,7 +92,7 @@ fn lies(checks: &BTreeMap<String, String>, steps: &[(&'static str, Came)]) -> Ve
         let is_refused = said.iter().all(|outcome| *outcome == "refused");
         match came {
             Came::Well if is_refused && step != "publish" => {
-                lies.push(format!("{step} works, and doctor says that it cannot"))
+                lies.push(format!("{step} works, and doctor says that it cannot"));
             }
             Came::Badly(_) if is_promised => lies.push(format!("{step} does not work, and doctor says that it does")),
             _ => {}
