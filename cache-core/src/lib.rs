@@ -35,8 +35,8 @@ pub use self::json::JsonObject;
 #[doc(hidden)]
 pub use self::kit::{
     BodyReader, Bounds, ContentRange, Flow, NextPage, Outgoing, Page, PageSource, Pager, PartLimits, PartUpload,
-    ReadAhead, ResumeSource, Timeouts, Uploads, one_line, outcome, paged, parse_retry_after, random_number, resuming,
-    skip_bytes, upload, within,
+    ReadAhead, ResumeSource, Timeouts, Uploads, one_line, outcome, paged, parse_retry_after, resuming, skip_bytes,
+    upload, within,
 };
 #[cfg(feature = "estargz")]
 #[doc(hidden)]
@@ -52,7 +52,9 @@ pub use self::manifest::{
     ManifestForm, RecordLink, join_leaves,
 };
 #[doc(hidden)]
-pub use self::model::{Annotations, Digester, InvalidDigest, InvalidTimestamp, LayerEncoding, Limits, Platform};
+pub use self::model::{
+    Annotations, Digester, InvalidDigest, InvalidTimestamp, LayerEncoding, Limits, Platform, random_number,
+};
 #[doc(hidden)]
 pub use self::seams::{
     BackendFacts, BlobEntry, BlobInfo, CacheEntry, CacheListing, CacheProbe, Check, Committed, ContributionName,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
-use crate::kit::random_number;
+use crate::model::random_number;
 use crate::seams::{Event, Progress};
 
 /// How often a server is asked that says nothing: each try takes as long as one may be silent.

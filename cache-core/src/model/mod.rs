@@ -6,6 +6,7 @@ mod descriptor;
 mod digest;
 mod limits;
 mod mode;
+mod random;
 mod timestamp;
 
 pub use self::annotations::Annotations;
@@ -15,4 +16,5 @@ pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annot
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::limits::Limits;
 pub use self::mode::Mode;
+pub use self::random::random_number;
 pub use self::timestamp::{InvalidTimestamp, Timestamp};

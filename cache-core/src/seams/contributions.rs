@@ -6,9 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::kit::random_number;
 use crate::manifest::CacheManifest;
-use crate::model::{Digest, Timestamp};
+use crate::model::{Digest, Timestamp, random_number};
 use crate::seams::{Committed, Deleted};
 
 /// Between the name of a cache and what is its contribution's own.
