@@ -38,7 +38,7 @@ async fn whoever_is_alone_needs_few_requests() {
     add(&place, &graphs::cache(1)).await.unwrap();
     let first = ["GET tags 200", "PUT manifests 201", "GET tags 200", "GET manifests 200", "GET manifests 404"];
     let log = shorts(&place);
-    // Each of three lists ends with a page that brings nothing new, and the manifest is looked at after it was written.
+    // A list of tags ends with a page that brings nothing new, and a manifest is looked at after it was written.
     assert_eq!(log.len(), 10, "{log:?}");
     assert!(first.iter().all(|request| log.contains(&(*request).to_owned())), "{log:?}");
     let published = add(&place, &graphs::cache(2)).await.unwrap();
