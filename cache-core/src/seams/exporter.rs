@@ -50,7 +50,7 @@ pub trait CacheExporter: Send + Sync {
     /// Makes the manifest the cache of this place, atomically; called once, after every blob is present.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when the place is not as `expect` says.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the place is not as `expect` says.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed>;
 
     /// A directory in the place itself for layers that are converted on their way there: it has room for them anyway.

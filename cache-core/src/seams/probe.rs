@@ -90,7 +90,7 @@ pub enum Publishing {
         removes: bool,
     },
     /// Each job waits so long after its commit, and looks again
-    /// ([`settle_time`](crate::CacheExporter::settle_time)).
+    /// ([`settles_in`](crate::Committed::settles_in)).
     Timed(Duration),
 }
 

@@ -71,14 +71,14 @@ pub trait CacheStore: Send + Sync {
     /// Deletes a cache if it has not changed since it was listed. Its blobs stay.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if the name points to another cache now, and [`ErrorKind::InUse`] if the store could only
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the name points to another cache now, and [`ErrorKind::InUse`](crate::ErrorKind::InUse) if the store could only
     /// delete it together with other names.
     async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted>;
 
     /// Deletes a blob if it has not changed since it was listed.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when it was written or refreshed in between.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when it was written or refreshed in between.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted>;
 
     /// Deletes blobs as [`delete_blob`](Self::delete_blob) does, in as few requests as possible, and returns the outcomes
