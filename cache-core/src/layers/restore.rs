@@ -9,7 +9,7 @@ use crate::seams::BlobProvider;
 ///
 /// # Errors
 /// Whatever `blobs` answers.
-#[cfg_attr(not(feature = "estargz"), expect(unused_variables, clippy::unused_async, reason = "nothing is read"))]
+#[cfg_attr(not(feature = "estargz"), expect(unused_variables, reason = "nothing is read"))]
 pub async fn restore_annotations(layer: &Descriptor, blobs: &dyn BlobProvider) -> Result<Descriptor> {
     #[cfg_attr(not(feature = "estargz"), expect(unused_mut, reason = "nothing is restored"))]
     let mut known = layer.clone();
