@@ -163,15 +163,7 @@ fn problem(manifest: &CacheManifest) -> Option<NotImported> {
     if let Some(finding) = findings.iter().find(|finding| finding.code == FindingCode::HistoryTooShort) {
         return Some(NotImported::Unreadable(finding.message.clone()));
     }
-    let config = manifest.config();
-    let mut is_leaf = vec![true; config.records.len()];
-    for record in &config.records {
-        crate::index::links(record, config.records.len()).for_each(|linked| is_leaf[linked] = false);
-    }
-    // A root without consumers is passed by on import and joins nothing.
-    let leaves = config.records.iter().zip(&is_leaf).filter(|(record, is_leaf)| **is_leaf && !record.inputs.is_empty());
-    let leaves = leaves.count();
-    (leaves > 1).then_some(NotImported::SeveralLeaves(leaves))
+    manifest.split_leaves().map(NotImported::SeveralLeaves)
 }
 
 fn lost_layers(index: &Index, lost: &HashSet<Digest>) -> Vec<bool> {

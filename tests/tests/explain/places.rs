@@ -93,9 +93,15 @@ async fn a_config_over_the_limit_is_the_cause() {
 
 fn with_leaf(cache: &CacheManifest) -> CacheManifest {
     let mut config: CacheConfig = cache.config().clone();
-    let root = config.records.iter().position(|record| record.inputs.is_empty()).unwrap();
-    let link = RecordLink { selector: String::new(), link: i64::try_from(root).unwrap() };
+    let links: Vec<i64> =
+        config.records.iter().flat_map(|record| &record.inputs).flatten().map(|link| link.link).collect();
+    let shared = links.iter().copied().max_by_key(|link| links.iter().filter(|other| *other == link).count()).unwrap();
+    let link = RecordLink { selector: String::new(), link: shared };
     let key = cache_core::Digest::sha256(b"a leaf").into();
     config.records.push(CacheRecord { key, inputs: vec![vec![link]], ..CacheRecord::default() });
-    CacheManifest::new(config, cache.blobs().iter().cloned())
+    let joined = CacheManifest::new(config, cache.blobs().iter().cloned()).encode_flat().unwrap();
+    // As BuildKit writes it: without the record that joins the leaves, which stands last.
+    let mut document: serde_json::Value = serde_json::from_slice(&joined).unwrap();
+    document["records"].as_array_mut().unwrap().pop();
+    CacheManifest::decode_flat(serde_json::to_vec(&document).unwrap()).unwrap()
 }
