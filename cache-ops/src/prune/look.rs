@@ -5,7 +5,7 @@ use cache_core::{
     UnreadableCache,
 };
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::Reach;
 use crate::content::is_of_content;
@@ -21,12 +21,12 @@ pub(super) struct Looked {
 }
 
 /// Looks at caches, `concurrency` at once; one that is gone by now is left out.
+///
+/// # Errors
+/// The first cache that cannot be read, and none is looked at after it.
 pub(super) async fn look(store: &dyn CacheStore, caches: Vec<CacheEntry>, concurrency: usize) -> Result<Vec<Looked>> {
-    let (looked, unreadable) = look_at_each(store, caches, concurrency).await;
-    match unreadable.into_iter().next() {
-        Some(UnreadableCache { error, .. }) => Err(error),
-        None => Ok(looked),
-    }
+    let looked: Vec<Option<Looked>> = looks(store, caches, concurrency).map(|(_, found)| found).try_collect().await?;
+    Ok(looked.into_iter().flatten().collect())
 }
 
 /// As [`look`], with what cannot be read beside the others.
@@ -35,11 +35,7 @@ pub(super) async fn look_at_each(
     caches: Vec<CacheEntry>,
     concurrency: usize,
 ) -> (Vec<Looked>, Vec<UnreadableCache>) {
-    let looks: Vec<BoxFuture<'_, _>> = caches
-        .into_iter()
-        .map(|entry| async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed())
-        .collect();
-    let mut looks = stream::iter(looks).buffered(concurrency.max(1));
+    let mut looks = looks(store, caches, concurrency);
     let (mut looked, mut unreadable) = (Vec::new(), Vec::new());
     while let Some((name, found)) = looks.next().await {
         match found {
@@ -48,6 +44,19 @@ pub(super) async fn look_at_each(
         }
     }
     (looked, unreadable)
+}
+
+/// Each cache by its name, in order.
+fn looks(
+    store: &dyn CacheStore,
+    caches: Vec<CacheEntry>,
+    concurrency: usize,
+) -> BoxStream<'_, (String, Result<Option<Looked>>)> {
+    let looks: Vec<BoxFuture<'_, _>> = caches
+        .into_iter()
+        .map(|entry| async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed())
+        .collect();
+    stream::iter(looks).buffered(concurrency.max(1)).boxed()
 }
 
 async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Looked>> {
