@@ -1,9 +1,8 @@
 //! [`Azblob`]: the backend for specs of `type=azblob`.
 
 use async_trait::async_trait;
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Naming, Result,
-};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobStore, Environment};
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use azure_core::Uuid;
 use bytes::Bytes;
-use cache_core::{PartUpload, Result};
+use cache_core::Result;
+use cache_core::kit::PartUpload;
 
 use crate::client::{Client, Condition};
 

@@ -5,7 +5,10 @@ use std::env;
 use std::fmt;
 use std::time::Duration;
 
-use cache_core::{Bounds, CacheSpec, Error, ErrorKind, Limits, PartLimits, Result, RetryPolicy, Secret, SecretSource};
+use cache_core::kit::{Bounds, PartLimits};
+use cache_core::model::Limits;
+use cache_core::spec::{Secret, SecretSource};
+use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -23,7 +26,7 @@ const MOST_BLOCKS: u32 = 50_000;
 ///
 /// ```
 /// use cache_azblob::{AzblobConfig, Environment};
-/// use cache_core::Secret;
+/// use cache_core::spec::Secret;
 ///
 /// let config = AzblobConfig::new("https://account.blob.core.windows.net", Environment::new())?
 ///     .with_container("caches")?

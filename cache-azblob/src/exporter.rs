@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::upload;
+use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Expect,
-    ExporterFacts, Progress, Pushed, Result, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result, Version,
 };
 use tokio::sync::OnceCell;
 

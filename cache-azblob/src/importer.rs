@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheImporter, CacheManifest, Descriptor, Resolved, Result,
-    Version,
+    BlobProvider, BlobStream, CacheChains, CacheImporter, CacheManifest, Descriptor, Resolved, Result, Version,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};

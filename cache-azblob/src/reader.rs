@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming};
+use cache_core::kit::{ResumeSource, resuming};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
 use futures_util::stream;
 
 use crate::client::{Client, Part};

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Page, PageSource, Quota, Result,
-    Timestamp, Version, delete_each, paged,
-};
+use cache_core::kit::{Page, PageSource, paged};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
+use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};

@@ -1,6 +1,7 @@
 //! The backends that this program was built with: the one place that knows the features.
 
-use cache_core::{Backends, Uploads};
+use cache_core::Backends;
+use cache_core::kit::Uploads;
 
 /// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does.
 pub(crate) fn backends(uploads: &Uploads) -> Backends {

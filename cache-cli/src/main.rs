@@ -29,7 +29,7 @@ mod verbs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_core::Uploads;
+use cache_core::kit::Uploads;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 

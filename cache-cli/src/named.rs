@@ -1,6 +1,7 @@
 //! Which entry of a store a spec names.
 
-use cache_core::{CacheEntry, Digest, Naming};
+use cache_core::Digest;
+use cache_core::seams::{CacheEntry, Naming};
 
 use crate::exit::Failure;
 use crate::spec::Place;

@@ -1,6 +1,7 @@
 //! The name of a cache in a spec, by the [`Naming`] of its backend.
 
-use cache_core::{CacheSpec, Naming};
+use cache_core::CacheSpec;
+use cache_core::seams::Naming;
 
 /// What BuildKit calls a cache in an object store that nobody named.
 const DEFAULT: &str = "buildkit";

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cache_core::{CacheManifest, CacheSpec, Descriptor, Digest, Finding, FindingCode, MediaType, Timestamp};
+use cache_core::graph::FindingCode;
+use cache_core::{CacheManifest, CacheSpec, Descriptor, Digest, Finding, MediaType, Timestamp};
 use cache_ops::{CacheSizes, DroppedResult};
 use serde::Serialize;
 

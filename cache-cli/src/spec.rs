@@ -1,9 +1,7 @@
 //! From a spec on the command line to an open cache.
 
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Error, ErrorKind,
-    Naming, Resolved, Side,
-};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
 
 use crate::argument;
 use crate::exit::Failure;

@@ -1,6 +1,7 @@
 //! What it means for a cache when its documents cannot be read.
 
-use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, FindingCode, MediaType};
+use cache_core::graph::FindingCode;
+use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, MediaType};
 
 use crate::exit::with_causes;
 

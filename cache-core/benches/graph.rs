@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult,
-    MediaType, RecordLink, Timestamp, annotation,
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation,
 };
 
 const DEPTH: usize = 40;

@@ -4,9 +4,12 @@
 
 use std::sync::Arc;
 
+use cache_core::kit::{PartLimits, PartUpload, upload};
+use cache_core::layers::{diff_id, restore_annotations};
+use cache_core::model::{LayerEncoding, Limits};
 use cache_core::{
-    BlobProvider, BlobStream, CacheChains, CodecPool, Descriptor, LayerEncoding, Limits, Mode, PartLimits, PartUpload,
-    Progress, RetryPolicy, diff_id, load, read_all, read_verified, restore_annotations, upload,
+    BlobProvider, BlobStream, CacheChains, CodecPool, Descriptor, Mode, Progress, RetryPolicy, load, read_all,
+    read_verified,
 };
 
 fn spawns<F: Future + Send + 'static>(_: F) {}
@@ -37,11 +40,11 @@ fn layers(blob: Descriptor, stream: BlobStream, pool: CodecPool) {
 #[cfg(feature = "estargz")]
 fn estargz(blobs: Arc<dyn BlobProvider>, blob: Descriptor) {
     let (from, what) = (Arc::clone(&blobs), blob.clone());
-    spawns(async move { cache_core::estargz::open(&*from, &what).await });
-    spawns(async move { cache_core::estargz::annotations(&*blobs, &blob).await });
+    spawns(async move { cache_core::layers::estargz::open(&*from, &what).await });
+    spawns(async move { cache_core::layers::estargz::annotations(&*blobs, &blob).await });
 }
 
 #[cfg(feature = "layer")]
-fn directories(dir: cache_core::LayerDir, tar: BlobStream) {
+fn directories(dir: cache_core::layers::LayerDir, tar: BlobStream) {
     spawns(async move { dir.add(tar).await });
 }

@@ -83,7 +83,7 @@ impl fmt::Debug for Budget {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::Silent;
+    use cache_core::seams::Silent;
 
     use super::*;
 

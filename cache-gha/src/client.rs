@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Flow, Outgoing, Result, Secret, Timeouts};
+use cache_core::kit::{Flow, Outgoing, Timeouts};
+use cache_core::spec::Secret;
+use cache_core::{Error, ErrorKind, Result};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use octocrab::{OctoBody, Octocrab, OctocrabBuilder};

@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
+use cache_core::kit::{one_line, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 

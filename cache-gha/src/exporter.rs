@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Event, Expect,
-    ExporterFacts, Progress, Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Event, Expect, Progress, Pushed, Result,
+    Version,
 };
 use tokio::time::Instant;
 

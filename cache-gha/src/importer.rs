@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind,
-    Resolved, Result,
+    BlobProvider, BlobStream, CacheChains, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Resolved, Result,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Deleted, Diagnosis, ErrorKind, Outcome, Publishing, Result, random_number};
+use cache_core::model::random_number;
+use cache_core::seams::{CacheProbe, Deleted, Diagnosis, Outcome, Publishing};
+use cache_core::{CacheSpec, ErrorKind, Result};
 
 use crate::config::ApiVersion;
 use crate::rest::Rest;

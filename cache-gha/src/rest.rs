@@ -6,9 +6,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{
-    Bounds, Deleted, Error, ErrorKind, NextPage, Page, PageSource, Quota, Result, RetryPolicy, Silent, Timestamp, paged,
-};
+use cache_core::kit::{Bounds, NextPage, Page, PageSource, paged};
+use cache_core::seams::{Deleted, Quota, Silent};
+use cache_core::{Error, ErrorKind, Result, RetryPolicy, Timestamp};
 use futures_util::stream::TryStreamExt;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};

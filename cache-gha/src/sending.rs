@@ -1,7 +1,7 @@
 //! Bodies on their way up, which tell whether they move: a slow line is no silent server.
 
 use bytes::Bytes;
-use cache_core::Outgoing;
+use cache_core::kit::Outgoing;
 use futures_util::stream;
 
 /// What is handed to the connection at once.

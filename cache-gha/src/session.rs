@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind, Progress, Result, Side, Silent, Uploads};
+use cache_core::kit::Uploads;
+use cache_core::seams::Silent;
+use cache_core::{Error, ErrorKind, Progress, Result, Side};
 use reqwest::header::ACCEPT;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;

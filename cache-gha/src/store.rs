@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Quota, Result, Silent, Timestamp,
-    Version, delete_each,
-};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, Silent, delete_each};
+use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::keys::{self, BLOBS, INDICES, IndexName, parse_blob, parse_index};

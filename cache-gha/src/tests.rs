@@ -1,8 +1,8 @@
 //! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
 
+use cache_core::seams::CacheProbe as _;
 use cache_core::{
-    CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheProbe as _, CacheSpec,
-    CacheStore as _, Expect,
+    CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheSpec, CacheStore as _, Expect,
 };
 
 use crate::{Gha, GhaExporter, GhaImporter, GhaProbe, GhaStore};

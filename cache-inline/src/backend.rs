@@ -1,10 +1,8 @@
 //! [`Inline`]: the backend for specs of `type=inline`.
 
 use async_trait::async_trait;
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ErrorKind,
-    ImageBackend, Result,
-};
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Result};
 
 use crate::InlineExporter;
 use crate::error::inline;

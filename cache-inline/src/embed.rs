@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cache_core::{JsonObject, Result, Timestamp};
+use cache_core::json::JsonObject;
+use cache_core::{Result, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache_core::manifest::Document;
+use cache_core::model::Limits;
+use cache_core::seams::{Committed, Contributions, Coverage, ExporterFacts, ImageStore};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Coverage, Descriptor, Document, ErrorKind,
-    Expect, ExporterFacts, ImageStore, Limits, Progress, Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, ErrorKind, Expect, Progress, Pushed, Result, Version,
 };
 use tokio::sync::OnceCell;
 

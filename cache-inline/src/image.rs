@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cache_core::{
-    Descriptor, DiffId, Document, Error, ErrorKind, ImageStore, JsonObject, Limits, MediaType, Result, read_all,
-};
+use cache_core::json::JsonObject;
+use cache_core::manifest::Document;
+use cache_core::model::Limits;
+use cache_core::seams::ImageStore;
+use cache_core::{Descriptor, DiffId, Error, ErrorKind, MediaType, Result, read_all};
 
 use crate::ImageLayer;
 use crate::error::inline;

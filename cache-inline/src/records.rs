@@ -3,10 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, CacheRecord, ChainResult, Coverage, Descriptor, DiffId, Digest,
-    LayerResult, RecordLink, Result, Timestamp, annotation, join_leaves,
-};
+use cache_core::manifest::{CacheRecord, ChainResult, LayerResult, RecordLink, join_leaves};
+use cache_core::seams::Coverage;
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Digest, Result, Timestamp, annotation};
 
 /// A layer of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cache_core::{Digest, Document, Error, ErrorKind, Result};
+use cache_core::manifest::Document;
+use cache_core::{Digest, Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -1,6 +1,7 @@
 //! Takes records out of an image config.
 
-use cache_core::{JsonObject, Result};
+use cache_core::Result;
+use cache_core::json::JsonObject;
 
 use crate::embed::FIELD;
 

@@ -1,10 +1,9 @@
 //! [`Local`]: the backend for specs of `type=local`.
 
 use async_trait::async_trait;
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend,
-    ImageStore, Limits, Naming, Result,
-};
+use cache_core::model::Limits;
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::image::is_layout;
 use crate::{LocalConfig, LocalExporter, LocalImage, LocalImporter, LocalProbe, LocalStore};

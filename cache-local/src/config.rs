@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cache_core::{Attrs, CacheSpec, Digest, Error, ErrorKind, Limits, ManifestForm, Result};
+use cache_core::manifest::ManifestForm;
+use cache_core::model::Limits;
+use cache_core::spec::Attrs;
+use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
 
 use crate::error::on_attribute;
 use crate::index::DEFAULT_TAG;

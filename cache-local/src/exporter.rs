@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use cache_core::manifest::Document;
+use cache_core::seams::{Committed, Contributions, ExporterFacts, stream_of};
 use cache_core::{
-    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Digest, Document,
-    Error, ErrorKind, Expect, ExporterFacts, Progress, Pushed, Result, Version, stream_of,
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress,
+    Pushed, Result, Version,
 };
 use tokio::sync::OnceCell;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Descriptor, Digest, Document, Expect, ImageStore, Result, Version, read_all,
-};
+use cache_core::manifest::Document;
+use cache_core::seams::{BlobInfo, ImageStore};
+use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Expect, Result, Version, read_all};
 
 use crate::error::on_path;
 use crate::exporter::check_expected;

@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
+use cache_core::model::Limits;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Limits, MediaType,
-    Resolved, Result, Version, load, read_all,
+    BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, MediaType, Resolved, Result,
+    Version, load, read_all,
 };
 
 use crate::LocalConfig;

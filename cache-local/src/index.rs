@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{
-    Annotations, Descriptor, Digest, Error, ErrorKind, JsonObject, MediaType, Result, Version, annotation,
-};
+use cache_core::json::JsonObject;
+use cache_core::model::Annotations;
+use cache_core::{Descriptor, Digest, Error, ErrorKind, MediaType, Result, Version, annotation};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use cache_core::{ErrorKind, Result, random_number};
+use cache_core::model::random_number;
+use cache_core::{ErrorKind, Result};
 
 use crate::beneath::{Dir, Named};
 use crate::error::{at, io};

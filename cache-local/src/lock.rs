@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{ErrorKind, Result, random_number};
+use cache_core::model::random_number;
+use cache_core::{ErrorKind, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::beneath::Dir;

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use cache_core::{
-    CacheProbe, CacheSpec, Diagnosis, Digest, ErrorKind, ManifestForm, Publishing, Result, random_number,
-};
+use cache_core::manifest::ManifestForm;
+use cache_core::model::random_number;
+use cache_core::seams::{CacheProbe, Diagnosis, Publishing};
+use cache_core::{CacheSpec, Digest, ErrorKind, Result};
 
 use crate::beneath::Dir;
 use crate::error::{at, io as io_error};
@@ -76,8 +77,8 @@ fn examine(config: &LocalConfig) -> Diagnosis {
 }
 
 fn is_refused(found: &Diagnosis, name: &str) -> bool {
-    let is_it = |check: &&cache_core::Check| check.name == name;
-    found.checks.iter().find(is_it).is_some_and(|check| matches!(check.outcome, cache_core::Outcome::Refused(_)))
+    let is_it = |check: &&cache_core::seams::Check| check.name == name;
+    found.checks.iter().find(is_it).is_some_and(|check| matches!(check.outcome, cache_core::seams::Outcome::Refused(_)))
 }
 
 /// Takes the lock as writers do, and sees whether it keeps others out.

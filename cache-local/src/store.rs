@@ -4,10 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, Deleted, ErrorKind, InvalidDigest, Quota, Result, Timestamp,
-    delete_each,
-};
+use cache_core::model::InvalidDigest;
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
+use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::beneath::Dir;

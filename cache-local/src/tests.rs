@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use cache_core::seams::{CacheProbe as _, Committed};
 use cache_core::{
-    CacheBackend as _, CacheChains, CacheExporter as _, CacheImporter as _, CacheKey, CacheManifest, CacheProbe as _,
-    CacheResult, CacheSpec, CacheStore as _, Committed, Descriptor, Digest, Expect, MediaType, MemoryCache, Result,
-    Timestamp,
+    CacheBackend as _, CacheChains, CacheExporter as _, CacheImporter as _, CacheKey, CacheManifest, CacheResult,
+    CacheSpec, CacheStore as _, Descriptor, Digest, Expect, MediaType, MemoryCache, Result, Timestamp,
 };
 use cache_ops::{ExportSettings, export};
 

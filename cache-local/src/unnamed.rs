@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use cache_core::{CacheEntry, Descriptor, Digest, Limits, MediaType, Result, Timestamp, Version};
+use cache_core::model::Limits;
+use cache_core::seams::CacheEntry;
+use cache_core::{Descriptor, Digest, MediaType, Result, Timestamp, Version};
 use serde::Deserialize;
 
 use crate::error::io;

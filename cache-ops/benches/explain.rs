@@ -11,10 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
-use cache_core::{
-    CacheConfig, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult, MediaType, RecordLink,
-    Timestamp, annotation,
-};
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
+use cache_core::{CacheConfig, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation};
 use cache_ops::{BuildLog, ConsultedCache, Content, LogLimits, explain};
 
 const RECORDS: usize = 100_000;

@@ -16,9 +16,9 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult,
-    MediaType, RecordLink, Timestamp, annotation,
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation,
 };
 use cache_ops::{OptimizeOptions, diff, graph, optimize};
 

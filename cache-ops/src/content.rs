@@ -1,8 +1,8 @@
 //! [`EntryContent`]: what a name in a store leads to, for a store of images may hold caches too.
 
-use cache_core::{
-    CacheEntry, CacheImporter, CacheStore, Descriptor, Error, ErrorKind, Limits, MediaType, Result, read_all,
-};
+use cache_core::model::Limits;
+use cache_core::seams::CacheEntry;
+use cache_core::{CacheImporter, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, read_all};
 use serde::Serialize;
 
 use crate::reach::children;
@@ -99,7 +99,9 @@ pub(crate) fn is_of_content(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{Digest, Document, Expect, ImageStore as _, MemoryCache};
+    use cache_core::manifest::Document;
+    use cache_core::seams::ImageStore as _;
+    use cache_core::{Digest, Expect, MemoryCache};
 
     use super::*;
 

@@ -1,10 +1,10 @@
 //! What a layer's bytes are, whatever its descriptor says.
 
 use crate::verify::drain;
-use cache_core::{
-    BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, LayerEncoding, LayerStart, Result, diff_id, read_verified,
-    stat_blob,
-};
+use cache_core::layers::{LayerStart, diff_id};
+use cache_core::model::LayerEncoding;
+use cache_core::seams::stat_blob;
+use cache_core::{BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, Result, read_verified};
 
 /// What [`examine_layer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! A sound cache by numbers: its normal config, and what hangs on what.
 
-use cache_core::{CacheChains, CacheConfig, CacheManifest, CacheRecord, Digest, Result, Timestamp};
+use cache_core::manifest::CacheRecord;
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Digest, Result, Timestamp};
 
 /// A cache in normal form, ready to be walked. Every record has at most one result, and no explicit chain
 /// but that of a result of no layers.

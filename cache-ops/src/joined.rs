@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 
-use cache_core::{BlobInfo, BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Result};
 
 /// The blobs of several caches, each from a store whose cache names it.
 ///

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use cache_core::model::Limits;
+use cache_core::seams::CacheEntry;
 use cache_core::{
-    BlobProvider, CacheEntry, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, Limits,
-    MediaType, Result, read_all,
+    BlobProvider, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType, Result,
+    read_all,
 };
 use serde_json::Value;
 
@@ -147,7 +149,8 @@ pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{Document, MemoryCache};
+    use cache_core::MemoryCache;
+    use cache_core::manifest::Document;
 
     use super::*;
 

@@ -3,9 +3,12 @@
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use cache_core::graph::{Affected, FindingCode};
+use cache_core::layers::{LayerStart, diff_id};
+use cache_core::model::LayerEncoding;
+use cache_core::seams::{read_blob, stat_blob};
 use cache_core::{
-    Affected, BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, FindingCode,
-    LayerEncoding, LayerStart, Result, check, diff_id, read_blob, stat_blob,
+    BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, Result, check,
 };
 
 /// How thorough [`verify`] is.

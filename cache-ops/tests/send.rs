@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
+use cache_core::seams::CacheEntry;
 use cache_core::{
-    BlobProvider, CacheChains, CacheEntry, CacheExporter, CacheImporter, CacheManifest, CacheStore, Descriptor,
-    Timestamp,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CacheStore, Descriptor, Timestamp,
 };
 use cache_ops::{
     CopyOptions, Depth, Destination, ExportSettings, PrunePlan, PrunePolicy, PruneSettings, PublishSettings, Reach,

@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{BlobStream, BodyReader, Bounds, Error, ErrorKind, Result};
+use cache_core::kit::{BodyReader, Bounds};
+use cache_core::{BlobStream, Error, ErrorKind, Result};
 use flate2::write::MultiGzDecoder;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Response;

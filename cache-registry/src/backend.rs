@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, ImageBackend,
-    ImageStore, Limits, Naming, Result,
-};
+use cache_core::model::Limits;
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::{
     Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryProbe, RegistryStore,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy, Silent, within};
+use cache_core::kit::within;
+use cache_core::seams::Silent;
+use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};

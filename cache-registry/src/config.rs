@@ -4,7 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cache_core::{Attrs, CacheSpec, Limits, ManifestForm, Result, RetryPolicy, Secret};
+use cache_core::manifest::ManifestForm;
+use cache_core::model::Limits;
+use cache_core::spec::{Attrs, Secret};
+use cache_core::{CacheSpec, Result, RetryPolicy};
 
 use crate::Proxies;
 use crate::auth::{AuthSource, Credential};

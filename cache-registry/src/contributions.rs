@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{
-    CacheImporter, CacheManifest, Committed, ContributionName, Contributions, Deleted, Document, Result, Version,
-};
+use cache_core::manifest::Document;
+use cache_core::seams::{Committed, ContributionName, Contributions, Deleted};
+use cache_core::{CacheImporter, CacheManifest, Result, Version};
 
 use crate::RegistryStore;
 use crate::auth::Scopes;

@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::{Error, ErrorKind, Timestamp, one_line, parse_retry_after};
+use cache_core::kit::{one_line, parse_retry_after};
+use cache_core::{Error, ErrorKind, Timestamp};
 use futures_util::stream::StreamExt;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::manifest::{Document, EncodedManifest};
+use cache_core::seams::{Committed, Contributions, ExporterFacts, stream_of};
 use cache_core::{
-    BlobProvider, BlobStream, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Document,
-    EncodedManifest, Error, ErrorKind, Expect, ExporterFacts, MediaType, Progress, Pushed, Result, Version, stream_of,
+    BlobProvider, BlobStream, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, Progress,
+    Pushed, Result, Version,
 };
 use reqwest::{Method, Response, StatusCode};
 

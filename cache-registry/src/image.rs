@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Descriptor, Document, Expect, ImageStore, JsonObject, MediaType, Result,
-    Version,
-};
+use cache_core::json::JsonObject;
+use cache_core::manifest::Document;
+use cache_core::seams::{BlobInfo, ImageStore};
+use cache_core::{BlobProvider, BlobStream, Descriptor, Expect, MediaType, Result, Version};
 
 use crate::client::Client;
 use crate::importer::Root;

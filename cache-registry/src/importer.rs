@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::graph::is_cache;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result, Version,
-    is_cache, load,
+    BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result, Version, load,
 };
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};

@@ -1,6 +1,7 @@
 //! [`Proxies`]: which requests go through which proxy.
 
-use cache_core::{ErrorKind, Result, Secret};
+use cache_core::spec::Secret;
+use cache_core::{ErrorKind, Result};
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 
 use crate::error;

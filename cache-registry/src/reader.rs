@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
+use cache_core::kit::{ContentRange, ResumeSource, resuming, skip_bytes};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;

@@ -4,9 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache_core::model::InvalidDigest;
+use cache_core::seams::{
+    BlobEntry, CacheEntry, CacheListing, ContributionName, Deleted, Quota, UnreadableCache, delete_each,
+};
 use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheListing, CacheStore, ContributionName, Deleted, Descriptor, Digest,
-    Error, ErrorKind, InvalidDigest, MediaType, Quota, Result, Timestamp, UnreadableCache, Version, delete_each,
+    CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType, Result, Timestamp, Version,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};

@@ -1,6 +1,8 @@
 //! Which versions of BuildKit can read a cache.
 
-use cache_core::{FindingCode, LayerEncoding, ManifestForm};
+use cache_core::graph::FindingCode;
+use cache_core::manifest::ManifestForm;
+use cache_core::model::LayerEncoding;
 
 use crate::report::ReportedCache;
 

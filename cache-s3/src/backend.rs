@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache_core::{
-    BackendFacts, CacheBackend, CacheExporter, CacheImporter, CacheProbe, CacheSpec, CacheStore, Naming, Result,
-};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 

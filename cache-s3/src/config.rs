@@ -4,9 +4,10 @@ use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use cache_core::{
-    Attrs, Bounds, CacheSpec, ErrorKind, Limits, PartLimits, ReadAhead, Result, RetryPolicy, Secret, SecretSource,
-};
+use cache_core::kit::{Bounds, PartLimits, ReadAhead};
+use cache_core::model::Limits;
+use cache_core::spec::{Attrs, Secret, SecretSource};
+use cache_core::{CacheSpec, ErrorKind, Result, RetryPolicy};
 
 use crate::conditions::Conditions;
 use crate::endpoint::Endpoint;

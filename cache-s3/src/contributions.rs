@@ -1,7 +1,8 @@
 //! Contributions in a bucket: indexes next to the index of the cache.
 
 use async_trait::async_trait;
-use cache_core::{CacheImporter, CacheManifest, Committed, ContributionName, Contributions, Deleted, Result};
+use cache_core::seams::{Committed, ContributionName, Contributions, Deleted};
+use cache_core::{CacheImporter, CacheManifest, Result};
 use futures_util::stream::TryStreamExt;
 
 use crate::client::Condition;

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::upload;
+use cache_core::seams::{Committed, Contributions, ExporterFacts, Silent};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Digest, Error, ErrorKind, Expect,
-    ExporterFacts, Progress, Pushed, Result, Silent, Timestamp, Version, upload,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress, Pushed, Result,
+    Timestamp, Version,
 };
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheImporter, CacheManifest, Descriptor, Error, Resolved, Result, Version,
+    BlobProvider, BlobStream, CacheImporter, CacheManifest, Descriptor, Error, Resolved, Result, Version,
 };
 
 use crate::S3Config;

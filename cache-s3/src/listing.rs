@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use cache_core::{Error, Page, PageSource, Pager, Result, paged};
+use cache_core::kit::{Page, PageSource, Pager, paged};
+use cache_core::{Error, Result};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Cursor, Found, ListedObject};

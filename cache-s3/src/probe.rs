@@ -5,7 +5,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheProbe, CacheSpec, Diagnosis, Digest, Error, ErrorKind, Outcome, Publishing, Result};
+use cache_core::seams::{CacheProbe, Diagnosis, Outcome, Publishing};
+use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
 
 use crate::client::{Client, Condition};
 use crate::conditions::{self, throw_away_key};
@@ -102,7 +103,7 @@ impl S3Probe {
             return;
         }
         found.record("multipart", sent, "buildcache sends each blob in one request here, which S3 takes up to 5 GiB");
-        let stream = cache_core::stream_of(SAMPLE);
+        let stream = cache_core::seams::stream_of(SAMPLE);
         let whole = self.client.put_stream(key, stream, SAMPLE.len() as u64).await;
         found.record("single-upload", whole, "blobs of more than 8 MiB cannot be written");
     }

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, CodecPool, Descriptor, Error, ErrorKind, LayerEncoding, Result, ResumeSource, decode};
+use cache_core::kit::ResumeSource;
+use cache_core::model::LayerEncoding;
+use cache_core::{BlobStream, CodecPool, Descriptor, Error, ErrorKind, Result, decode};
 
 use crate::client::{Client, Object};
 use crate::error;

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::{
-    BlobEntry, CacheEntry, CacheImporter, CacheStore, ContributionName, Deleted, Error, ErrorKind, Quota, Result,
-    Timestamp, Version,
-};
+use cache_core::seams::{BlobEntry, CacheEntry, ContributionName, Deleted, Quota};
+use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Found};

@@ -1,9 +1,9 @@
 //! What the backend says of itself, and that every public future can be given to `tokio::spawn`: that compiles, or it
 //! does not.
 
+use cache_core::seams::CacheProbe as _;
 use cache_core::{
-    CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheProbe as _, CacheSpec,
-    CacheStore as _, Expect,
+    CacheBackend as _, CacheExporter as _, CacheImporter as _, CacheManifest, CacheSpec, CacheStore as _, Expect,
 };
 
 use crate::{Environment, S3, S3Exporter, S3Importer, S3Probe, S3Store};

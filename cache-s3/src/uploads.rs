@@ -1,7 +1,8 @@
 //! Uploads that are open, and those among them whose writers are dead.
 
 use async_trait::async_trait;
-use cache_core::{Error, Page, PageSource, Result, Timestamp, paged};
+use cache_core::kit::{Page, PageSource, paged};
+use cache_core::{Error, Result, Timestamp};
 use futures_util::stream::TryStreamExt;
 
 use crate::client::{Client, Marker, OpenUpload};

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Digest, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Result};
 
 /// Blobs that are read through a counter.
 pub struct Counting<'a> {

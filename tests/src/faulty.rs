@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result,
-};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result};
 use futures_util::stream::{self, StreamExt};
 
 use crate::random::Random;

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Limits, Result, load,
-    stream_of,
-};
+use cache_core::model::Limits;
+use cache_core::seams::{BlobInfo, stream_of};
+use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Result, load};
 
 /// A directory that BuildKit exported a cache to.
 #[derive(Debug, Clone)]

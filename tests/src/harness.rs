@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{
-    Bounds, CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, ImageStore, ManifestForm,
-    RetryPolicy, Timestamp,
-};
+use cache_core::kit::Bounds;
+use cache_core::manifest::ManifestForm;
+use cache_core::seams::ImageStore;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, RetryPolicy, Timestamp};
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
 ///

@@ -3,7 +3,8 @@
 #![cfg(feature = "azblob")]
 
 use cache_azblob::AzblobProbe;
-use cache_core::{CacheProbe, CacheSpec, ErrorKind, Outcome};
+use cache_core::seams::{CacheProbe, Outcome};
+use cache_core::{CacheSpec, ErrorKind};
 use cache_tests::harness::Harness;
 use cache_tests::places::Azblob;
 use cache_tests::servers::azblob::{Fault, Plan};
@@ -19,7 +20,7 @@ async fn a_sound_account_can_do_everything_and_keeps_nothing() {
     let probe = place.backend().probe(&place.spec()).await.unwrap().unwrap();
     let found = probe.diagnose().await.unwrap();
     assert_eq!(found.checks.iter().map(|check| check.name).collect::<Vec<_>>(), CHECKS);
-    assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
+    assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");
     assert_eq!((found.leftovers.len(), found.notes.len()), (0, 2), "{found:?}");
     assert_eq!(place.contents().await, ["buildkit-cache"]);
     let recommended = found.recommended.unwrap();

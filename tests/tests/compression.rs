@@ -6,9 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
+use cache_core::layers::Encoded;
+use cache_core::model::LayerEncoding;
+use cache_core::seams::stream_of;
 use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Digest, Encoded, LayerEncoding, MediaType, Result,
-    annotation, decode, encode, read_verified, recompress, stream_of,
+    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Digest, MediaType, Result, annotation, decode,
+    encode, read_verified, recompress,
 };
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::graphs;

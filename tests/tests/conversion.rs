@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use cache_core::manifest::ManifestForm;
+use cache_core::model::LayerEncoding;
+use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Committed, Compression,
-    CompressionKind, Contributions, Descriptor, DiffId, Digest, ErrorKind, Event, Expect, ExporterFacts, LayerEncoding,
-    ManifestForm, MemoryCache, Progress, Pushed, Result, Side, Timestamp, annotation, recompress,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, CodecPool, Compression, CompressionKind,
+    Descriptor, DiffId, Digest, ErrorKind, Event, Expect, MemoryCache, Progress, Pushed, Result, Side, Timestamp,
+    annotation, recompress,
 };
 use cache_ops::{
     Conversion, CopyOptions, CopyReport, Depth, Destination, ExportSettings, copy_manifest, copy_many, verify,
@@ -55,7 +58,7 @@ async fn records(manifest: &CacheManifest, blobs: &dyn BlobProvider) -> Vec<Reco
         chain.reverse();
         chain
     };
-    let inputs = |inputs: &[Vec<cache_core::RecordLink>]| {
+    let inputs = |inputs: &[Vec<cache_core::manifest::RecordLink>]| {
         inputs.iter().map(|input| input.iter().map(|link| (link.selector.clone(), link.link)).collect()).collect()
     };
     let records = config.records.iter().map(|record| Record {

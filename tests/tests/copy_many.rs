@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::seams::{BlobInfo, Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Committed, Contributions,
-    Descriptor, Error, ErrorKind, Event, Expect, ExporterFacts, MemoryCache, Mode, Progress, Pushed, Result, Side,
+    BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Event, Expect,
+    MemoryCache, Mode, Progress, Pushed, Result, Side,
 };
 use cache_ops::{
     CopyOptions, CopyReport, Depth, Destination, ExportSettings, Recheck, copy_manifest, copy_many, export, verify,

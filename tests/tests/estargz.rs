@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cache_core::graph::FindingCode;
+use cache_core::layers::{Encoded, estargz};
+use cache_core::model::LayerEncoding;
+use cache_core::seams::stream_of;
 use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Encoded, ErrorKind, FindingCode, LayerEncoding,
-    MediaType, MemoryCache, Result, annotation, decode, encode, estargz, recompress, stream_of,
+    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, MemoryCache, Result,
+    annotation, decode, encode, recompress,
 };
 use cache_ops::{Depth, verify};
 use cache_tests::estargz::{Estargz, read};

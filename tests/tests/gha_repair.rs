@@ -4,7 +4,8 @@
 
 use std::collections::HashSet;
 
-use cache_core::{CacheChains, CacheImporter, Expect, FindingCode};
+use cache_core::graph::FindingCode;
+use cache_core::{CacheChains, CacheImporter, Expect};
 use cache_gha::{GhaExporter, GhaImporter};
 use cache_ops::{Depth, ExportSettings, export, verify};
 use cache_ops::{OptimizeOptions, RepairOptions, optimize, repair};

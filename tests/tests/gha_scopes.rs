@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheChains, CacheImporter, CacheStore, Deleted, Error, ErrorKind, Expect};
+use cache_core::seams::Deleted;
+use cache_core::{CacheBackend, CacheChains, CacheImporter, CacheStore, Error, ErrorKind, Expect};
 use cache_gha::{GhaConfig, GhaExporter, GhaImporter, GhaStore};
 use cache_ops::{ExportSettings, PublishSettings, export, publish};
 use cache_tests::graphs::{self, Generated};

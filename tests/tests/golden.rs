@@ -1,6 +1,8 @@
 //! Byte for byte with BuildKit: every cache that BuildKit v0.8 to v0.32 wrote is read, and encodes to what it was.
 
-use cache_core::{CacheChains, CacheImporter, CacheManifest, FindingCode, ManifestForm, MemoryCache, Mode};
+use cache_core::graph::FindingCode;
+use cache_core::manifest::ManifestForm;
+use cache_core::{CacheChains, CacheImporter, CacheManifest, MemoryCache, Mode};
 use cache_ops::{CopyOptions, Depth, ExportSettings, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 

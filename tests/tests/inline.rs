@@ -5,9 +5,12 @@
 use std::fs;
 use std::path::Path;
 
+use cache_core::graph::FindingCode;
+use cache_core::json::JsonObject;
+use cache_core::model::Limits;
+use cache_core::seams::{Committed, Coverage};
 use cache_core::{
-    CacheBackend, CacheChains, CacheManifest, Committed, Coverage, Descriptor, DiffId, Digest, ErrorKind, Expect,
-    FindingCode, JsonObject, Limits, Result, load,
+    CacheBackend, CacheChains, CacheManifest, Descriptor, DiffId, Digest, ErrorKind, Expect, Result, load,
 };
 use cache_inline::{ImageLayer, Inline, InlineRecords, embed, strip};
 use cache_local::Local;

@@ -2,9 +2,11 @@
 
 #![cfg(all(feature = "inline", feature = "local", feature = "registry"))]
 
+use cache_core::json::JsonObject;
+use cache_core::manifest::Document;
+use cache_core::seams::{Committed, Coverage, ImageBackend, ImageStore};
 use cache_core::{
-    CacheBackend, CacheImporter, CacheSpec, Committed, Coverage, Descriptor, Digest, Document, ErrorKind, Expect,
-    ImageBackend, ImageStore, JsonObject, MediaType, Result, Version,
+    CacheBackend, CacheImporter, CacheSpec, Descriptor, Digest, ErrorKind, Expect, MediaType, Result, Version,
 };
 use cache_inline::Inline;
 use cache_local::Local;

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use cache_core::graph::FindingCode;
+use cache_core::manifest::{CacheLayer, CacheRecord, ManifestForm};
+use cache_core::model::Limits;
 use cache_core::{
-    BlobProvider, CacheChains, CacheConfig, CacheImporter, CacheKey, CacheLayer, CacheManifest, CacheRecord,
-    CacheResult, Compression, CompressionKind, Descriptor, Digest, FindingCode, Limits, ManifestForm, MediaType,
-    MemoryCache, Mode, Timestamp, annotation, check,
+    BlobProvider, CacheChains, CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheResult, Compression,
+    CompressionKind, Descriptor, Digest, MediaType, MemoryCache, Mode, Timestamp, annotation, check,
 };
 use cache_ops::{
     Conversion, CopyOptions, Depth, ExportSettings, OptimizeOptions, RepairOptions, copy_manifest, optimize, repair,

@@ -1,9 +1,12 @@
 //! Input that is no cache: the error says what and where, and nothing panics.
 
 use bytes::Bytes;
+use cache_core::graph::FindingCode;
+use cache_core::manifest::{CacheLayer, ManifestForm};
+use cache_core::model::Limits;
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheLink, CacheManifest, CacheSpec, Descriptor, Digest, Error,
-    ErrorKind, FindingCode, Limits, ManifestForm, MediaType, MemoryCache, annotation, check, load,
+    CacheChains, CacheConfig, CacheKey, CacheLink, CacheManifest, CacheSpec, Descriptor, Digest, Error, ErrorKind,
+    MediaType, MemoryCache, annotation, check, load,
 };
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::fuzz::{TARGETS, mutations};

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult,
-    MediaType, MemoryCache, RecordLink, Timestamp, annotation, check,
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, MemoryCache, Timestamp,
+    annotation, check,
 };
 use cache_ops::{Depth, OptimizeOptions, Reason, RepairOptions, diff, graph, optimize, repair, verify};
 use cache_tests::fixtures::{self, Fixture};

@@ -2,7 +2,9 @@
 
 #![cfg(feature = "registry")]
 
-use cache_core::{CacheImporter, CacheProbe, CacheStore, Deleted, ErrorKind, ManifestForm};
+use cache_core::manifest::ManifestForm;
+use cache_core::seams::{CacheProbe, Deleted};
+use cache_core::{CacheImporter, CacheStore, ErrorKind};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy, export};
 use cache_registry::{

@@ -2,9 +2,11 @@
 
 #![cfg(all(feature = "local", feature = "s3"))]
 
+use cache_core::kit::PartLimits;
+use cache_core::seams::{CacheProbe, Deleted};
 use cache_core::{
-    CacheChains, CacheExporter, CacheImporter, CacheProbe, CacheStore, Deleted, Descriptor, ErrorKind, Expect,
-    MediaType, MemoryCache, PartLimits, Pushed,
+    CacheChains, CacheExporter, CacheImporter, CacheStore, Descriptor, ErrorKind, Expect, MediaType, MemoryCache,
+    Pushed,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{CopyOptions, Depth, ExportSettings, PublishSettings, copy, export, publish, verify};

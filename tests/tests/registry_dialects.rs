@@ -3,9 +3,10 @@
 #![cfg(feature = "registry")]
 
 use bytes::Bytes;
+use cache_core::manifest::ManifestForm;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, ManifestForm,
-    MediaType, MemoryCache, Pushed, RetryPolicy, Timestamp,
+    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType,
+    MemoryCache, Pushed, RetryPolicy, Timestamp,
 };
 use cache_ops::{
     CopyOptions, Depth, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export, plan_prune, prune,

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use cache_core::{CacheExporter, Descriptor, Document, Error, ErrorKind, Expect, ImageStore, MediaType};
+use cache_core::manifest::Document;
+use cache_core::seams::ImageStore;
+use cache_core::{CacheExporter, Descriptor, Error, ErrorKind, Expect, MediaType};
 use cache_ops::{PublishSettings, PublishWay, Published, publish};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::harness::Harness;
@@ -119,7 +121,7 @@ async fn contributions_that_cannot_be_deleted_are_told() {
     let place = Registry::with(Options { deletes: false, ..Options::default() });
     let exporter = cache_registry::RegistryExporter::new(place.config());
     let contributions = exporter.contributions().await.unwrap().unwrap();
-    let old = cache_core::ContributionName::parse("main.publish-1500000000-0123456789ab").unwrap();
+    let old = cache_core::seams::ContributionName::parse("main.publish-1500000000-0123456789ab").unwrap();
     let cache = graphs::cache(1);
     for blob in cache.manifest.blobs() {
         exporter.push(blob, &cache.blobs).await.unwrap();

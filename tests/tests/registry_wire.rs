@@ -3,9 +3,12 @@
 #![cfg(feature = "registry")]
 
 use bytes::Bytes;
+use cache_core::manifest::ManifestForm;
+use cache_core::model::Limits;
+use cache_core::seams::{Deleted, Silent};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheStore, Deleted, Descriptor, Digest, Error, ErrorKind, Expect,
-    Limits, ManifestForm, MediaType, MemoryCache, Pushed, RetryPolicy, Silent, Timestamp,
+    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
+    MemoryCache, Pushed, RetryPolicy, Timestamp,
 };
 use cache_ops::{CopyOptions, ExportSettings, NameGlob, PrunePolicy, PruneSettings, copy, export, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};

@@ -19,10 +19,9 @@ use azure_storage_blob::models::{
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
-use cache_core::{
-    BlobStream, BodyReader, Bounds, ContentRange, Error, ErrorKind, NextPage, Page, Result, RetryPolicy, Silent,
-    Timestamp,
-};
+use cache_core::kit::{BodyReader, Bounds, ContentRange, NextPage, Page};
+use cache_core::seams::Silent;
+use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Timestamp};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 pub(crate) use self::transport::{Connections, Peer};

@@ -12,7 +12,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use bytes::Bytes;
-use cache_core::{BodyReader, Bounds};
+use cache_core::kit::{BodyReader, Bounds};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 use cache_ops::Depth;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 

@@ -1,6 +1,8 @@
 //! `ls`: the caches in a store.
 
-use cache_core::{CacheEntry, CacheStore, Digest, ManifestForm, MediaType, Timestamp};
+use cache_core::manifest::ManifestForm;
+use cache_core::seams::CacheEntry;
+use cache_core::{CacheStore, Digest, MediaType, Timestamp};
 use cache_ops::EntryContent;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;

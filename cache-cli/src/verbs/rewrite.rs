@@ -1,10 +1,10 @@
 //! Where a verb that changes a cache reads it and writes it: in place, on condition that nobody wrote in between, or
 //! somewhere else.
 
-use cache_core::{
-    BackendFacts, CacheEntry, CacheExporter, CacheImporter, CacheManifest, Error, Expect, ExportOptions, Finding,
-    FindingCode, Mode, Resolved, Side,
-};
+use cache_core::graph::FindingCode;
+use cache_core::seams::{BackendFacts, CacheEntry};
+use cache_core::spec::ExportOptions;
+use cache_core::{CacheExporter, CacheImporter, CacheManifest, Error, Expect, Finding, Mode, Resolved, Side};
 use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, copy_manifest};
 
 use super::{compression, unnamed};

@@ -1,6 +1,7 @@
 //! What a name can be led to whose own cache cannot be read: the newest sound cache in the store that no name leads to.
 
-use cache_core::{CacheEntry, CacheImporter, CacheStore, Error, Resolved};
+use cache_core::seams::CacheEntry;
+use cache_core::{CacheImporter, CacheStore, Error, Resolved};
 use cache_ops::Depth;
 
 use crate::exit::Failure;

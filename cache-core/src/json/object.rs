@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Names match as in Go, without regard to case, and of two fields of one name the last counts.
 ///
 /// ```
-/// use cache_core::JsonObject;
+/// use cache_core::json::JsonObject;
 ///
 /// let mut config = JsonObject::decode(br#"{"os":"linux","big":1.00000000000000000001}"#)?;
 /// config.set("os", &"windows");

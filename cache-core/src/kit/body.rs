@@ -13,7 +13,8 @@ use crate::kit::Bounds;
 ///
 /// ```
 /// use bytes::Bytes;
-/// use cache_core::{BodyReader, Bounds, ErrorKind};
+/// use cache_core::ErrorKind;
+/// use cache_core::kit::{BodyReader, Bounds};
 /// use futures_util::stream;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -1,6 +1,6 @@
 //! [`Bounds`]: how much is taken from a server, and how slowly.
 
-/// The most that is taken from a server, whatever it sends. Documents have caps of their own ([`Limits`](crate::Limits)),
+/// The most that is taken from a server, whatever it sends. Documents have caps of their own ([`Limits`](crate::model::Limits)),
 /// and blobs are as long as their descriptors say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@
 /// ([RFC 9110, section 14.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-14.4)), as far as it can be read.
 ///
 /// ```
-/// use cache_core::ContentRange;
+/// use cache_core::kit::ContentRange;
 ///
 /// let range = ContentRange::parse("bytes 5-9/10");
 /// assert_eq!((range.start, range.total), (Some(5), Some(10)));

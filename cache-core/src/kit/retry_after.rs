@@ -17,7 +17,8 @@ use crate::model::Timestamp;
 /// ```
 /// use std::time::Duration;
 ///
-/// use cache_core::{Timestamp, parse_retry_after};
+/// use cache_core::Timestamp;
+/// use cache_core::kit::parse_retry_after;
 ///
 /// let now: Timestamp = "1994-11-06T08:49:07Z".parse().unwrap();
 /// let half_a_minute = Some(Duration::from_secs(30));

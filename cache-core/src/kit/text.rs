@@ -6,7 +6,7 @@ const MOST_SHOWN: usize = 400;
 /// The text on one line, cut after 400 characters, without what may be a signed URL.
 ///
 /// ```
-/// use cache_core::one_line;
+/// use cache_core::kit::one_line;
 ///
 /// assert_eq!(one_line("no\n  such https://a/b?sig=c"), "no such REDACTED");
 /// ```

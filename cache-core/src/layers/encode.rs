@@ -44,7 +44,8 @@ impl Encoded {
 /// nothing behind.
 ///
 /// ```
-/// use cache_core::{CodecPool, Compression, CompressionKind, Digest, encode, stream_of};
+/// use cache_core::{CodecPool, Compression, CompressionKind, Digest, encode};
+/// use cache_core::seams::stream_of;
 /// use futures_util::StreamExt;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -21,7 +21,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// were asked for. Outside of a runtime a job runs where it is started.
 ///
 /// ```
-/// use cache_core::{CodecPool, DecodeLimits};
+/// use cache_core::CodecPool;
+/// use cache_core::layers::DecodeLimits;
 ///
 /// let pool = CodecPool::new(4).with_limits(DecodeLimits::default().with_max_size(8 << 30));
 /// assert_eq!((pool.threads(), pool.limits().max_size), (4, 8 << 30));

@@ -10,7 +10,7 @@ use crate::model::{Descriptor, DiffId, Digester, LayerEncoding};
 use crate::seams::{BlobStream, check_end, check_length};
 
 impl CodecPool {
-    /// Wraps a stream of a whole blob as [`verified`](crate::verified) does, but hashes on the pool and not where the
+    /// Wraps a stream of a whole blob as [`verified`](crate::seams::verified) does, but hashes on the pool and not where the
     /// stream is read.
     #[must_use]
     pub fn verified(&self, blob: Descriptor, inner: BlobStream) -> BlobStream {

@@ -16,7 +16,8 @@ type Key = Cow<'static, str>;
 /// A cache has a descriptor for each of its blobs, and hardly any has more than two annotations.
 ///
 /// ```
-/// use cache_core::{Annotations, annotation};
+/// use cache_core::annotation;
+/// use cache_core::model::Annotations;
 ///
 /// let mut annotations = Annotations::default();
 /// annotations.insert(annotation::DESCRIPTION, "RUN make".to_owned());

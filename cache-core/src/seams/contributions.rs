@@ -24,7 +24,7 @@ const OWN: usize = MARK.len() + 10 + 1 + DIGITS;
 /// A name that would be too long for a tag has the digest of the cache's name in the place of its end.
 ///
 /// ```
-/// use cache_core::ContributionName;
+/// use cache_core::seams::ContributionName;
 ///
 /// let name: ContributionName = ContributionName::parse("main.publish-1764364800-0123456789ab").expect("it is one");
 /// assert!(name.is_of("main") && !name.is_of("other"));

@@ -84,13 +84,13 @@ pub enum Outcome {
 pub enum Publishing {
     /// A commit happens only if nobody wrote in between.
     Conditional,
-    /// Each job leaves what it adds next to the cache ([`Contributions`](crate::Contributions)).
+    /// Each job leaves what it adds next to the cache ([`Contributions`](crate::seams::Contributions)).
     Contributions {
         /// Whether it can take that away again.
         removes: bool,
     },
     /// Each job waits so long after its commit, and looks again
-    /// ([`settles_in`](crate::Committed::settles_in)).
+    /// ([`settles_in`](crate::seams::Committed::settles_in)).
     Timed(Duration),
 }
 

@@ -43,7 +43,7 @@ pub trait CacheStore: Send + Sync {
         Ok(CacheListing { caches: self.caches().await?, unreadable: Vec::new() })
     }
 
-    /// What publishers have left for caches of the store ([`Contributions`](crate::Contributions)), in order of name;
+    /// What publishers have left for caches of the store ([`Contributions`](crate::seams::Contributions)), in order of name;
     /// they are no caches, and [`open`](Self::open) and [`delete_cache`](Self::delete_cache) take them all the same.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ fn is_harmless(name: &str) -> bool {
 /// A reference, a URL or a path without the parts that hold secrets: user and password, and what follows a `?`.
 ///
 /// ```
-/// use cache_core::shown_place;
+/// use cache_core::spec::shown_place;
 ///
 /// assert_eq!(shown_place("https://me:hush@host/x?token=hush"), "https://REDACTED@host/x?REDACTED");
 /// assert_eq!(shown_place("host:5000/team/app:main"), "host:5000/team/app:main");

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{env, fmt};
 
-use cache_core::{PartLimits, ReadAhead, RetryPolicy, Secret, Timeouts, Uploads};
+use cache_core::RetryPolicy;
+use cache_core::kit::{PartLimits, ReadAhead, Timeouts, Uploads};
+use cache_core::spec::Secret;
 
 use crate::budget::Budget;
 

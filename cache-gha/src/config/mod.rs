@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Attrs, CacheSpec, Error, ErrorKind, Limits, Result, RetryPolicy, Secret};
+use cache_core::model::Limits;
+use cache_core::spec::{Attrs, Secret};
+use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
 use url::Url;
 
 pub use self::environment::Environment;
@@ -36,7 +38,7 @@ pub enum ApiVersion {
 /// A cache of GitHub Actions; what both sides need to be opened without a spec.
 ///
 /// ```
-/// use cache_core::Secret;
+/// use cache_core::spec::Secret;
 /// use cache_gha::{ApiVersion, Environment, GhaConfig};
 ///
 /// # let token = "eyJhbGciOiJIUzI1NiJ9.\

@@ -2,7 +2,8 @@
 
 use std::env;
 
-use cache_core::{Attrs, Result, Secret};
+use cache_core::Result;
+use cache_core::spec::{Attrs, Secret};
 
 /// Reads a secret attribute: its value, its file, or its variable.
 pub(super) fn read(attrs: &mut Attrs<'_>, name: &'static str) -> Result<Option<Secret>> {

@@ -7,7 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{ErrorKind, PartUpload, Result};
+use cache_core::kit::PartUpload;
+use cache_core::{ErrorKind, Result};
 use reqwest::header::HeaderName;
 use url::Url;
 

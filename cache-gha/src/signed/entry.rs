@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use cache_core::{ContentRange, Error, ErrorKind, Result};
+use cache_core::kit::ContentRange;
+use cache_core::{Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use reqwest::{Response, StatusCode};
 use url::Url;

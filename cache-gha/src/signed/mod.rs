@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::{BlobStream, BodyReader, Bounds, Error, Flow, Result, Timeouts};
+use cache_core::kit::{BodyReader, Bounds, Flow, Timeouts};
+use cache_core::{BlobStream, Error, Result};
 use futures_util::stream::{Stream, StreamExt};
 use reqwest::header::{ACCEPT_ENCODING, HeaderName};
 use reqwest::{RequestBuilder, Response};

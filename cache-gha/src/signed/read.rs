@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use cache_core::{BlobStream, ContentRange, Descriptor, Error, ErrorKind, Result, ResumeSource, resuming, skip_bytes};
+use cache_core::kit::{ContentRange, ResumeSource, resuming, skip_bytes};
+use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use cache_core::json::JsonObject;
+use cache_core::seams::BlobEntry;
 use cache_core::{
-    BlobEntry, CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, JsonObject,
-    MediaType, MemoryCache, Timestamp, annotation,
+    CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, MediaType, MemoryCache,
+    Timestamp, annotation,
 };
 use cache_ops::{ExportSettings, export};
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! The rules of BuildKit's `ExportForLayers`, and where ours differ.
 
-use cache_core::{CacheKey, CacheLink, CacheResult, ErrorKind, MediaType, RecordId};
+use cache_core::graph::RecordId;
+use cache_core::{CacheKey, CacheLink, CacheResult, ErrorKind, MediaType};
 
 use super::*;
 
@@ -148,7 +149,7 @@ fn of_several_results_one_that_fits_is_taken() {
     build.step("one", None, 1, std::slice::from_ref(&a));
     let mut manifest = build.0.to_manifest();
     let mut config = manifest.config().clone();
-    config.layers.push(cache_core::CacheLayer { blob: layer("newer").digest, parent: -1, annotations: None });
+    config.layers.push(cache_core::manifest::CacheLayer { blob: layer("newer").digest, parent: -1, annotations: None });
     config.records[0].results.insert(0, LayerResult { layer: 1, created_at: time(9) });
     manifest = CacheManifest::new(config, [a.clone(), layer("newer")]);
     let records = InlineRecords::of(&manifest, &image(&[a])).unwrap().unwrap();

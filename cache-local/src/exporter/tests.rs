@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::task::Poll;
 
-use cache_core::{CacheChains, CacheImporter, ManifestForm, MemoryCache};
+use cache_core::manifest::ManifestForm;
+use cache_core::{CacheChains, CacheImporter, MemoryCache};
 use cache_ops::{ExportSettings, PublishSettings, export, publish};
 
 use super::*;

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use cache_core::{ErrorKind, ImageBackend as _, MediaType};
+use cache_core::seams::ImageBackend as _;
+use cache_core::{ErrorKind, MediaType};
 
 use super::*;
 use crate::Local;

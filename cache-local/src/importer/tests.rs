@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use cache_core::{Backends, CacheSpec, ManifestForm};
+use cache_core::manifest::ManifestForm;
+use cache_core::{Backends, CacheSpec};
 use futures_util::TryStreamExt;
 
 use super::*;

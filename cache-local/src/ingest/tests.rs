@@ -1,6 +1,6 @@
 //! Temporary directories of the dead and of the living.
 
-use cache_core::stream_of;
+use cache_core::seams::stream_of;
 
 use super::*;
 use crate::receive::receive;

@@ -12,7 +12,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn a_directory_that_is_not_there_is_not_there_afterwards() {
     let temp = TempDir::new().unwrap();
     let found = examine(&LocalConfig::new(temp.path().join("a/b")).with_tag("main"));
-    assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
+    assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");
     let spec = found.recommended.unwrap().to_string();
     assert_eq!(spec, format!("type=local,dest={},tag=main", temp.path().join("a/b").display()));
     assert!(files(temp.path()).is_empty());

@@ -19,7 +19,7 @@ pub(super) fn divergences(here: &Index, there: &Index, found: &[Vec<usize>]) -> 
     let records = here.records();
     let is_first = |&&n: &&usize| {
         let record = &records[n];
-        let is_known = |input: &Vec<cache_core::RecordLink>| {
+        let is_known = |input: &Vec<cache_core::manifest::RecordLink>| {
             let mut links = input.iter().filter_map(|link| usize::try_from(link.link).ok());
             links.any(|linked| !found[linked].is_empty() || records[linked].inputs.is_empty())
         };
@@ -66,7 +66,7 @@ fn siblings(here: &Index, there: &Index, n: usize, found: &[Vec<usize>]) -> Vec<
     siblings
 }
 
-fn named(index: &Index, link: &cache_core::RecordLink) -> (CacheKey, String) {
+fn named(index: &Index, link: &cache_core::manifest::RecordLink) -> (CacheKey, String) {
     let linked = usize::try_from(link.link).ok().and_then(|linked| index.records().get(linked));
     (linked.map(|record| record.key.clone()).unwrap_or_default(), link.selector.clone())
 }

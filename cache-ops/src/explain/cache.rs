@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cache_core::{CacheKey, CacheManifest, Digest, FindingCode, check};
+use cache_core::graph::FindingCode;
+use cache_core::{CacheKey, CacheManifest, Digest, check};
 
 use super::cause::{NotImported, NotStored};
 use crate::index::{Index, result};

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cache_core::{CacheRecord, Timestamp};
+use cache_core::Timestamp;
+use cache_core::manifest::CacheRecord;
 
 use super::build::Build;
 use super::log::StepOutcome;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use cache_core::{CacheRecord, Digest, annotation};
+use cache_core::manifest::CacheRecord;
+use cache_core::{Digest, annotation};
 
 use super::cache::{Holding, Side};
 use super::join::{Joined, linked};

@@ -10,9 +10,11 @@ use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;
 use super::spool::{Spool, Spooled};
+use cache_core::layers::restore_annotations;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error,
-    ErrorKind, Result, Side, recompress, restore_annotations,
+    BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error, ErrorKind,
+    Result, Side, recompress,
 };
 
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.

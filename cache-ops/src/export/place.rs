@@ -14,9 +14,10 @@ use super::share::{Shared, Ticket};
 use super::source::{Counted, Tally, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
+use cache_core::seams::Committed;
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheManifest, Committed, Descriptor, Digest, Error, ErrorKind, Event,
-    Pushed, Result, Side,
+    BlobProvider, CacheChains, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Event, Pushed,
+    Result, Side,
 };
 
 /// How often an export starts again when a blob is gone by the time of the commit.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{Committed, Digest, Pushed};
+use cache_core::seams::Committed;
+use cache_core::{Digest, Pushed};
 
 /// What an export did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use cache_core::{Expect, Progress, RetryPolicy, Silent};
+use cache_core::seams::Silent;
+use cache_core::{Expect, Progress, RetryPolicy};
 
 /// How an export is run.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once, without those that only [settle](cache_core::ExporterFacts::settles_apart).
+    /// How many blobs are pushed at once, without those that only [settle](cache_core::seams::ExporterFacts::settles_apart).
     pub concurrency: usize,
     /// What the place has to hold.
     pub expect: Expect,
@@ -25,7 +26,7 @@ pub struct ExportSettings {
 /// A push of a blob that is there costs one request, so this is done where it is of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recheck {
-    /// If the exporter asks for it ([`needs_recheck`](cache_core::ExporterFacts::needs_recheck)).
+    /// If the exporter asks for it ([`needs_recheck`](cache_core::seams::ExporterFacts::needs_recheck)).
     #[default]
     WhereNeeded,
     /// Always.

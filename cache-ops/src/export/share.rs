@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::{OnceCell, watch};
 
 use super::tee::{Branch, Tee};
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 
 /// How long a push that wants to read waits for one that has not decided; that one reads on its own then.
 const PATIENCE: Duration = Duration::from_secs(60);

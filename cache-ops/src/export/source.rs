@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::stream::TryStreamExt;
 
-use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CodecPool, Descriptor, Digest, Event, Progress, Result, Side, read_blob,
-    stat_blob, verified,
-};
+use cache_core::seams::{BlobInfo, read_blob, stat_blob, verified};
+use cache_core::{BlobProvider, BlobStream, CodecPool, Descriptor, Digest, Event, Progress, Result, Side};
 
 /// Up to this size a blob is hashed where it is read: another thread would cost more than it saves.
 const SMALL: u64 = 256 << 10;

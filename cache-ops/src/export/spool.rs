@@ -17,7 +17,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, TryStreamExt};
 use tokio::runtime::Handle;
 
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Encoding, Error, ErrorKind, Result, outcome};
+use cache_core::kit::outcome;
+use cache_core::layers::Encoding;
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Error, ErrorKind, Result};
 
 /// How many bytes are written and read at once.
 const PIECE: usize = 1 << 20;

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 
 /// The source of one push. Its first stream takes the turn with it; the turn ends when that is dropped, or with the push
 /// where nothing is read.
@@ -61,10 +62,10 @@ mod tests {
     use tokio::sync::Barrier;
 
     use crate::export::{ExportSettings, export};
+    use cache_core::seams::{Committed, Contributions, ExporterFacts};
     use cache_core::{
-        BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Committed, Contributions,
-        Descriptor, Digest, Expect, ExporterFacts, MediaType, MemoryCache, Progress, Pushed, Result, Timestamp,
-        Version, annotation,
+        BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Descriptor, Digest, Expect,
+        MediaType, MemoryCache, Progress, Pushed, Result, Timestamp, Version, annotation,
     };
 
     /// Reads blobs. With a barrier a push settles apart, and only when others are read.

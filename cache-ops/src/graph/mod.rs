@@ -138,7 +138,7 @@ fn graph_layer(index: &Index, layer: usize, places: &[usize]) -> GraphLayer {
 fn graph_record(index: &Index, n: usize, places: &[usize], layer_places: &[usize]) -> GraphRecord {
     let record = &index.records()[n];
     let place = |link: i64| usize::try_from(link).ok().and_then(|linked| places.get(linked).copied());
-    let link = |link: &cache_core::RecordLink| {
+    let link = |link: &cache_core::manifest::RecordLink| {
         place(link.link).map(|record| GraphLink { record, selector: link.selector.clone() })
     };
     let mut children: Vec<usize> = index.children[n].iter().map(|&child| places[child]).collect();

@@ -2,7 +2,8 @@
 
 mod shrink;
 
-use cache_core::{CacheConfig, CacheKey, CacheManifest, Digest, Limits, Result, Timestamp};
+use cache_core::model::Limits;
+use cache_core::{CacheConfig, CacheKey, CacheManifest, Digest, Result, Timestamp};
 
 use crate::index::{Index, has_result, keep_records, mark_above};
 

@@ -1,6 +1,7 @@
 //! What publishers have left for the caches of a store: it keeps what it reaches until it is old.
 
-use cache_core::{CacheEntry, CacheStore, ContributionName, Result, Timestamp};
+use cache_core::seams::{CacheEntry, ContributionName};
+use cache_core::{CacheStore, Result, Timestamp};
 
 use super::look::{Looked, look};
 use super::plan::LOOKS;

@@ -1,9 +1,7 @@
 //! What is known of a cache in a store before it is decided whether it goes.
 
-use cache_core::{
-    CacheEntry, CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp,
-    UnreadableCache,
-};
+use cache_core::seams::{CacheEntry, UnreadableCache};
+use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 

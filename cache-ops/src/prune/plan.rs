@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Digest, Result, Timestamp, UnreadableCache, Version};
+use cache_core::seams::{BlobEntry, CacheEntry, UnreadableCache};
+use cache_core::{CacheStore, Descriptor, Digest, Result, Timestamp, Version};
 use futures_util::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
 

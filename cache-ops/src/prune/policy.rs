@@ -47,7 +47,7 @@ pub enum PruneReason {
 
 impl PrunePolicy {
     /// Deletes no cache, and the blobs that no cache reaches and that are older than `grace`
-    /// ([`BackendFacts::grace`](cache_core::BackendFacts::grace) is that of a store).
+    /// ([`BackendFacts::grace`](cache_core::seams::BackendFacts::grace) is that of a store).
     #[must_use]
     pub fn new(grace: Duration) -> Self {
         Self { older_than: None, max_used_space: None, keep_latest: None, keep: Vec::new(), grace }

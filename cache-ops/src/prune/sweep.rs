@@ -4,9 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use cache_core::{
-    BlobEntry, CacheEntry, CacheStore, Deleted, Digest, ErrorKind, Result, RetryPolicy, Silent, Timestamp, Version,
-};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Silent};
+use cache_core::{CacheStore, Digest, ErrorKind, Result, RetryPolicy, Timestamp, Version};
 use futures_util::stream::TryStreamExt;
 
 use super::look::look;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cache_core::{CacheEntry, Descriptor, Document, MediaType, MemoryCache, Timestamp, Version};
+use cache_core::manifest::Document;
+use cache_core::seams::CacheEntry;
+use cache_core::{Descriptor, MediaType, MemoryCache, Timestamp, Version};
 
 use super::look::Looked;
 use super::*;
@@ -111,7 +113,7 @@ async fn an_image_without_a_cache_keeps_its_blobs() {
     let image = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#, entries[0], entries[1]);
     let image = Document::new(MediaType::OCI_MANIFEST, image);
     let _ = store.insert(config.bytes);
-    cache_core::ImageStore::put_root(&store, &image, cache_core::Expect::Any).await.unwrap();
+    cache_core::seams::ImageStore::put_root(&store, &image, cache_core::Expect::Any).await.unwrap();
     let garbage = store.insert("garbage");
     let tomorrow = Timestamp::from(std::time::SystemTime::now() + hours(24));
     let plan = plan_prune(&store, &policy().with_keep_latest(0), tomorrow).await.unwrap();
@@ -123,7 +125,7 @@ async fn an_image_without_a_cache_keeps_its_blobs() {
 async fn nothing_is_free_while_something_cannot_be_read() {
     let store = MemoryCache::new();
     let broken = Document::new(MediaType::OCI_MANIFEST, "{");
-    cache_core::ImageStore::put_root(&store, &broken, cache_core::Expect::Any).await.unwrap();
+    cache_core::seams::ImageStore::put_root(&store, &broken, cache_core::Expect::Any).await.unwrap();
     let error = plan_prune(&store, &policy(), Timestamp::now()).await.unwrap_err();
     assert_eq!((error.context("cache"), error.hint().is_some()), (Some("latest"), true));
 }

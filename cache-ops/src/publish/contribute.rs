@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cache_core::seams::{Committed, ContributionName, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheManifest, Committed, ContributionName, Contributions, Descriptor,
-    Digest, Error, ErrorKind, Expect, ExporterFacts, Progress, Pushed, Result, Side, Timestamp, Version,
+    BlobProvider, CacheChains, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress,
+    Pushed, Result, Side, Timestamp, Version,
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};

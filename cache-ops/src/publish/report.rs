@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{CacheManifest, ContributionName, Error};
+use cache_core::seams::ContributionName;
+use cache_core::{CacheManifest, Error};
 
 use crate::ExportReport;
 

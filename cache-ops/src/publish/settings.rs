@@ -1,6 +1,7 @@
 //! How a publish is run, and how large a union may become.
 
-use cache_core::{CacheManifest, Error, ErrorKind, Limits, Result};
+use cache_core::model::Limits;
+use cache_core::{CacheManifest, Error, ErrorKind, Result};
 
 use crate::{ExportSettings, OptimizeOptions, optimize};
 

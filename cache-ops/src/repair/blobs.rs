@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{Depth, Examined, examine_layer};
-use cache_core::{
-    BlobProvider, CacheManifest, Descriptor, Digest, Finding, FindingCode, LayerEncoding, MediaType, Result, Timestamp,
-    annotation, stat_blob,
-};
+use cache_core::graph::FindingCode;
+use cache_core::model::LayerEncoding;
+use cache_core::seams::stat_blob;
+use cache_core::{BlobProvider, CacheManifest, Descriptor, Digest, Finding, MediaType, Result, Timestamp, annotation};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::CacheRecord;
+use cache_core::manifest::CacheRecord;
 
 /// How many records a knot may have. The work for one is this times its links; of a larger one nothing is told.
 const MAX_RECORDS: usize = 1000;

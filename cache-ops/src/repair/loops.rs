@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use cache_core::{CacheConfig, CacheRecord, RecordLink};
+use cache_core::CacheConfig;
+use cache_core::manifest::{CacheRecord, RecordLink};
 
 use super::knot::Knot;
 use crate::index::{children, links};

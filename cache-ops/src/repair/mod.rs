@@ -6,9 +6,10 @@ mod loops;
 mod salvage;
 
 use crate::Depth;
+use cache_core::graph::FindingCode;
+use cache_core::model::Limits;
 use cache_core::{
-    BlobProvider, CacheChains, CacheKey, CacheManifest, Descriptor, Digest, Error, ErrorKind, Finding, FindingCode,
-    Limits, Result, check,
+    BlobProvider, CacheChains, CacheKey, CacheManifest, Descriptor, Digest, Error, ErrorKind, Finding, Result, check,
 };
 
 use self::blobs::Verdicts;

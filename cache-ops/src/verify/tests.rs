@@ -3,10 +3,9 @@
 use bytes::Bytes;
 
 use super::*;
-use cache_core::{
-    CacheConfig, CacheKey, CacheLayer, CacheRecord, Digest, LayerEncoding, LayerResult, MediaType, MemoryCache,
-    Timestamp, annotation,
-};
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult};
+use cache_core::model::LayerEncoding;
+use cache_core::{CacheConfig, CacheKey, Digest, MediaType, MemoryCache, Timestamp, annotation};
 
 /// A cache of two layers, one on the other, and a result for each.
 struct Case {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use cache_core::{Error, ErrorKind, Secret};
+use cache_core::spec::Secret;
+use cache_core::{Error, ErrorKind};
 
 use super::Credential;
 

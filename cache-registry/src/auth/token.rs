@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::{Error, ErrorKind, JsonObject, Result, within};
+use cache_core::json::JsonObject;
+use cache_core::kit::within;
+use cache_core::{Error, ErrorKind, Result};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;

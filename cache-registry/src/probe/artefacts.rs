@@ -1,8 +1,10 @@
 //! What a probe sends: a cache of one layer that nobody else has.
 
+use cache_core::manifest::{Document, EncodedManifest, ManifestForm};
+use cache_core::model::random_number;
 use cache_core::{
-    CacheChains, CacheKey, CacheLink, CacheManifest, CacheResult, Descriptor, Digest, Document, EncodedManifest,
-    ManifestForm, MediaType, Result, Timestamp, annotation, random_number,
+    CacheChains, CacheKey, CacheLink, CacheManifest, CacheResult, Descriptor, Digest, MediaType, Result, Timestamp,
+    annotation,
 };
 
 /// An empty tar: two blocks of zeros.

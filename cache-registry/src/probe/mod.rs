@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{
-    CacheProbe, CacheSpec, Diagnosis, Digest, Document, ErrorKind, ManifestForm, Outcome, Publishing, Result,
-};
+use cache_core::manifest::{Document, ManifestForm};
+use cache_core::seams::{CacheProbe, Diagnosis, Outcome, Publishing};
+use cache_core::{CacheSpec, Digest, ErrorKind, Result};
 
 use self::artefacts::Artefacts;
 use crate::auth::Scopes;

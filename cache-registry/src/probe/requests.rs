@@ -1,6 +1,7 @@
 //! What a probe asks a registry that no cache needs asked.
 
-use cache_core::{Descriptor, Digest, Document, Error, ErrorKind, Result};
+use cache_core::manifest::Document;
+use cache_core::{Descriptor, Digest, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, Response, StatusCode};
 

@@ -5,7 +5,8 @@ mod grammar;
 use std::fmt;
 use std::net::IpAddr;
 
-use cache_core::{Digest, Error, ErrorKind, Result, shown_place};
+use cache_core::spec::shown_place;
+use cache_core::{Digest, Error, ErrorKind, Result};
 
 pub(crate) use self::grammar::{is_repository, is_tag};
 use crate::KIND;

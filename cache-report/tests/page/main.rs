@@ -6,10 +6,8 @@ mod browser;
 mod contrast;
 mod html;
 
-use cache_core::{
-    CacheConfig, CacheLayer, CacheManifest, CacheRecord, Descriptor, Digest, LayerResult, MediaType, RecordLink,
-    Timestamp, annotation,
-};
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
+use cache_core::{CacheConfig, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation};
 
 /// A cache of branches: every so many records one more hangs on the first.
 fn cache(records: usize, branch: usize, name: &str) -> CacheManifest {

@@ -21,10 +21,10 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use cache_core::{
-    BlobStream, BodyReader, Bounds, CodecPool, ContentRange, Digest, Error, ErrorKind, LayerEncoding, Outgoing, Result,
-    RetryPolicy, Silent, Timestamp, decode, stream_of, within,
-};
+use cache_core::kit::{BodyReader, Bounds, ContentRange, Outgoing, within};
+use cache_core::model::LayerEncoding;
+use cache_core::seams::{Silent, stream_of};
+use cache_core::{BlobStream, CodecPool, Digest, Error, ErrorKind, Result, RetryPolicy, Timestamp, decode};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
 

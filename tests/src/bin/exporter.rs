@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{BlobInfo, BlobProvider, BlobStream, Descriptor, MemoryCache, Result};
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, MemoryCache, Result};
 use cache_local::{LocalConfig, LocalExporter};
 use cache_ops::{ExportSettings, export};
 use cache_tests::graphs::{MANY_BLOBS, cache_of};

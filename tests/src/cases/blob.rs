@@ -1,6 +1,7 @@
 //! Blobs: making them present, looking them up, reading them.
 
-use cache_core::{ErrorKind, Pushed, Silent};
+use cache_core::seams::Silent;
+use cache_core::{ErrorKind, Pushed};
 use futures_util::future::join_all;
 
 use super::{blob, bytes_of};

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::graph::FindingCode;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, FindingCode, MemoryCache, Pushed,
-    Result, RetryPolicy, Side,
+    BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, MemoryCache, Pushed, Result, RetryPolicy,
+    Side,
 };
 use cache_ops::{Depth, ExportSettings, VerifyReport, export, verify};
 

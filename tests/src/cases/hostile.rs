@@ -3,9 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use cache_core::{
-    BlobEntry, CacheBackend, CacheEntry, CacheExporter, CacheImporter, CacheStore, Error, Expect, Timestamp,
-};
+use cache_core::seams::{BlobEntry, CacheEntry};
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheStore, Error, Expect, Timestamp};
 use futures_util::stream::TryStreamExt;
 
 use super::{blob, write};

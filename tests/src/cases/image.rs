@@ -1,6 +1,8 @@
 //! Images that a cache can be put into, where the backend holds some.
 
-use cache_core::{Descriptor, Document, ErrorKind, Expect, ImageStore, MediaType, Version, read_all};
+use cache_core::manifest::Document;
+use cache_core::seams::ImageStore;
+use cache_core::{Descriptor, ErrorKind, Expect, MediaType, Version, read_all};
 
 use crate::harness::Harness;
 

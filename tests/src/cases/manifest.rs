@@ -1,8 +1,9 @@
 //! The manifest: what a commit makes of a place, and on which condition.
 
+use cache_core::manifest::{CacheRecord, ManifestForm};
+use cache_core::seams::Committed;
 use cache_core::{
-    CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheRecord, Committed, Descriptor, Digest, Expect,
-    ManifestForm, MemoryCache, Version,
+    CacheConfig, CacheImporter, CacheKey, CacheManifest, Descriptor, Digest, Expect, MemoryCache, Version,
 };
 use cache_ops::{ExportSettings, export};
 use futures_util::future::join_all;

@@ -19,9 +19,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
+use cache_core::seams::Committed;
 use cache_core::{
-    BlobStream, CacheImporter, CacheManifest, Committed, Descriptor, Error, ErrorKind, Expect, MediaType, MemoryCache,
-    Resolved, Version,
+    BlobStream, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, MemoryCache, Resolved,
+    Version,
 };
 use cache_ops::{Depth, ExportReport, ExportSettings, export, verify};
 use futures_util::stream::TryStreamExt;

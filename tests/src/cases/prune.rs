@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Descriptor, Pushed, Timestamp};
+use cache_core::seams::{BlobEntry, CacheEntry};
+use cache_core::{CacheStore, Descriptor, Pushed, Timestamp};
 use cache_ops::{ExportSettings, NameGlob, PrunePlan, PrunePolicy, PruneSettings, export, plan_prune, prune};
 use futures_util::stream::TryStreamExt;
 

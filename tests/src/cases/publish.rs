@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{CacheChains, CacheKey, ContributionName, Contributions, ErrorKind, Timestamp};
+use cache_core::seams::{ContributionName, Contributions};
+use cache_core::{CacheChains, CacheKey, ErrorKind, Timestamp};
 use cache_ops::{PrunePolicy, PruneSettings, PublishSettings, SizeLimit, plan_prune, prune, publish};
 use futures_util::future::join_all;
 

@@ -1,8 +1,9 @@
 //! Repair: a damaged cache becomes a sound one, and what was not touched answers as before.
 
-use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, Expect, FindingCode, LayerEncoding, RecordLink,
-};
+use cache_core::graph::FindingCode;
+use cache_core::manifest::RecordLink;
+use cache_core::model::LayerEncoding;
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, Expect};
 use cache_ops::{Depth, ExportSettings, RepairOptions, Repaired, export, repair, verify};
 
 use super::{assert_conflict, assert_sound, is_same, resolve, write};

@@ -1,6 +1,7 @@
 //! Listing and deleting, where the backend can.
 
-use cache_core::{BlobEntry, CacheEntry, CacheStore, Deleted, Descriptor, Error, ErrorKind};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted};
+use cache_core::{CacheStore, Descriptor, Error, ErrorKind};
 use cache_ops::{ExportSettings, export};
 use futures_util::stream::TryStreamExt;
 

@@ -1,9 +1,10 @@
 //! The decoders of layers, and what is made of what they accept.
 
 use bytes::Bytes;
-use cache_core::{
-    CodecPool, Compression, CompressionKind, DecodeLimits, ErrorKind, LayerEncoding, Result, decode, encode, stream_of,
-};
+use cache_core::layers::DecodeLimits;
+use cache_core::model::LayerEncoding;
+use cache_core::seams::stream_of;
+use cache_core::{CodecPool, Compression, CompressionKind, ErrorKind, Result, decode, encode};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 
 /// No layer may decompress to more.

@@ -1,7 +1,8 @@
 //! Inputs to start from: what BuildKit wrote, and what it refuses.
 
 use bytes::Bytes;
-use cache_core::{CacheManifest, LayerEncoding};
+use cache_core::CacheManifest;
+use cache_core::model::LayerEncoding;
 
 use crate::malformed::{self, Malformed};
 use crate::random::Random;

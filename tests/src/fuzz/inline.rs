@@ -1,6 +1,7 @@
 //! Image configs that hold records.
 
-use cache_core::{CacheChains, Digest, Limits, MemoryCache, check, load};
+use cache_core::model::Limits;
+use cache_core::{CacheChains, Digest, MemoryCache, check, load};
 use futures_util::FutureExt;
 
 use crate::malformed::image;

@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use cache_core::{CacheManifest, Limits, load};
+use cache_core::model::Limits;
+use cache_core::{CacheManifest, load};
 use cache_ops::{BuildLog, ConsultedCache, Content, LogLimits, explain};
 use futures_util::FutureExt;
 

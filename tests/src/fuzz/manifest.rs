@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use cache_core::{Limits, ManifestForm, MemoryCache, load};
+use cache_core::manifest::ManifestForm;
+use cache_core::model::Limits;
+use cache_core::{MemoryCache, load};
 use futures_util::FutureExt;
 
 use crate::fixtures;

@@ -1,7 +1,8 @@
 //! Tar streams, on their way into an eStargz layer and back.
 
 use bytes::Bytes;
-use cache_core::{CodecPool, Compression, CompressionKind, ErrorKind, Result, encode, recompress, stream_of};
+use cache_core::seams::stream_of;
+use cache_core::{CodecPool, Compression, CompressionKind, ErrorKind, Result, encode, recompress};
 use futures_util::FutureExt;
 use futures_util::stream::{Stream, TryStreamExt};
 

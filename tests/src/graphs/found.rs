@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use cache_core::{CacheChains, CacheLink, RecordId};
+use cache_core::graph::RecordId;
+use cache_core::{CacheChains, CacheLink};
 
 /// How many records of `part` are found in `whole` by what a build knows: keys, from the roots down.
 #[must_use]

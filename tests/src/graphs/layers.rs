@@ -2,7 +2,8 @@
 
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use bytes::Bytes;
-use cache_core::{Descriptor, Digest, LayerEncoding, MediaType, annotation};
+use cache_core::model::LayerEncoding;
+use cache_core::{Descriptor, Digest, MediaType, annotation};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 

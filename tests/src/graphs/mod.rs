@@ -7,9 +7,11 @@ mod tests;
 
 use std::time::{Duration, SystemTime};
 
+use cache_core::graph::RecordId;
+use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheLayer, CacheLink, CacheManifest, CacheRecord, CacheResult, Descriptor,
-    Digest, LayerResult, MediaType, MemoryCache, RecordId, RecordLink, Timestamp, annotation,
+    CacheChains, CacheConfig, CacheKey, CacheLink, CacheManifest, CacheResult, Descriptor, Digest, MediaType,
+    MemoryCache, Timestamp, annotation,
 };
 
 pub use self::found::{found, found_by};

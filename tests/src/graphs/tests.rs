@@ -1,8 +1,7 @@
 //! Properties of the graph that hold for every cache, shown on generated ones.
 
-use cache_core::{
-    CacheChains, CacheConfig, CacheManifest, Descriptor, ManifestForm, MediaType, Mode, annotation, check,
-};
+use cache_core::manifest::ManifestForm;
+use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, MediaType, Mode, annotation, check};
 use cache_ops::{Depth, verify};
 
 use super::*;

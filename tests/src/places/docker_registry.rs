@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore, RetryPolicy};
+use cache_core::seams::ImageStore;
+use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryImage};
 
 use super::registry::exception;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, Secret, Timestamp};
+use cache_core::spec::Secret;
+use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig};
 use serde_json::{Value, json};
 

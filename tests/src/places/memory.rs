@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, ImageStore, MemoryCache, Timestamp};
+use cache_core::seams::ImageStore;
+use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, MemoryCache, Timestamp};
 use futures_util::stream::StreamExt;
 
 use crate::harness::Harness;

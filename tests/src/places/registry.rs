@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, Digest, ImageStore};
+use cache_core::seams::ImageStore;
+use cache_core::{CacheBackend, CacheSpec, Digest};
 use cache_registry::{
     Credential, Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryStore,
 };

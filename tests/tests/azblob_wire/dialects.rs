@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use cache_azblob::AzblobStore;
-use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheStore, ErrorKind, FindingCode, Pushed, Timestamp};
+use cache_core::graph::FindingCode;
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheStore, ErrorKind, Pushed, Timestamp};
 use cache_ops::{Depth, PrunePolicy, PruneSettings, RepairOptions, plan_prune, prune, repair, verify};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;

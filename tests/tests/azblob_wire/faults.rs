@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache, PartLimits};
+use cache_core::kit::PartLimits;
+use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache};
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;
@@ -98,7 +99,7 @@ async fn bad_indexes_are_told_apart() {
     let error = importer(place.config()).resolve().await.unwrap_err();
     assert_eq!((error.kind(), error.context("status")), (ErrorKind::NotFound, Some("404")), "{error:?}");
     let limits = {
-        let mut limits = cache_core::Limits::default();
+        let mut limits = cache_core::model::Limits::default();
         limits.config = 5;
         limits
     };

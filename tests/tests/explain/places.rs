@@ -1,6 +1,7 @@
 //! Several caches, caches that cannot help, and caches that are looked into only.
 
-use cache_core::{CacheConfig, CacheManifest, CacheRecord, RecordLink};
+use cache_core::manifest::{CacheRecord, RecordLink};
+use cache_core::{CacheConfig, CacheManifest};
 use cache_ops::{Cause, ConsultedCache, Content, NotImported, Note, explain};
 
 use super::{Rebuild, imported};
@@ -83,7 +84,7 @@ async fn a_config_over_the_limit_is_the_cause() {
     let store = cache_core::MemoryCache::new();
     let _ = (store.insert(encoded.config.bytes), store.insert(encoded.manifest.bytes.clone()));
     let large =
-        cache_core::load(encoded.manifest.bytes, &store, &cache_core::Limits::default()).await.unwrap().unwrap();
+        cache_core::load(encoded.manifest.bytes, &store, &cache_core::model::Limits::default()).await.unwrap().unwrap();
     let found = explain(&[imported(&large)], Some(&new), Some(&log)).unwrap();
     assert_eq!(causes(&found), ["cannot-be-imported"]);
     assert!(

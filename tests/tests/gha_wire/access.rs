@@ -1,6 +1,8 @@
 //! Tokens, and what they may not do.
 
-use cache_core::{CacheExporter, CacheProbe, ErrorKind, Expect, Pushed, Secret};
+use cache_core::seams::CacheProbe;
+use cache_core::spec::Secret;
+use cache_core::{CacheExporter, ErrorKind, Expect, Pushed};
 use cache_gha::{GhaExporter, GhaProbe};
 use cache_ops::export;
 use cache_tests::graphs;
@@ -60,7 +62,7 @@ async fn a_refusal_in_words_is_passed_on() {
 async fn a_probe_leaves_nothing_and_says_who_may_not_write() {
     let place = Gha::v2();
     let found = GhaProbe::new(place.config()).diagnose().await.unwrap();
-    assert!(found.checks.iter().all(cache_core::Check::works), "{found:?}");
+    assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");
     assert_eq!(found.recommended.unwrap().to_string(), "type=gha,mode=max,scope=buildkit,version=2");
     assert_eq!(place.server().entries(|entries| entries.iter().count()), 0);
     let found = GhaProbe::new(place.config_of(&token(&[(MAIN, 1)]))).diagnose().await.unwrap();

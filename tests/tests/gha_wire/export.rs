@@ -1,7 +1,8 @@
 //! Exports: requests, parts and keys.
 
 use bytes::Bytes;
-use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, MemoryCache, PartLimits, Pushed};
+use cache_core::kit::PartLimits;
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, MemoryCache, Pushed};
 use cache_gha::{GhaExporter, GhaImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
 use cache_tests::graphs;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_core::manifest::CacheLayer;
 use cache_core::{
-    CacheConfig, CacheExporter, CacheLayer, CacheManifest, CacheStore, Descriptor, ErrorKind, MediaType, MemoryCache,
-    Pushed, annotation,
+    CacheConfig, CacheExporter, CacheManifest, CacheStore, Descriptor, ErrorKind, MediaType, MemoryCache, Pushed,
+    annotation,
 };
 use cache_gha::{ApiVersion, Environment, GhaExporter, GhaStore};
 use cache_ops::export;

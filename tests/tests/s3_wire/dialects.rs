@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheProbe, CacheStore, Descriptor, ErrorKind, FindingCode, Pushed,
-    Timestamp,
-};
+use cache_core::graph::FindingCode;
+use cache_core::seams::CacheProbe;
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, ErrorKind, Pushed, Timestamp};
 use cache_ops::{Depth, PrunePolicy, PruneSettings, RepairOptions, plan_prune, prune, repair, verify};
 use cache_s3::{S3Exporter, S3Importer, S3Probe, S3Store};
 use cache_tests::graphs;
@@ -213,7 +212,7 @@ struct Checked<'a>(&'a dyn BlobProvider);
 
 #[async_trait::async_trait]
 impl BlobProvider for Checked<'_> {
-    async fn stat(&self, blob: &Descriptor) -> cache_core::Result<Option<cache_core::BlobInfo>> {
+    async fn stat(&self, blob: &Descriptor) -> cache_core::Result<Option<cache_core::seams::BlobInfo>> {
         self.0.stat(blob).await
     }
 

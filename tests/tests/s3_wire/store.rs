@@ -7,8 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobInfo, BlobProvider, BlobStream, CacheExporter, CacheStore, Descriptor, ErrorKind, Pushed, Result, Timestamp,
+    BlobProvider, BlobStream, CacheExporter, CacheStore, Descriptor, ErrorKind, Pushed, Result, Timestamp,
 };
 use cache_ops::{PrunePolicy, PruneSettings, plan_prune, prune};
 use cache_s3::{S3Exporter, S3Store};
@@ -35,7 +36,10 @@ async fn thousands_are_listed_in_pages_and_deleted_in_batches() {
         assert_eq!(listed.len(), 120);
         let _ = server.take_log();
         let deleted = store.delete_blobs(&listed[..100]).await;
-        assert!(deleted.iter().all(|outcome| matches!(outcome, Ok(cache_core::Deleted::Removed))), "{deleted:?}");
+        assert!(
+            deleted.iter().all(|outcome| matches!(outcome, Ok(cache_core::seams::Deleted::Removed))),
+            "{deleted:?}"
+        );
         let shorts = server.take_shorts();
         let lists = shorts.iter().filter(|short| *short == "GET list 200").count();
         assert_eq!(lists, 2, "{shorts:?}");

@@ -1,6 +1,7 @@
 //! `copy --all`: every named cache of a store, each under its own name.
 
-use cache_core::{CacheEntry, CacheStore, Side};
+use cache_core::seams::CacheEntry;
+use cache_core::{CacheStore, Side};
 
 use super::Job;
 use super::report::Copies;
@@ -102,7 +103,8 @@ fn named_kinds(session: &Session) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{BackendFacts, MemoryCache, Naming};
+    use cache_core::MemoryCache;
+    use cache_core::seams::{BackendFacts, Naming};
 
     use super::*;
     use crate::tests::session;

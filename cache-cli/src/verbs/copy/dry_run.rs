@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Committed, Contributions, Descriptor, Error, ErrorKind, Expect,
-    ExporterFacts, Progress, Pushed, Result, Side,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result, Side,
 };
 
 /// Looks every blob up at the source instead of reading it.

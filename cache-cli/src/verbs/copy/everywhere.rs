@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cache_core::{CacheExporter, CacheManifest, Error, Expect, Side, Silent};
+use cache_core::seams::Silent;
+use cache_core::{CacheExporter, CacheManifest, Error, Expect, Side};
 use cache_ops::{CopyOptions, CopyReport, Destination, ExportSettings, copy_many};
 
 use super::Job;

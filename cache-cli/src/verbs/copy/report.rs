@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cache_core::{CacheManifest, Committed, Coverage, Descriptor, Digest, Limits, ManifestForm, Pushed, Timestamp};
+use cache_core::manifest::ManifestForm;
+use cache_core::model::Limits;
+use cache_core::seams::{Committed, Coverage};
+use cache_core::{CacheManifest, Descriptor, Digest, Pushed, Timestamp};
 use cache_ops::{Conversion, CopyReport};
 use serde::Serialize;
 

@@ -2,7 +2,8 @@
 
 mod report;
 
-use cache_core::{CacheSpec, Diagnosis, Mode};
+use cache_core::seams::Diagnosis;
+use cache_core::{CacheSpec, Mode};
 
 use self::report::Report;
 use crate::args::DoctorArgs;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{CacheSpec, Check, Diagnosis, Digest, Error, Outcome, Timestamp};
+use cache_core::seams::{Check, Diagnosis, Outcome};
+use cache_core::{CacheSpec, Digest, Error, Timestamp};
 use serde::Serialize;
 
 use crate::exit::with_causes;

@@ -1,6 +1,7 @@
 //! What a store holds, and how much of it no cache reaches.
 
-use cache_core::{CacheEntry, CacheStore, Error, UnreadableCache};
+use cache_core::seams::{CacheEntry, UnreadableCache};
+use cache_core::{CacheStore, Error};
 use cache_ops::Reach;
 use futures_util::stream::TryStreamExt as _;
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cache_core::{
-    CacheKey, CacheManifest, CacheRecord, DiffId, Digest, Finding, InlineImage, ManifestForm, MediaType, Timestamp,
-};
+use cache_core::manifest::{CacheRecord, InlineImage, ManifestForm};
+use cache_core::{CacheKey, CacheManifest, DiffId, Digest, Finding, MediaType, Timestamp};
 use serde::Serialize;
 
 use crate::report::{BlobReport, FindingReport, digest_of};
@@ -225,7 +224,8 @@ fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
 
 impl RecordReport {
     fn new((index, record): (usize, &CacheRecord)) -> Self {
-        let link = |link: &cache_core::RecordLink| LinkReport { link: link.link, selector: link.selector.clone() };
+        let link =
+            |link: &cache_core::manifest::RecordLink| LinkReport { link: link.link, selector: link.selector.clone() };
         Self {
             index,
             key: record.key.clone(),

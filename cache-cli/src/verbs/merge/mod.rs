@@ -2,9 +2,9 @@
 
 mod report;
 
+use cache_core::manifest::ManifestForm;
 use cache_core::{
-    CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, ManifestForm, Mode, Resolved,
-    Side,
+    CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, Mode, Resolved, Side,
 };
 use cache_ops::{ExportReport, JoinedBlobs, PublishSettings, PublishWay, Published, SizeLimit, export, publish};
 

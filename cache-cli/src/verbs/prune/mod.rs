@@ -5,7 +5,8 @@ mod report;
 
 use std::sync::Arc;
 
-use cache_core::{BackendFacts, Error, Timestamp};
+use cache_core::seams::BackendFacts;
+use cache_core::{Error, Timestamp};
 use cache_ops::{NameGlob, PruneEvent, PrunePlan, PrunePolicy, PruneReport, PruneSettings, plan_prune, prune};
 
 use self::file::PlanFile;

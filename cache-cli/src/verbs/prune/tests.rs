@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::{BlobEntry, CacheStore as _, Digest, MemoryCache};
+use cache_core::seams::BlobEntry;
+use cache_core::{CacheStore as _, Digest, MemoryCache};
 use futures_util::stream::TryStreamExt as _;
 use tempfile::TempDir;
 

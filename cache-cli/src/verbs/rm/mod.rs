@@ -3,7 +3,8 @@
 mod plan;
 mod report;
 
-use cache_core::{BlobEntry, CacheStore, ContributionName, Deleted, Error, ErrorKind};
+use cache_core::seams::{BlobEntry, ContributionName, Deleted};
+use cache_core::{CacheStore, Error, ErrorKind};
 use cache_ops::Reach;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -110,7 +111,9 @@ fn is_in(free: &Reach, entry: &BlobEntry) -> impl Future<Output = bool> + use<> 
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{Descriptor, Digest, Document, Expect, ImageStore as _, MediaType, MemoryCache};
+    use cache_core::manifest::Document;
+    use cache_core::seams::ImageStore as _;
+    use cache_core::{Descriptor, Digest, Expect, MediaType, MemoryCache};
 
     use super::*;
     use crate::tests::{LAYERS, insert, layer, session};

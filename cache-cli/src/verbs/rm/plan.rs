@@ -1,6 +1,7 @@
 //! Which cache `rm` means, and which blobs go with it.
 
-use cache_core::{CacheEntry, CacheStore, Digest, Error};
+use cache_core::seams::CacheEntry;
+use cache_core::{CacheStore, Digest, Error};
 use cache_ops::{EntryContent, Reach};
 
 use crate::args::RmArgs;

@@ -29,7 +29,8 @@ const PIECE: usize = 256 << 10;
 /// tasks and processes at once. Clones share the directory.
 ///
 /// ```
-/// use cache_core::{BlobProvider, LayerDir, TreeOptions, tar_tree};
+/// use cache_core::BlobProvider;
+/// use cache_core::layers::{tar_tree, LayerDir, TreeOptions};
 ///
 /// # let scratch = std::env::temp_dir().join(format!("layer-dir-{}", std::process::id()));
 /// # let (output, layers) = (scratch.join("output"), scratch.join("layers"));

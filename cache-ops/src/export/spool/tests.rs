@@ -3,10 +3,11 @@
 use futures_util::future::{join, try_join_all};
 
 use super::*;
-use cache_core::{CodecPool, Compression, CompressionKind, Digest, encode, stream_of};
+use cache_core::seams::stream_of;
+use cache_core::{CodecPool, Compression, CompressionKind, Digest, encode};
 
 fn folder() -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("buildcache-spool-{:016x}", cache_core::random_number()));
+    let dir = std::env::temp_dir().join(format!("buildcache-spool-{:016x}", cache_core::model::random_number()));
     fs::create_dir_all(&dir).unwrap();
     dir
 }

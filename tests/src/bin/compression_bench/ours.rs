@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
+use cache_core::model::Digester;
 use cache_core::{
     BlobStream, CacheChains, CacheExporter, CacheImporter, CacheKey, CacheResult, CodecPool, Compression,
-    CompressionKind, Descriptor, Digest, Digester, Error, Expect, MediaType, Timestamp, annotation, decode, encode,
+    CompressionKind, Descriptor, Digest, Error, Expect, MediaType, Timestamp, annotation, decode, encode,
 };
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{Depth, verify};

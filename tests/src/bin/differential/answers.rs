@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 
-use cache_core::{CacheChains, CacheHit, CacheLink, RecordId};
+use cache_core::graph::{CacheHit, RecordId};
+use cache_core::{CacheChains, CacheLink};
 use serde_json::Value;
 
 use super::configs::{Asked, Query};

@@ -15,7 +15,8 @@ mod peer;
 use std::error::Error;
 use std::path::PathBuf;
 
-use cache_core::{CacheChains, CacheManifest, FindingCode, check};
+use cache_core::graph::FindingCode;
+use cache_core::{CacheChains, CacheManifest, check};
 use cache_tests::random::Random;
 
 use self::answers::Answers;
