@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cache_core::kit::{Bounds, PartLimits};
 use cache_core::model::Limits;
+use cache_core::seams::Listener;
 use cache_core::spec::{Secret, SecretSource};
 use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
 
@@ -228,6 +229,7 @@ pub struct Environment {
     idle_timeout: Option<Duration>,
     bounds: Bounds,
     retry: RetryPolicy,
+    listener: Listener,
     parts: PartLimits,
 }
 
@@ -242,6 +244,7 @@ impl Environment {
             idle_timeout: Some(Duration::from_secs(60)),
             bounds: Bounds::default(),
             retry: RetryPolicy::default(),
+            listener: Listener::default(),
             parts: PartLimits::default().with_max_parts(MOST_BLOCKS),
         }
     }
@@ -279,6 +282,12 @@ impl Environment {
         Self { retry, ..self }
     }
 
+    /// Tells whoever listens of requests that are tried again outside of exports.
+    #[must_use]
+    pub fn with_listener(self, listener: Listener) -> Self {
+        Self { listener, ..self }
+    }
+
     /// Changes how layers are cut into blocks, and how many of those are in memory at once; Azure takes 50,000 of a blob.
     #[must_use]
     pub fn with_parts(self, parts: PartLimits) -> Self {
@@ -310,6 +319,10 @@ impl Environment {
 
     pub(crate) fn retry(&self) -> RetryPolicy {
         self.retry
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     pub(crate) fn parts(&self) -> &PartLimits {

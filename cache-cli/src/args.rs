@@ -40,7 +40,7 @@ pub(crate) struct Globals {
     /// How stdout looks: table or json, whose schema is versioned; dot for graph; for report the file to write
     #[arg(short, long, global = true, value_name = "FORM", value_parser = output_form)]
     pub(crate) output: Option<OutputForm>,
-    /// Print only digests on stdout, and no progress
+    /// Print only digests on stdout, or names for ls and copy --all, and no progress
     #[arg(short, long, global = true, conflicts_with = "output")]
     pub(crate) quiet: bool,
     /// List everything, also what is otherwise cut short; given twice, it says no more
@@ -448,7 +448,7 @@ pub(crate) struct PruneArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) keep: Vec<String>,
     /// Keep blobs that are younger, so that no running export loses one [default: 25h for s3, else 1h]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = grace)]
     pub(crate) grace: Option<Duration>,
     /// Do not ask
     #[arg(short, long)]
@@ -507,6 +507,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
 }
 
+/// A duration that may be nothing.
+fn grace(text: &str) -> Result<Duration, String> {
+    if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// A size with or without a unit (`512MiB`, `2GB`, `1000`).
 fn size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<bytesize::ByteSize>();
@@ -534,6 +539,7 @@ mod tests {
         for (text, seconds) in cases {
             assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
         }
+        assert_eq!((grace("0"), grace("1h")), (Ok(Duration::ZERO), Ok(Duration::from_secs(3_600))));
         for bad in ["", "0", "0s", "7", "d", "1.5d", "-1h", "7d1", "1w"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -18,6 +18,7 @@ mod report;
 mod session;
 mod signals;
 mod spec;
+mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -96,16 +97,17 @@ fn survive_large_files(_: &Runtime) {}
 
 async fn run(cli: Cli, interrupted: &Notify) -> Exit {
     let uploads = Uploads::new();
-    let session = Session::new(backends::backends(&uploads), cli.globals);
+    let session = Session::new(|listener| backends::backends(&uploads, listener), cli.globals);
     let outcome = tokio::select! {
         biased;
         () = interrupted.notified() => Err(Failure::new(Exit::Interrupted, "interrupted")),
-        outcome = in_time(session.globals.timeout, verbs::run(&session, cli.verb)) => outcome,
+        outcome = in_time(&session, verbs::run(&session, cli.verb)) => outcome,
+        never = session.reporter.keep_telling() => match never {},
     };
     settle(&session, &uploads).await;
     session.reporter.finish();
     outcome.unwrap_or_else(|failure| {
-        messages::failure(&failure);
+        session.fail(&failure);
         failure.exit
     })
 }
@@ -124,10 +126,12 @@ async fn settle(session: &Session, uploads: &Uploads) {
     }
 }
 
-/// Drops the verb when its time is up.
-async fn in_time(limit: Option<Duration>, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let Some(limit) = limit else { return verb.await };
-    let over = |_| Failure::new(Exit::Failed, format!("not done after {}", text::elapsed(limit)));
-    let outcome = tokio::time::timeout(limit, verb).await;
-    outcome.unwrap_or_else(|elapsed| Err(over(elapsed).with_hint("--timeout takes more time, like 30m or 1h")))
+/// Drops the verb when its time is up, and says what it was about to try again.
+async fn in_time(session: &Session, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let Some(limit) = session.globals.timeout else { return verb.await };
+    tokio::time::timeout(limit, verb).await.unwrap_or_else(|_| {
+        let failed = session.reporter.last_failure().map(|error| format!("; what failed last: {error}"));
+        let message = format!("not done after {}{}", text::elapsed(limit), failed.unwrap_or_default());
+        Err(Failure::new(Exit::Failed, message).with_hint("--timeout takes more time, like 30m or 1h"))
+    })
 }

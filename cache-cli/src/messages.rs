@@ -1,15 +1,32 @@
 //! What is said on stderr outside of the progress display.
 //!
-//! A stderr that is gone stops nothing: the exit code says the same.
+//! A stderr that is gone stops nothing: the exit code says the same. Colours are clap's, and none where nobody sees them
+//! or `NO_COLOR` is set.
 
-use std::io::{self, Write};
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::text;
+use crate::{output, text};
+
+/// How a line begins that is more than progress.
+const LABELS: [(&str, Style); 3] = [
+    ("error:", AnsiColor::Red.on_default().bold()),
+    ("warning:", AnsiColor::Yellow.on_default().bold()),
+    ("hint:", AnsiColor::Green.on_default()),
+];
 
 /// One line.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", text::printable(text));
+    let text = text::printable(text);
+    let label = LABELS.iter().find_map(|(label, style)| Some((label, style, text.strip_prefix(label)?)));
+    let mut stderr = anstream::stderr().lock();
+    let _ = match label {
+        Some((label, style, rest)) => writeln!(stderr, "{style}{label}{style:#}{rest}"),
+        None => writeln!(stderr, "{text}"),
+    };
 }
 
 /// Why the verb failed, and what to do about it.
@@ -20,9 +37,31 @@ pub(crate) fn failure(failure: &Failure) {
     }
 }
 
+/// `buildcache.error/v1`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    schema: &'static str,
+    /// What failed.
+    error: &'a str,
+    /// What to do about it.
+    hint: Option<&'a str>,
+    /// How the program ends because of it.
+    exit_code: u8,
+}
+
+/// The same as one line of JSON, for whoever asked for JSON.
+pub(crate) fn failure_as_json(failure: &Failure) {
+    let (error, hint) = (failure.message.as_str(), failure.hint.as_deref());
+    let document = Document { schema: "buildcache.error/v1", error, hint, exit_code: failure.exit.code() };
+    if let Ok(text) = serde_json::to_string(&document) {
+        let _ = writeln!(anstream::stderr().lock(), "{}", output::shown(&text));
+    }
+}
+
 /// Asks a question on the terminal; the answer comes on stdin.
 pub(crate) fn question(text: &str) {
-    let mut stderr = io::stderr().lock();
+    let mut stderr = anstream::stderr().lock();
     let _ = write!(stderr, "{} ", text::printable(text));
     let _ = stderr.flush();
 }

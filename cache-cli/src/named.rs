@@ -31,13 +31,13 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
             [only] if name.is_none() && only.name.is_none() => Some(only),
             _ => None,
         });
-        return found.cloned().ok_or_else(|| place.no_cache().with_hint("ls lists the caches of a store"));
+        return found.cloned().ok_or_else(|| place.no_cache_among(caches));
     };
     let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
     let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
     let mut found = caches.iter().filter(has_digest);
     match (found.next(), found.next()) {
-        (None, _) => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        (None, _) => Err(place.no_cache_among(caches)),
         (Some(cache), None) => Ok(cache.clone()),
         (Some(one), Some(other)) => {
             let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
@@ -52,7 +52,7 @@ fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<Cac
     let is_named = |cache: &&CacheEntry| cache.name.as_ref().is_some_and(|full| full.starts_with(&begin));
     let found: Vec<&CacheEntry> = caches.iter().filter(is_named).collect();
     match found[..] {
-        [] => Err(place.no_cache().with_hint("ls lists the caches of a store")),
+        [] => Err(place.no_cache_among(caches)),
         [only] => Ok(only.clone()),
         _ => {
             let names: Vec<String> = found.iter().map(|cache| label(cache)).collect();

@@ -9,22 +9,27 @@ use serde::Serialize;
 use crate::args::OutputForm;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
-use crate::text::is_invisible;
+use crate::text::{is_invisible, printable};
 
 /// What a verb found or did: a JSON document that can also be shown to people.
 pub(crate) trait Report: Serialize {
     /// For people; `now` is what ages count from, and `all` asks for everything that is otherwise cut short.
     fn table(&self, now: Timestamp, all: bool) -> String;
 
-    /// The digests that `--quiet` prints.
+    /// The caches that it is about.
     fn digests(&self) -> Vec<Digest>;
+
+    /// What `--quiet` prints, one in each line: digests, unless a verb goes through caches by name.
+    fn identifiers(&self) -> Vec<String> {
+        self.digests().iter().map(ToString::to_string).collect()
+    }
 }
 
 /// Prints a report in the form that was asked for.
 pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failure> {
     let globals = &session.globals;
     let text = match &globals.output {
-        _ if globals.quiet => report.digests().iter().map(|digest| format!("{digest}\n")).collect(),
+        _ if globals.quiet => report.identifiers().iter().map(|name| printable(name) + "\n").collect(),
         Some(OutputForm::Json) => json(report)?,
         Some(OutputForm::Table | OutputForm::Dot | OutputForm::File(_)) | None => {
             report.table(Timestamp::now(), globals.verbose)
@@ -33,11 +38,16 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     write(text.as_bytes())
 }
 
-/// A document for programs, indented for people. What a terminal would not show is escaped, as in text.
+/// A document for programs, indented for people.
 pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(report)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot encode as JSON: {error}")))?;
-    let mut shown = String::with_capacity(text.len() + 1);
+    Ok(shown(&text) + "\n")
+}
+
+/// JSON in which what a terminal would not show is escaped, as in text.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         // Outside of strings JSON has none of these.
         if is_invisible(c) || c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) {
@@ -46,8 +56,7 @@ pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
             shown.push(c);
         }
     }
-    shown.push('\n');
-    Ok(shown)
+    shown
 }
 
 /// Writes to stdout; a reader that went away (`buildcache … | head`) is no failure.

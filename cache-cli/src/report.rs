@@ -85,14 +85,14 @@ impl From<CacheSizes> for SizesReport {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DroppedReport {
     pub(crate) key: String,
-    pub(crate) created_at: Timestamp,
+    pub(crate) created_at: Option<Timestamp>,
     /// The blob of its top layer.
     pub(crate) layer: Option<Digest>,
 }
 
 impl From<&DroppedResult> for DroppedReport {
     fn from(dropped: &DroppedResult) -> Self {
-        Self { key: dropped.key.to_string(), created_at: dropped.created_at, layer: dropped.top }
+        Self { key: dropped.key.to_string(), created_at: text::known(dropped.created_at), layer: dropped.top }
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool
     let mut text = String::new();
     let shown = if all { usize::MAX } else { NAMED };
     for result in dropped.iter().take(shown) {
-        let line = format!("dropped  result of {}, {} ago", result.key, text::age(result.created_at, now));
+        let line = format!("dropped  result of {}, {}", result.key, text::ago(result.created_at, now));
         let _ = writeln!(text, "{}", text::printable(&line));
     }
     if let Some(more) = dropped.len().checked_sub(shown).filter(|more| *more > 0) {

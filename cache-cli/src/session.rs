@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use cache_core::Backends;
+use cache_core::seams::Listener;
 use cache_ops::ExportSettings;
 
-use crate::args::Globals;
+use crate::args::{Globals, OutputForm};
+use crate::exit::Failure;
+use crate::messages;
 use crate::progress::{Reporter, Told};
 
 /// One run of the program.
@@ -16,8 +19,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(backends: Backends, globals: Globals) -> Self {
+    /// `backends` opens them with somebody to tell of retries.
+    pub(crate) fn new(backends: impl FnOnce(Listener) -> Backends, globals: Globals) -> Self {
         let reporter = Arc::new(Reporter::new(globals.progress_form(), globals.verbose));
+        let backends = backends(Listener::new(Arc::clone(&reporter) as _));
         Self { backends, globals, reporter }
     }
 
@@ -35,6 +40,14 @@ impl Session {
     pub(crate) fn export_settings_of(&self, task: String) -> ExportSettings {
         let told = Told::new(Arc::clone(&self.reporter), task);
         self.export_settings().with_progress(Arc::new(told))
+    }
+
+    /// Says that something failed, in the form that was asked for.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        match self.globals.output {
+            Some(OutputForm::Json) => messages::failure_as_json(failure),
+            _ => messages::failure(failure),
+        }
     }
 
     /// Says something that a person should know, whatever the progress form.

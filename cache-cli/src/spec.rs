@@ -1,12 +1,20 @@
 //! From a spec on the command line to an open cache.
 
-use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use std::path::Path;
+use std::time::Duration;
+
+use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
 
 use crate::argument;
 use crate::exit::Failure;
 use crate::naming;
 use crate::session::Session;
+
+/// How many caches are named that are there instead of one that is not.
+const NAMED: usize = 8;
+/// How long they may be looked for.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A spec, and which end of a copy it is.
 #[derive(Debug, Clone)]
@@ -42,6 +50,13 @@ impl Place {
     /// Whether it is in a directory on this machine.
     pub(crate) fn is_directory(&self) -> bool {
         self.facts.is_some_and(|facts| !facts.paths.is_empty() && !facts.is_image)
+    }
+
+    /// Whether there is a place that may be empty: a directory that exists. Of any other, nobody knows before it holds
+    /// something.
+    pub(crate) fn is_there(&self) -> bool {
+        let paths = self.facts.map_or(&[][..], |facts| facts.paths);
+        self.is_directory() && paths.iter().filter_map(|name| self.spec.get(name)).any(|path| Path::new(path).is_dir())
     }
 
     /// What is true of this kind of place.
@@ -102,7 +117,10 @@ impl Place {
     pub(crate) async fn resolve(&mut self, session: &Session) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
         let importer = self.importer(session).await?;
         let resolved = importer.resolve().await.map_err(|error| self.explain(error))?;
-        resolved.map(|resolved| (importer, resolved)).ok_or_else(|| self.no_cache())
+        match resolved {
+            Some(resolved) => Ok((importer, resolved)),
+            None => Err(self.no_cache_here(session).await),
+        }
     }
 
     /// The name in the store that the spec says, if it says one.
@@ -130,9 +148,40 @@ impl Place {
         spec.with(name, real.unwrap_or(directory))
     }
 
+    /// Whether the spec leads to a store that holds caches, and names none of them.
+    pub(crate) async fn is_store_of_caches(&self, session: &Session) -> bool {
+        self.naming().is_some() && self.store_spec() == self.spec && !self.neighbours(session).await.is_empty()
+    }
+
     /// The failure of a cache that is not there.
     pub(crate) fn no_cache(&self) -> Failure {
         Failure::no_cache(&self.spec, self.side)
+    }
+
+    /// The same, with the names of the caches that are there.
+    pub(crate) async fn no_cache_here(&self, session: &Session) -> Failure {
+        self.no_cache_among(&self.neighbours(session).await)
+    }
+
+    /// The caches of the store; none where it does not say soon.
+    async fn neighbours(&self, session: &Session) -> Vec<CacheEntry> {
+        let listed = async { self.clone().store(session).await.ok()??.list().await.ok() };
+        let listed = tokio::time::timeout(LOOK, listed).await.ok().flatten();
+        listed.map(|listing| listing.caches).unwrap_or_default()
+    }
+
+    /// The same, with the names of these caches.
+    pub(crate) fn no_cache_among(&self, caches: &[CacheEntry]) -> Failure {
+        let names: Vec<&str> = caches.iter().filter_map(|cache| cache.name.as_deref()).collect();
+        let failure = self.no_cache();
+        match names.len() {
+            0 => failure,
+            all @ 1..=NAMED => failure.with_hint(format!("{} there: {}", is_or_are(all), names.join(", "))),
+            all => {
+                let (first, more) = (names[..NAMED].join(", "), all - NAMED);
+                failure.with_hint(format!("{} there: {first} and {more} more; ls lists them", is_or_are(all)))
+            }
+        }
     }
 
     /// Says which cache an error is about.
@@ -177,6 +226,10 @@ impl Place {
         session.warn(format!("attribute {name} is ignored: type={} has none{hint}", self.spec.kind()));
         true
     }
+}
+
+fn is_or_are(caches: usize) -> &'static str {
+    if caches == 1 { "one is" } else { "these are" }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(crate) const LAYERS: &[&str] = &["a", "bb", "cccc", "dddddddd"];
 /// A session that knows `type=memory`, and says nothing.
 pub(crate) fn session(store: &MemoryCache) -> Session {
     let globals = Globals { quiet: true, concurrency: 4, ..Globals::default() };
-    Session::new(Backends::new().with(store.clone()), globals)
+    Session::new(|_| Backends::new().with(store.clone()), globals)
 }
 
 /// A session with `--ignore-unknown`.

@@ -1,4 +1,4 @@
-//! Sizes, ages, counts and columns, as people read them.
+//! Sizes, ages and counts, as people read them.
 
 use std::time::Duration;
 
@@ -25,9 +25,19 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time; none for Go's zero time, which stands for one that nobody wrote down.
+pub(crate) fn known(time: Timestamp) -> Option<Timestamp> {
+    Some(time).filter(|time| !time.is_zero())
+}
+
+/// How long ago a time was, in words.
+pub(crate) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
+    time.and_then(known).map_or_else(|| "at an unknown time".to_owned(), |time| format!("{} ago", age(time, now)))
+}
+
 /// A time and its age; `-` where it is not known.
 pub(crate) fn time_and_age(time: Option<Timestamp>, now: Timestamp) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| format!("{time} ({} ago)", age(time, now)))
+    time.and_then(known).map_or_else(|| "-".to_owned(), |time| format!("{time} ({} ago)", age(time, now)))
 }
 
 /// How long something took.
@@ -61,73 +71,6 @@ pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Columns under a header; the last one is not padded.
-pub(crate) struct Table {
-    columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
-}
-
-/// A column's name and how its cells stand.
-#[derive(Clone, Copy)]
-pub(crate) enum Column {
-    /// Text.
-    Left(&'static str),
-    /// Numbers.
-    Right(&'static str),
-}
-
-impl Column {
-    fn name(self) -> &'static str {
-        let (Self::Left(name) | Self::Right(name)) = self;
-        name
-    }
-}
-
-impl Table {
-    pub(crate) fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new() }
-    }
-
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
-    }
-
-    fn widths(&self) -> Vec<usize> {
-        let width = |at: usize| self.rows.iter().filter_map(move |row| row.get(at)).map(|cell| cell.chars().count());
-        let columns = self.columns.iter().enumerate();
-        columns.map(|(at, column)| width(at).max().unwrap_or(0).max(column.name().len())).collect()
-    }
-
-    fn line(&self, cells: &[&str], widths: &[usize]) -> String {
-        let mut line = String::new();
-        for (at, ((cell, width), column)) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
-            line.push_str(if at == 0 { "" } else { "  " });
-            // Not by a format's width, which ends at 65,535.
-            let room = " ".repeat(width.saturating_sub(cell.chars().count()));
-            match column {
-                Column::Left(_) => line.extend([cell, room.as_str()]),
-                Column::Right(_) => line.extend([room.as_str(), cell]),
-            }
-        }
-        line.truncate(line.trim_end().len());
-        line.push('\n');
-        line
-    }
-}
-
-impl std::fmt::Display for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let widths = self.widths();
-        let header: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
-        f.write_str(&self.line(&header, &widths))?;
-        for row in &self.rows {
-            let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-            f.write_str(&self.line(&cells, &widths))?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,27 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_nobody_wrote_down_has_no_age() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        assert_eq!(time_and_age(Some(Timestamp::ZERO), now), "-");
+        assert_eq!(ago(Some(Timestamp::ZERO), now), "at an unknown time");
+        assert_eq!(ago(Some(now), now), "0s ago");
+        assert_eq!(known(Timestamp::ZERO), None);
+    }
+
+    #[test]
     fn durations_show_two_units_at_most() {
         let cases = [(1_500, "1.5s"), (90_000, "1m30s"), (7_260_000, "2h1m")];
         for (millis, text) in cases {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
         }
-    }
-
-    #[test]
-    fn columns_line_up_and_no_line_ends_in_blanks() {
-        let mut table = Table::new([Column::Left("NAME"), Column::Right("SIZE"), Column::Left("AGE")]);
-        table.row(["latest".to_owned(), size(5), String::new()]);
-        table.row(["x".to_owned(), size(2048), "3d".to_owned()]);
-        assert_eq!(table.to_string(), "NAME       SIZE  AGE\nlatest      5 B\nx       2.0 KiB  3d\n");
-    }
-
-    #[test]
-    fn a_cell_may_be_longer_than_any_width_of_a_format() {
-        let mut table = Table::new([Column::Left("NAME"), Column::Right("SIZE")]);
-        table.row(["x".repeat(70_000), size(5)]);
-        table.row(["y".to_owned(), size(5)]);
-        assert!(table.to_string().lines().all(|line| line.len() == 70_000 + "  SIZE".len()));
     }
 
     #[test]

@@ -6,10 +6,37 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, Error};
 
 use crate::args::Cli;
+use crate::exit::{Exit, Failure};
+use crate::messages;
 
 /// Parses the command line, or ends the program with what is wrong with it.
 pub(crate) fn parse(line: Vec<OsString>) -> Cli {
-    Cli::try_parse_from(line).unwrap_or_else(|error| discreet(error).exit())
+    let is_json = asks_for_json(&line);
+    Cli::try_parse_from(line).unwrap_or_else(|error| {
+        let error = discreet(error);
+        // Help and versions are no failures.
+        if is_json && error.use_stderr() {
+            messages::failure_as_json(&failure(&error));
+            std::process::exit(Exit::Usage.code().into());
+        }
+        error.exit()
+    })
+}
+
+/// Whether `-o json` is among what could not be parsed.
+fn asks_for_json(line: &[OsString]) -> bool {
+    let is_flag = |word: &OsString| word == "-o" || word == "--output";
+    let is_both = |word: &OsString| ["-ojson", "-o=json", "--output=json"].iter().any(|both| word == both);
+    line.iter().any(is_both) || line.windows(2).any(|pair| is_flag(&pair[0]) && pair[1] == "json")
+}
+
+/// What clap says, without its label and the usage.
+fn failure(error: &Error) -> Failure {
+    let text = error.to_string();
+    let mut paragraphs = text.trim_start_matches("error: ").split("\n\n");
+    let message = paragraphs.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
+    Failure { hint: tip.map(str::to_owned), ..Failure::usage(message) }
 }
 
 /// What a person typed where no verb, flag or spec is expected may be a spec with secrets in it, and is not repeated.
@@ -50,6 +77,18 @@ mod tests {
         ] {
             assert!(!message(args).contains("hush"), "{}", message(args));
         }
+    }
+
+    #[test]
+    fn whoever_asks_for_json_is_told_so_of_a_bad_line_too() {
+        let line = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        assert!(asks_for_json(&line(&["buildcache", "ls", "-o", "json"])));
+        assert!(asks_for_json(&line(&["buildcache", "--output=json", "lss"])));
+        assert!(!asks_for_json(&line(&["buildcache", "ls", "json", "-o", "table"])));
+        let error = Cli::try_parse_from(["buildcache", "ls", "--ouput", "json", "x"]).unwrap_err();
+        let failure = failure(&error);
+        assert_eq!(failure.message, "unexpected argument '--ouput' found");
+        assert!(failure.hint.unwrap().contains("--output"));
     }
 
     #[test]

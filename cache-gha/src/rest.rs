@@ -7,7 +7,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::kit::{Bounds, NextPage, Page, PageSource, paged};
-use cache_core::seams::{Deleted, Quota, Silent};
+use cache_core::seams::{Deleted, Listener, Quota};
 use cache_core::{Error, ErrorKind, Result, RetryPolicy, Timestamp};
 use futures_util::stream::TryStreamExt;
 use reqwest::Method;
@@ -32,6 +32,7 @@ const DEFAULT_LIMIT: u64 = 10 << 30;
 pub(crate) struct Rest {
     client: Client,
     repository: String,
+    listener: Listener,
 }
 
 /// An entry, in any scope.
@@ -77,7 +78,7 @@ impl Rest {
         let client = Client::new(connections, url, token, environment.timeouts());
         let client = client.with_header(ACCEPT, "application/vnd.github+json");
         let client = client.with_header(HeaderName::from_static("x-github-api-version"), "2022-11-28");
-        Ok(Self { client, repository: repository.name.clone() })
+        Ok(Self { client, repository: repository.name.clone(), listener: environment.listener().clone() })
     }
 
     /// The entries whose keys begin with `prefix`, in a scope or in all, the oldest first.
@@ -181,7 +182,7 @@ impl PageSource for Listing<'_> {
     async fn page(&self, cursor: Option<&Cursor>) -> Result<Page<Item, Cursor>> {
         let (number, before) = cursor.copied().unwrap_or((1, 0));
         let once = || self.rest.get::<Listed>(self.path(number), LIST);
-        let found = self.retry.run(&Silent, once).await.map_err(|error| error.with_retryable(false))?;
+        let found = self.retry.run(&self.rest.listener, once).await.map_err(|error| error.with_retryable(false))?;
         let seen = before.saturating_add(found.actions_caches.len() as u64);
         let next = match () {
             () if seen >= found.total_count => NextPage::End,

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cache_core::kit::Uploads;
-use cache_core::seams::Silent;
 use cache_core::{Error, ErrorKind, Progress, Result, Side};
 use reqwest::header::ACCEPT;
 use tokio::sync::OnceCell;
@@ -70,7 +69,7 @@ impl Session {
             service,
             rest,
             http: signed,
-            progress: Mutex::new(Arc::new(Silent)),
+            progress: Mutex::new(Arc::new(environment.listener().clone())),
             left: AtomicUsize::new(0),
             held: Mutex::default(),
             doubles: OnceCell::new(),

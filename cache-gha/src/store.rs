@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, Silent, delete_each};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -67,7 +67,11 @@ impl GhaStore {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.config.retry().run(&Silent, call).await.map_err(|error| error.with_retryable(false))
+        self.config
+            .retry()
+            .run(self.config.environment().listener(), call)
+            .await
+            .map_err(|error| error.with_retryable(false))
     }
 
     fn foreign(&self, what: &str) -> Error {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::kit::within;
-use cache_core::seams::Silent;
 use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -235,7 +234,7 @@ impl Client {
         F: Future<Output = Result<T>> + Send,
     {
         // What was tried often enough here is not tried again above.
-        self.retry().run(&Silent, call).await.map_err(|error| error.with_retryable(false))
+        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {

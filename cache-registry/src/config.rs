@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
+use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret};
 use cache_core::{CacheSpec, Result, RetryPolicy};
 
@@ -147,6 +148,7 @@ pub struct Environment {
     connect_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
     retry: RetryPolicy,
+    listener: Listener,
 }
 
 impl Environment {
@@ -162,6 +164,7 @@ impl Environment {
             connect_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
+            listener: Listener::default(),
         }
     }
 
@@ -224,6 +227,12 @@ impl Environment {
         Self { retry, ..self }
     }
 
+    /// Tells whoever listens of requests that are tried again outside of exports.
+    #[must_use]
+    pub fn with_listener(self, listener: Listener) -> Self {
+        Self { listener, ..self }
+    }
+
     pub(crate) fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
     }
@@ -250,6 +259,10 @@ impl Environment {
 
     pub(crate) fn retry(&self) -> RetryPolicy {
         self.retry
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
     }
 }
 

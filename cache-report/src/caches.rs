@@ -29,7 +29,11 @@ pub(crate) fn caches(context: &Context<'_>) -> Markup {
             @if report.caches.iter().any(is_image_manifest) { p.quiet { (IMAGE_MANIFEST) } }
             @for cache in report.caches.iter().filter(|cache| !cache.findings.is_empty()) { (findings(cache)) }
             @if let Some(dead) = report.dead {
-                p { "Their store holds " (count(dead.blobs, "blob")) " with " (size(dead.bytes)) " that no cache reaches." }
+                @if dead.blobs == 0 {
+                    p { "Their store holds nothing that no cache reaches." }
+                } @else {
+                    p { "Their store holds " (count(dead.blobs, "blob")) " with " (size(dead.bytes)) " that no cache reaches." }
+                }
             }
         }
     }

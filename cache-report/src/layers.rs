@@ -118,13 +118,19 @@ fn labelled(place: &Rect, class: &str, name: &str, bytes: &str, told: &str) -> M
             title { (name) "\n" (told) }
             rect.(class) x=(at(place.x)) y=(at(place.y)) width=(at(place.width)) height=(at(place.height)) {}
             @if room > 5 && place.height > 20.0 {
-                text.(class) x=(at(place.x + 6.0)) y=(at(place.y + 17.0)) { (shortened(name, room.saturating_sub(2))) }
+                text.(class) x=(at(place.x + 6.0)) y=(at(place.y + 17.0)) { (shortened(told_in(name, room), room.saturating_sub(2))) }
                 @if place.height > 48.0 && room > bytes.len() {
                     text.(class).quiet x=(at(place.x + 6.0)) y=(at(place.y + 34.0)) { (bytes) }
                 }
             }
         }
     }
+}
+
+/// The part of a step's name to show: where there is little room, the instruction without its stage.
+fn told_in(name: &str, room: usize) -> &str {
+    let without_stage = || name.strip_prefix('[')?.split_once("] ").map(|(_, rest)| rest);
+    if name.chars().count() < room { name } else { without_stage().unwrap_or(name) }
 }
 
 /// A coordinate with one decimal.

@@ -7,7 +7,7 @@ use crate::caches::caches;
 use crate::layers::layers;
 use crate::report::{Context, Report};
 use crate::sharing::sharing;
-use crate::text::{clean, count};
+use crate::text::{clean, count, date};
 use crate::tree::tree;
 
 const STYLE: &str = include_str!("style.css");
@@ -36,7 +36,7 @@ pub fn render(report: &Report<'_>) -> String {
                 a.skip href="#main" { "To the content" }
                 header {
                     h1 { (title) }
-                    p.quiet { "Written " (report.now) }
+                    p.quiet { "Written " (date(report.now)) }
                     (contents(report))
                 }
                 main id="main" {

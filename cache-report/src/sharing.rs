@@ -38,7 +38,7 @@ pub(crate) fn sharing(context: &Context<'_>) -> Markup {
             @for equal in equal(caches) { p { "The same cache under " (count(equal.len(), "name")) ": " bdi { (equal.join(", ")) } } }
             @if caches.len() > SHOWN { p.quiet { "The " (SHOWN) " largest caches are shown; " (caches.len() - SHOWN) " are left out." } }
             div.wide tabindex="0" role="group" aria-label="Bytes that caches share" { (matrix(&columns, &sizes)) }
-            p.quiet { "A cell says how much of the row's cache is in the column's one too. The stronger the colour, the more." }
+            p.quiet { "A cell says how much of the row's cache is in the column's one too, in percent. The stronger the colour, the more; an empty cell is nothing." }
         }
     }
 }
@@ -93,7 +93,7 @@ fn matrix(columns: &[Column<'_>], sizes: &HashMap<Digest, u64>) -> Markup {
                         td.number { (size(row.bytes)) }
                         td.number { (size(row.own)) }
                         @for (m, column) in columns.iter().enumerate() {
-                            @if n == m { td.number.same { "·" } } @else { (cell(row, column, sizes)) }
+                            @if n == m { td.number.same { "·" } } @else { (cell(row, column, sizes, is_narrow)) }
                         }
                     }
                 }
@@ -102,9 +102,12 @@ fn matrix(columns: &[Column<'_>], sizes: &HashMap<Digest, u64>) -> Markup {
     }
 }
 
-fn cell(row: &Column<'_>, column: &Column<'_>, sizes: &HashMap<Digest, u64>) -> Markup {
+/// Nothing in common is an empty cell, so that what is shared stands out; many columns have no room for a sign.
+fn cell(row: &Column<'_>, column: &Column<'_>, sizes: &HashMap<Digest, u64>, is_narrow: bool) -> Markup {
     let shared = bytes_of(row.blobs.iter().filter(|blob| column.blobs.contains(*blob)), sizes);
     let percent = if row.bytes == 0 { 0 } else { u128::from(shared) * 100 / u128::from(row.bytes) };
     let told = format!("{} of {} is in {}", size(shared), clean(&row.cache.name), clean(&column.cache.name));
-    html! { td.number.(format!("share{}", percent.div_ceil(20))) title=(told) { (percent) "%" } }
+    html! { td.number.(format!("share{}", percent.div_ceil(20))) title=(told) {
+        @if shared > 0 { (percent) @if !is_narrow { "%" } }
+    } }
 }

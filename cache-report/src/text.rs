@@ -48,6 +48,14 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time to the second.
+pub(crate) fn date(time: Timestamp) -> String {
+    let text = time.to_string();
+    let (seconds, zone) = text.split_once('.').unwrap_or((&text, ""));
+    let zone = zone.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{seconds}{zone}").replacen('T', " ", 1).replace('Z', " UTC")
+}
+
 /// How long something took.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -81,6 +89,13 @@ mod tests {
         assert_eq!(shortened("abcdef", 3), "abc…");
         assert_eq!(shortened("abc", 3), "abc");
         assert_eq!(short("sha256:0123456789abcdef"), "0123456789ab");
+    }
+
+    #[test]
+    fn dates_are_to_the_second() {
+        let date = |text: &str| date(text.parse().unwrap());
+        assert_eq!(date("2026-11-29T06:30:53.724131618Z"), "2026-11-29 06:30:53 UTC");
+        assert_eq!(date("2026-11-29T06:30:53Z"), "2026-11-29 06:30:53 UTC");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn cause(cause: &Cause) -> String {
             "the step is new: the cache ends before it, or is of another target".to_owned()
         }
         Cause::StepRemoved { removed } => format!("{} gone that came before it", are(removed.len(), "step")),
-        Cause::StepMoved { .. } => "the step moved: it stands before one that came before it".to_owned(),
+        Cause::StepMoved { .. } => "the step moved: other steps stand before it than did".to_owned(),
         Cause::BaseChanged { name, .. } => format!("its base changed, or its platform: {name}"),
         Cause::Follows => "what it works on ran".to_owned(),
         Cause::NotStored(why) => format!("the cache knows the step and holds no result: {}", not_stored(*why)),
@@ -82,6 +82,9 @@ fn not_imported(why: &NotImported) -> String {
         NotImported::SeveralLeaves(leaves) => {
             format!("has {leaves} leaves: BuildKit v0.25 to v0.32 loses hits of such a cache at random")
         }
+        NotImported::SideBySide(caches) => {
+            format!("is one of {caches} that share steps: BuildKit v0.25 to v0.32 loses hits of caches side by side")
+        }
         _ => "did not help".to_owned(),
     }
 }
@@ -108,6 +111,9 @@ pub fn advice(cause: &Cause) -> &'static str {
         Cause::Elsewhere { .. } => "import it too (--cache-from), or buildcache merge both into one",
         Cause::NotImported { why: NotImported::TooLarge(_), .. } => "buildcache optimize makes it small enough",
         Cause::NotImported { why: NotImported::SeveralLeaves(_), .. } => "buildcache optimize writes it with one leaf",
+        Cause::NotImported { why: NotImported::SideBySide(_), .. } => {
+            "buildcache merge makes one cache of them; import that alone"
+        }
         Cause::NotImported { why: NotImported::Unreadable(_), .. } => {
             "buildcache verify says what is wrong, repair mends it"
         }

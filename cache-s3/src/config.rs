@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::kit::{Bounds, PartLimits, ReadAhead};
 use cache_core::model::Limits;
+use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret, SecretSource};
 use cache_core::{CacheSpec, ErrorKind, Result, RetryPolicy};
 
@@ -280,6 +281,7 @@ pub struct Environment {
     idle_timeout: Option<Duration>,
     bounds: Bounds,
     retry: RetryPolicy,
+    listener: Listener,
     parts: PartLimits,
     read_ahead: ReadAhead,
     copies: CopyLimits,
@@ -302,6 +304,7 @@ impl Environment {
             idle_timeout: Some(Duration::from_secs(60)),
             bounds: Bounds::default(),
             retry: RetryPolicy::default(),
+            listener: Listener::default(),
             parts: PartLimits::default(),
             read_ahead: ReadAhead::default(),
             copies: CopyLimits::default(),
@@ -345,6 +348,12 @@ impl Environment {
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
+    }
+
+    /// Tells whoever listens of requests that are tried again outside of exports.
+    #[must_use]
+    pub fn with_listener(self, listener: Listener) -> Self {
+        Self { listener, ..self }
     }
 
     /// Changes how blobs are cut, and how many parts are in memory at once over all uploads; S3 wants 5 MiB at least.
@@ -392,6 +401,10 @@ impl Environment {
 
     pub(crate) fn retry(&self) -> RetryPolicy {
         self.retry
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     pub(crate) fn parts(&self) -> &PartLimits {

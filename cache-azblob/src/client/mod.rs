@@ -20,7 +20,6 @@ use azure_storage_blob::models::{
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
 use cache_core::kit::{BodyReader, Bounds, ContentRange, NextPage, Page};
-use cache_core::seams::Silent;
 use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Timestamp};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
@@ -271,7 +270,7 @@ impl Client {
         F: Future<Output = Result<T>> + Send,
     {
         // What was tried often enough here is not tried again above.
-        self.retry().run(&Silent, call).await.map_err(|error| error.with_retryable(false))
+        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
     }
 
     fn retry(&self) -> RetryPolicy {

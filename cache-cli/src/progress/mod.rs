@@ -7,8 +7,10 @@ mod told;
 mod tty;
 mod watched;
 
+use std::convert::Infallible;
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cache_core::{Descriptor, Digest, Event, Progress};
 use clap::ValueEnum;
@@ -20,6 +22,8 @@ use crate::{messages, text};
 
 /// How many blobs are named that are left out.
 const NAMED: usize = 3;
+/// How often it is looked for blobs of which nothing was said for long.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How progress looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,8 +71,11 @@ pub(crate) enum Step<'a> {
 
 /// Shows steps in one form.
 trait Show: Send + Sync {
-    /// `meter` counts everything so far, `step` included.
-    fn show(&self, meter: &Meter, step: &Step<'_>);
+    /// `meter` counts everything so far, `step` included. `place` is where it happened, when there are several.
+    fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>);
+
+    /// Time has passed, perhaps without a step.
+    fn tick(&self, meter: &mut Meter, now: Instant);
 }
 
 /// Counts steps and shows them.
@@ -83,10 +90,33 @@ impl Reporter {
     }
 
     pub(crate) fn step(&self, step: &Step<'_>) {
+        self.step_at(None, step);
+    }
+
+    /// A step at one of several places.
+    fn step_at(&self, place: Option<&str>, step: &Step<'_>) {
+        let mut meter = self.meter();
+        meter.count(step, Instant::now());
+        self.form.show(&meter, place, step);
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
         // A panic elsewhere leaves numbers that are merely old.
-        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        meter.count(step);
-        self.form.show(&meter, step);
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says now and then what is still under way, without end.
+    pub(crate) async fn keep_telling(&self) -> Infallible {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            self.form.tick(&mut self.meter(), Instant::now());
+        }
+    }
+
+    /// The last call that failed and was made again.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        self.meter().last_failure.clone()
     }
 
     pub(crate) fn note(&self, text: &str) {
@@ -105,29 +135,33 @@ impl Reporter {
 
 impl Progress for Reporter {
     fn event(&self, event: &Event<'_>) {
+        self.event_at(None, event);
+    }
+}
+
+impl Reporter {
+    /// An event at one of several places.
+    fn event_at(&self, place: Option<&str>, event: &Event<'_>) {
+        let step = |step: Step<'_>| self.step_at(place, &step);
         match event {
-            Event::Started { blobs, bytes } => {
-                self.step(&Step::Started { task: "export", blobs: *blobs, bytes: *bytes });
-            }
-            Event::BlobStarted { blob } => self.step(&Step::BlobStarted { blob }),
-            Event::BlobBytes { blob, bytes } => self.step(&Step::Bytes { blob: *blob, bytes: *bytes }),
-            Event::BlobDone { blob, pushed } => self.step(&Step::BlobDone { blob, how: pushed.name() }),
-            Event::Retrying { error, wait } => self.step(&Step::Retrying { error, seconds: wait.as_secs_f64() }),
+            Event::Started { blobs, bytes } => step(Step::Started { task: "export", blobs: *blobs, bytes: *bytes }),
+            Event::BlobStarted { blob } => step(Step::BlobStarted { blob }),
+            Event::BlobBytes { blob, bytes } => step(Step::Bytes { blob: *blob, bytes: *bytes }),
+            Event::BlobDone { blob, pushed } => step(Step::BlobDone { blob, how: pushed.name() }),
+            Event::Retrying { error, wait } => step(Step::Retrying { error, seconds: wait.as_secs_f64() }),
             Event::Throttled { reason, wait, left } => {
                 let left = left.map(|left| format!(", and is done in about {}", text::elapsed(left)));
                 let wait = text::elapsed(*wait);
-                self.note(&format!("{reason}: goes on in {wait}{}", left.unwrap_or_default()));
+                step(Step::Note(&format!("{reason}: goes on in {wait}{}", left.unwrap_or_default())));
             }
-            Event::Converting { blob, to } => self.step(&Step::Converting { blob, to: to.kind().name() }),
-            Event::Converted { blob, into } => self.step(&Step::Converted { blob, into }),
+            Event::Converting { blob, to } => step(Step::Converting { blob, to: to.kind().name() }),
+            Event::Converted { blob, into } => step(Step::Converted { blob, into }),
             Event::Unconverted { blob, reason } => {
-                self.warn(&format!("layer {} stays as it is: {reason}", blob.digest));
+                step(Step::Warning(&format!("layer {} stays as it is: {reason}", blob.digest)));
             }
-            Event::LeftOut { blobs, results, left } => self.warn(&left_out(blobs, *results, *left)),
-            Event::Committing => self.step(&Step::Committing),
-            Event::Committed { committed } => {
-                self.step(&Step::Committed { manifest: committed.descriptor.as_ref() });
-            }
+            Event::LeftOut { blobs, results, left } => step(Step::Warning(&left_out(blobs, *results, *left))),
+            Event::Committing => step(Step::Committing),
+            Event::Committed { committed } => step(Step::Committed { manifest: committed.descriptor.as_ref() }),
             _ => {}
         }
     }
@@ -158,11 +192,18 @@ fn choose(form: ProgressForm, verbose: bool) -> Box<dyn Show> {
 struct Quiet;
 
 impl Show for Quiet {
-    fn show(&self, _: &Meter, step: &Step<'_>) {
+    fn show(&self, _: &Meter, place: Option<&str>, step: &Step<'_>) {
         if let Step::Warning(text) = step {
-            messages::line(&format!("warning: {text}"));
+            messages::line(&at(place, &format!("warning: {text}")));
         }
     }
+
+    fn tick(&self, _: &mut Meter, _: Instant) {}
+}
+
+/// A line, with the place in front that it is about.
+fn at(place: Option<&str>, line: &str) -> String {
+    place.map_or_else(|| line.to_owned(), |place| format!("{place}: {line}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Progress as lines, for logs.
 
-use super::meter::Meter;
-use super::{Show, Step};
+use std::time::Instant;
+
+use super::meter::{Meter, UnderWay};
+use super::{Show, Step, at};
 use crate::{messages, text};
 
 /// A line for each blob that is done; with `verbose`, one for each that is begun too.
@@ -10,11 +12,21 @@ pub(super) struct Plain {
 }
 
 impl Show for Plain {
-    fn show(&self, meter: &Meter, step: &Step<'_>) {
+    fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>) {
         if let Some(line) = line(meter, step, self.verbose) {
-            messages::line(&line);
+            // What is begun names its place itself.
+            let place = place.filter(|_| !matches!(step, Step::Started { .. }));
+            messages::line(&at(place, &line));
         }
     }
+
+    fn tick(&self, meter: &mut Meter, now: Instant) {
+        meter.under_way(now).iter().for_each(|blob| messages::line(&under_way(blob)));
+    }
+}
+
+fn under_way(UnderWay { blob, done, size, rate }: &UnderWay) -> String {
+    format!("{blob} {} of {}, {}/s", text::size(*done), text::size(*size), text::size(*rate))
 }
 
 fn line(meter: &Meter, step: &Step<'_>, verbose: bool) -> Option<String> {
@@ -70,7 +82,7 @@ mod tests {
         let lines: Vec<String> = steps
             .iter()
             .filter_map(|step| {
-                meter.count(step);
+                meter.count(step, Instant::now());
                 line(&meter, step, false)
             })
             .collect();

@@ -36,16 +36,22 @@ impl RawJson {
 }
 
 impl Show for RawJson {
-    fn show(&self, meter: &Meter, step: &Step<'_>) {
+    fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>) {
         let now = Instant::now();
         if matches!(step, Step::Bytes { .. }) && !self.is_due(now) {
             return;
         }
         if let Some(mut object) = object(meter, step) {
+            if let Some(place) = place {
+                object["destination"] = json!(place);
+            }
             object["elapsedMs"] = json!(u64::try_from(now.duration_since(self.start).as_millis()).unwrap_or(u64::MAX));
             let _ = writeln!(std::io::stderr().lock(), "{object}");
         }
     }
+
+    /// Whoever reads the events can count the time.
+    fn tick(&self, _: &mut Meter, _: Instant) {}
 }
 
 fn object(meter: &Meter, step: &Step<'_>) -> Option<Value> {

@@ -11,12 +11,19 @@ use super::{Reporter, Step};
 pub(crate) struct Told {
     reporter: Arc<Reporter>,
     task: String,
+    /// Where it goes, if others go elsewhere at the same time.
+    place: Option<String>,
     committed: Mutex<Option<Instant>>,
 }
 
 impl Told {
     pub(crate) fn new(reporter: Arc<Reporter>, task: String) -> Self {
-        Self { reporter, task, committed: Mutex::default() }
+        Self { reporter, task, place: None, committed: Mutex::default() }
+    }
+
+    /// Names the place in everything that is told.
+    pub(crate) fn at(self, place: Option<String>) -> Self {
+        Self { place, ..self }
     }
 
     pub(crate) fn time_of_commit(&self) -> Option<Instant> {
@@ -31,9 +38,10 @@ impl Progress for Told {
         }
         match event {
             Event::Started { blobs, bytes } => {
-                self.reporter.step(&Step::Started { task: &self.task, blobs: *blobs, bytes: *bytes });
+                let started = Step::Started { task: &self.task, blobs: *blobs, bytes: *bytes };
+                self.reporter.step_at(self.place.as_deref(), &started);
             }
-            event => self.reporter.event(event),
+            event => self.reporter.event_at(self.place.as_deref(), event),
         }
     }
 }

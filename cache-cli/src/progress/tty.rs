@@ -1,15 +1,15 @@
 //! Progress as a live display on a terminal: bytes, blobs, rate.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::Meter;
-use super::{Show, Step};
+use super::{Show, Step, at};
 use crate::{messages, text};
 
 const TEMPLATE: &str =
-    "{spinner} {prefix} [{bar:24}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {msg}";
+    "{spinner} {prefix} [{bar:24}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left  {msg}";
 const TICK: Duration = Duration::from_millis(120);
 
 /// One line that is drawn over; it is gone when the work is done.
@@ -45,7 +45,8 @@ impl Tty {
 }
 
 impl Show for Tty {
-    fn show(&self, meter: &Meter, step: &Step<'_>) {
+    fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>) {
+        let say = |line: &str| self.say(&at(place, line));
         match step {
             Step::Started { .. } => self.start(meter),
             Step::Bytes { .. } => self.bar.set_position(meter.bytes_done),
@@ -53,14 +54,17 @@ impl Show for Tty {
             Step::Committing => self.bar.set_message("writing the manifest"),
             Step::Committed { .. } if meter.is_done() => self.bar.finish_and_clear(),
             Step::Finished => self.bar.finish_and_clear(),
-            Step::Retrying { error, seconds } => self.say(&format!("trying again in {seconds:.1}s: {error}")),
-            Step::Note(text) => self.say(text),
-            Step::Warning(text) => self.say(&format!("warning: {text}")),
+            Step::Retrying { error, seconds } => say(&format!("trying again in {seconds:.1}s: {error}")),
+            Step::Note(text) => say(text),
+            Step::Warning(text) => say(&format!("warning: {text}")),
             Step::Converting { .. } => self.bar.set_message("converting layers"),
             Step::Converted { .. } => self.update(meter),
             Step::BlobStarted { .. } | Step::Committed { .. } => {}
         }
     }
+
+    /// The bar shows that time passes.
+    fn tick(&self, _: &mut Meter, _: Instant) {}
 }
 
 /// The template is a constant that a test parses; a display that looks plain would still be better than none.

@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure, with_causes};
 use crate::output::{self, Report};
 use crate::session::Session;
 use crate::spec::Place;
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 /// `buildcache.ls/v1`
 #[derive(Debug, Serialize)]
@@ -48,7 +49,7 @@ struct Listed {
     used: Option<Timestamp>,
 }
 
-/// Lists the caches; none at all is no cache.
+/// Lists the caches; none at all is an empty list, unless there is no such directory.
 pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let listing = list(session, &mut place).await?;
@@ -59,7 +60,8 @@ pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failur
     match listing.failure {
         _ if !listing.caches.is_empty() => Ok(Exit::Done),
         Some(failure) => Err(failure),
-        None => Err(place.no_cache()),
+        None if place.is_directory() && !place.is_there() => Err(place.no_cache()),
+        None => Ok(Exit::Done),
     }
 }
 
@@ -95,17 +97,14 @@ impl From<CacheEntry> for Listed {
             digest: manifest.as_ref().map(|manifest| manifest.digest),
             size: manifest.as_ref().map(|manifest| manifest.size).or(entry.size),
             media_type: manifest.map(|manifest| manifest.media_type).filter(|media_type| !media_type.is_empty()),
-            modified: entry.modified,
-            used: entry.used,
+            modified: entry.modified.and_then(text::known),
+            used: entry.used.and_then(text::known),
         }
     }
 }
 
 impl Report for Listing {
     fn table(&self, now: Timestamp, _: bool) -> String {
-        if self.caches.is_empty() {
-            return String::new();
-        }
         let has_uses = self.caches.iter().any(|cache| cache.used.is_some());
         let used = has_uses.then_some(Column::Right("USED"));
         let columns = [
@@ -134,6 +133,11 @@ impl Report for Listing {
 
     fn digests(&self) -> Vec<Digest> {
         self.caches.iter().filter_map(|cache| cache.digest).collect()
+    }
+
+    fn identifiers(&self) -> Vec<String> {
+        let digest = |cache: &Listed| cache.digest.map(|digest| digest.to_string());
+        self.caches.iter().filter_map(|cache| cache.name.clone().or_else(|| digest(cache))).collect()
     }
 }
 
@@ -169,9 +173,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_store_has_no_cache() {
-        let failure = run(&session(&MemoryCache::new()), &LsArgs { spec: "type=memory".to_owned() }).await.unwrap_err();
-        assert_eq!(failure.exit, Exit::NoCache);
+    async fn an_empty_store_is_an_empty_list() {
+        let exit = run(&session(&MemoryCache::new()), &LsArgs { spec: "type=memory".to_owned() }).await.unwrap();
+        assert_eq!(exit, Exit::Done);
     }
 
     #[test]

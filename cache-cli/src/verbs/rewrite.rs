@@ -154,7 +154,8 @@ async fn resolve(
     intent: Intent<'_>,
 ) -> Result<Read, Failure> {
     let error = match importer.resolve().await {
-        Ok(resolved) => return resolved.map(|resolved| (importer, resolved, None)).ok_or_else(|| place.no_cache()),
+        Ok(Some(resolved)) => return Ok((importer, resolved, None)),
+        Ok(None) => return Err(place.no_cache_here(session).await),
         Err(error) if error.context("holds") == Some("image") => return Err(image_in_place(place)),
         Err(error) => error,
     };

@@ -276,7 +276,7 @@ fn an_image_takes_the_cache_that_it_is_made_of_and_no_other() {
     assert_eq!(copied["copies"][0]["coverage"], serde_json::json!({"covered": 4, "layers": 4}));
     assert_eq!(copied["copies"][0]["blobs"]["present"], 4);
     let again = sandbox.run(&["copy", "--if-unchanged", "type=local,src=a", "type=inline,image=a"]);
-    assert!(again.stderr.contains("the records cover 4 of 4 layers of the image"), "{}", again.stderr);
+    assert!(again.stdout.contains("the records cover 4 of 4 layers of the image"), "{}", again.stdout);
     let other = sandbox.run(&["copy", "type=local,src=other", "type=inline,image=a"]);
     assert_eq!(other.code, 1);
     assert!(other.stderr.contains("failed to match any cache with layers"), "{}", other.stderr);

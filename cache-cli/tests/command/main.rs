@@ -17,4 +17,6 @@ mod report;
 mod sandbox;
 #[cfg(all(unix, feature = "gha"))]
 mod signals;
+#[cfg(feature = "registry")]
+mod told;
 mod torn;

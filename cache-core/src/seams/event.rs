@@ -1,5 +1,7 @@
 //! What happens during an export, for whoever shows it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Compression, Descriptor, Digest};
@@ -114,6 +116,36 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn event(&self, _: &Event<'_>) {}
+}
+
+/// Who is told of what happens outside of exports, as when a read is tried again; nobody by default.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Progress>);
+
+impl Listener {
+    /// Tells `progress`.
+    #[must_use]
+    pub fn new(progress: Arc<dyn Progress>) -> Self {
+        Self(progress)
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self(Arc::new(Silent))
+    }
+}
+
+impl Progress for Listener {
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 impl<F: Fn(&Event<'_>) + Send + Sync> Progress for F {

@@ -13,7 +13,7 @@ mod store;
 
 pub use self::backend::{Backends, CacheBackend};
 pub use self::contributions::{ContributionName, Contributions};
-pub use self::event::{Event, Progress, Silent};
+pub use self::event::{Event, Listener, Progress, Silent};
 pub use self::exporter::{CacheExporter, Committed, Coverage, Expect, Pushed};
 pub use self::facts::{BackendFacts, ExporterFacts, Naming};
 pub use self::image::{ImageBackend, ImageStore};

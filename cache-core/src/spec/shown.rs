@@ -11,8 +11,9 @@ use crate::model::Digest;
 const REDACTED: &str = "REDACTED";
 
 /// The attributes of all backends whose values are no secrets, in order.
-const HARMLESS: [&str; 31] = [
+const HARMLESS: [&str; 32] = [
     "account_name",
+    "account_url",
     "blobs_prefix",
     "bucket",
     "check-present",
@@ -143,6 +144,15 @@ mod tests {
         ] {
             assert_eq!(shown_place(place), shown, "{place}");
         }
+    }
+
+    #[test]
+    fn an_account_is_shown_and_its_signature_is_not() {
+        let spec: crate::spec::CacheSpec =
+            "type=azblob,account_url=https://a.blob.core.windows.net/?sv=1&sig=hush".parse().unwrap();
+        assert_eq!(spec.to_string(), "type=azblob,account_url=https://a.blob.core.windows.net/?REDACTED");
+        let spec: crate::spec::CacheSpec = "type=azblob,account_url=https://a.blob.core.windows.net".parse().unwrap();
+        assert_eq!(spec.to_string(), "type=azblob,account_url=https://a.blob.core.windows.net");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{env, fmt};
 
 use cache_core::RetryPolicy;
 use cache_core::kit::{PartLimits, ReadAhead, Timeouts, Uploads};
+use cache_core::seams::Listener;
 use cache_core::spec::Secret;
 
 use crate::budget::Budget;
@@ -35,6 +36,7 @@ pub struct Environment {
     variables: BTreeMap<&'static str, Secret>,
     timeouts: Timeouts,
     retry: RetryPolicy,
+    listener: Listener,
     budget: Budget,
     parts: PartLimits,
     read_ahead: ReadAhead,
@@ -66,6 +68,7 @@ impl Environment {
             variables: VARIABLES.into_iter().filter_map(given).collect(),
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
+            listener: Listener::default(),
             budget: Budget::new(UPLOADS, MINUTE),
             parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
             read_ahead: ReadAhead::default(),
@@ -84,6 +87,12 @@ impl Environment {
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
+    }
+
+    /// Tells whoever listens of requests that are tried again outside of exports.
+    #[must_use]
+    pub fn with_listener(self, listener: Listener) -> Self {
+        Self { listener, ..self }
     }
 
     /// Starts at most `uploads` uploads in any stretch of time as long as `per`.
@@ -142,6 +151,10 @@ impl Environment {
 
     pub(super) fn retry(&self) -> RetryPolicy {
         self.retry
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     pub(crate) fn budget(&self) -> &Budget {

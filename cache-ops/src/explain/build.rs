@@ -1,5 +1,7 @@
 //! A build as `explain` walks it: the log's vertices, what they are, and what hangs on what.
 
+use std::collections::HashMap;
+
 use super::log::BuildLog;
 use super::steps::{self, Kind};
 
@@ -12,16 +14,36 @@ pub(super) struct Build<'a> {
     pub(super) consumers: Vec<Vec<(usize, usize)>>,
     /// The vertices, inputs before consumers, without those on a loop.
     pub(super) order: Vec<usize>,
+    /// The steps of one instruction, where there are several platforms.
+    twins: HashMap<String, Vec<usize>>,
 }
 
 impl<'a> Build<'a> {
     pub(super) fn new(log: &'a BuildLog) -> Self {
         let consumers = consumers(log);
-        let kinds =
+        let kinds: Vec<Kind> =
             log.vertices.iter().zip(&consumers).map(|(vertex, by)| steps::kind(vertex, !by.is_empty())).collect();
         let order = inputs_first(log, &consumers);
-        Self { log, kinds, consumers, order }
+        let twins = twins(log, &kinds);
+        Self { log, kinds, consumers, order, twins }
     }
+
+    /// The steps that are of the same instruction as one, itself included; none where there is one platform.
+    pub(super) fn twins(&self, v: usize) -> &[usize] {
+        if self.twins.is_empty() {
+            return &[];
+        }
+        self.twins.get(&steps::without_platform(&self.log.vertices[v].name)).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn twins(log: &BuildLog, kinds: &[Kind]) -> HashMap<String, Vec<usize>> {
+    let mut twins: HashMap<String, Vec<usize>> = HashMap::new();
+    for v in (0..log.vertices.len()).filter(|&v| kinds[v] == Kind::Step) {
+        twins.entry(steps::without_platform(&log.vertices[v].name)).or_default().push(v);
+    }
+    twins.retain(|_, steps| steps.len() > 1);
+    twins
 }
 
 /// The vertices in an order in which inputs come first; those on a loop are left out.

@@ -3,7 +3,7 @@
 use cache_core::{CacheKey, Digest};
 
 /// Why a step missed, with what proves it. Records are named by their keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
     /// What a step takes from outside the build is not what it was: another content under the same step.
@@ -117,7 +117,7 @@ pub enum NotStored {
 }
 
 /// Why a cache that is there did not help.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotImported {
     /// There is no cache.
@@ -132,10 +132,12 @@ pub enum NotImported {
     NotAsked,
     /// It has several leaves, of which BuildKit v0.25 to v0.32 loses hits at random.
     SeveralLeaves(usize),
+    /// It was imported beside others that share steps with it, of which BuildKit v0.25 to v0.32 loses hits.
+    SideBySide(usize),
 }
 
 /// How it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AskedFor {
     /// `--no-cache`.
@@ -180,16 +182,31 @@ impl Cause {
         )
     }
 
-    /// Whether steps with this cause have one reason between them, so that it is told once.
-    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::NotStored(_), Self::NotStored(_)) | (Self::ShouldHaveHit { .. }, Self::ShouldHaveHit { .. }) => true,
-            (Self::FilesChanged { content, .. }, _) => !content.is_empty() && self == other,
-            (Self::BaseChanged { .. } | Self::Elsewhere { .. } | Self::NotImported { .. }, _) => self == other,
-            (Self::AskedFor(_) | Self::Lost { .. }, _) => self == other,
-            _ => false,
+    /// What steps have in common that have one reason between them, so that it is told once.
+    pub(super) fn shared(&self) -> Option<Shared> {
+        match self {
+            Self::NotStored(_) | Self::ShouldHaveHit { .. } => Some(Shared::Kind(self.as_str())),
+            Self::FilesChanged { content, .. } if content.is_empty() => None,
+            Self::FilesChanged { .. }
+            | Self::BaseChanged { .. }
+            | Self::Elsewhere { .. }
+            | Self::NotImported { .. }
+            | Self::AskedFor(_)
+            | Self::Lost { .. } => Some(Shared::Cause(self.clone())),
+            _ => None,
         }
     }
+}
+
+/// What steps can have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Shared {
+    /// The kind of cause.
+    Kind(&'static str),
+    /// All of the cause.
+    Cause(Cause),
+    /// The kind of cause, and the instruction: it is one of the Dockerfile, for several platforms.
+    Instruction(&'static str, String),
 }
 
 impl Part {

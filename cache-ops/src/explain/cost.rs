@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cache_core::Digest;
 
-use super::cause::Cause;
+use super::cause::Shared;
 use super::log::StepOutcome;
 use super::steps::{self, Kind};
 use super::walk::{Verdict, Walk};
@@ -75,11 +75,14 @@ fn grouped(walk: &Walk<'_>, verdicts: &[Option<Verdict>]) -> Groups {
     let mut head: Vec<Option<usize>> = vec![None; verdicts.len()];
     let mut members: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut at: HashMap<usize, usize> = HashMap::new();
+    let mut by_shared: HashMap<Shared, usize> = HashMap::new();
     for &v in &walk.build.order {
         let Some(verdict) = &verdicts[v] else { continue };
+        let instruction = || steps::without_platform(&walk.build.log.vertices[v].name);
+        let shared =
+            verdict.cause.shared().unwrap_or_else(|| Shared::Instruction(verdict.cause.as_str(), instruction()));
         let followed = verdict.follows.iter().find_map(|&input| head[input]);
-        let shared = || members.iter().map(|(head, _)| *head).find(|&head| is_shared(verdicts, head, &verdict.cause));
-        let of = followed.or_else(shared).unwrap_or(v);
+        let of = followed.unwrap_or_else(|| *by_shared.entry(shared).or_insert(v));
         head[v] = Some(of);
         let group = *at.entry(of).or_insert_with(|| {
             members.push((of, Vec::new()));
@@ -88,10 +91,6 @@ fn grouped(walk: &Walk<'_>, verdicts: &[Option<Verdict>]) -> Groups {
         members[group].1.push(v);
     }
     Groups { head, members }
-}
-
-fn is_shared(verdicts: &[Option<Verdict>], head: usize, cause: &Cause) -> bool {
-    verdicts[head].as_ref().is_some_and(|verdict| verdict.cause.is_shared_with(cause))
 }
 
 /// The steps, stage by stage as they began, each stage in its own order.

@@ -9,7 +9,7 @@ use cache_core::CacheKey;
 
 use super::cause::{Cause, Part};
 use super::steps;
-use super::walk::{Walk, below, is_first_input};
+use super::walk::{Export, Walk, below, is_first_input};
 use crate::index::{Index, links};
 
 /// How many steps that the cache has instead are named.
@@ -24,28 +24,102 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let gone = gone_children(walk, there, side, &bases);
     let command = &walk.build.log.vertices[v].name;
     if gone.is_empty()
-        && matches!(steps::instruction(command), "COPY" | "ADD")
+        && is_copy(command)
         && let Some(cause) = copied_otherwise(walk, there, side, record)
     {
         return (cause, true);
     }
+    let here = &export.index;
     // The old steps below the place where the chains part, by the way down to them.
     let later_there = below(there, &gone, |_| true);
-    let skipped = later_there.iter().find(|(n, _)| there.records()[*n].key == *key).map(|(n, _)| *n);
+    let is_this =
+        |n: usize| there.records()[n].key == *key || (is_copy(command) && take_the_same(here, record, there, n));
+    let skipped = later_there.iter().map(|(n, _)| *n).find(|&n| is_this(n));
     let is_used = |n: usize| export.vertex.contains_key(&n);
-    let later_here: HashSet<&CacheKey> =
-        below(&export.index, &[record], is_used).into_iter().map(|(n, _)| &export.index.records()[n].key).collect();
-    let delayed = gone.iter().map(|&n| &there.records()[n].key).find(|key| later_here.contains(key));
+    let later_here = Later::new(walk, export, &below(here, &[record], is_used));
+    let is_delayed = |n: usize| {
+        later_here.keys.contains(&there.records()[n].key)
+            || (files(there, n).any(|key| later_here.copied.contains(key)) && !take_the_same(here, record, there, n))
+    };
+    let delayed = gone.iter().copied().find(|&n| is_delayed(n)).map(|n| there.records()[n].key.clone());
     match (skipped, delayed) {
-        (Some(_), Some(delayed)) => (Cause::StepMoved { instead: delayed.clone() }, true),
+        (Some(_), Some(delayed)) => (Cause::StepMoved { instead: delayed }, true),
         (Some(end), None) => (Cause::StepRemoved { removed: way(there, &gone, end) }, true),
-        (None, Some(delayed)) => (Cause::StepAdded { before: Some(delayed.clone()) }, true),
-        (None, None) if gone.is_empty() => (Cause::StepAdded { before: None }, true),
-        (None, None) => {
-            let instead = gone.iter().take(NAMED).map(|&n| there.records()[n].key.clone()).collect();
-            (Cause::StepChanged { parts: parts(walk, v, side), instead }, true)
+        (None, Some(delayed)) => (Cause::StepAdded { before: Some(delayed) }, true),
+        (None, None) => (alone(walk, v, record, (side, there), (&bases, &gone)), true),
+    }
+}
+
+/// Where nothing around a step tells: it stands elsewhere in the cache, is of another platform, or is new.
+fn alone(
+    walk: &Walk<'_>,
+    v: usize,
+    record: usize,
+    (side, there): (usize, &Index),
+    (bases, gone): (&[usize], &[usize]),
+) -> Cause {
+    let key = walk.export.as_ref().map(|export| &export.index.records()[record].key).cloned().unwrap_or_default();
+    let named = |n: &usize| there.records()[*n].key.clone();
+    let unused: Vec<usize> =
+        walk.sides[side].with_key(&key).iter().copied().filter(|n| !walk.used[side].contains(n)).collect();
+    if let Some(elsewhere) = unused.first() {
+        let below_base = below(there, bases, |_| true);
+        let end = below_base.iter().find(|(n, depth)| *depth > 1 && unused.contains(n));
+        return match end {
+            Some((end, _)) => Cause::StepRemoved { removed: way(there, bases, *end) },
+            None => Cause::StepMoved { instead: gone.first().map_or_else(|| named(elsewhere), named) },
+        };
+    }
+    let is_there = |&twin: &usize| twin != v && !walk.known(side, twin).is_empty();
+    if let Some(&twin) = walk.build.twins(v).iter().find(|twin| is_there(twin)) {
+        let instead = walk.known(side, twin).iter().take(NAMED).map(named).collect();
+        return Cause::StepChanged { parts: vec![Part::Platform], instead };
+    }
+    match gone {
+        [] => Cause::StepAdded { before: None },
+        gone => {
+            let instead = gone.iter().take(NAMED).map(named).collect();
+            Cause::StepChanged { parts: parts(walk, v, side), instead }
         }
     }
+}
+
+/// What comes after a step in this build.
+struct Later<'a> {
+    keys: HashSet<&'a CacheKey>,
+    /// The files that copies take.
+    copied: HashSet<&'a CacheKey>,
+}
+
+impl<'a> Later<'a> {
+    fn new(walk: &Walk<'_>, export: &'a Export, below: &[(usize, usize)]) -> Self {
+        let index = &export.index;
+        let is_copied = |n: &usize| {
+            let vertex = export.vertex.get(n).map(|&v| &walk.build.log.vertices[v]);
+            vertex.is_some_and(|vertex| is_copy(&vertex.name))
+        };
+        let records = below.iter().map(|(n, _)| *n);
+        Self {
+            keys: records.clone().map(|n| &index.records()[n].key).collect(),
+            copied: records.filter(is_copied).flat_map(|n| files(index, n)).collect(),
+        }
+    }
+}
+
+fn is_copy(name: &str) -> bool {
+    matches!(steps::instruction(name), "COPY" | "ADD")
+}
+
+/// The keys of the files that a record takes beside its base.
+fn files(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
+    let records = index.records();
+    let linked = (1..records[n].inputs.len()).flat_map(move |at| super::join::linked(&records[n], at));
+    linked.filter_map(|n| records.get(n)).filter(|record| record.inputs.is_empty()).map(|record| &record.key)
+}
+
+/// Whether two records of two caches take the same files.
+fn take_the_same(here: &Index, n: usize, there: &Index, other: usize) -> bool {
+    files(here, n).any(|key| files(there, other).any(|other| other == key))
 }
 
 /// What the cache has on the same base and this build does not use any more.
@@ -96,10 +170,12 @@ pub(super) fn parts(walk: &Walk<'_>, v: usize, side: usize) -> Vec<Part> {
         // A working directory is a step of its own, which comes first.
         "RUN" => {
             let around = vec![Part::Environment, Part::BuildArgument, Part::User];
+            let is_of_all = || walk.is_first_run(v) && walk.no_run_is_known(side);
             match later_runs(walk, v, side) {
+                (0, 0) if is_of_all() => [vec![Part::Command, Part::Mounts, Part::Platform], around].concat(),
                 (0, 0) => [vec![Part::Command, Part::Mounts], around].concat(),
                 (_, 0) => vec![Part::Command, Part::Mounts],
-                (0, _) if walk.is_first_run(v) && walk.no_run_is_known(side) => [vec![Part::Platform], around].concat(),
+                (0, _) if is_of_all() => [vec![Part::Platform], around].concat(),
                 (0, _) => around,
                 (_, _) => [vec![Part::Command, Part::Mounts], around].concat(),
             }

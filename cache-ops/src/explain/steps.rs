@@ -26,19 +26,25 @@ pub(super) enum Source {
     Remote,
 }
 
-/// The name that an import's vertex starts with.
+/// What an import's vertex is called.
 const IMPORT: &str = "importing cache manifest from ";
+/// What is in brackets before work of BuildKit's own.
+const INTERNAL: &str = "internal";
+/// How the name of a client's files ends.
+const LOAD: &str = "load from client";
+/// How the name of a repository or an address begins.
+const REMOTE: [&str; 5] = ["http://", "https://", "git://", "ssh://", "git@"];
 
 pub(super) fn kind(vertex: &Vertex, is_used: bool) -> Kind {
     let name = vertex.name.as_str();
-    if name.starts_with(IMPORT) {
+    let command = command(name);
+    if command.starts_with(IMPORT) {
         return Kind::Import;
     }
     if !vertex.inputs.is_empty() {
         return Kind::Step;
     }
-    let command = command(name);
-    if command.starts_with("FROM ") || command.contains("OCI load from client") || name.starts_with("docker-image://") {
+    if is_image(name, command) {
         return Kind::Source(Source::Image);
     }
     if stage(name).is_some_and(|stage| stage.place.is_some()) && !is_remote(command) {
@@ -47,13 +53,28 @@ pub(super) fn kind(vertex: &Vertex, is_used: bool) -> Kind {
     if !is_used {
         return Kind::Other;
     }
-    let is_files =
-        name.starts_with("[internal]") || name.starts_with("local://") || command.contains("load from client");
+    let is_files = brackets(name).is_some_and(|(inner, _)| is_internal(inner))
+        || name.starts_with("local://")
+        || command.ends_with(LOAD);
     Kind::Source(if is_files { Source::Files } else { Source::Remote })
 }
 
+/// A base image, or a named context that is one: `[context base] docker.io/library/alpine`.
+fn is_image(name: &str, command: &str) -> bool {
+    let is_context = || brackets(name).is_some_and(|(inner, _)| inner.split(' ').any(|word| word == "context"));
+    command.starts_with("FROM ")
+        || command.starts_with("OCI load")
+        || command.starts_with("docker-image://")
+        || (is_context() && !command.starts_with("load ") && !is_remote(command))
+}
+
+/// An address or a repository, also one that an `ADD` names.
 fn is_remote(command: &str) -> bool {
-    ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| command.starts_with(scheme))
+    let is_address = |word: &str| REMOTE.iter().any(|scheme| word.starts_with(scheme));
+    match command.strip_prefix("ADD ") {
+        Some(rest) => rest.split_whitespace().any(is_address),
+        None => is_address(command),
+    }
 }
 
 /// The part of a name in brackets.
@@ -67,25 +88,40 @@ pub(super) struct Stage<'a> {
 
 /// `[linux/arm64 build 2/4] RUN make` is of `linux/arm64 build`.
 pub(super) fn stage(name: &str) -> Option<Stage<'_>> {
-    let (inner, _) = name.strip_prefix('[')?.split_once(']')?;
-    if inner == "internal" {
-        return None;
-    }
-    let is_place = |text: &str| {
-        let parts = text.split_once('/');
-        parts.is_some_and(|(n, of)| {
-            [n, of].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-        })
-    };
+    let (inner, _) = brackets(name).filter(|(inner, _)| !is_internal(inner))?;
     match inner.rsplit_once(' ') {
         Some((name, place)) if is_place(place) => Some(Stage { name, place: Some(place) }),
         _ => Some(Stage { name: inner, place: None }),
     }
 }
 
+/// A vertex's name without its platform: `[linux/arm64 build 2/4] RUN make` is `[build 2/4] RUN make`.
+pub(super) fn without_platform(name: &str) -> String {
+    let Some((inner, rest)) = brackets(name) else { return name.to_owned() };
+    let is_platform = |word: &str| word.contains('/') && !is_place(word);
+    let words: Vec<&str> = inner.split(' ').filter(|word| !is_platform(word)).collect();
+    format!("[{}] {rest}", words.join(" "))
+}
+
+/// `2/4`.
+fn is_place(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('/').is_some_and(|(n, of)| is_number(n) && is_number(of))
+}
+
+/// What is in brackets at the start of a name, and what comes after it.
+fn brackets(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix('[')?.split_once("] ")
+}
+
+/// Where several targets are built at once, buildx puts the target's name first: `[app internal]`.
+fn is_internal(inner: &str) -> bool {
+    inner.rsplit(' ').next() == Some(INTERNAL)
+}
+
 /// The instruction in a vertex's name, without stage and without `LINK`.
 pub(super) fn command(name: &str) -> &str {
-    let rest = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(name, |(_, rest)| rest);
+    let rest = brackets(name).map_or(name, |(_, rest)| rest);
     rest.strip_prefix("LINK ").unwrap_or(rest)
 }
 
@@ -130,10 +166,39 @@ mod tests {
         let name = "[linux/arm64 build 2/4] RUN make";
         assert_eq!(stage(name), Some(Stage { name: "linux/arm64 build", place: Some("2/4") }));
         assert_eq!((command(name), instruction(name)), ("RUN make", "RUN"));
+        assert_eq!(without_platform(name), "[build 2/4] RUN make");
+        assert_eq!(without_platform("[internal] load build context"), "[internal] load build context");
         assert_eq!(command("[a 1/2] LINK COPY --link x /y"), "COPY --link x /y");
         assert_eq!(stage("[internal] load build context"), None);
         assert_eq!(stage("exporting cache"), None);
         assert_eq!(stage("[context img] OCI load"), Some(Stage { name: "context img", place: None }));
+    }
+
+    /// As BuildKit's Dockerfile frontend and buildx name them, with the target first where several are built.
+    #[test]
+    fn sources_are_told_by_their_names() {
+        let kind = |name: &str, is_used| {
+            let log = format!(r#"{{"vertexes":[{{"digest":"{}","name":"{name}"}}]}}"#, cache_core::Digest::sha256(b""));
+            let log = crate::explain::BuildLog::read(log.as_bytes(), &crate::explain::LogLimits::default()).unwrap();
+            kind(&log.vertices[0], is_used)
+        };
+        for (name, expected) in [
+            ("[internal] load build context", Kind::Source(Source::Files)),
+            ("[app internal] load build context", Kind::Source(Source::Files)),
+            ("[context more] load from client", Kind::Source(Source::Files)),
+            ("[build 1/3] FROM docker.io/library/alpine", Kind::Source(Source::Image)),
+            ("[app linux/arm64 build 1/3] FROM docker.io/library/alpine", Kind::Source(Source::Image)),
+            ("[context base] docker.io/library/alpine:latest", Kind::Source(Source::Image)),
+            ("[app context base] OCI load from client", Kind::Source(Source::Image)),
+            ("[context more] https://example.com/x.tar", Kind::Source(Source::Remote)),
+            ("[build 2/3] ADD https://example.com/x /x", Kind::Source(Source::Remote)),
+            ("[app 1/2] WORKDIR /app", Kind::Step),
+        ] {
+            assert_eq!(kind(name, true), expected, "{name}");
+        }
+        assert_eq!(kind("[app] importing cache manifest from ghcr.io/me/app", false), Kind::Import);
+        assert_eq!(kind("[app] exporting cache to registry", false), Kind::Other);
+        assert_eq!(kind("[app internal] load metadata for docker.io/library/alpine", false), Kind::Other);
     }
 
     #[test]

@@ -232,6 +232,9 @@ impl Walk<'_> {
         if let Some(why @ (NotImported::TooLarge(_) | NotImported::Unreadable(_))) = &self.sides[side].problem {
             return Verdict::sure(not_imported(why.clone()));
         }
+        if asked.shared_imports > 1 {
+            return Verdict::likely(not_imported(NotImported::SideBySide(asked.shared_imports)));
+        }
         if let Some(how) = asked.of(&self.build, v) {
             // A stage that is built on one of the filter is not taken from the cache either.
             let below = self.build.log.vertices[v].inputs.first().copied().flatten();
@@ -337,7 +340,10 @@ impl Walk<'_> {
                 Cause::BaseChanged { name: self.build.log.vertices[input].name.clone(), keys: content, instead }
             }
             Kind::Source(Source::Remote) => {
-                Cause::FilesChanged { paths: vec![self.build.log.vertices[input].name.clone()], content, instead }
+                let source = &self.build.log.vertices[input].name;
+                let named = steps::paths(source);
+                let paths = if named.is_empty() { vec![steps::command(source)] } else { named };
+                Cause::FilesChanged { paths: paths.into_iter().map(str::to_owned).collect(), content, instead }
             }
             _ => Cause::FilesChanged {
                 paths: steps::paths(name).into_iter().map(str::to_owned).collect(),
@@ -441,7 +447,20 @@ impl Walk<'_> {
             stage.unused += usize::from(stored && self.missed(v));
         }
         asked.is_all = all.hits == 0 && all.unused > 0;
+        asked.shared_imports = self.shared_imports();
         asked
+    }
+
+    /// How many caches were imported that share steps with another one of them.
+    fn shared_imports(&self) -> usize {
+        let (Some(export), Some(imports)) = (&self.export, &self.imports) else { return 0 };
+        let records = export.index.records();
+        let has = |side: usize, n: usize| !export.found[side][n].is_empty();
+        let is_shared = |side: usize, n: usize| {
+            !records[n].inputs.is_empty() && has(side, n) && self.imported().any(|other| other != side && has(other, n))
+        };
+        let sharing = self.imported().take(imports.done).filter(|&side| (0..records.len()).any(|n| is_shared(side, n)));
+        sharing.count()
     }
 
     fn notes(&self, log: Option<&BuildLog>, explanation: &Explanation) -> Vec<Note> {
@@ -450,10 +469,12 @@ impl Walk<'_> {
         first(log.is_none(), Note::NoLog);
         first(self.export.is_none(), Note::NoExport);
         let vertices = &self.build.log.vertices;
-        let failed = vertices.iter().find(|vertex| {
-            vertex.outcome == StepOutcome::Failed && vertex.error.as_deref() != Some("context canceled")
+        // A build goes on without a cache that cannot be imported.
+        let failed = vertices.iter().zip(&self.build.kinds).find(|(vertex, kind)| {
+            let is_cause = vertex.error.as_deref() != Some("context canceled") && **kind != Kind::Import;
+            vertex.outcome == StepOutcome::Failed && is_cause
         });
-        let error = failed.and_then(|vertex| vertex.error.clone());
+        let error = failed.and_then(|(vertex, _)| vertex.error.clone());
         first(error.is_some(), Note::BuildFailed(error.unwrap_or_default()));
         if let Some(log) = log {
             first(log.is_cut, Note::LogCut);
@@ -491,6 +512,8 @@ impl Verdict {
 #[derive(Debug, Default)]
 struct Asked {
     is_all: bool,
+    /// How many caches stand side by side, which alone can make a step miss.
+    shared_imports: usize,
     stages: HashMap<String, Tally>,
 }
 

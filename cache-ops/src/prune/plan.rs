@@ -45,6 +45,9 @@ pub struct PrunePlan {
     pub bytes_over: u64,
     /// Blobs that nothing reaches and that are too young to go.
     pub young_blobs: usize,
+    /// The bytes of those.
+    #[serde(default)]
+    pub young_bytes: u64,
 }
 
 /// A cache that goes.
@@ -104,6 +107,12 @@ impl PrunePlan {
         Duration::from_secs(self.grace_seconds)
     }
 
+    /// Whether the store held nothing at all.
+    #[must_use]
+    pub fn is_of_nothing(&self) -> bool {
+        self.is_empty() && self.kept_caches == 0 && self.kept_bytes == 0 && self.young_blobs == 0
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -151,6 +160,7 @@ pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Times
     };
     let (old, young) = listed.map(free).map_or((None, Vec::new()), |(old, young)| (Some(old), young));
     let (kept_bytes, grace_seconds, young_blobs) = (kept.bytes(), policy.grace.as_secs(), young.len());
+    let young_bytes = young.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
     let blobs = old.map(|blobs| blobs.iter().map(planned_blob).collect());
     Ok(PrunePlan {
         made_at: now,
@@ -163,6 +173,7 @@ pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Times
         kept_bytes,
         bytes_over,
         young_blobs,
+        young_bytes,
     })
 }
 

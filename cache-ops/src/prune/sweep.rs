@@ -81,6 +81,8 @@ pub enum PruneEvent {
 pub struct PruneReport {
     /// The caches that are gone.
     pub caches: Vec<PlannedCache>,
+    /// The caches of the plan that somebody else had deleted.
+    pub gone_caches: Vec<PlannedCache>,
     /// The caches that stay, and why.
     pub kept_caches: Vec<(PlannedCache, String)>,
     /// How many blobs are gone.
@@ -150,8 +152,9 @@ async fn delete_caches(
         };
         let name = cache.name.clone();
         match deleted {
-            Ok(Deleted::Removed | Deleted::Absent) => {
-                report.caches.push(cache.clone());
+            Ok(deleted) => {
+                let list = if deleted == Deleted::Absent { &mut report.gone_caches } else { &mut report.caches };
+                list.push(cache.clone());
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: true });
             }
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InUse) => {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use cache_report::{Report, ReportedCache, render};
 
@@ -36,11 +35,10 @@ fn browser() -> Option<PathBuf> {
 }
 
 /// The page's elements after its scripts have run, and what the console said.
-fn open(browser: &PathBuf, page: &str) -> (String, String, Duration) {
+fn open(browser: &PathBuf, page: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
     std::fs::write(&file, page).unwrap();
-    let start = Instant::now();
     let output = Command::new(browser)
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
         .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
@@ -49,7 +47,32 @@ fn open(browser: &PathBuf, page: &str) -> (String, String, Duration) {
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr), start.elapsed())
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Writes how long the page took to open into its title.
+const TIME: &str = r#"<script>
+addEventListener("load", () => setTimeout(() => {
+  document.title = Math.ceil(performance.getEntriesByType("navigation")[0].loadEventEnd);
+}));
+</script></body>"#;
+
+fn title(elements: &str) -> &str {
+    elements.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default()
+}
+
+/// The best of three: other programs may be at work too.
+#[test]
+fn ten_thousand_records_open_in_a_second() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: there is no Chromium on PATH");
+        return;
+    };
+    let cache = cache(10_000, 9, "x");
+    let page = render(&Report::new(vec![ReportedCache::new("main", &cache)], now())).replacen("</body>", TIME, 1);
+    let times = (0..3).map(|_| title(&open(&browser, &page).0).parse::<u64>().unwrap());
+    let best = times.min().unwrap();
+    assert!(best < 1_000, "{best} ms");
 }
 
 #[test]
@@ -60,9 +83,8 @@ fn a_browser_shows_the_page_without_errors_and_its_search_finds() {
     };
     let cache = cache(1_000, 7, "x");
     let page = render(&Report::new(vec![ReportedCache::new("main", &cache)], now()));
-    let (elements, console, _) = open(&browser, &page.replacen("</body>", USE, 1));
+    let (elements, console) = open(&browser, &page.replacen("</body>", USE, 1));
     let errors: Vec<&str> = console.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    let title = elements.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
-    assert_eq!(title, Some("open, search, 11 records, visible, 0"), "RUN x 42, and 420 to 429");
+    assert_eq!(title(&elements), "open, search, 11 records, visible, 0", "RUN x 42, and 420 to 429");
 }

@@ -23,7 +23,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use cache_core::kit::{BodyReader, Bounds, ContentRange, Outgoing, within};
 use cache_core::model::LayerEncoding;
-use cache_core::seams::{Silent, stream_of};
+use cache_core::seams::stream_of;
 use cache_core::{BlobStream, CodecPool, Digest, Error, ErrorKind, Result, RetryPolicy, Timestamp, decode};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
@@ -280,7 +280,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.retry().run(&Silent, call).await.map_err(|error| error.with_retryable(false))
+        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {

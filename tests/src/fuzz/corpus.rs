@@ -166,6 +166,20 @@ pub(super) fn logs() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Caches and logs, and names that would be markup, end an attribute or a script, or turn text around.
+pub(super) fn pages() -> Vec<Vec<u8>> {
+    let mut seeds = flat();
+    seeds.extend(logs());
+    seeds.extend(texts(&[
+        "<script>alert(1)</script><!-- --><![CDATA[ ]]></body></html>",
+        "\"><img src=x onerror=alert(1)>' onmouseover='alert(1)",
+        "</title></style></script></svg></table></details><plaintext>",
+        "a\0b\u{1b}[31m\u{202e}\u{fffe}\u{d}c",
+        "&lt;&#0;&amp&notit;\u{2028}",
+    ]));
+    seeds
+}
+
 pub(super) fn specs() -> Vec<Vec<u8>> {
     texts(&[
         "type=local,src=/tmp/cache,tag=main",

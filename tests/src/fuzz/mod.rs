@@ -20,6 +20,7 @@ pub mod job_token;
 pub mod layout;
 pub mod log;
 pub mod manifest;
+pub mod report;
 pub mod spec;
 pub mod tar;
 pub mod timestamp;
@@ -60,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "layout", run: layout::target, seeds: corpus::layouts },
     Target { name: "log", run: log::target, seeds: corpus::logs },
     Target { name: "manifest", run: manifest::target, seeds: corpus::manifests },
+    Target { name: "report", run: report::target, seeds: corpus::pages },
     Target { name: "spec", run: spec::target, seeds: corpus::specs },
     Target { name: "tar", run: tar::target, seeds: corpus::archives },
     Target { name: "timestamp", run: timestamp::target, seeds: corpus::timestamps },

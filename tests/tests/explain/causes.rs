@@ -10,6 +10,18 @@ struct Expected {
 
 const DEPS_AND_BELOW: &[&str] = &["build 1/2", "build 2/2", "test 1/2", "test 2/2"];
 
+const ALL_ON_BASE: &[&str] = &[
+    "build 1/2",
+    "build 2/2",
+    "deps 2/3",
+    "deps 3/3",
+    "stage-4 1/3",
+    "stage-4 2/3",
+    "stage-4 3/3",
+    "test 1/2",
+    "test 2/2",
+];
+
 const TABLE: &[Expected] = &[
     Expected {
         fixture: "base-file-changed",
@@ -186,6 +198,17 @@ const TABLE: &[Expected] = &[
         )],
     },
     Expected { fixture: "nothing-changed", causes: &[] },
+    // Behind `WORKDIR` a relative destination is another one: what was copied shows where the step is that came or went.
+    Expected { fixture: "workdir-added", causes: &[("step-added", "build 1/3", &["build 2/3", "build 3/3"])] },
+    Expected { fixture: "workdir-removed", causes: &[("step-removed", "build 1/2", &["build 2/2"])] },
+    // A step of `build` stands in `test` now, where it hits.
+    Expected {
+        fixture: "step-in-another-stage",
+        causes: &[("step-removed", "build 1/2", &["build 2/2"]), ("step-moved", "test 2/3", &["test 3/3"])],
+    },
+    Expected { fixture: "address-changed", causes: &[("files-changed", "test 1/3", &["test 2/3", "test 3/3"])] },
+    Expected { fixture: "base-digest", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
+    Expected { fixture: "context-image", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
 ];
 
 #[tokio::test]
@@ -217,6 +240,32 @@ async fn a_file_that_two_platforms_take_is_one_cause() {
     let [(cause, first, followers)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((*cause, followers.len()), ("files-changed", 9));
     assert!(first.ends_with("build 1/2"), "{first}");
+}
+
+/// One instruction is built for two platforms: one cause.
+#[tokio::test]
+async fn a_command_of_two_platforms_is_one_cause() {
+    let found = told(&Rebuild("platforms-command").explain().await);
+    let [(cause, first, followers)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((*cause, followers.len()), ("step-changed", 5));
+    assert!(first.ends_with("test 2/2"), "{first}");
+}
+
+#[tokio::test]
+async fn a_platform_that_comes_to_another_one_is_the_cause() {
+    use cache_ops::{Cause, Part};
+    let found = Rebuild("platform-added").explain().await;
+    let [cause] = found.causes.as_slice() else { panic!("{found:?}") };
+    assert!(matches!(&cause.cause, Cause::StepChanged { parts, .. } if *parts == [Part::Platform]), "{cause:?}");
+}
+
+#[tokio::test]
+async fn an_address_is_named_as_the_step_has_it() {
+    let found = Rebuild("address-changed").explain().await;
+    match &found.causes[0].cause {
+        cache_ops::Cause::FilesChanged { paths, .. } => assert_eq!(*paths, ["http://127.0.0.1:5618/f.txt"]),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -71,6 +71,39 @@ async fn several_leaves_are_the_likely_cause_of_a_lone_miss() {
     assert!(!is_certain);
 }
 
+/// Both caches have their part of the build, and BuildKit v0.32 took the one and lost the other.
+#[tokio::test]
+async fn caches_that_were_imported_side_by_side_are_the_cause() {
+    let rebuild = Rebuild("side-by-side");
+    let (one, other, new) = (rebuild.cache("old1").await, rebuild.cache("old2").await, rebuild.cache("new").await);
+    let caches =
+        [("one", &one), ("other", &other)].map(|(name, cache)| ConsultedCache::imported(name, Content::Cache(cache)));
+    let found = explain(&caches, Some(&new), Some(&rebuild.log())).unwrap();
+    let lost = found.causes.iter().find(|group| found.steps[group.first].name.starts_with("[build 1/2]")).unwrap();
+    assert!(matches!(&lost.cause, Cause::NotImported { why: NotImported::SideBySide(2), .. }), "{lost:?}");
+    assert!(!lost.is_certain);
+}
+
+/// A cache that could not be imported is no failure of the build.
+#[tokio::test]
+async fn an_import_that_failed_did_not_fail_the_build() {
+    let rebuild = Rebuild("no-cache");
+    let (old, new) = (rebuild.cache("old").await, rebuild.cache("new").await);
+    let log = std::fs::read_to_string(rebuild.path().join("new.rawjson")).unwrap();
+    let import = format!(
+        r#"{{"vertexes":[{{"digest":"{}","name":"[app] importing cache manifest from x","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","error":"too large"}}]}}"#,
+        cache_core::Digest::sha256(b"import")
+    );
+    let log = log.lines().filter(|line| !line.contains("importing cache")).chain([import.as_str()]);
+    let log = log.collect::<Vec<_>>().join("\n");
+    let log = cache_ops::BuildLog::read(log.as_bytes(), &cache_ops::LogLimits::default()).unwrap();
+    let found = explain(&[imported(&old)], Some(&new), Some(&log)).unwrap();
+    assert!(
+        matches!(&found.causes[0].cause, Cause::NotImported { why: NotImported::Failed(why), .. } if why == "too large")
+    );
+    assert!(!found.notes.iter().any(|note| matches!(note, Note::BuildFailed(_))), "{:?}", found.notes);
+}
+
 /// No BuildKit imports a config over 1 MiB.
 #[tokio::test]
 async fn a_config_over_the_limit_is_the_cause() {

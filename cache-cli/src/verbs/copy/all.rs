@@ -8,7 +8,6 @@ use super::report::Copies;
 use super::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::{Exit, Failure};
-use crate::messages;
 use crate::naming;
 use crate::session::Session;
 use crate::spec::Place;
@@ -27,7 +26,7 @@ pub(super) async fn jobs(session: &Session, args: &CopyArgs, copies: &mut Copies
     let listing = store.list().await.map_err(|error| source.explain(error))?;
     for unreadable in listing.unreadable {
         let failure = Failure::from(source.explain(unreadable.error).with("name", unreadable.name));
-        messages::failure(&failure);
+        session.fail(&failure);
         copies.fail(failure.exit);
     }
     let (named, nameless): (Vec<_>, Vec<_>) =
@@ -75,7 +74,7 @@ async fn job(
     if let Some(naming) = place.naming() {
         place.spec = naming::with(naming, &place.spec, name);
     }
-    Ok(Job { source: reader, place, targets })
+    Ok(Job { source: reader, place, name: Some(name.to_owned()), targets })
 }
 
 /// The destination under the cache's name.

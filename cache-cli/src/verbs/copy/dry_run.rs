@@ -1,4 +1,4 @@
-//! A destination that takes nothing and remembers what it was offered.
+//! A destination that takes nothing and remembers what it was offered and has not.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,24 +7,40 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result, Side,
+    BlobProvider, CacheExporter, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed,
+    Result, Side,
 };
 
-/// Looks every blob up at the source instead of reading it.
-#[derive(Default)]
-pub(super) struct DryRun(Mutex<Vec<Descriptor>>);
+use super::report::WouldPush;
 
-impl DryRun {
+/// Looks every blob up at both ends instead of moving it.
+pub(super) struct DryRun<'a> {
+    /// The destination as it is.
+    there: Option<&'a dyn CacheImporter>,
+    offered: Mutex<WouldPush>,
+}
+
+impl<'a> DryRun<'a> {
+    pub(super) fn new(there: Option<&'a dyn CacheImporter>) -> Self {
+        Self { there, offered: Mutex::new(WouldPush { blobs: Vec::new(), already_there: 0 }) }
+    }
+
     /// The blobs that would be pushed, in order of their digests.
-    pub(super) fn into_blobs(self) -> Vec<Descriptor> {
-        let mut blobs = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        blobs.sort_unstable_by_key(|blob| blob.digest);
-        blobs
+    pub(super) fn into_blobs(self) -> WouldPush {
+        let mut offered = self.offered.into_inner().unwrap_or_else(PoisonError::into_inner);
+        offered.blobs.sort_unstable_by_key(|blob| blob.digest);
+        offered
+    }
+
+    async fn has(&self, blob: &Descriptor) -> Result<bool> {
+        let Some(there) = self.there else { return Ok(false) };
+        let found = there.stat(blob).await.map_err(|error| error.on(Side::Destination))?;
+        Ok(found.is_some_and(|found| found.size == blob.size))
     }
 }
 
 #[async_trait]
-impl CacheExporter for DryRun {
+impl CacheExporter for DryRun<'_> {
     fn facts(&self) -> ExporterFacts {
         ExporterFacts::new()
     }
@@ -35,7 +51,13 @@ impl CacheExporter for DryRun {
         if from.stat(blob).await?.is_none_or(|info| info.is_archived) {
             return Err(Error::new(ErrorKind::NotFound, "blob not found").with("blob", blob.digest).on(Side::Source));
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(blob.clone());
+        let is_there = self.has(blob).await?;
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_there {
+            offered.already_there += 1;
+            return Ok(Pushed::Present);
+        }
+        offered.blobs.push(blob.clone());
         Ok(Pushed::Uploaded)
     }
 

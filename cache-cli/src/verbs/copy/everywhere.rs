@@ -14,7 +14,6 @@ use super::report::{Copied, Written};
 use super::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::Failure;
-use crate::messages;
 use crate::progress::Told;
 use crate::session::Session;
 
@@ -49,7 +48,7 @@ struct Ready<'a> {
     target: &'a Target,
     told: Arc<Told>,
     settings: ExportSettings,
-    dry_run: DryRun,
+    dry_run: DryRun<'a>,
 }
 
 async fn copy_to(
@@ -82,14 +81,15 @@ async fn copy_to(
 
 impl<'a> Ready<'a> {
     fn new(session: &Session, args: &CopyArgs, (at, target): (usize, &'a Target), expect: Expect) -> Self {
-        let told = Arc::new(Told::new(Arc::clone(&session.reporter), format!("copy to {}", target.place.spec)));
+        let told = Told::new(Arc::clone(&session.reporter), format!("copy to {}", target.place.spec));
+        let told = Arc::new(told.at((args.destinations.len() > 1).then(|| target.place.spec.to_string())));
         let settings = session.export_settings().with_expect(expect);
         let settings = match args.dry_run {
             // What is merely looked up is no progress.
             true => settings.with_progress(Arc::new(Silent)),
             false => settings.with_progress(Arc::clone(&told) as _),
         };
-        Self { at, target, told, settings, dry_run: DryRun::default() }
+        Self { at, target, told, settings, dry_run: DryRun::new(target.current.as_deref()) }
     }
 
     fn destination(&self, args: &CopyArgs) -> Destination<'_> {
@@ -116,10 +116,7 @@ fn say(session: &Session, copied: &Copied) {
         Some(failure) if copied.is_ignored() => {
             session.warn(format!("{} (ignore-error is set)", failure.message));
         }
-        Some(failure) => messages::failure(failure),
-        None => {
-            copied.warnings().iter().for_each(|warning| session.warn(warning));
-            copied.summary().iter().for_each(|summary| session.reporter.note(summary));
-        }
+        Some(failure) => session.fail(failure),
+        None => copied.warnings().iter().for_each(|warning| session.warn(warning)),
     }
 }

@@ -1,6 +1,8 @@
 //! `--metadata-file`: what was committed, as BuildKit's clients write it.
 
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -8,11 +10,48 @@ use super::report::{Copied, Copies};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// Writes the file.
-pub(super) fn write(file: &Path, copies: &Copies) -> Result<(), Failure> {
-    let text = output::json(&document(&copies.copies))?;
-    std::fs::write(file, text)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", file.display())))
+/// The file, opened before anything is copied; what was in it stays until there is something to write.
+pub(super) struct MetadataFile {
+    path: PathBuf,
+    file: File,
+    /// Whether it is to go if nothing is written.
+    is_new: bool,
+}
+
+impl MetadataFile {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let is_new = !path.exists();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| cannot_write(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, is_new })
+    }
+
+    pub(super) fn write(mut self, copies: &Copies) -> Result<(), Failure> {
+        let text = output::json(&document(&copies.copies))?;
+        self.replace(text.as_bytes()).map_err(|error| cannot_write(&self.path, &error))?;
+        self.is_new = false;
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A pipe has no length.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(bytes)
+    }
+}
+
+impl Drop for MetadataFile {
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
 }
 
 /// One destination has BuildKit's key `cache.manifest`; several have it each, in a list.

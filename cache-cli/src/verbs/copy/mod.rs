@@ -9,19 +9,22 @@ mod target;
 
 use cache_core::{CacheImporter, CacheManifest, Side};
 
+use self::metadata::MetadataFile;
 use self::report::Copies;
 use self::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::session::Session;
 use crate::spec::Place;
-use crate::{messages, output};
 
 /// One cache to read and where it goes.
 struct Job {
     source: Box<dyn CacheImporter>,
     /// The cache's own spec, or that of the store with the cache's name.
     place: Place,
+    /// The cache's name, where it is one of several.
+    name: Option<String>,
     targets: Vec<Target>,
 }
 
@@ -37,19 +40,20 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
         let failure = Failure::usage("--check-present is for directories, and no destination is one");
         return Err(failure.with_hint("verify reads what another store has"));
     }
+    let metadata = args.metadata_file.as_deref().filter(|_| !args.dry_run).map(MetadataFile::open).transpose()?;
     let mut others = 0;
     for job in &jobs {
         match resolve(job).await {
             Ok(Some(manifest)) => {
                 for copied in everywhere::copy(session, args, job, &manifest).await {
-                    copies.add(copied);
+                    copies.add(copied.named(job.name.clone()));
                 }
             }
             Ok(None) if args.all => others += 1,
-            Ok(None) => return Err(job.place.no_cache()),
+            Ok(None) => return Err(job.place.no_cache_here(session).await),
             Err(failure) if args.all => {
                 session.reporter.finish();
-                messages::failure(&failure);
+                session.fail(&failure);
                 copies.fail(failure.exit);
             }
             Err(failure) => return Err(failure),
@@ -62,8 +66,8 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
     if others == jobs.len() && copies.exit() == Exit::Done {
         return Err(all::nothing(session, &args.source)?);
     }
-    if let Some(file) = args.metadata_file.as_deref().filter(|_| !args.dry_run) {
-        metadata::write(file, &copies)?;
+    if let Some(metadata) = metadata {
+        metadata.write(&copies)?;
     }
     output::print(session, &copies)?;
     Ok(copies.exit())
@@ -78,7 +82,7 @@ async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
         let place = Place::parse_on(session, Side::Destination, destination)?;
         targets.push(Target::open(session, args, place).await?);
     }
-    Ok(Job { source, place, targets })
+    Ok(Job { source, place, name: None, targets })
 }
 
 /// The cache; none where something else has the name.

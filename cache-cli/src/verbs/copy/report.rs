@@ -36,6 +36,9 @@ pub(super) struct Copies {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Copied {
+    /// The name of the cache, where every cache of a store is copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     pub(super) destination: String,
     status: Status,
     /// What was committed.
@@ -56,6 +59,9 @@ pub(super) struct Copied {
     left_out: Vec<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     would_push: Option<Vec<BlobReport>>,
+    /// For a dry run, how many blobs the destination has already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    already_there: Option<usize>,
     milliseconds: u64,
     error: Option<String>,
     #[serde(skip)]
@@ -100,7 +106,15 @@ struct CoverageReport {
 /// What the core says about a copy that did not fail.
 pub(super) struct Written {
     pub(super) copied: CopyReport,
-    pub(super) would_push: Option<Vec<Descriptor>>,
+    pub(super) would_push: Option<WouldPush>,
+}
+
+/// What a dry run found out.
+pub(super) struct WouldPush {
+    /// The blobs that would be pushed, in order of their digests.
+    pub(super) blobs: Vec<Descriptor>,
+    /// How many blobs need not be.
+    pub(super) already_there: usize,
 }
 
 impl Copies {
@@ -131,13 +145,17 @@ fn is_none(count: &usize) -> bool {
 }
 
 impl Report for Copies {
-    /// A copy is summed up on stderr; only a dry run has something to list.
     fn table(&self, _: Timestamp, _: bool) -> String {
         let mut text = String::new();
         for copied in self.copies.iter().filter(|copied| copied.failure.is_none()) {
-            let Some(blobs) = &copied.would_push else { continue };
-            let (count, size) = (text::count(blobs.len(), "blob"), text::size(copied.total_bytes));
-            let line = format!("would push {count}, {size} at most, to {}", copied.destination);
+            let Some(blobs) = &copied.would_push else {
+                let _ = writeln!(text, "{}", text::printable(&copied.summary()));
+                continue;
+            };
+            let size = blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+            let (count, size) = (text::count(blobs.len(), "blob"), text::size(size));
+            let there = text::count(copied.already_there.unwrap_or(0), "blob");
+            let line = format!("would push {count}, {size}, to {}, which has {there} already", copied.destination);
             let _ = writeln!(text, "{}", text::printable(&line));
             for blob in blobs {
                 let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
@@ -148,6 +166,12 @@ impl Report for Copies {
 
     fn digests(&self) -> Vec<Digest> {
         self.copies.iter().filter_map(|copied| Some(copied.manifest.as_ref()?.digest)).collect()
+    }
+
+    fn identifiers(&self) -> Vec<String> {
+        let there = self.copies.iter().filter(|copied| copied.failure.is_none());
+        let digest = |copied: &Copied| copied.manifest.as_ref().map(|manifest| manifest.digest.to_string());
+        there.filter_map(|copied| copied.name.clone().or_else(|| digest(copied))).collect()
     }
 }
 
@@ -178,6 +202,7 @@ impl Copied {
 
     fn with_status(status: Status) -> Self {
         Self {
+            name: None,
             destination: String::new(),
             status,
             manifest: None,
@@ -189,6 +214,7 @@ impl Copied {
             skipped: Vec::new(),
             left_out: Vec::new(),
             would_push: None,
+            already_there: None,
             milliseconds: 0,
             error: None,
             failure: None,
@@ -222,7 +248,8 @@ impl Copied {
             total_bytes: copied.manifest.unique_bytes(),
             skipped: copied.skipped.clone(),
             left_out: export.left_out.clone(),
-            would_push: would_push.as_ref().map(|blobs| blobs.iter().map(BlobReport::from).collect()),
+            would_push: would_push.as_ref().map(|would| would.blobs.iter().map(BlobReport::from).collect()),
+            already_there: would_push.as_ref().map(|would| would.already_there),
             warnings: warnings(status, copied, source),
             ..Self::with_status(status)
         }
@@ -240,6 +267,11 @@ impl Copied {
         }
     }
 
+    /// Says which cache of a store it was.
+    pub(super) fn named(self, name: Option<String>) -> Self {
+        Self { name, ..self }
+    }
+
     /// Whether it failed, and that is no failure here.
     pub(super) fn is_ignored(&self) -> bool {
         self.status == Status::Ignored
@@ -250,16 +282,13 @@ impl Copied {
         &self.warnings
     }
 
-    /// One line for people; a dry run has its list instead.
-    pub(super) fn summary(&self) -> Option<String> {
-        if self.status == Status::DryRun {
-            return None;
-        }
+    /// One line for people.
+    fn summary(&self) -> String {
         let manifest = self.manifest.as_ref().map_or_else(String::new, |manifest| format!("{} ", manifest.digest));
         if let Some(CoverageReport { covered, layers }) = self.coverage {
             let layers = text::count(layers, "layer");
             let embedded = format!("embedded in {manifest}at {}", self.destination);
-            return Some(format!("{embedded}: the records cover {covered} of {layers} of the image"));
+            return format!("{embedded}: the records cover {covered} of {layers} of the image");
         }
         let Counts { uploaded, present, refreshed, mounted, .. } = self.blobs;
         let means = [(uploaded, "uploaded"), (present, "present"), (refreshed, "refreshed"), (mounted, "mounted")];
@@ -272,7 +301,7 @@ impl Copied {
             0 => String::new(),
             layers => format!("; {} converted", text::count(layers, "layer")),
         };
-        Some(format!("copied {manifest}to {}: {blobs}{converted}; {sent} of {all} sent in {time}", self.destination))
+        format!("copied {manifest}to {}: {blobs}{converted}; {sent} of {all} sent in {time}", self.destination)
     }
 }
 

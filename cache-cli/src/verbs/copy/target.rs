@@ -13,8 +13,9 @@ use crate::verbs::compression;
 pub(super) struct Target {
     pub(super) place: Place,
     pub(super) exporter: Box<dyn CacheExporter>,
-    /// The same place, seen by a reader; only where the copy depends on what it holds.
-    current: Option<Box<dyn CacheImporter>>,
+    /// The same place, seen by a reader; only where the copy depends on what it holds, or is a dry run.
+    pub(super) current: Option<Box<dyn CacheImporter>>,
+    is_conditional: bool,
     pub(super) mode: Option<Mode>,
     /// What the layers are converted to.
     pub(super) conversion: Option<Conversion>,
@@ -39,16 +40,17 @@ impl Target {
         }
         let conversion = compression::conversion(session, &args.compression, options.compression, &place)?;
         // An image is read before it is written, and is only ever replaced if it is still the same.
-        let (current, exporter) = match args.if_unchanged && !is_image {
+        let is_conditional = args.if_unchanged && !is_image;
+        let (current, exporter) = match is_conditional || args.dry_run {
             true => place.both_sides(session).await.map(|(current, exporter)| (Some(current), exporter))?,
             false => (None, place.exporter(session).await?),
         };
-        Ok(Self { place, exporter, current, mode, conversion, ignores_errors: options.ignore_error })
+        Ok(Self { place, exporter, current, is_conditional, mode, conversion, ignores_errors: options.ignore_error })
     }
 
     /// What the place has to hold at the commit: whatever it holds now, if that matters.
     pub(super) async fn expect(&self) -> Result<Expect, Error> {
-        let Some(current) = &self.current else { return Ok(Expect::Any) };
+        let Some(current) = self.current.as_ref().filter(|_| self.is_conditional) else { return Ok(Expect::Any) };
         let resolved = current.resolve().await.map_err(|error| self.place.explain(error))?;
         Ok(resolved.map_or(Expect::Absent, |resolved| Expect::Version(resolved.version)))
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::output::Report;
 use crate::report::digest_of;
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 /// How many divergences of each side a table shows.
 const SHOWN: usize = 20;
@@ -116,7 +117,7 @@ impl From<&DivergingKey> for Key {
         Self {
             key: key.key.to_string(),
             description: key.description.clone(),
-            created_at: key.created_at,
+            created_at: key.created_at.and_then(text::known),
             layer: key.top,
         }
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::exit::with_causes;
 use crate::output;
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 /// What was found out.
 #[derive(Debug, Serialize)]

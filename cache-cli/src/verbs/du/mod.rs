@@ -40,7 +40,11 @@ struct Weighed {
 async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failure> {
     let mut caches = Vec::with_capacity(places.len());
     for place in &mut places {
-        let (importer, resolved) = place.resolve(session).await?;
+        let (importer, resolved) = match place.resolve(session).await {
+            // A store without the default name is weighed all the same.
+            Err(failure) if failure.exit == Exit::NoCache && place.is_store_of_caches(session).await => continue,
+            resolved => resolved?,
+        };
         let reach = Reach::of_manifest(&resolved.manifest, &*importer).await;
         caches.push(Weighed {
             cache: place.spec.to_string(),

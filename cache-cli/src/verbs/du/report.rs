@@ -6,7 +6,8 @@ use cache_core::{Digest, MediaType, Timestamp};
 use serde::Serialize;
 
 use crate::output::Report;
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 /// What caches and their stores weigh. Manifests and configs count like layers.
 #[derive(Debug, Serialize)]
@@ -145,10 +146,11 @@ impl Usage {
 
 impl Report for Usage {
     fn table(&self, _: Timestamp, _: bool) -> String {
-        let mut text = self.caches_table().to_string();
-        if !self.stores.is_empty() {
-            let _ = write!(text, "\n{}", self.stores_table());
-        }
+        let tables = [
+            (!self.caches.is_empty()).then(|| self.caches_table().to_string()),
+            (!self.stores.is_empty()).then(|| self.stores_table().to_string()),
+        ];
+        let mut text = tables.into_iter().flatten().collect::<Vec<_>>().join("\n");
         for quota in self.stores.iter().filter_map(|store| store.quota.as_ref()) {
             let (used, limit) = (text::size(quota.used_bytes), text::size(quota.limit_bytes));
             let left = text::size(quota.limit_bytes.saturating_sub(quota.used_bytes));

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::tree;
 use crate::output::Report;
 use crate::report::digest_of;
+use crate::text;
 
 /// A cache as records and layers that name each other by their places.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ struct Link {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResultReport {
-    created_at: Timestamp,
+    created_at: Option<Timestamp>,
     layer: usize,
 }
 
@@ -87,7 +88,7 @@ impl From<&GraphRecord> for Record {
         Self {
             key: record.key.to_string(),
             inputs: record.inputs.iter().map(|input| input.iter().map(link).collect()).collect(),
-            result: result.map(|result| ResultReport { created_at: result.created_at, layer: result.top }),
+            result: result.map(|result| ResultReport { created_at: text::known(result.created_at), layer: result.top }),
         }
     }
 }
@@ -99,7 +100,7 @@ impl From<&GraphLayer> for Layer {
             parent: layer.parent,
             media_type: layer.media_type.clone(),
             size: layer.size,
-            created_at: layer.created_at,
+            created_at: layer.created_at.and_then(text::known),
             description: layer.description.clone(),
             results: layer.results,
         }

@@ -84,8 +84,8 @@ impl Drawing<'_> {
     }
 
     fn result(&self, result: &GraphResult) -> String {
-        let age = text::age(result.created_at, self.now);
-        format!("result of {}, {age} ago", text::count(self.depths[result.top], "layer"))
+        let layers = text::count(self.depths[result.top], "layer");
+        format!("result of {layers}, {}", text::ago(Some(result.created_at), self.now))
     }
 
     /// The layers of a result that were not shown yet, bottom first.
@@ -99,7 +99,7 @@ impl Drawing<'_> {
         for layer in new.into_iter().rev() {
             let layer = &self.graph.layers[layer];
             let mut line = format!("layer {}  {}", self.digest(&layer.blob), text::size(layer.size));
-            if let Some(created_at) = layer.created_at {
+            if let Some(created_at) = layer.created_at.and_then(text::known) {
                 let _ = write!(line, "  {} ago", text::age(created_at, self.now));
             }
             if layer.results > 1 {

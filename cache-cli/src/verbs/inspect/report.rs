@@ -7,6 +7,7 @@ use cache_core::{CacheKey, CacheManifest, DiffId, Digest, Finding, MediaType, Ti
 use serde::Serialize;
 
 use crate::report::{BlobReport, FindingReport, digest_of};
+use crate::text;
 
 /// What is in a cache.
 #[derive(Debug, Serialize)]
@@ -100,7 +101,7 @@ pub(super) struct LinkReport {
 pub(super) struct ResultReport {
     /// The index of the top layer.
     layer: i64,
-    created_at: Timestamp,
+    created_at: Option<Timestamp>,
 }
 
 /// A result that lists its layers, bottom first.
@@ -108,7 +109,7 @@ pub(super) struct ResultReport {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChainReport {
     layers: Vec<i64>,
-    created_at: Timestamp,
+    created_at: Option<Timestamp>,
 }
 
 /// An image that holds records.
@@ -216,7 +217,7 @@ fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
                 media_type: blob.map(|blob| blob.media_type.clone()),
                 size: blob.map(|blob| blob.size),
                 diff_id: blob.and_then(|blob| blob.diff_id()),
-                created_at: blob.and_then(|blob| blob.created_at()),
+                created_at: blob.and_then(|blob| blob.created_at()).and_then(text::known),
             }
         })
         .collect()
@@ -233,12 +234,12 @@ impl RecordReport {
             results: record
                 .results
                 .iter()
-                .map(|result| ResultReport { layer: result.layer, created_at: result.created_at })
+                .map(|result| ResultReport { layer: result.layer, created_at: text::known(result.created_at) })
                 .collect(),
             chains: record
                 .chains
                 .iter()
-                .map(|chain| ChainReport { layers: chain.layers.clone(), created_at: chain.created_at })
+                .map(|chain| ChainReport { layers: chain.layers.clone(), created_at: text::known(chain.created_at) })
                 .collect(),
         }
     }

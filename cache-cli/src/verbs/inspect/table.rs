@@ -7,7 +7,8 @@ use cache_core::{Digest, Timestamp};
 use super::report::{Inspection, LayerReport, RecordReport};
 use crate::output::Report;
 use crate::report::{BlobReport, FindingReport};
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 impl Report for Inspection {
     fn table(&self, now: Timestamp, all: bool) -> String {

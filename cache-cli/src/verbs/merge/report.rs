@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::output::Report;
 use crate::report::{BlobReport, SizesReport, digest_of};
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 /// What was merged, and into what.
 #[derive(Debug, Serialize)]

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::output::Report;
 use crate::report::{BlobReport, DroppedReport, SizesReport, digest_of, dropped_lines};
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 use crate::verbs::rewrite::Rewrite;
 
 /// How large a cache was and is.

@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::Duration;
 
 use cache_core::{Digest, Timestamp};
-use cache_ops::{PrunePlan, PruneReason};
+use cache_ops::{PlannedCache, PrunePlan, PruneReason};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Report;
-use crate::text::{self, Column, Table};
+use crate::table::{Column, Table};
+use crate::text;
 
 const SCHEMA: &str = "buildcache.prune-plan/v1";
 /// How large a plan may be: a million blobs.
@@ -74,21 +76,15 @@ impl Report for PlanFile {
                 Column::Left("WHY"),
             ]);
             for cache in &plan.caches {
-                let name = cache.name.clone().or_else(|| cache.digest.map(|digest| digest.to_string()));
                 let written = text::time_and_age(cache.modified, now);
-                table.row([name.unwrap_or_default(), text::size(cache.bytes), written, words(cache.reason).to_owned()]);
+                table.row([name(cache), text::size(cache.bytes), written, words(cache.reason).to_owned()]);
             }
             let _ = writeln!(text, "{table}");
         }
         let _ = writeln!(text, "{} and {} stay", text::count(plan.kept_caches, "cache"), text::size(plan.kept_bytes));
         if let Some(blobs) = &plan.blobs {
-            let _ = writeln!(
-                text,
-                "would delete {}, {}; {} too young",
-                text::count(blobs.len(), "blob"),
-                text::size(plan.bytes()),
-                text::count(plan.young_blobs, "blob") + if plan.young_blobs == 1 { " is" } else { " are" }
-            );
+            let _ = writeln!(text, "would delete {}, {}", text::count(blobs.len(), "blob"), text::size(plan.bytes()),);
+            text.push_str(&young(plan.young_blobs, plan.young_bytes, plan.grace_seconds));
             let limit = if all { usize::MAX } else { LISTED };
             for blob in blobs.iter().take(limit) {
                 let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
@@ -104,6 +100,22 @@ impl Report for PlanFile {
         let blobs = self.plan.blobs.iter().flatten().map(|blob| blob.digest);
         self.plan.caches.iter().filter_map(|cache| cache.digest).chain(blobs).collect()
     }
+}
+
+/// What no cache reaches and stays all the same; nothing where that is nothing.
+pub(super) fn young(blobs: usize, bytes: u64, grace_seconds: u64) -> String {
+    if blobs == 0 {
+        return String::new();
+    }
+    let (count, size) = (text::count(blobs, "blob"), text::size(bytes));
+    let grace = text::elapsed(Duration::from_secs(grace_seconds));
+    format!("--grace keeps {count}, {size}, that no cache reaches: younger than {grace}\n")
+}
+
+/// What a cache is called.
+pub(super) fn name(cache: &PlannedCache) -> String {
+    let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
+    cache.name.clone().unwrap_or_else(digest)
 }
 
 pub(super) fn words(reason: PruneReason) -> &'static str {

@@ -19,6 +19,9 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::{messages, text};
 
+/// How many caches the question names.
+const ASKED: usize = 5;
+
 /// Plans, asks, and deletes.
 pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Failure> {
     let is_asked = !args.force && !args.dry_run;
@@ -35,6 +38,9 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
             .await
             .map_err(|error| place.explain(error))?,
     };
+    if plan.is_of_nothing() && !place.is_there() {
+        return Err(place.no_cache().with_hint("there is nothing at all: look whether the spec is right"));
+    }
     say(session, &plan);
     if args.dry_run {
         output::print(session, &PlanFile::new(name, plan))?;
@@ -70,6 +76,9 @@ fn say(session: &Session, plan: &PrunePlan) {
         let over = text::size(plan.bytes_over);
         session.warn(format!("the caches that have to stay take {over} more than --max-used-space"));
     }
+    if plan.blobs.is_some() && plan.grace().is_zero() {
+        session.warn("--grace 0: an export that is under way loses the blobs that it has pushed, if it has not ended");
+    }
     for unreadable in &plan.unreadable {
         session.warn(format!("{} stays: it cannot be read: {}", unreadable.name, unreadable.why));
     }
@@ -81,15 +90,22 @@ fn say(session: &Session, plan: &PrunePlan) {
 /// Says what the question is about.
 fn name_all(plan: &PrunePlan, all: bool) {
     for cache in &plan.caches {
-        let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
-        let name = cache.name.clone().unwrap_or_else(digest);
-        messages::line(&format!("  cache {name}  {}  ({})", text::size(cache.bytes), file::words(cache.reason)));
+        let (name, size) = (file::name(cache), text::size(cache.bytes));
+        messages::line(&format!("  cache {name}  {size}  ({})", file::words(cache.reason)));
     }
     confirm::list(plan.blobs.iter().flatten().map(|blob| (blob.digest, blob.size)), all);
 }
 
 fn question(store: &str, plan: &PrunePlan) -> String {
-    let caches = text::count(plan.caches.len(), "cache");
+    let caches = match plan.caches.as_slice() {
+        [] => "no cache".to_owned(),
+        [one] => format!("cache {}", file::name(one)),
+        many => {
+            let names: Vec<String> = many.iter().take(ASKED).map(file::name).collect();
+            let more = many.len().checked_sub(ASKED).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+            format!("{} caches ({}{})", many.len(), names.join(", "), more.unwrap_or_default())
+        }
+    };
     let blobs = plan.blobs.as_ref().map(|blobs| {
         let size = text::size(plan.bytes());
         format!(" and {} ({size})", text::count(blobs.len(), "blob"))

@@ -6,7 +6,7 @@ use cache_core::{Digest, Timestamp};
 use cache_ops::{PlannedCache, PrunePlan, PruneReport, UnreadableName};
 use serde::Serialize;
 
-use super::file::words;
+use super::file::{name, words, young};
 use crate::output::Report;
 use crate::text;
 
@@ -17,6 +17,8 @@ pub(super) struct Pruned {
     schema: &'static str,
     store: String,
     caches: Vec<PlannedCache>,
+    /// Caches of the plan that somebody else had deleted.
+    gone_caches: Vec<PlannedCache>,
     kept_caches: Vec<KeptCache>,
     /// What has a name, cannot be read, and stays.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -26,6 +28,10 @@ pub(super) struct Pruned {
     bytes: u64,
     /// Blobs of the plan that stay: they were written, refreshed or reached in between.
     kept_blobs: Vec<Digest>,
+    /// Blobs that no cache reaches and that are younger than `--grace`, with their bytes.
+    young_blobs: usize,
+    young_bytes: u64,
+    grace_seconds: u64,
     /// What dead writers had left of uploads.
     uploads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,11 +52,15 @@ impl Pruned {
             schema: "buildcache.prune/v1",
             store,
             caches: report.caches,
+            gone_caches: report.gone_caches,
             kept_caches: kept.collect(),
             unreadable: plan.unreadable.clone(),
             blobs: plan.blobs.is_some().then_some(report.blobs),
             bytes: report.bytes,
             kept_blobs: report.kept_blobs,
+            young_blobs: plan.young_blobs,
+            young_bytes: plan.young_bytes,
+            grace_seconds: plan.grace_seconds,
             uploads: report.uploads,
             note: report.note,
         }
@@ -61,9 +71,10 @@ impl Report for Pruned {
     fn table(&self, _: Timestamp, _: bool) -> String {
         let mut text = String::new();
         for cache in &self.caches {
-            let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
-            let name = cache.name.clone().unwrap_or_else(digest);
-            let _ = writeln!(text, "deleted cache {} ({})", text::printable(&name), words(cache.reason));
+            let _ = writeln!(text, "deleted cache {} ({})", text::printable(&name(cache)), words(cache.reason));
+        }
+        for cache in &self.gone_caches {
+            let _ = writeln!(text, "cache {} was gone", text::printable(&name(cache)));
         }
         if let Some(blobs) = self.blobs {
             let _ = writeln!(text, "deleted {}, {}", text::count(blobs, "blob"), text::size(self.bytes));
@@ -72,10 +83,11 @@ impl Report for Pruned {
             let count = text::count(self.kept_blobs.len(), "blob");
             let _ = writeln!(text, "kept {count}: written, refreshed or needed in between");
         }
+        text.push_str(&young(self.young_blobs, self.young_bytes, self.grace_seconds));
         if self.uploads > 0 {
             let _ = writeln!(text, "deleted {} that nobody finished", text::count(self.uploads, "upload"));
         }
-        if self.caches.is_empty() && self.blobs.is_none() {
+        if self.caches.is_empty() && self.gone_caches.is_empty() && self.blobs.is_none() {
             text.push_str("nothing to delete\n");
         }
         text

@@ -32,6 +32,8 @@ pub(super) struct Repair {
     manifest: Option<BlobReport>,
     #[serde(skip)]
     digest: Option<Digest>,
+    #[serde(skip)]
+    is_written: bool,
 }
 
 /// What came of a cache.
@@ -86,6 +88,7 @@ impl Repair {
             after: CacheSizes::of(&repaired.manifest).into(),
             digest: manifest.as_ref().map(|manifest| manifest.digest).or(own),
             manifest,
+            is_written: written.is_some(),
         }
     }
 }
@@ -114,6 +117,10 @@ impl Report for Repair {
         text.push_str(&dropped_lines(&self.dropped, now, all));
         let (before, after) = (&self.before, &self.after);
         let _ = match self.status {
+            Status::Sound if self.is_written => {
+                let digest = self.digest.map(|digest| format!("{digest} ")).unwrap_or_default();
+                writeln!(text, "sound: written {digest}to {} as it is", text::printable(&self.destination))
+            }
             Status::Sound => writeln!(text, "sound: nothing to repair"),
             status => writeln!(
                 text,

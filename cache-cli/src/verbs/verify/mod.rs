@@ -30,7 +30,7 @@ async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Ve
     let importer = place.importer(session).await?;
     let manifest = match importer.resolve().await {
         Ok(Some(resolved)) => resolved.manifest,
-        Ok(None) => return Err(place.no_cache()),
+        Ok(None) => return Err(place.no_cache_here(session).await),
         Err(error) => match unreadable::findings(&error, &*importer).await {
             findings if findings.is_empty() => return Err(place.explain(error).into()),
             findings => {

@@ -1,16 +1,22 @@
 //! One line of a log: the part of BuildKit's `client.SolveStatus` that tells of steps.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use cache_core::{Digest, Timestamp};
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+/// How long a list in a line may be: in memory an empty event takes many times its bytes.
+const EVENTS: usize = 200_000;
 
 /// What one line tells. Everything else in it is passed by.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Line<'a> {
-    #[serde(borrow, default, deserialize_with = "or_default")]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     pub(super) vertexes: Vec<Event<'a>>,
-    #[serde(borrow, default, deserialize_with = "or_default")]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     pub(super) statuses: Vec<Status<'a>>,
 }
 
@@ -19,7 +25,7 @@ pub(super) struct Line<'a> {
 pub(super) struct Event<'a> {
     #[serde(default)]
     pub(super) digest: Option<Digest>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "bounded")]
     pub(super) inputs: Vec<Digest>,
     #[serde(borrow, default)]
     pub(super) name: Cow<'a, str>,
@@ -49,7 +55,32 @@ impl Status<'_> {
     }
 }
 
-/// `null` is the empty list, as in Go.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+/// A list of at most [`EVENTS`]; `null` is the empty one, as in Go.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(Bounded(PhantomData))
+}
+
+struct Bounded<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == EVENTS {
+                return Err(A::Error::custom("too many events in a line"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
 }

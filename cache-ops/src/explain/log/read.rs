@@ -23,12 +23,14 @@ pub struct LogLimits {
     pub vertices: usize,
     /// How many inputs all vertices may have together.
     pub inputs: usize,
+    /// How many bytes all names and errors may have together.
+    pub text: usize,
 }
 
 impl Default for LogLimits {
-    /// 8 MiB for a line, 100,000 vertices, a million inputs.
+    /// 8 MiB for a line, 100,000 vertices, a million inputs, 64 MiB of text.
     fn default() -> Self {
-        Self { line: 8 << 20, vertices: 100_000, inputs: 1_000_000 }
+        Self { line: 8 << 20, vertices: 100_000, inputs: 1_000_000, text: 64 << 20 }
     }
 }
 
@@ -37,8 +39,8 @@ impl BuildLog {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a log in plain text and for one without any vertex,
-    /// [`ErrorKind::LimitExceeded`] for one with more vertices than the limits allow, [`ErrorKind::Unavailable`] when
-    /// it cannot be read.
+    /// [`ErrorKind::LimitExceeded`] for one with more vertices, inputs or text than the limits allow,
+    /// [`ErrorKind::Unavailable`] when it cannot be read.
     pub fn read(mut log: impl BufRead, limits: &LogLimits) -> Result<Self> {
         let mut reading = Reading { limits: *limits, ..Reading::default() };
         let mut bytes = Vec::new();
@@ -96,6 +98,7 @@ struct Reading {
     drafts: Vec<(Digest, Draft)>,
     places: HashMap<Digest, usize>,
     inputs: usize,
+    text: usize,
     other_lines: usize,
     plain_lines: usize,
     is_cut: bool,
@@ -130,10 +133,15 @@ impl Reading {
                 self.inputs = self.inputs.saturating_add(event.inputs.len());
                 draft.inputs.clone_from(&event.inputs);
             }
+            let before = draft.text();
             draft.add(event);
+            self.text = self.text.saturating_add(draft.text()).saturating_sub(before);
         }
         if self.inputs > self.limits.inputs {
             return Err(too_many("inputs", self.limits.inputs));
+        }
+        if self.text > self.limits.text {
+            return Err(too_many("bytes of names and errors", self.limits.text));
         }
         for status in line.statuses.iter().filter(|status| status.is_of_a_layer()) {
             let known = status.vertex.and_then(|vertex| self.places.get(&vertex).copied());
@@ -268,5 +276,15 @@ mod tests {
         assert_eq!((log.vertices.len(), log.other_lines), (1, 1));
         let two = [done(A, ""), done(B, "")].join("\n");
         assert_eq!(BuildLog::read(two.as_bytes(), &limits).unwrap_err().kind(), ErrorKind::LimitExceeded);
+        let limits = LogLimits { text: 20, ..LogLimits::default() };
+        assert_eq!(BuildLog::read(two.as_bytes(), &limits).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    }
+
+    /// Each takes two bytes, and a hundred times that in memory.
+    #[test]
+    fn a_line_of_empty_events_is_passed_by() {
+        let line = format!(r#"{{"statuses":[{}{{}}]}}"#, "{},".repeat(200_000));
+        let log = read(&format!("{line}\n{}\n", done(A, ""))).unwrap();
+        assert_eq!((log.vertices.len(), log.other_lines), (1, 1));
     }
 }

@@ -9,7 +9,7 @@ use super::line::Event;
 /// How many characters of a name or an error are kept.
 const TEXT: usize = 4096;
 /// How many spans are kept before those that touch are joined.
-const SPANS: usize = 1024;
+const SPANS: usize = 64;
 
 /// A vertex of the build graph: a step, a source, or something that the client or the daemon did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// How many bytes of text are kept.
+    pub(super) fn text(&self) -> usize {
+        self.name.len() + self.error.as_ref().map_or(0, String::len)
+    }
+
     pub(super) fn add(&mut self, event: &Event<'_>) {
         if !event.name.is_empty() && self.name.is_empty() {
             self.name = event.name.chars().take(TEXT).collect();
