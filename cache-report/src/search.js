@@ -7,7 +7,9 @@
   const told = document.getElementById("found");
   if (!box || !input || !told) return;
   box.hidden = false;
-  const records = [...document.querySelectorAll(".record")].map((element) => ({
+  let records;
+  // Not before somebody searches: a page of many records opens sooner.
+  const read = () => [...document.querySelectorAll(".record")].map((element) => ({
     element,
     item: element.closest("li"),
     text: (element.dataset.key + " " + element.textContent).toLowerCase(),
@@ -16,6 +18,7 @@
   let timer;
   const search = () => {
     const wanted = input.value.trim().toLowerCase();
+    records ??= read();
     const section = document.getElementById("records");
     section.classList.toggle("searching", wanted !== "");
     for (const { element, item } of records) {
