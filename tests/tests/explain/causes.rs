@@ -242,6 +242,37 @@ async fn a_file_that_two_platforms_take_is_one_cause() {
     assert!(first.ends_with("build 1/2"), "{first}");
 }
 
+/// Where buildx builds several targets at once, it puts the target's name first: `[app build 2/4] RUN make`, and
+/// `[app] importing cache manifest from …`.
+#[tokio::test]
+async fn targets_of_buildx_have_the_causes_that_buildctls_one_has() {
+    for fixture in ["source-file-changed", "absent", "oci-base", "no-cache-filter"] {
+        let rebuild = Rebuild(fixture);
+        let (old, new) = (rebuild.cache("old").await, rebuild.cache("new").await);
+        let log = std::fs::read_to_string(rebuild.path().join("new.rawjson")).unwrap();
+        let log = log.lines().map(of_a_target).collect::<Vec<_>>().join("\n");
+        let log = cache_ops::BuildLog::read(log.as_bytes(), &cache_ops::LogLimits::default()).unwrap();
+        let found = cache_ops::explain(&[super::imported(&old)], Some(&new), Some(&log)).unwrap();
+        let expected = told(&rebuild.explain().await);
+        let prefixed = |names: &[String]| names.iter().map(|name| format!("app {name}")).collect::<Vec<_>>();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(cause, first, followers)| (cause, format!("app {first}"), prefixed(&followers)))
+            .collect();
+        assert_eq!(told(&found), expected, "{fixture}");
+    }
+}
+
+fn of_a_target(line: &str) -> String {
+    let Ok(mut line) = serde_json::from_str::<serde_json::Value>(line) else { return line.to_owned() };
+    for vertex in line["vertexes"].as_array_mut().into_iter().flatten() {
+        let name = vertex["name"].as_str().unwrap_or_default();
+        let name = name.strip_prefix('[').map_or_else(|| format!("[app] {name}"), |rest| format!("[app {rest}"));
+        vertex["name"] = name.into();
+    }
+    line.to_string()
+}
+
 /// One instruction is built for two platforms: one cause.
 #[tokio::test]
 async fn a_command_of_two_platforms_is_one_cause() {
