@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_core::{CacheSpec, Mode};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::progress::ProgressForm;
@@ -43,9 +43,9 @@ pub(crate) struct Globals {
     /// Print only digests on stdout, or names for ls and copy --all, and no progress
     #[arg(short, long, global = true, conflicts_with = "output")]
     pub(crate) quiet: bool,
-    /// List everything, also what is otherwise cut short; given twice, it says no more
-    #[arg(short, long, global = true, overrides_with = "verbose")]
-    pub(crate) verbose: bool,
+    /// List everything, also what is otherwise cut short; -vv also tells of each request (RUST_LOG chooses what of them)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// How progress looks on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) progress: Option<ProgressForm>,
@@ -61,6 +61,16 @@ pub(crate) struct Globals {
 }
 
 impl Globals {
+    /// Whether everything is listed.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Whether each request is told of.
+    pub(crate) fn logs_requests(&self) -> bool {
+        self.verbose > 1
+    }
+
     /// How progress is shown; `--quiet` turns it off unless a form is asked for.
     pub(crate) fn progress_form(&self) -> ProgressForm {
         let unasked = if self.quiet { ProgressForm::Quiet } else { ProgressForm::Auto };
@@ -561,7 +571,7 @@ mod tests {
         assert_eq!(parse(&["-q"]).unwrap().globals.progress_form(), ProgressForm::Quiet);
         assert_eq!(parse(&["-q", "--progress", "plain"]).unwrap().globals.progress_form(), ProgressForm::Plain);
         assert_eq!(parse(&[]).unwrap().globals.progress_form(), ProgressForm::Auto);
-        assert!(parse(&["-vv"]).unwrap().globals.verbose);
+        assert!(parse(&["-vv"]).unwrap().globals.logs_requests());
         assert!(parse(&["-q", "-o", "json"]).is_err());
     }
 }

@@ -15,6 +15,7 @@ mod output;
 mod plugin;
 mod progress;
 mod report;
+mod requests;
 mod session;
 mod signals;
 mod spec;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Call::Verb(line) => line,
     };
     let cli = usage::parse(line);
+    requests::show(cli.globals.logs_requests());
     let runtime = match threads::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

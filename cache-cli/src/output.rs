@@ -32,7 +32,7 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
         _ if globals.quiet => report.identifiers().iter().map(|name| printable(name) + "\n").collect(),
         Some(OutputForm::Json) => json(report)?,
         Some(OutputForm::Table | OutputForm::Dot | OutputForm::File(_)) | None => {
-            report.table(Timestamp::now(), globals.verbose)
+            report.table(Timestamp::now(), globals.is_verbose())
         }
     };
     write(text.as_bytes())

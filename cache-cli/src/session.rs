@@ -21,7 +21,7 @@ pub(crate) struct Session {
 impl Session {
     /// `backends` opens them with somebody to tell of retries.
     pub(crate) fn new(backends: impl FnOnce(Listener) -> Backends, globals: Globals) -> Self {
-        let reporter = Arc::new(Reporter::new(globals.progress_form(), globals.verbose));
+        let reporter = Arc::new(Reporter::new(globals.progress_form(), globals.is_verbose()));
         let backends = backends(Listener::new(Arc::clone(&reporter) as _));
         Self { backends, globals, reporter }
     }

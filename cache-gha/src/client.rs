@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cache_core::kit::{Flow, Outgoing, Timeouts};
+use cache_core::kit::{Flow, Outgoing, RequestLog, Timeouts};
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
 use http::{Request, Response};
@@ -134,13 +134,20 @@ impl Client {
         let limit = if part.is_some() { self.timeouts.idle } else { self.timeouts.answer };
         let flow: Arc<Flow> = part.as_ref().map(|(_, part)| part.flow()).unwrap_or_default();
         let crab = self.crab.get_or_try_init(|| async { self.open() }).await.map_err(|error| self.about(error))?;
+        let log =
+            RequestLog::new(crate::KIND, call.method.as_str(), call.path.split('?').next().unwrap_or_default(), size);
         let request = self.request(call, part).map_err(|error| self.about(error))?;
         let exchange = async {
             let response = crab.execute(request).await.map_err(|error| error::transport(&error, message))?;
             let (status, headers) = (response.status(), response.headers().clone());
             Ok((status, headers, read(response, message).await?))
         };
-        let Some(exchanged) = flow.unless_stalled(limit, exchange).await else {
+        let exchanged = flow.unless_stalled(limit, exchange).await;
+        match &exchanged {
+            Some(Ok((status, headers, _))) => log.answered(status.as_u16(), |name| text(headers, name)),
+            _ => log.unanswered(),
+        }
+        let Some(exchanged) = exchanged else {
             return Err(self.about(error::silence(message, limit)));
         };
         let (status, headers, body): (StatusCode, HeaderMap, Bytes) =
@@ -189,6 +196,11 @@ impl Client {
     pub(crate) fn about(&self, error: Error) -> Error {
         error.with("host", self.url.host_str().unwrap_or_default())
     }
+}
+
+/// A header as text.
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
 async fn read<B>(response: Response<B>, message: &str) -> Result<Bytes>

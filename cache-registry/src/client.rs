@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::within;
+use cache_core::kit::{RequestLog, within};
 use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy};
 use futures_util::future::{Either, select};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -132,12 +132,14 @@ impl Client {
         let used = self.authorization(connection, &url, scopes).await?;
         let length = part.length();
         let (body, flow) = part.into_body();
+        let log = RequestLog::new(crate::KIND, method.as_str(), url.as_str(), length);
         let mut sending = connection.http.request(method, url).headers(headers);
         sending = sending.header(CONTENT_LENGTH, length).body(body);
         if let Some(header) = used {
             sending = sending.header(AUTHORIZATION, header);
         }
         let sent = unless_stalled(self.idle_timeout(), &flow, sending.send()).await;
+        logged(log, sent.as_ref());
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
@@ -190,7 +192,10 @@ impl Client {
         if let Some(auth) = auth {
             sending = sending.header(AUTHORIZATION, auth);
         }
-        match within(self.idle_timeout(), sending.send()).await {
+        let log = RequestLog::new(crate::KIND, method.as_str(), url.as_str(), body.len() as u64);
+        let sent = within(self.idle_timeout(), sending.send()).await;
+        logged(log, sent.as_ref());
+        match sent {
             Some(sent) => sent.map_err(|error| self.about(error::transport(error, message))),
             None => Err(self.about(error::stalled(message, self.idle_timeout().unwrap_or_default()))),
         }
@@ -268,6 +273,16 @@ fn elsewhere(error: Error, host: &str) -> Error {
         ErrorKind::Unauthenticated => error
             .with_hint("the registry has sent the request on to this host, which is given no login of the registry"),
         _ => error,
+    }
+}
+
+/// Tells whoever reads logs what came of a request.
+fn logged(log: RequestLog, sent: Option<&reqwest::Result<Response>>) {
+    match sent {
+        Some(Ok(response)) => log.answered(response.status().as_u16(), |name| {
+            response.headers().get(name)?.to_str().ok().map(str::to_owned)
+        }),
+        _ => log.unanswered(),
     }
 }
 

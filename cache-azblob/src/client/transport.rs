@@ -12,7 +12,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds};
+use cache_core::kit::{BodyReader, Bounds, RequestLog};
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap};
@@ -84,10 +84,24 @@ impl Connections {
                 return Err(azure_core::Error::with_message(ErrorKind::Other, "no body is sent as a stream"));
             }
         };
-        match unless_stalled(self.idle, &moved, sending.send()).await {
+        let length = if let Body::Bytes(bytes) = request.body() { bytes.len() as u64 } else { 0 };
+        let log = RequestLog::new(crate::KIND, request.method().as_ref(), request.url().as_str(), length);
+        let sent = unless_stalled(self.idle, &moved, sending.send()).await;
+        logged(log, sent.as_ref());
+        match sent {
             Some(sent) => sent.map_err(broken),
             None => Err(stalled(self.idle)),
         }
+    }
+}
+
+/// Tells whoever reads logs what came of a request.
+fn logged(log: RequestLog, sent: Option<&reqwest::Result<reqwest::Response>>) {
+    match sent {
+        Some(Ok(response)) => log.answered(response.status().as_u16(), |name| {
+            response.headers().get(name)?.to_str().ok().map(str::to_owned)
+        }),
+        _ => log.unanswered(),
     }
 }
 

@@ -65,6 +65,8 @@ fn a_registry_does_not_take_a_wrong_password_and_has_no_such_tag() {
         absent.check(with_login(&sandbox, &["verify", &spec]));
         let copied = Run::from(with_login(&sandbox, &["copy", "-vv", "type=local,src=a", &spec]).output().unwrap());
         assert_eq!(copied.code, 0, "{}", copied.stderr);
+        let requests = copied.stderr.lines().filter(|line| line.contains("buildcache::request: backend=\"registry\""));
+        assert!(requests.filter(|line| line.contains("status=201")).count() > 1, "{}", copied.stderr);
         let tokens = server.tokens();
         check_keeps(&copied, &tokens.iter().map(String::as_str).chain(["right-horse-7"]).collect::<Vec<_>>());
     }

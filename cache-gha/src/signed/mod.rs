@@ -8,16 +8,17 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, Flow, Timeouts};
+use cache_core::kit::{BodyReader, Bounds, Flow, RequestLog, Timeouts};
 use cache_core::{BlobStream, Error, Result};
 use futures_util::stream::{Stream, StreamExt};
-use reqwest::header::{ACCEPT_ENCODING, HeaderName};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderName};
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 pub(crate) use self::block::BlockBlob;
 pub(crate) use self::entry::Entry;
 pub(crate) use self::read::open;
+use crate::client::text;
 use crate::error;
 
 /// A client without a token.
@@ -49,7 +50,16 @@ impl Http {
         (flow, limit): (&Flow, Option<Duration>),
         message: &str,
     ) -> Result<Response> {
-        match flow.unless_stalled(limit, request.send()).await {
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| error::transport(&error, message))?;
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let log = RequestLog::new(crate::KIND, request.method().as_str(), request.url().as_str(), length.unwrap_or(0));
+        let sent = flow.unless_stalled(limit, client.execute(request)).await;
+        match &sent {
+            Some(Ok(response)) => log.answered(response.status().as_u16(), |name| text(response.headers(), name)),
+            _ => log.unanswered(),
+        }
+        match sent {
             Some(sent) => sent.map_err(|error| error::transport(&error, message)),
             None => Err(error::silence(message, limit)),
         }

@@ -8,6 +8,7 @@ use aws_sdk_s3::config::{
 };
 
 use super::capped::Caps;
+use super::logged::Logged;
 use crate::S3Config;
 
 /// What every request says of itself, beside the SDK.
@@ -45,7 +46,7 @@ impl Connection {
             .retry_config(retries(config))
             .force_path_style(config.is_path_style());
         builder.set_endpoint_url(endpoint.clone());
-        builder = builder.interceptor(Caps(config.environment().bounds()));
+        builder = builder.interceptor(Caps(config.environment().bounds())).interceptor(Logged);
         builder.set_app_name(AppName::new(APP_NAME).ok());
         if let Some(credential) = config.environment().credential() {
             let (id, secret, token) = credential.parts();

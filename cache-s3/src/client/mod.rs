@@ -5,6 +5,7 @@
 mod capped;
 mod connection;
 mod list;
+mod logged;
 mod multipart;
 
 use std::future::Future;

@@ -53,7 +53,7 @@ async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failu
             manifest: resolved.manifest,
         });
     }
-    let limit = if session.globals.verbose { usize::MAX } else { BIGGEST };
+    let limit = if session.globals.is_verbose() { usize::MAX } else { BIGGEST };
     let mut usage = compare(&caches, limit);
     usage.stores = usages(session, places).await?;
     Ok(usage)

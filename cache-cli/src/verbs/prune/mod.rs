@@ -47,7 +47,7 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     if is_asked {
-        name_all(&plan, session.globals.verbose);
+        name_all(&plan, session.globals.is_verbose());
     }
     if is_asked && !plan.is_empty() && !confirm::ask(&question(&name, &plan)).await {
         return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));

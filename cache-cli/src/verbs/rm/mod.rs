@@ -29,9 +29,9 @@ pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failur
     let store = place.required_store(session).await?;
     let plan = plan::plan(&*store, &place, args).await?;
     if is_asked {
-        plan.blobs
-            .iter()
-            .for_each(|blobs| confirm::list(blobs.iter().map(|(blob, size)| (*blob, size)), session.globals.verbose));
+        plan.blobs.iter().for_each(|blobs| {
+            confirm::list(blobs.iter().map(|(blob, size)| (*blob, size)), session.globals.is_verbose())
+        });
     }
     if is_asked && !confirm::ask(&question(&place, &plan)).await {
         return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
