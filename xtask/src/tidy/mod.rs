@@ -3,6 +3,8 @@
 mod layout;
 mod lexer;
 mod lib_rs;
+mod markdown;
+mod messages;
 mod rooms;
 mod rust;
 mod source;
@@ -40,6 +42,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     let mut files = Vec::new();
     collect(&workspace.root, &mut files)?;
     let mut violations = layout::check(workspace);
+    violations.extend(messages::check(&workspace.root, &files)?);
     for file in &files {
         violations.extend(check_file(workspace, file)?);
     }
@@ -59,6 +62,7 @@ fn check_file(workspace: &Workspace, file: &Path) -> Result<Vec<Violation>, Fail
     let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
     let path = file.strip_prefix(&workspace.root).unwrap_or(file);
     let mut violations = text::check(path, &text);
+    violations.extend(markdown::check(&workspace.root, path, &text));
     if path.extension().is_some_and(|extension| extension == "rs") {
         violations.extend(rust::check(&Source::new(path, text), workspace));
     }
