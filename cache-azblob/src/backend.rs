@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
+use crate::attributes::ATTRIBUTES;
 use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobStore, Environment};
 
 /// The `type` of this backend's specs.
@@ -42,7 +43,7 @@ impl Azblob {
 #[async_trait]
 impl CacheBackend for Azblob {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_naming(Naming::Attribute("name"))
+        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {

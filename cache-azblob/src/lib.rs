@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
+mod attributes;
 mod backend;
 mod blocks;
 mod client;

@@ -19,7 +19,7 @@ use crate::seams::{
     CacheImporter, CacheProbe, CacheStore, Committed, Contributions, Deleted, Expect, ExporterFacts, ImageBackend,
     ImageStore, Naming, Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
 };
-use crate::spec::CacheSpec;
+use crate::spec::{Attribute, CacheSpec, Values};
 
 /// How young a blob is that needs no refresh: half of what a clean-up lets stay.
 const FRESH: Duration = Duration::from_secs(1800);
@@ -310,11 +310,17 @@ impl CacheStore for MemoryCache {
     }
 }
 
+const ATTRIBUTES: &[Attribute] = &[
+    Attribute::new("name", "which cache of the store").with_default("latest"),
+    Attribute::new("image-manifest", "an image manifest instead of an index of layers").of(Values::Bool),
+    Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's").of(Values::Bool),
+];
+
 /// Specs of `type=memory` name a cache of this store by `name`.
 #[async_trait]
 impl CacheBackend for MemoryCache {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new("memory").with_naming(Naming::Attribute("name"))
+        BackendFacts::new("memory").with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {

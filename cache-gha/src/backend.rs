@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
+use crate::attributes::ATTRIBUTES;
 use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 
 /// The `type` of this backend's specs.
@@ -41,7 +42,7 @@ impl Gha {
 #[async_trait]
 impl CacheBackend for Gha {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_naming(Naming::AttributeOnBranch("scope"))
+        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::AttributeOnBranch("scope"))
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {

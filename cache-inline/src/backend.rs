@@ -5,6 +5,7 @@ use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Result};
 
 use crate::InlineExporter;
+use crate::attributes::ATTRIBUTES;
 use crate::error::inline;
 
 /// The `type` of this backend's specs.
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Inline {
 #[async_trait]
 impl CacheBackend for Inline {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).of_images()
+        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).of_images()
     }
 
     /// Refuses, as BuildKit does: an inline cache is read from where its image is.

@@ -5,6 +5,7 @@ use cache_core::model::Limits;
 use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
+use crate::attributes::ATTRIBUTES;
 use crate::image::is_layout;
 use crate::{LocalConfig, LocalExporter, LocalImage, LocalImporter, LocalProbe, LocalStore};
 
@@ -32,6 +33,7 @@ pub struct Local;
 impl CacheBackend for Local {
     fn facts(&self) -> BackendFacts {
         BackendFacts::new(KIND)
+            .with_attributes(ATTRIBUTES)
             .with_naming(Naming::AttributeOrDigest("tag"))
             .with_paths(&["src", "dest"])
             .with_import_limit(Limits::BUILDKIT_IMPORT)

@@ -7,6 +7,7 @@ use cache_core::model::Limits;
 use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
+use crate::attributes::ATTRIBUTES;
 use crate::{
     Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryProbe, RegistryStore,
 };
@@ -44,6 +45,7 @@ impl Registry {
 impl CacheBackend for Registry {
     fn facts(&self) -> BackendFacts {
         BackendFacts::new(KIND)
+            .with_attributes(ATTRIBUTES)
             .with_naming(Naming::Reference)
             .with_import_limit(Limits::BUILDKIT_IMPORT)
             .without_conditions()

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod attributes;
 mod auth;
 mod backend;
 mod body;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
+use crate::attributes::ATTRIBUTES;
 use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
 /// The `type` of this backend's specs.
@@ -48,7 +49,7 @@ impl S3 {
 #[async_trait]
 impl CacheBackend for S3 {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_naming(Naming::Attribute("name")).with_grace(GRACE)
+        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name")).with_grace(GRACE)
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {

@@ -218,6 +218,10 @@ macro_rules! conformance {
                     a_line_that_is_no_spec_is_not_repeated
                     an_error_of_a_call_holds_no_secret
                 }
+                spec {
+                    the_attributes_that_are_told_are_those_that_are_read
+                    attributes_that_are_secrets_are_never_shown
+                }
                 store {
                     a_store_of_nothing_lists_nothing_and_creates_nothing
                     a_store_lists_what_was_committed

@@ -276,3 +276,21 @@ fn put(layout: &Path, document: &JsonObject, descriptor: &mut JsonObject) {
     descriptor.set("size", &bytes.len());
     fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
 }
+
+#[cfg(feature = "registry")]
+#[tokio::test]
+async fn the_attributes_of_an_image_are_those_of_the_places_that_it_can_be_in() {
+    let registry = cache_registry::Registry::new(cache_registry::Environment::new());
+    let inline = Inline::new().with(Local).with(registry);
+    let unknown = "an-attribute-that-no-backend-of-buildcache-has-or-ever-will";
+    let mut known = std::collections::BTreeSet::new();
+    for image in ["./layout", "host.example/app:v1"] {
+        let spec = cache_core::CacheSpec::new("inline").with("image", image).with(unknown, "x");
+        let error = inline.exporter(&spec).await.err().expect("an unknown attribute is refused");
+        let hint = error.hint().and_then(|hint| hint.strip_prefix("known attributes: ")).expect("it lists them");
+        known.extend(hint.split(", ").map(str::to_owned));
+    }
+    let told: std::collections::BTreeSet<String> =
+        inline.facts().attributes.iter().map(|attribute| attribute.name.to_owned()).collect();
+    assert_eq!(known, told);
+}

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::spec::Attribute;
+
 /// The properties of a backend.
 ///
 /// ```
@@ -18,6 +20,9 @@ use std::time::Duration;
 pub struct BackendFacts {
     /// The `type` of its specs.
     pub kind: &'static str,
+    /// The attributes that its specs take, without those that every destination has
+    /// ([`ExportOptions::ATTRIBUTES`](crate::spec::ExportOptions::ATTRIBUTES)).
+    pub attributes: &'static [Attribute],
     /// What in a spec names one cache of a store; none where a place has no store.
     pub naming: Option<Naming>,
     /// The attributes that name a directory on this machine; a spec has one of them.
@@ -53,6 +58,7 @@ impl BackendFacts {
     pub const fn new(kind: &'static str) -> Self {
         Self {
             kind,
+            attributes: &[],
             naming: None,
             paths: &[],
             grace: Duration::from_secs(3600),
@@ -60,6 +66,12 @@ impl BackendFacts {
             is_conditional: true,
             is_image: false,
         }
+    }
+
+    /// Sets the attributes that specs take.
+    #[must_use]
+    pub const fn with_attributes(self, attributes: &'static [Attribute]) -> Self {
+        Self { attributes, ..self }
     }
 
     /// Sets what names one cache of a store.

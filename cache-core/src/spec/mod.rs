@@ -1,5 +1,6 @@
 //! Cache specs as people write them: `type=s3,bucket=b,region=r`, by the rules of buildx and of buildctl.
 
+mod attribute;
 mod attrs;
 mod compression;
 mod csv;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::attribute::{Attribute, Values};
 pub use self::attrs::Attrs;
 pub(crate) use self::attrs::nearest;
 pub use self::secret::{Secret, SecretSource};
@@ -50,6 +52,32 @@ pub struct ExportOptions {
     pub ignore_error: bool,
     /// How layers are compressed; as they are when absent.
     pub compression: Option<Compression>,
+}
+
+impl ExportOptions {
+    /// The attributes that they are read from, which every destination takes.
+    pub const ATTRIBUTES: [Attribute; 5] = [
+        Attribute::new("mode", "which results to keep")
+            .of(Values::OneOf(&["min", "max"]))
+            .with_default("all that the source has")
+            .of_exports(),
+        Attribute::new("ignore-error", "whether a failed export is a warning")
+            .of(Values::Bool)
+            .with_default("false")
+            .of_exports(),
+        Attribute::new("compression", "what layers that are made are compressed with")
+            .of(Values::OneOf(&["uncompressed", "gzip", "estargz", "zstd"]))
+            .with_default("as they are")
+            .of_exports(),
+        Attribute::new("compression-level", "how hard: -2 to 9 for gzip and estargz, -7 to 22 for zstd")
+            .of(Values::Number)
+            .with_default("the kind's own")
+            .of_exports(),
+        Attribute::new("force-compression", "whether layers of another compression are converted")
+            .of(Values::Bool)
+            .with_default("false")
+            .of_exports(),
+    ];
 }
 
 impl CacheSpec {
@@ -153,8 +181,8 @@ impl CacheSpec {
         let mode = attrs.optional("mode").map(str::parse).transpose()?;
         let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
         let compression = compression::parse(&mut attrs)?;
-        for name in ["mode", "ignore-error"].into_iter().chain(compression::ATTRIBUTES) {
-            self.remove(name);
+        for attribute in ExportOptions::ATTRIBUTES {
+            self.remove(attribute.name);
         }
         Ok(ExportOptions { mode, ignore_error, compression })
     }

@@ -12,6 +12,7 @@ pub mod prune;
 pub mod publish;
 pub mod repair;
 pub mod secrets;
+pub mod spec;
 pub mod store;
 
 use std::future::Future;

@@ -8,9 +8,6 @@ const KIND: &str = "compression";
 const LEVEL: &str = "compression-level";
 const FORCE: &str = "force-compression";
 
-/// The attributes that [`Compression`] is made of.
-pub(super) const ATTRIBUTES: [&str; 3] = [KIND, LEVEL, FORCE];
-
 /// Takes the three attributes; `None` when none of them is given.
 pub(super) fn parse(attrs: &mut Attrs<'_>) -> Result<Option<Compression>> {
     let (kind, level, force) = (attrs.optional(KIND), attrs.optional(LEVEL), attrs.optional(FORCE));

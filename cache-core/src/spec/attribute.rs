@@ -1,0 +1,105 @@
+//! The attributes of specs as data, for help, completion and documentation.
+
+/// An attribute that specs of one kind take.
+///
+/// ```
+/// use cache_core::spec::{Attribute, Values};
+///
+/// const REGION: Attribute =
+///     Attribute::new("region", "where the bucket is").required().with_variable("AWS_REGION");
+/// assert!(REGION.is_required && REGION.on_import && REGION.on_export);
+/// assert_eq!(REGION.values, Values::Text);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attribute {
+    /// The name, in small letters.
+    pub name: &'static str,
+    /// What it means, as half a sentence.
+    pub about: &'static str,
+    /// What it can be.
+    pub values: Values,
+    /// What holds when nothing gives it, as people are told; none where nothing does, or where it goes without saying.
+    pub default: Option<&'static str>,
+    /// The environment variable that stands in for it.
+    pub variable: Option<&'static str>,
+    /// Whether a spec without it, and without its variable, is refused.
+    pub is_required: bool,
+    /// Whether the spec of a cache to read takes it.
+    pub on_import: bool,
+    /// Whether the spec of a place to write takes it.
+    pub on_export: bool,
+}
+
+/// What the value of an attribute can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Values {
+    /// Any text.
+    Text,
+    /// A boolean of Go: `true`, `false`, `1`, `0` and their like.
+    Bool,
+    /// A duration of Go, like `24h` or `1h30m`.
+    Duration,
+    /// An integer.
+    Number,
+    /// A directory on this machine.
+    Directory,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A secret: the text itself, `@FILE` for a file that holds it, or `env:NAME` for a variable.
+    Secret,
+}
+
+impl Attribute {
+    /// An attribute that may be given on both sides, of any text.
+    #[must_use]
+    pub const fn new(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            about,
+            values: Values::Text,
+            default: None,
+            variable: None,
+            is_required: false,
+            on_import: true,
+            on_export: true,
+        }
+    }
+
+    /// Says what it can be.
+    #[must_use]
+    pub const fn of(self, values: Values) -> Self {
+        Self { values, ..self }
+    }
+
+    /// Says what holds without it.
+    #[must_use]
+    pub const fn with_default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// Names the environment variable that stands in for it.
+    #[must_use]
+    pub const fn with_variable(self, variable: &'static str) -> Self {
+        Self { variable: Some(variable), ..self }
+    }
+
+    /// Says that nothing works without it.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { is_required: true, ..self }
+    }
+
+    /// Says that only a cache that is read has it.
+    #[must_use]
+    pub const fn of_imports(self) -> Self {
+        Self { on_export: false, ..self }
+    }
+
+    /// Says that only a place that is written has it.
+    #[must_use]
+    pub const fn of_exports(self) -> Self {
+        Self { on_import: false, ..self }
+    }
+}

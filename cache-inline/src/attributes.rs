@@ -1,0 +1,13 @@
+//! The attributes of `type=inline`: those of the places that images can be in.
+
+use cache_core::spec::{Attribute, Values};
+
+pub(crate) const ATTRIBUTES: &[Attribute] = &[
+    Attribute::new("image", "the image: a directory with an OCI layout, or a reference").required().of_exports(),
+    Attribute::new("tag", "of a layout: which image").with_default("latest").of_exports(),
+    Attribute::new("digest", "of a layout: which image, whatever the tags lead to").of_exports(),
+    Attribute::new("registry.insecure", "of a reference: as in type=registry")
+        .of(Values::Bool)
+        .with_default("false, and HTTP for loopback")
+        .of_exports(),
+];
