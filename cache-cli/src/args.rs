@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::progress::ProgressForm;
 
 const EXAMPLES: &str = "\
-A SPEC is what buildx takes: type=local,src=DIR,tag=NAME
+A SPEC is what buildx takes: type=local,src=DIR,tag=NAME (buildcache help specs)
 
 Examples:
   buildcache inspect type=local,src=cache
@@ -125,8 +125,15 @@ pub(crate) enum Verb {
     Prune(PruneArgs),
     /// Find out what a store can do, and which --cache-to to use
     Doctor(DoctorArgs),
+    /// Show every attribute that a spec can have
+    Specs(SpecsArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+    /// Print what a spec can become, for completion scripts
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
 }
 
 /// The compressions that BuildKit has.
@@ -237,11 +244,12 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  buildcache verify --fast type=local,src=cache || buildcache repair type=local,src=cache
+  buildcache repair --fast type=local,src=cache
   buildcache repair type=local,src=cache --to type=local,dest=sound
 
 Results whose blobs are lost or corrupt go, the rest stays as it was. In place
-it is written only if nobody else has written in between.")]
+it is written only if nobody else has written in between. verify exits 3 where
+there is something to repair, and 4 where there is no cache yet.")]
 pub(crate) struct RepairArgs {
     /// The cache to repair
     pub(crate) spec: String,
@@ -291,9 +299,7 @@ pub(crate) struct MergeArgs {
 Examples:
   buildcache optimize ghcr.io/me/app:cache
   buildcache optimize --compression zstd --force-compression ghcr.io/me/app:cache
-  buildcache optimize --max-config-size 512KiB type=local,src=cache --to type=local,dest=small")]
-#[command(after_help = "\
-Examples:
+  buildcache optimize --max-config-size 512KiB type=local,src=cache --to type=local,dest=small
   buildcache optimize --dry-run ghcr.io/me/app:cache
   buildcache optimize type=s3,bucket=b,region=r,name=main --to ghcr.io/me/app:cache
 
@@ -484,6 +490,29 @@ when that is not allowed.")]
 pub(crate) struct DoctorArgs {
     /// A place to write a cache to
     pub(crate) spec: String,
+}
+
+/// `specs [TYPE]`
+#[derive(Debug, Args)]
+pub(crate) struct SpecsArgs {
+    /// Only those of this type
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+}
+
+/// `man DIR`
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where to write them; it is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+/// `__complete WORD`
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// What is there of the word
+    pub(crate) word: String,
 }
 
 /// `completions SHELL`

@@ -27,6 +27,32 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Every one, in order of their codes.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Findings,
+        Self::NoCache,
+        Self::Denied,
+        Self::Conflict,
+        Self::Interrupted,
+    ];
+
+    /// What it tells.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, nothing wrong",
+            Self::Failed => "failed",
+            Self::Usage => "usage: a bad flag or a bad spec",
+            Self::Findings => "findings: verify found an error, diff a difference",
+            Self::NoCache => "the source has no cache",
+            Self::Denied => "not authenticated, or not allowed",
+            Self::Conflict => "somebody else wrote first",
+            Self::Interrupted => "interrupted by a signal",
+        }
+    }
+
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,

@@ -12,7 +12,7 @@ use crate::messages;
 /// Parses the command line, or ends the program with what is wrong with it.
 pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     let is_json = asks_for_json(&line);
-    Cli::try_parse_from(line).unwrap_or_else(|error| {
+    Cli::try_parse_from(specs_of(line)).unwrap_or_else(|error| {
         let error = discreet(error);
         // Help and versions are no failures.
         if is_json && error.use_stderr() {
@@ -21,6 +21,14 @@ pub(crate) fn parse(line: Vec<OsString>) -> Cli {
         }
         error.exit()
     })
+}
+
+/// `help specs` is about specs, and not about the verb that lists their attributes.
+fn specs_of(mut line: Vec<OsString>) -> Vec<OsString> {
+    if line.get(1).is_some_and(|word| word == "help") && line.get(2).is_some_and(|word| word == "specs") {
+        line.remove(1);
+    }
+    line
 }
 
 /// Whether `-o json` is among what could not be parsed.

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 mod graph;
 mod inspect;
 mod ls;
+mod man;
 mod merge;
 mod optimize;
 mod prune;
@@ -17,6 +18,7 @@ mod repair;
 mod report;
 mod rewrite;
 mod rm;
+mod specs;
 mod unnamed;
 mod verify;
 
@@ -52,6 +54,9 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Rm(args) => rm::run(session, &args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Doctor(args) => doctor::run(session, &args).await,
+        Verb::Specs(args) => specs::run(session, &args),
         Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
+        Verb::Complete(args) => completions::complete(session, &args).await,
     }
 }

@@ -4,6 +4,8 @@
 
 mod cli;
 mod explain;
+#[cfg(all(feature = "azblob", feature = "gha", feature = "inline", feature = "registry", feature = "s3"))]
+mod help;
 mod images;
 mod inspect;
 #[cfg(unix)]
@@ -20,3 +22,5 @@ mod signals;
 #[cfg(feature = "registry")]
 mod told;
 mod torn;
+#[cfg(all(unix, feature = "gha", feature = "registry", feature = "s3"))]
+mod workflows;

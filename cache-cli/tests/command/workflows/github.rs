@@ -1,0 +1,142 @@
+//! The recipes for GitHub Actions.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::places::Places;
+use super::runner::Runner;
+use super::{recipe, yaml};
+use crate::sandbox::Sandbox;
+
+/// Whether a job with a real BuildKit makes the caches, and not the stand-in.
+fn is_buildkit_real() -> bool {
+    std::env::var_os("BUILDKIT_HOST").is_some()
+}
+
+/// A machine that finds these places where the recipe names its own.
+fn runner(places: &[(&str, String)]) -> Runner {
+    let mut runner = Runner::new();
+    runner.places = places.iter().map(|(name, place)| ((*name).to_owned(), place.clone())).collect();
+    super::action::install(&mut runner);
+    runner
+}
+
+/// How many records of a cache another one lacks.
+fn lacking(sandbox: &Sandbox, spec: &str, of: &str) -> u64 {
+    sandbox.json(&["diff", spec, of])["a"]["onlyHere"]["records"].as_u64().unwrap()
+}
+
+/// The caches that the stand-in for docker writes.
+fn builds() -> Sandbox {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    sandbox.add("v0.20/max-manifest", "b");
+    sandbox.add("v0.12/max-index", "c");
+    sandbox
+}
+
+fn is_sound(sandbox: &Sandbox, spec: &str) {
+    let run = sandbox.run(&["verify", spec]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn the_legs_of_a_matrix_lose_nothing_of_each_other() {
+    let (places, sandbox) = (Places::new(), builds());
+    runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("matrix.yml")));
+    is_sound(&sandbox, &places.registry());
+    if !is_buildkit_real() {
+        for leg in ["a", "b", "c"] {
+            assert_eq!(lacking(&sandbox, &format!("type=local,src={leg}"), &places.registry()), 0, "{leg}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_that_has_lost_a_blob_is_mended_before_a_build() {
+    let sandbox = Sandbox::empty();
+    let runner = runner(&[("CACHE", format!("type=local,src={}", sandbox.path("cache").display()))]);
+    let mut workflow = yaml(&recipe("verify-before-build.yml"));
+    runner.workflow(&workflow);
+    is_sound(&sandbox, "type=local,src=cache");
+
+    let layer = sandbox.json(&["inspect", "type=local,src=cache"])["layers"][0]["blob"].as_str().unwrap().to_owned();
+    fs::remove_file(sandbox.blob("cache", &layer)).unwrap();
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=cache"]).code, 3);
+    // Without the build, which would write the blob again.
+    let steps = workflow["jobs"]["build"]["steps"].as_array_mut().unwrap();
+    steps.retain(|step| step["name"] != "Build");
+    runner.workflow(&workflow);
+    is_sound(&sandbox, "type=local,src=cache");
+}
+
+#[test]
+fn a_nightly_prune_keeps_what_it_is_told_to_keep() {
+    let (places, sandbox) = (Places::new(), builds());
+    let main = format!("{},name=main", places.bucket());
+    assert_eq!(sandbox.run(&["copy", "type=local,src=a", &main]).code, 0);
+    let runner = runner(&[("STORE", places.bucket())]);
+    runner.workflow(&yaml(&recipe("prune.yml")));
+    let plan: Value = serde_json::from_slice(&fs::read(runner.path("work/plan.json")).unwrap()).unwrap();
+    assert_eq!(plan["schema"], "buildcache.prune-plan/v1");
+    is_sound(&sandbox, &main);
+    assert!(fs::read_to_string(runner.path("summary")).unwrap().contains("main"));
+}
+
+#[test]
+fn main_gets_what_a_merged_branch_has_and_the_branch_goes() {
+    let (places, sandbox) = (Places::new(), builds());
+    let mut runner = runner(&[("REPOSITORY", places.repository())]);
+    let workflow = yaml(&recipe("promote.yml"));
+    for (action, is_merged) in [("opened", false), ("closed", true)] {
+        runner.contexts["github"]["event"] =
+            json!({ "action": action, "number": 7, "pull_request": { "merged": is_merged } });
+        runner.workflow(&workflow);
+    }
+    is_sound(&sandbox, &places.registry());
+    assert_eq!(sandbox.run(&["inspect", &format!("{}:pr-7", places.repository())]).code, 4);
+}
+
+#[test]
+fn a_cache_of_github_actions_moves_into_a_bucket() {
+    let (places, sandbox) = (Places::new(), builds());
+    let variables: BTreeMap<&str, String> = places.runtime().into();
+    let mut copy = sandbox.command(&["copy", "type=local,src=a", "type=gha,scope=app"]);
+    assert!(copy.envs(&variables).output().unwrap().status.success());
+
+    let destination = format!("{},name=main", places.bucket());
+    let mut runner = runner(&[("DESTINATION", destination.clone())]);
+    runner.runtime = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    runner.workflow(&yaml(&recipe("gha-to-s3.yml")));
+    is_sound(&sandbox, &destination);
+    assert_eq!(lacking(&sandbox, "type=local,src=a", &destination), 0);
+}
+
+#[test]
+fn a_config_is_kept_below_what_buildkit_imports() {
+    let (places, sandbox) = (Places::new(), builds());
+    assert_eq!(sandbox.run(&["copy", "type=local,src=a", &places.registry()]).code, 0);
+    runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("shrink.yml")));
+    is_sound(&sandbox, &places.registry());
+}
+
+#[test]
+fn platforms_share_one_cache_without_several_leaves() {
+    let (places, sandbox) = (Places::new(), builds());
+    runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("multi-platform.yml")));
+    let verified = sandbox.json(&["verify", &places.registry()]);
+    assert_eq!((&verified["sound"], &verified["warnings"]), (&json!(true), &json!(0)), "{verified}");
+}
+
+#[test]
+fn a_runner_without_a_network_takes_its_cache_along() {
+    let (places, sandbox) = (Places::new(), builds());
+    assert_eq!(sandbox.run(&["copy", "type=local,src=b", &places.registry()]).code, 0);
+    runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("offline.yml")));
+    is_sound(&sandbox, &places.registry());
+    if !is_buildkit_real() {
+        assert_eq!(lacking(&sandbox, "type=local,src=a", &places.registry()), 0);
+    }
+    assert_eq!(lacking(&sandbox, "type=local,src=b", &places.registry()), 0);
+}
