@@ -8,11 +8,13 @@ mod ci;
 mod compatibility;
 mod demo;
 mod deps;
+mod dist;
 mod failure;
 mod features;
 mod interop;
 mod plan;
 mod process;
+mod recipes;
 mod scratch;
 mod setup;
 mod test;
@@ -32,7 +34,7 @@ struct Task {
     run: fn(Args) -> Result<(), Failure>,
 }
 
-const TASKS: [Task; 10] = [
+const TASKS: [Task; 12] = [
     Task { name: "setup", synopsis: "", about: "make sure that what the tests need is there", run: setup::run },
     Task { name: "test", synopsis: "[--crate X]", about: "set up, then run every test", run: test::run },
     Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
@@ -49,6 +51,8 @@ const TASKS: [Task; 10] = [
         about: "try every store that can be started here",
         run: compatibility::run,
     },
+    Task { name: "dist", synopsis: "[--target T]… [--deb]", about: "make what a release has", run: dist::run },
+    Task { name: "recipes", synopsis: "", about: "run every recipe of the documentation", run: recipes::run },
     Task { name: "interop", synopsis: "", about: "round trip through a real BuildKit", run: interop::run },
 ];
 

@@ -7,10 +7,29 @@ mod differential;
 mod docker;
 mod server;
 
+use std::path::Path;
+
 use crate::args::Args;
 use crate::demo;
 use crate::failure::Failure;
+use crate::scratch::Scratch;
 use crate::workspace::Workspace;
+
+/// Runs something beside a BuildKit of its own, which is told the daemon's address, a folder to build, and where `buildctl` is. Where
+/// none is installed, that is said, and nothing runs.
+pub(crate) fn with_buildkit(run: impl FnOnce(&str, &Path, &Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    let tools = match buildkit::Tools::find() {
+        Ok(tools) => tools,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return Ok(());
+        }
+    };
+    let scratch = Scratch::new("buildkit")?;
+    let daemon = buildkit::Daemon::start(&tools, scratch.path())?;
+    let context = build::prepare(scratch.path())?;
+    run(daemon.address(), &context, tools.folder())
+}
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 use crate::process;
 
-pub(crate) use self::packages::{Package, azurite_package, moto_package};
+pub(crate) use self::packages::{Package, azurite_package, moto_package, zigbuild};
 pub(crate) use self::system::is_root;
 
 /// What a step found or did.

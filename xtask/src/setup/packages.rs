@@ -35,6 +35,11 @@ pub(crate) fn azurite_package() -> Package {
     Package::npm("azurite", "3.35.0", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
 }
 
+/// A C compiler and linker for every target; its package brings zig.
+pub(crate) fn zigbuild() -> Package {
+    Package::pip("cargo-zigbuild", "0.24.0", "cargo-zigbuild==0.24.0", "bin/cargo-zigbuild")
+}
+
 pub(super) fn moto() -> Outcome {
     if let Some(program) = process::find("moto_server", process::search_path()) {
         return Outcome::Found(program.display().to_string());

@@ -9,14 +9,14 @@ use crate::interop::server::Server;
 use crate::process;
 
 /// A running buildkitd and the way to talk to it.
-pub(super) struct Daemon {
+pub(in crate::interop) struct Daemon {
     _server: Server,
     client: Client,
 }
 
 impl Daemon {
     /// Starts buildkitd below the directory and waits until it answers.
-    pub(super) fn start(tools: &Tools, directory: &Path) -> Result<Self, Failure> {
+    pub(in crate::interop) fn start(tools: &Tools, directory: &Path) -> Result<Self, Failure> {
         let address = format!("unix://{}", directory.join("buildkitd.sock").display());
         let mut command = Command::new(&tools.buildkitd);
         command
@@ -29,6 +29,11 @@ impl Daemon {
         let is_ready = || process::output(&mut client.command(&["debug", "workers"])).is_ok();
         let server = Server::start("buildkitd", &mut command, directory, is_ready)?;
         Ok(Self { _server: server, client })
+    }
+
+    /// What `buildctl --addr` takes.
+    pub(in crate::interop) fn address(&self) -> &str {
+        &self.client.address
     }
 
     /// A build of a file in the context, to be told of caches.

@@ -8,7 +8,7 @@ mod trip;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use self::daemon::Daemon;
+pub(super) use self::daemon::Daemon;
 use self::trip::Trip;
 use crate::failure::Failure;
 use crate::process;
@@ -30,6 +30,11 @@ impl Tools {
             found.ok_or_else(|| format!("the round trip through buildkitd: no {name} found (set $BUILDKIT_BIN)"))
         };
         Ok(Self { buildkitd: find("buildkitd")?, buildctl: find("buildctl")?, runc: find("runc")? })
+    }
+
+    /// Where `buildctl` is.
+    pub(super) fn folder(&self) -> &Path {
+        self.buildctl.parent().unwrap_or(&self.buildctl)
     }
 }
 

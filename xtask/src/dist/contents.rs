@@ -1,0 +1,67 @@
+//! The files of an archive, laid out as they are installed below `/usr/local`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::packages::Package;
+use super::{Release, bill, licences};
+use crate::demo;
+use crate::failure::Failure;
+use crate::process;
+
+const MANUAL: &str = "share/man/man1";
+const DOCUMENTATION: &str = "share/doc/buildcache";
+/// Where each shell looks for completions.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/buildcache"),
+    ("fish", "share/fish/vendor_completions.d/buildcache.fish"),
+    ("zsh", "share/zsh/site-functions/_buildcache"),
+];
+/// Files of the repository that go along.
+const ALONG: [&str; 3] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+/// Makes the folder anew.
+pub(super) fn lay_out(release: &Release<'_>, program: &Path, packages: &[Package]) -> Result<PathBuf, Failure> {
+    let tree = release.tree();
+    if tree.exists() {
+        fs::remove_dir_all(&tree).map_err(|error| Failure::io("remove", &tree, &error))?;
+    }
+    let name = program.file_name().unwrap_or_default();
+    copy(program, &tree.join("bin").join(name))?;
+    let helper = helper(release, program)?;
+    for (shell, path) in COMPLETIONS {
+        write(&tree.join(path), &process::output(Command::new(&helper).args(["completions", shell]))?)?;
+    }
+    process::output(Command::new(&helper).arg("man").arg(tree.join(MANUAL)))?;
+    let documentation = tree.join(DOCUMENTATION);
+    let root = &release.workspace.root;
+    copy(&root.join("cache-cli/README.md"), &documentation.join("README.md"))?;
+    for file in ALONG {
+        copy(&root.join(file), &documentation.join(file))?;
+    }
+    write(&documentation.join("THIRD-PARTY.txt"), &licences::text(packages)?)?;
+    write(&documentation.join("buildcache.cdx.json"), &bill::cyclonedx(release, packages)?)?;
+    Ok(tree)
+}
+
+/// A program of the same sources that runs here: the one that was built, or one for this machine.
+fn helper(release: &Release<'_>, program: &Path) -> Result<PathBuf, Failure> {
+    let runs = process::output(Command::new(program).arg("--version")).is_ok();
+    if runs { Ok(program.to_owned()) } else { demo::build(release.workspace, &[]) }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    parent(to)?;
+    fs::copy(from, to).map(drop).map_err(|error| Failure::io("copy", from, &error))
+}
+
+fn write(to: &Path, text: &str) -> Result<(), Failure> {
+    parent(to)?;
+    fs::write(to, text).map_err(|error| Failure::io("write", to, &error))
+}
+
+fn parent(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
+}
