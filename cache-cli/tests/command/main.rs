@@ -11,6 +11,8 @@ mod inspect;
 #[cfg(unix)]
 mod limits;
 mod ops;
+#[cfg(unix)]
+mod plugin;
 #[cfg(all(feature = "azblob", feature = "s3"))]
 mod races;
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
