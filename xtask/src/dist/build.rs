@@ -14,6 +14,8 @@ pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Failure> {
     has_standard_library(target)?;
     let mut cargo = if target.ends_with("-musl") { with_zig()? } else { process::cargo(["build"]) };
     cargo.args(["--profile", "dist", "--locked", "--package", "cache-cli", "--bin", "buildcache", "--target", target]);
+    // Only the features that it asks for itself, whatever the configuration builds together.
+    cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
     // Objects of C may hold the time at which they were compiled.
     cargo.env("SOURCE_DATE_EPOCH", release.epoch).env("CARGO_INCREMENTAL", "0");
     process::run(cargo.current_dir(&release.workspace.root))?;

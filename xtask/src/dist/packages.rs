@@ -49,6 +49,8 @@ pub(super) fn below(release: &Release<'_>) -> Result<Vec<Package>, Failure> {
 fn names(release: &Release<'_>) -> Result<BTreeSet<String>, Failure> {
     let tree = ["tree", "--locked", "--prefix", "none", "--format", "{p}", "--package", "cache-cli"];
     let mut cargo = process::cargo(tree);
+    // What the program pulls is its own, whatever the configuration builds together.
+    cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
     cargo.args(["--edges", "normal,build", "--target", release.target]).current_dir(&release.workspace.root);
     let text = process::output(&mut cargo)?;
     let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
