@@ -102,10 +102,18 @@ impl AzblobExporter {
         }
     }
 
-    /// What to make of somebody else having written the blob while we did.
-    async fn overtaken(&self, blob: &Descriptor, key: &str, error: Error) -> Result<Pushed> {
+    /// The outcome when the service says that the blob was written meanwhile.
+    async fn overtaken(
+        &self,
+        blob: &Descriptor,
+        key: &str,
+        from: &dyn BlobProvider,
+        error: Error,
+    ) -> Result<Pushed> {
         match self.head(key).await? {
             Some(found) if found.size == blob.size && !found.is_archived => Ok(Pushed::Present),
+            // Azurite says so of blocks that an upload has left behind. Every writer of this name writes the same bytes.
+            None => self.send(blob, key, Condition::Any, from).await.map(|()| Pushed::Uploaded),
             // Its blocks were dropped with those of the other.
             _ => {
                 let again = error::new(ErrorKind::Unavailable, "somebody else wrote the blob at the same time");
@@ -189,7 +197,7 @@ impl CacheExporter for AzblobExporter {
         };
         match self.send(blob, &key, condition, from).await {
             Ok(()) => Ok(Pushed::Uploaded),
-            Err(error) if is_unmet(&error) => self.overtaken(blob, &key, error).await,
+            Err(error) if is_unmet(&error) => self.overtaken(blob, &key, from, error).await,
             Err(error) => Err(error),
         }
     }

@@ -50,6 +50,20 @@ async fn a_directory_is_no_cache() {
     assert!(empty.resolve().await.is_ok_and(|found| found.is_none()), "the name is cleaned");
 }
 
+/// Azurite refuses to write a blob for which an upload has left blocks, as if the blob were there.
+#[tokio::test(start_paused = true)]
+async fn blocks_that_an_upload_has_left_are_no_blob() {
+    let place = Azblob::new();
+    place.server().http().script(|asked| {
+        let is_conditional = asked.headers.contains_key("if-none-match");
+        (asked.method == Method::PUT && is_conditional).then(|| refusal(409, "BlobAlreadyExists"))
+    });
+    let (layer, source) = blob("left");
+    let pushed = exporter(place.config()).push(&layer, &source).await.unwrap();
+    assert_eq!(pushed, Pushed::Uploaded);
+    assert!(importer(place.config()).stat(&layer).await.unwrap().is_some());
+}
+
 /// HEAD says the tier; the blob can be neither read nor overwritten, and can be deleted.
 #[tokio::test(start_paused = true)]
 async fn an_archived_layer_is_a_finding_is_repaired_and_is_sent_again() {
