@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache_core::kit::{Bounds, PartLimits};
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
-use cache_core::spec::{Secret, SecretSource};
+use cache_core::spec::{Secret, SecretSource, shown_place};
 use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
 
 use crate::account::{Account, AccountKey};
@@ -120,7 +120,7 @@ impl AzblobConfig {
             return Ok(Self { container, ..self });
         }
         let message = "a container is named by 3 to 63 lower-case letters, digits, and single hyphens between them";
-        Err(invalid(message, "container").with("container", format!("{container:?}")))
+        Err(invalid(message, "container").with("container", format!("{:?}", shown_place(&container))))
     }
 
     /// Names the account where its URL does not, and does not guess.

@@ -1,5 +1,6 @@
 //! [`Keys`]: the names of blobs, which BuildKit makes as Go joins paths: with slashes, cleaned of dots.
 
+use cache_core::spec::shown_place;
 use cache_core::{Digest, Error, ErrorKind, Result};
 
 /// How long a blob's name may be, in characters.
@@ -135,7 +136,9 @@ fn checked(key: String, name: &str) -> Result<String> {
         return Ok(key);
     }
     let message = if is_short { "the name leads to no blob" } else { "the name is longer than 1,024 characters" };
-    Err(Error::new(ErrorKind::InvalidSpec, message).with("attribute", "name").with("name", format!("{name:?}")))
+    Err(Error::new(ErrorKind::InvalidSpec, message)
+        .with("attribute", "name")
+        .with("name", format!("{:?}", shown_place(name))))
 }
 
 /// Joins as Go's [`path.Join`](https://pkg.go.dev/path#Join): empty parts are left out, `.` and doubled slashes vanish,

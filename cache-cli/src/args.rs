@@ -536,12 +536,12 @@ fn output_form(text: &str) -> Result<OutputForm, String> {
 /// A duration as the attributes of a spec are read (`24h`, `1h30m`), and days before it (`7d`, `1d12h`).
 fn duration(text: &str) -> Result<Duration, String> {
     let (days, rest) = match text.split_once('d') {
-        Some((days, rest)) => (days.parse::<u32>().map_err(|_| bad_duration(text))?, rest),
+        Some((days, rest)) => (days.parse::<u32>().map_err(|_| bad_duration())?, rest),
         None => (0, text),
     };
     let rest = if days > 0 && rest.is_empty() { "0" } else { rest };
     let spec = CacheSpec::new("flag").with("timeout", rest);
-    let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(|| bad_duration(text))?;
+    let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(bad_duration)?;
     let total = Duration::from_secs(u64::from(days) * 86_400).saturating_add(rest);
     if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
 }
@@ -554,11 +554,12 @@ fn grace(text: &str) -> Result<Duration, String> {
 /// A size with or without a unit (`512MiB`, `2GB`, `1000`).
 fn size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<bytesize::ByteSize>();
-    parsed.map(|size| size.as_u64()).map_err(|_| format!("{text:?} is no size; expected a number like 2GB or 512MiB"))
+    parsed.map(|size| size.as_u64()).map_err(|_| "expected a number like 2GB or 512MiB".to_owned())
 }
 
-fn bad_duration(text: &str) -> String {
-    format!("{text:?} is no duration; expected a number with a unit, like 90s, 1h30m or 7d")
+/// Without the text: a flag whose value was forgotten takes the spec after it.
+fn bad_duration() -> String {
+    "expected a number with a unit, like 90s, 1h30m or 7d".to_owned()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
         });
         return found.cloned().ok_or_else(|| place.no_cache_among(caches));
     };
-    let digest: Digest = digest.parse().map_err(|error| Failure::usage(format!("{error}")))?;
+    let digest: Digest = digest.parse().map_err(|_| Failure::usage("what is given as the digest is none"))?;
     let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
     let mut found = caches.iter().filter(has_digest);
     match (found.next(), found.next()) {

@@ -221,9 +221,12 @@ impl Place {
     /// Takes the attribute away that `error` says is unknown, and says so.
     fn drop_unknown(&mut self, session: &Session, error: &Error) -> bool {
         let unknown = error.unknown_attribute().filter(|_| error.kind() == ErrorKind::InvalidSpec);
-        let Some(name) = unknown.filter(|name| self.spec.remove(name).is_some()) else { return false };
+        if unknown.is_none_or(|name| self.spec.remove(name).is_none()) {
+            return false;
+        }
+        let shown = error.context("unknown").unwrap_or_default();
         let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        session.warn(format!("attribute {name} is ignored: type={} has none{hint}", self.spec.kind()));
+        session.warn(format!("attribute {shown} is ignored: type={} has none{hint}", self.spec.kind()));
         true
     }
 }

@@ -47,9 +47,10 @@ fn failure(error: &Error) -> Failure {
     Failure { hint: tip.map(str::to_owned), ..Failure::usage(message) }
 }
 
-/// What a person typed where no verb, flag or spec is expected may be a spec with secrets in it, and is not repeated.
+/// What a person typed where no verb, flag or spec is expected may be a spec with secrets in it, and is not repeated. Nor is
+/// the value of a flag: one that was forgotten takes the spec after it.
 fn discreet(mut error: Error) -> Error {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
         let is_secret = matches!(error.get(kind), Some(ContextValue::String(typed)) if !is_harmless(typed));
         if is_secret {
             error.insert(kind, ContextValue::String("…".to_owned()));
@@ -82,6 +83,12 @@ mod tests {
             &["verify", "type=local,src=a", "type=s3,secret_access_key=hush"],
             &["ls", "--tokn=hush", "type=local,src=a"],
             &["https://me:hush@host/x"],
+            &["ls", "--timeout", "type=s3,secret_access_key=hush"],
+            &["ls", "--progress", "type=s3,secret_access_key=hush"],
+            &["ls", "--concurrency", "type=s3,secret_access_key=hush"],
+            &["copy", "--mode", "type=s3,secret_access_key=hush", "a", "b"],
+            &["prune", "--max-used-space", "https://me:hush@host/x", "a"],
+            &["completions", "type=s3,secret_access_key=hush"],
         ] {
             assert!(!message(args).contains("hush"), "{}", message(args));
         }
@@ -103,5 +110,6 @@ mod tests {
     fn a_misspelt_verb_or_flag_is_named() {
         assert!(message(&["inspct"]).contains("'inspct'"));
         assert!(message(&["ls", "--ouput", "json", "x"]).contains("'--ouput'"));
+        assert!(message(&["ls", "--progress", "plian", "x"]).contains("'plian'"));
     }
 }

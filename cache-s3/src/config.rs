@@ -2,6 +2,7 @@
 
 use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
 use std::time::Duration;
 
 use cache_core::kit::{Bounds, PartLimits, ReadAhead};
@@ -78,7 +79,7 @@ impl S3Config {
         config.is_path_style = attrs.bool("use_path_style")?.unwrap_or(false);
         // It is never signed here, so there is nothing to turn off.
         attrs.bool("disable_accept_encoding")?;
-        config.is_adaptive = is_adaptive(&mut attrs)?;
+        config.is_adaptive = attrs.parse("retry_mode", "standard or adaptive")? == Some(RetryMode::Adaptive);
         if let Some(attempts) = attrs.parse::<NonZeroU32>("retry_max_attempts", "a positive integer")? {
             config.environment.retry = config.environment.retry.with_attempts(attempts.get());
         }
@@ -205,13 +206,21 @@ fn keys_of(attrs: &mut Attrs<'_>) -> Keys {
     }
 }
 
-fn is_adaptive(attrs: &mut Attrs<'_>) -> Result<bool> {
-    match attrs.optional("retry_mode") {
-        None | Some("standard") => Ok(false),
-        Some("adaptive") => Ok(true),
-        Some(other) => {
-            let message = format!("invalid value {other:?}; expected standard or adaptive");
-            Err(error::new(ErrorKind::InvalidSpec, message).with("attribute", "retry_mode"))
+/// How the SDK paces its tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RetryMode {
+    Standard,
+    Adaptive,
+}
+
+impl FromStr for RetryMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "standard" => Ok(Self::Standard),
+            "adaptive" => Ok(Self::Adaptive),
+            _ => Err(()),
         }
     }
 }

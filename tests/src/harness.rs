@@ -213,8 +213,9 @@ macro_rules! conformance {
                 }
                 secrets {
                     nothing_shown_holds_a_secret
-                    an_error_about_a_spec_holds_no_secret
-                    an_error_about_a_place_holds_no_secret
+                    a_bad_value_is_not_repeated
+                    what_a_place_hides_is_not_shown
+                    a_name_that_is_none_is_not_repeated
                     a_line_that_is_no_spec_is_not_repeated
                     an_error_of_a_call_holds_no_secret
                 }

@@ -23,7 +23,7 @@ pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Fai
             _ => attribute != flag,
         });
         if is_other {
-            let attribute = attribute.unwrap_or_default();
+            let attribute = place.spec.shown(name);
             let said = if name == "force-compression" { String::new() } else { format!(" {flag}") };
             let message = format!("destination: --{name}{said} contradicts {name}={attribute} of {}", place.spec);
             return Err(Failure::usage(message).with_hint("leave one of them out"));

@@ -32,9 +32,9 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Some(OutputForm::Dot) if !matches!(verb, Verb::Graph(_)) => {
             return Err(Failure::usage("-o dot is for graph; expected table or json"));
         }
-        Some(OutputForm::File(path)) if !matches!(verb, Verb::Report(_)) => {
-            let message = format!("-o {} is no form; expected table or json", path.display());
-            return Err(Failure::usage(message).with_hint("-o takes a file for report only"));
+        Some(OutputForm::File(_)) if !matches!(verb, Verb::Report(_)) => {
+            let failure = Failure::usage("what -o is given is no form; expected table or json");
+            return Err(failure.with_hint("-o takes a file for report only"));
         }
         _ => {}
     }

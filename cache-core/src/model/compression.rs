@@ -92,9 +92,10 @@ impl CompressionKind {
 impl FromStr for CompressionKind {
     type Err = Error;
 
+    /// The error does not repeat the name, which may be anything that somebody typed.
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            invalid(format!("unsupported compression type {name}"))
+            invalid("unsupported compression type")
                 .with("attribute", KIND)
                 .with_hint("use uncompressed, gzip, estargz or zstd")
         })

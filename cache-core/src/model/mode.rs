@@ -18,12 +18,12 @@ pub enum Mode {
 impl FromStr for Mode {
     type Err = Error;
 
+    /// The error does not repeat the text, which may be anything that somebody typed.
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "min" => Ok(Self::Min),
             "max" => Ok(Self::Max),
-            _ => Err(Error::new(ErrorKind::InvalidSpec, format!("invalid value {text:?}; expected min or max"))
-                .with("attribute", "mode")),
+            _ => Err(Error::new(ErrorKind::InvalidSpec, "expected min or max").with("attribute", "mode")),
         }
     }
 }

@@ -105,7 +105,7 @@ impl Backends {
         self.0.get(spec.kind()).map(Box::as_ref).ok_or_else(|| {
             let built_in: Vec<&str> = self.kinds().collect();
             let error = Error::new(ErrorKind::InvalidSpec, "cache type is not built in")
-                .with("type", spec.kind())
+                .with("type", spec.shown_kind())
                 .with("built-in", built_in.join(" "));
             match nearest(spec.kind(), &built_in) {
                 Some(kind) => error.with_hint(format!("did you mean type={kind}?")),

@@ -83,7 +83,9 @@ impl<'a> Attrs<'a> {
         let Some(unknown) = self.spec.names().find(is_unknown) else {
             return Ok(());
         };
-        let error = invalid(format!("unknown attribute for type={}", self.spec.kind())).with_unknown_attribute(unknown);
+        let error = invalid(format!("unknown attribute for type={}", self.spec.kind()));
+        // What is shown of it comes first, and stays.
+        let error = error.with("unknown", shown::name(unknown)).with_unknown_attribute(unknown);
         Err(match nearest(unknown, &self.known) {
             Some(name) => error.with_hint(format!("did you mean {name}?")),
             None => error.with_hint(format!("known attributes: {}", self.known.join(", "))),

@@ -144,6 +144,12 @@ impl CacheSpec {
         &self.kind
     }
 
+    /// The type as it may be shown to anybody.
+    #[must_use]
+    pub fn shown_kind(&self) -> &str {
+        shown::kind(&self.kind)
+    }
+
     /// The value of an attribute as it may be shown to anybody; empty when it is not given.
     #[must_use]
     pub fn shown(&self, name: &str) -> Cow<'_, str> {
@@ -178,7 +184,7 @@ impl CacheSpec {
     /// [`ErrorKind::InvalidSpec`] for a bad value.
     pub fn export_options(&mut self) -> Result<ExportOptions> {
         let mut attrs = self.attrs();
-        let mode = attrs.optional("mode").map(str::parse).transpose()?;
+        let mode = attrs.parse("mode", "min or max")?;
         let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
         let compression = compression::parse(&mut attrs)?;
         for attribute in ExportOptions::ATTRIBUTES {
@@ -208,7 +214,7 @@ impl FromStr for CacheSpec {
 
 impl fmt::Display for CacheSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&quoted(&format!("type={}", self.kind)))?;
+        f.write_str(&quoted(&format!("type={}", shown::kind(&self.kind))))?;
         for (name, value) in &self.attributes {
             write!(f, ",{}", quoted(&format!("{}={}", shown::name(name), shown::value(name, value))))?;
         }

@@ -5,69 +5,120 @@
 
 use std::borrow::Cow;
 
+use super::nearest;
 use crate::model::Digest;
 
 /// What stands for everything else.
 const REDACTED: &str = "REDACTED";
+/// Nothing is kept secret by fewer characters.
+const TOO_SHORT: usize = 4;
 
-/// The attributes of all backends whose values are no secrets, in order.
-const HARMLESS: [&str; 32] = [
-    "account_name",
-    "account_url",
-    "blobs_prefix",
-    "bucket",
-    "check-present",
-    "compression",
-    "compression-level",
-    "container",
-    "dest",
-    "digest",
-    "endpoint_url",
-    "force-compression",
-    "ignore-error",
-    "image",
-    "image-manifest",
-    "manifests_prefix",
-    "mode",
-    "name",
-    "oci-mediatypes",
-    "prefix",
-    "ref",
-    "region",
-    "repository",
-    "reset",
-    "scope",
-    "src",
-    "tag",
-    "timeout",
-    "touch_refresh",
-    "type",
-    "use_path_style",
-    "version",
+/// What the value of an attribute looks like that holds no secret.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// A name, a path or a URL that somebody chose.
+    Place,
+    /// The same, with a scheme.
+    Url,
+    /// An owner and a name.
+    Repository,
+    /// One of these words, or nearly.
+    Word(&'static [&'static str]),
+    /// A number or a duration.
+    Number,
+    /// A digest, or its beginning.
+    Digest,
+}
+
+use Shape::{Number, Place, Word};
+
+const FLAG: Shape = Word(&["true", "false", "yes", "no", "on", "off"]);
+
+/// The attributes of all backends that hold no secrets, in order, and what they hold. Whatever else is given for one may be a
+/// secret that slipped.
+const HARMLESS: [(&str, Shape); 37] = [
+    ("account_name", Place),
+    ("account_url", Shape::Url),
+    ("blobs_prefix", Place),
+    ("bucket", Place),
+    ("check-present", FLAG),
+    // Those of other tools as well.
+    ("compression", Word(&["uncompressed", "gzip", "estargz", "zstd", "none", "lz4", "xz", "brotli"])),
+    ("compression-level", Number),
+    ("container", Place),
+    ("dest", Place),
+    ("digest", Shape::Digest),
+    ("disable_accept_encoding", FLAG),
+    ("endpoint_url", Shape::Url),
+    ("force-compression", FLAG),
+    ("ignore-error", FLAG),
+    ("image", Place),
+    ("image-manifest", FLAG),
+    ("manifests_prefix", Place),
+    ("mode", Word(&["min", "max"])),
+    ("name", Place),
+    ("oci-mediatypes", FLAG),
+    ("prefix", Place),
+    ("ref", Place),
+    ("region", Place),
+    ("registry.insecure", FLAG),
+    ("repository", Shape::Repository),
+    ("reset", FLAG),
+    ("retry_max_attempts", Number),
+    ("retry_mode", Word(&["standard", "adaptive"])),
+    ("scope", Place),
+    ("src", Place),
+    ("tag", Place),
+    ("timeout", Number),
+    ("touch_refresh", Number),
+    ("type", Place),
+    ("upload_parallelism", Number),
+    ("use_path_style", FLAG),
+    ("version", Number),
 ];
-
-/// More of them, whose names are told apart by a dot or an underscore.
-const HARMLESS_TUNING: [&str; 4] = ["registry.insecure", "retry_max_attempts", "retry_mode", "upload_parallelism"];
 
 /// The value of an attribute as it may be shown.
 pub(super) fn value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
-    if is_harmless(name) { shown_place(value) } else { Cow::Borrowed(REDACTED) }
+    match shape(name) {
+        Some(shape) if value.len() < TOO_SHORT || shape.fits(value) => shown_place(value),
+        _ => Cow::Borrowed(REDACTED),
+    }
 }
 
 /// The name of an attribute as it may be shown: one that looks like a name.
 pub(super) fn name(name: &str) -> &str {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-' | ' ');
-    let is_name = is_harmless(name) || name.len() <= 32 && name.chars().all(is_plain);
+    let is_name = shape(name).is_some() || name.len() <= 32 && name.chars().all(is_plain);
     if is_name { name } else { REDACTED }
+}
+
+/// The type of a cache as it may be shown: it is a short word.
+pub(super) fn kind(kind: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if kind.len() <= 16 && kind.chars().all(is_plain) { kind } else { REDACTED }
 }
 
 /// A field without a `=`, if it is the name of an attribute whose value was forgotten.
 pub(super) fn lone_field(field: &str) -> Option<&str> {
-    (field.is_empty() || is_harmless(&field.to_lowercase())).then_some(field)
+    (field.is_empty() || shape(&field.to_lowercase()).is_some()).then_some(field)
 }
 
-fn is_harmless(name: &str) -> bool {
-    HARMLESS.binary_search(&name).is_ok() || HARMLESS_TUNING.contains(&name)
+fn shape(name: &str) -> Option<Shape> {
+    let at = HARMLESS.binary_search_by_key(&name, |(name, _)| name).ok()?;
+    HARMLESS.get(at).map(|(_, shape)| *shape)
+}
+
+impl Shape {
+    fn fits(self, value: &str) -> bool {
+        match self {
+            Place => true,
+            Self::Url => value.contains("://"),
+            Self::Repository => value.contains('/'),
+            Word(words) => nearest(&value.to_lowercase(), words).is_some(),
+            Number => value.len() <= 20 && value.chars().all(|c| c.is_ascii_digit() || "+-.nuµmsh".contains(c)),
+            Self::Digest => is_digest(value),
+        }
+    }
 }
 
 /// A reference, a URL or a path without the parts that hold secrets: user and password, and what follows a `?`.
@@ -127,7 +178,29 @@ mod tests {
 
     #[test]
     fn names_are_in_order() {
-        assert!(HARMLESS.is_sorted());
+        assert!(HARMLESS.is_sorted_by_key(|(name, _)| name));
+    }
+
+    #[test]
+    fn a_value_is_shown_that_may_be_meant() {
+        for (name, given, shown) in [
+            ("mode", "mxa", "mxa"),
+            ("mode", "hush", REDACTED),
+            ("compression", "GZIP", "GZIP"),
+            ("compression", "hush", REDACTED),
+            ("compression-level", "-99", "-99"),
+            ("compression-level", "0x2b7e1516", REDACTED),
+            ("touch_refresh", "24h", "24h"),
+            ("touch_refresh", "hush", REDACTED),
+            ("registry.insecure", "ture", "ture"),
+            ("registry.insecure", "hush", REDACTED),
+            ("digest", "sha256:12ab", "sha256:12ab"),
+            ("digest", "hush", REDACTED),
+            ("bucket", "caches", "caches"),
+            ("token", "hush", REDACTED),
+        ] {
+            assert_eq!(value(name, given), shown, "{name}");
+        }
     }
 
     #[test]

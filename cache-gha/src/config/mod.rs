@@ -191,7 +191,7 @@ impl Repository {
             !part.is_empty() && part != "." && part != ".." && is_named
         };
         if !name.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name)) {
-            return Err(invalid("repository", "repository has to be owner/name").with("repository", name));
+            return Err(invalid("repository", "repository has to be owner/name"));
         }
         if token.is_empty() || !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
             return Err(invalid("ghtoken", "ghtoken has to be one line of text"));

@@ -1,7 +1,7 @@
 //! The attributes that say how layers are compressed.
 
-use super::{Attrs, invalid};
-use crate::error::Result;
+use super::{Attrs, invalid, shown};
+use crate::error::{Error, Result};
 use crate::model::{Compression, CompressionKind};
 
 const KIND: &str = "compression";
@@ -14,12 +14,20 @@ pub(super) fn parse(attrs: &mut Attrs<'_>) -> Result<Option<Compression>> {
     if kind.is_none() && level.is_none() && force.is_none() {
         return Ok(None);
     }
-    let kind = kind.map_or(Ok(CompressionKind::default()), str::parse)?;
+    let kind = kind.map_or(Ok(CompressionKind::default()), parse_kind)?;
     let made = Compression::new(kind).with_force(force.map_or(Ok(false), parse_force)?);
     Ok(Some(match level {
         Some(level) => made.with_level(parse_level(level)?)?,
         None => made,
     }))
+}
+
+/// The words are BuildKit's.
+fn parse_kind(name: &str) -> Result<CompressionKind> {
+    name.parse().map_err(|error: Error| {
+        let made = invalid(format!("unsupported compression type {}", shown::value(KIND, name)));
+        made.with("attribute", KIND).with_hint(error.hint().unwrap_or_default())
+    })
 }
 
 /// BuildKit takes the bare attribute for a yes.
@@ -28,8 +36,9 @@ fn parse_force(value: &str) -> Result<bool> {
         "" | "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => {
-            let reason = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
-            Err(invalid(format!("non-bool value {value} specified for {FORCE}: {reason}")).with("attribute", FORCE))
+            let shown = shown::value(FORCE, value);
+            let reason = format!("strconv.ParseBool: parsing {shown:?}: invalid syntax");
+            Err(invalid(format!("non-bool value {shown} specified for {FORCE}: {reason}")).with("attribute", FORCE))
         }
     }
 }
@@ -39,8 +48,9 @@ fn parse_level(value: &str) -> Result<i32> {
     let level = value.parse::<i64>().map_err(|error| {
         let is_too_large = matches!(error.kind(), NegOverflow | PosOverflow);
         let reason = if is_too_large { "value out of range" } else { "invalid syntax" };
-        let reason = format!("strconv.ParseInt: parsing {value:?}: {reason}");
-        invalid(format!("non-integer value {value} specified for {LEVEL}: {reason}")).with("attribute", LEVEL)
+        let shown = shown::value(LEVEL, value);
+        let reason = format!("strconv.ParseInt: parsing {shown:?}: {reason}");
+        invalid(format!("non-integer value {shown} specified for {LEVEL}: {reason}")).with("attribute", LEVEL)
     })?;
     // What is too large for the type is too large for every kind.
     Ok(i32::try_from(level).unwrap_or(if level < 0 { i32::MIN } else { i32::MAX }))
