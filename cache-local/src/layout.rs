@@ -119,8 +119,11 @@ impl Layout {
 
 /// Reads a whole file of at most `limit` bytes; `None` when there is none.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    if file_metadata(path)?.is_none() {
-        return Ok(None);
+    let too_large = || at(ErrorKind::LimitExceeded, "document is too large to read", path).with("limit", limit);
+    match file_metadata(path)? {
+        None => return Ok(None),
+        Some(metadata) if metadata.len() > limit => return Err(too_large()),
+        Some(_) => {}
     }
     let file = match open_to_read(path) {
         Ok(file) => only_file(file, path)?,
@@ -130,10 +133,8 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|error| io(error, "cannot read the file", path))?;
-    if bytes.len() as u64 > limit {
-        return Err(at(ErrorKind::LimitExceeded, "document is too large to read", path).with("limit", limit));
-    }
-    Ok(Some(bytes))
+    // It may have grown since.
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Some(bytes)) }
 }
 
 /// Looks a file up; anything but a file is an error, since opening it could block for ever.
