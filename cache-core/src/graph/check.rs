@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::graph::chains::closes_loop;
 use crate::graph::walk;
@@ -351,10 +352,11 @@ fn check_descriptor(blob: &Descriptor) -> Option<(FindingCode, String)> {
     is_unknown.then(|| (FindingCode::MediaTypeUnknown, format!("its media type is {:?}", blob.media_type.as_str())))
 }
 
-/// How many affected records a finding names, and how many layers are followed to find them: a config in which every
-/// blob is lost must not take the square of its size.
+/// How many affected records a finding names, and how many layers are followed to find them, for one finding and for all: a
+/// config in which every blob is lost must not take the square of its size.
 const AFFECTED: usize = 100;
 const FOLLOWED: usize = 10_000;
+const FOLLOWED_IN_ALL: usize = 1_000_000;
 
 /// Which results need a blob.
 pub struct Affected<'a> {
@@ -364,6 +366,8 @@ pub struct Affected<'a> {
     results: HashMap<usize, Vec<usize>>,
     /// The records whose explicit chains hold a layer.
     chains: HashMap<usize, Vec<usize>>,
+    /// How many layers may still be followed.
+    left: AtomicUsize,
 }
 
 impl<'a> Affected<'a> {
@@ -376,6 +380,7 @@ impl<'a> Affected<'a> {
             by_blob: HashMap::new(),
             results: HashMap::new(),
             chains: HashMap::new(),
+            left: AtomicUsize::new(FOLLOWED_IN_ALL),
         };
         for (n, layer) in config.layers.iter().enumerate() {
             affected.children.entry(layer.parent).or_default().push(n);
@@ -394,23 +399,25 @@ impl<'a> Affected<'a> {
     }
 
     /// The keys of the records that have a result with `blob` in its chain, in the config's order, and whether there may
-    /// be more.
+    /// be more. Who asks about very many blobs is told of fewer in the end.
     #[must_use]
     pub fn by(&self, blob: &Digest) -> (Vec<CacheKey>, bool) {
         let own = self.by_blob.get(blob).map_or(&[][..], Vec::as_slice);
+        let most = FOLLOWED.min(self.left.load(Ordering::Relaxed));
         let mut records: BTreeSet<usize> =
             own.iter().filter_map(|layer| self.chains.get(layer)).flatten().take(AFFECTED + 1).copied().collect();
-        let mut seen: HashSet<usize> = own.iter().take(FOLLOWED).copied().collect();
+        let mut seen: HashSet<usize> = own.iter().take(most).copied().collect();
         let mut todo: Vec<usize> = seen.iter().copied().collect();
         while let Some(layer) = todo.pop() {
             records.extend(self.results.get(&layer).into_iter().flatten().take(AFFECTED + 1));
-            if records.len() > AFFECTED || seen.len() >= FOLLOWED {
+            if records.len() > AFFECTED || seen.len() >= most {
                 break;
             }
             let above = i64::try_from(layer).ok().and_then(|layer| self.children.get(&layer));
             todo.extend(above.into_iter().flatten().filter(|&&child| seen.insert(child)));
         }
-        let has_more = records.len() > AFFECTED || seen.len() >= FOLLOWED;
+        let has_more = records.len() > AFFECTED || seen.len() >= most;
+        self.left.store(self.left.load(Ordering::Relaxed).saturating_sub(seen.len()), Ordering::Relaxed);
         (records.into_iter().take(AFFECTED).map(|n| self.config.records[n].key.clone()).collect(), has_more)
     }
 }

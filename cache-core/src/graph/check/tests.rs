@@ -113,6 +113,19 @@ fn what_a_descriptor_lacks_is_found_with_the_results_above_it() {
     assert_eq!(found(cache(), blobs(Some(odd))), one(FindingCode::MediaTypeUnknown, x, &affected));
 }
 
+/// A chain of which nothing is described: each finding would follow all the layers above its own.
+#[test]
+fn a_long_chain_that_is_lost_is_not_followed_for_every_finding() {
+    let names: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
+    let layers: Vec<(&str, i64)> = names.iter().map(String::as_str).zip(-1..).collect();
+    let none: [Descriptor; 0] = [];
+    let findings = check(&CacheManifest::new(config(&layers, vec![record("a", &[], &[1_999])]), none));
+    let of_blobs = findings.iter().filter(|finding| finding.code == FindingCode::BlobUndescribed);
+    let (told, untold): (Vec<_>, Vec<_>) = of_blobs.partition(|finding| !finding.affected.is_empty());
+    assert_eq!(told.len() + untold.len(), 2_000);
+    assert!(!told.is_empty() && !untold.is_empty() && untold.iter().all(|finding| finding.affects_more));
+}
+
 #[tokio::test]
 async fn a_document_over_a_mebibyte_is_found_where_buildkit_reads_it_from_a_manifest() {
     let sized = |bytes: usize| {
