@@ -4,12 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use cache_core::kit::{Flow, Outgoing, RequestLog, Timeouts};
+use bytes::Bytes;
+use cache_core::kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts};
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
+use futures_util::stream::StreamExt;
 use http::{Request, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, BodyStream};
 use octocrab::{OctoBody, Octocrab, OctocrabBuilder};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, USER_AGENT};
 use reqwest::redirect::{Action, Attempt, Policy};
@@ -23,8 +24,6 @@ use crate::sending::outgoing;
 
 /// What every request says of itself.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
-/// How much of an answer is read; a page of a list is the largest one.
-const MOST_READ: usize = 4 << 20;
 /// Up to this size a body is no part of an entry, and its answer is that to a question.
 const SMALL: usize = 64 << 10;
 /// How many redirects in a row are followed.
@@ -64,12 +63,15 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
 
 /// Follows redirects, but never from HTTPS to plain HTTP; `reqwest` takes the token off where the host or the port changes.
 fn follow(attempt: Attempt<'_>) -> Action {
-    let is_downgrade = attempt.url().scheme() == "http" && attempt.previous().iter().any(|url| url.scheme() == "https");
     match attempt.previous().len() {
-        _ if is_downgrade => attempt.stop(),
+        _ if is_downgrade(attempt.previous(), attempt.url()) => attempt.stop(),
         0..=REDIRECTS => attempt.follow(),
         _ => attempt.error("too many redirects"),
     }
+}
+
+fn is_downgrade(previous: &[Url], next: &Url) -> bool {
+    next.scheme() == "http" && previous.iter().any(|url| url.scheme() == "https")
 }
 
 /// Calls below one URL.
@@ -81,17 +83,18 @@ pub(crate) struct Client {
     token: Secret,
     headers: Vec<(HeaderName, &'static str)>,
     timeouts: Timeouts,
+    bounds: Bounds,
 }
 
 /// One call; it can be sent again.
-pub(crate) struct Call<'a> {
+pub(crate) struct Call {
     pub(crate) method: Method,
     /// Path and query below the client's URL, starting with a slash.
     pub(crate) path: String,
     pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) body: Bytes,
     /// What is said when it fails.
-    pub(crate) message: &'a str,
+    pub(crate) message: &'static str,
 }
 
 /// A good answer.
@@ -100,8 +103,8 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn new(method: Method, path: impl Into<String>, message: &'a str) -> Self {
+impl Call {
+    pub(crate) fn new(method: Method, path: impl Into<String>, message: &'static str) -> Self {
         Self { method, path: path.into(), headers: Vec::new(), body: Bytes::new(), message }
     }
 
@@ -116,8 +119,9 @@ impl<'a> Call<'a> {
 }
 
 impl Client {
-    pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, timeouts: Timeouts) -> Self {
-        Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), timeouts }
+    pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, environment: &Environment) -> Self {
+        let (timeouts, bounds) = (environment.timeouts(), environment.bounds());
+        Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), timeouts, bounds }
     }
 
     /// Adds a header to every call.
@@ -126,8 +130,12 @@ impl Client {
         self
     }
 
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Sends a call once; an answer of any status but 2xx is an error.
-    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Reply> {
+    pub(crate) async fn send(&self, call: Call) -> Result<Reply> {
         let (message, mut call) = (call.message, call);
         let size = call.body.len() as u64;
         let part = (call.body.len() > SMALL).then(|| (size, outgoing(std::mem::take(&mut call.body))));
@@ -137,25 +145,37 @@ impl Client {
         let log =
             RequestLog::new(crate::KIND, call.method.as_str(), call.path.split('?').next().unwrap_or_default(), size);
         let request = self.request(call, part).map_err(|error| self.about(error))?;
-        let exchange = async {
-            let response = crab.execute(request).await.map_err(|error| error::transport(&error, message))?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            Ok((status, headers, read(response, message).await?))
-        };
-        let exchanged = flow.unless_stalled(limit, exchange).await;
-        match &exchanged {
-            Some(Ok((status, headers, _))) => log.answered(status.as_u16(), |name| text(headers, name)),
+        let sent = flow.unless_stalled(limit, crab.execute(request)).await;
+        match &sent {
+            Some(Ok(response)) => log.answered(response.status().as_u16(), |name| text(response.headers(), name)),
             _ => log.unanswered(),
         }
-        let Some(exchanged) = exchanged else {
+        let Some(sent) = sent else {
             return Err(self.about(error::silence(message, limit)));
         };
-        let (status, headers, body): (StatusCode, HeaderMap, Bytes) =
-            exchanged.map_err(|error: Error| self.about(error))?;
+        let response = sent.map_err(|error| self.about(error::transport(&error, message)))?;
+        let answer = self.answer(response, message).await;
+        answer.map_err(|error| self.about(error))
+    }
+
+    /// Reads an answer; one of any status but 2xx is an error.
+    async fn answer<B>(&self, response: Response<B>, message: &'static str) -> Result<Reply>
+    where
+        B: BodyExt<Data = Bytes> + Send,
+        B::Error: StdError + 'static,
+    {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let pieces = BodyStream::new(response.into_body()).map(|frame| {
+            let frame = frame.map_err(|error| error::transport(&error, message))?;
+            Ok(frame.into_data().unwrap_or_default())
+        });
+        let reader = BodyReader::new(message, self.timeouts.idle, &self.bounds);
         if status.is_success() {
+            let body = reader.with_limit(self.bounds.answer).read(pieces).await?;
             return Ok(Reply { status, body });
         }
-        Err(self.about(error::refused(status, &headers, &body, message)))
+        let body = reader.with_limit(self.bounds.error_body).read_start(pieces).await;
+        Err(error::refused(status, &headers, &body, message))
     }
 
     /// octocrab without its retries: it would repeat what must not be repeated, and drop `Retry-After`.
@@ -171,7 +191,7 @@ impl Client {
         self.headers.iter().fold(builder, add).build_with_reqwest(self.http.clone()).map_err(failed)
     }
 
-    fn request(&self, call: Call<'_>, part: Option<(u64, Outgoing)>) -> Result<Request<OctoBody>> {
+    fn request(&self, call: Call, part: Option<(u64, Outgoing)>) -> Result<Request<OctoBody>> {
         let path = format!("{}{}", self.url.path().trim_end_matches('/'), call.path);
         let mut builder = Request::builder().method(call.method).uri(path);
         for (name, value) in call.headers {
@@ -203,26 +223,22 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-async fn read<B>(response: Response<B>, message: &str) -> Result<Bytes>
-where
-    B: BodyExt<Data = Bytes> + Unpin,
-    B::Error: StdError + 'static,
-{
-    let mut body = response.into_body();
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| error::transport(&error, message))?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |piece| piece));
-        if bytes.len() > MOST_READ {
-            let error = error::new(ErrorKind::LimitExceeded, message).with("cause", "the answer is too long");
-            return Err(error.with("limit", MOST_READ));
-        }
-    }
-    Ok(bytes.freeze())
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("host", &self.url.host_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_redirect_leads_from_https_to_plain_http() {
+        let urls = |texts: &[&str]| texts.iter().map(|text| Url::parse(text).unwrap()).collect::<Vec<_>>();
+        let is_downgrade = |before: &[&str], next: &str| is_downgrade(&urls(before), &Url::parse(next).unwrap());
+        assert!(is_downgrade(&["https://h/a"], "http://h/a"));
+        assert!(is_downgrade(&["http://h/a", "https://h/a"], "http://other/a"));
+        assert!(!is_downgrade(&["http://h/a"], "http://h/b") && !is_downgrade(&["http://h/a"], "https://h/b"));
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Rest {
     client: Client,
     repository: String,
     listener: Listener,
+    bounds: Bounds,
 }
 
 /// An entry, in any scope.
@@ -75,10 +76,11 @@ impl Rest {
     pub(crate) fn new(repository: &Repository, environment: &Environment) -> Result<Self> {
         let connections = http(environment, &repository.api)?;
         let (url, token) = (repository.api.clone(), repository.token.clone());
-        let client = Client::new(connections, url, token, environment.timeouts());
+        let client = Client::new(connections, url, token, environment);
         let client = client.with_header(ACCEPT, "application/vnd.github+json");
         let client = client.with_header(HeaderName::from_static("x-github-api-version"), "2022-11-28");
-        Ok(Self { client, repository: repository.name.clone(), listener: environment.listener().clone() })
+        let (listener, bounds) = (environment.listener().clone(), environment.bounds());
+        Ok(Self { client, repository: repository.name.clone(), listener, bounds })
     }
 
     /// The entries whose keys begin with `prefix`, in a scope or in all, the oldest first.
@@ -87,7 +89,7 @@ impl Rest {
     /// Whatever the service answers, and [`ErrorKind::Unavailable`] for a list that is not whole.
     pub(crate) async fn list(&self, prefix: &str, scope: Option<&str>, retry: RetryPolicy) -> Result<Vec<Item>> {
         let listing = Listing { rest: self, prefix, scope, retry };
-        let items: Vec<Item> = paged(listing, Bounds::default()).try_collect().await?;
+        let items: Vec<Item> = paged(listing, self.bounds).try_collect().await?;
         // The prefix is the server's to keep; BuildKit's version is ours to look for.
         let is_ours = |item: &Item| item.version == VERSION && has_prefix(&item.key, prefix);
         Ok(items.into_iter().filter(is_ours).collect())
@@ -127,7 +129,7 @@ impl Rest {
         Ok(Quota { used: usage.active_caches_size_in_bytes, limit })
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: String, message: &str) -> Result<T> {
+    async fn get<T: DeserializeOwned>(&self, path: String, message: &'static str) -> Result<T> {
         let body = self.send(Method::GET, path, message).await?;
         serde_json::from_slice(&body).map_err(|cause| {
             let error = error::new(ErrorKind::Unavailable, message).with_source(cause);
@@ -135,7 +137,7 @@ impl Rest {
         })
     }
 
-    async fn send(&self, method: Method, path: String, message: &str) -> Result<Bytes> {
+    async fn send(&self, method: Method, path: String, message: &'static str) -> Result<Bytes> {
         let sent = self.client.send(Call::new(method, path, message)).await;
         sent.map(|reply| reply.body).map_err(|error| self.about(error))
     }

@@ -54,9 +54,9 @@ impl Session {
         endpoint.token.check_time()?;
         let environment = config.environment();
         let client = http(environment, &endpoint.url)?;
-        let signed = Http::new(client.clone(), environment.timeouts());
+        let signed = Http::new(client.clone(), environment);
         let token = endpoint.token.secret().clone();
-        let calls = Client::new(client, endpoint.url.clone(), token, environment.timeouts());
+        let calls = Client::new(client, endpoint.url.clone(), token, environment);
         let service: Box<dyn CacheService> = match endpoint.api {
             ApiVersion::V1 => {
                 let calls = calls.with_header(ACCEPT, "application/json;api-version=6.0-preview.1");

@@ -13,6 +13,13 @@ use reqwest::header::CONTENT_ENCODING;
 
 use crate::{KIND, error};
 
+/// How long a server may be silent, and how much it may say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) bounds: Bounds,
+}
+
 /// How much is decoded at once: gzip makes at most a thousand times of it.
 const STEP: usize = 4 << 10;
 
@@ -24,12 +31,12 @@ pub(crate) fn encoding_of(response: &Response) -> Option<String> {
     (!named.is_empty()).then(|| named.join(","))
 }
 
-/// The bytes that the server means. It fails when nothing comes for `idle`, or next to nothing; without `idle` it waits
+/// The bytes that the server means. It fails when nothing comes for too long, or next to nothing; without a limit it waits
 /// for ever.
-pub(crate) fn body(response: Response, idle: Option<Duration>, message: &'static str) -> Result<BlobStream> {
+pub(crate) fn body(response: Response, patience: Patience, message: &'static str) -> Result<BlobStream> {
     let encoding = encoding_of(&response);
     let pieces = response.bytes_stream().map(move |piece| piece.map_err(|error| error::transport(error, message)));
-    let pieces = BodyReader::new(message, idle, &Bounds::default()).stream(pieces);
+    let pieces = BodyReader::new(message, patience.idle, &patience.bounds).stream(pieces);
     let pieces = pieces.map_err(|error| error.with("backend", KIND)).boxed();
     match encoding.as_deref() {
         None => Ok(pieces),
@@ -45,9 +52,9 @@ pub(crate) fn body(response: Response, idle: Option<Duration>, message: &'static
 pub(crate) async fn read(
     response: Response,
     limit: u64,
-    (idle, message): (Option<Duration>, &'static str),
+    (patience, message): (Patience, &'static str),
 ) -> Result<Bytes> {
-    let mut pieces = body(response, idle, message)?;
+    let mut pieces = body(response, patience, message)?;
     let mut document = BytesMut::new();
     while let Some(piece) = pieces.next().await {
         document.extend_from_slice(&piece?);

@@ -14,7 +14,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::answer::{self, encoding_of};
+use crate::answer::{self, Patience, encoding_of};
 use crate::auth::{Asked, Auth, Scopes};
 use crate::body::{Flow, Part};
 use crate::config::RegistryConfig;
@@ -203,12 +203,12 @@ impl Client {
 
     /// Reads a document of at most `limit` bytes.
     pub(crate) async fn read(&self, response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
-        answer::read(response, limit, (self.idle_timeout(), message)).await.map_err(|error| self.about(error))
+        answer::read(response, limit, (self.patience(), message)).await.map_err(|error| self.about(error))
     }
 
     /// The body of an answer.
     pub(crate) fn body(&self, response: Response, message: &'static str) -> Result<BlobStream> {
-        answer::body(response, self.idle_timeout(), message).map_err(|error| self.about(error))
+        answer::body(response, self.patience(), message).map_err(|error| self.about(error))
     }
 
     /// The error for an answer that is not the wanted one.
@@ -220,7 +220,7 @@ impl Client {
             Err(_) => false,
         };
         let host = response.url().host_str().unwrap_or_default().to_owned();
-        let error = error::refused(response, message, self.idle_timeout()).await;
+        let error = error::refused(response, message, self.patience()).await;
         self.about(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 
@@ -248,6 +248,10 @@ impl Client {
 
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.config.environment().idle_timeout()
+    }
+
+    fn patience(&self) -> Patience {
+        self.config.environment().patience()
     }
 
     /// Names the backend and the reference.

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cache_core::kit::Bounds;
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
@@ -11,6 +12,7 @@ use cache_core::spec::{Attrs, Secret};
 use cache_core::{CacheSpec, Result, RetryPolicy};
 
 use crate::Proxies;
+use crate::answer::Patience;
 use crate::auth::{AuthSource, Credential};
 use crate::reference::Reference;
 
@@ -147,6 +149,7 @@ pub struct Environment {
     proxies: Proxies,
     connect_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    bounds: Bounds,
     retry: RetryPolicy,
     listener: Listener,
 }
@@ -163,6 +166,7 @@ impl Environment {
             proxies: Proxies::none(),
             connect_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
+            bounds: Bounds::default(),
             retry: RetryPolicy::default(),
             listener: Listener::default(),
         }
@@ -221,6 +225,12 @@ impl Environment {
         Self { connect_timeout: connect, idle_timeout: idle, ..self }
     }
 
+    /// Changes how much is taken from a registry, and how slowly.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
     /// Changes how often a request is tried again whose answer says that it may help.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
@@ -255,6 +265,15 @@ impl Environment {
 
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// How answers are read.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { idle: self.idle_timeout, bounds: self.bounds }
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {

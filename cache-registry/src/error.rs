@@ -3,19 +3,16 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use cache_core::kit::{one_line, parse_retry_after};
+use bytes::Bytes;
+use cache_core::kit::{BodyReader, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
-use futures_util::stream::StreamExt;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{KIND, answer};
-
-/// How much of an error's body is read, and how much of it is shown.
-const MOST_READ: u64 = 64 << 10;
+use crate::KIND;
+use crate::answer::{self, Patience};
 
 /// Makes an error of this backend.
 pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -88,9 +85,9 @@ pub(crate) fn stalled(message: &str, idle: Duration) -> Error {
 }
 
 /// Maps an answer that is not the wanted one, with the server's own words.
-pub(crate) async fn refused(response: Response, message: &str, idle: Option<Duration>) -> Error {
+pub(crate) async fn refused(response: Response, message: &str, patience: Patience) -> Error {
     let (status, headers) = (response.status(), response.headers().clone());
-    let answer = Answer::read(response, idle).await;
+    let answer = Answer::read(response, patience).await;
     let kind = answer.kind(status);
     let error = new(kind, message).with_status(status.as_u16());
     let error = match retry_after(&headers) {
@@ -113,8 +110,8 @@ struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response, idle: Option<Duration>) -> Self {
-        let body = read_some(response, MOST_READ, idle).await;
+    async fn read(response: Response, patience: Patience) -> Self {
+        let body = read_some(response, patience).await;
         let errors = serde_json::from_slice::<Envelope>(&body).map(Envelope::into_errors).unwrap_or_default();
         if errors.is_empty() {
             return Self { codes: Vec::new(), words: one_line(&String::from_utf8_lossy(&body)) };
@@ -182,17 +179,12 @@ impl ServerError {
 }
 
 /// The body as far as it comes and is not too long; what it says is a help, not a need.
-async fn read_some(response: Response, most: u64, idle: Option<Duration>) -> Bytes {
-    let mut body = BytesMut::new();
-    let Ok(mut pieces) = answer::body(response, idle, "cannot read the answer") else { return Bytes::new() };
-    while let Some(Ok(piece)) = pieces.next().await {
-        let left = most.saturating_sub(body.len() as u64);
-        body.extend_from_slice(&piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))]);
-        if body.len() as u64 >= most {
-            break;
-        }
-    }
-    body.freeze()
+async fn read_some(response: Response, patience: Patience) -> Bytes {
+    const MESSAGE: &str = "cannot read the answer";
+    let Ok(pieces) = answer::body(response, patience, MESSAGE) else { return Bytes::new() };
+    // Its pieces have a clock already.
+    let reader = BodyReader::new(MESSAGE, None, &patience.bounds);
+    reader.with_limit(patience.bounds.error_body).read_start(pieces).await
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
+use cache_core::kit::Bounds;
 use cache_core::{Error, ErrorKind, Result};
 use reqwest::header::LINK;
 use reqwest::{Method, Response, StatusCode};
@@ -23,10 +24,10 @@ use crate::error;
 const LIST: &str = "cannot list the tags";
 /// How many tags are asked for at once: what a registry refuses is asked for smaller, and then as it likes.
 const SIZES: [Option<usize>; 4] = [Some(1_000), Some(100), Some(10), None];
-/// What a list may be at most: bytes of a page, bytes of all pages, pages, and pages in a row that bring nothing new.
+/// What a list may be at most, beside its [`Bounds`](cache_core::Bounds), since it is in memory whole: bytes of a page, bytes
+/// of all pages, and pages in a row that bring nothing new.
 const MOST_OF_A_PAGE: u64 = 8 << 20;
 const MOST_BYTES: u64 = 64 << 20;
-const MOST_PAGES: usize = 10_000;
 const MOST_STALE: usize = 16;
 
 /// Every tag of the repository in order, as the registry says them; none of one that does not exist.
@@ -63,7 +64,8 @@ struct Tags {
 impl Walk<'_> {
     async fn run(&mut self) -> Result<()> {
         let (size, mut page) = self.first().await?;
-        for _ in 0..MOST_PAGES {
+        let most_pages = self.bounds().list_pages;
+        for _ in 0..most_pages {
             let new = self.take(&page)?;
             let Some(query) = self.next(&page, size, new)? else { return Ok(()) };
             let is_told = page.next.is_some();
@@ -76,7 +78,7 @@ impl Walk<'_> {
                 page => page?,
             };
         }
-        Err(too_long().with("pages", MOST_PAGES))
+        Err(too_long().with("pages", most_pages))
     }
 
     /// The first page, of as many tags as the registry lets one ask for.
@@ -97,8 +99,9 @@ impl Walk<'_> {
     /// Takes the tags of a page, and says how many of them are new.
     fn take(&mut self, page: &Page) -> Result<usize> {
         self.bytes = self.bytes.saturating_add(page.bytes);
-        if self.bytes > MOST_BYTES {
-            return Err(too_long().with("limit", MOST_BYTES));
+        let most_bytes = self.bounds().list_bytes.min(MOST_BYTES);
+        if self.bytes > most_bytes {
+            return Err(too_long().with("limit", most_bytes));
         }
         let before = self.tags.len();
         self.tags.extend(page.tags.iter().cloned());
@@ -124,6 +127,10 @@ impl Walk<'_> {
         }
     }
 
+    fn bounds(&self) -> Bounds {
+        self.client.config().environment().bounds()
+    }
+
     async fn page(&self, query: &str) -> Result<Page> {
         self.client.retrying(|| self.page_once(query)).await
     }
@@ -136,7 +143,7 @@ impl Walk<'_> {
             StatusCode::NOT_FOUND => Ok(Page::default()),
             status if status.is_success() => {
                 let next = next_query(&response);
-                let body = self.client.read(response, MOST_OF_A_PAGE, LIST).await?;
+                let body = self.client.read(response, self.bounds().answer.min(MOST_OF_A_PAGE), LIST).await?;
                 Ok(Page { tags: tags(&body)?, next, bytes: body.len() as u64 })
             }
             _ => Err(self.client.refused(response, LIST).await),

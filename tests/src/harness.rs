@@ -60,12 +60,14 @@ pub trait Harness: Send + Sync {
 
     /// Makes the store hostile, and gives a backend for it that has tight bounds and tries once; `None` where the suite
     /// has no server of its own.
-    fn hostile(&self, _: Hostility) -> Option<Box<dyn CacheBackend>> {
+    fn hostile(&self, _: &Hostility) -> Option<Box<dyn CacheBackend>> {
         None
     }
 
-    /// Makes a hostile store what it was.
-    fn calm(&self) {}
+    /// Makes a hostile store what it was; says whether it did what it was to do once.
+    fn calm(&self) -> bool {
+        true
+    }
 
     /// Sets when a blob was last written, and says whether that can be done here.
     async fn set_modified(&self, _blob: &Digest, _modified: Timestamp) -> bool {
@@ -73,8 +75,8 @@ pub trait Harness: Send + Sync {
     }
 }
 
-/// How a store keeps its clients busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a store keeps its clients busy, or leads them astray.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hostility {
     /// Every request is refused, in a body without end.
     EndlessErrors,
@@ -86,6 +88,22 @@ pub enum Hostility {
     RepeatingPages,
     /// Every page of a list leads to another one.
     EndlessPages,
+    /// After so many requests, one is redirected.
+    Redirect {
+        /// How many requests are answered well before it.
+        after: usize,
+        /// The status.
+        status: u16,
+        /// The URL.
+        to: String,
+    },
+    /// After so many requests, one is answered with this challenge.
+    Challenge {
+        /// How many requests are answered well before it.
+        after: usize,
+        /// What `WWW-Authenticate` says.
+        challenge: String,
+    },
 }
 
 /// Bounds that a test can wait for.
@@ -259,6 +277,10 @@ macro_rules! conformance {
                     the_next_publish_adds_what_was_contributed
                     prune_keeps_what_young_contributions_reach
                     a_union_over_the_limit_is_refused
+                }
+                credentials {
+                    who_a_redirect_leads_to_is_told_no_secret
+                    who_a_challenge_leads_to_is_told_no_secret
                 }
                 hostile {
                     endless_errors_end

@@ -2,56 +2,17 @@
 
 #![cfg(feature = "registry")]
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, RetryPolicy};
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Credential, Environment, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs;
 use cache_tests::places::Registry;
-use cache_tests::servers::http::{self, Answer, Service, collect, json};
 use cache_tests::servers::registry::{Access, Account, Fault, Options, Plan};
+use cache_tests::servers::thief::{Asks, Thief};
 use futures_util::stream::TryStreamExt;
-use hyper::body::Incoming;
-use hyper::header::WWW_AUTHENTICATE;
-use hyper::{Method, Request};
+use hyper::Method;
 
 const PASSWORD: &str = "swordfish-3f9a";
-
-/// A host that nobody named. It asks for a login whatever it is asked, and writes down all that it is told.
-struct Thief {
-    address: SocketAddr,
-    is_basic: bool,
-    told: Mutex<Vec<String>>,
-}
-
-impl Service for Thief {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let (parts, body) = request.into_parts();
-        let body = String::from_utf8_lossy(&collect(body).await).into_owned();
-        let told = format!("{} {} {:?} {body}", parts.method, parts.uri, parts.headers);
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
-        if parts.uri.path() == "/token" {
-            return json(200, r#"{"token":"fake","expires_in":300}"#);
-        }
-        let challenge = match self.is_basic {
-            true => "Basic realm=\"thief\"".to_owned(),
-            false => format!("Bearer realm=\"http://{}/token\",service=\"thief\"", self.address),
-        };
-        let mut answer = json(401, "{}");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().expect("a header"));
-        answer
-    }
-}
-
-fn thief(is_basic: bool) -> http::Server<Thief> {
-    http::Server::start(move |address| Thief { address, is_basic, told: Mutex::default() })
-}
-
-fn take(thief: &http::Server<Thief>) -> Vec<String> {
-    std::mem::take(&mut thief.service().told.lock().unwrap_or_else(PoisonError::into_inner))
-}
 
 fn account() -> Account {
     Account::new("tester", PASSWORD)
@@ -104,9 +65,10 @@ async fn who_a_redirect_leads_to_is_told_nothing() {
         (Method::GET, "/tags/"),
     ];
     for access in [Access::Token(account()), Access::Basic(account())] {
-        for (status, is_basic) in [(302, true), (307, true), (307, false), (308, false)] {
+        for (status, asks) in [(302, Asks::Basic), (307, Asks::Basic), (307, Asks::Bearer), (308, Asks::Bearer)] {
             for (method, path) in requests.clone() {
-                let (place, thief) = (Registry::behind(access.clone(), account(), Options::default()), thief(is_basic));
+                let place = Registry::behind(access.clone(), account(), Options::default());
+                let thief = Thief::start(asks);
                 let environment = place.environment().with_retry(RetryPolicy::never());
                 // The first time all goes well, so that the credential is known and there is something to read.
                 let cache = graphs::cache(1);
@@ -122,7 +84,7 @@ async fn who_a_redirect_leads_to_is_told_nothing() {
                 let location = format!("http://{}/stolen", thief.host());
                 place.server().plan(Plan::new(method.clone(), path, Fault::Redirect(status, location)).times(1_000));
                 let errors = everything(&place, &environment).await;
-                let told = take(&thief);
+                let told = thief.take();
                 let is_followed = status >= 307 || matches!(method, Method::GET | Method::HEAD);
                 assert_eq!(!told.is_empty(), is_followed, "{status} {method} {path}: {told:?} {errors:?}");
                 let mut secrets = place.server().tokens();
@@ -142,13 +104,13 @@ async fn a_token_server_that_leads_elsewhere_is_not_followed() {
         let takes_forms = method == Method::POST;
         let account = Account { takes_forms, ..account() };
         let place = Registry::behind(Access::Token(account.clone()), account, Options::default());
-        let thief = thief(false);
+        let thief = Thief::start(Asks::Bearer);
         let location = format!("http://{}/token", thief.host());
         place.server().plan(Plan::new(method, "/token", Fault::Redirect(status, location)).times(1_000));
         let error = RegistryImporter::new(place.config()).resolve().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
         assert!(error.to_string().contains("redirects to another one"), "{error}");
-        assert_eq!(take(&thief), Vec::<String>::new());
+        assert_eq!(thief.take(), Vec::<String>::new());
     }
 }
 

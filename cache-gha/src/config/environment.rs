@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{env, fmt};
 
 use cache_core::RetryPolicy;
-use cache_core::kit::{PartLimits, ReadAhead, Timeouts, Uploads};
+use cache_core::kit::{Bounds, PartLimits, ReadAhead, Timeouts, Uploads};
 use cache_core::seams::Listener;
 use cache_core::spec::Secret;
 
@@ -35,6 +35,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 pub struct Environment {
     variables: BTreeMap<&'static str, Secret>,
     timeouts: Timeouts,
+    bounds: Bounds,
     retry: RetryPolicy,
     listener: Listener,
     budget: Budget,
@@ -67,6 +68,7 @@ impl Environment {
         Self {
             variables: VARIABLES.into_iter().filter_map(given).collect(),
             timeouts: Timeouts::default(),
+            bounds: Bounds::default(),
             retry: RetryPolicy::default(),
             listener: Listener::default(),
             budget: Budget::new(UPLOADS, MINUTE),
@@ -81,6 +83,12 @@ impl Environment {
     #[must_use]
     pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
         Self { timeouts: Timeouts::of(connect, idle), ..self }
+    }
+
+    /// Changes how much is taken from the service, and how slowly.
+    #[must_use]
+    pub fn with_bounds(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Changes how often a call is tried again whose answer says that it may help.
@@ -147,6 +155,10 @@ impl Environment {
 
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     pub(super) fn retry(&self) -> RetryPolicy {

@@ -63,14 +63,33 @@ fn decode(body: &[u8], message: &str) -> Result<Fields> {
     })
 }
 
-/// A URL that the service gave.
-fn decode_url(text: &str, message: &str) -> Result<Url> {
+/// A URL that `service` gave. One that speaks HTTPS gives none by plain HTTP: whoever listens could use it.
+fn decode_url(text: &str, service: &Url, message: &str) -> Result<Url> {
+    let failed = |cause: &str| error::new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(false);
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(|| error::new(ErrorKind::Unavailable, message).with("cause", "the answer holds no usable URL"))
+    let url = url.ok_or_else(|| failed("the answer holds no usable URL"))?;
+    let is_downgrade = url.scheme() == "http" && service.scheme() == "https";
+    if is_downgrade { Err(failed("the service speaks HTTPS and gives a URL by plain HTTP")) } else { Ok(url) }
 }
 
 impl fmt::Debug for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Found").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_with_https_gives_no_url_by_plain_http() {
+        let is_taken = |service: &str, text: &str| decode_url(text, &Url::parse(service).unwrap(), "no").is_ok();
+        assert!(is_taken("https://h/", "https://blobs/x?sig=hush") && is_taken("http://h/", "http://blobs/x?sig=hush"));
+        assert!(is_taken("http://h/", "https://blobs/x"));
+        for text in ["http://h/x?sig=hush", "ftp://h/x", "x?sig=hush", ""] {
+            let error = decode_url(text, &Url::parse("https://h/").unwrap(), "no").unwrap_err();
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
     }
 }

@@ -53,7 +53,8 @@ impl V1 {
         if answer.text("cacheKey").is_empty() {
             return Ok(None);
         }
-        let url = decode_url(answer.text("archiveLocation"), MESSAGE).map_err(|error| self.client.about(error))?;
+        let url = decode_url(answer.text("archiveLocation"), self.client.url(), MESSAGE)
+            .map_err(|error| self.client.about(error))?;
         Ok(Some(Found { key: answer.text("cacheKey").to_owned(), url }))
     }
 

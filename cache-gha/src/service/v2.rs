@@ -42,7 +42,7 @@ impl V2 {
 }
 
 impl Twirp {
-    async fn call(&self, method: &str, body: &Value, message: &str) -> Result<Fields> {
+    async fn call(&self, method: &str, body: &Value, message: &'static str) -> Result<Fields> {
         let call = Call::new(Method::POST, format!("{SERVICE}/{method}"), message);
         let call = call.header(CONTENT_TYPE, "application/json").body(body.to_string());
         decode(&self.0.send(call).await?.body, message).map_err(|error| self.0.about(error))
@@ -58,14 +58,14 @@ impl Twirp {
             return Ok(None);
         }
         let found = if matched.is_empty() { key } else { matched };
-        Ok(Some(Found { key: found.to_owned(), url: decode_url(url, MESSAGE)? }))
+        Ok(Some(Found { key: found.to_owned(), url: decode_url(url, self.0.url(), MESSAGE)? }))
     }
 
     async fn reserve(&self, key: &str) -> Result<Url> {
         const MESSAGE: &str = "cannot reserve the entry";
         let answer = self.call("CreateCacheEntry", &json!({ "key": key, "version": VERSION }), MESSAGE).await?;
         match answer.is_true("ok") {
-            true => decode_url(answer.text("signed_upload_url"), MESSAGE),
+            true => decode_url(answer.text("signed_upload_url"), self.0.url(), MESSAGE),
             // Some services have no other words for a key that somebody is uploading.
             false if answer.text("message").is_empty() => {
                 let error = error::new(ErrorKind::Conflict, MESSAGE).with("server", "no reason given");

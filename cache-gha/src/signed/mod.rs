@@ -19,18 +19,19 @@ pub(crate) use self::block::BlockBlob;
 pub(crate) use self::entry::Entry;
 pub(crate) use self::read::open;
 use crate::client::text;
-use crate::error;
+use crate::{Environment, error};
 
 /// A client without a token.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
     timeouts: Timeouts,
+    bounds: Bounds,
 }
 
 impl Http {
-    pub(crate) fn new(client: reqwest::Client, timeouts: Timeouts) -> Self {
-        Self { client, timeouts }
+    pub(crate) fn new(client: reqwest::Client, environment: &Environment) -> Self {
+        Self { client, timeouts: environment.timeouts(), bounds: environment.bounds() }
     }
 
     /// Asks for an entry, or a part of it that is not empty.
@@ -68,7 +69,7 @@ impl Http {
     /// The error for an answer that is not the wanted one.
     async fn refused(&self, response: Response, message: &'static str) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
-        let reader = self.reader(message).with_limit(Bounds::default().error_body);
+        let reader = self.reader(message).with_limit(self.bounds.error_body);
         let body = reader.read_start(pieces(response, message)).await;
         error::refused(status, &headers, &body, message)
     }
@@ -84,7 +85,7 @@ impl Http {
     }
 
     fn reader(&self, message: &'static str) -> BodyReader {
-        BodyReader::new(message, self.timeouts.idle, &Bounds::default())
+        BodyReader::new(message, self.timeouts.idle, &self.bounds)
     }
 }
 

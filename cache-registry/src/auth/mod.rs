@@ -9,7 +9,6 @@ mod token;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use cache_core::{Error, ErrorKind, Result};
 use reqwest::Client;
@@ -142,7 +141,8 @@ impl Auth {
             return Ok(Some(header));
         }
         let scopes_asked = scopes.with(&bearer.scopes);
-        let exchange = Exchange { http, base, bearer, credential, scopes: &scopes_asked, idle: self.idle_timeout() };
+        let exchange =
+            Exchange { http, base, bearer, credential, scopes: &scopes_asked, patience: self.environment.patience() };
         let token = exchange.run().await.map_err(|error| self.explain(error))?;
         let header = token.header().clone();
         self.state().tokens.insert(scopes.clone(), token);
@@ -162,10 +162,6 @@ impl Auth {
             }
         };
         self.login.get_or_try_init(find).await
-    }
-
-    fn idle_timeout(&self) -> Option<Duration> {
-        self.environment.idle_timeout()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -16,7 +16,8 @@ use url::form_urlencoded::Serializer;
 use super::challenge::Bearer;
 use super::credential::secret_header;
 use super::{Credential, Scopes};
-use crate::{answer, error, redirect};
+use crate::answer::{self, Patience};
+use crate::{error, redirect};
 
 const CLIENT_ID: &str = "buildcache";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -51,7 +52,7 @@ pub(super) struct Exchange<'a> {
     pub(super) bearer: &'a Bearer,
     pub(super) credential: &'a Credential,
     pub(super) scopes: &'a Scopes,
-    pub(super) idle: Option<Duration>,
+    pub(super) patience: Patience,
 }
 
 impl Exchange<'_> {
@@ -70,9 +71,9 @@ impl Exchange<'_> {
             _ => self.send(&Method::GET, self.query(realm), |url| self.with_header(self.http.get(url))).await?,
         };
         if !response.status().is_success() {
-            return Err(error::refused(response, FAILED, self.idle).await);
+            return Err(error::refused(response, FAILED, self.patience).await);
         }
-        token(&answer::read(response, MOST_READ, (self.idle, FAILED)).await?)
+        token(&answer::read(response, MOST_READ, (self.patience, FAILED)).await?)
     }
 
     /// The token server. A registry that is reached by HTTPS cannot have a credential sent in the clear.
@@ -92,8 +93,8 @@ impl Exchange<'_> {
     async fn send(&self, method: &Method, realm: Url, request: impl Fn(Url) -> RequestBuilder) -> Result<Response> {
         let mut url = realm.clone();
         for _ in 0..=redirect::MOST {
-            let Some(sent) = within(self.idle, request(url).send()).await else {
-                return Err(error::stalled(FAILED, self.idle.unwrap_or_default()));
+            let Some(sent) = within(self.patience.idle, request(url).send()).await else {
+                return Err(error::stalled(FAILED, self.patience.idle.unwrap_or_default()));
             };
             let response = sent.map_err(|error| error::transport(error, FAILED))?;
             match redirect::target(&response, method) {
@@ -185,6 +186,8 @@ fn lifetime(given: Option<&Value>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use cache_core::kit::Bounds;
+
     use super::*;
 
     #[test]
@@ -215,7 +218,7 @@ mod tests {
                 bearer: &bearer,
                 credential: &credential,
                 scopes: &scopes,
-                idle: None,
+                patience: Patience { idle: None, bounds: Bounds::default() },
             };
             exchange.realm().map(String::from)
         };

@@ -41,8 +41,8 @@ pub async fn endless_lists_are_no_lists(place: &dyn Harness) {
 }
 
 async fn lists_are_errors(place: &dyn Harness, how: Hostility) {
-    write(place, &graphs::cache(1)).await;
-    let Some(backend) = place.hostile(how) else { return };
+    let _ = Known::write(place).await;
+    let Some(backend) = place.hostile(&how) else { return };
     tokio::time::resume();
     if let Some(store) = backend.store(&place.spec()).await.expect("the spec is valid") {
         let caches = ends("caches", store.caches()).await;
@@ -55,29 +55,47 @@ async fn lists_are_errors(place: &dyn Harness, how: Hostility) {
 
 /// Every call that there is ends; what comes of it does not matter.
 async fn try_everything(place: &dyn Harness, how: Hostility) {
-    let cache = graphs::cache(1);
-    write(place, &cache).await;
-    let store = place.store().await;
-    let (caches, blobs) = match &store {
-        Some(store) => {
-            (store.caches().await.unwrap_or_default(), store.blobs().try_collect().await.unwrap_or_default())
-        }
-        None => (Vec::new(), Vec::new()),
-    };
-    let Some(backend) = place.hostile(how) else { return };
+    let known = Known::write(place).await;
+    let Some(backend) = place.hostile(&how) else { return };
     tokio::time::resume();
-    let spec = place.spec();
-    read(&*backend.importer(&spec).await.expect("the spec is valid"), &cache).await;
-    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &cache).await;
-    if let Some(hostile) = backend.store(&spec).await.expect("the spec is valid") {
-        list_and_delete(&*hostile, &caches, &blobs).await;
-    }
-    probe(&*backend, place).await;
+    everything(&*backend, place, &known, 0).await;
     place.calm();
-    if let Some(store) = store {
+    if let Some(store) = place.store().await {
         // Who could not be told that an upload is given up keeps it.
         let _ = store.abort_uploads(Timestamp::now()).await;
     }
+}
+
+/// What a place held before it became hostile.
+pub(super) struct Known {
+    cache: Generated,
+    caches: Vec<CacheEntry>,
+    blobs: Vec<BlobEntry>,
+}
+
+impl Known {
+    /// Writes a cache and lists what is there.
+    pub(super) async fn write(place: &dyn Harness) -> Self {
+        let cache = graphs::cache(1);
+        write(place, &cache).await;
+        let (mut caches, mut blobs) = (Vec::new(), Vec::new());
+        if let Some(store) = place.store().await {
+            caches = store.caches().await.unwrap_or_default();
+            blobs = store.blobs().try_collect().await.unwrap_or_default();
+        }
+        Self { cache, caches, blobs }
+    }
+}
+
+/// Makes every call that there is, with blobs of its own for each `seed`.
+pub(super) async fn everything(backend: &dyn CacheBackend, place: &dyn Harness, known: &Known, seed: u64) {
+    let spec = place.spec();
+    read(&*backend.importer(&spec).await.expect("the spec is valid"), &known.cache).await;
+    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &known.cache, seed).await;
+    if let Some(store) = backend.store(&spec).await.expect("the spec is valid") {
+        list_and_delete(&*store, &known.caches, &known.blobs).await;
+    }
+    probe(backend, place).await;
 }
 
 async fn read(importer: &dyn CacheImporter, cache: &Generated) {
@@ -89,9 +107,10 @@ async fn read(importer: &dyn CacheImporter, cache: &Generated) {
     }
 }
 
-async fn push(exporter: &dyn CacheExporter, cache: &Generated) {
-    for size in [100, (8 << 20) + 1] {
-        let (blob, source) = blob(Random::new(size).bytes(usize::try_from(size).expect("it is small")));
+async fn push(exporter: &dyn CacheExporter, cache: &Generated, seed: u64) {
+    // One request, and a part for each of several.
+    for size in [100, 300_000] {
+        let (blob, source) = blob(Random::new(seed).bytes(size));
         let _ = ends("push", exporter.push(&blob, &source)).await;
     }
     let _ = ends("push", exporter.push(&cache.manifest.blobs()[0], &cache.blobs)).await;

@@ -3,6 +3,7 @@
 //! A case sees a backend through the traits alone, and does nothing where the backend has no such thing.
 
 pub mod blob;
+pub mod credentials;
 pub mod export;
 pub mod faults;
 pub mod hostile;

@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobStore, Environment};
+use cache_core::kit::PartLimits;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 
-use super::system_time;
+use super::{hostile, system_time};
 use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
-use crate::servers::azblob::{ACCOUNT, Fault, KEY, Logged, Options, Plan, SIGNATURE, Server, base64};
+use crate::servers::azblob::{ACCOUNT, KEY, Logged, Options, SIGNATURE, Server, base64};
 use crate::servers::http::{Answer, fields, full};
 
 /// An empty account that wants its key for everything.
@@ -160,21 +161,15 @@ impl Harness for Azblob {
         self.server.stored(|stored| stored.put("buildkit-cache", &name, bytes));
     }
 
-    fn hostile(&self, how: Hostility) -> Option<Box<dyn CacheBackend>> {
-        let http = self.server.http();
-        match how {
-            Hostility::EndlessErrors => http.plan(Plan::everywhere(Fault::EndlessError(500))),
-            Hostility::EndlessBodies => http.plan(Plan::everywhere(Fault::Endless)),
-            Hostility::Trickle => http.plan(Plan::everywhere(Fault::Trickle)),
-            Hostility::RepeatingPages => http.script(|asked| page(asked, |marker| u64::from(marker == Some(0)))),
-            Hostility::EndlessPages => http.script(|asked| page(asked, |marker| marker.map_or(0, |marker| marker + 1))),
-        }
+    fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
+        hostile::plan(self.server.http(), how, page);
         let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
         Some(Box::new(cache_azblob::Azblob::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
     }
 
-    fn calm(&self) {
-        self.server.http().calm();
+    fn calm(&self) -> bool {
+        self.server.http().calm()
     }
 
     async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
@@ -184,8 +179,8 @@ impl Harness for Azblob {
     }
 }
 
-/// A page of a list, with one blob and the marker that `next` makes of the one that was asked for.
-fn page(asked: &Logged, next: impl Fn(Option<u64>) -> u64) -> Option<Answer> {
+/// A page of a list, with one blob and the marker of the next page.
+fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
     let query = fields(asked.path.split_once('?')?.1);
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     value("comp").filter(|comp| *comp == "list")?;

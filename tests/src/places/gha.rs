@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::PartLimits;
 use cache_core::spec::Secret;
-use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
+use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 
-use super::system_time;
-use crate::harness::Harness;
-use crate::servers::actions::{Dialect, Options, Server, mint};
+use super::{hostile, system_time};
+use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
+use crate::servers::actions::{Dialect, Logged, Options, Server, mint};
+use crate::servers::http::{Answer, fields, json};
 
 /// The scope that tests write.
 pub const MAIN: &str = "refs/heads/main";
@@ -198,11 +200,34 @@ impl Harness for Gha {
         self.server.entries(|entries| entries.overwrite(&bytes, |entry| entry.key == key));
     }
 
+    fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
+        hostile::plan(self.server.http(), how, page);
+        let environment = self.environment().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
+        Some(Box::new(cache_gha::Gha::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+    }
+
+    fn calm(&self) -> bool {
+        self.server.http().calm()
+    }
+
     async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
         let key = format!("buildkit-blob-1-{blob}");
         self.server.entries(|entries| entries.set_created(system_time(modified), |entry| entry.key == key));
         true
     }
+}
+
+/// A page of a list, with one entry, that says there are more.
+fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
+    let query = fields(asked.path.split_once('?')?.1);
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let number: u64 = value("page")?.parse().ok()?;
+    // Pages have numbers here, and no names: the entry is the one that so many steps lead to.
+    let id = (0..number).fold(None, |token, _| Some(next(token)))?;
+    let key = format!("{}{id}", value("key").unwrap_or_default());
+    let entry = serde_json::json!({ "id": id, "ref": MAIN, "key": key, "version": VERSION, "size_in_bytes": 2 });
+    Some(json(200, &serde_json::json!({ "total_count": 1_000_000, "actions_caches": [entry] }).to_string()))
 }
 
 /// The rules that no such service can keep.

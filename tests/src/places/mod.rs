@@ -10,6 +10,8 @@ mod docker_registry;
 pub mod gha;
 #[cfg(feature = "gha")]
 mod gha_emulator;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod hostile;
 #[cfg(feature = "local")]
 mod local;
 mod memory;

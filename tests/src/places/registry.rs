@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::seams::ImageStore;
-use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy};
 use cache_registry::{
     Credential, Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryStore,
 };
 
-use crate::harness::Harness;
-use crate::servers::registry::{Access, Account, Options, SIGNATURE, Server};
+use super::hostile;
+use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
+use crate::servers::http::{Answer, fields, json};
+use crate::servers::registry::{Access, Account, Logged, Options, SIGNATURE, Server};
 
 const PASSWORD: &str = "swordfish-3f9a";
 
@@ -154,10 +156,34 @@ impl Harness for Registry {
         self.server.stored(|stored| stored.lose(blob));
     }
 
+    fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
+        hostile::plan(self.server.http(), how, page);
+        let environment = self.environment().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+        Some(Box::new(cache_registry::Registry::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+    }
+
+    /// Uploads go too that nobody could be told to give up.
+    fn calm(&self) -> bool {
+        let is_done = self.server.http().calm();
+        self.server.stored(crate::servers::registry::Stored::forget_uploads);
+        is_done
+    }
+
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
         self.damage(blob);
         self.server.stored(|stored| stored.overwrite(blob, &bytes));
     }
+}
+
+/// A page of tags, with one tag and the link to the next page.
+fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
+    let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+    let repository = path.strip_prefix("/v2/")?.strip_suffix("/tags/list")?;
+    let last = fields(query).into_iter().find(|(key, _)| key == "last").and_then(|(_, last)| last.parse().ok());
+    let next = next(last);
+    let mut answer = json(200, &serde_json::json!({ "name": repository, "tags": [next.to_string()] }).to_string());
+    answer.headers_mut().insert("link", format!("<{path}?last={next}>; rel=\"next\"").parse().expect("a header"));
+    Some(answer)
 }
 
 /// The rules that no registry can keep.
@@ -165,6 +191,9 @@ pub(super) fn exception(case: &str) -> Option<&'static str> {
     match case {
         "one_of_many_conditional_commits_wins" => {
             Some("a registry has no conditional writes: of writers that meet, several may win")
+        }
+        "who_a_challenge_leads_to_is_told_no_secret" => {
+            Some("a registry names its token server itself, by its own challenge")
         }
         "a_store_of_nothing_lists_nothing_and_creates_nothing"
         | "a_store_lists_every_blob"

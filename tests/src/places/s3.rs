@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::PartLimits;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
-use super::system_time;
+use super::{hostile, system_time};
 use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
 use crate::servers::http::{Answer, fields, full};
-use crate::servers::s3::{ACCESS_KEY, BUCKET, Fault, Logged, Options, Plan, SECRET_KEY, Server};
+use crate::servers::s3::{ACCESS_KEY, BUCKET, Logged, Options, SECRET_KEY, Server};
 
 /// What lends the keys for a while.
 const TOKEN: &str = "hush-session-77aa";
@@ -156,21 +157,15 @@ impl Harness for S3 {
         fs::write(self.server.path(&format!("blobs/{blob}")), bytes).expect("the object can be written");
     }
 
-    fn hostile(&self, how: Hostility) -> Option<Box<dyn CacheBackend>> {
-        let http = self.server.http();
-        match how {
-            Hostility::EndlessErrors => http.plan(Plan::everywhere(Fault::EndlessError(500))),
-            Hostility::EndlessBodies => http.plan(Plan::everywhere(Fault::Endless)),
-            Hostility::Trickle => http.plan(Plan::everywhere(Fault::Trickle)),
-            Hostility::RepeatingPages => http.script(|asked| page(asked, |token| u64::from(token == Some(0)))),
-            Hostility::EndlessPages => http.script(|asked| page(asked, |token| token.map_or(0, |token| token + 1))),
-        }
+    fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
+        hostile::plan(self.server.http(), how, page);
         let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
         Some(Box::new(cache_s3::S3::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
     }
 
-    fn calm(&self) {
-        self.server.http().calm();
+    fn calm(&self) -> bool {
+        self.server.http().calm()
     }
 
     async fn set_modified(&self, blob: &Digest, modified: Timestamp) -> bool {
@@ -179,8 +174,8 @@ impl Harness for S3 {
     }
 }
 
-/// A page of a list, with one object and the token that `next` makes of the one that was asked for.
-fn page(asked: &Logged, next: impl Fn(Option<u64>) -> u64) -> Option<Answer> {
+/// A page of a list, with one object and the token of the next page.
+fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
     let query = fields(asked.path.split_once('?')?.1);
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     value("list-type")?;

@@ -26,3 +26,4 @@ pub mod registry;
 pub mod relay;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub mod thief;

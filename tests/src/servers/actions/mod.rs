@@ -119,6 +119,12 @@ impl Server {
         self.0.host()
     }
 
+    /// The server, to make it another one.
+    #[must_use]
+    pub fn http(&self) -> &http::Server<impl Service + use<>> {
+        &self.0
+    }
+
     /// Plans a fault.
     pub fn plan(&self, plan: Plan) {
         self.0.plan(plan);

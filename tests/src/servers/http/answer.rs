@@ -9,7 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Response;
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::{Fault, Never};
 
@@ -85,6 +85,11 @@ pub(super) fn planned(fault: &Fault) -> Answer {
     if let Fault::Redirect(status, location) = fault {
         let mut answer = empty(*status);
         answer.headers_mut().insert(LOCATION, location.parse().expect("a header"));
+        return answer;
+    }
+    if let Fault::Challenge(challenge) = fault {
+        let mut answer = empty(401);
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().expect("a header"));
         return answer;
     }
     let (status, wait, body) = match fault {

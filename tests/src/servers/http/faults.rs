@@ -22,6 +22,8 @@ pub enum Fault {
     Answer(u16, Option<u64>, &'static str),
     /// The answer leads elsewhere, with this status.
     Redirect(u16, String),
+    /// The answer is 401, with this challenge.
+    Challenge(String),
     /// The connection closes without an answer.
     Drop,
     /// Nothing is done and nothing answered before the test [releases](super::Server::release) it.
@@ -71,7 +73,10 @@ impl Plan {
 impl Fault {
     /// Whether it takes the place of an answer; the others spoil one that is good.
     pub(super) fn is_instead(&self) -> bool {
-        matches!(self, Self::Answer(..) | Self::Redirect(..) | Self::Drop | Self::Hold | Self::EndlessError(_))
+        match self {
+            Self::Answer(..) | Self::Redirect(..) | Self::Challenge(_) | Self::EndlessError(_) => true,
+            fault => matches!(fault, Self::Drop | Self::Hold),
+        }
     }
 }
 

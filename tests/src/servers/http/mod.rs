@@ -124,11 +124,11 @@ impl<S: Service> Server<S> {
         self.shared.watched().script = Some(Arc::new(script));
     }
 
-    /// Forgets faults and script.
-    pub fn calm(&self) {
+    /// Forgets faults and script; says whether every fault came about that was planned.
+    pub fn calm(&self) -> bool {
         let mut watched = self.shared.watched();
-        watched.plans.clear();
         watched.script = None;
+        std::mem::take(&mut watched.plans).is_empty()
     }
 
     /// The requests since the last call, in order of their arrival.

@@ -93,6 +93,11 @@ impl Stored {
         held.map(|(id, upload)| format!("upload {id} with {} bytes", upload.bytes.len())).collect()
     }
 
+    /// Gives every open upload up.
+    pub fn forget_uploads(&mut self) {
+        self.uploads.clear();
+    }
+
     /// Loses a blob.
     pub fn lose(&mut self, blob: &Digest) {
         self.repositories.values_mut().for_each(|repository| drop(repository.blobs.remove(blob)));
