@@ -8,6 +8,8 @@ mod explain;
 mod help;
 mod images;
 mod inspect;
+#[cfg(all(unix, feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod kills;
 #[cfg(unix)]
 mod limits;
 mod ops;
@@ -19,7 +21,7 @@ mod races;
 mod refusals;
 mod report;
 mod sandbox;
-#[cfg(all(unix, feature = "gha"))]
+#[cfg(all(unix, feature = "gha", feature = "registry"))]
 mod signals;
 #[cfg(feature = "registry")]
 mod told;

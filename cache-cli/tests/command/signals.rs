@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_tests::servers::actions::{Options, Server, mint};
 use cache_tests::servers::http::{Fault, Method, Plan};
+use cache_tests::servers::registry::{self, Access};
 
 use crate::sandbox::{Run, Sandbox};
 
@@ -61,6 +62,50 @@ fn the_second_signal_ends_at_once() {
     signal(&copy.0, "-INT");
     assert_eq!(copy.end().code, 130);
     assert!(!locked(&server).is_empty());
+}
+
+/// Each verb, with a place for the spec of a cache.
+const VERBS: [&[&str]; 15] = [
+    &["copy", "SPEC", "type=local,dest=b"],
+    &["inspect", "SPEC"],
+    &["ls", "SPEC"],
+    &["du", "SPEC"],
+    &["verify", "SPEC"],
+    &["repair", "SPEC"],
+    &["merge", "SPEC", "type=local,src=a", "--to", "type=local,dest=b"],
+    &["optimize", "SPEC"],
+    &["diff", "type=local,src=a", "SPEC"],
+    &["explain", "type=local,src=a", "SPEC"],
+    &["report", "SPEC", "-o", "b"],
+    &["graph", "SPEC"],
+    &["rm", "-f", "SPEC"],
+    &["prune", "-f", "SPEC"],
+    &["doctor", "SPEC"],
+];
+
+#[test]
+fn every_verb_ends_at_a_signal_and_leaves_nothing() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let help = sandbox.run(&["--help"]).stdout;
+    let named = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let named: Vec<&str> = named.filter_map(|line| line.split_whitespace().next()).collect();
+    let tried: Vec<&str> = VERBS.iter().map(|verb| verb[0]).chain(["completions", "help"]).collect();
+    assert_eq!(named, tried);
+    for (verb, name) in VERBS.iter().flat_map(|verb| [(verb, "-TERM"), (verb, "-HUP")]) {
+        let server = registry::Server::start(Access::Open, registry::Options::default());
+        server.plan(Plan::everywhere(Fault::Hold));
+        let spec = format!("type=registry,ref={}/team/cache:main", server.host());
+        let args: Vec<&str> = verb.iter().map(|word| if *word == "SPEC" { &spec } else { *word }).collect();
+        let mut running = sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while server.take_log().is_empty() && running.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        signal(&running, name);
+        let run = Run::from(running.wait_with_output().unwrap());
+        assert_eq!((run.code, &*run.stdout), (130, ""), "{args:?} {name}: {}", run.stderr);
+        assert!(run.stderr.contains("error: interrupted"), "{args:?} {name}: {}", run.stderr);
+        assert!(!sandbox.path("b").join("index.json").exists() && !sandbox.path("b").is_file(), "{args:?} {name}");
+    }
 }
 
 /// A program whose stderr is read as it comes.
