@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use cache_core::{CacheBackend, CacheSpec, RetryPolicy};
+use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore, RetryPolicy};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -46,14 +46,33 @@ impl Service for Parrot {
     }
 }
 
-thread_local! {
-    static PLACE: (Server<Parrot>, Runtime) = place();
+/// A server, and everything that asks it.
+struct Place {
+    server: Server<Parrot>,
+    runtime: Runtime,
+    readers: Vec<Reader>,
 }
 
-fn place() -> (Server<Parrot>, Runtime) {
-    let server = Server::start(|address| Parrot { host: address.to_string(), said: Mutex::default() });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    (server, runtime.expect("a runtime needs nothing"))
+/// One store from both of its sides.
+type Reader = (Option<Box<dyn CacheImporter>>, Option<Box<dyn CacheStore>>);
+
+thread_local! {
+    static PLACE: Place = Place::new();
+}
+
+impl Place {
+    fn new() -> Self {
+        let server = Server::start(|address| Parrot { host: address.to_string(), said: Mutex::default() });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime needs nothing");
+        let readers = runtime.block_on(async { open(stores(&server.host())).await });
+        Self { server, runtime, readers }
+    }
+
+    fn say(&self, said: Said) {
+        *self.server.service().said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        drop(self.server.take_log());
+    }
 }
 
 /// Whatever a token server answers, the registry's reader ends, with an error or without.
@@ -62,7 +81,12 @@ fn place() -> (Server<Parrot>, Runtime) {
 /// When it panics.
 pub fn token(data: &[u8]) {
     let said = Said { token: Some(Bytes::copy_from_slice(data)), other: Bytes::from_static(b"{}") };
-    ask(said, |host| vec![(registry(), CacheSpec::new("registry").with("ref", format!("{host}/a/b:t")))]);
+    PLACE.with(|place| {
+        place.say(said);
+        let spec = CacheSpec::new("registry").with("ref", format!("{}/a/b:t", place.server.host()));
+        // A reader keeps its token, so that each input has a reader of its own.
+        place.runtime.block_on(async { ask(&open(vec![(registry(), spec)]).await).await });
+    });
 }
 
 /// Whatever a store answers, its reader and its lister end, with an error or without.
@@ -70,24 +94,29 @@ pub fn token(data: &[u8]) {
 /// # Panics
 /// When one of them panics.
 pub fn target(data: &[u8]) {
-    ask(Said { token: None, other: Bytes::copy_from_slice(data) }, stores);
+    PLACE.with(|place| {
+        place.say(Said { token: None, other: Bytes::copy_from_slice(data) });
+        place.runtime.block_on(ask(&place.readers));
+    });
 }
 
-fn ask(said: Said, stores: impl Fn(&str) -> Vec<(Box<dyn CacheBackend>, CacheSpec)>) {
-    PLACE.with(|(server, runtime)| {
-        *server.service().said.lock().unwrap_or_else(PoisonError::into_inner) = said;
-        runtime.block_on(async {
-            for (backend, spec) in stores(&server.host()) {
-                if let Ok(importer) = backend.importer(&spec).await {
-                    let _ = importer.resolve().await;
-                }
-                if let Ok(Some(store)) = backend.store(&spec).await {
-                    let _ = store.caches().await;
-                }
-            }
-        });
-        drop(server.take_log());
-    });
+async fn open(stores: Vec<(Box<dyn CacheBackend>, CacheSpec)>) -> Vec<Reader> {
+    let mut readers = Vec::new();
+    for (backend, spec) in stores {
+        readers.push((backend.importer(&spec).await.ok(), backend.store(&spec).await.ok().flatten()));
+    }
+    readers
+}
+
+async fn ask(readers: &[Reader]) {
+    for (importer, store) in readers {
+        if let Some(importer) = importer {
+            let _ = importer.resolve().await;
+        }
+        if let Some(store) = store {
+            let _ = store.caches().await;
+        }
+    }
 }
 
 fn registry() -> Box<dyn CacheBackend> {
@@ -101,7 +130,8 @@ fn stores(host: &str) -> Vec<(Box<dyn CacheBackend>, CacheSpec)> {
     let s3 = s3.with("endpoint_url", &*url).with("access_key_id", "id").with("secret_access_key", "key");
     let azblob = CacheSpec::new("azblob").with("account_url", format!("{url}/account")).with("account_name", "account");
     let azblob = azblob.with("secret_access_key", "a2V5").with("container", "c");
-    let gha = CacheSpec::new("gha").with("token", places::gha::token(&[(places::gha::MAIN, 3)])).with("url_v2", url);
+    let gha = CacheSpec::new("gha").with("token", places::gha::token(&[(places::gha::MAIN, 3)])).with("url_v2", &*url);
+    let gha = gha.with("repository", "o/r").with("ghtoken", "t");
     vec![
         (registry(), CacheSpec::new("registry").with("ref", format!("{host}/a/b:t"))),
         (
@@ -118,7 +148,9 @@ fn stores(host: &str) -> Vec<(Box<dyn CacheBackend>, CacheSpec)> {
         ),
         (
             Box::new(cache_gha::Gha::new(
-                cache_gha::Environment::new().with_timeouts(None, None).with_retry(RetryPolicy::never()),
+                cache_gha::Environment::of(|name| (name == "GITHUB_API_URL").then(|| url.clone()))
+                    .with_timeouts(None, None)
+                    .with_retry(RetryPolicy::never()),
             )),
             gha,
         ),
