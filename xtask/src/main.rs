@@ -40,7 +40,12 @@ const TASKS: [Task; 12] = [
     Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
     Task { name: "ci", synopsis: "[--crate X] [--no-test]", about: "what CI runs, in order", run: ci::run },
     Task { name: "tidy", synopsis: "", about: "check the house rules", run: tidy::run },
-    Task { name: "deps", synopsis: "", about: "check who depends on what, and on how much", run: deps::run },
+    Task {
+        name: "deps",
+        synopsis: "[--pin]",
+        about: "check who depends on what, on how much, and what runs in a build",
+        run: deps::run,
+    },
     Task {
         name: "plan", synopsis: "[--base REF | FILE…]", about: "name the crates a change touches", run: plan::run
     },

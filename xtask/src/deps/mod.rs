@@ -1,8 +1,11 @@
-//! `cargo xtask deps`: which way dependencies point, what they may pull, and how many crates that is.
+//! `cargo xtask deps`: which way dependencies point, what they may pull, how many crates that is, and what of them runs
+//! while the program is built.
 
 mod budget;
 mod direction;
+mod scripts;
 mod tree;
+mod versions;
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -24,9 +27,14 @@ const NETWORK: [&str; 8] = ["aws-lc-rs", "hyper", "native-tls", "openssl", "open
 /// What nothing pulls: all of us use one TLS stack, rustls with aws-lc-rs.
 const BANNED: [&str; 2] = ["openssl-sys", "ring"];
 
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
+    let pins = args.flag("--pin");
     args.finish()?;
-    check(&Workspace::load()?)
+    let workspace = Workspace::load()?;
+    if pins {
+        scripts::pin(&workspace.root)?;
+    }
+    check(&workspace)
 }
 
 /// Prints the budgets and every broken rule, and fails if there is one.
@@ -35,6 +43,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     findings.extend(offline(workspace)?);
     findings.extend(banned()?);
     findings.extend(budget::check(workspace)?);
+    findings.extend(versions::check()?);
+    findings.extend(scripts::check(workspace)?);
     for finding in &findings {
         println!("{finding}");
     }
