@@ -33,12 +33,12 @@ use std::time::Duration;
 
 use cache_core::kit::Uploads;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
 use crate::plugin::Call;
 use crate::session::Session;
+use crate::signals::Interrupt;
 
 /// How long calls into the file system that are still running may take to end after the verb did.
 const LAST_CALLS: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     survive_large_files(&runtime);
     let exit = runtime.block_on(async {
         match signals::listen() {
-            Ok(interrupted) => run(cli, &interrupted).await,
+            Ok(interrupt) => run(cli, &interrupt).await,
             Err(error) => {
                 messages::failure(&Failure::new(Exit::Failed, format!("cannot listen to signals: {error}")));
                 Exit::Failed
@@ -97,12 +97,12 @@ fn survive_large_files(runtime: &Runtime) {
 #[cfg(not(unix))]
 fn survive_large_files(_: &Runtime) {}
 
-async fn run(cli: Cli, interrupted: &Notify) -> Exit {
+async fn run(cli: Cli, interrupt: &Interrupt) -> Exit {
     let uploads = Uploads::new();
     let session = Session::new(|listener| backends::backends(&uploads, listener), cli.globals);
     let outcome = tokio::select! {
         biased;
-        () = interrupted.notified() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = interrupt.heard() => Err(Interrupt::failure()),
         outcome = in_time(&session, verbs::run(&session, cli.verb)) => outcome,
         never = session.reporter.keep_telling() => match never {},
     };

@@ -2,25 +2,63 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::messages;
 
-/// Passes the first signal on, so that the verb is dropped where it waits; the second one ends the process at once.
+/// How long a verb may go on after a signal that is in a call that nobody can drop, as when it reads from a pipe.
+const DEAF: Duration = Duration::from_secs(3);
+
+/// The first signal, as the verb sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupt {
+    first: Notify,
+    is_heard: AtomicBool,
+}
+
+impl Interrupt {
+    /// Waits for the first signal.
+    pub(crate) async fn heard(&self) {
+        self.first.notified().await;
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until it is certain that nobody listens.
+    async fn unheard(&self) {
+        tokio::time::sleep(DEAF).await;
+        if self.is_heard.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        messages::failure(&Self::failure());
+    }
+
+    pub(crate) fn failure() -> Failure {
+        Failure::new(Exit::Interrupted, "interrupted")
+    }
+}
+
+/// Passes the first signal on, so that the verb is dropped where it waits; the second one ends the process at once, and so
+/// does the first one where nobody waits.
 ///
 /// Signals are caught from this call on, which needs a runtime.
-pub(crate) fn listen() -> io::Result<Arc<Notify>> {
+pub(crate) fn listen() -> io::Result<Arc<Interrupt>> {
     let mut signals = Signals::catch()?;
-    let first = Arc::new(Notify::new());
-    let interrupted = Arc::clone(&first);
+    let interrupt = Arc::new(Interrupt::default());
+    let told = Arc::clone(&interrupt);
     tokio::spawn(async move {
         signals.next().await;
-        interrupted.notify_one();
-        signals.next().await;
+        told.first.notify_one();
+        tokio::select! {
+            () = signals.next() => {}
+            () = told.unheard() => {}
+        }
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
-    Ok(first)
+    Ok(interrupt)
 }
 
 #[cfg(unix)]

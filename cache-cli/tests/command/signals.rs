@@ -108,6 +108,28 @@ fn every_verb_ends_at_a_signal_and_leaves_nothing() {
     }
 }
 
+/// A pipe that nobody writes to is read by a call that cannot be dropped.
+#[test]
+fn a_signal_ends_a_verb_that_reads_from_a_pipe() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap().success());
+    let reading: [&[&str]; 3] = [
+        &["explain", "type=local,src=a", "--log", "pipe"],
+        &["prune", "-f", "--apply", "pipe", "type=local,src=a"],
+        &["ls", "type=s3,bucket=b,region=r,access_key_id=a,secret_access_key=@pipe"],
+    ];
+    for args in reading {
+        let running = sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It opens when the program has opened its end.
+        let pipe = std::fs::File::options().write(true).open(sandbox.path("pipe")).unwrap();
+        signal(&running, "-TERM");
+        let run = Run::from(running.wait_with_output().unwrap());
+        drop(pipe);
+        assert_eq!(run.code, 130, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains("error: interrupted"), "{args:?}: {}", run.stderr);
+    }
+}
+
 /// A program whose stderr is read as it comes.
 struct Said(Child, BufReader<ChildStderr>);
 

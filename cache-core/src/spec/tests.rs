@@ -86,6 +86,17 @@ fn an_unknown_attribute_names_the_nearest_known_one() {
     assert_eq!(error.hint(), Some("did you mean digest?"));
 }
 
+/// To compare ten million letters with every name takes minutes.
+#[test]
+fn a_name_of_any_length_is_refused_at_once() {
+    let spec = CacheSpec::new("local").with(&"a".repeat(10_000_000), "b");
+    let mut attrs = spec.attrs();
+    for name in ["src", "dest", "tag", "digest", "reset", "image-manifest", "oci-mediatypes"] {
+        attrs.optional(name);
+    }
+    assert_eq!(attrs.finish().unwrap_err().context("unknown"), Some("REDACTED"));
+}
+
 #[test]
 fn a_required_attribute_may_come_under_its_other_name_but_not_empty() {
     assert_eq!(spec("type=local,dest=a").attrs().required("src", "dest").unwrap(), "a");

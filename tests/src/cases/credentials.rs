@@ -6,12 +6,15 @@ use super::hostile::{Known, everything};
 use crate::harness::{Harness, Hostility};
 use crate::servers::thief::{Asks, Thief};
 
+/// Bytes of a blob that goes in parts where these are small.
+const LARGE: usize = 200_000;
 /// No run has more requests.
 const MOST_REQUESTS: usize = 500;
 
 /// Each request that the backend makes is redirected to a host that nobody named, once by a status that keeps the method and
 /// the body, and once by one that does not.
 pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
+    tokio::time::resume();
     for (status, asks) in [(307, Asks::Bearer), (302, Asks::Basic)] {
         let thief = Thief::start(asks);
         let to = format!("http://{}/stolen", thief.host());
@@ -21,6 +24,7 @@ pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
 
 /// Each request that the backend makes is answered with the challenge of a token server elsewhere.
 pub async fn who_a_challenge_leads_to_is_told_no_secret(place: &dyn Harness) {
+    tokio::time::resume();
     let thief = Thief::start(Asks::Bearer);
     at_every_request(place, &thief, |after| Hostility::Challenge { after, challenge: thief.challenge() }).await;
 }
@@ -29,10 +33,7 @@ async fn at_every_request(place: &dyn Harness, thief: &Thief, how: impl Fn(usize
     for after in 0..MOST_REQUESTS {
         let known = Known::write(place).await;
         let Some(backend) = place.hostile(&how(after)) else { return };
-        if after == 0 {
-            tokio::time::resume();
-        }
-        everything(&*backend, place, &known, after as u64).await;
+        everything(&*backend, place, &known, (after as u64, LARGE)).await;
         for told in thief.take() {
             check(place, &told);
         }

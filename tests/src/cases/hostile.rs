@@ -12,6 +12,8 @@ use crate::graphs::{self, Generated};
 use crate::harness::{Harness, Hostility};
 use crate::random::Random;
 
+/// Bytes of a blob that every store takes in parts.
+const LARGE: usize = (8 << 20) + 1;
 /// How long a call may take, many times longer than it should on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,7 +60,7 @@ async fn try_everything(place: &dyn Harness, how: Hostility) {
     let known = Known::write(place).await;
     let Some(backend) = place.hostile(&how) else { return };
     tokio::time::resume();
-    everything(&*backend, place, &known, 0).await;
+    everything(&*backend, place, &known, (0, LARGE)).await;
     place.calm();
     if let Some(store) = place.store().await {
         // Who could not be told that an upload is given up keeps it.
@@ -87,11 +89,11 @@ impl Known {
     }
 }
 
-/// Makes every call that there is, with blobs of its own for each `seed`.
-pub(super) async fn everything(backend: &dyn CacheBackend, place: &dyn Harness, known: &Known, seed: u64) {
+/// Makes every call that there is, with blobs of its own for each seed, the larger one of so many bytes.
+pub(super) async fn everything(backend: &dyn CacheBackend, place: &dyn Harness, known: &Known, blobs: (u64, usize)) {
     let spec = place.spec();
     read(&*backend.importer(&spec).await.expect("the spec is valid"), &known.cache).await;
-    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &known.cache, seed).await;
+    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &known.cache, blobs).await;
     if let Some(store) = backend.store(&spec).await.expect("the spec is valid") {
         list_and_delete(&*store, &known.caches, &known.blobs).await;
     }
@@ -107,9 +109,8 @@ async fn read(importer: &dyn CacheImporter, cache: &Generated) {
     }
 }
 
-async fn push(exporter: &dyn CacheExporter, cache: &Generated, seed: u64) {
-    // One request, and a part for each of several.
-    for size in [100, 300_000] {
+async fn push(exporter: &dyn CacheExporter, cache: &Generated, (seed, large): (u64, usize)) {
+    for size in [100, large] {
         let (blob, source) = blob(Random::new(seed).bytes(size));
         let _ = ends("push", exporter.push(&blob, &source)).await;
     }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::PartLimits;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
@@ -160,7 +159,6 @@ impl Harness for S3 {
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
         hostile::plan(self.server.http(), how, page);
         let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
         Some(Box::new(cache_s3::S3::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
     }
 

@@ -39,7 +39,7 @@ impl Thief {
             for stream in listener.incoming() {
                 let Some(told) = shared.upgrade() else { return };
                 // A connection that breaks has told nothing.
-                let _ = stream.and_then(|stream| serve(stream, asks, address, &told));
+                let _ = stream.and_then(|stream| serve(&stream, asks, address, &told));
             }
         });
         Self { address, told }
@@ -79,7 +79,7 @@ fn challenge(asks: Asks, address: SocketAddr) -> String {
     }
 }
 
-fn serve(stream: TcpStream, asks: Asks, address: SocketAddr, told: &Mutex<Vec<String>>) -> io::Result<()> {
+fn serve(mut stream: &TcpStream, asks: Asks, address: SocketAddr, told: &Mutex<Vec<String>>) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(stream.try_clone()?.take(MOST_READ));
     let mut request = String::new();
@@ -98,5 +98,5 @@ fn serve(stream: TcpStream, asks: Asks, address: SocketAddr, told: &Mutex<Vec<St
         false => ("401 Unauthorized", format!("WWW-Authenticate: {}\r\n", challenge(asks, address)), "{}"),
     };
     let length = body.len();
-    write!(&stream, "HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    write!(stream, "HTTP/1.1 {status}\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
