@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cache_core::graph::FindingCode;
+use cache_core::model::Limits;
 use cache_core::{CacheKey, CacheManifest, Digest, check};
 
 use super::cause::{NotImported, NotStored};
@@ -152,12 +153,11 @@ impl<'a> Side<'a> {
 
 /// What BuildKit would trip over.
 fn problem(manifest: &CacheManifest) -> Option<NotImported> {
-    let findings = check(manifest);
-    let size = [manifest.raw_config(), manifest.raw_manifest()]
-        .into_iter()
-        .flatten()
-        .map(|document| document.descriptor.size)
-        .max();
+    let documents = [manifest.raw_config(), manifest.raw_manifest()].into_iter().flatten();
+    let size = documents.map(|document| document.descriptor.size).max();
+    // A small cache that is in no image has neither of the findings; to look for all of them takes as long as a decode.
+    let is_checked = size.is_some_and(|size| size > Limits::BUILDKIT_IMPORT) || !manifest.inline_images().is_empty();
+    let findings = if is_checked { check(manifest) } else { Vec::new() };
     if findings.iter().any(|finding| finding.code == FindingCode::ConfigTooLarge) {
         return Some(NotImported::TooLarge(size.unwrap_or(0)));
     }
