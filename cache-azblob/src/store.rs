@@ -82,8 +82,10 @@ impl CacheStore for AzblobStore {
         let entry = |listed: Listed| {
             // An index has two bytes at least; what is empty is a folder, or what a tool or the service has made for one.
             let name = keys.name_of(&listed.key).filter(|_| listed.size > 0)?.to_owned();
-            let entry = CacheEntry::new(Some(name), Version::new(listed.etag));
-            Some(with_modified(entry, listed.modified))
+            let mut entry = CacheEntry::new(Some(name), Version::new(listed.etag));
+            entry.modified = listed.modified;
+            entry.size = Some(listed.size);
+            Some(entry)
         };
         let listed = self.list(keys.manifests_start().to_owned());
         let mut caches: Vec<CacheEntry> =
@@ -134,11 +136,6 @@ impl CacheStore for AzblobStore {
     async fn quota(&self) -> Result<Option<Quota>> {
         Ok(None)
     }
-}
-
-fn with_modified(mut entry: CacheEntry, modified: Option<Timestamp>) -> CacheEntry {
-    entry.modified = modified;
-    entry
 }
 
 impl fmt::Debug for AzblobStore {

@@ -169,6 +169,7 @@ impl S3Store {
             }
             let mut entry = CacheEntry::new(Some(name.to_owned()), Version::new(found.etag));
             entry.modified = found.modified;
+            entry.size = Some(found.size);
             caches.push(entry);
         }
         if caches.is_empty() && !are_contributions {

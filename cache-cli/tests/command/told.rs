@@ -130,6 +130,34 @@ fn prune_says_what_it_did_and_what_it_left() {
     assert_eq!(run.code, 4, "{}", run.stderr);
 }
 
+#[cfg(all(feature = "azblob", feature = "s3"))]
+#[test]
+fn objects_are_listed_with_size_and_age() {
+    use cache_tests::servers::{azblob, s3};
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let (s3, azblob) = (s3::Server::start(s3::Options::default()), azblob::Server::start(azblob::Options::default()));
+    for spec in [
+        format!(
+            "type=s3,bucket={},region=eu-test-1,name=main,endpoint_url={},use_path_style=true,access_key_id={},\
+             secret_access_key={}",
+            s3::BUCKET,
+            s3.endpoint(),
+            s3::ACCESS_KEY,
+            s3::SECRET_KEY
+        ),
+        format!(
+            "type=azblob,account_url={},account_name={},secret_access_key={},name=main",
+            azblob.url(),
+            azblob::ACCOUNT,
+            azblob::base64(azblob::KEY)
+        ),
+    ] {
+        assert_eq!(sandbox.run(&["copy", "type=local,src=a", &spec]).code, 0);
+        let listed = &sandbox.json(&["ls", &spec])["caches"][0];
+        assert!(listed["size"].as_u64() > Some(0) && listed["modified"].is_string(), "{listed}");
+    }
+}
+
 /// A registry that answers 503 to the first requests for tags and manifests.
 fn busy(times: usize) -> Server {
     let server = Server::start(Access::Open, Options::default());
