@@ -90,7 +90,7 @@ impl Release<'_> {
     fn deb(&self) -> Result<(), Failure> {
         // Where `cache-cli/Cargo.toml` looks for the files, whatever the target.
         process::output(Command::new("ln").args(["-sfn", self.target, "deb"]).current_dir(self.folder))?;
-        let mut deb = process::cargo(["deb", "--no-build", "--no-strip", "--locked", "--package", "cache-cli"]);
+        let mut deb = process::cargo(["deb", "--no-build", "--no-strip", "--package", "cache-cli"]);
         deb.args(["--profile", "dist", "--target", self.target, "--output"]).arg(self.folder);
         process::run(deb.env("SOURCE_DATE_EPOCH", self.epoch).current_dir(&self.workspace.root))
     }
