@@ -12,7 +12,7 @@ use crate::messages;
 /// Parses the command line, or ends the program with what is wrong with it.
 pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     let is_json = asks_for_json(&line);
-    Cli::try_parse_from(specs_of(line)).unwrap_or_else(|error| {
+    Cli::try_parse_from(as_verbs(line)).unwrap_or_else(|error| {
         let error = discreet(error);
         // Help and versions are no failures.
         if is_json && error.use_stderr() {
@@ -23,10 +23,14 @@ pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     })
 }
 
-/// `help specs` is about specs, and not about the verb that lists their attributes.
-fn specs_of(mut line: Vec<OsString>) -> Vec<OsString> {
-    if line.get(1).is_some_and(|word| word == "help") && line.get(2).is_some_and(|word| word == "specs") {
+/// Two ways to ask that are no verbs: `help specs` is about specs, and not about the verb that lists their attributes;
+/// `version` is what other plugins of Docker have.
+fn as_verbs(mut line: Vec<OsString>) -> Vec<OsString> {
+    let is = |at: usize, word: &str| line.get(at).is_some_and(|found| found == word);
+    if is(1, "help") && is(2, "specs") {
         line.remove(1);
+    } else if is(1, "version") && line.len() == 2 {
+        line[1] = "--version".into();
     }
     line
 }
@@ -104,6 +108,14 @@ mod tests {
         let failure = failure(&error);
         assert_eq!(failure.message, "unexpected argument '--ouput' found");
         assert!(failure.hint.unwrap().contains("--output"));
+    }
+
+    #[test]
+    fn version_is_asked_for_as_of_other_plugins() {
+        let line = |words: &[&str]| as_verbs(words.iter().map(OsString::from).collect());
+        assert_eq!(line(&["docker-buildcache", "version"]), ["docker-buildcache", "--version"]);
+        assert_eq!(line(&["buildcache", "help", "specs", "s3"]), ["buildcache", "specs", "s3"]);
+        assert_eq!(line(&["buildcache", "ls", "version"]), ["buildcache", "ls", "version"]);
     }
 
     #[test]
