@@ -1,5 +1,6 @@
 //! [`AzblobExporter`]: writes a cache to a container, blob by blob, and the index last.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,18 +9,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::upload;
+use cache_core::kit::{Knowledge, Known, Looks, upload};
 use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
-    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result, Version,
+    BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result,
+    Timestamp, Version,
 };
 use tokio::sync::OnceCell;
 
 use crate::AzblobConfig;
 use crate::blocks::Blocks;
-use crate::client::{Client, Condition, Found};
-use crate::error;
-use crate::looks::Looks;
+use crate::client::{Client, Condition, Found, Listed};
+use crate::{error, listing};
 
 /// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
@@ -31,6 +32,7 @@ const EMPTY: &[u8] = b"{}";
 /// * The first push or commit creates the container if it is not there.
 /// * A push looks whether the blob is there, and else sends it on condition that it still is not: in one request, or in
 ///   blocks in parallel. Somebody else who was faster is fine. Nothing has a limit in time.
+/// * For more than 16 blobs one list says which are there, as long as its pages are worth their requests.
 /// * After 16 looks in a row that found nothing, blobs of up to 256 KiB are sent on that condition without a look, until
 ///   one of them turns out to be there.
 /// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. An export pushes the
@@ -40,6 +42,8 @@ pub struct AzblobExporter {
     client: Client,
     has_container: OnceCell<()>,
     looks: Looks,
+    /// What a list has shown of the blobs that are to come.
+    known: Known<Listed>,
     /// What the first name led to after our own last commit.
     committed: Mutex<Option<String>>,
 }
@@ -53,7 +57,8 @@ impl AzblobExporter {
         Ok(Self {
             client: Client::new(config)?,
             has_container: OnceCell::new(),
-            looks: Looks::default(),
+            looks: Looks::told(),
+            known: Known::default(),
             committed: Mutex::default(),
         })
     }
@@ -75,10 +80,23 @@ impl AzblobExporter {
         self.client.retrying(|| self.client.head(key)).await
     }
 
+    /// What the list of all blobs that are to come says of one. What is old, half or in an archive is looked at more closely.
+    async fn listed(&self, key: &str, size: u64) -> Knowledge<()> {
+        let list = |keys: Arc<BTreeSet<String>>| async move { listing::look(&self.client, &keys).await };
+        match self.known.find((key, size), list).await {
+            Knowledge::Absent => Knowledge::Absent,
+            Knowledge::There(found) if found.size == size && !found.is_archived && is_young(&found) => {
+                Knowledge::There(())
+            }
+            Knowledge::There(_) | Knowledge::Unknown => Knowledge::Unknown,
+        }
+    }
+
     async fn send(&self, blob: &Descriptor, key: &str, condition: Condition, from: &dyn BlobProvider) -> Result<()> {
         let stream = from.read(blob, None).await?;
         let to = Blocks { client: &self.client, key, condition };
         let sent = upload(stream, blob.size, &to, self.client.config().environment().parts()).await;
+        self.known.wrote(key);
         sent.map_err(|error| error.with("blob", blob.digest))
     }
 
@@ -152,6 +170,11 @@ impl AzblobExporter {
     }
 }
 
+/// Whether a blob needs no refresh; what is wrong about that because of a clock is put right by the look after the commit.
+fn is_young(found: &Listed) -> bool {
+    found.modified.is_none_or(|modified| modified > Timestamp::now().saturating_sub(REFRESH))
+}
+
 /// Whether the service refused a write because of what is there.
 fn is_unmet(error: &Error) -> bool {
     error.kind() == ErrorKind::Conflict && error.side().is_none()
@@ -174,12 +197,20 @@ impl CacheExporter for AzblobExporter {
         ExporterFacts::new().with_recheck()
     }
 
-    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+    fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {
+        let keys = self.client.config().keys();
+        self.known.expect(manifest.blobs().iter().map(|blob| keys.blob(&blob.digest)));
+    }
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.ensure_container().await?;
         let key = self.client.config().keys().blob(&blob.digest);
-        if self.looks.can_skip(blob.size) {
+        let is_absent = match self.listed(&key, blob.size).await {
+            Knowledge::There(()) => return Ok(Pushed::Present),
+            Knowledge::Absent => true,
+            Knowledge::Unknown => self.looks.can_skip(blob.size),
+        };
+        if is_absent {
             match self.send(blob, &key, Condition::Absent, from).await {
                 Ok(()) => return Ok(Pushed::Uploaded),
                 Err(error) if is_unmet(&error) => {}
@@ -205,6 +236,7 @@ impl CacheExporter for AzblobExporter {
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         // What was there is looked at again after this.
         self.looks.reset();
+        self.known.expire();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
         self.client.config().limits().check_config(index.len() as u64)?;
         self.ensure_container().await?;

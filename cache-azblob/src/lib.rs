@@ -12,7 +12,7 @@ mod error;
 mod exporter;
 mod importer;
 mod keys;
-mod looks;
+mod listing;
 mod probe;
 mod reader;
 mod store;

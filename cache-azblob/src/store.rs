@@ -3,14 +3,12 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::kit::{Page, PageSource, paged};
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
-use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
+use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
-use crate::error;
-use crate::{AzblobConfig, AzblobImporter};
+use crate::{AzblobConfig, AzblobImporter, error, listing};
 
 /// The caches below one prefix of a container; the names of a configuration mean nothing here.
 ///
@@ -26,11 +24,6 @@ impl AzblobStore {
     /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         Ok(Self { client: Client::new(config)? })
-    }
-
-    /// Every blob whose name starts like this, page by page.
-    fn list(&self, start: String) -> BoxStream<'_, Result<Listed>> {
-        paged(Blobs { client: &self.client, start }, self.client.bounds())
     }
 
     async fn delete(&self, key: &str, version: &Version) -> Result<Deleted> {
@@ -51,30 +44,6 @@ impl AzblobStore {
     }
 }
 
-/// The blobs whose names start like this, page by page.
-struct Blobs<'a> {
-    client: &'a Client,
-    start: String,
-}
-
-#[async_trait]
-impl PageSource for Blobs<'_> {
-    type Item = Listed;
-    type Cursor = String;
-
-    async fn page(&self, marker: Option<&String>) -> Result<Page<Listed, String>> {
-        self.client.retrying(|| self.client.list(&self.start, marker.cloned())).await
-    }
-
-    fn id(listed: &Listed) -> String {
-        listed.key.clone()
-    }
-
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error).with("prefix", &self.start)
-    }
-}
-
 #[async_trait]
 impl CacheStore for AzblobStore {
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
@@ -87,7 +56,7 @@ impl CacheStore for AzblobStore {
             entry.size = Some(listed.size);
             Some(entry)
         };
-        let listed = self.list(keys.manifests_start().to_owned());
+        let listed = listing::blobs(&self.client, keys.manifests_start().to_owned());
         let mut caches: Vec<CacheEntry> =
             listed.try_filter_map(|listed| async { Ok(entry(listed)) }).try_collect().await?;
         caches.sort_by(|a, b| a.name.cmp(&b.name));
@@ -105,7 +74,7 @@ impl CacheStore for AzblobStore {
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let keys = self.client.config().keys();
-        let listed = self.list(keys.blobs_start());
+        let listed = listing::blobs(&self.client, keys.blobs_start());
         let entries = listed.try_filter_map(move |listed| async move {
             Ok(keys.digest_of(&listed.key).map(|digest| {
                 let mut entry = BlobEntry::new(digest, listed.size, Version::new(listed.etag));

@@ -14,7 +14,7 @@ use cache_core::{
 use tokio::time::Instant;
 
 use crate::keys::{self, IndexName};
-use crate::known::Known;
+use crate::known::{Known, is_there};
 use crate::saving::{Saved, save};
 use crate::session::Session;
 use crate::{GhaConfig, error, index};
@@ -41,17 +41,13 @@ impl GhaExporter {
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for a token that has expired.
     pub fn new(config: GhaConfig) -> Result<Self> {
-        Ok(Self { session: Arc::new(Session::open(config)?), known: Known::default() })
+        Ok(Self { session: Arc::new(Session::open(config)?), known: Known::new() })
     }
 
     async fn push_blob(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         self.session.written_scope()?;
         let key = keys::blob(&blob.digest);
-        let is_present = match self.known.has(&self.session, &blob.digest).await {
-            Some(is_listed) => is_listed,
-            None => self.is_there(&key).await?,
-        };
-        if is_present {
+        if self.known.has(&self.session, blob).await? {
             return Ok(Pushed::Present);
         }
         let stream = from.read(blob, None).await?;
@@ -60,21 +56,20 @@ impl GhaExporter {
                 self.known.add(blob.digest);
                 Ok(Pushed::Uploaded)
             }
-            Saved::Taken => self.wait_for_other(&key, blob.size).await,
+            Saved::Taken => {
+                self.known.met();
+                self.wait_for_other(blob, &key).await
+            }
         }
-    }
-
-    async fn is_there(&self, key: &str) -> Result<bool> {
-        Ok(self.session.lookup(key).await?.is_some_and(|found| keys::is_same(&found.key, key)))
     }
 
     /// A key that is taken is a blob that is there, one that another job is sending, or one that a job has failed to
     /// send, which nobody will ever see.
-    async fn wait_for_other(&self, key: &str, size: u64) -> Result<Pushed> {
-        let patience = (PATIENCE + Duration::from_secs(size / BYTES_A_SECOND)).min(MOST_PATIENCE);
+    async fn wait_for_other(&self, blob: &Descriptor, key: &str) -> Result<Pushed> {
+        let patience = (PATIENCE + Duration::from_secs(blob.size / BYTES_A_SECOND)).min(MOST_PATIENCE);
         let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
-            if self.is_there(key).await? {
+            if is_there(&self.session, &blob.digest).await? {
                 return Ok(Pushed::Present);
             }
             let left = patience.saturating_sub(begin.elapsed());
@@ -116,6 +111,7 @@ impl CacheExporter for GhaExporter {
     }
 
     fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>) {
+        self.known.expect(&self.session, manifest);
         // The index is one upload more.
         self.session.watch(progress, manifest.blobs().len() + 1);
     }

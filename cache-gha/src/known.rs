@@ -1,18 +1,28 @@
-//! The blobs that a list has shown: with it, nobody has to be asked about one after the other.
+//! The blobs that a list has shown, or the index that is there: nobody has to be asked about one after the other.
+//!
+//! A list has 100 entries a page. So of many blobs those are taken for present that the index names, without a list; four
+//! of them are looked up before another index is written, and it is asked how many blobs there are. The service evicts what
+//! was not used for the longest time, and tells no index of it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::{Digest, ErrorKind, Event, Result};
+use cache_core::kit::{Accepted, FEW, Looks};
+use cache_core::{CacheManifest, Descriptor, Digest, ErrorKind, Event, Result};
 use tokio::sync::OnceCell;
 
 use crate::error;
-use crate::keys::{BLOBS, parse_blob};
+use crate::index;
+use crate::keys::{self, BLOBS, IndexName, parse_blob};
 use crate::session::Session;
 
+/// From so many blobs on a list takes more requests than an export may.
+const MANY: usize = 300;
+
 /// What is known of the blobs that this writer can read.
-#[derive(Default)]
 pub(crate) struct Known {
+    accepted: Accepted,
+    looks: Looks,
     is_listed: OnceCell<bool>,
     blobs: Mutex<Blobs>,
 }
@@ -27,8 +37,40 @@ struct Blobs {
 }
 
 impl Known {
+    /// Nothing is known yet. A key that is taken says so when it is reserved, but not with every service.
+    pub(crate) fn new() -> Self {
+        Self {
+            accepted: Accepted::default(),
+            looks: Looks::untold(),
+            is_listed: OnceCell::new(),
+            blobs: Mutex::default(),
+        }
+    }
+
+    /// Says how many blobs are to come.
+    pub(crate) fn expect(&self, session: &Session, manifest: &CacheManifest) {
+        let enough = if session.rest().is_some() { MANY } else { FEW };
+        self.accepted.expect(manifest.blobs().len(), enough + 1);
+    }
+
+    /// Whether a blob is there.
+    pub(crate) async fn has(&self, session: &Arc<Session>, blob: &Descriptor) -> Result<bool> {
+        if self.accepted.has(blob, || named(session)).await {
+            return Ok(true);
+        }
+        if let Some(is_listed) = self.lists(session, &blob.digest).await {
+            return Ok(is_listed);
+        }
+        if self.looks.can_skip(blob.size) {
+            return Ok(false);
+        }
+        let is_there = is_there(session, &blob.digest).await?;
+        self.looks.saw(is_there);
+        Ok(is_there)
+    }
+
     /// Whether the blob is in the list, which is fetched once; none without a list, and for what was sent since.
-    pub(crate) async fn has(&self, session: &Session, blob: &Digest) -> Option<bool> {
+    async fn lists(&self, session: &Session, blob: &Digest) -> Option<bool> {
         if !*self.is_listed.get_or_init(|| self.list_first(session)).await {
             return None;
         }
@@ -48,9 +90,48 @@ impl Known {
         self.blobs().sent.insert(blob);
     }
 
-    /// Looks once more at the blobs that were not sent because they were there: a limit of the repository, or somebody,
-    /// may have taken them away since. The error can be cured by pushing again.
+    /// Takes note that a blob was there that was not looked for.
+    pub(crate) fn met(&self) {
+        self.looks.reset();
+    }
+
+    /// Looks once more at what was not sent because it was there: a limit of the repository, or somebody, may have taken it
+    /// away since. The error can be cured by pushing again.
     pub(crate) async fn check(&self, session: &Session) -> Result<()> {
+        // What comes next is looked for.
+        self.looks.reset();
+        self.check_accepted(session).await?;
+        self.check_listed(session).await
+    }
+
+    async fn check_accepted(&self, session: &Session) -> Result<()> {
+        let sample = self.accepted.sample();
+        if sample.is_empty() {
+            return Ok(());
+        }
+        let mut is_doubtful = self.are_too_few(session).await?;
+        for blob in &sample {
+            is_doubtful = is_doubtful || !is_there(session, &blob.digest).await?;
+        }
+        if !is_doubtful {
+            return Ok(());
+        }
+        self.accepted.doubt();
+        Err(error::new(ErrorKind::Unavailable, "the service has evicted blobs that the index names"))
+    }
+
+    /// Whether the service has fewer blobs than were taken for present, where it says how many it has.
+    async fn are_too_few(&self, session: &Session) -> Result<bool> {
+        let Some(rest) = session.rest() else { return Ok(false) };
+        let readable = session.config().endpoint()?.token.readable();
+        // Of several scopes any may have what another has too.
+        let [scope] = &readable[..] else { return Ok(false) };
+        // Who may not list has been told so, or is looked after by the service.
+        let count = rest.count(BLOBS, scope, session.config().retry()).await;
+        Ok(count.is_ok_and(|count| count < self.accepted.count() as u64))
+    }
+
+    async fn check_listed(&self, session: &Session) -> Result<()> {
         let trusted = std::mem::take(&mut self.blobs().trusted);
         if trusted.is_empty() {
             return Ok(());
@@ -70,7 +151,7 @@ impl Known {
         }
     }
 
-    /// Without a list every blob is looked up, and that is said: BuildKit takes a refusal for an empty list.
+    /// Without a list every blob is looked up that the index does not name, and that is said: BuildKit takes a refusal for an empty list.
     async fn list_first(&self, session: &Session) -> bool {
         if session.rest().is_none() {
             return false;
@@ -91,6 +172,19 @@ impl Known {
     fn blobs(&self) -> MutexGuard<'_, Blobs> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The blobs that the newest index of the written scope names.
+async fn named(session: &Arc<Session>) -> Result<Vec<Descriptor>> {
+    let name = IndexName::new(session.config().scope(), session.written_scope()?);
+    let read = index::read(session, &name).await?;
+    Ok(read.map(|read| read.manifest.blobs().iter().map(|blob| blob.as_ref().clone()).collect()).unwrap_or_default())
+}
+
+/// Looks a blob up.
+pub(crate) async fn is_there(session: &Session, blob: &Digest) -> Result<bool> {
+    let key = keys::blob(blob);
+    Ok(session.lookup(&key).await?.is_some_and(|found| keys::is_same(&found.key, &key)))
 }
 
 /// Every blob in the scopes that can be read.

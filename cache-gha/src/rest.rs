@@ -95,6 +95,15 @@ impl Rest {
         Ok(items.into_iter().filter(is_ours).collect())
     }
 
+    /// How many entries there are whose keys begin with `prefix`, in a scope.
+    ///
+    /// # Errors
+    /// Whatever the service answers.
+    pub(crate) async fn count(&self, prefix: &str, scope: &str, retry: RetryPolicy) -> Result<u64> {
+        let listing = Listing { rest: self, prefix, scope: Some(scope), retry };
+        listing.ask(1).await.map(|listed| listed.total_count)
+    }
+
     /// Deletes an entry by its number.
     pub(crate) async fn delete(&self, id: u64) -> Result<Deleted> {
         let path = format!("/repos/{}/actions/caches/{id}", self.repository);
@@ -174,6 +183,11 @@ impl Listing<'_> {
         pairs.extend(self.scope.map(|scope| ("ref", scope)));
         format!("/repos/{}/actions/caches?{}", self.rest.repository, query(&pairs))
     }
+
+    async fn ask(&self, number: u64) -> Result<Listed> {
+        let once = || self.rest.get::<Listed>(self.path(number), LIST);
+        self.retry.run(&self.rest.listener, once).await.map_err(|error| error.with_retryable(false))
+    }
 }
 
 #[async_trait]
@@ -183,8 +197,7 @@ impl PageSource for Listing<'_> {
 
     async fn page(&self, cursor: Option<&Cursor>) -> Result<Page<Item, Cursor>> {
         let (number, before) = cursor.copied().unwrap_or((1, 0));
-        let once = || self.rest.get::<Listed>(self.path(number), LIST);
-        let found = self.retry.run(&self.rest.listener, once).await.map_err(|error| error.with_retryable(false))?;
+        let found = self.ask(number).await?;
         let seen = before.saturating_add(found.actions_caches.len() as u64);
         let next = match () {
             () if seen >= found.total_count => NextPage::End,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::kit::{Accepted, FEW, Looks};
 use cache_core::manifest::{Document, EncodedManifest};
 use cache_core::seams::{Committed, Contributions, ExporterFacts, stream_of};
 use cache_core::{
@@ -15,15 +16,14 @@ use cache_core::{
 };
 use reqwest::{Method, Response, StatusCode};
 
-use crate::RegistryConfig;
 use crate::auth::Scopes;
 use crate::client::{Client, Request};
-use crate::error;
 use crate::importer::stat;
 use crate::presence::Presence;
 use crate::reference::is_repository;
 use crate::store::manifest_digest;
 use crate::upload::{UPLOAD, Upload, check_stored};
+use crate::{RegistryConfig, RegistryImporter, error};
 
 /// Where containerd notes the repositories of a registry that have a blob: `<this><host>` = `repo[,repo]`.
 const SOURCE: &str = "containerd.io/distribution.source.";
@@ -40,8 +40,12 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. One that is killed leaves it
 ///   to the registry, which forgets it after a while; distribution cannot cancel one whose request broke off, and forgets
 ///   it so too.
+/// * Of more than 16 blobs, those need no question that the manifest names which is there: the registry looked at them when
+///   it took it, keeps them for it, and looks again at the new one. After 16 looks in a row that found nothing, blobs of up to
+///   256 KiB are sent without one, but for each sixteenth.
 /// * What the registry says it has is read back before the manifest is written, a byte of each blob: some registries
-///   remember blobs that are gone. Those are sent after all.
+///   remember blobs that are gone. Those are sent after all. Of what the manifest names that is there, four are read back, and
+///   all if one of them is gone.
 /// * No registry has conditional writes. Publishers leave what they add under tags of their own until the cache has it
 ///   ([`Contributions`]), and lose nothing. Any other commit that expects something looks right before it writes, and
 ///   looks again right after. Somebody who wrote before the first look is always noticed, and so is somebody whose
@@ -51,6 +55,9 @@ pub struct RegistryExporter {
     client: Arc<Client>,
     scopes: Scopes,
     presence: Presence,
+    /// What the manifest names that is there.
+    accepted: Accepted,
+    looks: Looks,
 }
 
 impl RegistryExporter {
@@ -63,7 +70,7 @@ impl RegistryExporter {
     /// A writer that shares the session of somebody else.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::push(client.config().parsed().repository());
-        Self { client, scopes, presence: Presence::default() }
+        Self { client, scopes, presence: Presence::default(), accepted: Accepted::default(), looks: Looks::untold() }
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
@@ -105,11 +112,21 @@ impl RegistryExporter {
     }
 
     async fn is_present(&self, blob: &Descriptor) -> Result<bool> {
-        if !self.presence.may_ask(blob) {
+        if !self.presence.may_ask(blob) || self.looks.can_skip(blob.size) {
             return Ok(false);
         }
         let found = stat(&self.client, &self.scopes, blob).await?;
+        self.looks.saw(found.is_some());
         Ok(found.is_some_and(|found| found.size == blob.size))
+    }
+
+    /// Whether the manifest that is there names the blob: the registry took it for present then.
+    async fn is_accepted(&self, blob: &Descriptor) -> bool {
+        let named = || async {
+            let importer = RegistryImporter::over(Arc::clone(&self.client)).with_scopes(self.scopes.clone());
+            importer.named().await
+        };
+        self.presence.may_ask(blob) && self.accepted.has(blob, named).await
     }
 
     /// Takes the blob from another repository, or starts an upload.
@@ -184,7 +201,12 @@ impl RegistryExporter {
         let media_type = document.descriptor.media_type.as_str();
         let request = Request::new(Method::PUT, url, &self.scopes, COMMIT).body(media_type, document.bytes.clone());
         let response = self.client.send(request).await?;
-        check_stored(&self.client, response, document.descriptor.digest, COMMIT).await
+        let stored = check_stored(&self.client, response, document.descriptor.digest, COMMIT).await;
+        if stored.as_ref().is_err_and(is_gone) {
+            // One of the blobs, and the registry does not say which.
+            self.accepted.doubt();
+        }
+        stored
     }
 
     /// Tries a write again that may succeed later; one that needs a push first is left to whoever runs the export.
@@ -229,10 +251,18 @@ impl RegistryExporter {
         if found.as_ref() == Some(ours) { Ok(()) } else { Err(self.conflict(Some(ours), found.as_ref())) }
     }
 
-    /// Reads back what the registry only says it has; a config that it cannot read is sent at once.
+    /// Reads back what the registry only says it has, and some of what the manifest names that is there: all of that, where
+    /// one is gone. A config that it cannot read is sent at once.
     async fn check_presence(&self, manifest: &CacheManifest, config: &Document) -> Result<()> {
         let check = || self.presence.check(&self.client, &self.scopes, (manifest, &config.descriptor));
+        let sample = self.accepted.sample();
+        sample.iter().for_each(|blob| self.presence.claimed(blob));
         let checked = check().await;
+        if sample.iter().any(|blob| !self.presence.may_ask(blob)) {
+            self.accepted.doubt().iter().for_each(|blob| self.presence.claimed(blob));
+            // It is to be told of the first one.
+            let _ = check().await;
+        }
         if checked.is_err() && !self.presence.may_ask(&config.descriptor) {
             self.retrying(|| self.put_blob(config)).await?;
         }
@@ -290,9 +320,14 @@ impl CacheExporter for RegistryExporter {
         ExporterFacts::new()
     }
 
-    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+    fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {
+        self.accepted.expect(manifest.blobs().len(), FEW + 1);
+    }
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
+        if self.is_accepted(blob).await {
+            return Ok(Pushed::Present);
+        }
         self.make_present(blob, || from.read(blob, None)).await
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::graph::is_cache;
+use cache_core::graph::{is_cache, named};
 use cache_core::seams::BlobInfo;
 use cache_core::{
     BlobProvider, BlobStream, CacheImporter, Descriptor, Digest, Error, ErrorKind, Resolved, Result, Version, load,
@@ -56,6 +56,18 @@ impl RegistryImporter {
     #[must_use]
     pub(crate) fn refusing_images(self) -> Self {
         Self { refuses_images: true, ..self }
+    }
+
+    /// Reads with the rights of somebody else, who has asked for them already.
+    #[must_use]
+    pub(crate) fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// What the manifest that is there names, apart from its config.
+    pub(crate) async fn named(&self) -> Result<Vec<Descriptor>> {
+        let Some(Root { bytes, .. }) = self.root().await? else { return Ok(Vec::new()) };
+        named(&bytes).map_err(|error| self.client.about(error))
     }
 
     /// What the reference leads to, and the media type that the registry says it has.

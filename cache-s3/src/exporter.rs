@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::upload;
+use cache_core::kit::{Knowledge, Known, Reach, upload};
 use cache_core::seams::{Committed, Contributions, ExporterFacts, Silent};
 use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress, Pushed, Result,
@@ -36,7 +36,8 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// A cache in a bucket, for writing.
 ///
 /// * A push asks whether the blob is there with its size, and sets its age back when it is old. What the store cannot
-///   copy onto itself is sent again, and so is what is in an archive.
+///   copy onto itself is sent again, and so is what is in an archive. For more than 16 blobs one list says that of all,
+///   as long as its pages are worth their requests.
 /// * A store without uploads in parts gets each blob in one request, up to 5 GiB.
 /// * An upload that fails or is dropped is aborted. One whose process is killed stays open: the next run that sends a
 ///   large blob, and `prune`, abort those that are older than a day.
@@ -50,6 +51,8 @@ pub struct S3Exporter {
     client: Arc<Client>,
     /// How many pushes may run at once, where the spec says that.
     slots: Option<Semaphore>,
+    /// What a list has shown of the blobs that are to come.
+    known: Known<Found>,
     state: Mutex<State>,
     /// The store has refused to copy.
     cannot_copy: AtomicBool,
@@ -76,6 +79,7 @@ impl S3Exporter {
         Self {
             client: Arc::new(Client::new(config)),
             slots,
+            known: Known::default(),
             state: Mutex::default(),
             cannot_copy: AtomicBool::new(false),
             cannot_cut: AtomicBool::new(false),
@@ -104,6 +108,26 @@ impl S3Exporter {
         self.slots.as_ref()?.acquire().await.ok()
     }
 
+    /// Looks a blob up, by the list of all where that will do: what it has in an archive may have been restored, and what is
+    /// old is copied as it is described.
+    async fn find(&self, key: &str, size: u64) -> Result<Option<Found>> {
+        let list =
+            |keys: Arc<BTreeSet<String>>| async move { listing::list(&self.client, &keys, Reach::Worthwhile).await };
+        match self.known.find((key, size), list).await {
+            Knowledge::Absent => Ok(None),
+            Knowledge::There(found) if found.size == size && !found.is_archived && self.is_young(&found) => {
+                Ok(Some(found))
+            }
+            Knowledge::There(_) | Knowledge::Unknown => self.client.retrying(|| self.client.head(key)).await,
+        }
+    }
+
+    /// At `touch_refresh=0` all is old, even what was written in this second.
+    fn is_young(&self, found: &Found) -> bool {
+        let limit = i64::try_from(self.client.config().refresh_after().as_secs()).unwrap_or(i64::MAX);
+        found.modified.is_none_or(|modified| limit > 0 && age(modified) <= limit)
+    }
+
     async fn send(&self, key: String, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         let limits = self.client.config().environment().parts();
         if blob.size > limits.part_size {
@@ -116,6 +140,7 @@ impl S3Exporter {
         } else {
             upload(from.read(blob, None).await?, blob.size, &parts, limits).await?;
         }
+        self.known.wrote(&key);
         Ok(Pushed::Uploaded)
     }
 
@@ -144,10 +169,7 @@ impl S3Exporter {
 
     /// Sets the age of a blob back that is old; says whether that was done, and nothing when it cannot be done.
     async fn keep(&self, key: &str, found: &Found) -> Result<Option<Pushed>> {
-        let limit = i64::try_from(self.client.config().refresh_after().as_secs()).unwrap_or(i64::MAX);
-        // At `touch_refresh=0` all is old, even what was written in this second.
-        let is_young = |modified| limit > 0 && age(modified) <= limit;
-        if found.modified.is_none_or(is_young) {
+        if self.is_young(found) {
             self.state().present.insert(key.to_owned());
             return Ok(Some(Pushed::Present));
         }
@@ -221,6 +243,7 @@ impl S3Exporter {
     /// Looks again at what was present: somebody may have cleaned up in between.
     async fn check_present(&self) -> Result<()> {
         let present = std::mem::take(&mut self.state().present);
+        self.known.expire();
         let found = listing::look(&self.client, &present).await?;
         let is_there = |key: &&String| found.get(*key).is_some_and(|found| !found.is_archived);
         let Some(gone) = present.iter().find(|key| !is_there(key)) else { return Ok(()) };
@@ -235,12 +258,15 @@ impl CacheExporter for S3Exporter {
         ExporterFacts::new()
     }
 
-    fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
+    fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {
+        let keys = self.client.config().keys();
+        self.known.expect(manifest.blobs().iter().map(|blob| keys.blob(&blob.digest)));
+    }
 
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         let _slot = self.slot().await;
         let key = self.client.config().keys().blob(&blob.digest);
-        let found = self.client.retrying(|| self.client.head(&key)).await?;
+        let found = self.find(&key, blob.size).await?;
         if let Some(found) = found.filter(|found| found.size == blob.size && !found.is_archived)
             && let Some(kept) = self.keep(&key, &found).await?
         {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::Reach;
 use cache_core::seams::{CacheProbe, Diagnosis, Outcome, Publishing};
 use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
 
@@ -109,8 +110,8 @@ impl S3Probe {
     }
 
     async fn list(&self, key: &str) -> Result<()> {
-        let listed = listing::list(&self.client, &BTreeSet::from([key.to_owned()])).await?;
-        if listed.contains_key(key) { Ok(()) } else { Err(self.wrong("the list lacks what was written", key)) }
+        let listed = listing::list(&self.client, &BTreeSet::from([key.to_owned()]), Reach::Whole).await?;
+        if listed.found.contains_key(key) { Ok(()) } else { Err(self.wrong("the list lacks what was written", key)) }
     }
 
     /// Deletes both objects, in one request where the store can; notes those that stay.

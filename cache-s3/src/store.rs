@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use async_trait::async_trait;
+use cache_core::kit::Reach;
 use cache_core::seams::{BlobEntry, CacheEntry, ContributionName, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -39,8 +40,8 @@ impl S3Store {
     /// Deletes those that are as they were listed.
     async fn delete_batch(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
         let keys: BTreeSet<String> = blobs.iter().map(|blob| self.key(blob)).collect();
-        let found = match listing::list(&self.client, &keys).await {
-            Ok(found) => found,
+        let found = match listing::list(&self.client, &keys, Reach::Whole).await {
+            Ok(listed) => listed.found,
             Err(error) => return blobs.iter().map(|_| Err(again(&error))).collect(),
         };
         let is_same = |blob: &&BlobEntry| found.get(&self.key(blob)).is_some_and(|now| state(now) == blob.version);

@@ -49,6 +49,11 @@ pub trait Harness: Send + Sync {
     /// Everything that is in the store, the store's own folder or bucket included.
     async fn contents(&self) -> Vec<String>;
 
+    /// How many requests the store has had since the last call; `None` where the suite has no server of its own.
+    fn requests(&self) -> Option<usize> {
+        None
+    }
+
     /// What an interrupted write has left in the store: temporary files, open uploads.
     async fn leftovers(&self) -> Vec<String>;
 
@@ -209,6 +214,8 @@ macro_rules! conformance {
                 export {
                     an_exported_cache_verifies_deeply
                     a_second_export_sends_no_bytes
+                    a_second_export_of_many_blobs_asks_almost_nothing
+                    a_blob_that_was_lost_among_many_is_pushed_again
                     an_export_tells_what_happens
                     dropping_an_export_leaves_the_old_cache
                     concurrent_exports_of_different_caches_leave_one_of_them

@@ -161,6 +161,18 @@ async fn what_a_registry_only_remembers_is_sent_again() {
     assert_sound(&place, &cache).await;
 }
 
+/// A collection that began before the manifest was written takes what was there by then, and leaves the manifest.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_below_a_manifest_that_can_be_read_is_sent_again() {
+    let place = Registry::with(Options { remembers: true, ..Options::default() });
+    let cache = graphs::wide(40);
+    write(place.config(), &cache).await.unwrap();
+    place.server().stored(|stored| stored.repositories.get_mut("team/cache").unwrap().blobs.clear());
+    let report = write(place.config(), &cache).await.unwrap();
+    assert_eq!(report.pushed.get("uploaded"), Some(&40), "{report:?}");
+    assert_sound(&place, &cache).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_sent_is_not_read_back() {
     let place = Registry::new();

@@ -13,7 +13,7 @@ use azure_core::http::headers::Headers;
 use azure_core::http::{ClientOptions, Etag, RetryOptions, Transport};
 use azure_core::time::{OffsetDateTime, parse_rfc7231};
 use azure_storage_blob::models::{
-    BlobClientDeleteOptions, BlobClientDownloadOptions, BlobClientSetMetadataOptions,
+    AccessTier, BlobClientDeleteOptions, BlobClientDownloadOptions, BlobClientSetMetadataOptions,
     BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientCommitBlockListOptions, BlockBlobClientUploadOptions,
     BlockLookupList, HttpRange,
 };
@@ -72,12 +72,13 @@ pub(crate) struct Part {
 }
 
 /// A blob in a list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) key: String,
     pub(crate) size: u64,
     pub(crate) etag: String,
     pub(crate) modified: Option<Timestamp>,
+    pub(crate) is_archived: bool,
 }
 
 impl Client {
@@ -346,6 +347,7 @@ impl Listed {
             size: properties.content_length?,
             etag: properties.etag.map(|etag| unquoted(etag.as_ref())).unwrap_or_default(),
             modified: properties.last_modified.and_then(timestamp),
+            is_archived: properties.access_tier.is_some_and(|tier| tier == AccessTier::Archive),
         })
     }
 }

@@ -58,6 +58,17 @@ pub fn is_cache(document: &[u8]) -> Result<bool> {
     })
 }
 
+/// The blobs that a manifest names, without its config.
+///
+/// # Errors
+/// [`ErrorKind::InvalidManifest`] when it is no manifest.
+pub fn named(document: &[u8]) -> Result<Vec<Descriptor>> {
+    Ok(match Parsed::decode(document)?.shape {
+        Shape::Index { manifests } => manifests,
+        Shape::Manifest { layers, .. } => layers,
+    })
+}
+
 /// Collects the images below `document`, each once, and joins their records.
 async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) -> Result<Option<CacheManifest>> {
     let mut caches = Vec::new();

@@ -1,10 +1,13 @@
 //! What a writer of backends takes: waits between tries, uploads in parts, reads that go on where they broke, bounds on
 //! what a server sends, and lists in pages.
 
+mod accepted;
 mod body;
 mod bounds;
 mod buffers;
 mod content_range;
+mod known;
+mod looks;
 mod multipart;
 mod outgoing;
 mod paging;
@@ -22,6 +25,7 @@ mod timeouts;
 mod uploads;
 mod within;
 
+pub use self::accepted::Accepted;
 pub use self::body::BodyReader;
 pub use self::bounds::Bounds;
 pub(crate) use self::buffers::Buffers;
@@ -30,6 +34,8 @@ pub(crate) use self::buffers::User;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 pub(crate) use self::buffers::piece;
 pub use self::content_range::ContentRange;
+pub use self::known::{FEW, Knowledge, Known, Listed, Reach, common_prefix, list_keys};
+pub use self::looks::Looks;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::outgoing::{Flow, Outgoing};
 pub use self::paging::{NextPage, Page, PageSource, Pager, paged};

@@ -104,6 +104,12 @@ impl<S: PageSource> Pager<S> {
         Ok(Some(new))
     }
 
+    /// Whether the last page was read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     fn count(&mut self, bytes: u64) -> Result<()> {
         self.pages = self.pages.saturating_add(1);
         self.bytes = self.bytes.saturating_add(bytes);

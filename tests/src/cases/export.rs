@@ -30,6 +30,38 @@ pub async fn a_second_export_sends_no_bytes(place: &dyn Harness) {
     assert_eq!(second.pushed.values().sum::<usize>(), blobs(&cache));
 }
 
+/// A copy of a cache that is there takes at most so many requests, however many blobs it has.
+const REQUESTS: usize = 12;
+/// And for each blob that is new, so many more.
+const REQUESTS_A_BLOB: usize = 5;
+/// So many blobs that nobody asks for each of them.
+const MANY: usize = 100;
+
+/// A cache that is there takes a few requests, and those of its new blobs.
+pub async fn a_second_export_of_many_blobs_asks_almost_nothing(place: &dyn Harness) {
+    write(place, &graphs::wide(MANY)).await;
+    for new in [0, 2] {
+        let cache = graphs::wide(MANY + new);
+        let _ = place.requests();
+        let report = write(place, &cache).await;
+        assert_eq!((report.count(Pushed::Uploaded), report.pushed.values().sum::<usize>()), (new, MANY + new));
+        if let Some(asked) = place.requests() {
+            assert!(asked <= REQUESTS + new * REQUESTS_A_BLOB, "{asked} requests for {new} new blobs");
+        }
+        assert_holds(place, &cache).await;
+    }
+}
+
+/// What was taken for present without a question is found to be gone all the same.
+pub async fn a_blob_that_was_lost_among_many_is_pushed_again(place: &dyn Harness) {
+    let cache = graphs::wide(MANY);
+    write(place, &cache).await;
+    place.lose(&cache.manifest.blobs()[MANY / 3].digest).await;
+    let report = write(place, &cache).await;
+    assert_eq!(report.count(Pushed::Uploaded), 1);
+    assert_holds(place, &cache).await;
+}
+
 fn blobs(cache: &graphs::Generated) -> usize {
     cache.manifest.blobs().len()
 }

@@ -87,6 +87,20 @@ pub fn cache_of(seed: u64, shape: Shape) -> Generated {
     Generated { manifest: chains.to_manifest(), chains, blobs }
 }
 
+/// A cache of so many results of one layer each, in order: a smaller one is a part of every larger one.
+#[must_use]
+pub fn wide(blobs: usize) -> Generated {
+    let (store, mut chains) = (MemoryCache::new(), CacheChains::new());
+    for n in 0..blobs {
+        let digest = store.insert(format!("layer {n}"));
+        let layer = Descriptor::of(MediaType::OCI_LAYER, format!("layer {n}").as_bytes())
+            .with_annotation(annotation::UNCOMPRESSED, digest);
+        let result = CacheResult::new(Timestamp::ZERO, vec![layer]);
+        chains.add(key(&format!("wide {n}")), &[], vec![result]).expect("roots have no inputs");
+    }
+    Generated { manifest: chains.to_manifest(), chains, blobs: store }
+}
+
 /// A graph with few keys and many links, so that many records are made one; no blob exists.
 ///
 /// Keys say how far below the roots a record is, so that no link closes a loop, in a union of tangles neither.

@@ -140,6 +140,10 @@ impl Harness for Azblob {
         shown
     }
 
+    fn requests(&self) -> Option<usize> {
+        Some(self.server.take_log().len())
+    }
+
     async fn contents(&self) -> Vec<String> {
         self.server.stored(|stored| stored.contents())
     }

@@ -28,6 +28,7 @@ pub struct Gha {
     server: Server,
     api: ApiVersion,
     token: String,
+    is_act: bool,
     /// The blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
@@ -62,8 +63,9 @@ impl Gha {
     #[must_use]
     pub fn with(api: ApiVersion, mut options: Options) -> Self {
         options.rest_token = Some(REST_TOKEN.to_owned());
+        let is_act = options.dialect == Dialect::Act;
         let server = Server::start(options);
-        Self { server, api, token: token(&[(MAIN, 3)]), damaged: Mutex::default() }
+        Self { server, api, token: token(&[(MAIN, 3)]), is_act, damaged: Mutex::default() }
     }
 
     /// The token of its job.
@@ -152,7 +154,10 @@ impl Harness for Gha {
     }
 
     fn exception(&self, case: &str) -> Option<&'static str> {
-        exception(case)
+        let is_hidden = self.is_act && case == "a_second_export_of_many_blobs_asks_almost_nothing";
+        let reason =
+            "this service hides an index that is written in the second of another, which is written again then";
+        if is_hidden { Some(reason) } else { exception(case) }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -171,6 +176,10 @@ impl Harness for Gha {
             format!("{:?}", GhaExporter::new(config.clone()).expect(opened)),
             format!("{:?} {:?}", GhaStore::new(config.clone()).expect(opened), GhaProbe::new(config)),
         ]
+    }
+
+    fn requests(&self) -> Option<usize> {
+        Some(self.server.take_log().len())
     }
 
     async fn contents(&self) -> Vec<String> {

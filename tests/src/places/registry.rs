@@ -136,6 +136,10 @@ impl Harness for Registry {
         ]
     }
 
+    fn requests(&self) -> Option<usize> {
+        Some(self.server.take_log().len())
+    }
+
     async fn contents(&self) -> Vec<String> {
         self.server.stored(|stored| stored.contents())
     }

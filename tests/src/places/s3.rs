@@ -131,6 +131,10 @@ impl Harness for S3 {
         ]
     }
 
+    fn requests(&self) -> Option<usize> {
+        Some(self.server.take_log().len())
+    }
+
     async fn contents(&self) -> Vec<String> {
         self.server.keys()
     }

@@ -6,9 +6,10 @@ use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, MemoryCache
 use cache_gha::{GhaExporter, GhaImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
 use cache_tests::graphs;
+use cache_tests::harness::Harness;
 use cache_tests::places::Gha;
 use cache_tests::random::Random;
-use cache_tests::servers::actions::{KINDS, Server};
+use cache_tests::servers::actions::{KINDS, Logged, Server};
 use futures_util::stream::TryStreamExt;
 
 use crate::{Method, blob, main_token, write};
@@ -101,6 +102,26 @@ async fn large_blobs_go_in_parts() {
         assert_eq!(log.iter().filter(|logged| logged.path.contains(kind)).count(), parts, "{log:?}");
         let stream = GhaImporter::new(config).unwrap().read(&desc, None).await.unwrap();
         assert!(stream.try_collect::<Vec<Bytes>>().await.unwrap().concat() == bytes);
+    }
+}
+
+/// Of more blobs than three pages list, those are taken for present that the index names; what was evicted since is sent again.
+#[tokio::test(start_paused = true)]
+async fn what_the_index_names_takes_no_list() {
+    let reserved = |log: &[Logged]| {
+        let version_1 = log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
+        Server::count(log, "POST", "CreateCacheEntry") + version_1
+    };
+    for place in [Gha::v2(), Gha::v1()] {
+        let cache = graphs::wide(310);
+        write(place.config(), &cache).await.unwrap();
+        let _ = place.server().take_log();
+        write(place.config(), &cache).await.unwrap();
+        let log = place.server().take_log();
+        assert!(log.len() <= 12 && reserved(&log) == 1, "{} requests", log.len());
+        place.lose(&cache.manifest.blobs()[100].digest).await;
+        write(place.config(), &cache).await.unwrap();
+        assert_eq!(reserved(&place.server().take_log()), 2, "the blob and the index");
     }
 }
 
