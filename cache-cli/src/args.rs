@@ -49,9 +49,9 @@ pub(crate) struct Globals {
     /// How progress looks on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) progress: Option<ProgressForm>,
-    /// How many blobs are in flight at once
-    #[arg(long, global = true, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) concurrency: u16,
+    /// How many blobs are in flight at once [default: small ones as the store bears, up to 64; of large ones 4]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) concurrency: Option<u16>,
     /// Give up after this time, like 90s, 1h30m or 7d
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

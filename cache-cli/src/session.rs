@@ -11,6 +11,9 @@ use crate::exit::Failure;
 use crate::messages;
 use crate::progress::{Reporter, Told};
 
+/// How many blobs are looked at at once unless that is said.
+const LOOKS: u16 = 8;
+
 /// One run of the program.
 pub(crate) struct Session {
     pub(crate) backends: Backends,
@@ -26,14 +29,19 @@ impl Session {
         Self { backends, globals, reporter }
     }
 
+    /// How many blobs are looked at at once.
     pub(crate) fn concurrency(&self) -> usize {
-        usize::from(self.globals.concurrency)
+        usize::from(self.globals.concurrency.unwrap_or(LOOKS))
     }
 
     /// How exports run here.
     pub(crate) fn export_settings(&self) -> ExportSettings {
         let progress = Arc::clone(&self.reporter);
-        ExportSettings::default().with_concurrency(self.concurrency()).with_progress(progress)
+        let settings = ExportSettings::default().with_progress(progress);
+        match self.globals.concurrency {
+            Some(count) => settings.with_concurrency(usize::from(count)),
+            None => settings,
+        }
     }
 
     /// How an export runs here that goes under a name of its own.

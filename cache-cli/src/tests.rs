@@ -14,7 +14,7 @@ pub(crate) const LAYERS: &[&str] = &["a", "bb", "cccc", "dddddddd"];
 
 /// A session that knows `type=memory`, and says nothing.
 pub(crate) fn session(store: &MemoryCache) -> Session {
-    let globals = Globals { quiet: true, concurrency: 4, ..Globals::default() };
+    let globals = Globals { quiet: true, concurrency: Some(4), ..Globals::default() };
     Session::new(|_| Backends::new().with(store.clone()), globals)
 }
 

@@ -248,7 +248,7 @@ async fn lost_blobs(
     destinations: &[Destination<'_>],
 ) -> Result<Vec<Digest>> {
     let skipping = destinations.iter().filter(|destination| destination.options.skip_missing);
-    let Some(at_once) = skipping.map(|destination| destination.settings.concurrency.max(1)).max() else {
+    let Some(at_once) = skipping.map(|destination| destination.settings.concurrency.most()).max() else {
         return Ok(Vec::new());
     };
     let looks: Vec<BoxFuture<'_, _>> = manifest.blobs().iter().map(|blob| look(blob, blobs).boxed()).collect();

@@ -25,7 +25,7 @@ pub use self::explain::{
     AskedFor, BuildLog, Cause, CauseGroup, ConsultedCache, Content, Doubted, Explanation, LogLimits, Miss, NotImported,
     NotStored, Note, Part, Span, Step, StepOutcome, Times, Vertex, explain,
 };
-pub use self::export::{Conversion, ExportReport, ExportSettings, Recheck, export};
+pub use self::export::{Concurrency, Conversion, ExportReport, ExportSettings, Recheck, export};
 pub use self::graph::{Graph, GraphInput, GraphLayer, GraphLink, GraphRecord, GraphResult, graph};
 pub use self::joined::JoinedBlobs;
 pub use self::optimize::{CacheSizes, DroppedResult, OptimizeOptions, Optimized, optimize};

@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, Either, FutureExt, join, join_all, select};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::Place;
 use super::convert::{Conversion, Made, Tools};
+use super::gate::Gate;
 use super::plan::Needed;
 use super::share::{Share, Shared, Ticket};
 use super::source::Verified;
@@ -23,7 +24,7 @@ const CONVERSIONS: usize = 2;
 /// while the last ones are sent.
 pub(super) struct Lanes<'a> {
     source: &'a Verified<'a>,
-    pushes: Arc<Semaphore>,
+    pushes: Arc<Gate>,
     conversions: Arc<Semaphore>,
     spool: Spool,
     width: usize,
@@ -41,12 +42,15 @@ struct Order<'a> {
 
 impl<'a> Lanes<'a> {
     pub(super) fn new(places: &[Place<'_>], source: &'a Verified<'a>) -> Self {
-        let pushes = places.iter().map(|place| place.settings.concurrency).max().unwrap_or(1).max(1);
+        let concurrency = places.iter().map(|place| place.settings.concurrency).max_by_key(|count| count.most());
+        let concurrency = concurrency.unwrap_or_default();
+        let most = concurrency.most();
         let conversions = if places.iter().any(|place| place.conversion().is_some()) { CONVERSIONS } else { 0 };
-        let settling = if places.iter().any(Place::settles_apart) { pushes } else { 0 };
-        let width = pushes.saturating_add(settling).saturating_add(conversions);
-        let turns = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        Self { source, pushes: turns(pushes), conversions: turns(conversions), spool: Spool::default(), width }
+        let settling = if places.iter().any(Place::settles_apart) { most } else { 0 };
+        let width = most.saturating_add(settling).saturating_add(conversions);
+        let (pushes, conversions) = (Gate::new(concurrency), Arc::new(Semaphore::new(conversions)));
+        places.iter().for_each(|place| place.obey(&pushes));
+        Self { source, pushes, conversions, spool: Spool::default(), width }
     }
 
     /// How many blobs may be worked on at once.
@@ -60,8 +64,14 @@ impl<'a> Lanes<'a> {
         let mut tickets = Share::tickets(as_it_is.len() + orders.len());
         let conversion_tickets = tickets.split_off(as_it_is.len());
         // Both turns are taken before either is used, always in this order: what is read is read in step.
-        let push = turn(&self.pushes, !as_it_is.is_empty()).await;
-        let conversion = turn(&self.conversions, !orders.is_empty()).await;
+        let push = match &as_it_is[..] {
+            [] => None,
+            [(_, blob), ..] => Some(self.pushes.turn(blob.size).await),
+        };
+        let conversion = match orders[..] {
+            [] => None,
+            _ => Arc::clone(&self.conversions).acquire_owned().await.ok(),
+        };
         let pushing = async {
             // Several places share one read, and none of them knows when it is over for the others.
             let is_apart = matches!(as_it_is[..], [(place, _)] if place.settles_apart());
@@ -152,7 +162,7 @@ impl<'a> Lanes<'a> {
     }
 
     async fn send_converted(&self, layer: &Arc<Spooled>, wanting: Wanting<'_>) {
-        let _push = turn(&self.pushes, true).await;
+        let _push = self.pushes.turn(layer.descriptor.size).await;
         let source = Verified { inner: &**layer, pool: self.source.pool.clone() };
         let pushes = wanting.into_iter().map(|(place, blob)| {
             place.replace(blob, Arc::clone(layer));
@@ -164,7 +174,8 @@ impl<'a> Lanes<'a> {
 
     /// Sends a layer as it is to those who wanted another one.
     async fn send_unconverted(&self, reason: &Error, wanting: Wanting<'_>) {
-        let (_push, reason) = (turn(&self.pushes, true).await, reason.to_string());
+        let size = wanting.first().map_or(0, |(_, blob)| blob.size);
+        let (_push, reason) = (self.pushes.turn(size).await, reason.to_string());
         let tickets = Share::tickets(wanting.len());
         let pushes = wanting.into_iter().zip(tickets).map(|((place, blob), ticket)| {
             place.tell(&Event::Unconverted { blob, reason: &reason });
@@ -186,9 +197,4 @@ async fn spool(conversion: &Conversion, wanting: &Wanting<'_>) -> Result<PathBuf
         }
     }
     Ok(std::env::temp_dir())
-}
-
-/// Waits for a turn, where one is needed.
-async fn turn(turns: &Arc<Semaphore>, is_needed: bool) -> Option<OwnedSemaphorePermit> {
-    if is_needed { Arc::clone(turns).acquire_owned().await.ok() } else { None }
 }

@@ -1,6 +1,7 @@
 //! The one export loop: every blob first, a bounded number at a time, then the manifest.
 
 mod convert;
+mod gate;
 mod lanes;
 mod place;
 mod plan;
@@ -20,7 +21,7 @@ use self::lanes::Lanes;
 pub(crate) use self::place::Place;
 use self::plan::needed_blobs;
 pub use self::report::ExportReport;
-pub use self::settings::{ExportSettings, Recheck};
+pub use self::settings::{Concurrency, ExportSettings, Recheck};
 use self::source::Verified;
 use cache_core::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, ErrorKind, Result};
 

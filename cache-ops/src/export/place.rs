@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
 use super::convert::{Conversion, Converted, WithConverted, replace_layers};
+use super::gate::Gate;
 use super::share::{Shared, Ticket};
 use super::source::{Counted, Tally, Verified};
 use super::spool::Spooled;
@@ -32,6 +33,8 @@ pub(crate) struct Place<'a> {
     /// What the place has for certain, because the cache that is there needs it.
     held: HashSet<Digest>,
     tally: Arc<Tally>,
+    /// What is told when the place refuses a push for now.
+    gate: OnceLock<Arc<Gate>>,
     state: watch::Sender<State>,
 }
 
@@ -54,7 +57,7 @@ impl<'a> Place<'a> {
         let (pushed, converted, locked) = (BTreeMap::new(), Converted::new(), BTreeSet::new());
         let state = State { left, pushed, converted, locked, failure: None };
         let (held, tally, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
-        Self { manifest, settings, to, conversion: None, held, tally, state }
+        Self { manifest, settings, to, conversion: None, held, tally, gate: OnceLock::new(), state }
     }
 
     /// Does without pushing these blobs, which the place has.
@@ -111,6 +114,12 @@ impl<'a> Place<'a> {
         let (blobs, bytes) = self.needed().fold((0, 0_u64), |(n, sum), blob| (n + 1, sum.saturating_add(blob.size)));
         self.tell(&Event::Started { blobs, bytes });
         self.to.prepare(self.manifest, &self.settings.progress);
+    }
+
+    /// Gets its turns from this gate, which is told when there are too many.
+    pub(super) fn obey(&self, gate: &Arc<Gate>) {
+        // Nobody has made another one for this export.
+        let _ = self.gate.set(Arc::clone(gate));
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -230,7 +239,7 @@ impl<'a> Place<'a> {
         let pushes: Vec<BoxFuture<'_, _>> = blobs
             .map(|blob| async move { Ok((blob.digest, self.try_push(blob, source, None).await?)) }.boxed())
             .collect();
-        let pushes = stream::iter(pushes).buffer_unordered(self.settings.concurrency.max(1));
+        let pushes = stream::iter(pushes).buffer_unordered(self.settings.concurrency.most());
         let pushed: Vec<(Digest, Pushed)> = pushes.try_collect().await?;
         self.state.send_modify(|state| state.pushed.extend(pushed.into_iter().filter(|(_, means)| is_sent(*means))));
         Ok(())
@@ -250,7 +259,12 @@ impl<'a> Place<'a> {
             let shared = Shared::new(source, ticket.take());
             async move {
                 let counted = Counted { inner: &shared, progress: &self.settings.progress, tally: &self.tally };
+                let gate = self.gate.get();
+                let halvings = gate.map_or(0, |gate| gate.halvings());
                 let pushed = self.to.push(blob, &counted).await;
+                if let (Some(gate), true) = (gate, pushed.as_ref().is_err_and(is_refusal)) {
+                    gate.refused(halvings);
+                }
                 pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
             }
         };
@@ -291,6 +305,11 @@ fn results(manifest: &CacheManifest) -> usize {
 /// Whether bytes went to the place, or came there from another one.
 fn is_sent(means: Pushed) -> bool {
     matches!(means, Pushed::Uploaded | Pushed::Mounted)
+}
+
+/// Whether a store has more to do than it likes.
+fn is_refusal(error: &Error) -> bool {
+    error.kind() == ErrorKind::RateLimited || matches!(error.status(), Some(429 | 503))
 }
 
 fn abandoned() -> Error {

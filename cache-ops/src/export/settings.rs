@@ -9,8 +9,8 @@ use cache_core::{Expect, Progress, RetryPolicy};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once, without those that only [settle](cache_core::seams::ExporterFacts::settles_apart).
-    pub concurrency: usize,
+    /// How many blobs are pushed at once, without those that only [settle](cache_core::ExporterFacts::settles_apart).
+    pub concurrency: Concurrency,
     /// What the place has to hold.
     pub expect: Expect,
     /// How often a push with a retryable error is tried again; errors of both sides count.
@@ -19,6 +19,30 @@ pub struct ExportSettings {
     pub recheck: Recheck,
     /// Receives the events of the export.
     pub progress: Arc<dyn Progress>,
+}
+
+/// How many blobs are under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Concurrency {
+    /// As many as have 64 MiB together, and no fewer than 4. Of small ones 64 at most, as long as answers take no longer; a
+    /// store that refuses for now (429, 503) gets half as many.
+    #[default]
+    Adaptive,
+    /// So many.
+    Fixed(usize),
+}
+
+impl Concurrency {
+    pub(super) const MOST: usize = 64;
+
+    /// How many it can be at most.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::Adaptive => Self::MOST,
+            Self::Fixed(count) => count.max(1),
+        }
+    }
 }
 
 /// Whether blobs that were present are pushed once more after the commit, in case they went away in between.
@@ -36,10 +60,10 @@ pub enum Recheck {
 }
 
 impl Default for ExportSettings {
-    /// 4 blobs at once, whatever the place holds, the default retries, silently.
+    /// As many blobs at once as the store bears, whatever the place holds, the default retries, silently.
     fn default() -> Self {
         Self {
-            concurrency: 4,
+            concurrency: Concurrency::default(),
             expect: Expect::Any,
             retry: RetryPolicy::default(),
             recheck: Recheck::default(),
@@ -52,7 +76,7 @@ impl ExportSettings {
     /// Sets how many blobs are pushed at once; at least one.
     #[must_use]
     pub fn with_concurrency(self, concurrency: usize) -> Self {
-        Self { concurrency: concurrency.max(1), ..self }
+        Self { concurrency: Concurrency::Fixed(concurrency.max(1)), ..self }
     }
 
     /// Commits only if the place holds what `expect` says.

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::gate::Turn;
 use cache_core::seams::BlobInfo;
 use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 
@@ -17,11 +17,11 @@ use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 /// where nothing is read.
 pub(super) struct Turned<'a> {
     inner: &'a dyn BlobProvider,
-    turn: Mutex<Option<OwnedSemaphorePermit>>,
+    turn: Mutex<Option<Turn>>,
 }
 
 impl<'a> Turned<'a> {
-    pub(super) fn new(inner: &'a dyn BlobProvider, turn: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(inner: &'a dyn BlobProvider, turn: Option<Turn>) -> Self {
         Self { inner, turn: Mutex::new(turn) }
     }
 }
@@ -41,7 +41,7 @@ impl BlobProvider for Turned<'_> {
 
 struct Reading {
     stream: BlobStream,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
 }
 
 impl Stream for Reading {
