@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cache_core::{CacheSpec, Mode};
+use cache_ops::Shard;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -231,13 +232,21 @@ pub(crate) struct DuArgs {
 
 /// `verify SPEC`
 #[derive(Debug, Args)]
-#[command(after_help = "Exits 3 when something is wrong that BuildKit would trip over; warnings exit 0.")]
+#[command(after_help = "\
+Exits 3 when something is wrong that BuildKit would trip over; warnings exit 0.
+
+A large cache on several machines:
+  buildcache verify --shard 1/3 -o json ghcr.io/me/app:cache > 1.json    # and 2/3, 3/3
+  buildcache repair ghcr.io/me/app:cache --findings 1.json 2.json 3.json")]
 pub(crate) struct VerifyArgs {
     /// The cache to check
     pub(crate) spec: String,
     /// Check that every blob exists with its size, and read none
     #[arg(long)]
     pub(crate) fast: bool,
+    /// Look at this part of the blobs only, 1/N to N/N: each blob is in one of them, by its digest
+    #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>)]
+    pub(crate) shard: Option<Shard>,
 }
 
 /// `repair SPEC`
@@ -259,6 +268,9 @@ pub(crate) struct RepairArgs {
     /// Take a blob for sound when it exists with its size, and read none
     #[arg(long)]
     pub(crate) fast: bool,
+    /// Go by what verify -o json wrote, the files of all shards, and look at no blob
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "fast")]
+    pub(crate) findings: Vec<PathBuf>,
     /// Say what would go, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -34,6 +34,11 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
     }
 }
 
+/// The digest of a cache's records and layers as they would be written, which tells whether two looks were at one cache.
+pub(crate) fn config_digest(manifest: &CacheManifest) -> Digest {
+    Digest::sha256(&manifest.config().encode())
+}
+
 /// The command that draws what a verb says.
 pub(crate) fn look_at(specs: &[&str], log: Option<&Path>) -> String {
     let mut words = vec!["buildcache report".to_owned()];

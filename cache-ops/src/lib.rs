@@ -15,6 +15,7 @@ mod prune;
 mod publish;
 mod reach;
 mod repair;
+mod shard;
 mod verify;
 
 pub use self::content::EntryContent;
@@ -35,5 +36,6 @@ pub use self::prune::{
 };
 pub use self::publish::{PublishSettings, PublishWay, Published, SizeLimit, publish};
 pub use self::reach::Reach;
-pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair};
-pub use self::verify::{Depth, VerifyReport, verify};
+pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair, repair_as_found};
+pub use self::shard::Shard;
+pub use self::verify::{Depth, VerifyReport, bytes_of, part_of, verify, verify_shard};

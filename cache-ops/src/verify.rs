@@ -3,6 +3,7 @@
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::Shard;
 use cache_core::graph::{Affected, FindingCode};
 use cache_core::layers::{LayerStart, diff_id};
 use cache_core::model::LayerEncoding;
@@ -65,16 +66,40 @@ pub async fn verify(
     depth: Depth,
     concurrency: usize,
 ) -> Result<VerifyReport> {
+    verify_shard(manifest, blobs, Shard::WHOLE, (depth, concurrency)).await
+}
+
+/// Checks a part of the blobs as [`verify`] does, and the graph; whoever checks all parts has checked the cache.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_shard(
+    manifest: &CacheManifest,
+    blobs: &dyn BlobProvider,
+    shard: Shard,
+    (depth, concurrency): (Depth, usize),
+) -> Result<VerifyReport> {
     let pool = CodecPool::default();
-    let blobs_of = manifest.blobs().iter();
-    let looks: Vec<BoxFuture<'_, _>> = blobs_of.map(|blob| look(blob, blobs, depth, &pool).boxed()).collect();
+    let part: Vec<&Descriptor> = part_of(manifest, shard).collect();
+    let looks: Vec<BoxFuture<'_, _>> = part.iter().map(|&blob| look(blob, blobs, depth, &pool).boxed()).collect();
     let looked: Vec<Option<Finding>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
     let affected = Affected::new(manifest.config());
-    let of_blobs = manifest.blobs().iter().zip(looked);
     let mut findings = check(manifest);
+    let of_blobs = part.iter().zip(looked);
     findings.extend(of_blobs.filter_map(|(blob, finding)| Some(finding?.with_affected(affected.by(&blob.digest)))));
-    let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
-    Ok(VerifyReport { findings, blobs: manifest.blobs().len(), bytes })
+    let bytes = if depth == Depth::Deep { bytes_of(manifest, shard) } else { 0 };
+    Ok(VerifyReport { findings, blobs: part.len(), bytes })
+}
+
+/// How many bytes the blobs of a part have together.
+#[must_use]
+pub fn bytes_of(manifest: &CacheManifest, shard: Shard) -> u64 {
+    part_of(manifest, shard).fold(0, |sum, blob| sum.saturating_add(blob.size))
+}
+
+/// The blobs that are in a part.
+pub fn part_of(manifest: &CacheManifest, shard: Shard) -> impl Iterator<Item = &Descriptor> {
+    manifest.blobs().iter().map(AsRef::as_ref).filter(move |blob| shard.has(&blob.digest))
 }
 
 const ARCHIVED: &str = "it is in an archive, and nobody can read it before it is restored; a copy sends it again";

@@ -60,6 +60,34 @@ fn a_lost_blob_is_repaired_in_place() {
 }
 
 #[test]
+fn the_findings_of_all_shards_repair_a_cache_without_another_look() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let lost = lose_a_layer(&sandbox, "a");
+    let mut codes = Vec::new();
+    for shard in ["1/2", "2/2"] {
+        let run = sandbox.run(&["verify", "--shard", shard, "-o", "json", "type=local,src=a"]);
+        let verified: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(verified["shard"], shard);
+        codes.push((run.code, verified["blobs"].as_u64().unwrap()));
+        fs::write(sandbox.path(&format!("{}.json", &shard[..1])), &run.stdout).unwrap();
+    }
+    // The blob is in one part, and no blob is in both.
+    let all = sandbox.json(&["verify", "type=local,src=a"])["blobs"].as_u64().unwrap();
+    assert_eq!((codes.iter().filter(|(code, _)| *code == 3).count(), codes.iter().map(|(_, n)| n).sum()), (1, all));
+
+    let one = sandbox.run(&["repair", "type=local,src=a", "--findings", "2.json"]);
+    assert_eq!(one.code, 1);
+    assert!(one.stderr.contains("these shards are missing: 1/2"), "{}", one.stderr);
+    // Whatever has become of the blob since, nobody looks.
+    fs::write(sandbox.blob("a", &lost), "back again, and wrong").unwrap();
+    let both = sandbox.json(&["repair", "type=local,src=a", "--findings", "1.json", "2.json"]);
+    assert_eq!((&both["status"], &both["findings"][0]["code"]), (&"repaired".into(), &"blob-missing".into()));
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 0);
+    let again = sandbox.run(&["repair", "type=local,src=a", "--findings", "1.json", "2.json"]);
+    assert!(again.code == 1 && again.stderr.contains("about another cache"), "{}", again.stderr);
+}
+
+#[test]
 fn repair_to_another_place_leaves_the_original_alone() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     lose_a_layer(&sandbox, "a");

@@ -32,13 +32,24 @@ impl Verdicts {
         blobs: &dyn BlobProvider,
         options: RepairOptions,
     ) -> Result<Self> {
-        let named = manifest.config().layers.iter().map(|layer| (layer.blob, None));
-        let described = manifest.blobs().iter().map(|blob| (blob.digest, Some(Arc::clone(blob))));
-        let all: BTreeMap<Digest, Option<Arc<Descriptor>>> = named.chain(described).collect();
+        let all = all_blobs(manifest);
         let looks: Vec<BoxFuture<'_, Result<(Digest, Verdict)>>> =
             all.into_iter().map(|(digest, described)| look(digest, described, blobs, options.depth).boxed()).collect();
         let looked = stream::iter(looks).buffer_unordered(options.concurrency.max(1));
         Ok(Self(looked.try_collect().await?))
+    }
+
+    /// Takes a look that somebody else had for granted; nothing is read, so nothing is mended that only bytes tell.
+    pub(super) fn known(manifest: &CacheManifest, found: &BTreeMap<Digest, FindingCode>) -> Self {
+        let verdict = |(digest, described): (Digest, Option<Arc<Descriptor>>)| {
+            let asked = asked(&digest, described.as_ref());
+            let verdict = match found.get(&digest) {
+                Some(&code) if code.is_error() => Verdict::Lost(code, "that was found when it was verified"),
+                _ => as_described(&asked, described),
+            };
+            (digest, verdict)
+        };
+        Self(all_blobs(manifest).into_iter().map(verdict).collect())
     }
 
     pub(super) fn is_sound(&self, blob: &Digest) -> bool {
@@ -75,6 +86,18 @@ impl Verdicts {
     }
 }
 
+/// Every blob that is named or described.
+fn all_blobs(manifest: &CacheManifest) -> BTreeMap<Digest, Option<Arc<Descriptor>>> {
+    let named = manifest.config().layers.iter().map(|layer| (layer.blob, None));
+    let described = manifest.blobs().iter().map(|blob| (blob.digest, Some(Arc::clone(blob))));
+    named.chain(described).collect()
+}
+
+/// What is asked for of a blob, whether or not it is described.
+fn asked(digest: &Digest, described: Option<&Arc<Descriptor>>) -> Descriptor {
+    described.map_or_else(|| Descriptor::new(MediaType::OCI_LAYER, *digest, 0), |blob| blob.as_ref().clone())
+}
+
 fn findings(digest: &Digest, verdict: &Verdict) -> Vec<Finding> {
     match verdict {
         Verdict::Sound(_) => Vec::new(),
@@ -91,7 +114,7 @@ async fn look(
     blobs: &dyn BlobProvider,
     depth: Depth,
 ) -> Result<(Digest, Verdict)> {
-    let asked = described.as_deref().cloned().unwrap_or_else(|| Descriptor::new(MediaType::OCI_LAYER, digest, 0));
+    let asked = asked(&digest, described.as_ref());
     let verdict = match depth {
         Depth::Deep => deep(&asked, described, blobs).await?,
         Depth::Fast => fast(&asked, described, blobs).await?,
@@ -138,7 +161,7 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
 async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dyn BlobProvider) -> Result<Verdict> {
     let lost = |code, message| Ok(Verdict::Lost(code, message));
     if described.is_none() {
-        return lost(FindingCode::BlobUndescribed, "the manifest does not describe it");
+        return Ok(as_described(asked, described));
     }
     match stat_blob(blobs, asked).await? {
         None => return lost(FindingCode::BlobMissing, "the store does not have it"),
@@ -146,15 +169,21 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         Some(info) if info.size != asked.size => {
             return lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest");
         }
-        Some(_) => {}
+        Some(_) => Ok(as_described(asked, described)),
     }
-    if asked.diff_id().is_none() {
-        return lost(FindingCode::DiffIdMissing, "its diff ID is not known");
+}
+
+/// What the descriptor alone says.
+fn as_described(asked: &Descriptor, described: Option<Arc<Descriptor>>) -> Verdict {
+    let lost = Verdict::Lost;
+    match &described {
+        None => lost(FindingCode::BlobUndescribed, "the manifest does not describe it"),
+        Some(_) if asked.diff_id().is_none() => lost(FindingCode::DiffIdMissing, "its diff ID is not known"),
+        Some(_) if asked.media_type.layer_encoding().is_none() => {
+            lost(FindingCode::MediaTypeUnknown, "its media type is none that BuildKit extracts")
+        }
+        Some(_) => settle(asked.clone(), Vec::new(), described),
     }
-    if asked.media_type.layer_encoding().is_none() {
-        return lost(FindingCode::MediaTypeUnknown, "its media type is none that BuildKit extracts");
-    }
-    Ok(settle(asked.clone(), Vec::new(), described))
 }
 
 /// A creation time that cannot be read is better not there: without one BuildKit loads the layer.

@@ -5,6 +5,8 @@ mod knot;
 mod loops;
 mod salvage;
 
+use std::collections::BTreeMap;
+
 use crate::Depth;
 use cache_core::graph::FindingCode;
 use cache_core::model::Limits;
@@ -100,7 +102,19 @@ impl Repaired {
 /// # Errors
 /// [`ErrorKind::NotFound`] when nothing sound is left, and whatever `blobs` answers when a blob cannot be looked at.
 pub async fn repair(manifest: &CacheManifest, blobs: &dyn BlobProvider, options: RepairOptions) -> Result<Repaired> {
-    let verdicts = Verdicts::look(manifest, blobs, options).await?;
+    repaired(manifest, Verdicts::look(manifest, blobs, options).await?)
+}
+
+/// As [`repair`], by what [`verify`](crate::verify) found wrong with the blobs; reads none. What only a blob's bytes can mend
+/// goes, and what is merely a warning stays.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when nothing sound is left.
+pub fn repair_as_found(manifest: &CacheManifest, found: &BTreeMap<Digest, FindingCode>) -> Result<Repaired> {
+    repaired(manifest, Verdicts::known(manifest, found))
+}
+
+fn repaired(manifest: &CacheManifest, verdicts: Verdicts) -> Result<Repaired> {
     let mut findings: Vec<Finding> = check(manifest).into_iter().filter(|finding| is_mended(finding.code)).collect();
     let known: Vec<(FindingCode, String)> =
         findings.iter().map(|finding| (finding.code, finding.object.clone())).collect();

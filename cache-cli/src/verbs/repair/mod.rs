@@ -1,11 +1,12 @@
 //! `repair`: the largest sound cache that is in a damaged one.
 
+mod findings;
 mod report;
 
 use std::sync::Arc;
 
-use cache_core::{CacheSpec, ErrorKind};
-use cache_ops::{Depth, RepairOptions, repair};
+use cache_core::{CacheSpec, Error, ErrorKind};
+use cache_ops::{Depth, RepairOptions, Repaired, repair, repair_as_found};
 
 use self::report::{Repair, Status};
 use super::rewrite::{Intent, Rewrite};
@@ -15,16 +16,14 @@ use crate::output;
 use crate::progress::{Step, Watched};
 use crate::session::Session;
 
-/// Looks at every blob, and writes what is sound.
+/// Looks at every blob, or goes by a look that others had, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
     let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Repair(depth)).await?;
-    let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
-    session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });
-    let blobs = Watched { inner: &*rewrite.importer, reporter: Arc::clone(&session.reporter), depth };
-    let options = RepairOptions::default().with_depth(depth).with_concurrency(session.concurrency());
-    let repaired = repair(rewrite.manifest(), &blobs, options).await;
-    session.reporter.finish();
+    let repaired = match &args.findings[..] {
+        [] => look(session, &rewrite, depth).await,
+        files => repair_as_found(rewrite.manifest(), &findings::read(files, rewrite.manifest())?),
+    };
     let repaired = repaired.map_err(|error| match error.kind() {
         ErrorKind::NotFound => rewrite.source.explain(error.with_hint(remove(&rewrite.source.spec))),
         _ => rewrite.source.explain(error),
@@ -40,6 +39,17 @@ pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Fa
     let written = if is_written { Some(rewrite.write(session, &repaired.manifest).await?) } else { None };
     output::print(session, &Repair::new(&rewrite, status, &repaired, written.as_ref()))?;
     Ok(Exit::Done)
+}
+
+/// Looks at every blob.
+async fn look(session: &Session, rewrite: &Rewrite, depth: Depth) -> Result<Repaired, Error> {
+    let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
+    session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });
+    let blobs = Watched { inner: &*rewrite.importer, reporter: Arc::clone(&session.reporter), depth };
+    let options = RepairOptions::default().with_depth(depth).with_concurrency(session.concurrency());
+    let repaired = repair(rewrite.manifest(), &blobs, options).await;
+    session.reporter.finish();
+    repaired
 }
 
 fn remove(spec: &CacheSpec) -> String {

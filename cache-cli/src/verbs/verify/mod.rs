@@ -4,7 +4,7 @@ mod report;
 
 use std::sync::Arc;
 
-use cache_ops::Depth;
+use cache_ops::{Depth, Shard, bytes_of, part_of, verify_shard};
 
 use self::report::Verification;
 use super::unnamed;
@@ -12,7 +12,6 @@ use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::{Step, Watched};
-use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::unreadable;
@@ -21,12 +20,12 @@ use crate::unreadable;
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
-    let verification = verify(session, &mut place, depth).await?;
+    let verification = verify(session, &mut place, (depth, args.shard.unwrap_or(Shard::WHOLE))).await?;
     output::print(session, &verification)?;
     Ok(if verification.is_sound() { Exit::Done } else { Exit::Findings })
 }
 
-async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Verification, Failure> {
+async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Shard)) -> Result<Verification, Failure> {
     let importer = place.importer(session).await?;
     let manifest = match importer.resolve().await {
         Ok(Some(resolved)) => resolved.manifest,
@@ -41,12 +40,13 @@ async fn verify(session: &Session, place: &mut Place, depth: Depth) -> Result<Ve
             }
         },
     };
-    let bytes = if depth == Depth::Deep { manifest.unique_bytes() } else { 0 };
-    session.reporter.step(&Step::Started { task: "verify", blobs: manifest.blobs().len(), bytes });
+    let bytes = if depth == Depth::Deep { bytes_of(&manifest, shard) } else { 0 };
+    let count = part_of(&manifest, shard).count();
+    session.reporter.step(&Step::Started { task: "verify", blobs: count, bytes });
     let blobs = Watched { inner: &*importer, reporter: Arc::clone(&session.reporter), depth };
-    let report = cache_ops::verify(&manifest, &blobs, depth, session.concurrency()).await;
+    let report = verify_shard(&manifest, &blobs, shard, (depth, session.concurrency())).await;
     session.reporter.finish();
-    Ok(Verification::new(depth, digest_of(&manifest), &report.map_err(|error| place.explain(error))?))
+    Ok(Verification::new((depth, shard), &manifest, &report.map_err(|error| place.explain(error))?))
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     async fn codes(store: &MemoryCache, depth: Depth) -> Vec<&'static str> {
         let session = session(store);
         let mut place = Place::parse(&session, "type=memory").unwrap();
-        let verification = verify(&session, &mut place, depth).await.unwrap();
+        let verification = verify(&session, &mut place, (depth, Shard::WHOLE)).await.unwrap();
         verification.findings.iter().map(|finding| finding.code).collect()
     }
 
@@ -88,7 +88,7 @@ mod tests {
         store.lose(&layer("bb").digest);
         let session = session(&store);
         let mut place = Place::parse(&session, "type=memory").unwrap();
-        let verification = verify(&session, &mut place, Depth::Fast).await.unwrap();
+        let verification = verify(&session, &mut place, (Depth::Fast, Shard::WHOLE)).await.unwrap();
         assert_eq!(verification.findings[0].affected.len(), 3);
         assert!(!verification.is_sound());
     }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{Digest, Finding, Timestamp};
-use cache_ops::{Depth, VerifyReport};
+use cache_core::{CacheManifest, Digest, Finding, Timestamp};
+use cache_ops::{Depth, Shard, VerifyReport};
 use serde::Serialize;
 
 use crate::output::Report;
-use crate::report::{Breaks, FindingReport, Severity};
+use crate::report::{Breaks, FindingReport, Severity, config_digest, digest_of};
 use crate::text;
 
 /// How many of the affected records a table names.
@@ -21,6 +21,10 @@ pub(super) struct Verification {
     sound: bool,
     depth: &'static str,
     digest: Option<Digest>,
+    /// What all parts of one cache have in common, whatever holds it.
+    config_digest: Option<Digest>,
+    /// Which part of the blobs was looked at.
+    shard: String,
     /// How many blobs were looked at.
     blobs: usize,
     /// How many bytes were read.
@@ -31,9 +35,11 @@ pub(super) struct Verification {
 }
 
 impl Verification {
-    pub(super) fn new(depth: Depth, digest: Option<Digest>, report: &VerifyReport) -> Self {
+    pub(super) fn new((depth, shard): (Depth, Shard), manifest: &CacheManifest, report: &VerifyReport) -> Self {
         let mut verification = Self::of_findings(depth, &report.findings);
-        verification.digest = digest;
+        verification.digest = digest_of(manifest);
+        verification.config_digest = Some(config_digest(manifest));
+        verification.shard = shard.to_string();
         verification.blobs = report.blobs;
         verification.bytes = report.bytes;
         verification
@@ -54,6 +60,8 @@ impl Verification {
             sound: errors == 0,
             depth: if depth == Depth::Deep { "deep" } else { "fast" },
             digest: None,
+            config_digest: None,
+            shard: Shard::WHOLE.to_string(),
             blobs: 0,
             bytes: 0,
             errors,
@@ -81,6 +89,7 @@ impl Report for Verification {
         let counts = [(self.errors, "error"), (self.warnings, "warning")];
         let counts = counts.map(|(number, noun)| text::count(number, noun)).join(", ");
         let blobs = text::count(self.blobs, "blob");
+        let blobs = if self.shard == "1/1" { blobs } else { format!("{blobs} of shard {}", self.shard) };
         let looked =
             if self.depth == "deep" { format!("{} read", text::size(self.bytes)) } else { "none read".to_owned() };
         let _ = writeln!(text, "{verdict}: {counts}; {blobs}, {looked}");
