@@ -52,7 +52,15 @@ pub struct Figure {
 /// # Errors
 /// When the directory cannot be written.
 pub async fn make(folder: &Path, load: Load) -> Outcome<()> {
-    let mut random = Random::new(load.blobs as u64);
+    make_of(folder, load, load.blobs as u64).await
+}
+
+/// As [`make`], of the bytes of this seed: of two caches with one seed the smaller one is a part of the other.
+///
+/// # Errors
+/// As [`make`].
+pub async fn make_of(folder: &Path, load: Load, seed: u64) -> Outcome<()> {
+    let mut random = Random::new(seed);
     let mut chains = CacheChains::new();
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs)?;

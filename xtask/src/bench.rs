@@ -28,7 +28,7 @@ struct Program {
     runs_buildcache: bool,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program { name: "azblob", binary: "azblob_bench", flags: &[], runs_buildcache: true },
     Program {
         name: "compression",
@@ -36,6 +36,7 @@ const PROGRAMS: [Program; 4] = [
         flags: &["--release", "--no-default-features", "--features", "local"],
         runs_buildcache: false,
     },
+    Program { name: "copies", binary: "copies_bench", flags: &["--release"], runs_buildcache: true },
     Program { name: "registry", binary: "registry_bench", flags: &[], runs_buildcache: true },
     Program { name: "s3", binary: "s3_bench", flags: &["--release"], runs_buildcache: true },
 ];

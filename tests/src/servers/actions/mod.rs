@@ -135,6 +135,11 @@ impl Server {
         self.0.release();
     }
 
+    /// Answers every request so much later.
+    pub fn delay(&self, delay: Duration) {
+        self.0.delay(delay);
+    }
+
     /// The requests since the last call, in order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {

@@ -6,6 +6,7 @@ mod stored;
 mod time;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -70,6 +71,11 @@ impl Server {
     #[must_use]
     pub fn http(&self) -> &http::Server<impl Service + use<>> {
         &self.0
+    }
+
+    /// Answers every request so much later.
+    pub fn delay(&self, delay: Duration) {
+        self.0.delay(delay);
     }
 
     /// The requests since the last call, in order of their arrival.

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use hyper::Method;
 use hyper::Request;
@@ -56,6 +57,7 @@ struct Watched {
     log: Vec<Logged>,
     plans: Vec<Plan>,
     script: Option<Script>,
+    delay: Duration,
 }
 
 /// What is answered instead of the service's answer, to the requests that it knows.
@@ -114,6 +116,11 @@ impl<S: Service> Server<S> {
         self.shared.watched().plans.push(plan);
     }
 
+    /// Answers every request so much later.
+    pub fn delay(&self, delay: Duration) {
+        self.shared.watched().delay = delay;
+    }
+
     /// Lets every request go on that was, or will be, held.
     pub fn release(&self) {
         self.shared.held.send_replace(false);
@@ -164,11 +171,14 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     let method = request.method().clone();
     let logged = Logged::new(&request);
     let path = logged.path.clone();
-    let (at, script) = {
+    let (at, script, delay) = {
         let mut watched = shared.watched();
         watched.log.push(logged.clone());
-        (watched.log.len() - 1, watched.script.clone())
+        (watched.log.len() - 1, watched.script.clone(), watched.delay)
     };
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let scripted = script.and_then(|script| script(&logged));
     let fault = faults::take(&mut shared.watched().plans, &method, &path, true);
     let answer = match &fault {

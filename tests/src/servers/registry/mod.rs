@@ -9,6 +9,7 @@ mod uploads;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
@@ -120,6 +121,11 @@ impl Server {
     /// Plans a fault.
     pub fn plan(&self, plan: Plan) {
         self.0.plan(plan);
+    }
+
+    /// Answers every request so much later.
+    pub fn delay(&self, delay: Duration) {
+        self.0.delay(delay);
     }
 
     /// The requests since the last call, in order of their arrival.
