@@ -7,7 +7,7 @@ use super::Violation;
 use crate::workspace::{Dependency, Member, Workspace};
 
 /// The files that do the same job in every backend.
-const BACKEND_FILES: [&str; 6] = ["lib", "config", "importer", "exporter", "store", "error"];
+const BACKEND_FILES: [&str; 7] = ["lib", "attributes", "config", "importer", "exporter", "store", "error"];
 
 /// The files that a backend has no use for: an inline cache is read, listed and named by the place that its image is in.
 const UNUSED: [(&str, &[&str]); 1] = [("cache-inline", &["config", "importer", "store"])];
