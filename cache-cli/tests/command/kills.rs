@@ -2,6 +2,8 @@
 //!
 //! `KILLS` says how many are killed at each place; a few are where nobody says.
 
+#![expect(clippy::print_stdout, reason = "how many were killed is what a long run is for")]
+
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};

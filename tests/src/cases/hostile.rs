@@ -8,12 +8,14 @@ use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheStore, Error, 
 use futures_util::stream::TryStreamExt;
 
 use super::{blob, write};
-use crate::graphs::{self, Generated};
+use crate::graphs::{self, Generated, Shape};
 use crate::harness::{Harness, Hostility};
 use crate::random::Random;
 
 /// Bytes of a blob that every store takes in parts.
 const LARGE: usize = (8 << 20) + 1;
+/// A cache of few blobs: it is written again for every run.
+const SMALL: Shape = Shape { records: 3, depth: 2, results: 2, layer_bytes: 100 };
 /// How long a call may take, many times longer than it should on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -78,7 +80,7 @@ pub(super) struct Known {
 impl Known {
     /// Writes a cache and lists what is there.
     pub(super) async fn write(place: &dyn Harness) -> Self {
-        let cache = graphs::cache(1);
+        let cache = graphs::cache_of(1, SMALL);
         write(place, &cache).await;
         let (mut caches, mut blobs) = (Vec::new(), Vec::new());
         if let Some(store) = place.store().await {
