@@ -121,7 +121,11 @@ impl Presence {
 async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<bool> {
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::GET, reader::url(client, blob).await?, scopes, LOOK);
-    let response = client.send(request.header(RANGE, "bytes=0-0")).await.map_err(about)?;
+    let mut response = client.send(request.clone().header(RANGE, "bytes=0-0")).await.map_err(about)?;
+    // So says distribution of what is gone, and so say those who serve no ranges.
+    if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        response = client.send(request).await.map_err(about)?;
+    }
     match response.status() {
         StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => Ok(false),
         status if status.is_success() => {

@@ -17,9 +17,10 @@ use crate::error;
 
 const MESSAGE: &str = "cannot read the blob";
 
-/// Where a blob is: manifests below an index have a place of their own.
+/// Where a blob is: manifests have a place of their own, and so has what the reference leads to, whatever its type.
 pub(crate) async fn url(client: &Client, blob: &Descriptor) -> Result<Url> {
-    let kind = if blob.media_type.is_manifest() { "manifests" } else { "blobs" };
+    let is_root = client.config().parsed().digest() == Some(blob.digest);
+    let kind = if is_root || blob.media_type.is_manifest() { "manifests" } else { "blobs" };
     client.url(&format!("{kind}/{}", blob.digest)).await
 }
 

@@ -9,8 +9,8 @@ use cache_core::{
     MemoryCache, Pushed, RetryPolicy, Timestamp,
 };
 use cache_ops::{
-    CopyOptions, Depth, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export, plan_prune, prune,
-    verify,
+    CopyOptions, Depth, EntryContent, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export,
+    plan_prune, prune, verify,
 };
 use cache_registry::{RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};
@@ -361,4 +361,41 @@ async fn other_things_are_no_caches() {
             .unwrap_or_else(|error| panic!("{document}: {error:?}"));
         assert!(found.is_none(), "{document}");
     }
+}
+
+/// An old image, an artefact: what a tag leads to is a manifest, whatever type it has.
+#[tokio::test(start_paused = true)]
+async fn a_manifest_of_an_unknown_type_is_no_missing_one() {
+    let place = Registry::new();
+    write(place.config(), &graphs::cache(1)).await.unwrap();
+    for (media_type, document) in [
+        (
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            r#"{"schemaVersion":1,"name":"a","tag":"b","fsLayers":[],"history":[],"signatures":[]}"#,
+        ),
+        ("application/vnd.oci.artifact.manifest.v1+json", r#"{"artifactType":"x","blobs":[]}"#),
+    ] {
+        place.server().stored(|stored| {
+            let repository = stored.repositories.get_mut("team/cache").unwrap();
+            let digest = Digest::sha256(document.as_bytes());
+            repository.tags.insert("main".to_owned(), digest);
+            repository.manifests.insert(digest, (media_type.to_owned(), Bytes::from(document)));
+        });
+        let store = RegistryStore::new(place.config());
+        let entry = store.caches().await.unwrap().remove(0);
+        assert_eq!(EntryContent::of(&store, &entry).await.unwrap(), EntryContent::Other, "{media_type}");
+    }
+}
+
+/// 416 is what distribution says of a blob that is gone; others say it to every range.
+#[tokio::test(start_paused = true)]
+async fn a_registry_without_ranges_is_believed_once_the_blob_can_be_read() {
+    let place = Registry::new();
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let _ = place.server().take_log();
+    place.server().plan(Plan::new(Method::GET, "/blobs/", Fault::Answer(416, None, "")));
+    write(place.config(), &cache).await.unwrap();
+    let sent = place.server().take_log();
+    assert!(!sent.iter().any(|logged| logged.path.contains("/uploads")), "nothing is sent again");
 }
