@@ -23,7 +23,8 @@ const NO_REST: &str = "not tried: repository and ghtoken are not given";
 /// A cache service to find out about.
 ///
 /// The probe writes one entry, `buildcache-doctor-<random>`, and reads it. It deletes it when the spec has `repository`
-/// and `ghtoken`; else GitHub does so after seven days.
+/// and `ghtoken`; else it stays, until the service deletes what is old: GitHub and act do so with what was not used for seven
+/// days.
 pub struct GhaProbe(GhaConfig);
 
 impl GhaProbe {
@@ -103,9 +104,8 @@ impl CacheProbe for GhaProbe {
             }
         }
         if is_written && !found.works("delete") {
-            found
-                .leftovers
-                .push(format!("entry {key} of {} bytes, until GitHub deletes it after 7 days", CONTENT.len()));
+            let until = "until the service deletes it: GitHub and act do so after 7 days without use";
+            found.leftovers.push(format!("entry {key} of {} bytes, {until}", CONTENT.len()));
         }
         if is_written {
             found.recommended = Some(self.recommended()?);
