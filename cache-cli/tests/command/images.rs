@@ -1,5 +1,10 @@
 //! Images where caches are expected: they are shown as what they are, and not deleted.
 
+use std::fs;
+
+use cache_core::Digest;
+use serde_json::{Value, json};
+
 use crate::sandbox::{Sandbox, files};
 
 #[test]
@@ -27,4 +32,41 @@ fn ls_shows_what_a_name_leads_to() {
     assert_eq!(content("v0.32/inline-image").as_deref(), Some("image-with-cache"));
     assert_eq!(content("v0.32/inline-multi").as_deref(), Some("image-with-cache"));
     assert_eq!(content("../torn/max").as_deref(), Some("missing"));
+}
+
+/// Puts what is no cache into a layout, under a name.
+fn add_other(sandbox: &Sandbox, name: &str, config_type: &str) {
+    let put = |text: String| {
+        let digest = Digest::sha256(text.as_bytes());
+        fs::write(sandbox.blob("a", &digest.to_string()), &text).unwrap();
+        (digest, text.len())
+    };
+    let (config, size) = put("{}".to_owned());
+    let config = format!(r#"{{"mediaType":"{config_type}","digest":"{config}","size":{size}}}"#);
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let (digest, size) =
+        put(format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}","config":{config},"layers":[]}}"#));
+    let path = sandbox.path("a/index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let entry = json!({ "mediaType": media_type, "digest": digest.to_string(), "size": size,
+        "annotations": { "org.opencontainers.image.ref.name": name } });
+    index["manifests"].as_array_mut().unwrap().push(entry);
+    fs::write(&path, index.to_string()).unwrap();
+}
+
+#[test]
+fn a_copy_of_all_caches_says_how_many_names_lead_to_other_things() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    add_other(&sandbox, "app", "application/vnd.oci.image.config.v1+json");
+    add_other(&sandbox, "chart", "application/vnd.cncf.helm.config.v1+json");
+    let run = sandbox.run(&["copy", "--all", "type=local,src=a", "type=local,dest=b"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("leaves out 2 names of other things"), "{}", run.stderr);
+    let copied = sandbox.json(&["copy", "--all", "type=local,src=a", "type=local,dest=c"]);
+    assert_eq!((&copied["others"], copied["copies"].as_array().unwrap().len()), (&json!(2), 1), "{copied}");
+    // Where a store has other things alone, there is nothing to copy.
+    assert_eq!(sandbox.run(&["rm", "-f", "type=local,src=a"]).code, 0);
+    let run = sandbox.run(&["copy", "--all", "type=local,src=a", "type=local,dest=d"]);
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    assert!(!sandbox.path("d").exists());
 }

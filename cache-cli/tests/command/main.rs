@@ -12,6 +12,8 @@ mod inspect;
 mod kills;
 #[cfg(unix)]
 mod limits;
+#[cfg(all(feature = "azblob", feature = "registry"))]
+mod logins;
 mod ops;
 #[cfg(unix)]
 mod plugin;
