@@ -198,16 +198,16 @@ impl S3Exporter {
         if config.environment().conditions().are_honoured(&self.client).await? {
             return self.put(&key, bytes, on).await;
         }
-        let found = self.client.retrying(|| self.client.head(&key)).await?.map(|found| found.etag);
+        let limit = config.limits().config;
+        let found = self.client.version(&key, limit).await?;
         if found.as_deref() != expected(on) {
             return Err(self.conflict(&key, expected(on), found.as_deref()));
         }
-        let version = self.put(&key, bytes, Condition::None).await?;
-        let found = self.client.retrying(|| self.client.head(&key)).await?.map(|found| found.etag);
-        if found.as_deref() == Some(version.as_str()) {
-            return Ok(version);
+        let (written, digest) = (self.put(&key, bytes, Condition::None).await?, Digest::sha256(bytes).to_string());
+        match self.client.version(&key, limit).await? {
+            Some(found) if found == written.as_str() || found == digest => Ok(Version::new(found)),
+            found => Err(self.conflict(&key, Some(written.as_str()), found.as_deref())),
         }
-        Err(self.conflict(&key, Some(version.as_str()), found.as_deref()))
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {

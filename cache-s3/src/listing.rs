@@ -22,11 +22,10 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
     let first = keys.first().map(String::as_str).unwrap_or_default();
     // Right before the first key: without its last character it comes before everything that begins with it.
     let start = first.char_indices().next_back().and_then(|(at, _)| first.get(..at)).unwrap_or_default();
-    let source = Objects {
-        client,
-        prefix: common_prefix(keys).to_owned(),
-        start: (!start.is_empty()).then(|| Cursor::After(start.to_owned())),
-    };
+    let prefix = common_prefix(keys);
+    // A start before all of the prefix says nothing, and MinIO takes it for the end of the list.
+    let start = (start.len() > prefix.len()).then(|| Cursor::After(start.to_owned()));
+    let source = Objects { client, prefix: prefix.to_owned(), start };
     let Listed { found, rest } = list_keys(Pager::new(source, client.bounds()), keys, reach).await?;
     Ok(Listed { found: found.into_iter().map(|(key, (_, found))| (key, found)).collect(), rest })
 }

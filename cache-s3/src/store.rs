@@ -120,11 +120,11 @@ impl CacheStore for S3Store {
         let name = cache.name.as_deref().unwrap_or_default();
         let key = self.client.config().keys().manifest(name);
         let Some(found) = self.client.retrying(|| self.client.head(&key)).await? else { return Ok(Deleted::Absent) };
-        let listed = cache.version.as_str();
-        if found.etag != listed {
+        if !is_same(&found, cache) {
             return Err(self.changed(&key, name));
         }
-        match self.client.retrying(|| self.client.delete(&key, Some(listed))).await {
+        let listed = Some(cache.version.as_str()).filter(|etag| !etag.is_empty());
+        match self.client.retrying(|| self.client.delete(&key, listed)).await {
             Err(error) if error.kind() == ErrorKind::Conflict => Err(self.changed(&key, name)),
             // Not every store takes a condition here; we have looked.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -182,6 +182,18 @@ impl S3Store {
 
     fn changed(&self, key: &str, name: &str) -> Error {
         self.client.about(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
+    }
+}
+
+/// Whether an index is the one that was listed: by its ETag, or by its time where the store does not tell one of them.
+fn is_same(found: &Found, listed: &CacheEntry) -> bool {
+    let etag = listed.version.as_str();
+    match found.etag.is_empty() || etag.is_empty() {
+        true => {
+            found.modified.as_ref().map(Timestamp::unix_seconds)
+                == listed.modified.as_ref().map(Timestamp::unix_seconds)
+        }
+        false => found.etag == etag,
     }
 }
 

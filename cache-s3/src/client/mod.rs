@@ -204,7 +204,19 @@ impl Client {
         Ok(Object { size, etag, range, modified, content_type, encoding, body })
     }
 
-    /// Reads a document of at most `limit` bytes; `None` when there is none.
+    /// The version of the document at a key, of at most `limit` bytes; `None` when there is none.
+    pub(crate) async fn version(&self, key: &str, limit: u64) -> Result<Option<String>> {
+        let found = self.retrying(|| self.head(key)).await?;
+        match found.map(|found| found.etag) {
+            Some(etag) if etag.is_empty() => {
+                Ok(self.retrying(|| self.read(key, limit)).await?.map(|(_, version)| version))
+            }
+            etag => Ok(etag),
+        }
+    }
+
+    /// Reads a document of at most `limit` bytes, with its version: the ETag, or the digest where the store tells none;
+    /// `None` when there is none.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let object = match self.get(key, None).await {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
@@ -216,12 +228,14 @@ impl Client {
         if size.is_some_and(|size| size != body.len() as u64) {
             return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early"), key));
         }
-        if !is_compressed || !body.starts_with(&GZIP) {
-            return Ok(Some((body, etag)));
-        }
-        let plain = decode(LayerEncoding::Gzip, stream_of(body), &CodecPool::default())?;
-        let plain = reader.read(plain).await.map_err(|error| self.about(error, key))?;
-        Ok(Some((plain, etag)))
+        let body = if is_compressed && body.starts_with(&GZIP) {
+            let plain = decode(LayerEncoding::Gzip, stream_of(body), &CodecPool::default())?;
+            reader.read(plain).await.map_err(|error| self.about(error, key))?
+        } else {
+            body
+        };
+        let version = if etag.is_empty() { Digest::sha256(&body).to_string() } else { etag };
+        Ok(Some((body, version)))
     }
 
     /// Writes an object in one request, and answers with its ETag.

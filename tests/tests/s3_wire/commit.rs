@@ -1,8 +1,9 @@
 //! Commits with conditions and without, and writers that meet.
 
-use cache_core::{CacheChains, CacheExporter, CacheImporter, ErrorKind, Expect};
+use cache_core::seams::Deleted;
+use cache_core::{CacheChains, CacheExporter, CacheImporter, CacheStore, ErrorKind, Expect};
 use cache_ops::{ExportSettings, PublishSettings, export, publish};
-use cache_s3::{S3Exporter, S3Importer};
+use cache_s3::{S3Exporter, S3Importer, S3Store};
 use cache_tests::graphs::{self, Generated};
 use cache_tests::servers::s3::{Fault, Options, Plan, Server};
 use futures_util::future::join_all;
@@ -30,7 +31,13 @@ async fn conditions_are_tried_out_once() {
 
 #[tokio::test(start_paused = true)]
 async fn without_conditions_it_is_looked_before_and_after() {
-    let server = Server::start(Options { honours_conditions: false, ..Options::default() });
+    for tells_tags in [true, false] {
+        looks_before_and_after(Options { honours_conditions: false, tells_tags, ..Options::default() }).await;
+    }
+}
+
+async fn looks_before_and_after(options: Options) {
+    let server = Server::start(options);
     let [first, second] = [1, 2].map(graphs::cache);
     let commit = async |cache: &Generated, expect| {
         let settings = ExportSettings::default().with_expect(expect);
@@ -43,6 +50,10 @@ async fn without_conditions_it_is_looked_before_and_after() {
     assert_eq!(commit(&first, Expect::Version(version)).await.unwrap_err().kind(), ErrorKind::Conflict);
     let resolved = S3Importer::new(config(&server)).resolve().await.unwrap().unwrap();
     assert_eq!(resolved.manifest.blobs().len(), second.manifest.blobs().len());
+    commit(&first, Expect::Version(resolved.version)).await.unwrap();
+    let store = S3Store::new(config(&server));
+    let listed = store.caches().await.unwrap().remove(0);
+    assert_eq!(store.delete_cache(&listed).await.unwrap(), Deleted::Removed);
 }
 
 #[tokio::test(start_paused = true)]

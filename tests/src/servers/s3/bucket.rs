@@ -166,7 +166,7 @@ impl S3 for Watched {
         for object in listed.output.contents.iter_mut().flatten() {
             // The file system leaves it out of lists.
             let key = object.key.clone().unwrap_or_default();
-            object.e_tag = self.etag(bucket.clone(), key).await;
+            object.e_tag = self.etag(bucket.clone(), key).await.filter(|_| self.options.tells_tags);
         }
         Ok(listed)
     }
@@ -249,6 +249,7 @@ impl S3 for Watched {
         let _turn = self.turn(&req.input.key, false).await;
         let path = self.folder.join(&req.input.bucket).join(&req.input.key);
         let mut got = self.inner.get_object(req).await?;
+        got.output.e_tag = got.output.e_tag.filter(|_| self.options.tells_tags);
         let length = got.output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
         if length > PIECE as u64 {
             got.output.body = Some(pieces(&path, got.output.content_range.as_deref(), length).await?);
@@ -262,7 +263,9 @@ impl S3 for Watched {
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let _turn = self.turn(&req.input.key, false).await;
-        self.inner.head_object(req).await
+        let mut head = self.inner.head_object(req).await?;
+        head.output.e_tag = head.output.e_tag.filter(|_| self.options.tells_tags);
+        Ok(head)
     }
 
     async fn list_buckets(&self, req: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {

@@ -37,6 +37,8 @@ pub struct Options {
     pub copies: bool,
     /// Whether many objects can be deleted at once.
     pub deletes_batches: bool,
+    /// Whether readers and lists are told ETags; writers are.
+    pub tells_tags: bool,
     /// How many objects a list has at most.
     pub page: i32,
 }
@@ -44,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     /// All that AWS has, in pages of 50.
     fn default() -> Self {
-        Self { honours_conditions: true, copies: true, deletes_batches: true, page: 50 }
+        Self { honours_conditions: true, copies: true, deletes_batches: true, tells_tags: true, page: 50 }
     }
 }
 
