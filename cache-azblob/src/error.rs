@@ -6,7 +6,7 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
-use cache_core::kit::{one_line, parse_retry_after};
+use cache_core::kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
 
 use crate::KIND;
@@ -31,9 +31,17 @@ pub(crate) fn of(error: azure_core::Error, message: &str) -> Error {
                 let cause = ours.context("cause").unwrap_or_default();
                 new(ours.kind(), message).with("cause", cause).with_retryable(ours.is_retryable()).with_source(error)
             }
-            None => new(ErrorKind::Unavailable, message).with("cause", root_cause(&error)).with_source(error),
+            None => unreachable(&error, message).with_source(error),
         },
     }
+}
+
+/// Maps a failure on the way to the service, or in setting it up.
+pub(crate) fn unreachable(error: &(dyn std::error::Error + 'static), message: &str) -> Error {
+    let cause = root_cause(error);
+    let is_final = is_untrusted(&cause);
+    let made = new(ErrorKind::Unavailable, message).with_retryable(!is_final).with("cause", cause);
+    if is_final { made.with_hint(UNTRUSTED) } else { made }
 }
 
 /// An error of the core that went through the SDK.
@@ -172,7 +180,7 @@ fn element(xml: &str, name: &str) -> Option<String> {
 }
 
 /// The words of the innermost error.
-pub(crate) fn root_cause(error: &azure_core::Error) -> String {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

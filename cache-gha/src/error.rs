@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use cache_core::kit::{one_line, parse_retry_after};
+use cache_core::kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -22,9 +22,9 @@ pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
 /// Maps a failure on the way: no connection, no answer, a broken body. URLs may be signed and are left out.
 pub(crate) fn transport(error: &(dyn StdError + 'static), message: &str) -> Error {
     let cause = root_cause(error);
-    let is_final = cause.contains("certificate");
+    let is_final = is_untrusted(&cause);
     let made = new(ErrorKind::Unavailable, message).with_retryable(!is_final).with("cause", cause);
-    if is_final { made.with_hint("the server's certificate has to be one that this machine trusts") } else { made }
+    if is_final { made.with_hint(UNTRUSTED) } else { made }
 }
 
 /// Nothing has come for too long.

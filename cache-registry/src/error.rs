@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, one_line, parse_retry_after};
+use cache_core::kit::{BodyReader, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -25,7 +25,10 @@ pub(crate) fn transport(error: reqwest::Error, message: &str) -> Error {
     let error = error.without_url();
     let cause = root_cause(&error);
     let plain_http = url.as_ref().and_then(|url| plain_http_hint(&error, url));
-    let certificate = if error.is_builder() { None } else { certificate_hint(&cause) };
+    let certificate = match error.is_builder() {
+        true => is_untrusted(&cause).then_some(UNTRUSTED),
+        false => certificate_hint(&cause),
+    };
     let is_final = certificate.is_some() || is_no_tls(&error) || error.is_builder();
     let hint = certificate.or(plain_http);
     let made = new(ErrorKind::Unavailable, message).with_retryable(!is_final).with("cause", cause);

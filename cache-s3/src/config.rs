@@ -3,6 +3,7 @@
 use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cache_core::kit::{Bounds, PartLimits, ReadAhead};
@@ -284,6 +285,7 @@ pub struct Environment {
     bucket: Option<String>,
     region: Option<String>,
     endpoint: Option<Endpoint>,
+    ca_bundle: Option<PathBuf>,
     credential: Option<Credential>,
     uses_chain: bool,
     connect_timeout: Option<Duration>,
@@ -307,6 +309,7 @@ impl Environment {
             bucket: None,
             region: None,
             endpoint: None,
+            ca_bundle: None,
             credential: None,
             uses_chain: false,
             connect_timeout: Some(Duration::from_secs(30)),
@@ -321,8 +324,8 @@ impl Environment {
         }
     }
 
-    /// What a BuildKit daemon would use: `$AWS_BUCKET`, `$AWS_REGION`, `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`, and
-    /// the default chain of credentials of the AWS SDKs, which is asked at the first request.
+    /// What a BuildKit daemon would use: `$AWS_BUCKET`, `$AWS_REGION`, `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`,
+    /// `$AWS_CA_BUNDLE`, and the default chain of credentials of the AWS SDKs, which is asked at the first request.
     #[must_use]
     pub fn from_env() -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -330,6 +333,7 @@ impl Environment {
             bucket: variable("AWS_BUCKET"),
             region: variable("AWS_REGION"),
             endpoint: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).map(Endpoint::new),
+            ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
             uses_chain: true,
             ..Self::new()
         }
@@ -339,6 +343,12 @@ impl Environment {
     #[must_use]
     pub fn with_credential(self, credential: Credential) -> Self {
         Self { credential: Some(credential), ..self }
+    }
+
+    /// Trusts the CAs in this file in place of the system's: certificates in PEM, read at the first request.
+    #[must_use]
+    pub fn with_ca_bundle(self, path: impl Into<PathBuf>) -> Self {
+        Self { ca_bundle: Some(path.into()), ..self }
     }
 
     /// Changes how long a connection may take, and how long a server may not answer; `None` waits for ever.
@@ -390,6 +400,10 @@ impl Environment {
 
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
         self.endpoint.as_ref()
+    }
+
+    pub(crate) fn ca_bundle(&self) -> Option<&Path> {
+        self.ca_bundle.as_deref()
     }
 
     pub(crate) fn uses_chain(&self) -> bool {

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
-use cache_core::kit::{one_line, parse_retry_after};
+use cache_core::kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
 
 use crate::KIND;
@@ -140,10 +140,10 @@ fn unreachable(connector: &ConnectorError, message: &str) -> Error {
             "give access_key_id and secret_access_key, or log in so that the AWS CLI works: `aws sts get-caller-identity`",
         );
     }
-    let is_certificate = cause.contains("certificate") || cause.contains("fatal alert");
+    let is_certificate = is_untrusted(&cause);
     let is_final = is_certificate || connector.is_user();
     let error = new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(!is_final);
-    if is_certificate { error.with_hint("the server's CA has to be one that this machine trusts") } else { error }
+    if is_certificate { error.with_hint(format!("{UNTRUSTED}, and so can AWS_CA_BUNDLE")) } else { error }
 }
 
 /// Maps a body that broke.

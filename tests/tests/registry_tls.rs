@@ -3,67 +3,46 @@
 #![cfg(feature = "registry")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cache_core::{CacheImporter, Error, ErrorKind, RetryPolicy};
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Environment, Proxies, RegistryConfig, RegistryExporter, RegistryImporter};
 use cache_tests::graphs;
 use cache_tests::places::Registry;
+use cache_tests::servers::certificates::Certificates;
 use cache_tests::servers::docker_registry::{DockerRegistry, Setup, Tls};
 use cache_tests::servers::registry::{Access, Account, Options};
 use cache_tests::servers::relay::Relay;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// A name that RFC 6761 keeps from ever leading anywhere.
 const HOST: &str = "registry.test:5000";
 
 /// A CA, a server's certificate and a client's.
-struct Certificates {
-    folder: TempDir,
+fn certificates() -> Certificates {
+    Certificates::make(&["registry.test", "client.test"])
 }
 
-impl Certificates {
-    fn make() -> Self {
-        let folder = TempDir::with_prefix("cache-tests-").unwrap();
-        let mut ca = CertificateParams::new(Vec::new()).unwrap();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-        fs::write(folder.path().join("ca.crt"), ca.pem()).unwrap();
-        for name in ["registry.test", "client.test"] {
-            let key = KeyPair::generate().unwrap();
-            let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
-            fs::write(folder.path().join(format!("{name}.cert")), certificate.pem()).unwrap();
-            fs::write(folder.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        Self { folder }
+/// A registry with the server's certificate.
+fn start(certificates: &Certificates, wants_clients: bool) -> Option<DockerRegistry> {
+    if !DockerRegistry::is_installed() {
+        println!("skipped: docker-registry is not installed; `cargo xtask setup` does that");
+        return None;
     }
+    let client_ca = wants_clients.then(|| certificates.path("ca.crt"));
+    let (certificate, key) = (certificates.path("registry.test.cert"), certificates.path("registry.test.key"));
+    Some(DockerRegistry::start_tls(&Tls { certificate, key, client_ca }))
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+/// A directory like `/etc/docker/certs.d` with some of the files.
+fn certs_dir(certificates: &Certificates, files: &[(&str, &str)]) -> TempDir {
+    let dir = TempDir::with_prefix("cache-tests-").unwrap();
+    fs::create_dir(dir.path().join(HOST)).unwrap();
+    for (from, to) in files {
+        fs::copy(certificates.path(from), dir.path().join(HOST).join(to)).unwrap();
     }
-
-    /// A registry with the server's certificate.
-    fn start(&self, wants_clients: bool) -> Option<DockerRegistry> {
-        if !DockerRegistry::is_installed() {
-            println!("skipped: docker-registry is not installed; `cargo xtask setup` does that");
-            return None;
-        }
-        let client_ca = wants_clients.then(|| self.path("ca.crt"));
-        let (certificate, key) = (self.path("registry.test.cert"), self.path("registry.test.key"));
-        Some(DockerRegistry::start_tls(&Tls { certificate, key, client_ca }))
-    }
-
-    /// A directory like `/etc/docker/certs.d` with some of the files.
-    fn dir(&self, files: &[(&str, &str)]) -> TempDir {
-        let dir = TempDir::with_prefix("cache-tests-").unwrap();
-        fs::create_dir(dir.path().join(HOST)).unwrap();
-        for (from, to) in files {
-            fs::copy(self.path(from), dir.path().join(HOST).join(to)).unwrap();
-        }
-        dir
-    }
+    dir
 }
 
 fn config(proxies: Proxies, certs: &Path) -> RegistryConfig {
@@ -88,11 +67,11 @@ async fn round_trip(config: RegistryConfig) -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_private_ca_is_trusted_for_its_registry_only() {
-    let certificates = Certificates::make();
-    let Some(registry) = certificates.start(false) else { return };
+    let certificates = certificates();
+    let Some(registry) = start(&certificates, false) else { return };
     let relay = Relay::start(registry.host());
-    round_trip(config(through(&relay), certificates.dir(&[("ca.crt", "ca.crt")]).path())).await.unwrap();
-    let error = round_trip(config(through(&relay), certificates.dir(&[]).path())).await.unwrap_err();
+    round_trip(config(through(&relay), certs_dir(&certificates, &[("ca.crt", "ca.crt")]).path())).await.unwrap();
+    let error = round_trip(config(through(&relay), certs_dir(&certificates, &[]).path())).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, false));
     assert!(error.hint().unwrap().contains("/etc/docker/certs.d"), "{error:?}");
     let elsewhere = TempDir::new().unwrap();
@@ -104,23 +83,23 @@ async fn a_private_ca_is_trusted_for_its_registry_only() {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_where_there_is_one() {
-    let certificates = Certificates::make();
-    let Some(registry) = certificates.start(true) else { return };
+    let certificates = certificates();
+    let Some(registry) = start(&certificates, true) else { return };
     let relay = Relay::start(registry.host());
     let ours = [("ca.crt", "ca.crt"), ("client.test.cert", "client.cert"), ("client.test.key", "client.key")];
-    round_trip(config(through(&relay), certificates.dir(&ours).path())).await.unwrap();
-    let error = round_trip(config(through(&relay), certificates.dir(&ours[..1]).path())).await.unwrap_err();
+    round_trip(config(through(&relay), certs_dir(&certificates, &ours).path())).await.unwrap();
+    let error = round_trip(config(through(&relay), certs_dir(&certificates, &ours[..1]).path())).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, false), "{error:?}");
     assert!(error.hint().unwrap().contains("client.cert"), "{error:?}");
-    let error = round_trip(config(through(&relay), certificates.dir(&ours[..2]).path())).await.unwrap_err();
+    let error = round_trip(config(through(&relay), certs_dir(&certificates, &ours[..2]).path())).await.unwrap_err();
     assert!(error.context("path").unwrap().ends_with("client.key"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_registry_is_reached_through_the_proxy_of_its_scheme() {
-    let certificates = Certificates::make();
-    let Some(registry) = certificates.start(false) else { return };
-    let (relay, certs) = (Relay::start(registry.host()), certificates.dir(&[("ca.crt", "ca.crt")]));
+    let certificates = certificates();
+    let Some(registry) = start(&certificates, false) else { return };
+    let (relay, certs) = (Relay::start(registry.host()), certs_dir(&certificates, &[("ca.crt", "ca.crt")]));
     let address = format!("http://me:hush-hush@{}", relay.host());
     let config_with = |proxies| config(proxies, certs.path());
     round_trip(config_with(Proxies::none().with_https(&address))).await.unwrap();

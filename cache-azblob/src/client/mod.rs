@@ -87,7 +87,7 @@ impl Client {
         let (connect, idle) = (environment.connect_timeout(), environment.idle_timeout());
         let peer = Peer { is_encrypted: config.account().is_encrypted(), is_near: config.account().is_loopback() };
         let connections = Connections::new(connect, idle, peer, environment.bounds())
-            .map_err(|error| error::new(ErrorKind::Unavailable, "cannot set up the connection").with_source(error))?;
+            .map_err(|error| error::unreachable(&error, "cannot set up the connection").with_source(error))?;
         let transport = Transport::new(Arc::new(connections));
         // The core tries again; two of them would multiply.
         let mut client_options = ClientOptions {

@@ -28,5 +28,7 @@ mod signals;
 #[cfg(feature = "registry")]
 mod told;
 mod torn;
+#[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod trust;
 #[cfg(all(unix, feature = "gha", feature = "registry", feature = "s3"))]
 mod workflows;

@@ -22,6 +22,7 @@ mod status;
 mod task;
 mod text;
 mod timeouts;
+mod trust;
 mod uploads;
 mod within;
 
@@ -48,5 +49,6 @@ pub use self::skip::skip_bytes;
 pub use self::task::outcome;
 pub use self::text::one_line;
 pub use self::timeouts::Timeouts;
+pub use self::trust::{UNTRUSTED, is_untrusted};
 pub use self::uploads::Uploads;
 pub use self::within::within;

@@ -6,7 +6,9 @@ use aws_sdk_s3::config::{
     AppName, BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
+use cache_core::Result;
 
+use super::authorities;
 use super::capped::Caps;
 use super::logged::Logged;
 use crate::S3Config;
@@ -22,11 +24,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Reads the profile and the variables where the environment is to be used; nothing is sent.
-    pub(super) async fn open(config: &S3Config) -> Self {
+    /// Reads the profile, the variables and the CAs where the environment is to be used; nothing is sent.
+    pub(super) async fn open(config: &S3Config) -> Result<Self> {
+        let http = authorities::client(config.environment().ca_bundle())?;
         let region = Region::new(config.region().to_owned());
         let (mut builder, shared_endpoint) = if config.environment().uses_chain() {
             let loader = aws_config::defaults(behavior()).region(region.clone()).timeout_config(timeouts(config));
+            let loader = loader.http_client(http.clone());
             let shared = loader.load().await;
             (Builder::from(&shared), shared.endpoint_url().map(str::to_owned))
         } else {
@@ -46,6 +50,7 @@ impl Connection {
             .retry_config(retries(config))
             .force_path_style(config.is_path_style());
         builder.set_endpoint_url(endpoint.clone());
+        builder.set_http_client(Some(http));
         builder = builder.interceptor(Caps(config.environment().bounds())).interceptor(Logged);
         builder.set_app_name(AppName::new(APP_NAME).ok());
         if let Some(credential) = config.environment().credential() {
@@ -58,7 +63,7 @@ impl Connection {
                 "buildcache",
             ));
         }
-        Self { sdk: aws_sdk_s3::Client::from_conf(builder.build()), endpoint }
+        Ok(Self { sdk: aws_sdk_s3::Client::from_conf(builder.build()), endpoint })
     }
 
     /// Whether AWS itself is spoken to, which checks checksums.

@@ -30,7 +30,7 @@ pub(crate) enum Cursor {
 impl Client {
     /// At most 1,000 objects whose keys begin with `prefix`.
     pub(crate) async fn list(&self, prefix: &str, at: Option<&Cursor>) -> Result<Page<Object, Cursor>> {
-        let request = self.sdk().await.list_objects_v2().bucket(self.config().bucket()).prefix(prefix);
+        let request = self.sdk().await?.list_objects_v2().bucket(self.config().bucket()).prefix(prefix);
         let request = match at {
             Some(Cursor::Token(token)) => request.continuation_token(token),
             Some(Cursor::After(key)) => request.start_after(key),
@@ -60,7 +60,7 @@ impl Client {
         let objects = objects.collect::<Result<Vec<_>, _>>();
         let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
         let delete = delete.map_err(|error| error::new(ErrorKind::Unsupported, MESSAGE).with_source(error))?;
-        let request = self.sdk().await.delete_objects().bucket(self.config().bucket()).delete(delete);
+        let request = self.sdk().await?.delete_objects().bucket(self.config().bucket()).delete(delete);
         let prefix = self.config().keys().blobs();
         let answer = self.send("cannot delete the objects", &prefix, 0, request.send()).await?;
         let failures = answer.errors.unwrap_or_default().into_iter().filter_map(|failure| {

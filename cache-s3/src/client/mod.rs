@@ -2,6 +2,7 @@
 //!
 //! Below this folder and `error.rs` nobody knows the SDK.
 
+mod authorities;
 mod capped;
 mod connection;
 mod list;
@@ -137,7 +138,7 @@ impl Client {
     /// Looks an object up. The answer to HEAD has no body, so a refusal is asked for once more in words.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         const MESSAGE: &str = "cannot look the object up";
-        let request = self.sdk().await.head_object().bucket(self.config.bucket()).key(key);
+        let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
         match self.answer(MESSAGE, 0, request.send()).await.map_err(|error| error.with("key", key))? {
             Ok(head) => {
                 let is_archived = is_of_archives(head.storage_class.as_ref()) || head.archive_status.is_some();
@@ -191,7 +192,7 @@ impl Client {
 
     /// Opens an object, or its bytes from the first to the last one.
     pub(crate) async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Object> {
-        let mut request = self.sdk().await.get_object().bucket(self.config.bucket()).key(key);
+        let mut request = self.sdk().await?.get_object().bucket(self.config.bucket()).key(key);
         if let Some((first, last)) = range {
             request = request.range(format!("bytes={first}-{last}"));
         }
@@ -240,7 +241,7 @@ impl Client {
 
     /// Writes an object in one request, and answers with its ETag.
     pub(crate) async fn put(&self, key: &str, bytes: Bytes, digest: &Digest, on: Condition<'_>) -> Result<String> {
-        let (connection, size) = (self.connection().await, bytes.len() as u64);
+        let (connection, size) = (self.connection().await?, bytes.len() as u64);
         let mut request = connection.sdk.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
         request = match on {
             Condition::None => request,
@@ -261,7 +262,7 @@ impl Client {
         const MESSAGE: &str = "cannot write the object";
         let body = Outgoing::new(stream, size);
         let flow = body.flow();
-        let request = self.sdk().await.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
+        let request = self.sdk().await?.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
         let request = request.set_content_length(i64::try_from(size).ok());
         let request = request.body(ByteStream::new(SdkBody::from_body_1_x(Streamed(Mutex::new(body)))));
         let sent = flow.unless_stalled(self.idle_timeout(), Box::pin(request.send())).await;
@@ -274,7 +275,7 @@ impl Client {
 
     /// Copies an object onto itself, which makes it new.
     pub(crate) async fn renew(&self, key: &str, found: &Found) -> Result<()> {
-        let request = self.sdk().await.copy_object().bucket(self.config.bucket()).key(key);
+        let request = self.sdk().await?.copy_object().bucket(self.config.bucket()).key(key);
         let request = request
             .copy_source(copy_source(self.config.bucket(), key))
             .metadata_directive(MetadataDirective::Replace)
@@ -285,7 +286,7 @@ impl Client {
 
     /// Deletes an object, if it still has this ETag where the store looks at that; one that is gone is no error.
     pub(crate) async fn delete(&self, key: &str, etag: Option<&str>) -> Result<()> {
-        let request = self.sdk().await.delete_object().bucket(self.config.bucket()).key(key);
+        let request = self.sdk().await?.delete_object().bucket(self.config.bucket()).key(key);
         let request = request.set_if_match(etag.map(quoted));
         self.send("cannot delete the object", key, 0, request.send()).await.map(drop)
     }
@@ -351,12 +352,12 @@ impl Client {
         error.with("cause", format!("no answer for {} s", wait.as_secs_f32())).with("bucket", self.config.bucket())
     }
 
-    async fn connection(&self) -> &Connection {
-        self.connection.get_or_init(|| Box::pin(Connection::open(&self.config))).await
+    async fn connection(&self) -> Result<&Connection> {
+        self.connection.get_or_try_init(|| Box::pin(Connection::open(&self.config))).await
     }
 
-    async fn sdk(&self) -> &aws_sdk_s3::Client {
-        &self.connection().await.sdk
+    async fn sdk(&self) -> Result<&aws_sdk_s3::Client> {
+        self.connection().await.map(|connection| &connection.sdk)
     }
 }
 

@@ -34,7 +34,7 @@ impl Client {
     /// Opens an upload, and answers with its name.
     pub(crate) async fn begin(&self, key: &str, content_type: Option<&str>) -> Result<String> {
         const MESSAGE: &str = "cannot begin the upload";
-        let request = self.sdk().await.create_multipart_upload().bucket(self.config().bucket()).key(key);
+        let request = self.sdk().await?.create_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.content_type(content_type.unwrap_or(CONTENT_TYPE));
         let begun = self.send(MESSAGE, key, 0, request.send()).await?;
         begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
@@ -42,7 +42,7 @@ impl Client {
 
     /// Sends a part, and answers with its ETag.
     pub(crate) async fn part(&self, key: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
-        let (connection, size) = (self.connection().await, bytes.len() as u64);
+        let (connection, size) = (self.connection().await?, bytes.len() as u64);
         let request = connection.sdk.upload_part().bucket(self.config().bucket()).key(key).upload_id(upload);
         let request = request.part_number(signed(number)).body(ByteStream::new(SdkBody::from(bytes))).customize();
         let request = if connection.is_guarded() { request.disable_payload_signing() } else { request };
@@ -57,7 +57,7 @@ impl Client {
         upload: &str,
         (number, first, last): (u32, u64, u64),
     ) -> Result<String> {
-        let request = self.sdk().await.upload_part_copy().bucket(self.config().bucket()).key(key).upload_id(upload);
+        let request = self.sdk().await?.upload_part_copy().bucket(self.config().bucket()).key(key).upload_id(upload);
         let request = request
             .part_number(signed(number))
             .copy_source(copy_source(self.config().bucket(), key))
@@ -72,20 +72,20 @@ impl Client {
         let parts =
             (1..).zip(tags).map(|(number, tag)| CompletedPart::builder().part_number(number).e_tag(tag).build());
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let request = self.sdk().await.complete_multipart_upload().bucket(self.config().bucket()).key(key);
+        let request = self.sdk().await?.complete_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.upload_id(upload).multipart_upload(parts).set_mpu_object_size(i64::try_from(size).ok());
         self.send("cannot complete the upload", key, size / STORE_SPEED, request.send()).await.map(drop)
     }
 
     /// Gives an upload up.
     pub(crate) async fn abort(&self, key: &str, upload: &str) -> Result<()> {
-        let request = self.sdk().await.abort_multipart_upload().bucket(self.config().bucket()).key(key);
+        let request = self.sdk().await?.abort_multipart_upload().bucket(self.config().bucket()).key(key);
         self.send("cannot abort the upload", key, 0, request.upload_id(upload).send()).await.map(drop)
     }
 
     /// A page of the uploads that are open below a prefix.
     pub(crate) async fn open_uploads(&self, prefix: &str, at: Option<&Marker>) -> Result<Page<OpenUpload, Marker>> {
-        let request = self.sdk().await.list_multipart_uploads().bucket(self.config().bucket()).prefix(prefix);
+        let request = self.sdk().await?.list_multipart_uploads().bucket(self.config().bucket()).prefix(prefix);
         let request = request
             .set_key_marker(at.map(|at| at.key.clone()))
             .set_upload_id_marker(at.and_then(|at| at.upload.clone()));

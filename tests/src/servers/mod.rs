@@ -6,6 +6,8 @@ pub mod actions;
 pub mod azblob;
 #[cfg(feature = "azblob")]
 pub mod azurite;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub mod certificates;
 #[cfg(feature = "registry")]
 pub mod docker_registry;
 #[cfg(feature = "gha")]
@@ -22,8 +24,10 @@ pub mod installed;
 pub mod moto;
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "registry")]
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub mod relay;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod thief;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+pub mod tls;

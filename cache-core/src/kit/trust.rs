@@ -1,0 +1,28 @@
+//! What TLS does not let pass, by the words of rustls: it is in the clients of all backends.
+
+/// What there is to do about a certificate that is not trusted.
+pub const UNTRUSTED: &str =
+    "this machine has to trust the CA of the server's certificate; SSL_CERT_FILE or SSL_CERT_DIR can name it";
+
+/// Whether a connection failed for a certificate, by the cause that the client names; no other try would end better.
+#[must_use]
+pub fn is_untrusted(cause: &str) -> bool {
+    cause.contains("certificate") || cause.contains("fatal alert")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_from_a_broken_connection() {
+        for cause in [
+            "invalid peer certificate: UnknownIssuer",
+            "received fatal alert: CertificateRequired",
+            "unexpected error: No CA certificates were loaded from the system",
+        ] {
+            assert!(is_untrusted(cause), "{cause}");
+        }
+        assert!(!is_untrusted("connection reset by peer") && !is_untrusted("received corrupt message"));
+    }
+}
