@@ -121,13 +121,7 @@ impl AzblobExporter {
     }
 
     /// The outcome when the service says that the blob was written meanwhile.
-    async fn overtaken(
-        &self,
-        blob: &Descriptor,
-        key: &str,
-        from: &dyn BlobProvider,
-        error: Error,
-    ) -> Result<Pushed> {
+    async fn overtaken(&self, blob: &Descriptor, key: &str, from: &dyn BlobProvider, error: Error) -> Result<Pushed> {
         match self.head(key).await? {
             Some(found) if found.size == blob.size && !found.is_archived => Ok(Pushed::Present),
             // Azurite says so of blocks that an upload has left behind. Every writer of this name writes the same bytes.

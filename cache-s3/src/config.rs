@@ -2,8 +2,8 @@
 
 use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::str::FromStr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use cache_core::kit::{Bounds, PartLimits, ReadAhead};

@@ -30,7 +30,7 @@ pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failur
     let plan = plan::plan(&*store, &place, args).await?;
     if is_asked {
         plan.blobs.iter().for_each(|blobs| {
-            confirm::list(blobs.iter().map(|(blob, size)| (*blob, size)), session.globals.is_verbose())
+            confirm::list(blobs.iter().map(|(blob, size)| (*blob, size)), session.globals.is_verbose());
         });
     }
     if is_asked && !confirm::ask(&question(&place, &plan)).await {
