@@ -42,6 +42,12 @@ impl PartUpload for Blocks<'_> {
         self.client.retrying(|| self.client.put_block_list(self.key, ids(), &self.condition)).await
     }
 
+    /// A service that puts the blocks together in its own way may have lost some.
+    async fn stored_size(&self) -> Result<Option<u64>> {
+        let found = self.client.retrying(|| self.client.head(self.key)).await?;
+        Ok(found.map(|found| found.size))
+    }
+
     /// The service has no such thing: the blocks go by themselves.
     async fn abort(&self, _: &str) -> Result<()> {
         Ok(())

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::time::Duration;
 
-use cache_core::kit::{Bounds, PartLimits};
+use cache_core::kit::{PartLimits, ReadAhead, Tuning};
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Secret, SecretSource, shown_place};
-use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
+use cache_core::{CacheSpec, Error, ErrorKind, Result};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -225,27 +224,21 @@ fn invalid(message: &str, attribute: &'static str) -> Error {
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    bounds: Bounds,
-    retry: RetryPolicy,
+    tuning: Tuning,
     listener: Listener,
-    parts: PartLimits,
 }
 
 impl Environment {
-    /// No variables; 30 seconds to connect, 60 in which nothing moves, the core's retries, 12 blocks of 8 MiB at once.
+    /// No variables; the default [`Tuning`], with every blob in one request.
     #[expect(clippy::new_without_default, reason = "who one is in Azure is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
         Self {
             variables: BTreeMap::new(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(60)),
-            bounds: Bounds::default(),
-            retry: RetryPolicy::default(),
+            tuning: Tuning::default()
+                .with_parts(PartLimits::default().with_max_parts(MOST_BLOCKS))
+                .with_read_ahead(ReadAhead::none()),
             listener: Listener::default(),
-            parts: PartLimits::default().with_max_parts(MOST_BLOCKS),
         }
     }
 
@@ -264,35 +257,17 @@ impl Environment {
         self
     }
 
-    /// Changes how long a connection may take, and how long nothing may move on one; `None` waits for ever.
+    /// Changes how long the service may take, how often it is asked again, how much is taken from it, and how layers are cut
+    /// into blocks; Azure takes 50,000 of a blob.
     #[must_use]
-    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        Self { connect_timeout: connect, idle_timeout: idle, ..self }
-    }
-
-    /// Changes how much is taken from the service, and how slowly.
-    #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
-        Self { bounds, ..self }
-    }
-
-    /// Changes how often a request is tried again whose answer says that it may help.
-    #[must_use]
-    pub fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { retry, ..self }
+    pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
+        Self { tuning: change(self.tuning), ..self }
     }
 
     /// Tells whoever listens of requests that are tried again outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }
-    }
-
-    /// Changes how layers are cut into blocks, and how many of those are in memory at once; Azure takes 50,000 of a blob.
-    #[must_use]
-    pub fn with_parts(self, parts: PartLimits) -> Self {
-        let most = parts.max_parts.min(MOST_BLOCKS);
-        Self { parts: parts.with_max_parts(most), ..self }
     }
 
     /// A variable, which may be empty.
@@ -305,28 +280,19 @@ impl Environment {
         self.variable(name).filter(|value| !value.is_empty())
     }
 
-    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
-        self.connect_timeout
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.retry
+    /// How layers are cut into blocks.
+    pub(crate) fn parts(&self) -> PartLimits {
+        let parts = self.tuning.parts.clone();
+        let most = parts.max_parts.min(MOST_BLOCKS);
+        parts.with_max_parts(most)
     }
 
     pub(crate) fn listener(&self) -> &Listener {
         &self.listener
-    }
-
-    pub(crate) fn parts(&self) -> &PartLimits {
-        &self.parts
     }
 
     fn read(&self, attribute: &'static str, source: SecretSource) -> Result<Secret> {
@@ -338,12 +304,7 @@ impl Environment {
 /// The variables are left out: half of them are secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment")
-            .field("backend", &KIND)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("retry", &self.retry)
-            .finish_non_exhaustive()
+        f.debug_struct("Environment").field("backend", &KIND).field("tuning", &self.tuning).finish_non_exhaustive()
     }
 }
 

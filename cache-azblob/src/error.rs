@@ -27,10 +27,14 @@ pub(crate) fn of(error: azure_core::Error, message: &str) -> Error {
             .with_hint("log in with `az login`, set AZURE_CLIENT_SECRET and its like, or give secret_access_key"),
         _ => match core_error(&error) {
             // A bound of ours: its own kind and cause.
-            Some(ours) => {
-                let cause = ours.context("cause").unwrap_or_default();
-                new(ours.kind(), message).with("cause", cause).with_retryable(ours.is_retryable()).with_source(error)
+            Some(ours) => match ours.silent_for() {
+                Some(waited) => Error::silence(message, waited).with("backend", KIND),
+                None => {
+                    let cause = ours.context("cause").unwrap_or_default();
+                    new(ours.kind(), message).with("cause", cause).with_retryable(ours.is_retryable())
+                }
             }
+            .with_source(error),
             None => unreachable(&error, message).with_source(error),
         },
     }

@@ -95,7 +95,7 @@ impl AzblobExporter {
     async fn send(&self, blob: &Descriptor, key: &str, condition: Condition, from: &dyn BlobProvider) -> Result<()> {
         let stream = from.read(blob, None).await?;
         let to = Blocks { client: &self.client, key, condition };
-        let sent = upload(stream, blob.size, &to, self.client.config().environment().parts()).await;
+        let sent = upload(stream, blob.size, &to, &self.client.config().environment().parts()).await;
         self.known.wrote(key);
         sent.map_err(|error| error.with("blob", blob.digest))
     }

@@ -11,13 +11,13 @@ use crate::client::{Client, Listed};
 
 /// Every blob whose name starts like this.
 pub(crate) fn blobs(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
-    paged(Blobs { client, start }, client.bounds())
+    paged(Blobs { client, start }, client.tuning().bounds)
 }
 
 /// What a list says about `keys`, as long as its pages are worth their requests.
 pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<kit::Listed<Listed>> {
     let source = Blobs { client, start: common_prefix(keys).to_owned() };
-    list_keys(Pager::new(source, client.bounds()), keys, Reach::Worthwhile).await
+    list_keys(Pager::new(source, client.tuning().bounds), keys, Reach::Worthwhile).await
 }
 
 /// The blobs whose names start like this, page by page.

@@ -112,7 +112,7 @@ impl AzblobProbe {
     async fn try_range(&self, key: &str) -> Result<()> {
         let gone = || error::new(ErrorKind::NotFound, "the blob that was just written is gone");
         let part = self.client.retrying(|| self.client.get(key, 1..9)).await?.ok_or_else(gone)?;
-        let pieces: Vec<Bytes> = part.body.try_collect().await?;
+        let pieces: Vec<Bytes> = part.answer.body.try_collect().await?;
         if pieces.concat() == BYTES.get(1..9).unwrap_or_default() {
             return Ok(());
         }

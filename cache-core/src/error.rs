@@ -36,7 +36,7 @@ struct Inner {
     status: Option<u16>,
     code: Option<String>,
     tries: Option<u32>,
-    is_silence: bool,
+    silent_for: Option<Duration>,
     unknown_attribute: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -103,24 +103,24 @@ impl Error {
             status: None,
             code: None,
             tries: None,
-            is_silence: false,
+            silent_for: None,
             unknown_attribute: None,
             source: None,
         }))
     }
 
-    /// The server has said nothing for `waited`, which is told as the fact `silence`.
+    /// The server has said nothing for `waited`, and the error shows how long that is.
     #[must_use]
     pub fn silence(message: impl Into<String>, waited: Duration) -> Self {
         let mut error = Self::new(ErrorKind::Unavailable, message);
-        error.0.is_silence = true;
-        error.with("silence", format_args!("{} s", waited.as_secs_f32()))
+        error.0.silent_for = Some(waited);
+        error.with("cause", format_args!("nothing has moved for {} s", waited.as_secs_f32()))
     }
 
-    /// Whether the server said nothing: trying again takes as long as the first try did.
+    /// How long the server said nothing, if that is what failed: trying again takes as long as the first try did.
     #[must_use]
-    pub fn is_silence(&self) -> bool {
-        self.0.is_silence
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.0.silent_for
     }
 
     /// Adds a named fact to show: the backend, the digest, the key. The first fact of a name stays.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts};
+use cache_core::kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts, Tuning};
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::StreamExt;
@@ -18,9 +18,7 @@ use reqwest::{Method, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::Environment;
-use crate::error;
-use crate::sending::outgoing;
+use crate::{Environment, KIND, error};
 
 /// What every request says of itself.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
@@ -44,7 +42,7 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
         let mut builder = reqwest::Client::builder().user_agent(AGENT).http1_only();
         // A `Referer` would tell the next host a signed URL.
         builder = builder.referer(false).redirect(Policy::custom(follow));
-        let timeouts = environment.timeouts();
+        let timeouts = environment.tuning().timeouts;
         if let Some(timeout) = timeouts.connect {
             builder = builder.connect_timeout(timeout);
         }
@@ -120,7 +118,7 @@ impl Call {
 
 impl Client {
     pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, environment: &Environment) -> Self {
-        let (timeouts, bounds) = (environment.timeouts(), environment.bounds());
+        let Tuning { timeouts, bounds, .. } = *environment.tuning();
         Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), timeouts, bounds }
     }
 
@@ -138,22 +136,19 @@ impl Client {
     pub(crate) async fn send(&self, call: Call) -> Result<Reply> {
         let (message, mut call) = (call.message, call);
         let size = call.body.len() as u64;
-        let part = (call.body.len() > SMALL).then(|| (size, outgoing(std::mem::take(&mut call.body))));
+        let part = (call.body.len() > SMALL).then(|| (size, Outgoing::of(std::mem::take(&mut call.body))));
         let limit = if part.is_some() { self.timeouts.idle } else { self.timeouts.answer };
         let flow: Arc<Flow> = part.as_ref().map(|(_, part)| part.flow()).unwrap_or_default();
         let crab = self.crab.get_or_try_init(|| async { self.open() }).await.map_err(|error| self.about(error))?;
-        let log =
-            RequestLog::new(crate::KIND, call.method.as_str(), call.path.split('?').next().unwrap_or_default(), size);
+        let log = RequestLog::new(KIND, call.method.as_str(), call.path.split('?').next().unwrap_or_default(), size);
         let request = self.request(call, part).map_err(|error| self.about(error))?;
-        let sent = flow.unless_stalled(limit, crab.execute(request)).await;
+        let execute = async { crab.execute(request).await.map_err(|error| error::transport(&error, message)) };
+        let sent = flow.unless_stalled(limit, message, execute).await.flatten();
         match &sent {
-            Some(Ok(response)) => log.answered(response.status().as_u16(), |name| text(response.headers(), name)),
-            _ => log.unanswered(),
+            Ok(response) => log.answered(response.status().as_u16(), |name| text(response.headers(), name)),
+            Err(_) => log.unanswered(),
         }
-        let Some(sent) = sent else {
-            return Err(self.about(error::silence(message, limit)));
-        };
-        let response = sent.map_err(|error| self.about(error::transport(&error, message)))?;
+        let response = sent.map_err(|error| self.about(error))?;
         let answer = self.answer(response, message).await;
         answer.map_err(|error| self.about(error))
     }
@@ -214,7 +209,7 @@ impl Client {
 
     /// Names the host.
     pub(crate) fn about(&self, error: Error) -> Error {
-        error.with("host", self.url.host_str().unwrap_or_default())
+        error.with("backend", KIND).with("host", self.url.host_str().unwrap_or_default())
     }
 }
 

@@ -27,11 +27,6 @@ pub(crate) fn transport(error: &(dyn StdError + 'static), message: &str) -> Erro
     if is_final { made.with_hint(UNTRUSTED) } else { made }
 }
 
-/// Nothing has come for too long.
-pub(crate) fn silence(message: &str, limit: Option<Duration>) -> Error {
-    Error::silence(message, limit.unwrap_or_default()).with("backend", KIND)
-}
-
 /// Maps an answer that is not the wanted one, with the server's own words.
 pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], message: &str) -> Error {
     let answer = Answer::parse(body);

@@ -16,7 +16,6 @@ mod known;
 mod probe;
 mod rest;
 mod saving;
-mod sending;
 mod service;
 mod session;
 mod signed;

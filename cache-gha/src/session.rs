@@ -54,13 +54,13 @@ impl Session {
         endpoint.token.check_time()?;
         let environment = config.environment();
         let client = http(environment, &endpoint.url)?;
-        let signed = Http::new(client.clone(), environment);
+        let signed = Http::new(client.clone(), environment.tuning().clone());
         let token = endpoint.token.secret().clone();
         let calls = Client::new(client, endpoint.url.clone(), token, environment);
         let service: Box<dyn CacheService> = match endpoint.api {
             ApiVersion::V1 => {
                 let calls = calls.with_header(ACCEPT, "application/json;api-version=6.0-preview.1");
-                Box::new(V1::new(calls, environment.parts().part_size))
+                Box::new(V1::new(calls, environment.tuning().parts.part_size))
             }
             ApiVersion::V2 => Box::new(V2::new(calls, signed.clone())),
         };

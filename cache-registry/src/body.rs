@@ -1,63 +1,34 @@
-//! The body of an upload: it ends whole or not at all, and tells whether it moves.
+//! The body of an upload: a blob in one request, or in several one after the other.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Result};
-use futures_util::stream::{self, Stream, StreamExt};
-use reqwest::Body;
-
-use crate::error;
-
-/// What is known of a body that is being sent.
-#[derive(Debug, Default)]
-pub(crate) struct Flow {
-    moved: AtomicU64,
-    is_source_slow: AtomicBool,
-    failure: Mutex<Option<Error>>,
-}
-
-impl Flow {
-    /// A number that changes when the connection asks for more.
-    pub(crate) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
-    }
-
-    /// Whether it is the source that has to come up with more.
-    pub(crate) fn is_source_slow(&self) -> bool {
-        self.is_source_slow.load(Ordering::Relaxed)
-    }
-
-    /// Why the source ended the upload, if it did.
-    pub(crate) fn take_failure(&self) -> Option<Error> {
-        lock(&self.failure).take()
-    }
-}
+use cache_core::kit::{Outgoing, held_back};
+use cache_core::{BlobStream, Descriptor, Result};
+use futures_util::stream::{self, StreamExt};
 
 /// The bytes of a blob on their way into one request after the other.
 pub(crate) struct Source(Slot);
 
 /// Where the source waits between two requests; a request that breaks does not bring it back.
-type Slot = Arc<Mutex<Option<Whole>>>;
+type Slot = Arc<Mutex<Option<Rest>>>;
 
 impl Source {
     pub(crate) fn new(blob: &Descriptor, stream: BlobStream) -> Self {
-        let whole = Whole { stream, blob: blob.clone(), held: None, rest: Bytes::new(), read: 0 };
-        Self(Arc::new(Mutex::new(Some(whole))))
+        // The last piece waits for the source's end, so that the bytes of all parts are known to be right before it goes out.
+        let rest = Rest { stream: held_back(stream, blob.size), piece: Bytes::new() };
+        Self(Arc::new(Mutex::new(Some(rest))))
     }
 
     /// Reads over the first bytes, which count for the verification all the same.
     pub(crate) async fn skip(&self, count: u64) -> Result<()> {
-        let Some(mut whole) = lock(&self.0).take() else { return Ok(()) };
+        let Some(mut rest) = lock(&self.0).take() else { return Ok(()) };
         let mut left = count;
         while left > 0 {
-            let Some(piece) = whole.up_to(left).await? else { break };
+            let Some(piece) = rest.up_to(left).await? else { break };
             left -= piece.len() as u64;
         }
-        *lock(&self.0) = Some(whole);
+        *lock(&self.0) = Some(rest);
         Ok(())
     }
 
@@ -68,9 +39,6 @@ impl Source {
 }
 
 /// The body of one request, of known length.
-///
-/// The last piece of a blob is held back until the source has ended well: the connection stops asking when it has every
-/// byte, and a source that finds out at its end that the bytes were wrong would not be heard.
 pub(crate) struct Part {
     slot: Slot,
     length: u64,
@@ -81,75 +49,51 @@ impl Part {
         self.length
     }
 
-    pub(crate) fn into_body(self) -> (Body, Arc<Flow>) {
-        let flow = Arc::new(Flow::default());
-        let whole = lock(&self.slot).take();
-        let stream = stream::try_unfold(Reading { whole, left: self.length, slot: self.slot }, Reading::next);
-        let watched = Watched { inner: Box::pin(stream), flow: Arc::clone(&flow) };
-        (Body::wrap_stream(watched), flow)
+    pub(crate) fn into_outgoing(self) -> Outgoing {
+        let rest = lock(&self.slot).take();
+        let reading = Reading { rest, left: self.length, slot: self.slot };
+        Outgoing::checked(Box::pin(stream::try_unfold(reading, Reading::next)))
     }
 }
 
 struct Reading {
-    whole: Option<Whole>,
+    rest: Option<Rest>,
     left: u64,
     slot: Slot,
 }
 
 impl Reading {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
-        let Some(mut whole) = self.whole.take() else { return Ok(None) };
-        let Some(piece) = whole.up_to(self.left).await? else { return Ok(None) };
+        let Some(mut rest) = self.rest.take() else { return Ok(None) };
+        let Some(piece) = rest.up_to(self.left).await? else { return Ok(None) };
         self.left -= piece.len() as u64;
         if self.left == 0 {
-            *lock(&self.slot) = Some(whole);
+            *lock(&self.slot) = Some(rest);
         } else {
-            self.whole = Some(whole);
+            self.rest = Some(rest);
         }
         Ok(Some((piece, self)))
     }
 }
 
-struct Whole {
+/// What is left of a source.
+struct Rest {
     stream: BlobStream,
-    blob: Descriptor,
-    held: Option<Bytes>,
     /// What a piece had beyond the end of a part.
-    rest: Bytes,
-    read: u64,
+    piece: Bytes,
 }
 
-impl Whole {
+impl Rest {
     /// The next piece, or as much of it as is wanted.
     async fn up_to(&mut self, most: u64) -> Result<Option<Bytes>> {
-        if self.rest.is_empty() {
-            match self.next().await? {
-                Some(piece) => self.rest = piece,
+        if self.piece.is_empty() {
+            match self.stream.next().await.transpose()? {
+                Some(piece) => self.piece = piece,
                 None => return Ok(None),
             }
         }
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.rest.len());
-        Ok(Some(self.rest.split_to(most)))
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(piece) = self.stream.next().await.transpose()? {
-            self.read = self.read.saturating_add(piece.len() as u64);
-            if self.read > self.blob.size {
-                return Err(self.wrong(ErrorKind::DigestMismatch, "blob is longer than its descriptor says"));
-            }
-            if let Some(piece) = self.held.replace(piece).filter(|piece| !piece.is_empty()) {
-                return Ok(Some(piece));
-            }
-        }
-        if self.read < self.blob.size {
-            return Err(self.wrong(ErrorKind::Unavailable, "blob ended early").with("got", self.read));
-        }
-        Ok(self.held.take().filter(|piece| !piece.is_empty()))
-    }
-
-    fn wrong(&self, kind: ErrorKind, message: &str) -> Error {
-        error::new(kind, message).with("blob", self.blob.digest).with("size", self.blob.size)
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.piece.len());
+        Ok(Some(self.piece.split_to(most)))
     }
 }
 
@@ -157,34 +101,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Watched {
-    inner: BlobStream,
-    flow: Arc<Flow>,
-}
-
-impl Stream for Watched {
-    type Item = Result<Bytes, std::io::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.inner.poll_next_unpin(cx);
-        self.flow.moved.fetch_add(1, Ordering::Relaxed);
-        self.flow.is_source_slow.store(polled.is_pending(), Ordering::Relaxed);
-        polled.map(|next| {
-            next.map(|piece| {
-                piece.map_err(|error| {
-                    *lock(&self.flow.failure) = Some(error);
-                    std::io::Error::other("the source failed")
-                })
-            })
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use cache_core::MediaType;
+    use cache_core::{Error, ErrorKind, MediaType};
 
     use super::*;
+    use crate::error;
 
     async fn sent(promised: &[u8], pieces: Vec<Result<Bytes>>) -> (Vec<Bytes>, Option<Error>) {
         let source = source(promised, pieces);
@@ -196,8 +118,8 @@ mod tests {
     }
 
     async fn read(part: Part) -> (Vec<Bytes>, Option<Error>) {
-        let whole = lock(&part.slot).take();
-        let mut reading = Reading { whole, left: part.length, slot: part.slot };
+        let rest = lock(&part.slot).take();
+        let mut reading = Reading { rest, left: part.length, slot: part.slot };
         let mut sent = Vec::new();
         loop {
             match reading.next().await {
@@ -228,6 +150,7 @@ mod tests {
         let (_, error) = sent(b"abcd", vec![piece("abcde")]).await;
         assert_eq!(error.unwrap().kind(), ErrorKind::DigestMismatch);
     }
+
     #[tokio::test]
     async fn a_source_is_sent_in_parts_that_end_anywhere() {
         for skipped in [0, 1, 3, 4, 5] {

@@ -1,22 +1,19 @@
 //! Requests to one repository, with authorization, bounded waits and the registry's own words in every error.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::{RequestLog, within};
-use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, RetryPolicy};
-use futures_util::future::{Either, select};
+use cache_core::kit::{RequestLog, Timeouts, Tuning, answered};
+use cache_core::{BlobStream, Digest, Error, ErrorKind, Result};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Body, Method, Response, StatusCode};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::answer::{self, Patience, encoding_of};
+use crate::answer::{Reading, encoding_of};
 use crate::auth::{Asked, Auth, Scopes};
-use crate::body::{Flow, Part};
+use crate::body::Part;
 use crate::config::RegistryConfig;
 use crate::connection::Connection;
 use crate::{error, redirect};
@@ -130,23 +127,20 @@ impl Client {
         let Request { method, url, scopes, headers, message, .. } = request;
         let connection = self.connection().await?;
         let used = self.authorization(connection, &url, scopes).await?;
-        let length = part.length();
-        let (body, flow) = part.into_body();
+        let (length, outgoing) = (part.length(), part.into_outgoing());
+        let flow = outgoing.flow();
         let log = RequestLog::new(crate::KIND, method.as_str(), url.as_str(), length);
         let mut sending = connection.http.request(method, url).headers(headers);
-        sending = sending.header(CONTENT_LENGTH, length).body(body);
+        sending = sending.header(CONTENT_LENGTH, length).body(Body::wrap_stream(outgoing));
         if let Some(header) = used {
             sending = sending.header(AUTHORIZATION, header);
         }
-        let sent = unless_stalled(self.idle_timeout(), &flow, sending.send()).await;
-        logged(log, sent.as_ref());
+        let sent = flow.unless_stalled(self.timeouts().idle, message, sending.send()).await;
+        logged(log, &sent);
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
-        match sent {
-            Some(sent) => sent.map_err(|error| self.about(error::transport(error, message))),
-            None => Err(self.about(error::stalled(message, self.idle_timeout().unwrap_or_default()))),
-        }
+        self.answered(sent, message)
     }
 
     /// The header for a request to `url`; none for anybody but the registry itself.
@@ -192,23 +186,32 @@ impl Client {
         if let Some(auth) = auth {
             sending = sending.header(AUTHORIZATION, auth);
         }
+        // What is written may take the registry a while; a question is answered at once.
+        let is_question = matches!(*method, Method::GET | Method::HEAD);
+        let limit = if is_question { self.timeouts().answer } else { self.timeouts().idle };
         let log = RequestLog::new(crate::KIND, method.as_str(), url.as_str(), body.len() as u64);
-        let sent = within(self.idle_timeout(), sending.send()).await;
-        logged(log, sent.as_ref());
-        match sent {
-            Some(sent) => sent.map_err(|error| self.about(error::transport(error, message))),
-            None => Err(self.about(error::stalled(message, self.idle_timeout().unwrap_or_default()))),
-        }
+        let sent = answered(limit, message, sending.send()).await;
+        logged(log, &sent);
+        self.answered(sent, message)
+    }
+
+    fn answered(&self, sent: Result<reqwest::Result<Response>>, message: &str) -> Result<Response> {
+        let answer = sent.and_then(|sent| sent.map_err(|error| error::transport(error, message)));
+        answer.map_err(|error| self.about(error))
     }
 
     /// Reads a document of at most `limit` bytes.
     pub(crate) async fn read(&self, response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
-        answer::read(response, limit, (self.patience(), message)).await.map_err(|error| self.about(error))
+        self.reading(message).read(response, limit).await.map_err(|error| self.about(error))
     }
 
-    /// The body of an answer.
-    pub(crate) fn body(&self, response: Response, message: &'static str) -> Result<BlobStream> {
-        answer::body(response, self.patience(), message).map_err(|error| self.about(error))
+    /// The bytes of an answer as they come.
+    pub(crate) fn stream(&self, response: Response, message: &'static str) -> BlobStream {
+        self.reading(message).stream(response)
+    }
+
+    fn reading(&self, message: &'static str) -> Reading<'_> {
+        Reading { tuning: self.tuning(), message }
     }
 
     /// The error for an answer that is not the wanted one.
@@ -220,7 +223,7 @@ impl Client {
             Err(_) => false,
         };
         let host = response.url().host_str().unwrap_or_default().to_owned();
-        let error = error::refused(response, message, self.patience()).await;
+        let error = error::refused(response, message, self.tuning()).await;
         self.about(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 
@@ -239,19 +242,19 @@ impl Client {
         F: Future<Output = Result<T>> + Send,
     {
         // What was tried often enough here is not tried again above.
-        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
+        self.tuning()
+            .retry
+            .run(self.config.environment().listener(), call)
+            .await
+            .map_err(|error| error.with_retryable(false))
     }
 
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.config.environment().retry()
+    pub(crate) fn tuning(&self) -> &Tuning {
+        self.config.environment().tuning()
     }
 
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.config.environment().idle_timeout()
-    }
-
-    fn patience(&self) -> Patience {
-        self.config.environment().patience()
+    fn timeouts(&self) -> Timeouts {
+        self.tuning().timeouts
     }
 
     /// Names the backend and the reference.
@@ -281,26 +284,12 @@ fn elsewhere(error: Error, host: &str) -> Error {
 }
 
 /// Tells whoever reads logs what came of a request.
-fn logged(log: RequestLog, sent: Option<&reqwest::Result<Response>>) {
+fn logged(log: RequestLog, sent: &Result<reqwest::Result<Response>>) {
     match sent {
-        Some(Ok(response)) => log.answered(response.status().as_u16(), |name| {
+        Ok(Ok(response)) => log.answered(response.status().as_u16(), |name| {
             response.headers().get(name)?.to_str().ok().map(str::to_owned)
         }),
         _ => log.unanswered(),
-    }
-}
-
-/// What the future gives, unless neither it nor the body moves for too long; a slow source is waited for.
-async fn unless_stalled<T>(idle: Option<Duration>, flow: &Flow, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let Some(idle) = idle else { return Some(future.await) };
-    let mut seen = flow.moved();
-    loop {
-        match select(future.as_mut(), pin!(tokio::time::sleep(idle))).await {
-            Either::Left((done, _)) => return Some(done),
-            Either::Right(_) if flow.moved() == seen && !flow.is_source_slow() => return None,
-            Either::Right(_) => seen = flow.moved(),
-        }
     }
 }
 
@@ -312,7 +301,7 @@ pub(crate) fn digest_of(response: &Response) -> Option<Digest> {
 /// The length of what the answer holds, or would hold to GET; none for one that is encoded on its way.
 pub(crate) fn length_of(response: &Response) -> Option<u64> {
     let length = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    length.filter(|_| encoding_of(response).is_none())
+    length.filter(|_| encoding_of(response).is_identity())
 }
 
 /// The length that the answer to a HEAD says. Proxies that lose it say 0: that is only believed of what is empty.

@@ -2,17 +2,15 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use cache_core::kit::Bounds;
+use cache_core::kit::{ReadAhead, Tuning};
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret};
-use cache_core::{CacheSpec, Result, RetryPolicy};
+use cache_core::{CacheSpec, Result};
 
 use crate::Proxies;
-use crate::answer::Patience;
 use crate::auth::{AuthSource, Credential};
 use crate::reference::Reference;
 
@@ -147,15 +145,12 @@ pub struct Environment {
     auth_sources: Vec<AuthSource>,
     certs_dirs: Vec<PathBuf>,
     proxies: Proxies,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    bounds: Bounds,
-    retry: RetryPolicy,
+    tuning: Tuning,
     listener: Listener,
 }
 
 impl Environment {
-    /// No credentials, no proxies and the system's certificates; 30 seconds to connect, and 60 in which nothing moves.
+    /// No credentials, no proxies and the system's certificates; the default [`Tuning`], with every blob in one request.
     #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -164,10 +159,8 @@ impl Environment {
             auth_sources: Vec::new(),
             certs_dirs: Vec::new(),
             proxies: Proxies::none(),
-            connect_timeout: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(60)),
-            bounds: Bounds::default(),
-            retry: RetryPolicy::default(),
+            // Each part of a blob would be a redirect of its own.
+            tuning: Tuning::default().with_read_ahead(ReadAhead::none()),
             listener: Listener::default(),
         }
     }
@@ -219,22 +212,11 @@ impl Environment {
         Self { proxies, ..self }
     }
 
-    /// Changes how long a connection may take, and how long nothing may move on one; `None` waits for ever.
+    /// Changes how long the registry may take, how often it is asked again, and how blobs are read. They are always
+    /// uploaded in one piece first.
     #[must_use]
-    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        Self { connect_timeout: connect, idle_timeout: idle, ..self }
-    }
-
-    /// Changes how much is taken from a registry, and how slowly.
-    #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
-        Self { bounds, ..self }
-    }
-
-    /// Changes how often a request is tried again whose answer says that it may help.
-    #[must_use]
-    pub fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { retry, ..self }
+    pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
+        Self { tuning: change(self.tuning), ..self }
     }
 
     /// Tells whoever listens of requests that are tried again outside of exports.
@@ -259,25 +241,8 @@ impl Environment {
         &self.proxies
     }
 
-    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
-        self.connect_timeout
-    }
-
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    /// How answers are read.
-    pub(crate) fn patience(&self) -> Patience {
-        Patience { idle: self.idle_timeout, bounds: self.bounds }
-    }
-
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.retry
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(crate) fn listener(&self) -> &Listener {

@@ -3,8 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cache_core::kit::{BodyReader, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
+use cache_core::kit::{Tuning, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::KIND;
-use crate::answer::{self, Patience};
+use crate::answer::Reading;
 
 /// Makes an error of this backend.
 pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -82,15 +81,10 @@ fn certificate_hint(cause: &str) -> Option<&'static str> {
         .then_some("put the registry's CA into /etc/docker/certs.d/<registry>/ca.crt, or set registry.insecure=true")
 }
 
-/// Nothing has moved for too long.
-pub(crate) fn stalled(message: &str, idle: Duration) -> Error {
-    new(ErrorKind::Unavailable, message).with("cause", format!("nothing has moved for {} s", idle.as_secs_f32()))
-}
-
 /// Maps an answer that is not the wanted one, with the server's own words.
-pub(crate) async fn refused(response: Response, message: &str, patience: Patience) -> Error {
+pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) -> Error {
     let (status, headers) = (response.status(), response.headers().clone());
-    let answer = Answer::read(response, patience).await;
+    let answer = Answer::read(response, tuning).await;
     let kind = answer.kind(status);
     let error = new(kind, message).with_status(status.as_u16());
     let error = match retry_after(&headers) {
@@ -113,8 +107,8 @@ struct Answer {
 }
 
 impl Answer {
-    async fn read(response: Response, patience: Patience) -> Self {
-        let body = read_some(response, patience).await;
+    async fn read(response: Response, tuning: &Tuning) -> Self {
+        let body = Reading { tuning, message: "cannot read the answer" }.start(response).await;
         let errors = serde_json::from_slice::<Envelope>(&body).map(Envelope::into_errors).unwrap_or_default();
         if errors.is_empty() {
             return Self { codes: Vec::new(), words: one_line(&String::from_utf8_lossy(&body)) };
@@ -179,15 +173,6 @@ impl ServerError {
         let parts = [&self.code, &self.message];
         parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(": ")
     }
-}
-
-/// The body as far as it comes and is not too long; what it says is a help, not a need.
-async fn read_some(response: Response, patience: Patience) -> Bytes {
-    const MESSAGE: &str = "cannot read the answer";
-    let Ok(pieces) = answer::body(response, patience, MESSAGE) else { return Bytes::new() };
-    // Its pieces have a clock already.
-    let reader = BodyReader::new(MESSAGE, None, &patience.bounds);
-    reader.with_limit(patience.bounds.error_body).read_start(pieces).await
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

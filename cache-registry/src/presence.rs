@@ -130,7 +130,7 @@ async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result
         StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => Ok(false),
         status if status.is_success() => {
             // The head of an answer can come before the blob is looked for.
-            let mut body = client.body(response, LOOK)?;
+            let mut body = client.stream(response, LOOK);
             Ok(matches!(body.next().await, Some(Ok(_))))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {

@@ -4,14 +4,14 @@
 //!   are those that the registry believes it has, and a proxy in front of it may have others.
 //! * A page without a `Link` is not the last one by that: distribution-spec 1.0 pages by `n` and `last` alone, and some
 //!   registries send fewer than `n`. The end is a page that brings nothing new.
-//! * A list that goes round in circles, or says that there is more and not where, is an error: what deletes relies on a
-//!   list that is whole.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::Bounds;
+use cache_core::kit::{NextPage, Page, PageSource, paged};
 use cache_core::{Error, ErrorKind, Result};
+use futures_util::stream::TryStreamExt;
 use reqwest::header::LINK;
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
@@ -24,135 +24,127 @@ use crate::error;
 const LIST: &str = "cannot list the tags";
 /// How many tags are asked for at once: what a registry refuses is asked for smaller, and then as it likes.
 const SIZES: [Option<usize>; 4] = [Some(1_000), Some(100), Some(10), None];
-/// What a list may be at most, beside its [`Bounds`](cache_core::Bounds), since it is in memory whole: bytes of a page, bytes
-/// of all pages, and pages in a row that bring nothing new.
-const MOST_OF_A_PAGE: u64 = 8 << 20;
-const MOST_BYTES: u64 = 64 << 20;
-const MOST_STALE: usize = 16;
+/// How many pages in a row may be empty: there is nothing in a list of tags that a registry leaves out.
+const MOST_EMPTY: usize = 16;
 
 /// Every tag of the repository in order, as the registry says them; none of one that does not exist.
 pub(crate) async fn list(client: &Client, scopes: &Scopes) -> Result<Vec<String>> {
-    let mut walk = Walk { client, scopes, tags: BTreeSet::new(), asked: HashSet::new(), bytes: 0, stale: 0 };
-    walk.run().await.map_err(|error| client.about(error))?;
-    Ok(walk.tags.into_iter().collect())
+    let mut bounds = client.tuning().bounds;
+    bounds.empty_pages = bounds.empty_pages.min(MOST_EMPTY);
+    let tags: BTreeSet<String> = paged(Tags { client, scopes }, bounds).try_collect().await?;
+    Ok(tags.into_iter().collect())
 }
 
-struct Walk<'a> {
+struct Tags<'a> {
     client: &'a Client,
     scopes: &'a Scopes,
-    tags: BTreeSet<String>,
-    /// The queries of the pages so far.
-    asked: HashSet<String>,
-    bytes: u64,
-    stale: usize,
 }
 
-/// One page.
+/// How a page is asked for.
+#[derive(Hash)]
+struct Asked {
+    query: String,
+    size: Option<usize>,
+    /// The last tag of the page before, where the registry did not say whether there are more.
+    after: Option<String>,
+    /// Whether a refusal is the end: nobody said that there is more, and the page before was no full one.
+    may_be_refused: bool,
+}
+
+/// What a registry answers.
 #[derive(Default)]
-struct Page {
+struct Answer {
     tags: Vec<String>,
-    /// The query of the next one, if the registry says it.
+    /// The query of the next page, if the registry says it.
     next: Option<String>,
     bytes: u64,
 }
 
 #[derive(Deserialize)]
-struct Tags {
+struct Document {
     tags: Option<Vec<String>>,
 }
 
-impl Walk<'_> {
-    async fn run(&mut self) -> Result<()> {
-        let (size, mut page) = self.first().await?;
-        let most_pages = self.bounds().list_pages;
-        for _ in 0..most_pages {
-            let new = self.take(&page)?;
-            let Some(query) = self.next(&page, size, new)? else { return Ok(()) };
-            let is_told = page.next.is_some();
-            self.asked.insert(query.clone());
-            page = match self.page(&query).await {
-                // Nobody said that there is more: a registry may refuse to look.
-                Err(error) if !is_told && size.is_none_or(|size| page.tags.len() < size) && is_refusal(&error) => {
-                    return Ok(());
-                }
-                page => page?,
-            };
+#[async_trait]
+impl PageSource for Tags<'_> {
+    type Item = String;
+    type Cursor = Asked;
+
+    async fn page(&self, asked: Option<&Asked>) -> Result<Page<String, Asked>> {
+        let Some(asked) = asked else { return self.first().await };
+        match self.answer(&asked.query).await {
+            Err(error) if asked.may_be_refused && is_refusal(&error) => Ok(page(Answer::default(), asked.size, None)),
+            answer => Ok(page(answer?, asked.size, asked.after.as_deref())),
         }
-        Err(too_long().with("pages", most_pages))
     }
 
+    fn id(item: &String) -> String {
+        item.clone()
+    }
+
+    fn about(&self, error: Error) -> Error {
+        self.client.about(error)
+    }
+}
+
+impl Tags<'_> {
     /// The first page, of as many tags as the registry lets one ask for.
-    async fn first(&mut self) -> Result<(Option<usize>, Page)> {
+    async fn first(&self) -> Result<Page<String, Asked>> {
         let mut refusal = None;
         for size in SIZES {
-            let query = query(size, None);
-            self.asked.insert(query.clone());
-            match self.page(&query).await {
-                Ok(page) => return Ok((size, page)),
+            match self.answer(&query(size, None)).await {
+                Ok(answer) => return Ok(page(answer, size, None)),
                 Err(error) if is_refusal(&error) => drop(refusal.get_or_insert(error)),
                 Err(error) => return Err(error),
             }
         }
-        Err(refusal.unwrap_or_else(too_long))
+        Err(refusal.unwrap_or_else(|| error::new(ErrorKind::Unsupported, LIST)))
     }
 
-    /// Takes the tags of a page, and says how many of them are new.
-    fn take(&mut self, page: &Page) -> Result<usize> {
-        self.bytes = self.bytes.saturating_add(page.bytes);
-        let most_bytes = self.bounds().list_bytes.min(MOST_BYTES);
-        if self.bytes > most_bytes {
-            return Err(too_long().with("limit", most_bytes));
-        }
-        let before = self.tags.len();
-        self.tags.extend(page.tags.iter().cloned());
-        let new = self.tags.len() - before;
-        self.stale = if new == 0 { self.stale + 1 } else { 0 };
-        Ok(new)
+    async fn answer(&self, query: &str) -> Result<Answer> {
+        self.client.retrying(|| self.answer_once(query)).await.map_err(|error| self.client.about(error))
     }
 
-    /// The query of the page after this one; none at the end.
-    fn next(&self, page: &Page, size: Option<usize>, new: usize) -> Result<Option<String>> {
-        let after_last = page.tags.last().map(|last| query(size, Some(last)));
-        let is_told = page.next.is_some();
-        if new == 0 && !is_told {
-            // As many as were asked for, and always the same ones: there is more, and no way to it.
-            let is_cut = size == Some(page.tags.len());
-            return if is_cut { Err(endless()) } else { Ok(None) };
-        }
-        let next = page.next.clone().into_iter().chain(after_last).find(|query| !self.asked.contains(query));
-        match next {
-            None if is_told => Err(endless()),
-            Some(_) if self.stale >= MOST_STALE => Err(endless()),
-            next => Ok(next),
-        }
-    }
-
-    fn bounds(&self) -> Bounds {
-        self.client.config().environment().bounds()
-    }
-
-    async fn page(&self, query: &str) -> Result<Page> {
-        self.client.retrying(|| self.page_once(query)).await
-    }
-
-    async fn page_once(&self, query: &str) -> Result<Page> {
+    async fn answer_once(&self, query: &str) -> Result<Answer> {
         let mut url = self.client.url("tags/list").await?;
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         let response = self.client.send(Request::new(Method::GET, url, self.scopes, LIST)).await?;
         match response.status() {
-            StatusCode::NOT_FOUND => Ok(Page::default()),
+            StatusCode::NOT_FOUND => Ok(Answer::default()),
             status if status.is_success() => {
                 let next = next_query(&response);
-                let body = self.client.read(response, self.bounds().answer.min(MOST_OF_A_PAGE), LIST).await?;
-                Ok(Page { tags: tags(&body)?, next, bytes: body.len() as u64 })
+                let body = self.client.read(response, self.client.tuning().bounds.answer, LIST).await?;
+                Ok(Answer { tags: tags(&body)?, next, bytes: body.len() as u64 })
             }
             _ => Err(self.client.refused(response, LIST).await),
         }
     }
 }
 
+/// The page that an answer is, to a request for `size` tags after `after`.
+fn page(answer: Answer, size: Option<usize>, after: Option<&str>) -> Page<String, Asked> {
+    let Answer { tags, next, bytes } = answer;
+    let count = tags.len();
+    let next = match (next, tags.last()) {
+        (Some(query), _) => NextPage::At(Asked { query, size, after: None, may_be_refused: false }),
+        (None, None) => NextPage::End,
+        // The registry does not know `last`. As many as were asked for, and always the same ones: there is more.
+        (None, Some(last)) if after == Some(last) => match size == Some(count) {
+            true => NextPage::Lost,
+            false => NextPage::End,
+        },
+        (None, Some(last)) => NextPage::At(Asked {
+            query: query(size, Some(last)),
+            size,
+            after: Some(last.clone()),
+            may_be_refused: size.is_none_or(|size| count < size),
+        }),
+    };
+    Page { items: tags, next, bytes }
+}
+
 fn tags(body: &Bytes) -> Result<Vec<String>> {
-    let tags: Tags = serde_json::from_slice(body)
+    let tags: Document = serde_json::from_slice(body)
         .map_err(|error| error::new(ErrorKind::Unavailable, "the list of tags is no list").with_source(error))?;
     Ok(tags.tags.unwrap_or_default())
 }
@@ -188,16 +180,6 @@ fn next_targets(link: &str) -> impl Iterator<Item = &str> {
 /// Whether the registry does not like how it was asked.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::LimitExceeded)
-}
-
-fn too_long() -> Error {
-    error::new(ErrorKind::LimitExceeded, "the list of tags is too long to read")
-}
-
-fn endless() -> Error {
-    error::new(ErrorKind::Unavailable, "the list of tags does not end: the registry leads to no further page")
-        .with_retryable(false)
-        .with_hint("nothing relies on a list that may not be whole")
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use cache_core::kit::{Bounds, PartLimits, ReadAhead};
+use cache_core::kit::Tuning;
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret, SecretSource};
-use cache_core::{CacheSpec, ErrorKind, Result, RetryPolicy};
+use cache_core::{CacheSpec, ErrorKind, Result};
 
 use crate::conditions::Conditions;
 use crate::endpoint::Endpoint;
@@ -82,7 +82,7 @@ impl S3Config {
         attrs.bool("disable_accept_encoding")?;
         config.is_adaptive = attrs.parse("retry_mode", "standard or adaptive")? == Some(RetryMode::Adaptive);
         if let Some(attempts) = attrs.parse::<NonZeroU32>("retry_max_attempts", "a positive integer")? {
-            config.environment.retry = config.environment.retry.with_attempts(attempts.get());
+            config.environment.tuning.retry = config.environment.tuning.retry.with_attempts(attempts.get());
         }
         let credential = credential(&mut attrs);
         attrs.finish()?;
@@ -288,20 +288,14 @@ pub struct Environment {
     ca_bundle: Option<PathBuf>,
     credential: Option<Credential>,
     uses_chain: bool,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    bounds: Bounds,
-    retry: RetryPolicy,
+    tuning: Tuning,
     listener: Listener,
-    parts: PartLimits,
-    read_ahead: ReadAhead,
     copies: CopyLimits,
     conditions: Conditions,
 }
 
 impl Environment {
-    /// No credentials; 30 seconds to connect, 60 without an answer, 12 parts of 8 MiB on their way up, and 8 of 4 MiB on
-    /// their way down.
+    /// No credentials, and the default [`Tuning`].
     #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -312,13 +306,8 @@ impl Environment {
             ca_bundle: None,
             credential: None,
             uses_chain: false,
-            connect_timeout: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(60)),
-            bounds: Bounds::default(),
-            retry: RetryPolicy::default(),
+            tuning: Tuning::default(),
             listener: Listener::default(),
-            parts: PartLimits::default(),
-            read_ahead: ReadAhead::default(),
             copies: CopyLimits::default(),
             conditions: Conditions::default(),
         }
@@ -351,40 +340,17 @@ impl Environment {
         Self { ca_bundle: Some(path.into()), ..self }
     }
 
-    /// Changes how long a connection may take, and how long a server may not answer; `None` waits for ever.
+    /// Changes how long the store may take, how often it is asked again, how much is taken from it, and in which parts blobs
+    /// go and come; S3 wants parts of 5 MiB at least.
     #[must_use]
-    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        Self { connect_timeout: connect, idle_timeout: idle, ..self }
-    }
-
-    /// Changes how much is taken from a server, and how slowly.
-    #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
-        Self { bounds, ..self }
-    }
-
-    /// Changes how often a request is tried again whose answer says that it may help.
-    #[must_use]
-    pub fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { retry, ..self }
+    pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
+        Self { tuning: change(self.tuning), ..self }
     }
 
     /// Tells whoever listens of requests that are tried again outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }
-    }
-
-    /// Changes how blobs are cut, and how many parts are in memory at once over all uploads; S3 wants 5 MiB at least.
-    #[must_use]
-    pub fn with_parts(self, parts: PartLimits) -> Self {
-        Self { parts, ..self }
-    }
-
-    /// Changes in which parts large blobs are read, and how many of them are in memory at once over all reads.
-    #[must_use]
-    pub fn with_read_ahead(self, read_ahead: ReadAhead) -> Self {
-        Self { read_ahead, ..self }
     }
 
     /// Changes from which size on a blob is copied in parts when its age is set back, and how large these are: 5 GiB, and
@@ -410,32 +376,12 @@ impl Environment {
         self.uses_chain
     }
 
-    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
-        self.connect_timeout
-    }
-
-    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.retry
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(crate) fn listener(&self) -> &Listener {
         &self.listener
-    }
-
-    pub(crate) fn parts(&self) -> &PartLimits {
-        &self.parts
-    }
-
-    pub(crate) fn read_ahead(&self) -> &ReadAhead {
-        &self.read_ahead
     }
 
     pub(crate) fn copies(&self) -> CopyLimits {

@@ -129,7 +129,7 @@ impl S3Exporter {
     }
 
     async fn send(&self, key: String, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        let limits = self.client.config().environment().parts();
+        let limits = &self.client.tuning().parts;
         if blob.size > limits.part_size {
             self.clean_up.get_or_init(|| self.abort_dead_uploads()).await;
         }
@@ -211,7 +211,7 @@ impl S3Exporter {
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
-        let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.retry(), 0);
+        let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.tuning().retry, 0);
         let put = policy.run(&Silent, || {
             tries += 1;
             self.client.put(key, bytes.clone(), &digest, on)

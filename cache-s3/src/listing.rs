@@ -14,7 +14,7 @@ const LOOKS: usize = 16;
 
 /// Every object whose key begins with `prefix`.
 pub(crate) fn objects(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
-    paged(Objects { client, prefix, start: None }, client.bounds())
+    paged(Objects { client, prefix, start: None }, client.tuning().bounds)
 }
 
 /// What a list of what is between `keys` says about them.
@@ -26,7 +26,7 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
     // A start before all of the prefix says nothing, and MinIO takes it for the end of the list.
     let start = (start.len() > prefix.len()).then(|| Cursor::After(start.to_owned()));
     let source = Objects { client, prefix: prefix.to_owned(), start };
-    let Listed { found, rest } = list_keys(Pager::new(source, client.bounds()), keys, reach).await?;
+    let Listed { found, rest } = list_keys(Pager::new(source, client.tuning().bounds), keys, reach).await?;
     Ok(Listed { found: found.into_iter().map(|(key, (_, found))| (key, found)).collect(), rest })
 }
 

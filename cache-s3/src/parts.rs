@@ -76,6 +76,12 @@ impl PartUpload for Parts<'_> {
         Ok(())
     }
 
+    /// A store that puts the parts together in its own way may have lost some.
+    async fn stored_size(&self) -> Result<Option<u64>> {
+        let found = self.client.retrying(|| self.client.head(&self.key)).await?;
+        Ok(found.filter(|found| !found.is_archived).map(|found| found.size))
+    }
+
     async fn abort(&self, upload: &str) -> Result<()> {
         let aborted = abort(&self.client, &self.key, upload).await;
         *self.open() = None;
@@ -98,7 +104,7 @@ pub(crate) async fn complete(
     (parts, size): (&[String], u64),
     before: Option<&Found>,
 ) -> Result<()> {
-    let (policy, mut tries) = (client.retry(), 0);
+    let (policy, mut tries) = (client.tuning().retry, 0);
     let completed = policy.run(&Silent, || {
         tries += 1;
         client.complete(key, upload, parts, size)

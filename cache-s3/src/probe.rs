@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cache_core::kit::Reach;
 use cache_core::seams::{CacheProbe, Diagnosis, Outcome, Publishing};
 use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
+use futures_util::stream::TryStreamExt;
 
 use crate::client::{Client, Condition};
 use crate::conditions::{self, throw_away_key};
@@ -56,10 +57,9 @@ impl S3Probe {
     }
 
     async fn range(&self, key: &str) -> Result<()> {
-        let object = self.client.retrying(|| self.client.get(key, Some((1, 3)))).await?;
-        let reader = self.client.body_reader("cannot read a range").with_limit(1 << 10);
-        let read = reader.read(object.into_pieces()).await.map_err(|error| self.client.about(error, key))?;
-        if read == SAMPLE[1..4] { Ok(()) } else { Err(self.wrong("the store sent another range", key)) }
+        let answer = self.client.retrying(|| self.client.open(key, Some(1..4))).await?;
+        let read: Vec<Bytes> = answer.body.try_collect().await.map_err(|error| self.client.about(error, key))?;
+        if read.concat() == SAMPLE[1..4] { Ok(()) } else { Err(self.wrong("the store sent another range", key)) }
     }
 
     async fn conditions(&self) -> Result<()> {

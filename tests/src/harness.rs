@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::Bounds;
+use cache_core::kit::{Bounds, Timeouts};
 use cache_core::manifest::ManifestForm;
 use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, RetryPolicy, Timestamp};
@@ -69,7 +69,17 @@ pub trait Harness: Send + Sync {
         None
     }
 
-    /// Makes a hostile store what it was; says whether it did what it was to do once.
+    /// Makes the store answer in its own way; says whether the suite has a server that can.
+    fn speak(&self, _: Quirk) -> bool {
+        false
+    }
+
+    /// A backend for the store that waits so long; `None` where the suite has no server of its own.
+    fn hasty(&self, _: Timeouts) -> Option<Box<dyn CacheBackend>> {
+        None
+    }
+
+    /// Makes the store what it was; says whether it did what it was to do once.
     fn calm(&self) -> bool {
         true
     }
@@ -109,6 +119,27 @@ pub enum Hostility {
         /// What `WWW-Authenticate` says.
         challenge: String,
     },
+}
+
+/// How a store, or a proxy before it, answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quirk {
+    /// Blobs come whole, whatever is asked for.
+    NoRanges,
+    /// A part of a blob does not say which part it is.
+    UntoldRanges,
+    /// The first part of a blob that is asked for is another one.
+    OtherRangeFirst,
+    /// Blobs and documents come in gzip.
+    Gzip,
+    /// They are said to be in gzip, and are not.
+    GzipInName,
+    /// The store says that it holds a byte less of each blob than was sent.
+    LosesParts,
+    /// Nothing is answered.
+    Silent,
+    /// A body stops after its first bytes.
+    SilentInBodies,
 }
 
 /// Bounds that a test can wait for.
@@ -288,6 +319,12 @@ macro_rules! conformance {
                 credentials {
                     who_a_redirect_leads_to_is_told_no_secret
                     who_a_challenge_leads_to_is_told_no_secret
+                }
+                answers {
+                    blobs_are_read_whatever_becomes_of_ranges
+                    gzip_on_the_way_is_undone
+                    parts_that_a_store_loses_are_found_out
+                    a_silent_server_is_given_up_and_the_wait_is_told
                 }
                 hostile {
                     endless_errors_end

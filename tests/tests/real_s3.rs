@@ -32,7 +32,8 @@ fn start() -> Option<Moto> {
 
 fn config(moto: &Moto, name: &str) -> S3Config {
     let environment = Environment::new().with_credential(Credential::new("testing", "testing"));
-    let environment = environment.with_parts(PartLimits::new(5 << 20, 4)).with_copies(10 << 20, 5 << 20);
+    let environment =
+        environment.tune(|tuning| tuning.with_parts(PartLimits::new(5 << 20, 4))).with_copies(10 << 20, 5 << 20);
     S3Config::new(BUCKET, "us-east-1", environment).with_endpoint(moto.endpoint(), true).with_name(name)
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "registry")]
 
+use cache_core::kit::Timeouts;
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, RetryPolicy};
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Credential, Environment, RegistryExporter, RegistryImporter, RegistryStore};
@@ -69,7 +70,7 @@ async fn who_a_redirect_leads_to_is_told_nothing() {
             for (method, path) in requests.clone() {
                 let place = Registry::behind(access.clone(), account(), Options::default());
                 let thief = Thief::start(asks);
-                let environment = place.environment().with_retry(RetryPolicy::never());
+                let environment = place.environment().tune(|tuning| tuning.with_retry(RetryPolicy::never()));
                 // The first time all goes well, so that the credential is known and there is something to read.
                 let cache = graphs::cache(1);
                 let exporter = RegistryExporter::new(place.config());
@@ -134,7 +135,7 @@ async fn a_redirect_that_comes_back_comes_without_a_credential() {
     place.server().plan(Plan::new(Method::GET, "team/cache/manifests", Fault::Redirect(307, away)).times(1_000));
     other.server().plan(Plan::new(Method::GET, "/manifests", Fault::Redirect(307, back)).times(1_000));
     let _ = place.server().take_log();
-    let environment = place.environment().with_retry(RetryPolicy::never());
+    let environment = place.environment().tune(|tuning| tuning.with_retry(RetryPolicy::never()));
     let importer = RegistryImporter::new(place.config_of("team/cache:main", environment));
     assert!(importer.resolve().await.is_err());
     let log = place.server().take_log();
@@ -150,7 +151,8 @@ async fn an_error_names_the_login_that_was_used() {
     let path = folder.path().join("config.json");
     let shown = path.display().to_string();
     let said = |environment: Environment| async {
-        let config = place.config_of("team/cache:main", environment.with_timeouts(None, None));
+        let config =
+            place.config_of("team/cache:main", environment.tune(|tuning| tuning.with_timeouts(Timeouts::none())));
         let error = RegistryImporter::new(config).resolve().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
         (error.to_string(), error.hint().unwrap_or_default().to_owned())

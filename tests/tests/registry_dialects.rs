@@ -308,7 +308,7 @@ async fn a_registry_that_fails_is_no_list_of_broken_tags() {
     let place = tagged(Options::default(), 60).await;
     place.server().plan(Plan::new(Method::HEAD, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
     place.server().plan(Plan::new(Method::GET, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
-    let environment = place.environment().with_retry(RetryPolicy::never());
+    let environment = place.environment().tune(|tuning| tuning.with_retry(RetryPolicy::never()));
     let store = RegistryStore::new(place.config_of("team/cache", environment.clone()));
     assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unavailable);
     let place = tagged(Options::default(), 2).await;

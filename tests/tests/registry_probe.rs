@@ -3,6 +3,7 @@
 #![cfg(feature = "registry")]
 
 use cache_core::ErrorKind;
+use cache_core::kit::Timeouts;
 use cache_core::seams::{CacheProbe, Check, Diagnosis, Outcome};
 use cache_registry::{Credential, Environment, RegistryProbe};
 use cache_tests::places::Registry;
@@ -132,8 +133,9 @@ async fn who_may_not_push_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_password_is_a_finding_without_the_password() {
     let place = Registry::new();
-    let wrong =
-        Environment::new().with_credential(Credential::password("tester", "hush-hush")).with_timeouts(None, None);
+    let wrong = Environment::new()
+        .with_credential(Credential::password("tester", "hush-hush"))
+        .tune(|tuning| tuning.with_timeouts(Timeouts::none()));
     let found = RegistryProbe::new(place.config_of("team/cache:main", wrong)).diagnose().await.unwrap();
     assert!(found.is_denied() && found.recommended.is_none());
     assert_eq!(refusal(&found, "read").0, ErrorKind::Unauthenticated);

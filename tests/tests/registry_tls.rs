@@ -46,7 +46,10 @@ fn certs_dir(certificates: &Certificates, files: &[(&str, &str)]) -> TempDir {
 }
 
 fn config(proxies: Proxies, certs: &Path) -> RegistryConfig {
-    let environment = Environment::new().with_proxies(proxies).with_certs_dir(certs).with_retry(RetryPolicy::never());
+    let environment = Environment::new()
+        .with_proxies(proxies)
+        .with_certs_dir(certs)
+        .tune(|tuning| tuning.with_retry(RetryPolicy::never()));
     RegistryConfig::new(&format!("{HOST}/team/cache:main"), environment).unwrap()
 }
 

@@ -3,6 +3,7 @@
 #![cfg(feature = "registry")]
 
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
 use cache_core::seams::{Deleted, Silent};
@@ -80,7 +81,8 @@ async fn an_import_asks_for_pull_only_and_every_request_says_who_asks() {
     let place = Registry::behind(Access::Token(public()), public(), Options::default());
     write(place.config(), &graphs::cache(1)).await.unwrap();
     let _ = place.server().take_log();
-    let anonymous = place.config_of("team/cache:main", Environment::new().with_timeouts(None, None));
+    let anonymous =
+        place.config_of("team/cache:main", Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none())));
     RegistryImporter::new(anonymous.clone()).resolve().await.unwrap().unwrap();
     let log = place.server().take_log();
     let token = log.iter().find(|logged| logged.path.starts_with("/token")).unwrap();
@@ -115,7 +117,8 @@ async fn every_way_to_log_in_works() {
     ];
     for (access, credential) in ways {
         let place = Registry::behind(access.clone(), account(), Options::default());
-        let environment = Environment::new().with_credential(credential).with_timeouts(None, None);
+        let environment =
+            Environment::new().with_credential(credential).tune(|tuning| tuning.with_timeouts(Timeouts::none()));
         let config = place.config_of("team/cache:main", environment);
         let cache = graphs::cache(1);
         write(config.clone(), &cache).await.unwrap_or_else(|error| panic!("{access:?}: {error:?}"));
@@ -128,8 +131,9 @@ async fn every_way_to_log_in_works() {
 async fn a_wrong_password_is_refused_in_the_registrys_words() {
     for access in [Access::Basic(account()), Access::Token(account())] {
         let place = Registry::behind(access, account(), Options::default());
-        let wrong =
-            Environment::new().with_credential(Credential::password("tester", "hush-hush")).with_timeouts(None, None);
+        let wrong = Environment::new()
+            .with_credential(Credential::password("tester", "hush-hush"))
+            .tune(|tuning| tuning.with_timeouts(Timeouts::none()));
         let config = place.config_of("team/cache:main", wrong);
         let read = RegistryImporter::new(config.clone()).resolve().await.unwrap_err();
         let written = write(config, &graphs::cache(1)).await.unwrap_err();
@@ -428,9 +432,8 @@ async fn a_server_that_does_not_move_is_given_up() {
     use std::time::Duration;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    let environment = Environment::new()
-        .with_timeouts(Some(Duration::from_secs(5)), Some(Duration::from_millis(50)))
-        .with_retry(RetryPolicy::never());
+    let wait = Timeouts::all(Duration::from_millis(50));
+    let environment = Environment::new().tune(|tuning| tuning.with_timeouts(wait).with_retry(RetryPolicy::never()));
     let config = RegistryConfig::new(&format!("{host}/team/cache"), environment).unwrap();
     let error = RegistryImporter::new(config).resolve().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -19,8 +19,8 @@ use azure_storage_blob::models::{
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, ContentRange, NextPage, Page};
-use cache_core::{BlobStream, Error, ErrorKind, Result, RetryPolicy, Timestamp};
+use cache_core::kit::{BodyReader, ContentEncoding, ContentRange, NextPage, Page, RangeAnswer, Tuning};
+use cache_core::{Error, ErrorKind, Result, Timestamp};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 pub(crate) use self::transport::{Connections, Peer};
@@ -33,6 +33,8 @@ use crate::{AzblobConfig, KIND, Keys};
 const VERSION: &str = "2024-11-04";
 /// How many blobs are listed at once: the most that the service gives.
 const PAGE: i32 = 5_000;
+const READ: &str = "cannot read the blob";
+const DOCUMENT: &str = "cannot read the document";
 const OCTETS: &str = "application/octet-stream";
 
 /// A client of one container; nothing is opened before the first request.
@@ -65,9 +67,7 @@ pub(crate) struct Found {
 
 /// The part of a blob that is being read.
 pub(crate) struct Part {
-    pub(crate) body: BlobStream,
-    /// The whole blob's size, where the service says it.
-    pub(crate) total: Option<u64>,
+    pub(crate) answer: RangeAnswer,
     etag: Option<String>,
 }
 
@@ -84,9 +84,9 @@ pub(crate) struct Listed {
 impl Client {
     pub(crate) fn new(config: AzblobConfig) -> Result<Self> {
         let environment = config.environment();
-        let (connect, idle) = (environment.connect_timeout(), environment.idle_timeout());
+        let Tuning { timeouts, bounds, .. } = environment.tuning();
         let peer = Peer { is_encrypted: config.account().is_encrypted(), is_near: config.account().is_loopback() };
-        let connections = Connections::new(connect, idle, peer, environment.bounds())
+        let connections = Connections::new(*timeouts, *bounds, peer)
             .map_err(|error| error::unreachable(&error, "cannot set up the connection").with_source(error))?;
         let transport = Transport::new(Arc::new(connections));
         // The core tries again; two of them would multiply.
@@ -180,21 +180,25 @@ impl Client {
         let opened = match self.blob(key).download(Some(options)).await {
             Ok(opened) => opened,
             Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.failed(error, "cannot read the blob", key)),
+            Err(error) => return Err(self.failed(error, READ, key)),
         };
-        let total = text(&opened.headers, "content-range").and_then(|range| ContentRange::parse(range).total);
+        let range = text(&opened.headers, "content-range").map(ContentRange::parse);
+        let length = text(&opened.headers, "content-length").and_then(|length| length.parse().ok());
+        let encoding = ContentEncoding::parse(text(&opened.headers, "content-encoding"));
         let etag = text(&opened.headers, "etag").map(unquoted);
-        let body = opened.body.map_err(|error| error::of(error, "cannot read the blob"));
-        Ok(Some(Part { body: Box::pin(body), total, etag }))
+        let body = Box::pin(opened.body.map_err(|error| error::of(error, READ)));
+        Ok(Some(Part { answer: RangeAnswer { body, range, length, encoding }, etag }))
     }
 
     /// Reads a document of at most `limit` bytes, with its ETag; none where it is not there.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let Some(part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
         // The transport has the clock.
-        let reader = BodyReader::new("cannot read the document", None, &self.bounds()).with_limit(limit);
-        let bytes = reader.read(part.body).await.map_err(|error| self.about(error).with("key", key))?;
-        if part.total.is_some_and(|total| total > bytes.len() as u64) {
+        let reader = BodyReader::new(DOCUMENT, None, &self.tuning().bounds).with_limit(limit);
+        let RangeAnswer { body, range, encoding, .. } = part.answer;
+        let bytes = reader.read(body).await.and_then(|bytes| encoding.undo_document(bytes, limit, DOCUMENT));
+        let bytes = bytes.map_err(|error| self.about(error).with("key", key))?;
+        if range.and_then(|range| range.total).is_some_and(|total| total > bytes.len() as u64) {
             let error = error::new(ErrorKind::Unavailable, "document ended early").with("got", bytes.len());
             return Err(self.about(error).with("key", key));
         }
@@ -271,15 +275,15 @@ impl Client {
         F: Future<Output = Result<T>> + Send,
     {
         // What was tried often enough here is not tried again above.
-        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
+        self.tuning()
+            .retry
+            .run(self.config.environment().listener(), call)
+            .await
+            .map_err(|error| error.with_retryable(false))
     }
 
-    fn retry(&self) -> RetryPolicy {
-        self.config.environment().retry()
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.config.environment().bounds()
+    pub(crate) fn tuning(&self) -> &Tuning {
+        self.config.environment().tuning()
     }
 
     /// Names the backend and the container.

@@ -13,6 +13,7 @@ use azure_identity::{
     ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
+use cache_core::kit::Tuning;
 use cache_core::{Error, ErrorKind, Result};
 
 use crate::Environment;
@@ -188,8 +189,9 @@ fn open(
 
 /// The metadata service answers soon or is not there: nobody waits long for it, or asks again.
 fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIdentityCredentialOptions> {
-    let connections = Connections::new(Some(METADATA), environment.idle_timeout(), PLAIN, environment.bounds());
-    let connections = connections
+    let Tuning { mut timeouts, bounds, .. } = environment.tuning().clone();
+    timeouts.connect = Some(METADATA);
+    let connections = Connections::new(timeouts, bounds, PLAIN)
         .map_err(|error| azure_core::Error::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
     let client_options = ClientOptions {
         transport: Some(Transport::new(Arc::new(connections))),
@@ -202,12 +204,14 @@ fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIden
 
 #[cfg(test)]
 mod tests {
+    use cache_core::kit::{Bounds, Timeouts};
+
     use super::*;
 
     fn chain(variables: &[(&str, &str)]) -> Result<Chain> {
         let environment =
             variables.iter().fold(Environment::new(), |all, (name, value)| all.with_variable(*name, *value));
-        let connections = Connections::new(None, None, PLAIN, environment.bounds()).unwrap();
+        let connections = Connections::new(Timeouts::none(), Bounds::default(), PLAIN).unwrap();
         Chain::new(&environment, &Transport::new(Arc::new(connections)))
     }
 

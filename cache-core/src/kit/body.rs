@@ -88,11 +88,6 @@ impl BodyReader {
         error.with("limit", self.limit)
     }
 
-    fn silent(&self, idle: Duration) -> Error {
-        let cause = format!("nothing has come for {} s", idle.as_secs_f32());
-        Error::silence(self.message, idle).with("cause", cause)
-    }
-
     /// Another try would be as slow.
     fn too_slow(&self, idle: Duration) -> Error {
         let cause = format!("less than {} bytes a second have come for {} s", self.slowest, idle.as_secs_f32());
@@ -128,7 +123,7 @@ impl Reading<'_> {
     async fn wait(&mut self) -> Result<Option<Result<Bytes>>> {
         let Some(idle) = self.reader.idle else { return Ok(self.body.next().await) };
         let begun = Instant::now();
-        let next = timeout(idle, self.body.next()).await.map_err(|_| self.reader.silent(idle))?;
+        let next = timeout(idle, self.body.next()).await.map_err(|_| Error::silence(self.reader.message, idle))?;
         self.window.waited = self.window.waited.saturating_add(begun.elapsed());
         Ok(next)
     }
@@ -181,7 +176,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_may_pass() {
         let error = reader().read(stream::pending()).await.unwrap_err();
-        assert!(error.is_retryable() && error.context("cause") == Some("nothing has come for 60 s"), "{error}");
+        assert!(error.is_retryable() && error.context("cause") == Some("nothing has moved for 60 s"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

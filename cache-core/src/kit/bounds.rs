@@ -13,13 +13,23 @@ pub struct Bounds {
     pub list_pages: usize,
     /// Bytes of one list, over all of its pages.
     pub list_bytes: u64,
+    /// Pages of one list in a row that are empty.
+    pub empty_pages: usize,
     /// Bytes a second, below which a body is given up. They are counted over the time that a server may be silent.
     pub slowest: u64,
 }
 
 impl Default for Bounds {
-    /// 64 KiB of an error, 32 MiB of another answer, 10,000 pages and 1 GiB of a list, and 1 KiB a second.
+    /// 64 KiB of an error, 32 MiB of another answer, 10,000 pages and 1 GiB of a list, 1,000 empty pages in a row,
+    /// and 1 KiB a second.
     fn default() -> Self {
-        Self { error_body: 64 << 10, answer: 32 << 20, list_pages: 10_000, list_bytes: 1 << 30, slowest: 1 << 10 }
+        Self {
+            error_body: 64 << 10,
+            answer: 32 << 20,
+            list_pages: 10_000,
+            list_bytes: 1 << 30,
+            empty_pages: 1_000,
+            slowest: 1 << 10,
+        }
     }
 }

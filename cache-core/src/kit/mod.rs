@@ -6,11 +6,15 @@ mod body;
 mod bounds;
 mod buffers;
 mod content_range;
+#[cfg(feature = "http")]
+mod encoding;
 mod known;
 mod looks;
 mod multipart;
 mod outgoing;
 mod paging;
+#[cfg(feature = "http")]
+mod ranges;
 mod read_ahead;
 mod request_log;
 mod resume;
@@ -23,6 +27,7 @@ mod task;
 mod text;
 mod timeouts;
 mod trust;
+mod tuning;
 mod uploads;
 mod within;
 
@@ -35,11 +40,15 @@ pub(crate) use self::buffers::User;
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 pub(crate) use self::buffers::piece;
 pub use self::content_range::ContentRange;
+#[cfg(feature = "http")]
+pub use self::encoding::ContentEncoding;
 pub use self::known::{FEW, Knowledge, Known, Listed, Reach, common_prefix, list_keys};
 pub use self::looks::Looks;
 pub use self::multipart::{PartLimits, PartUpload, upload};
-pub use self::outgoing::{Flow, Outgoing};
+pub use self::outgoing::{Flow, Outgoing, held_back};
 pub use self::paging::{NextPage, Page, PageSource, Pager, paged};
+#[cfg(feature = "http")]
+pub use self::ranges::{RangeAnswer, RangeSource, read_ranges};
 pub use self::read_ahead::ReadAhead;
 pub use self::request_log::RequestLog;
 pub use self::resume::{ResumeSource, resuming};
@@ -50,5 +59,6 @@ pub use self::task::outcome;
 pub use self::text::one_line;
 pub use self::timeouts::Timeouts;
 pub use self::trust::{UNTRUSTED, is_untrusted};
+pub use self::tuning::Tuning;
 pub use self::uploads::Uploads;
-pub use self::within::within;
+pub use self::within::{answered, within};

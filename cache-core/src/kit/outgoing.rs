@@ -9,19 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// The bytes of a blob as the body of a request of known length.
-///
-/// The last piece is held back until the source has ended well: who has every byte that was promised asks for no more, and
-/// would not hear of a source that finds out at its end that its bytes were wrong.
+/// What is handed to the connection at once.
+const PIECE: usize = 64 << 10;
+
+/// Bytes as the body of a request.
 pub struct Outgoing {
     stream: BlobStream,
-    held: Option<Bytes>,
-    left: u64,
     is_over: bool,
     flow: Arc<Flow>,
 }
@@ -35,10 +33,28 @@ pub struct Flow {
 }
 
 impl Outgoing {
-    /// `size` bytes of `stream`.
+    /// `size` bytes of `stream`, which is a blob.
+    ///
+    /// The last piece is held back until the source has ended well: who has every byte that was promised asks for no more,
+    /// and would not hear of a source that finds out at its end that its bytes were wrong.
     #[must_use]
     pub fn new(stream: BlobStream, size: u64) -> Self {
-        Self { stream, held: None, left: size, is_over: false, flow: Arc::default() }
+        Self::checked(held_back(stream, size))
+    }
+
+    /// Bytes that are here.
+    #[must_use]
+    pub fn of(bytes: Bytes) -> Self {
+        Self::checked(Box::pin(stream::unfold(bytes, |mut bytes| async move {
+            let piece = bytes.split_to(PIECE.min(bytes.len()));
+            (!piece.is_empty()).then_some((Ok(piece), bytes))
+        })))
+    }
+
+    /// A stream that is known to end where it has to.
+    #[must_use]
+    pub fn checked(stream: BlobStream) -> Self {
+        Self { stream, is_over: false, flow: Arc::default() }
     }
 
     /// What is known of it.
@@ -46,26 +62,36 @@ impl Outgoing {
     pub fn flow(&self) -> Arc<Flow> {
         Arc::clone(&self.flow)
     }
+}
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        loop {
-            let Some(piece) = ready!(self.stream.poll_next_unpin(cx)).transpose()? else {
-                self.is_over = true;
-                return Poll::Ready(match self.left {
-                    0 => self.held.take().map(Ok),
-                    left => Some(Err(wrong(ErrorKind::Unavailable, "blob ended early").with("missing", left))),
-                });
-            };
-            let Some(left) = self.left.checked_sub(piece.len() as u64) else {
-                return Poll::Ready(Some(Err(wrong(
-                    ErrorKind::DigestMismatch,
-                    "blob is longer than its descriptor says",
-                ))));
-            };
-            self.left = left;
+/// `size` bytes of `stream`, whose last piece comes when it has ended well.
+///
+/// The stream fails with [`ErrorKind::DigestMismatch`] for one that is longer, and with [`ErrorKind::Unavailable`] for one
+/// that is shorter.
+pub fn held_back(stream: BlobStream, size: u64) -> BlobStream {
+    let whole = Whole { stream, held: None, left: size };
+    Box::pin(stream::try_unfold(whole, |mut whole| async move { Ok(whole.next().await?.map(|piece| (piece, whole))) }))
+}
+
+struct Whole {
+    stream: BlobStream,
+    held: Option<Bytes>,
+    left: u64,
+}
+
+impl Whole {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(piece) = self.stream.next().await.transpose()? {
+            let left = self.left.checked_sub(piece.len() as u64);
+            self.left =
+                left.ok_or_else(|| wrong(ErrorKind::DigestMismatch, "blob is longer than its descriptor says"))?;
             if let Some(piece) = self.held.replace(piece).filter(|piece| !piece.is_empty()) {
-                return Poll::Ready(Some(Ok(piece)));
+                return Ok(Some(piece));
             }
+        }
+        match self.left {
+            0 => Ok(self.held.take().filter(|piece| !piece.is_empty())),
+            left => Err(wrong(ErrorKind::Unavailable, "blob ended early").with("missing", left)),
         }
     }
 }
@@ -82,12 +108,13 @@ impl Stream for Outgoing {
         if self.is_over {
             return Poll::Ready(None);
         }
-        let polled = self.poll_source(cx);
+        let polled = self.stream.poll_next_unpin(cx);
         self.flow.asked.fetch_add(1, Ordering::Relaxed);
         self.flow.is_source_slow.store(polled.is_pending(), Ordering::Relaxed);
-        Poll::Ready(ready!(polled).map(|piece| {
+        let next = ready!(polled);
+        self.is_over = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next.map(|piece| {
             piece.map_err(|error| {
-                self.is_over = true;
                 *self.flow.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 std::io::Error::other("the source failed")
             })
@@ -101,19 +128,26 @@ impl Flow {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// What the future gives, unless nobody asks for more of the body for so long, nor is there an answer; a slow source
-    /// is waited for.
-    pub async fn unless_stalled<T>(&self, idle: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    /// What the future gives; a slow source is waited for.
+    ///
+    /// # Errors
+    /// [`Error::silence`] with this message when nobody asks for more of the body for so long, nor is there an answer.
+    pub async fn unless_stalled<T>(
+        &self,
+        idle: Option<Duration>,
+        message: &str,
+        future: impl Future<Output = T>,
+    ) -> Result<T> {
         let mut future = pin!(future);
-        let Some(idle) = idle else { return Some(future.await) };
+        let Some(idle) = idle else { return Ok(future.await) };
         let mut seen = self.asked.load(Ordering::Relaxed);
         loop {
             match select(future.as_mut(), pin!(tokio::time::sleep(idle))).await {
-                Either::Left((done, _)) => return Some(done),
+                Either::Left((done, _)) => return Ok(done),
                 Either::Right(_) => {
                     let asked = self.asked.load(Ordering::Relaxed);
                     if asked == seen && !self.is_source_slow.load(Ordering::Relaxed) {
-                        return None;
+                        return Err(Error::silence(message, idle));
                     }
                     seen = asked;
                 }
@@ -124,7 +158,7 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::{self, TryStreamExt};
+    use futures_util::stream::TryStreamExt;
 
     use super::*;
 
@@ -162,7 +196,8 @@ mod tests {
         });
         let mut body = Outgoing::new(Box::pin(slow), 2);
         let flow = body.flow();
-        assert_eq!(flow.unless_stalled(idle, body.try_next()).await.unwrap().unwrap().unwrap(), "ab");
-        assert!(Flow::default().unless_stalled(idle, std::future::pending::<()>()).await.is_none());
+        assert_eq!(flow.unless_stalled(idle, "stuck", body.try_next()).await.unwrap().unwrap().unwrap(), "ab");
+        let stalled = Flow::default().unless_stalled(idle, "stuck", std::future::pending::<()>()).await;
+        assert_eq!(stalled.unwrap_err().silent_for(), idle);
     }
 }

@@ -58,13 +58,15 @@ pub trait PageSource: Send + Sync {
 /// Reads a list page by page.
 ///
 /// The server's own continuation is followed, over empty pages too. An item that was on an earlier page is left out. A list
-/// fails that says there is more and not where, that comes back to a page, or that is larger than its [`Bounds`].
+/// fails that says there is more and not where, that comes back to a page, that goes on with empty pages, or that is larger
+/// than its [`Bounds`].
 pub struct Pager<S: PageSource> {
     source: S,
     bounds: Bounds,
     cursor: Option<S::Cursor>,
     is_whole: bool,
     pages: usize,
+    empty: usize,
     bytes: u64,
     /// The cursors and the items so far. Only their hashes are kept: a million of them take 16 MB.
     asked: Seen,
@@ -76,7 +78,7 @@ impl<S: PageSource> Pager<S> {
     #[must_use]
     pub fn new(source: S, bounds: Bounds) -> Self {
         let (asked, listed) = (Seen::default(), Seen::default());
-        Self { source, bounds, cursor: None, is_whole: false, pages: 0, bytes: 0, asked, listed }
+        Self { source, bounds, cursor: None, is_whole: false, pages: 0, empty: 0, bytes: 0, asked, listed }
     }
 
     /// What is on the next page and on none before; `None` at the end of the list.
@@ -91,11 +93,15 @@ impl<S: PageSource> Pager<S> {
         let page = self.source.page(self.cursor.as_ref()).await?;
         self.count(page.bytes)?;
         let on_page = page.items.len();
+        self.empty = if on_page == 0 { self.empty.saturating_add(1) } else { 0 };
         let new: Vec<S::Item> = page.items.into_iter().filter(|item| self.listed.is_new(&S::id(item))).collect();
         match page.next {
             NextPage::End => self.is_whole = true,
             NextPage::Lost => return Err(self.wrong("it says that there is more, and not where")),
             NextPage::At(_) if on_page > 0 && new.is_empty() => return Err(self.wrong("it sends the same page again")),
+            NextPage::At(_) if self.empty > self.bounds.empty_pages => {
+                return Err(self.wrong("it sends nothing but empty pages"));
+            }
             NextPage::At(next) if !self.asked.is_new(&next) => {
                 return Err(self.wrong("it leads back to a page that it has sent"));
             }
@@ -122,7 +128,7 @@ impl<S: PageSource> Pager<S> {
     }
 
     fn wrong(&self, cause: &str) -> Error {
-        let error = Error::new(ErrorKind::Unavailable, "the server's list has no end").with("cause", cause);
+        let error = Error::new(ErrorKind::Unavailable, "the server's list does not end").with("cause", cause);
         let error = error.with("pages", self.pages).with_retryable(false);
         self.source.about(error.with_hint("nothing is deleted, or taken for complete, by a list that is not whole"))
     }
@@ -225,6 +231,15 @@ mod tests {
         );
         let growing = Book::new([(vec![1], At(1)), (vec![2], At(2)), (vec![3, 1], At(1))]);
         assert_eq!(cause(&growing).await, "it leads back to a page that it has sent");
+    }
+
+    #[tokio::test]
+    async fn empty_pages_without_end_are_given_up() {
+        let empty = Book::new((0..20).map(|at| (vec![], NextPage::At(at + 1))));
+        let bounds = Bounds { empty_pages: 5, ..Bounds::default() };
+        let error = paged(&empty, bounds).try_collect::<Vec<u32>>().await.unwrap_err();
+        assert_eq!(error.context("cause"), Some("it sends nothing but empty pages"));
+        assert_eq!(empty.1.into_inner(), 6);
     }
 
     #[tokio::test]

@@ -35,6 +35,12 @@ impl ReadAhead {
         Self { part_size: part_size.max(1), permits: Arc::new(Semaphore::new(permits)) }
     }
 
+    /// Every range in one request.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(u64::MAX, 0)
+    }
+
     /// What the first request asks for: all of a range of up to two parts, or its first part.
     #[must_use]
     pub fn first(&self, range: &Range<u64>) -> Range<u64> {

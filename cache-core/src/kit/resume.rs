@@ -104,7 +104,7 @@ impl<S: ResumeSource> Reading<S> {
             };
             self.body = None;
             self.resumes += 1;
-            self.silences += u32::from(cause.is_silence());
+            self.silences += u32::from(cause.silent_for().is_some());
             if self.resumes > RESUMES || self.silences > SILENCES {
                 let error = cause.with("got", self.at).with_tries(self.resumes);
                 return Err(self.source.about(error.with_retryable(false)));

@@ -58,7 +58,7 @@ impl RetryPolicy {
     /// Calls `call` until it succeeds, fails for good, or the policy is used up; the last error is returned.
     ///
     /// `call` has to be idempotent. Only errors that say so ([`Error::is_retryable`](crate::Error::is_retryable)) are
-    /// tried again, and those of a [silent](crate::Error::is_silence) server once; a wait that the server asked for is kept
+    /// tried again, and those of a [silent](crate::Error::silent_for) server once; a wait that the server asked for is kept
     /// to.
     ///
     /// # Errors
@@ -76,7 +76,8 @@ impl RetryPolicy {
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or_else(|| self.wait_after(attempt));
-            let attempts = if error.is_silence() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
+            let attempts =
+                if error.silent_for().is_some() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
             let is_over = attempt >= attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
                 return Err(if attempt > 1 { error.with_tries(attempt) } else { error });

@@ -32,11 +32,10 @@ impl Timeouts {
         Self { connect: None, answer: None, idle: None }
     }
 
-    /// These for the connection and for what moves; no answer takes longer than what moves may stand still.
+    /// Waits so long for anything: a connection, an answer, and the next bytes of a body.
     #[must_use]
-    pub fn of(connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        let answer = idle.and_then(|idle| Some(Self::default().answer?.min(idle)));
-        Self { connect, answer, idle }
+    pub fn all(limit: Duration) -> Self {
+        Self { connect: Some(limit), answer: Some(limit), idle: Some(limit) }
     }
 }
 
@@ -48,9 +47,5 @@ mod tests {
     fn an_answer_has_less_time_than_a_body() {
         let Timeouts { connect, answer, idle } = Timeouts::default();
         assert!(connect < answer && answer < idle);
-        assert_eq!(Timeouts::of(connect, idle), Timeouts::default());
-        assert_eq!(Timeouts::of(None, None), Timeouts::none());
-        let short = Some(Duration::from_millis(50));
-        assert_eq!(Timeouts::of(None, short).answer, short);
     }
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{env, fmt};
 
-use cache_core::RetryPolicy;
-use cache_core::kit::{Bounds, PartLimits, ReadAhead, Timeouts, Uploads};
+use cache_core::kit::{PartLimits, Tuning, Uploads};
 use cache_core::seams::Listener;
 use cache_core::spec::Secret;
 
@@ -34,20 +33,15 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<&'static str, Secret>,
-    timeouts: Timeouts,
-    bounds: Bounds,
-    retry: RetryPolicy,
+    tuning: Tuning,
     listener: Listener,
     budget: Budget,
-    parts: PartLimits,
-    read_ahead: ReadAhead,
     uploads: Uploads,
     settle_time: Duration,
 }
 
 impl Environment {
-    /// No variables; the default [`Timeouts`], 200 uploads a minute, 12 parts of 8 MiB on their way up, and 8 of 4 MiB on
-    /// their way down.
+    /// No variables; the default [`Tuning`], and 200 uploads a minute.
     #[expect(clippy::new_without_default, reason = "whose variables to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {
@@ -67,34 +61,18 @@ impl Environment {
         let given = |name| Some((name, Secret::new(value(name).filter(|value| !value.is_empty())?)));
         Self {
             variables: VARIABLES.into_iter().filter_map(given).collect(),
-            timeouts: Timeouts::default(),
-            bounds: Bounds::default(),
-            retry: RetryPolicy::default(),
+            tuning: Tuning::default().with_parts(PartLimits::default().with_max_parts(MAX_BLOCKS)),
             listener: Listener::default(),
             budget: Budget::new(UPLOADS, MINUTE),
-            parts: PartLimits::default().with_max_parts(MAX_BLOCKS),
-            read_ahead: ReadAhead::default(),
             uploads: Uploads::default(),
             settle_time: SETTLE_TIME,
         }
     }
 
-    /// Changes how long a connection may take, and how long nothing may move; `None` waits for ever.
+    /// Changes how long the service may take, how often it is asked again, and in which parts entries go and come.
     #[must_use]
-    pub fn with_timeouts(self, connect: Option<Duration>, idle: Option<Duration>) -> Self {
-        Self { timeouts: Timeouts::of(connect, idle), ..self }
-    }
-
-    /// Changes how much is taken from the service, and how slowly.
-    #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
-        Self { bounds, ..self }
-    }
-
-    /// Changes how often a call is tried again whose answer says that it may help.
-    #[must_use]
-    pub fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { retry, ..self }
+    pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
+        Self { tuning: change(self.tuning), ..self }
     }
 
     /// Tells whoever listens of requests that are tried again outside of exports.
@@ -107,18 +85,6 @@ impl Environment {
     #[must_use]
     pub fn with_upload_budget(self, uploads: usize, per: Duration) -> Self {
         Self { budget: Budget::new(uploads, per), ..self }
-    }
-
-    /// Changes how large blobs are cut, and how many parts are in memory.
-    #[must_use]
-    pub fn with_parts(self, parts: PartLimits) -> Self {
-        Self { parts, ..self }
-    }
-
-    /// Changes in which parts large blobs are read, and how many of them are in memory at once over all reads.
-    #[must_use]
-    pub fn with_read_ahead(self, read_ahead: ReadAhead) -> Self {
-        Self { read_ahead, ..self }
     }
 
     /// Lets uploads whose keys are reserved come to their end together with `uploads`, which the program waits for before
@@ -153,16 +119,8 @@ impl Environment {
         self.variables.get(API_URL).map_or(GITHUB, Secret::expose)
     }
 
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        self.timeouts
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    pub(super) fn retry(&self) -> RetryPolicy {
-        self.retry
+    pub(crate) fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     pub(crate) fn listener(&self) -> &Listener {
@@ -171,14 +129,6 @@ impl Environment {
 
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
-    }
-
-    pub(crate) fn parts(&self) -> &PartLimits {
-        &self.parts
-    }
-
-    pub(crate) fn read_ahead(&self) -> &ReadAhead {
-        &self.read_ahead
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

@@ -178,7 +178,7 @@ impl GhaConfig {
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {
-        let mut policy = self.environment.retry();
+        let mut policy = self.environment.tuning().retry;
         policy.budget = self.timeout.unwrap_or(policy.budget);
         policy
     }

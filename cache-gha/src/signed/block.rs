@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use cache_core::kit::{Flow, PartUpload};
+use cache_core::kit::{Flow, Outgoing, PartUpload};
 use cache_core::model::random_number;
 use cache_core::{Error, Result};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -15,7 +15,6 @@ use reqwest::{RequestBuilder, Response};
 use url::Url;
 
 use super::Http;
-use crate::sending::outgoing;
 
 const MESSAGE: &str = "cannot upload the entry";
 /// The version of the protocol that BuildKit speaks.
@@ -45,13 +44,13 @@ impl BlockBlob {
         if body.is_empty() {
             return (request, Arc::default());
         }
-        let part = outgoing(body);
+        let part = Outgoing::of(body);
         let flow = part.flow();
         (request.body(reqwest::Body::wrap_stream(part)), flow)
     }
 
     async fn send(&self, (request, flow): (RequestBuilder, Arc<Flow>)) -> Result<()> {
-        let waiting = (&*flow, self.http.timeouts.idle);
+        let waiting = (&*flow, self.http.tuning.timeouts.idle);
         let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.about(error))?;
         self.check(sent).await
     }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cache_core::kit::ContentRange;
 use cache_core::{Error, ErrorKind, Result};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
+use super::{encoding_of, header, length_of};
 use crate::error;
 use crate::keys::is_same;
 use crate::session::Session;
@@ -58,12 +59,7 @@ impl Entry {
 
     async fn document_once(&self, limit: u64) -> Result<Bytes> {
         let response = self.get(None).await?;
-        let promised = response.content_length();
-        let bytes = self.session.http().read(response, limit, self.message).await.map_err(|error| self.about(error))?;
-        if promised.is_some_and(|promised| promised != bytes.len() as u64) {
-            return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early")));
-        }
-        Ok(bytes)
+        self.session.http().read(response, limit, self.message).await.map_err(|error| self.about(error))
     }
 
     /// Opens the entry once, or a part of it; the answer has the status 200, 206 or 416.
@@ -94,8 +90,13 @@ impl Entry {
     async fn accept(&self, response: Response) -> Result<Response> {
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
-            _ => Err(self.about(self.session.http().refused(response, self.message).await)),
+            _ => Err(self.refused(response).await),
         }
+    }
+
+    /// The error for an answer that is not the wanted one.
+    pub(super) async fn refused(&self, response: Response) -> Error {
+        self.about(self.session.http().refused(response, self.message).await)
     }
 
     async fn locate(&self) -> Result<Url> {
@@ -122,9 +123,8 @@ impl Entry {
 
 /// The size of the whole, as the answer to a part says it.
 fn total(response: &Response) -> Option<u64> {
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     match response.status() {
-        StatusCode::OK => header(CONTENT_LENGTH)?.parse().ok(),
-        _ => ContentRange::parse(header(CONTENT_RANGE)?).total,
+        StatusCode::OK => length_of(response).filter(|_| encoding_of(response).is_identity()),
+        _ => ContentRange::parse(header(response, CONTENT_RANGE)?).total,
     }
 }

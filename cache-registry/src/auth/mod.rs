@@ -142,7 +142,7 @@ impl Auth {
         }
         let scopes_asked = scopes.with(&bearer.scopes);
         let exchange =
-            Exchange { http, base, bearer, credential, scopes: &scopes_asked, patience: self.environment.patience() };
+            Exchange { http, base, bearer, credential, scopes: &scopes_asked, tuning: self.environment.tuning() };
         let token = exchange.run().await.map_err(|error| self.explain(error))?;
         let header = token.header().clone();
         self.state().tokens.insert(scopes.clone(), token);

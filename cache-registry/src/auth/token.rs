@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use cache_core::json::JsonObject;
-use cache_core::kit::within;
+use cache_core::kit::{Tuning, answered};
 use cache_core::{Error, ErrorKind, Result};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -16,7 +16,7 @@ use url::form_urlencoded::Serializer;
 use super::challenge::Bearer;
 use super::credential::secret_header;
 use super::{Credential, Scopes};
-use crate::answer::{self, Patience};
+use crate::answer::Reading;
 use crate::{error, redirect};
 
 const CLIENT_ID: &str = "buildcache";
@@ -52,7 +52,7 @@ pub(super) struct Exchange<'a> {
     pub(super) bearer: &'a Bearer,
     pub(super) credential: &'a Credential,
     pub(super) scopes: &'a Scopes,
-    pub(super) patience: Patience,
+    pub(super) tuning: &'a Tuning,
 }
 
 impl Exchange<'_> {
@@ -71,9 +71,9 @@ impl Exchange<'_> {
             _ => self.send(&Method::GET, self.query(realm), |url| self.with_header(self.http.get(url))).await?,
         };
         if !response.status().is_success() {
-            return Err(error::refused(response, FAILED, self.patience).await);
+            return Err(error::refused(response, FAILED, self.tuning).await);
         }
-        token(&answer::read(response, MOST_READ, (self.patience, FAILED)).await?)
+        token(&Reading { tuning: self.tuning, message: FAILED }.read(response, MOST_READ).await?)
     }
 
     /// The token server. A registry that is reached by HTTPS cannot have a credential sent in the clear.
@@ -93,9 +93,7 @@ impl Exchange<'_> {
     async fn send(&self, method: &Method, realm: Url, request: impl Fn(Url) -> RequestBuilder) -> Result<Response> {
         let mut url = realm.clone();
         for _ in 0..=redirect::MOST {
-            let Some(sent) = within(self.patience.idle, request(url).send()).await else {
-                return Err(error::stalled(FAILED, self.patience.idle.unwrap_or_default()));
-            };
+            let sent = answered(self.tuning.timeouts.answer, FAILED, request(url).send()).await?;
             let response = sent.map_err(|error| error::transport(error, FAILED))?;
             match redirect::target(&response, method) {
                 Some(target) if target.origin() == realm.origin() => url = target,
@@ -186,7 +184,6 @@ fn lifetime(given: Option<&Value>) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::kit::Bounds;
 
     use super::*;
 
@@ -218,7 +215,7 @@ mod tests {
                 bearer: &bearer,
                 credential: &credential,
                 scopes: &scopes,
-                patience: Patience { idle: None, bounds: Bounds::default() },
+                tuning: &Tuning::default(),
             };
             exchange.realm().map(String::from)
         };

@@ -36,7 +36,7 @@ impl Client {
             Some(Cursor::After(key)) => request.start_after(key),
             None => request,
         };
-        let listed = self.send("cannot list the objects", prefix, 0, request.send()).await?;
+        let listed = self.send("cannot list the objects", prefix, None, request.send()).await?;
         let next = next_page(&listed);
         let objects = listed.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let found = Found {
@@ -62,7 +62,7 @@ impl Client {
         let delete = delete.map_err(|error| error::new(ErrorKind::Unsupported, MESSAGE).with_source(error))?;
         let request = self.sdk().await?.delete_objects().bucket(self.config().bucket()).delete(delete);
         let prefix = self.config().keys().blobs();
-        let answer = self.send("cannot delete the objects", &prefix, 0, request.send()).await?;
+        let answer = self.send("cannot delete the objects", &prefix, Some(0), request.send()).await?;
         let failures = answer.errors.unwrap_or_default().into_iter().filter_map(|failure| {
             let made = error::in_words(MESSAGE, failure.code.as_deref(), failure.message.as_deref());
             let key = failure.key?;

@@ -10,6 +10,7 @@ mod logged;
 mod multipart;
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -23,10 +24,8 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, ContentRange, Outgoing, within};
-use cache_core::model::LayerEncoding;
-use cache_core::seams::stream_of;
-use cache_core::{BlobStream, CodecPool, Digest, Error, ErrorKind, Result, RetryPolicy, Timestamp, decode};
+use cache_core::kit::{BodyReader, ContentEncoding, ContentRange, Outgoing, RangeAnswer, Timeouts, Tuning, answered};
+use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, Timestamp};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
 
@@ -41,12 +40,12 @@ use crate::names::{UNUSUAL, is_unusual};
 
 /// What blobs and indexes are, for who asks the store.
 const CONTENT_TYPE: &str = "application/octet-stream";
-/// What gzip begins with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Whoever moves fewer bytes in a second than this does not move.
 const SLOWEST: u64 = 32 << 10;
 /// How much faster than that a store copies within itself.
 const STORE_SPEED: u64 = 32;
+
+const READ: &str = "cannot read the object";
 
 /// A client of one bucket; nothing is opened before the first request.
 pub(crate) struct Client {
@@ -76,40 +75,30 @@ pub(crate) enum Condition<'a> {
 
 /// An object that is being read.
 pub(crate) struct Object {
-    pub(crate) size: Option<u64>,
-    pub(crate) etag: String,
-    pub(crate) range: Option<ContentRange>,
+    /// Bytes of the answer.
+    length: Option<u64>,
+    range: Option<ContentRange>,
+    encoding: ContentEncoding,
+    etag: String,
     modified: Option<Timestamp>,
     content_type: Option<String>,
-    encoding: Option<String>,
     body: ByteStream,
 }
 
 impl Object {
-    /// The size of the whole of it.
-    fn whole(&self) -> Option<u64> {
+    /// The size of the whole of it, as far as it comes as it is stored.
+    fn size(&self) -> Option<u64> {
         match self.range {
             Some(range) => range.total,
-            None => self.size,
+            None => self.length.filter(|_| self.encoding.is_identity()),
         }
     }
 
-    /// Whether its bytes come as they are stored: a proxy may compress them on the way, and says so. Some objects only say
-    /// so, and have the length that is expected.
-    pub(crate) fn is_as_stored(&self, size: u64) -> bool {
-        !self.is_compressed() || self.whole() == Some(size)
-    }
-
-    fn is_compressed(&self) -> bool {
-        let encoding = self.encoding.as_deref().unwrap_or_default();
-        ["gzip", "x-gzip"].iter().any(|gzip| encoding.eq_ignore_ascii_case(gzip))
-    }
-
     /// Its bytes, without a bound.
-    pub(crate) fn into_pieces(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    fn into_pieces(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         stream::unfold(self.body, |mut body| async move {
             let piece = body.next().await?;
-            Some((piece.map_err(|error| error::broken(error, "cannot read the object")), body))
+            Some((piece.map_err(|error| error::broken(error, READ)), body))
         })
     }
 }
@@ -139,7 +128,7 @@ impl Client {
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         const MESSAGE: &str = "cannot look the object up";
         let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
-        match self.answer(MESSAGE, 0, request.send()).await.map_err(|error| error.with("key", key))? {
+        match self.answer(MESSAGE, None, request.send()).await.map_err(|error| error.with("key", key))? {
             Ok(head) => {
                 let is_archived = is_of_archives(head.storage_class.as_ref()) || head.archive_status.is_some();
                 let found = Found {
@@ -164,7 +153,7 @@ impl Client {
     /// Reads a byte of an object of which HEAD does not say enough.
     async fn look_inside(&self, key: &str, found: Found) -> Result<Option<Found>> {
         match self.get(key, Some((0, 0))).await {
-            Ok(object) => Ok(Some(Found { size: object.whole().unwrap_or(found.size), is_archived: false, ..found })),
+            Ok(object) => Ok(Some(Found { size: object.size().unwrap_or(found.size), is_archived: false, ..found })),
             Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found { is_archived: true, ..found })),
             // There is no first byte.
             Err(error) if error.status() == Some(416) => Ok(Some(Found { size: 0, is_archived: false, ..found })),
@@ -177,7 +166,7 @@ impl Client {
     async fn look_again(&self, key: &str, refused: Error) -> Result<Option<Found>> {
         let is_same = |again: &Error| again.status() == refused.status();
         match self.get(key, Some((0, 0))).await {
-            Ok(object) => Ok(object.whole().map(|size| Found {
+            Ok(object) => Ok(object.size().map(|size| Found {
                 size,
                 modified: object.modified,
                 etag: object.etag,
@@ -196,13 +185,17 @@ impl Client {
         if let Some((first, last)) = range {
             request = request.range(format!("bytes={first}-{last}"));
         }
-        let got = self.send("cannot read the object", key, 0, request.send()).await?;
+        let got = self.send(READ, key, None, request.send()).await?;
         let GetObjectOutput { content_length, e_tag, content_range, last_modified, body, .. } = got;
-        let size = content_length.and_then(|size| u64::try_from(size).ok());
-        let range = content_range.as_deref().map(ContentRange::parse);
-        let (content_type, encoding) = (got.content_type, got.content_encoding);
-        let (etag, modified) = (unquoted(e_tag), timestamp(last_modified));
-        Ok(Object { size, etag, range, modified, content_type, encoding, body })
+        Ok(Object {
+            length: content_length.and_then(|length| u64::try_from(length).ok()),
+            range: content_range.as_deref().map(ContentRange::parse),
+            encoding: ContentEncoding::parse(got.content_encoding.as_deref()),
+            etag: unquoted(e_tag),
+            modified: timestamp(last_modified),
+            content_type: got.content_type,
+            body,
+        })
     }
 
     /// The version of the document at a key, of at most `limit` bytes; `None` when there is none.
@@ -223,20 +216,22 @@ impl Client {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             opened => opened?,
         };
-        let (size, etag, is_compressed) = (object.size, object.etag.clone(), object.is_compressed());
-        let reader = self.body_reader("cannot read the object").with_limit(limit);
-        let body = reader.read(object.into_pieces()).await.map_err(|error| self.about(error, key))?;
-        if size.is_some_and(|size| size != body.len() as u64) {
-            return Err(self.about(error::new(ErrorKind::Unavailable, "document ended early"), key));
-        }
-        let body = if is_compressed && body.starts_with(&GZIP) {
-            let plain = decode(LayerEncoding::Gzip, stream_of(body), &CodecPool::default())?;
-            reader.read(plain).await.map_err(|error| self.about(error, key))?
-        } else {
-            body
-        };
-        let version = if etag.is_empty() { Digest::sha256(&body).to_string() } else { etag };
-        Ok(Some((body, version)))
+        let (length, etag, encoding) = (object.length, object.etag.clone(), object.encoding.clone());
+        let document = self.body_reader(READ).with_limit(limit).read(object.into_pieces()).await;
+        let document = document.and_then(|document| match length.filter(|length| *length != document.len() as u64) {
+            Some(_) => Err(error::new(ErrorKind::Unavailable, "document ended early")),
+            None => encoding.undo_document(document, limit, READ),
+        });
+        let document = document.map_err(|error| self.about(error, key))?;
+        let version = if etag.is_empty() { Digest::sha256(&document).to_string() } else { etag };
+        Ok(Some((document, version)))
+    }
+
+    /// Opens a blob, or a part of it that is not empty.
+    pub(crate) async fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<RangeAnswer> {
+        let object = self.get(key, range.map(|range| (range.start, range.end - 1))).await?;
+        let (range, length, encoding) = (object.range, object.length, object.encoding.clone());
+        Ok(RangeAnswer { body: self.body_reader(READ).stream(object.into_pieces()), range, length, encoding })
     }
 
     /// Writes an object in one request, and answers with its ETag.
@@ -253,7 +248,7 @@ impl Client {
         }
         let request = request.body(ByteStream::new(SdkBody::from(bytes))).customize();
         let request = if connection.is_guarded() { request.disable_payload_signing() } else { request };
-        let put = self.send("cannot write the object", key, size, request.send()).await?;
+        let put = self.send("cannot write the object", key, Some(size), request.send()).await?;
         Ok(unquoted(put.e_tag))
     }
 
@@ -265,11 +260,11 @@ impl Client {
         let request = self.sdk().await?.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
         let request = request.set_content_length(i64::try_from(size).ok());
         let request = request.body(ByteStream::new(SdkBody::from_body_1_x(Streamed(Mutex::new(body)))));
-        let sent = flow.unless_stalled(self.idle_timeout(), Box::pin(request.send())).await;
+        let sent = flow.unless_stalled(self.tuning().timeouts.idle, MESSAGE, Box::pin(request.send())).await;
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
-        let sent = sent.ok_or_else(|| self.about(self.stalled(MESSAGE, 0), key))?;
+        let sent = sent.map_err(|error| self.about(error, key))?;
         sent.map(drop).map_err(|refused| self.about(error::failed(refused, MESSAGE), key))
     }
 
@@ -281,14 +276,14 @@ impl Client {
             .metadata_directive(MetadataDirective::Replace)
             .set_content_type(found.content_type.clone())
             .metadata("updated-at", Timestamp::now().to_string());
-        self.send("cannot refresh the object", key, found.size / STORE_SPEED, request.send()).await.map(drop)
+        self.send("cannot refresh the object", key, Some(found.size / STORE_SPEED), request.send()).await.map(drop)
     }
 
     /// Deletes an object, if it still has this ETag where the store looks at that; one that is gone is no error.
     pub(crate) async fn delete(&self, key: &str, etag: Option<&str>) -> Result<()> {
         let request = self.sdk().await?.delete_object().bucket(self.config.bucket()).key(key);
         let request = request.set_if_match(etag.map(quoted));
-        self.send("cannot delete the object", key, 0, request.send()).await.map(drop)
+        self.send("cannot delete the object", key, None, request.send()).await.map(drop)
     }
 
     /// Tries again what may succeed later; whoever calls does not try once more.
@@ -296,24 +291,20 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.retry().run(self.config.environment().listener(), call).await.map_err(|error| error.with_retryable(false))
+        self.tuning()
+            .retry
+            .run(self.config.environment().listener(), call)
+            .await
+            .map_err(|error| error.with_retryable(false))
     }
 
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.config.environment().retry()
-    }
-
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.config.environment().bounds()
+    pub(crate) fn tuning(&self) -> &Tuning {
+        self.config.environment().tuning()
     }
 
     /// Reads the bodies of objects within bounds.
-    pub(crate) fn body_reader(&self, message: &'static str) -> BodyReader {
-        BodyReader::new(message, self.idle_timeout(), &self.bounds())
-    }
-
-    fn idle_timeout(&self) -> Option<Duration> {
-        self.config.environment().idle_timeout()
+    fn body_reader(&self, message: &'static str) -> BodyReader {
+        BodyReader::new(message, self.tuning().timeouts.idle, &self.tuning().bounds)
     }
 
     /// Names the backend, the bucket and the key.
@@ -323,33 +314,28 @@ impl Client {
         if is_about_slashes { error.with_hint(UNUSUAL) } else { error }
     }
 
-    /// Sends a request that moves so many bytes on its way or in the store.
+    /// Sends a request that moves so many bytes on its way or in the store; without any it is a question.
     async fn send<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         &self,
         message: &str,
         key: &str,
-        bytes: u64,
+        bytes: Option<u64>,
         sending: impl Future<Output = Result<T, SdkError<E, Raw>>>,
     ) -> Result<T> {
         let answer = self.answer(message, bytes, sending).await.map_err(|error| self.about(error, key))?;
         answer.map_err(|refused| self.about(error::failed(refused, message), key))
     }
 
-    /// Waits as long as `bytes` may take, and after that as long as nobody may answer.
-    async fn answer<T>(&self, message: &str, bytes: u64, sending: impl Future<Output = T>) -> Result<T> {
+    /// Waits for the answer to a question, or as long as `bytes` may take and nothing may move after that: the SDK does not
+    /// tell whether they do.
+    async fn answer<T>(&self, message: &str, bytes: Option<u64>, sending: impl Future<Output = T>) -> Result<T> {
+        let Timeouts { answer, idle, .. } = self.tuning().timeouts;
+        let limit = match bytes {
+            None => answer,
+            Some(bytes) => idle.map(|idle| idle + Duration::from_secs(bytes / SLOWEST)),
+        };
         // The SDK's futures are large.
-        let sending = Box::pin(sending);
-        within(self.patience(bytes), sending).await.ok_or_else(|| self.stalled(message, bytes))
-    }
-
-    fn patience(&self, bytes: u64) -> Option<Duration> {
-        self.idle_timeout().map(|idle| idle + Duration::from_secs(bytes / SLOWEST))
-    }
-
-    fn stalled(&self, message: &str, bytes: u64) -> Error {
-        let wait = self.patience(bytes).unwrap_or_default();
-        let error = error::new(ErrorKind::Unavailable, message);
-        error.with("cause", format!("no answer for {} s", wait.as_secs_f32())).with("bucket", self.config.bucket())
+        answered(limit, message, Box::pin(sending)).await
     }
 
     async fn connection(&self) -> Result<&Connection> {

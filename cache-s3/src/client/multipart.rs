@@ -36,7 +36,7 @@ impl Client {
         const MESSAGE: &str = "cannot begin the upload";
         let request = self.sdk().await?.create_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.content_type(content_type.unwrap_or(CONTENT_TYPE));
-        let begun = self.send(MESSAGE, key, 0, request.send()).await?;
+        let begun = self.send(MESSAGE, key, None, request.send()).await?;
         begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
     }
 
@@ -46,7 +46,7 @@ impl Client {
         let request = connection.sdk.upload_part().bucket(self.config().bucket()).key(key).upload_id(upload);
         let request = request.part_number(signed(number)).body(ByteStream::new(SdkBody::from(bytes))).customize();
         let request = if connection.is_guarded() { request.disable_payload_signing() } else { request };
-        let sent = self.send("cannot upload the part", key, size, request.send()).await?;
+        let sent = self.send("cannot upload the part", key, Some(size), request.send()).await?;
         Ok(sent.e_tag.unwrap_or_default())
     }
 
@@ -62,8 +62,9 @@ impl Client {
             .part_number(signed(number))
             .copy_source(copy_source(self.config().bucket(), key))
             .copy_source_range(format!("bytes={first}-{last}"));
-        let copied =
-            self.send("cannot refresh a part of the object", key, (last - first) / STORE_SPEED, request.send()).await?;
+        let copied = self
+            .send("cannot refresh a part of the object", key, Some((last - first) / STORE_SPEED), request.send())
+            .await?;
         Ok(copied.copy_part_result.and_then(|result| result.e_tag).unwrap_or_default())
     }
 
@@ -74,13 +75,13 @@ impl Client {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
         let request = self.sdk().await?.complete_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.upload_id(upload).multipart_upload(parts).set_mpu_object_size(i64::try_from(size).ok());
-        self.send("cannot complete the upload", key, size / STORE_SPEED, request.send()).await.map(drop)
+        self.send("cannot complete the upload", key, Some(size / STORE_SPEED), request.send()).await.map(drop)
     }
 
     /// Gives an upload up.
     pub(crate) async fn abort(&self, key: &str, upload: &str) -> Result<()> {
         let request = self.sdk().await?.abort_multipart_upload().bucket(self.config().bucket()).key(key);
-        self.send("cannot abort the upload", key, 0, request.upload_id(upload).send()).await.map(drop)
+        self.send("cannot abort the upload", key, None, request.upload_id(upload).send()).await.map(drop)
     }
 
     /// A page of the uploads that are open below a prefix.
@@ -89,7 +90,7 @@ impl Client {
         let request = request
             .set_key_marker(at.map(|at| at.key.clone()))
             .set_upload_id_marker(at.and_then(|at| at.upload.clone()));
-        let listed = match self.send("cannot list the open uploads", prefix, 0, request.send()).await {
+        let listed = match self.send("cannot list the open uploads", prefix, None, request.send()).await {
             // So says `rclone serve s3` when none is open.
             Err(error) if error.code() == Some("NoSuchUpload") => {
                 return Ok(Page { items: Vec::new(), next: NextPage::End, bytes: 0 });

@@ -2,6 +2,7 @@
 //!
 //! A case sees a backend through the traits alone, and does nothing where the backend has no such thing.
 
+pub mod answers;
 pub mod blob;
 pub mod credentials;
 pub mod export;

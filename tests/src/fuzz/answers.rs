@@ -5,6 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore, RetryPolicy};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -120,7 +121,8 @@ async fn ask(readers: &[Reader]) {
 }
 
 fn registry() -> Box<dyn CacheBackend> {
-    let environment = cache_registry::Environment::new().with_timeouts(None, None).with_retry(RetryPolicy::never());
+    let environment = cache_registry::Environment::new()
+        .tune(|tuning| tuning.with_timeouts(Timeouts::none()).with_retry(RetryPolicy::never()));
     Box::new(cache_registry::Registry::new(environment))
 }
 
@@ -136,21 +138,22 @@ fn stores(host: &str) -> Vec<(Box<dyn CacheBackend>, CacheSpec)> {
         (registry(), CacheSpec::new("registry").with("ref", format!("{host}/a/b:t"))),
         (
             Box::new(cache_s3::S3::new(
-                cache_s3::Environment::new().with_timeouts(None, None).with_retry(RetryPolicy::never()),
+                cache_s3::Environment::new()
+                    .tune(|tuning| tuning.with_timeouts(Timeouts::none()).with_retry(RetryPolicy::never())),
             )),
             s3,
         ),
         (
             Box::new(cache_azblob::Azblob::new(
-                cache_azblob::Environment::new().with_timeouts(None, None).with_retry(RetryPolicy::never()),
+                cache_azblob::Environment::new()
+                    .tune(|tuning| tuning.with_timeouts(Timeouts::none()).with_retry(RetryPolicy::never())),
             )),
             azblob,
         ),
         (
             Box::new(cache_gha::Gha::new(
                 cache_gha::Environment::of(|name| (name == "GITHUB_API_URL").then(|| url.clone()))
-                    .with_timeouts(None, None)
-                    .with_retry(RetryPolicy::never()),
+                    .tune(|tuning| tuning.with_timeouts(Timeouts::none()).with_retry(RetryPolicy::never())),
             )),
             gha,
         ),

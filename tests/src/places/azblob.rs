@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobStore, Environment};
-use cache_core::kit::PartLimits;
+use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 
-use super::{hostile, system_time};
-use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
+use super::{hostile, plans, system_time, whole};
+use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
 use crate::servers::azblob::{ACCOUNT, KEY, Logged, Options, SIGNATURE, Server, base64};
-use crate::servers::http::{Answer, fields, full};
+use crate::servers::http::{Answer, Method, fields, full};
 
 /// An empty account that wants its key for everything.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Azblob {
     /// Nothing has a time limit: time stands still while the tests wait for the network.
     #[must_use]
     pub fn environment() -> Environment {
-        Environment::new().with_timeouts(None, None)
+        Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()))
     }
 
     /// The configuration of the place.
@@ -167,9 +167,31 @@ impl Harness for Azblob {
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
         hostile::plan(self.server.http(), how, page);
-        let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
-        Some(Box::new(cache_azblob::Azblob::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+        let environment = Environment::new().tune(|tuning| {
+            let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+            tuning.with_parts(PartLimits::new(hostile::PART, 4)).with_timeouts(Timeouts::all(TIGHT_IDLE))
+        });
+        Some(Box::new(cache_azblob::Azblob::new(environment)))
+    }
+
+    fn speak(&self, quirk: Quirk) -> bool {
+        if quirk == Quirk::NoRanges {
+            let blobs = self.server.stored(|stored| {
+                let blobs = stored.containers.values().flat_map(|container| &container.blobs);
+                blobs.map(|(key, blob)| (key.clone(), blob.bytes.clone())).collect()
+            });
+            self.server.http().script(whole(blobs));
+            return true;
+        }
+        for plan in plans(quirk, &["/blobs%2F", "/manifests%2F"], &Method::HEAD) {
+            self.server.http().plan(plan);
+        }
+        true
+    }
+
+    fn hasty(&self, timeouts: Timeouts) -> Option<Box<dyn CacheBackend>> {
+        let environment = Environment::new().tune(|tuning| tuning.with_timeouts(timeouts));
+        Some(Box::new(cache_azblob::Azblob::new(environment)))
     }
 
     fn calm(&self) -> bool {

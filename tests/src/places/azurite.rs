@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobStore, Environment};
+use cache_core::kit::Timeouts;
 use cache_core::{CacheBackend, CacheExporter, CacheSpec, CacheStore, Descriptor, Digest, MediaType, MemoryCache};
 use futures_util::stream::TryStreamExt;
 
@@ -26,7 +27,7 @@ impl Azurite {
 
     /// Nothing has a time limit: time stands still while the tests wait for the network.
     fn environment() -> Environment {
-        Environment::new().with_timeouts(None, None)
+        Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()))
     }
 
     fn config(&self) -> AzblobConfig {

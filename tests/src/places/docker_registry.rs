@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryImage};
@@ -36,7 +37,9 @@ impl DockerRegistry {
 
     /// Nothing has a time limit: time stands still while the tests wait for the network.
     fn environment() -> Environment {
-        Environment::new().with_credential(Credential::password(ACCOUNT.0, ACCOUNT.1)).with_timeouts(None, None)
+        Environment::new()
+            .with_credential(Credential::password(ACCOUNT.0, ACCOUNT.1))
+            .tune(|tuning| tuning.with_timeouts(Timeouts::none()))
     }
 
     fn files(&self) -> Vec<PathBuf> {

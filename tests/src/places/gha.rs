@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::PartLimits;
+use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
 
-use super::{hostile, system_time};
-use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
+use super::{hostile, plans, system_time};
+use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
 use crate::servers::actions::{Dialect, Logged, Options, Server, mint};
-use crate::servers::http::{Answer, fields, json};
+use crate::servers::http::{Answer, Method, fields, json};
 
 /// The scope that tests write.
 pub const MAIN: &str = "refs/heads/main";
@@ -115,7 +115,9 @@ impl Gha {
     pub fn environment(&self) -> Environment {
         let api = format!("{}api/v3", self.server.url());
         let environment = Environment::of(move |name| (name == "GITHUB_API_URL").then(|| api.clone()));
-        environment.with_timeouts(None, None).with_upload_budget(100_000, Duration::from_secs(1))
+        environment
+            .tune(|tuning| tuning.with_timeouts(Timeouts::none()))
+            .with_upload_budget(100_000, Duration::from_secs(1))
     }
 
     fn damage(&self, blob: &Digest) -> String {
@@ -199,6 +201,18 @@ impl Harness for Gha {
         })
     }
 
+    fn speak(&self, quirk: Quirk) -> bool {
+        for plan in plans(quirk, &["actions-cache/", "artifactcache/artifact/"], &Method::GET) {
+            self.server.http().plan(plan);
+        }
+        true
+    }
+
+    fn hasty(&self, timeouts: Timeouts) -> Option<Box<dyn CacheBackend>> {
+        let environment = self.environment().tune(|tuning| tuning.with_timeouts(timeouts));
+        Some(Box::new(cache_gha::Gha::new(environment)))
+    }
+
     async fn lose(&self, blob: &Digest) {
         let key = self.damage(blob);
         self.server.entries(|entries| entries.remove(|entry| entry.key == key));
@@ -211,9 +225,11 @@ impl Harness for Gha {
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
         hostile::plan(self.server.http(), how, page);
-        let environment = self.environment().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-        let environment = environment.with_parts(PartLimits::new(hostile::PART, 4));
-        Some(Box::new(cache_gha::Gha::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+        let environment = self.environment().tune(|tuning| {
+            let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+            tuning.with_parts(PartLimits::new(hostile::PART, 4)).with_timeouts(Timeouts::all(TIGHT_IDLE))
+        });
+        Some(Box::new(cache_gha::Gha::new(environment)))
     }
 
     fn calm(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig};
@@ -51,7 +52,9 @@ impl GhaEmulator {
     fn environment(&self) -> Environment {
         let api = format!("http://{}", self.emulator().host());
         let environment = Environment::of(move |name| (name == "GITHUB_API_URL").then(|| api.clone()));
-        environment.with_timeouts(None, None).with_upload_budget(100_000, Duration::from_secs(1))
+        environment
+            .tune(|tuning| tuning.with_timeouts(Timeouts::none()))
+            .with_upload_budget(100_000, Duration::from_secs(1))
     }
 
     fn entries(&self) -> Vec<Entry> {

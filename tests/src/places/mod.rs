@@ -15,6 +15,8 @@ mod hostile;
 #[cfg(feature = "local")]
 mod local;
 mod memory;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod quirks;
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(feature = "s3")]
@@ -33,6 +35,10 @@ pub use self::gha_emulator::GhaEmulator;
 #[cfg(feature = "local")]
 pub use self::local::{Local, temporary_files, wrong_blobs};
 pub use self::memory::Memory;
+#[cfg(any(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+use self::quirks::plans;
+#[cfg(any(feature = "azblob", feature = "s3"))]
+use self::quirks::whole;
 #[cfg(feature = "registry")]
 pub use self::registry::Registry;
 #[cfg(feature = "s3")]

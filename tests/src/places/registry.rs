@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy};
 use cache_registry::{
     Credential, Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryStore,
 };
 
-use super::hostile;
-use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
-use crate::servers::http::{Answer, fields, json};
+use super::{hostile, plans};
+use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
+use crate::servers::http::{Answer, Method, fields, json};
 use crate::servers::registry::{Access, Account, Logged, Options, SIGNATURE, Server};
 
 const PASSWORD: &str = "swordfish-3f9a";
@@ -58,7 +59,7 @@ impl Registry {
     #[must_use]
     pub fn environment(&self) -> Environment {
         let credential = Credential::password(&self.account.name, &self.account.password);
-        Environment::new().with_credential(credential).with_timeouts(None, None)
+        Environment::new().with_credential(credential).tune(|tuning| tuning.with_timeouts(Timeouts::none()))
     }
 
     /// The configuration of the place.
@@ -155,6 +156,22 @@ impl Harness for Registry {
         leftovers
     }
 
+    fn speak(&self, quirk: Quirk) -> bool {
+        // Blobs are not sent in parts.
+        if quirk == Quirk::LosesParts {
+            return false;
+        }
+        for plan in plans(quirk, &["/blobs/", "/manifests/"], &Method::HEAD) {
+            self.server.http().plan(plan);
+        }
+        true
+    }
+
+    fn hasty(&self, timeouts: Timeouts) -> Option<Box<dyn CacheBackend>> {
+        let environment = self.environment().tune(|tuning| tuning.with_timeouts(timeouts));
+        Some(Box::new(cache_registry::Registry::new(environment)))
+    }
+
     async fn lose(&self, blob: &Digest) {
         self.damage(blob);
         self.server.stored(|stored| stored.lose(blob));
@@ -162,8 +179,11 @@ impl Harness for Registry {
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
         hostile::plan(self.server.http(), how, page);
-        let environment = self.environment().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-        Some(Box::new(cache_registry::Registry::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+        let environment = self.environment().tune(|tuning| {
+            let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+            tuning.with_timeouts(Timeouts::all(TIGHT_IDLE))
+        });
+        Some(Box::new(cache_registry::Registry::new(environment)))
     }
 
     /// Uploads go too that nobody could be told to give up.

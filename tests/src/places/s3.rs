@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::kit::Timeouts;
 use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
-use super::{hostile, system_time};
-use crate::harness::{Harness, Hostility, TIGHT_IDLE, tight_bounds};
-use crate::servers::http::{Answer, fields, full};
+use super::{hostile, plans, system_time, whole};
+use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
+use crate::servers::http::{Answer, Method, fields, full};
 use crate::servers::s3::{ACCESS_KEY, BUCKET, Logged, Options, SECRET_KEY, Server};
 
 /// What lends the keys for a while.
@@ -45,7 +46,7 @@ impl S3 {
     #[must_use]
     pub fn with(options: Options) -> Self {
         // Nothing has a time limit: time stands still while the tests wait for the network.
-        let environment = Environment::new().with_timeouts(None, None);
+        let environment = Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()));
         let honours_conditions = options.honours_conditions;
         Self { server: Server::start(options), environment, honours_conditions, damaged: Mutex::default() }
     }
@@ -162,8 +163,30 @@ impl Harness for S3 {
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
         hostile::plan(self.server.http(), how, page);
-        let environment = Environment::new().with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-        Some(Box::new(cache_s3::S3::new(environment.with_timeouts(None, Some(TIGHT_IDLE)))))
+        let environment = Environment::new().tune(|tuning| {
+            let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
+            tuning.with_timeouts(Timeouts::all(TIGHT_IDLE))
+        });
+        Some(Box::new(cache_s3::S3::new(environment)))
+    }
+
+    fn speak(&self, quirk: Quirk) -> bool {
+        if quirk == Quirk::NoRanges {
+            let bytes = |key: &String| fs::read(self.server.path(key)).unwrap_or_default().into();
+            self.server
+                .http()
+                .script(whole(self.server.keys().into_iter().map(|key| (key.clone(), bytes(&key))).collect()));
+            return true;
+        }
+        for plan in plans(quirk, &["/blobs/", "/manifests/"], &Method::HEAD) {
+            self.server.http().plan(plan);
+        }
+        true
+    }
+
+    fn hasty(&self, timeouts: Timeouts) -> Option<Box<dyn CacheBackend>> {
+        let environment = Environment::new().tune(|tuning| tuning.with_timeouts(timeouts));
+        Some(Box::new(cache_s3::S3::new(environment)))
     }
 
     /// What a probe wrote goes too, where it could not be told that it is deleted.

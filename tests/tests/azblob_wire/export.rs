@@ -108,7 +108,7 @@ async fn small_blobs_of_a_new_cache_take_one_request_each() {
 #[tokio::test(start_paused = true)]
 async fn large_blobs_are_sent_in_blocks() {
     let place = Azblob::new();
-    let environment = Azblob::environment().with_parts(PartLimits::new(10_000, 4));
+    let environment = Azblob::environment().tune(|tuning| tuning.with_parts(PartLimits::new(10_000, 4)));
     let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
     let blobs: Vec<_> = (0..3).map(|seed| blob(Random::new(seed).bytes(95_001))).collect();
     let to = exporter(config.clone());
@@ -130,7 +130,7 @@ async fn large_blobs_are_sent_in_blocks() {
 async fn somebody_who_is_faster_with_a_blob_is_fine() {
     for part_size in [1_000, 100_000] {
         let place = Azblob::new();
-        let environment = Azblob::environment().with_parts(PartLimits::new(part_size, 4));
+        let environment = Azblob::environment().tune(|tuning| tuning.with_parts(PartLimits::new(part_size, 4)));
         let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
         let (desc, source) = blob(Random::new(1).bytes(10_000));
         let slow = Faulty::new(&source).with_everywhere(faulty::Fault::Trickle(100));
@@ -150,7 +150,7 @@ async fn somebody_who_is_faster_with_a_blob_is_fine() {
 #[tokio::test(start_paused = true)]
 async fn blocks_of_an_upload_that_failed_are_dropped_by_the_next() {
     let place = Azblob::new();
-    let environment = Azblob::environment().with_parts(PartLimits::new(1_000, 4));
+    let environment = Azblob::environment().tune(|tuning| tuning.with_parts(PartLimits::new(1_000, 4)));
     let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
     let (desc, source) = blob(Random::new(1).bytes(10_000));
     let broken = Faulty::new(&source).with_everywhere(faulty::Fault::Truncate(9_000));

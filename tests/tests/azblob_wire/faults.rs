@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::kit::PartLimits;
+use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache};
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::graphs;
@@ -37,7 +37,7 @@ async fn a_copy_outlasts_faults_that_pass() {
         for (method, path) in calls.clone() {
             let place = Azblob::new();
             place.server().plan(Plan::new(method.clone(), path, fault.clone()).times(3));
-            let environment = Azblob::environment().with_parts(PartLimits::new(1_000, 4));
+            let environment = Azblob::environment().tune(|tuning| tuning.with_parts(PartLimits::new(1_000, 4)));
             let config = AzblobConfig::from_spec(&place.spec(), environment).unwrap();
             let cache = graphs::cache(1);
             write(config.clone(), &cache)
@@ -113,8 +113,9 @@ async fn a_server_that_does_not_move_is_given_up() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let spec =
         CacheSpec::new("azblob").with("account_url", format!("http://{}/a?sig=x", listener.local_addr().unwrap()));
-    let idle = Some(Duration::from_millis(50));
-    let environment = Azblob::environment().with_timeouts(None, idle).with_retry(cache_core::RetryPolicy::never());
+    let wait = Timeouts::all(Duration::from_millis(50));
+    let environment =
+        Azblob::environment().tune(|tuning| tuning.with_timeouts(wait).with_retry(cache_core::RetryPolicy::never()));
     let error = importer(AzblobConfig::from_spec(&spec, environment).unwrap()).resolve().await.unwrap_err();
     assert_eq!(
         (error.kind(), error.context("cause")),

@@ -88,7 +88,7 @@ async fn answers_may_lack_fields() {
 async fn a_reservation_that_the_service_has_forgotten_is_made_again() {
     let place = Gha::v2();
     let (desc, source) = blob(Random::new(5).bytes(3 << 20));
-    let environment = place.environment().with_parts(PartLimits::new(1 << 20, 3));
+    let environment = place.environment().tune(|tuning| tuning.with_parts(PartLimits::new(1 << 20, 3)));
     let exporter = GhaExporter::new(place.config_in(&main_token(), environment)).unwrap();
     let gone = r#"{"code":"not_found","msg":"Upload not found"}"#;
     place.server().plan(Plan::new(Method::POST, "Finalize", Fault::Answer(404, None, gone)));
@@ -148,7 +148,10 @@ async fn an_upload_that_has_begun_is_finished_without_its_caller() {
             let place = Gha::with(api, Options::default());
             let (desc, source) = blob(Random::new(5).bytes(size));
             let uploads = Uploads::new();
-            let environment = place.environment().with_parts(PartLimits::new(1 << 20, 3)).with_uploads(uploads.clone());
+            let environment = place
+                .environment()
+                .tune(|tuning| tuning.with_parts(PartLimits::new(1 << 20, 3)))
+                .with_uploads(uploads.clone());
             let exporter = GhaExporter::new(place.config_in(&main_token(), environment)).unwrap();
             place.server().plan(Plan::new(method.clone(), path, Fault::Hold));
             let pushed = tokio::select! {

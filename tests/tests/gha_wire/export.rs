@@ -95,7 +95,7 @@ async fn large_blobs_go_in_parts() {
     for (place, kind, parts) in places {
         let bytes = Random::new(5).bytes((4 << 20) + 1);
         let (desc, source) = blob(bytes.clone());
-        let environment = place.environment().with_parts(PartLimits::new(1 << 20, 3));
+        let environment = place.environment().tune(|tuning| tuning.with_parts(PartLimits::new(1 << 20, 3)));
         let config = place.config_in(&main_token(), environment);
         GhaExporter::new(config.clone()).unwrap().push(&desc, &source).await.unwrap();
         let log = place.server().take_log();

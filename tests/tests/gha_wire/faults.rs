@@ -45,7 +45,7 @@ async fn an_answer_that_was_lost_on_the_way_does_no_harm() {
 async fn a_large_blob_whose_source_fails_goes_on_with_its_own_reservation() {
     let place = Gha::v2();
     let (desc, source) = blob(Random::new(5).bytes(3 << 20));
-    let environment = place.environment().with_parts(PartLimits::new(1 << 20, 3));
+    let environment = place.environment().tune(|tuning| tuning.with_parts(PartLimits::new(1 << 20, 3)));
     let exporter = GhaExporter::new(place.config_in(&main_token(), environment)).unwrap();
     let flawed = Faulty::new(&source).with(desc.digest, Flaw::Fail(ErrorKind::Unavailable, 2 << 20));
     assert!(exporter.push(&desc, &flawed).await.unwrap_err().is_retryable());

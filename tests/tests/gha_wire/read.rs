@@ -39,7 +39,7 @@ async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
             let place = Gha::with(api, Options { ranges, ..Options::default() });
             let bytes = Random::new(5).bytes(950);
             let (desc, source) = blob(bytes.clone());
-            let environment = place.environment().with_read_ahead(ReadAhead::new(100, 3));
+            let environment = place.environment().tune(|tuning| tuning.with_read_ahead(ReadAhead::new(100, 3)));
             let config = place.config_in(&main_token(), environment);
             GhaExporter::new(config.clone()).unwrap().push(&desc, &source).await.unwrap();
             let _ = place.server().take_log();
@@ -57,7 +57,7 @@ async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
 async fn an_entry_of_another_length_is_refused_in_parts_too() {
     let place = Gha::v2();
     let (desc, source) = blob(Random::new(5).bytes(950));
-    let environment = place.environment().with_read_ahead(ReadAhead::new(100, 3));
+    let environment = place.environment().tune(|tuning| tuning.with_read_ahead(ReadAhead::new(100, 3)));
     let config = place.config_in(&main_token(), environment);
     GhaExporter::new(config.clone()).unwrap().push(&desc, &source).await.unwrap();
     let shorter = Descriptor { size: 940, ..desc };

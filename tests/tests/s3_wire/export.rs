@@ -66,6 +66,7 @@ async fn a_large_blob_is_sent_in_parts() {
     shorts.sort();
     let expected = [
         "GET other?uploads 200",
+        "HEAD blobs 200",
         "HEAD blobs 404",
         "POST blobs?uploadId 200",
         "POST blobs?uploads 200",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cache_core::kit::ReadAhead;
+use cache_core::kit::{ReadAhead, Timeouts};
 use cache_core::{CacheExporter, CacheImporter, ErrorKind, Pushed, RetryPolicy};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
 use cache_tests::graphs;
@@ -55,7 +55,7 @@ async fn a_stream_that_breaks_goes_on_where_it_stopped() {
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
     let _ = server.take_log();
     server.plan(Plan::new(Method::GET, "blobs", Fault::DropAfter(7 << 20)));
-    let whole = environment().with_read_ahead(ReadAhead::new(1 << 30, 0));
+    let whole = environment().tune(|tuning| tuning.with_read_ahead(ReadAhead::new(1 << 30, 0)));
     assert_eq!(bytes_of(&S3Importer::new(config_of(&server, whole)), &large).await.unwrap().len(), LARGE);
     let log = server.take_log();
     let ranges: Vec<_> = log.iter().map(|logged| logged.range.as_deref()).collect();
@@ -121,7 +121,8 @@ async fn refusals_are_told_in_the_stores_words() {
     ];
     for (environment, bucket, fault, kind, code) in cases {
         let server = Server::start(Options::default());
-        let environment = environment.with_timeouts(None, None).with_retry(RetryPolicy::never());
+        let environment =
+            environment.tune(|tuning| tuning.with_timeouts(Timeouts::none()).with_retry(RetryPolicy::never()));
         let place = S3Config::new(bucket, "eu-test-1", environment).with_endpoint(server.endpoint(), true);
         for method in [Method::GET, Method::HEAD, Method::GET] {
             let answer = fault.map(|(status, body)| Plan::new(method, "", Fault::Answer(status, None, body)));

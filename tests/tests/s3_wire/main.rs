@@ -12,7 +12,7 @@ mod store;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::PartLimits;
+use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::seams::Committed;
 use cache_core::{BlobProvider, Descriptor, Error, MediaType, MemoryCache, Result};
 use cache_ops::{ExportSettings, export};
@@ -39,7 +39,10 @@ const LARGE: usize = (11 << 20) - 1;
 /// Small parts, so that a test needs no large blobs; nothing has a time limit, since time stands still.
 fn environment() -> Environment {
     let environment = Environment::new().with_credential(Credential::new(ACCESS_KEY, SECRET_KEY));
-    environment.with_parts(PartLimits::new(PART, 4)).with_copies(2 * PART, PART).with_timeouts(None, None)
+    environment
+        .tune(|tuning| tuning.with_parts(PartLimits::new(PART, 4)))
+        .with_copies(2 * PART, PART)
+        .tune(|tuning| tuning.with_timeouts(Timeouts::none()))
 }
 
 fn config_of(server: &Server, environment: Environment) -> S3Config {

@@ -7,6 +7,7 @@ mod markdown;
 mod messages;
 mod rooms;
 mod rust;
+mod sizes;
 mod source;
 mod text;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::sizes::Sizes;
 use self::source::Source;
 use crate::args::Args;
 use crate::failure::Failure;
@@ -43,9 +45,13 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     collect(&workspace.root, &mut files)?;
     let mut violations = layout::check(workspace);
     violations.extend(messages::check(&workspace.root, &files)?);
+    let mut sizes = Sizes::default();
     for file in &files {
-        violations.extend(check_file(workspace, file)?);
+        violations.extend(check_file(workspace, file, &mut sizes)?);
     }
+    let document = workspace.root.join(sizes::DOCUMENT);
+    let text = fs::read_to_string(&document).map_err(|error| Failure::io("read", &document, &error))?;
+    violations.extend(sizes.check(&text));
     violations.sort();
     for violation in &violations {
         println!("{violation}");
@@ -57,14 +63,16 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_file(workspace: &Workspace, file: &Path) -> Result<Vec<Violation>, Failure> {
+fn check_file(workspace: &Workspace, file: &Path, sizes: &mut Sizes) -> Result<Vec<Violation>, Failure> {
     let bytes = fs::read(file).map_err(|error| Failure::io("read", file, &error))?;
     let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
     let path = file.strip_prefix(&workspace.root).unwrap_or(file);
     let mut violations = text::check(path, &text);
     violations.extend(markdown::check(&workspace.root, path, &text));
     if path.extension().is_some_and(|extension| extension == "rs") {
-        violations.extend(rust::check(&Source::new(path, text), workspace));
+        let source = Source::new(path, text);
+        sizes.add(&source);
+        violations.extend(rust::check(&source, workspace));
     }
     Ok(violations)
 }

@@ -1,5 +1,7 @@
 //! The rooms of `cache-core`: which folder may import from which.
 
+use std::path::Path;
+
 use super::Violation;
 use super::source::Source;
 
@@ -10,19 +12,22 @@ const ROOMS: [&str; 10] = ["error", "json", "model", "spec", "manifest", "seams"
 /// The folder that the rooms are in.
 const HOUSE: &str = "cache-core/src";
 
+/// The room that a file is in.
+pub(super) fn room(path: &Path) -> Option<String> {
+    let path = path.strip_prefix(HOUSE).ok()?.with_extension("");
+    let room = path.iter().next()?.to_str()?;
+    (room != "lib").then(|| room.to_owned())
+}
+
 /// Reports every import that runs upwards, and every one that does not name a room.
 pub(super) fn check(source: &Source) -> Vec<Violation> {
-    let Ok(path) = source.path.strip_prefix(HOUSE) else { return Vec::new() };
-    let path = path.with_extension("");
-    let modules: Vec<_> = path.iter().filter(|name| *name != "mod").collect();
-    let Some(room) = modules.first().and_then(|name| name.to_str()).filter(|name| *name != "lib") else {
-        return Vec::new();
-    };
-    let Some(floor) = floor(room) else {
+    let Some(room) = room(&source.path) else { return Vec::new() };
+    let depth = source.path.iter().filter(|name| *name != "mod.rs").count() - Path::new(HOUSE).iter().count();
+    let Some(floor) = floor(&room) else {
         return vec![source.violation(1, format!("`{room}` is no room ({})", ROOMS.join(" < ")))];
     };
     let lines = source.code.lines().take(source.production_lines()).enumerate();
-    let wrong = lines.flat_map(|(at, line)| upwards(line, floor, modules.len()).map(move |what| (at, what)));
+    let wrong = lines.flat_map(|(at, line)| upwards(line, floor, depth).map(move |what| (at, what)));
     wrong.map(|(at, what)| source.violation(at + 1, format!("{what} ({})", ROOMS.join(" < ")))).collect()
 }
 

@@ -9,7 +9,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::Response;
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use tokio::io::AsyncReadExt as _;
 
 use super::{Fault, Never};
 
@@ -118,7 +122,48 @@ fn slow(fault: &Fault, bytes: Bytes) -> Option<Frames> {
             tokio::time::sleep(Duration::from_millis(50)).await;
             Ok(Frame::data(Bytes::copy_from_slice(&[byte])))
         }))),
+        Fault::StallAfter(count) => {
+            let start = stream::iter([Ok(Frame::data(bytes.slice(..bytes.len().min(*count))))]);
+            Some(Box::pin(start.chain(stream::pending())))
+        }
         _ => None,
+    }
+}
+
+/// The headers and the body that a proxy makes of them, if that is the fault.
+async fn proxied(fault: &Fault, headers: &mut HeaderMap, bytes: Bytes) -> Bytes {
+    match fault {
+        Fault::UntoldRange => drop(headers.remove(CONTENT_RANGE)),
+        Fault::OtherRange => change(headers, CONTENT_RANGE, |range| {
+            let (first, rest) = range.strip_prefix("bytes ")?.split_once('-')?;
+            Some(format!("bytes {}-{rest}", first.parse::<u64>().ok()? + 1))
+        }),
+        Fault::Shorter => {
+            change(headers, CONTENT_LENGTH, |length| Some((length.parse::<u64>().ok()?.checked_sub(1)?).to_string()));
+            change(headers, CONTENT_RANGE, |range| {
+                let (range, total) = range.split_once('/')?;
+                Some(format!("{range}/{}", total.parse::<u64>().ok()?.checked_sub(1)?))
+            });
+        }
+        Fault::Gzip | Fault::GzipInName => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            if *fault == Fault::Gzip {
+                headers.remove(CONTENT_LENGTH);
+                let mut encoded = Vec::new();
+                let mut encoder = async_compression::tokio::bufread::GzipEncoder::new(&bytes[..]);
+                encoder.read_to_end(&mut encoded).await.expect("it goes into memory");
+                return encoded.into();
+            }
+        }
+        _ => {}
+    }
+    bytes
+}
+
+fn change(headers: &mut HeaderMap, name: HeaderName, to: impl Fn(&str) -> Option<String>) {
+    let changed = headers.get(&name).and_then(|value| to(value.to_str().ok()?)?.parse().ok());
+    if let Some(value) = changed {
+        headers.insert(name, value);
     }
 }
 
@@ -129,6 +174,10 @@ pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) 
     if !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
     }
+    let bytes = match fault.filter(|fault| is_head == (**fault == Fault::Shorter) || !is_head) {
+        Some(fault) => proxied(fault, &mut parts.headers, bytes).await,
+        None => bytes,
+    };
     if let Some(frames) = fault.and_then(|fault| slow(fault, bytes.clone())).filter(|_| !is_head) {
         parts.headers.remove(CONTENT_LENGTH);
         return Response::from_parts(parts, StreamBody::new(frames).boxed_unsync());

@@ -42,6 +42,20 @@ pub enum Fault {
     EndlessError(u16),
     /// The body comes byte by byte, 20 in a second.
     Trickle,
+    /// The body stops after so many bytes, and the connection stays.
+    StallAfter(usize),
+    /// The request is answered as if it asked for no range.
+    NoRange,
+    /// The answer does not say which range it is.
+    UntoldRange,
+    /// The answer says that it begins a byte later.
+    OtherRange,
+    /// The body comes in gzip.
+    Gzip,
+    /// The answer says that the body is in gzip.
+    GzipInName,
+    /// The answer says that the whole is a byte shorter.
+    Shorter,
 }
 
 impl Plan {
@@ -55,6 +69,12 @@ impl Plan {
     #[must_use]
     pub fn everywhere(fault: Fault) -> Self {
         Self { method: None, path: String::new(), after: 0, times: usize::MAX, fault }
+    }
+
+    /// The same fault with every request of this method whose path has this part.
+    #[must_use]
+    pub fn always(method: Method, path: impl Into<String>, fault: Fault) -> Self {
+        Self::new(method, path, fault).times(usize::MAX)
     }
 
     /// So many faults, one after the other.
@@ -75,7 +95,7 @@ impl Fault {
     pub(super) fn is_instead(&self) -> bool {
         match self {
             Self::Answer(..) | Self::Redirect(..) | Self::Challenge(_) | Self::EndlessError(_) => true,
-            fault => matches!(fault, Self::Drop | Self::Hold),
+            fault => matches!(fault, Self::Drop | Self::Hold | Self::NoRange),
         }
     }
 }

@@ -188,6 +188,13 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
             let _ = shared.held.subscribe().wait_for(|held| !held).await;
             shared.service.answer(request).await
         }
+        Some(Fault::NoRange) => {
+            let mut request = request;
+            for name in ["range", "x-ms-range"] {
+                request.headers_mut().remove(name);
+            }
+            shared.service.answer(request).await
+        }
         Some(fault) => planned(fault),
         None => match scripted {
             Some(answer) => answer,

@@ -1,0 +1,32 @@
+//! What goes wrong with the servers of the suite, for each quirk.
+
+use bytes::Bytes;
+
+use crate::harness::Quirk;
+use crate::servers::http::{Answer, Fault, Logged, Method, Plan, full};
+
+/// The faults with reads of blobs and documents below these paths, and with requests of the method by which the size of a
+/// blob is asked for.
+pub(super) fn plans(quirk: Quirk, paths: &[&str], size: &Method) -> Vec<Plan> {
+    let reads = |fault: Fault| paths.iter().map(|path| Plan::always(Method::GET, *path, fault.clone())).collect();
+    match quirk {
+        Quirk::NoRanges => reads(Fault::NoRange),
+        Quirk::UntoldRanges => reads(Fault::UntoldRange),
+        Quirk::OtherRangeFirst => paths.iter().map(|path| Plan::new(Method::GET, *path, Fault::OtherRange)).collect(),
+        Quirk::Gzip => reads(Fault::Gzip),
+        Quirk::GzipInName => reads(Fault::GzipInName),
+        Quirk::LosesParts => paths.iter().map(|path| Plan::always(size.clone(), *path, Fault::Shorter)).collect(),
+        Quirk::Silent => reads(Fault::Hold),
+        Quirk::SilentInBodies => reads(Fault::StallAfter(10)),
+    }
+}
+
+/// Sends each of these objects whole, whatever range is asked for. A range that is taken away on the way would spoil the
+/// signature.
+pub(super) fn whole(objects: Vec<(String, Bytes)>) -> impl Fn(&Logged) -> Option<Answer> {
+    move |asked| {
+        let path = asked.path.replace("%3A", ":").replace("%2F", "/");
+        let object = objects.iter().find(|(key, _)| path.contains(key)).filter(|_| asked.method == Method::GET);
+        object.map(|(_, bytes)| full(200, "application/octet-stream", bytes.clone()))
+    }
+}

@@ -1,0 +1,74 @@
+//! How large the rooms of `cache-core` are, which `ARCHITECTURE.md` tells.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::source::Source;
+use super::{Violation, rooms};
+
+/// Where the table is, whose rows begin with a room and its lines.
+pub(super) const DOCUMENT: &str = "ARCHITECTURE.md";
+
+/// Lines of production code and its documentation, for each room.
+#[derive(Default)]
+pub(super) struct Sizes(BTreeMap<String, usize>);
+
+impl Sizes {
+    pub(super) fn add(&mut self, source: &Source) {
+        if let Some(room) = rooms::room(&source.path).filter(|_| !source.is_test()) {
+            *self.0.entry(room).or_default() += source.production_lines();
+        }
+    }
+
+    /// Reports every room whose row is missing, or is off by more than a tenth.
+    pub(super) fn check(&self, text: &str) -> Vec<Violation> {
+        let wrong = self.0.iter().filter_map(|(room, lines)| {
+            let Some((at, told)) = row(text, room) else {
+                return Some((0, format!("the table of rooms has no row for `{room}`, of {lines} lines")));
+            };
+            let is_off = told.abs_diff(*lines) * 10 > *lines;
+            is_off.then(|| (at, format!("`{room}` has {lines} lines, not {told}")))
+        });
+        wrong.map(|(at, message)| Violation { path: PathBuf::from(DOCUMENT), line: at + 1, message }).collect()
+    }
+}
+
+/// The line of a room's row, and how many lines it says the room has.
+fn row(text: &str, room: &str) -> Option<(usize, usize)> {
+    text.lines().enumerate().find_map(|(at, line)| {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        let name = cells.next()?.trim_matches('`').trim_end_matches('/');
+        let lines = cells.next()?.replace(',', "").parse().ok()?;
+        (name == room).then_some((at, lines))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Sizes;
+    use crate::tidy::source::Source;
+
+    fn messages(table: &str) -> Vec<String> {
+        let mut sizes = Sizes::default();
+        let source = |path: &str, lines: usize| Source::new(Path::new(path), "a\n".repeat(lines));
+        sizes.add(&source("cache-core/src/json/mod.rs", 600));
+        sizes.add(&source("cache-core/src/json/scan.rs", 600));
+        sizes.add(&source("cache-core/src/json/tests.rs", 600));
+        sizes.add(&source("cache-local/src/lib.rs", 600));
+        sizes.check(table).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_row_that_is_about_right_passes() {
+        assert!(messages("| room | lines |\n|---|---|\n| `json/` | 1,100 | text |\n").is_empty());
+    }
+
+    #[test]
+    fn a_row_that_is_stale_or_missing_is_reported() {
+        assert_eq!(messages("| `json/` | 900 | text |\n"), ["ARCHITECTURE.md:1: `json` has 1200 lines, not 900"]);
+        let missing = "ARCHITECTURE.md:1: the table of rooms has no row for `json`, of 1200 lines";
+        assert_eq!(messages("| `model/` | 900 |\n"), [missing]);
+    }
+}
