@@ -1,4 +1,4 @@
-//! [`AzblobConfig`]: which cache, and as whom; [`Environment`]: what a spec does not say.
+//! [`AzblobConfig`]: the cache and the credential; [`Environment`]: settings outside of specs.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -22,7 +22,7 @@ const DEFAULT_CONTAINER: &str = "buildkit-cache";
 /// How many blocks a blob may have.
 const MOST_BLOCKS: u32 = 50_000;
 
-/// A cache in Azure Blob Storage; what both sides need to be opened without a spec.
+/// A cache in Azure Blob Storage, to open both sides without a spec.
 ///
 /// ```
 /// use cache_azblob::{AzblobConfig, Environment};
@@ -46,7 +46,7 @@ pub struct AzblobConfig {
     environment: Environment,
 }
 
-/// As whom requests are sent.
+/// The credential.
 #[derive(Debug, Clone)]
 pub(crate) enum Access {
     /// With the account's name and key.
@@ -79,8 +79,8 @@ impl AzblobConfig {
     /// Reads a spec of `type=azblob`; the same attributes are for both directions.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and when nobody can be authenticated by what
-    /// is given.
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and when the credential is missing
+    /// or invalid.
     pub fn from_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
         let mut attrs = spec.attrs();
         let url = match attrs.secret("account_url") {
@@ -179,7 +179,7 @@ impl AzblobConfig {
         &self.environment
     }
 
-    /// As whom requests are sent: by the key, else by the signature in the URL, else by a token.
+    /// The credential: the key, else the signature in the URL, else a token.
     pub(crate) fn access(&self) -> Result<Access> {
         match &self.key {
             Some(_) if self.account.has_signature() => {
@@ -275,7 +275,7 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// A variable that says something.
+    /// A variable that is not empty.
     pub(crate) fn filled(&self, name: &str) -> Option<&str> {
         self.variable(name).filter(|value| !value.is_empty())
     }

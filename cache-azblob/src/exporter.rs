@@ -22,7 +22,7 @@ use crate::blocks::Blocks;
 use crate::client::{Client, Condition, Found, Listed};
 use crate::{error, listing};
 
-/// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
+/// The age from which a push refreshes a blob: half the default grace of `prune`.
 const REFRESH: Duration = Duration::from_secs(30 * 60);
 /// What BuildKit writes for a cache without layers.
 const EMPTY: &[u8] = b"{}";
@@ -52,7 +52,7 @@ impl AzblobExporter {
     /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
+    /// [`ErrorKind::InvalidSpec`] when the credential is missing or invalid.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         Ok(Self {
             client: Client::new(config)?,
@@ -100,10 +100,10 @@ impl AzblobExporter {
         sent.map_err(|error| error.with("blob", blob.digest))
     }
 
-    /// A blob that is there stays as it is, or is made young again.
+    /// A present blob is left as it is, or refreshed.
     async fn keep(&self, key: &str, found: &Found) -> Pushed {
         let is_old = found.age.is_some_and(|age| age > REFRESH);
-        // Who may not refresh, or was not the only one to write, leaves it to the look after the commit.
+        // Without the right to refresh, or if another writer was faster, the check after the commit decides.
         if is_old && self.client.retrying(|| self.client.touch(key, found)).await.is_ok() {
             return Pushed::Refreshed;
         }
@@ -187,7 +187,7 @@ fn condition(expect: &Expect) -> Condition {
 #[async_trait]
 impl CacheExporter for AzblobExporter {
     fn facts(&self) -> ExporterFacts {
-        // A prune may take what was there, and the service knows nothing of it.
+        // A prune may delete present blobs, which the service does not notice.
         ExporterFacts::new().with_recheck()
     }
 
@@ -228,7 +228,7 @@ impl CacheExporter for AzblobExporter {
     }
 
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
-        // What was there is looked at again after this.
+        // Present blobs are checked again after this.
         self.looks.reset();
         self.known.expire();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };

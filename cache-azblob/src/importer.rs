@@ -32,12 +32,12 @@ impl AzblobImporter {
     /// A reader of the cache that `config` names; nothing is sent before the first call.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) when nobody can be authenticated by what is given.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) when the credential is missing or invalid.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         Ok(Self::over(Client::new(config)?))
     }
 
-    /// A reader that shares the connections of somebody else.
+    /// A reader that shares connections.
     pub(crate) fn over(client: Client) -> Self {
         Self { client: Arc::new(client) }
     }

@@ -99,7 +99,7 @@ impl Keys {
         key.strip_prefix(&self.blobs_start())?.parse().ok()
     }
 
-    /// A name among the layers that is none.
+    /// A name below the prefix of layers that is no digest.
     pub(crate) fn beside_blobs(&self, name: &str) -> String {
         join(&[&self.blobs_folder, name])
     }

@@ -19,7 +19,7 @@ const NOT_WRITTEN: &str = "not tried: nothing can be written";
 /// What depends on a blob that was written.
 const DEPENDING: [&str; 6] = ["conditional-write", "block-upload", "range-read", "refresh", "list", "delete"];
 
-/// A container to find out about.
+/// The container to probe.
 ///
 /// The probe writes two blobs of 17 bytes with `buildcache-doctor` in their names beside the layers, and deletes them. A
 /// container that is not there is created, as the first export would, and stays.
@@ -32,7 +32,7 @@ impl AzblobProbe {
     /// A probe of the container of `config`; nothing is sent before [`diagnose`](CacheProbe::diagnose).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
+    /// [`ErrorKind::InvalidSpec`] when the credential is missing or invalid.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         let recommended = CacheSpec::new(KIND)
             .with("account_url", config.account().to_string())

@@ -10,7 +10,7 @@ use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use crate::client::{Client, Listed};
 use crate::{AzblobConfig, AzblobImporter, error, listing};
 
-/// The caches below one prefix of a container; the names of a configuration mean nothing here.
+/// The caches below one prefix of a container; the names in a configuration are ignored.
 ///
 /// A container that does not exist has no caches. Both deletions happen only if the ETag is still that of the list.
 pub struct AzblobStore {
@@ -21,7 +21,7 @@ impl AzblobStore {
     /// The store that `config` is in.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when nobody can be authenticated by what is given.
+    /// [`ErrorKind::InvalidSpec`] when the credential is missing or invalid.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         Ok(Self { client: Client::new(config)? })
     }

@@ -38,7 +38,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Globals {
-    /// How stdout looks: table or json, whose schema is versioned; dot for graph; for report the file to write
+    /// Format of stdout: table or json, whose schema is versioned; dot for graph; for report the file to write
     #[arg(short, long, global = true, value_name = "FORM", value_parser = output_form)]
     pub(crate) output: Option<OutputForm>,
     /// Print only digests on stdout, or names for ls and copy --all, and no progress
@@ -47,7 +47,7 @@ pub(crate) struct Globals {
     /// List everything, also what is otherwise cut short; -vv also tells of each request (RUST_LOG chooses what of them)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// How progress looks on stderr [default: auto]
+    /// Format of progress on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) progress: Option<ProgressForm>,
     /// How many blobs are in flight at once [default: small ones as the store bears, up to 64; of large ones 4]
@@ -79,7 +79,7 @@ impl Globals {
     }
 }
 
-/// How a report looks, or where it goes.
+/// The format of a report, or its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OutputForm {
     /// For people.
@@ -102,21 +102,21 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
     /// List the caches in a store
     Ls(LsArgs),
-    /// Show what caches and their stores weigh
+    /// Show the sizes of caches and their stores
     Du(DuArgs),
     /// Check that BuildKit can use every part of a cache
     Verify(VerifyArgs),
     /// Write the largest sound cache that is in a damaged one
     Repair(RepairArgs),
-    /// Make one cache of several
+    /// Merge several caches into one
     Merge(MergeArgs),
     /// Make a cache smaller without losing a hit, so that BuildKit can import it
     Optimize(OptimizeArgs),
-    /// Compare two caches and show where their chains part
+    /// Compare two caches and show where their chains diverge
     Diff(DiffArgs),
-    /// Say why steps of a build ran although there was a cache
+    /// Explain why steps of a build missed the cache
     Explain(ExplainArgs),
-    /// Write caches, and what a build made of them, as one HTML file to look at
+    /// Write a report on caches and a build as one HTML file
     Report(ReportArgs),
     /// Draw the records and layers of a cache
     Graph(GraphArgs),
@@ -143,17 +143,17 @@ const KINDS: [&str; 4] = ["uncompressed", "gzip", "estargz", "zstd"];
 /// What happens to the compression of layers.
 #[derive(Debug, Default, Args)]
 pub(crate) struct CompressionArgs {
-    /// What layers are compressed with at the destination; layers that exist change with --force-compression only
+    /// Compression of layers at the destination; existing layers change with --force-compression only
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
     pub(crate) compression: Option<String>,
-    /// How hard to compress, -2 to 9 for gzip and estargz, -7 to 22 for zstd
+    /// Compression level: -2 to 9 for gzip and estargz, -7 to 22 for zstd
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) compression_level: Option<i32>,
-    /// Convert the layers that are compressed with something else
+    /// Convert existing layers of another compression
     #[arg(long)]
     pub(crate) force_compression: bool,
-    /// Keep converted layers in DIR until all is written [default: in the destination if that is a directory, else in
-    /// the system's folder for temporary files]
+    /// Store converted layers in DIR until all is written [default: in the destination if that is a directory, else in
+    /// the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) tmp_dir: Option<PathBuf>,
 }
@@ -187,11 +187,11 @@ pub(crate) struct CopyArgs {
     /// Take every named cache of the source's store, each under its own name
     #[arg(long)]
     pub(crate) all: bool,
-    /// Commit only if nobody else has written to the destination since the copy began
+    /// Commit only if the destination has not changed since the copy began
     #[arg(long)]
     pub(crate) if_unchanged: bool,
-    /// Read and hash the blobs that a destination directory has already, and write those again that are damaged [default:
-    /// a blob with the right name and size is taken for sound]
+    /// Read and hash blobs that a destination directory already has, and write damaged ones again [default:
+    /// a blob with the right name and size counts as present]
     #[arg(long)]
     pub(crate) check_present: bool,
     /// Leave out results whose blobs the source has lost, instead of failing
@@ -200,7 +200,7 @@ pub(crate) struct CopyArgs {
     /// Write what was committed to FILE, as BuildKit's clients do
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata_file: Option<PathBuf>,
-    /// Say what would be pushed, and write nothing
+    /// Show what would be pushed, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -225,7 +225,7 @@ pub(crate) struct LsArgs {
 /// `du SPEC…`
 #[derive(Debug, Args)]
 pub(crate) struct DuArgs {
-    /// The caches to weigh
+    /// The caches to measure
     #[arg(value_name = "SPEC", required = true, num_args = 1..)]
     pub(crate) specs: Vec<String>,
 }
@@ -241,7 +241,7 @@ A large cache on several machines:
 pub(crate) struct VerifyArgs {
     /// The cache to check
     pub(crate) spec: String,
-    /// Check that every blob exists with its size, and read none
+    /// Check only that every blob exists with its size; read none
     #[arg(long)]
     pub(crate) fast: bool,
     /// Look at this part of the blobs only, 1/N to N/N: each blob is in one of them, by its digest
@@ -262,16 +262,16 @@ there is something to repair, and 4 where there is no cache yet.")]
 pub(crate) struct RepairArgs {
     /// The cache to repair
     pub(crate) spec: String,
-    /// Write the sound cache here, and leave the damaged one alone
+    /// Write the sound cache here, and leave the damaged one as it is
     #[arg(long, value_name = "DST")]
     pub(crate) to: Option<String>,
-    /// Take a blob for sound when it exists with its size, and read none
+    /// Count a blob as sound if it exists with its size; read none
     #[arg(long)]
     pub(crate) fast: bool,
     /// Go by what verify -o json wrote, the files of all shards, and look at no blob
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "fast")]
     pub(crate) findings: Vec<PathBuf>,
-    /// Say what would go, and write nothing
+    /// Show what would be dropped, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -293,14 +293,14 @@ pub(crate) struct MergeArgs {
     /// Where to write the merged cache
     #[arg(long, value_name = "DST")]
     pub(crate) to: String,
-    /// Add to what is at DST, and start again when somebody else wrote first
+    /// Add to the cache at DST; concurrent publishers lose nothing
     #[arg(long)]
     pub(crate) publish: bool,
     /// Drop results, the oldest first, while the config is larger, like 512KiB [default for registry and local: fail if
     /// it is larger than 1MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_config_size: Option<u64>,
-    /// Say what would be written, and write nothing
+    /// Show what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -320,7 +320,7 @@ it is written only if nobody else has written in between.")]
 pub(crate) struct OptimizeArgs {
     /// The cache to make smaller
     pub(crate) spec: String,
-    /// Write the smaller cache here, and leave the other one alone
+    /// Write the smaller cache here, and leave the original as it is
     #[arg(long, value_name = "DST")]
     pub(crate) to: Option<String>,
     /// Drop results, the oldest first, while the config is larger, like 512KiB [default: 1MiB for registry and local]
@@ -328,7 +328,7 @@ pub(crate) struct OptimizeArgs {
     pub(crate) max_config_size: Option<u64>,
     #[command(flatten)]
     pub(crate) compression: CompressionArgs,
-    /// Say what would change, and write nothing
+    /// Show what would change, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -369,10 +369,10 @@ pub(crate) struct ExplainArgs {
     /// Another cache that the build imported; can be given several times
     #[arg(long, value_name = "SPEC")]
     pub(crate) from: Vec<String>,
-    /// Look also into every cache of this store, for steps that another cache has
+    /// Also search every cache of this store for missed steps
     #[arg(long, value_name = "STORE")]
     pub(crate) search: Vec<String>,
-    /// What the build wrote with --progress=rawjson; - reads it from stdin
+    /// The build's log, written with --progress=rawjson; - reads it from stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Read every blob of the imported caches, to find results that are corrupt
@@ -398,13 +398,13 @@ pub(crate) struct ReportArgs {
     /// Show every cache of the stores that the caches are in
     #[arg(long)]
     pub(crate) all: bool,
-    /// Explain the build that wrote this with --progress=rawjson; - reads it from stdin
+    /// Explain the build of this log, written with --progress=rawjson; - reads it from stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
-    /// Look whether every blob is there with its size
+    /// Check that every blob exists with its size
     #[arg(long)]
     pub(crate) verify: bool,
-    /// Weigh what no cache reaches in the stores
+    /// Show the size of blobs in the stores that no cache reaches
     #[arg(long)]
     pub(crate) store: bool,
 }
@@ -435,13 +435,13 @@ pub(crate) struct RmArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Delete also the blobs that no other cache of the store reaches
+    /// Also delete the blobs that no other cache of the store reaches
     #[arg(long)]
     pub(crate) blobs: bool,
-    /// Delete the name also if it leads to an image or to anything else that is no cache; the blobs of such a thing stay
+    /// Also delete a name of an image or of anything else that is no cache; its blobs stay
     #[arg(long)]
     pub(crate) any: bool,
-    /// Say what would be deleted, and delete nothing
+    /// Show what would be deleted, and delete nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -463,10 +463,10 @@ that no cache reaches. Asks first on a terminal; elsewhere -f is needed.")]
 pub(crate) struct PruneArgs {
     /// Any cache of the store
     pub(crate) spec: String,
-    /// Delete caches that were written longer ago, like 30d or 12h
+    /// Delete caches written longer ago than this, like 30d or 12h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) older_than: Option<Duration>,
-    /// Delete the oldest caches until the others take no more, like 50GB or 512MiB, shared blobs counted once
+    /// Delete the oldest caches until the rest takes at most this, like 50GB or 512MiB; shared blobs count once
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_used_space: Option<u64>,
     /// Keep the newest N caches
@@ -475,16 +475,16 @@ pub(crate) struct PruneArgs {
     /// Keep caches whose names match, like main or 'release-*'
     #[arg(long, value_name = "NAME")]
     pub(crate) keep: Vec<String>,
-    /// Keep blobs that are younger, so that no running export loses one [default: 25h for s3, else 1h]
+    /// Keep blobs younger than this, so that no running export loses one [default: 25h for s3, else 1h]
     #[arg(long, value_name = "DURATION", value_parser = grace)]
     pub(crate) grace: Option<Duration>,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Say what would be deleted, and delete nothing; with -o json, what --apply takes
+    /// Show what would be deleted, and delete nothing; with -o json, print a plan for --apply
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Carry out a plan of --dry-run -o json, as far as the store is still as it was; - reads it from stdin
+    /// Carry out a plan of --dry-run -o json, as far as the store has not changed; - reads it from stdin
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["older_than", "max_used_space", "keep_latest", "keep", "grace", "dry_run"])]
     pub(crate) apply: Option<PathBuf>,
 }

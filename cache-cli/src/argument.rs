@@ -1,5 +1,5 @@
-//! A spec as people type it first: a path, a URL, a reference with attributes. What is no spec is told which one is
-//! meant.
+//! Common mistakes in specs: a path, a URL, a reference with attributes. The error names the spec that was
+//! probably meant.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use cache_core::CacheSpec;
 
 use crate::exit::Failure;
 
-/// Ways to name a place that other tools have, and the spec for each.
+/// Other tools' names of places, and the spec for each.
 const SCHEMES: [(&str, Meant); 6] = [
     ("docker://", Meant::Registry),
     ("https://", Meant::Registry),
@@ -17,7 +17,7 @@ const SCHEMES: [(&str, Meant); 6] = [
     ("s3://", Meant::Bucket),
 ];
 
-/// What somebody meant who wrote such a URL.
+/// The spec for such a URL.
 #[derive(Debug, Clone, Copy)]
 enum Meant {
     Registry,
@@ -51,7 +51,7 @@ fn url(argument: &str) -> Option<Failure> {
     let is_scheme = |(scheme, _): &&(&str, Meant)| argument.starts_with(scheme);
     let (scheme, meaning) = SCHEMES.iter().find(is_scheme)?;
     let rest = argument.strip_prefix(scheme)?;
-    // What stands before `@` in a URL may be a password.
+    // The part before `@` in a URL may be a password.
     let rest = rest.rsplit_once('@').filter(|(user, _)| !user.contains('/')).map_or(rest, |(_, rest)| rest);
     let spec = match meaning {
         Meant::Registry => CacheSpec::new("registry").with("ref", rest),

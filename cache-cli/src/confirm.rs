@@ -1,4 +1,4 @@
-//! Asking before something is deleted.
+//! Asking for confirmation before a deletion.
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{messages, text};
 
-/// Whether there is somebody to ask.
+/// Whether stdin is a terminal.
 pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -15,7 +15,7 @@ pub(crate) fn is_possible() -> bool {
 /// How many blobs are named before the question, unless all are asked for.
 const NAMED: usize = 20;
 
-/// Says which blobs the question is about.
+/// Lists the blobs that would be deleted.
 pub(crate) fn list(blobs: impl Iterator<Item = (Digest, u64)>, all: bool) {
     let mut left = 0_usize;
     for (at, (digest, size)) in blobs.enumerate() {
@@ -31,7 +31,7 @@ pub(crate) fn list(blobs: impl Iterator<Item = (Digest, u64)>, all: bool) {
 
 /// Asks, and takes anything but `y` or `yes` as no.
 ///
-/// The answer is read on a thread of its own: nothing waits for it after Ctrl-C.
+/// The answer is read on its own thread, so that Ctrl-C need not wait for it.
 pub(crate) async fn ask(question: &str) -> bool {
     messages::question(question);
     let (send, answer) = oneshot::channel();
@@ -41,7 +41,7 @@ pub(crate) async fn ask(question: &str) -> bool {
             let _ = send.send(line);
         }
     };
-    // Without a thread there is no answer, which is a no.
+    // Without a thread there is no answer, which counts as no.
     drop(std::thread::Builder::new().spawn(read));
     answer.await.is_ok_and(|line| is_yes(&line))
 }

@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NoCache,
     /// Not authenticated, or not allowed.
     Denied,
-    /// Somebody else wrote first, and merging was not asked for.
+    /// Another writer was first, and merging was not asked for.
     Conflict,
     /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted,
@@ -84,7 +84,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a verb did not do its work: what to print, and how to end.
+/// The failure of a verb: its message and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -97,18 +97,18 @@ impl Failure {
         Self { exit, message: message.into(), hint: None }
     }
 
-    /// A command line that cannot be meant.
+    /// An invalid command line.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// There is nothing at the place that is read.
+    /// There is no cache at the source.
     pub(crate) fn no_cache(spec: &CacheSpec, side: Option<Side>) -> Self {
         let side = side.map(|side| format!("{side}: ")).unwrap_or_default();
         Self::new(Exit::NoCache, format!("{side}no cache at {spec}"))
     }
 
-    /// Says which end of a copy it is about.
+    /// Sets the side of a copy.
     pub(crate) fn on(self, side: Side) -> Self {
         Self { message: format!("{side}: {}", self.message), ..self }
     }

@@ -90,7 +90,7 @@ fn survive_large_files(runtime: &Runtime) {
     /// `SIGXFSZ`, on Linux and macOS.
     const FILE_TOO_LARGE: i32 = 25;
     let _runtime = runtime.enter();
-    // Once it is listened to, it ends no process. Where that cannot be, it does as ever.
+    // With a handler it does not end the process. Without one the default applies.
     drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE)));
 }
 

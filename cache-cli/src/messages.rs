@@ -1,4 +1,4 @@
-//! What is said on stderr outside of the progress display.
+//! Messages on stderr outside of the progress display.
 //!
 //! A stderr that is gone stops nothing: the exit code says the same. Colours are clap's, and none where nobody sees them
 //! or `NO_COLOR` is set.

@@ -3,17 +3,17 @@
 use cache_core::CacheSpec;
 use cache_core::seams::Naming;
 
-/// What BuildKit calls a cache in an object store that nobody named.
+/// BuildKit's default name of a cache in an object store.
 const DEFAULT: &str = "buildkit";
 const DIGEST: &str = "digest";
 const REF: &str = "ref";
 
-/// What the name is called.
+/// The name.
 pub(crate) fn label(naming: Naming) -> &'static str {
     attribute(naming).unwrap_or("tag")
 }
 
-/// The name that a spec says, if it says one.
+/// The name in a spec, if it has one.
 pub(crate) fn name(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     match attribute(naming) {
         Some(attribute) => spec.get(attribute),
@@ -32,7 +32,7 @@ pub(crate) fn cache(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     }
 }
 
-/// The digest that a spec says, which goes before a name.
+/// The digest in a spec, which takes precedence over a name.
 pub(crate) fn digest(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     match naming {
         Naming::AttributeOrDigest(_) => spec.get(DIGEST),
@@ -41,7 +41,7 @@ pub(crate) fn digest(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     }
 }
 
-/// The spec of the store: without what names one of its caches.
+/// The spec of the store, without the name of a cache.
 pub(crate) fn without(naming: Naming, spec: &CacheSpec) -> CacheSpec {
     let mut store = spec.clone();
     let Some(attribute) = attribute(naming) else {

@@ -11,9 +11,9 @@ use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::text::{is_invisible, printable};
 
-/// What a verb found or did: a JSON document that can also be shown to people.
+/// The outcome of a verb: a JSON document that can also be shown as text.
 pub(crate) trait Report: Serialize {
-    /// For people; `now` is what ages count from, and `all` asks for everything that is otherwise cut short.
+    /// As text; ages count from `now`, and `all` shows what is otherwise cut short.
     fn table(&self, now: Timestamp, all: bool) -> String;
 
     /// The caches that it is about.
@@ -25,7 +25,7 @@ pub(crate) trait Report: Serialize {
     }
 }
 
-/// Prints a report in the form that was asked for.
+/// Prints a report in the chosen format.
 pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failure> {
     let globals = &session.globals;
     let text = match &globals.output {

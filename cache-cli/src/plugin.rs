@@ -12,10 +12,10 @@ const METADATA: &str = "docker-cli-plugin-metadata";
 const EXECUTABLE: &str = "docker-buildcache";
 const COMMAND: &str = "buildcache";
 
-/// What a command line asks for.
+/// The kinds of command lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// What Docker shows of this plugin, as JSON.
+    /// The metadata of this plugin for Docker, as JSON.
     Metadata(String),
     /// A verb, without what Docker adds.
     Verb(Vec<OsString>),

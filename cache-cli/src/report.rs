@@ -39,7 +39,7 @@ pub(crate) fn config_digest(manifest: &CacheManifest) -> Digest {
     Digest::sha256(&manifest.config().encode())
 }
 
-/// The command that draws what a verb says.
+/// The command to draw a verb's output.
 pub(crate) fn look_at(specs: &[&str], log: Option<&Path>) -> String {
     let mut words = vec!["buildcache report".to_owned()];
     words.extend(specs.iter().map(|spec| quoted(&shown(spec))));
@@ -48,12 +48,12 @@ pub(crate) fn look_at(specs: &[&str], log: Option<&Path>) -> String {
     words.join(" ")
 }
 
-/// A spec as far as it holds no secret.
+/// A spec without its secrets.
 fn shown(spec: &str) -> String {
     spec.parse::<CacheSpec>().map_or_else(|_| "SPEC".to_owned(), |spec| spec.to_string())
 }
 
-/// As a shell takes it.
+/// Quoted for a shell.
 fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "=,./:@_-+%".contains(c);
     let needs_none = !text.is_empty() && text.chars().all(is_plain);
@@ -118,7 +118,7 @@ pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool
     text
 }
 
-/// Something that is wrong with a cache.
+/// A finding about a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FindingReport {
@@ -126,7 +126,7 @@ pub(crate) struct FindingReport {
     pub(crate) code: &'static str,
     pub(crate) object: String,
     pub(crate) message: String,
-    /// What cannot be used because of it.
+    /// The results that cannot be used because of it.
     pub(crate) breaks: Breaks,
     /// The keys of the records whose results need the object.
     pub(crate) affected: Vec<String>,
@@ -134,7 +134,7 @@ pub(crate) struct FindingReport {
     pub(crate) affects_more: bool,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
@@ -151,7 +151,7 @@ impl Severity {
     }
 }
 
-/// How much of a cache a finding makes useless.
+/// The part of a cache that a finding affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Breaks {

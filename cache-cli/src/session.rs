@@ -1,4 +1,4 @@
-//! What every verb has at hand: the backends, the global flags, and who shows progress.
+//! The context of every verb: the backends, the global flags, and the progress.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Session {
         usize::from(self.globals.concurrency.unwrap_or(LOOKS))
     }
 
-    /// How exports run here.
+    /// The settings of exports.
     pub(crate) fn export_settings(&self) -> ExportSettings {
         let progress = Arc::clone(&self.reporter);
         let settings = ExportSettings::default().with_progress(progress);
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// How an export runs here that goes under a name of its own.
+    /// The settings of an export with its own name.
     pub(crate) fn export_settings_of(&self, task: String) -> ExportSettings {
         let told = Told::new(Arc::clone(&self.reporter), task);
         self.export_settings().with_progress(Arc::new(told))
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// Says something that a person should know, whatever the progress form.
+    /// Shows a note in any format of progress.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         self.reporter.warn(text.as_ref());
     }

@@ -1,4 +1,4 @@
-//! What ends the program from outside: Ctrl-C, SIGTERM and SIGHUP, which all go one way.
+//! Signals that end the program: Ctrl-C, SIGTERM and SIGHUP, all handled in one way.
 
 use std::io;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Interrupt {
 /// Passes the first signal on, so that the verb is dropped where it waits; the second one ends the process at once, and so
 /// does the first one where nobody waits.
 ///
-/// Signals are caught from this call on, which needs a runtime.
+/// Installs the handlers, which needs a runtime.
 pub(crate) fn listen() -> io::Result<Arc<Interrupt>> {
     let mut signals = Signals::catch()?;
     let interrupt = Arc::new(Interrupt::default());
@@ -86,7 +86,7 @@ mod unix {
         }
     }
 
-    /// Whether the program was started to ignore a signal, as `nohup` does with SIGHUP. Where nobody says, it was not.
+    /// Whether the program was started to ignore a signal, as `nohup` does with SIGHUP. If that is unknown, it was not.
     fn is_ignored(kind: SignalKind) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

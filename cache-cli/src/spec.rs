@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) spec: CacheSpec,
-    /// What is true of this kind of place; none when the program was built without it, or there is none.
+    /// The facts of its backend; `None` if that is not built in or does not exist.
     facts: Option<BackendFacts>,
     side: Option<Side>,
 }
@@ -59,7 +59,7 @@ impl Place {
         self.is_directory() && paths.iter().filter_map(|name| self.spec.get(name)).any(|path| Path::new(path).is_dir())
     }
 
-    /// What is true of this kind of place.
+    /// The facts of its backend.
     ///
     /// # Errors
     /// When the program was built without it, or there is none.
@@ -70,7 +70,7 @@ impl Place {
         }
     }
 
-    /// What in the spec names a cache, where this kind of place has names.
+    /// The attribute that names a cache, for a backend with names.
     pub(crate) fn naming(&self) -> Option<Naming> {
         self.facts?.naming
     }
@@ -85,7 +85,7 @@ impl Place {
         self.open(session, async |backend, spec| backend.exporter(spec).await).await
     }
 
-    /// The place from both sides; the reader sees what the writer replaces.
+    /// The importer and the exporter of the place; the importer sees what the exporter replaces.
     pub(crate) async fn both_sides(
         &mut self,
         session: &Session,
@@ -113,7 +113,7 @@ impl Place {
         })
     }
 
-    /// The cache, which has to be there.
+    /// The cache; it is a failure if there is none.
     pub(crate) async fn resolve(&mut self, session: &Session) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
         let importer = self.importer(session).await?;
         let resolved = importer.resolve().await.map_err(|error| self.explain(error))?;
@@ -123,22 +123,22 @@ impl Place {
         }
     }
 
-    /// The name in the store that the spec says, if it says one.
+    /// The name in the spec, if it has one.
     pub(crate) fn cache_name(&self) -> Option<&str> {
         naming::cache(self.naming()?, &self.spec)
     }
 
-    /// The digest that the spec says, which goes before a name.
+    /// The digest in the spec, which takes precedence over a name.
     pub(crate) fn cache_digest(&self) -> Option<&str> {
         naming::digest(self.naming()?, &self.spec).filter(|digest| !digest.is_empty())
     }
 
-    /// The spec without what names one cache in the store.
+    /// The spec without the name of a cache.
     pub(crate) fn store_spec(&self) -> CacheSpec {
         self.naming().map_or_else(|| self.spec.clone(), |naming| naming::without(naming, &self.spec))
     }
 
-    /// Equal for two places in one store, however they are written; a directory counts by where it really is.
+    /// Equal for two places in one store, however they are written; a directory counts by its canonical path.
     pub(crate) fn store_key(&self) -> CacheSpec {
         let mut spec = self.store_spec();
         let paths = self.facts.map_or(&[][..], |facts| facts.paths);
@@ -153,7 +153,7 @@ impl Place {
         self.naming().is_some() && self.store_spec() == self.spec && !self.neighbours(session).await.is_empty()
     }
 
-    /// The failure of a cache that is not there.
+    /// The failure for a missing cache.
     pub(crate) fn no_cache(&self) -> Failure {
         Failure::no_cache(&self.spec, self.side)
     }
@@ -184,7 +184,7 @@ impl Place {
         }
     }
 
-    /// Says which cache an error is about.
+    /// Adds the cache to an error.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let error = match self.side {
             Some(side) => error.on(side),
@@ -197,7 +197,7 @@ impl Place {
         self.spec.export_options().map(drop).map_err(|error| self.explain(error).into())
     }
 
-    /// Opens the place; with `--ignore-unknown`, once more without each attribute that nobody knows.
+    /// Opens the place; with `--ignore-unknown`, again without each attribute that the backend does not know.
     async fn open<T>(
         &mut self,
         session: &Session,
@@ -218,7 +218,7 @@ impl Place {
         }
     }
 
-    /// Takes the attribute away that `error` says is unknown, and says so.
+    /// Removes the attribute that `error` reports as unknown, and warns.
     fn drop_unknown(&mut self, session: &Session, error: &Error) -> bool {
         let unknown = error.unknown_attribute().filter(|_| error.kind() == ErrorKind::InvalidSpec);
         if unknown.is_none_or(|name| self.spec.remove(name).is_none()) {

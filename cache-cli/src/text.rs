@@ -14,7 +14,7 @@ pub(crate) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// How long before `now` a time was, in one unit; a time to come is `0s`.
+/// The age of a time at `now`, in one unit; `0s` for a future time.
 pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     let seconds = u64::try_from(now.unix_seconds().saturating_sub(time.unix_seconds())).unwrap_or(0);
     match seconds {
@@ -40,7 +40,7 @@ pub(crate) fn time_and_age(time: Option<Timestamp>, now: Timestamp) -> String {
     time.and_then(known).map_or_else(|| "-".to_owned(), |time| format!("{time} ({} ago)", age(time, now)))
 }
 
-/// How long something took.
+/// A duration.
 pub(crate) fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -56,7 +56,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Foreign text without what could drive the terminal, or show another text than it is.
+/// Text from outside without characters that control a terminal or disguise the text.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -65,7 +65,7 @@ pub(crate) fn printable(text: &str) -> String {
     out
 }
 
-/// Characters that change the direction of others, or that nobody sees
+/// Characters that change the direction of others, or are invisible
 /// ([Unicode TR 36](https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing)).
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -29,13 +29,13 @@ fn spawn(job: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().spawn(job)
 }
 
-/// Starts so many threads that are all there at once, and ends them.
+/// Starts this many threads at once, and ends them.
 fn try_threads(count: usize, spawn: impl Fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>) -> io::Result<()> {
     let (hold, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     let wait = || {
         let held = Arc::clone(&held);
-        // It ends with an error as soon as nobody holds the other end.
+        // It ends with an error as soon as the other end is dropped.
         Box::new(move || drop(held.lock().map(|held| held.recv())))
     };
     let threads: Vec<io::Result<JoinHandle<()>>> = (0..count).map(|_| spawn(wait())).collect();

@@ -1,4 +1,4 @@
-//! What it means for a cache when its documents cannot be read.
+//! Findings for a cache whose documents cannot be read.
 
 use cache_core::graph::FindingCode;
 use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, MediaType};

@@ -1,4 +1,4 @@
-//! The command line as it was typed, and what is said when it cannot be meant.
+//! The command line, and the errors of invalid ones.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use crate::args::Cli;
 use crate::exit::{Exit, Failure};
 use crate::messages;
 
-/// Parses the command line, or ends the program with what is wrong with it.
+/// Parses the command line, or ends the program with an error.
 pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     let is_json = asks_for_json(&line);
     Cli::try_parse_from(as_verbs(line)).unwrap_or_else(|error| {
@@ -58,7 +58,7 @@ fn discreet(mut error: Error) -> Error {
         let is_secret = matches!(error.get(kind), Some(ContextValue::String(typed)) if !is_harmless(typed));
         if is_secret {
             error.insert(kind, ContextValue::String("…".to_owned()));
-            // Advice that repeats it.
+            // A hint that repeats it.
             error.insert(ContextKind::Suggested, ContextValue::None);
         }
     }

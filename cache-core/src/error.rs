@@ -47,11 +47,11 @@ struct Inner {
 pub enum ErrorKind {
     /// A blob or manifest that has to be there is not.
     NotFound,
-    /// The server does not know who is asking.
+    /// The credentials are missing or invalid.
     Unauthenticated,
-    /// The server or the file system refuses the one who is asking.
+    /// The server or the file system denies access.
     PermissionDenied,
-    /// Somebody else wrote first.
+    /// Another writer has committed first.
     Conflict,
     /// The server asks to slow down.
     RateLimited,
@@ -67,9 +67,9 @@ pub enum ErrorKind {
     LimitExceeded,
     /// The file system failed: no space left, an I/O error.
     Storage,
-    /// The store keeps the bytes in an archive, from where they have to be restored before anybody can read them.
+    /// The bytes are in an archive tier and have to be restored before they can be read.
     Archived,
-    /// The place can neither take the blob nor show it: somebody has begun to write it, never finished, and holds its
+    /// The place can neither take the blob nor show it: another writer began it, never finished, and holds its
     /// key. An export leaves out the results that need it.
     Locked,
     /// The backend cannot do this.
@@ -135,63 +135,63 @@ impl Error {
         self
     }
 
-    /// Says which end of a copy failed, if nobody said so before.
+    /// Sets which side of a copy failed, unless it is set.
     #[must_use]
     pub fn on(mut self, side: Side) -> Self {
         self.0.side.get_or_insert(side);
         self
     }
 
-    /// Says what a person can do about it.
+    /// Adds what a person can do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint.get_or_insert(hint.into());
         self
     }
 
-    /// Keeps the error that caused this one.
+    /// Sets the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into().into());
         self
     }
 
-    /// Overrules whether trying again may help.
+    /// Sets whether a retry may help.
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.0.retryable = retryable;
         self
     }
 
-    /// Keeps how long the server asked to wait.
+    /// Sets how long the server asked to wait.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Keeps the HTTP status that the server answered with, and shows it.
+    /// Sets the HTTP status that the server answered with, and shows it.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.0.status.get_or_insert(status);
         self.with("status", status)
     }
 
-    /// Keeps the server's own code for what went wrong (`NoSuchKey`), and shows it.
+    /// Sets the server's own error code (`NoSuchKey`), and shows it.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
         self.0.code.get_or_insert_with(|| code.to_owned());
         self.with("code", code)
     }
 
-    /// Keeps how often the call was made, and shows it.
+    /// Sets how often the call was made, and shows it.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
         self.0.tries.get_or_insert(tries);
         self.with("tries", tries)
     }
 
-    /// Keeps which attribute of a spec nobody knows, and shows it.
+    /// Sets the unknown attribute of a spec, and shows it in the message.
     #[must_use]
     pub fn with_unknown_attribute(mut self, name: &str) -> Self {
         self.0.unknown_attribute.get_or_insert_with(|| name.to_owned());
@@ -222,7 +222,7 @@ impl Error {
         self.0.status
     }
 
-    /// The server's own code for what went wrong.
+    /// The server's own error code.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
@@ -234,7 +234,7 @@ impl Error {
         self.0.tries
     }
 
-    /// The attribute of a spec that nobody knows.
+    /// The unknown attribute of a spec.
     #[must_use]
     pub fn unknown_attribute(&self) -> Option<&str> {
         self.0.unknown_attribute.as_deref()

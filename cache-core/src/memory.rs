@@ -1,4 +1,4 @@
-//! [`MemoryCache`]: the reference backend, for doctests, for the conformance suite, and for whoever needs a fake.
+//! [`MemoryCache`]: the reference backend, for doctests, the conformance suite, and tests of other crates.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -21,7 +21,7 @@ use crate::seams::{
 };
 use crate::spec::{Attribute, CacheSpec, Values};
 
-/// How young a blob is that needs no refresh: half of what a clean-up lets stay.
+/// Blobs younger than this need no refresh: half the grace of a prune.
 const FRESH: Duration = Duration::from_secs(1800);
 
 /// A store in memory that holds caches by name; clones are views of one store.
@@ -51,13 +51,13 @@ struct Store {
 }
 
 impl MemoryCache {
-    /// An empty store, looking at its cache `latest`.
+    /// An empty store, with the cache `latest` selected.
     #[must_use]
     pub fn new() -> Self {
         Self { store: Arc::default(), name: "latest".to_owned(), form: None }
     }
 
-    /// The same store, looking at another cache.
+    /// The same store, with another cache selected.
     #[must_use]
     pub fn named(&self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self.clone() }
@@ -69,7 +69,7 @@ impl MemoryCache {
         Self { form: Some(form), ..self.clone() }
     }
 
-    /// Puts a blob in, under its digest.
+    /// Adds a blob under its digest.
     #[must_use]
     pub fn insert(&self, bytes: impl Into<Bytes>) -> Digest {
         let bytes = bytes.into();
@@ -78,17 +78,17 @@ impl MemoryCache {
         digest
     }
 
-    /// Puts any bytes in under any digest: what a store that went bad holds.
+    /// Adds any bytes under any digest, as a corrupt store would hold them.
     pub fn overwrite(&self, digest: Digest, bytes: impl Into<Bytes>) {
         self.lock().blobs.insert(digest, (bytes.into(), Timestamp::now()));
     }
 
-    /// Loses a blob.
+    /// Deletes a blob, as a store that loses it.
     pub fn lose(&self, digest: &Digest) {
         self.lock().blobs.remove(digest);
     }
 
-    /// Sets when a blob was last written: how a store looks that is older than the program that fills it.
+    /// Sets when a blob was last written.
     pub fn set_modified(&self, digest: &Digest, modified: Timestamp) {
         if let Some((_, at)) = self.lock().blobs.get_mut(digest) {
             *at = modified;
@@ -100,7 +100,7 @@ impl MemoryCache {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a push does about a blob that is there.
+    /// What a push does with a present blob.
     fn refresh(&self, blob: &Descriptor) -> Option<Pushed> {
         let now = Timestamp::now();
         let mut store = self.lock();
@@ -116,7 +116,7 @@ impl MemoryCache {
         self.lock().blobs.insert(document.descriptor.digest, (document.bytes, Timestamp::now()));
     }
 
-    /// Makes the name lead to a manifest.
+    /// Points the name to a manifest.
     fn lead_to(&self, manifest: &Descriptor, expect: Expect) -> Result<Version> {
         let mut store = self.lock();
         let found = store.caches.get(&self.name).map(version);

@@ -1,4 +1,4 @@
-//! The budget of uploads: what a service refuses to take from a repository is not sent to it.
+//! The rate limit of uploads, so that the service need not refuse any.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use cache_core::{Event, Progress};
 use tokio::time::Instant;
 
-/// How often waiting is told, and how long it has to be.
+/// How often waiting is reported, and the shortest wait that is.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 const WORTH_TELLING: Duration = Duration::from_millis(100);
 
-/// At most so many uploads in any stretch of time of one length, over all exporters that share it.
+/// A limit on uploads in any window of one length, over all exporters that share it.
 ///
 /// A window, not a bucket that fills: a full bucket would let twice as many pass in the first minute.
 #[derive(Clone)]
@@ -50,12 +50,12 @@ impl Budget {
         tokio::time::sleep_until(start).await;
     }
 
-    /// Books the next start, and says whether it is time to tell about it.
+    /// Books the next start; returns whether to report it.
     fn reserve(&self, now: Instant) -> (Instant, bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut start = now;
         if state.starts.len() >= self.uploads {
-            // The window is half open: what started a whole window ago counts no more.
+            // The window is half open: an upload that started a whole window ago no longer counts.
             let free = state.starts.pop_front().map(|oldest| oldest + self.per);
             start = free.map_or(now, |free| free.max(now));
         }
@@ -68,7 +68,7 @@ impl Budget {
         (start, is_told)
     }
 
-    /// How long so many uploads take after one that starts now.
+    /// How long this many uploads take after one that starts now.
     fn duration_of(&self, uploads: usize) -> Duration {
         let windows = u32::try_from(uploads.saturating_sub(1) / self.uploads).unwrap_or(u32::MAX);
         self.per.saturating_mul(windows)

@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::{Environment, KIND, error};
 
-/// What every request says of itself.
+/// The headers of every request.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 /// Up to this size a body is no part of an entry, and its answer is that to a question.
 const SMALL: usize = 64 << 10;
@@ -40,7 +40,7 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
     };
     let builder = || {
         let mut builder = reqwest::Client::builder().user_agent(AGENT).http1_only();
-        // A `Referer` would tell the next host a signed URL.
+        // A `Referer` header would show a signed URL to the next host.
         builder = builder.referer(false).redirect(Policy::custom(follow));
         let timeouts = environment.tuning().timeouts;
         if let Some(timeout) = timeouts.connect {
@@ -91,11 +91,11 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) headers: Vec<(HeaderName, String)>,
     pub(crate) body: Bytes,
-    /// What is said when it fails.
+    /// The message of the error when it fails.
     pub(crate) message: &'static str,
 }
 
-/// A good answer.
+/// A successful answer.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
@@ -201,13 +201,13 @@ impl Client {
             None => OctoBody::from(call.body),
         };
         builder.body(body).map_err(|error| {
-            // The path has a name of a cache in it at most; none of it is shown.
+            // The path may contain the name of a cache; none of it is shown.
             let cause = error.to_string();
             error::new(ErrorKind::InvalidSpec, "the request cannot be made").with("cause", cause)
         })
     }
 
-    /// Names the host.
+    /// Adds the host to the context.
     pub(crate) fn about(&self, error: Error) -> Error {
         error.with("backend", KIND).with("host", self.url.host_str().unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! Where errors get their kind: what a service answers, and what goes wrong on the way to it.
+//! Errors of this backend: answers of the service, and failures of the connection.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, message).with("backend", KIND)
 }
 
-/// Maps a failure on the way: no connection, no answer, a broken body. URLs may be signed and are left out.
+/// Maps a failure of the connection: none, no answer, a broken body. URLs may be signed and are left out.
 pub(crate) fn transport(error: &(dyn StdError + 'static), message: &str) -> Error {
     let cause = root_cause(error);
     let is_final = is_untrusted(&cause);
@@ -27,7 +27,7 @@ pub(crate) fn transport(error: &(dyn StdError + 'static), message: &str) -> Erro
     if is_final { made.with_hint(UNTRUSTED) } else { made }
 }
 
-/// Maps an answer that is not the wanted one, with the server's own words.
+/// Maps an unexpected answer, with the server's message.
 pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], message: &str) -> Error {
     let answer = Answer::parse(body);
     let kind = answer.kind(status);
@@ -84,7 +84,7 @@ fn explained(error: Error, words: &str) -> Error {
 /// What to do about a token that can only read.
 pub(crate) const READ_ONLY: &str = "runs for forks and for untrusted triggers get tokens that only read; export from a run on a branch of the repository";
 
-/// What a server said about an error.
+/// The message of a server about an error.
 struct Answer {
     code: String,
     words: String,
@@ -107,7 +107,7 @@ impl Answer {
         Self { code, words: one_line(&words.into_iter().flatten().collect::<Vec<_>>().join(": ")) }
     }
 
-    /// The code says more than the status, where there is one.
+    /// The code is more precise than the status.
     fn kind(&self, status: StatusCode) -> ErrorKind {
         let is_taken = self.code == "already_exists" || self.code.contains("AlreadyExists");
         match status.as_u16() {

@@ -1,4 +1,4 @@
-//! [`Fields`]: an object of JSON, read as Go reads it into a struct.
+//! [`Fields`]: a JSON object, read as Go reads it into a struct.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

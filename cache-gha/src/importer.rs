@@ -31,7 +31,7 @@ pub struct GhaImporter {
     from: Reads,
 }
 
-/// What is read.
+/// What to read.
 enum Reads {
     /// The newest index of each of these.
     Newest(Vec<IndexName>),
@@ -40,7 +40,7 @@ enum Reads {
 }
 
 impl GhaImporter {
-    /// A reader of every scope that the token can read.
+    /// A reader of all scopes that the token can read.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for a token that has expired.

@@ -1,4 +1,4 @@
-//! The keys of entries, byte for byte as BuildKit writes them, and what they say when they are read back.
+//! The keys of entries, byte for byte as BuildKit writes them.
 
 use cache_core::Digest;
 
@@ -23,12 +23,12 @@ pub(crate) fn parse_blob(key: &str) -> Option<Digest> {
     key.strip_prefix(BLOBS)?.parse().ok()
 }
 
-/// Whether two keys are one. Services keep them in the letters they were given, or in small ones (act, Gitea).
+/// Whether two keys are equal. Services store them as given, or in lower case (act, Gitea).
 pub(crate) fn is_same(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }
 
-/// Whether `key` begins with `prefix`, in letters of any case.
+/// Whether `key` begins with `prefix`, ignoring case.
 pub(crate) fn has_prefix(key: &str, prefix: &str) -> bool {
     key.starts_with(prefix) || key.to_lowercase().starts_with(&prefix.to_lowercase())
 }
@@ -68,7 +68,7 @@ impl IndexName {
         parse_index(key).filter(|(name, _)| is_same(&name.0, &self.0)).map(|(_, number)| number)
     }
 
-    /// What the caches are called.
+    /// The name of the cache.
     pub(crate) fn cache_name(&self) -> &str {
         let unsigned = self.0.strip_suffix(SIGNED).unwrap_or(&self.0);
         let end = unsigned.len().saturating_sub(VERSION_MARK.len() + SCOPE_DIGITS);

@@ -19,7 +19,7 @@ use crate::session::Session;
 /// From so many blobs on a list takes more requests than an export may.
 const MANY: usize = 300;
 
-/// What is known of the blobs that this writer can read.
+/// The blobs that this writer can read, as far as known.
 pub(crate) struct Known {
     accepted: Accepted,
     looks: Looks,
@@ -30,9 +30,9 @@ pub(crate) struct Known {
 #[derive(Default)]
 struct Blobs {
     listed: HashSet<Digest>,
-    /// Those that a push found in the list and did not send.
+    /// Blobs that a push found in the list and did not send.
     trusted: HashSet<Digest>,
-    /// Those that were sent since, which the list does not show.
+    /// Blobs that were sent since, which the list does not show.
     sent: HashSet<Digest>,
 }
 

@@ -1,4 +1,4 @@
-//! [`GhaProbe`]: finds out what a token may do, with one tiny entry of its own.
+//! [`GhaProbe`]: finds out what a token may do, with one small entry of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const CONTENT: &[u8] = b"buildcache-doctor";
 const NOT_WRITTEN: &str = "not tried: no entry can be written";
 const NO_REST: &str = "not tried: repository and ghtoken are not given";
 
-/// A cache service to find out about.
+/// The cache service to probe.
 ///
 /// The probe writes one entry, `buildcache-doctor-<random>`, and reads it. It deletes it when the spec has `repository`
 /// and `ghtoken`; else it stays, until the service deletes what is old: GitHub and act do so with what was not used for seven

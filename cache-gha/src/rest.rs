@@ -1,6 +1,6 @@
 //! GitHub's REST API: the entries of a repository, listed and deleted.
 //!
-//! It sees what is finalised, in all scopes, and gives nobody's bytes.
+//! It shows what is finalised, in all scopes; no bytes can be read through it.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ use crate::keys::{VERSION, has_prefix};
 const LIST: &str = "cannot list the caches of the repository";
 /// Entries of a page, as many as GitHub gives.
 const PAGE: u64 = 100;
-/// What GitHub allows every repository, in bytes, where it does not say another limit.
+/// GitHub's default limit for a repository, in bytes.
 const DEFAULT_LIMIT: u64 = 10 << 30;
 
 /// The caches of one repository.
@@ -72,7 +72,7 @@ struct StorageLimit {
 }
 
 impl Rest {
-    /// Sets the connection up; nothing is sent.
+    /// Prepares the connection; nothing is sent.
     pub(crate) fn new(repository: &Repository, environment: &Environment) -> Result<Self> {
         let connections = http(environment, &repository.api)?;
         let (url, token) = (repository.api.clone(), repository.token.clone());
@@ -90,7 +90,7 @@ impl Rest {
     pub(crate) async fn list(&self, prefix: &str, scope: Option<&str>, retry: RetryPolicy) -> Result<Vec<Item>> {
         let listing = Listing { rest: self, prefix, scope, retry };
         let items: Vec<Item> = paged(listing, self.bounds).try_collect().await?;
-        // The prefix is the server's to keep; BuildKit's version is ours to look for.
+        // The server filters by the prefix; entries of other versions are left out here.
         let is_ours = |item: &Item| item.version == VERSION && has_prefix(&item.key, prefix);
         Ok(items.into_iter().filter(is_ours).collect())
     }
@@ -124,12 +124,12 @@ impl Rest {
         }
     }
 
-    /// What all caches of the repository weigh, those of others too, and what they may weigh.
+    /// The bytes of all caches of the repository, and the limit.
     pub(crate) async fn quota(&self) -> Result<Quota> {
         const MESSAGE: &str = "cannot ask for the usage of the repository";
         let path = |name: &str| format!("/repos/{}/actions/cache/{name}", self.repository);
         let usage: Usage = self.get(path("usage"), MESSAGE).await?;
-        // Only some servers say it, and only to some tokens.
+        // Only some servers show it, and only to some tokens.
         let limit = match self.get::<StorageLimit>(path("storage-limit"), MESSAGE).await {
             Ok(limit) => limit.max_cache_size_gb.saturating_mul(1 << 30),
             Err(error) if error.is_retryable() => return Err(error),
@@ -175,7 +175,7 @@ struct Listing<'a> {
 type Cursor = (u64, u64);
 
 impl Listing<'_> {
-    /// New entries come to the end, so that no page shows what another one has shown.
+    /// New entries come last, so that no page repeats an item.
     fn path(&self, number: u64) -> String {
         let (number, size) = (number.to_string(), PAGE.to_string());
         let mut pairs = vec![("key", self.prefix), ("sort", "created_at"), ("direction", "asc")];

@@ -1,4 +1,4 @@
-//! Saving an entry: reserve, upload, finalise, in the order that leaves the least behind when something fails.
+//! Saving an entry: reserve, upload, finalise, in the order that leaves least behind on failure.
 //!
 //! From the reservation on it goes on when the caller stops waiting.
 
@@ -15,12 +15,12 @@ use crate::error;
 use crate::session::{Hold, Session};
 use crate::signed::Entry;
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Saved {
     /// The entry is visible.
     Done,
-    /// Somebody else has the key.
+    /// Another writer holds the key.
     Taken,
 }
 
@@ -50,7 +50,7 @@ where
 /// Saves a stream of `size` bytes.
 ///
 /// What fits into one part is read to its end before its key is reserved, so that no source that fails leaves a key
-/// behind that nobody can use.
+/// behind that cannot be used.
 pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: BlobStream) -> Result<Saved> {
     let saving = Saving { session: Arc::clone(session), key: key.to_owned(), size };
     let limits = session.config().environment().tuning().parts.clone();
@@ -76,7 +76,7 @@ pub(crate) async fn save_bytes(session: &Arc<Session>, key: &str, bytes: Bytes) 
     Ok(done.await?.map_or(Saved::Taken, |()| Saved::Done))
 }
 
-/// The requests that send an entry, under the key that is held by then.
+/// The requests that send an entry, under a reserved key.
 struct Saving {
     session: Arc<Session>,
     key: String,
@@ -117,12 +117,12 @@ impl PartUpload for Saving {
         self.session.finalize(&self.key, &hold, self.size).await
     }
 
-    /// A service that puts the parts together in its own way may have lost some.
+    /// A service that orders parts in its own way may have lost some.
     async fn stored_size(&self) -> Result<Option<u64>> {
         Entry::new(Arc::clone(&self.session), self.key.clone(), "cannot look at the stored blob").size().await
     }
 
-    /// The key stays ours: a push that is tried again goes on with it.
+    /// The key stays reserved: a retried push continues with it.
     async fn abort(&self, _: &str) -> Result<()> {
         Ok(())
     }

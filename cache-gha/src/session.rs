@@ -1,4 +1,4 @@
-//! What all that deal with one cache share: the service, the REST API, retries, and who is told about them.
+//! What importer, exporter and store of one cache share: the service, the REST API, retries, and progress.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -29,22 +29,22 @@ pub(crate) struct Session {
     progress: Mutex<Arc<dyn Progress>>,
     /// Uploads that are still to come, as far as is known.
     left: AtomicUsize,
-    /// What this writer holds and has not finalised, so that a push that is tried again goes on with it.
+    /// Keys that this writer has reserved and not finalised, so that a retried push continues with them.
     held: Mutex<HashMap<String, Hold>>,
     /// Whether a key can be reserved twice.
     doubles: OnceCell<bool>,
 }
 
-/// A key that is ours.
+/// A key that this writer has reserved.
 #[derive(Clone)]
 pub(crate) struct Hold {
     pub(crate) reservation: Arc<dyn Reservation>,
-    /// When it was asked for.
+    /// When it was requested.
     pub(crate) since: Instant,
 }
 
 impl Session {
-    /// Sets the connections up; nothing is sent.
+    /// Prepares the connections; nothing is sent.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] without a service, and [`ErrorKind::Unauthenticated`] for a token that does not count
@@ -101,7 +101,7 @@ impl Session {
         })
     }
 
-    /// Tells `progress` about waits from now on, of which `uploads` are to come.
+    /// From now on reports waits to `progress`; `uploads` is the number of uploads to come.
     pub(crate) fn watch(&self, progress: &Arc<dyn Progress>, uploads: usize) {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(progress);
         self.left.store(uploads, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Session {
         Arc::clone(&self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// One upload less is to come.
+    /// Counts down the uploads to come.
     pub(crate) fn count_down(&self) {
         // Zero stays zero.
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
@@ -122,7 +122,7 @@ impl Session {
         self.config.environment().uploads()
     }
 
-    /// Tries again what may succeed later. What was tried often enough here is not tried again above.
+    /// Retries what may succeed later. Its last error is not retryable, so callers do not retry.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    /// Takes a key, without another try; none when somebody else has it.
+    /// Reserves a key, without a retry; `None` if another writer holds it.
     pub(crate) async fn reserve(&self, key: &str) -> Result<Option<Hold>> {
         if let Some(held) = self.held(key) {
             return Ok(Some(held));
@@ -184,7 +184,7 @@ impl Session {
     pub(crate) async fn finalize(&self, key: &str, hold: &Hold, size: u64) -> Result<()> {
         let finalized = self.retrying(|| hold.reservation.finalize(size)).await;
         if let Err(error) = finalized {
-            // The answer to an earlier try may have been lost on the way.
+            // The answer to an earlier try may have been lost.
             let found = self.lookup(key).await?;
             if found.is_none_or(|found| !is_same(&found.key, key)) {
                 return Err(self.refused(key, error));
@@ -204,7 +204,7 @@ impl Session {
         error.with_retryable(true)
     }
 
-    /// The key, if it is ours.
+    /// The key, if this writer holds it.
     pub(crate) fn held(&self, key: &str) -> Option<Hold> {
         self.holds().get(key).cloned()
     }

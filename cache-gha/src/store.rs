@@ -14,7 +14,7 @@ use crate::{GhaConfig, GhaImporter, error};
 
 /// Between the name of a cache and the ref that it is for.
 const AT: &str = "@";
-/// What is added to the name of a cache that BuildKit signs.
+/// The suffix of the name of a cache that BuildKit signs.
 const SIGNED: &str = " (signed)";
 
 /// The caches of a repository, those of all branches: `buildkit@refs/heads/main`.
@@ -32,7 +32,7 @@ struct Listed {
 }
 
 impl GhaStore {
-    /// The store that is the repository of `config`; what the cache is called means nothing here.
+    /// The store in the repository of `config`; the name of the cache is ignored.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] without a repository: the cache service cannot list.
@@ -84,7 +84,7 @@ impl GhaStore {
     }
 }
 
-/// How a cache is called that is listed.
+/// The name of a listed cache.
 fn name(index: &IndexName, scope: &str) -> String {
     let signed = if index.is_signed() { SIGNED } else { "" };
     format!("{}{AT}{scope}{signed}", index.cache_name())

@@ -1,4 +1,4 @@
-//! The token of a job: which scopes it may read and write, and when it counts.
+//! The token of a job: its scopes and its validity.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -21,7 +21,7 @@ const ALGORITHMS: [&str; 14] = [
 ];
 const WRITE: u64 = 2;
 
-/// A JSON Web Token, as far as a client needs it. Its signature is the service's business.
+/// A JSON Web Token. Its signature is not verified: that is up to the service.
 #[derive(Clone)]
 pub(crate) struct Token {
     raw: Secret,
@@ -51,7 +51,7 @@ impl Token {
         let [Some(header), Some(claims), Some(signature), None] = std::array::from_fn(|_| segments.next()) else {
             return Err(malformed("it has not three parts"));
         };
-        // It goes into a header as it is.
+        // It is sent in a header unchanged.
         let is_text = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=' | '+' | '/');
         if !signature.chars().all(is_text) {
             return Err(malformed("its signature is not base64"));
@@ -68,7 +68,7 @@ impl Token {
         Ok(Self { scopes: parse_scopes(&ac)?, raw, not_before, expires })
     }
 
-    /// Whether the token counts now.
+    /// Whether the token is valid now.
     pub(crate) fn check_time(&self) -> Result<()> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (message, at) = if self.expires < now {
@@ -105,7 +105,7 @@ impl Token {
 }
 
 fn decode<T: DeserializeOwned>(segment: &str, part: &str) -> Result<T> {
-    // What the parsers say could quote the token.
+    // The errors of parsers could quote the token.
     let bytes = URL_SAFE_NO_PAD.decode(segment.trim_end_matches('='));
     let bytes = bytes.map_err(|_| malformed(&format!("its {part} is not base64")))?;
     serde_json::from_slice(&bytes).map_err(|_| malformed(&format!("its {part} cannot be read")))

@@ -34,7 +34,7 @@ pub struct Inline {
 }
 
 impl Inline {
-    /// A backend that knows no place for images.
+    /// A backend without places for images.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

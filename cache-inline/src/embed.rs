@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::InlineRecords;
 use crate::records::Origin;
 
-/// Where in an image config the records are.
+/// The key of the records in an image config.
 pub(crate) const FIELD: &str = "moby.buildkit.cache.v0";
 
 /// Puts records into the config of the image they are about, in place of those that were there.

@@ -1,4 +1,4 @@
-//! The name that every error of this backend carries.
+//! The context of every error of this backend.
 
 use cache_core::{Error, ErrorKind};
 

@@ -29,7 +29,7 @@ use crate::{InlineRecords, embed};
 pub struct InlineExporter {
     image: Box<dyn ImageStore>,
     limits: Limits,
-    /// The image as it was when it was first needed.
+    /// The image, read when it is first needed.
     found: OnceCell<(Tree, Version)>,
 }
 

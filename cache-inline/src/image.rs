@@ -33,7 +33,7 @@ struct Node {
 enum Kind {
     Image(Box<Image>),
     Index,
-    /// Something else: an attestation, an artefact, a cache.
+    /// Another document: an attestation, an artefact, a cache.
     Other,
 }
 
@@ -87,7 +87,7 @@ impl Tree {
         &root.document
     }
 
-    /// Gives images the configs that `edit` makes, and answers the documents that are new because of it, each after
+    /// Replaces the configs of images by what `edit` returns. Returns the documents that are new because of it, after
     /// those it names: the root is the last one. Nothing is new when every config is what it was.
     pub(crate) fn edited(&self, mut edit: impl FnMut(&Image) -> Result<Option<Vec<u8>>>) -> Result<Vec<Document>> {
         let mut documents = Vec::new();
@@ -98,7 +98,7 @@ impl Tree {
                 Kind::Image(image) => match edit(image)?.filter(|config| *config != image.config.bytes) {
                     Some(config) => {
                         let config = Document::new(image.config.descriptor.media_type.clone(), config);
-                        // By itself, because two manifests of other layers can share a config.
+                        // Separate, because two manifests with other layers can share a config.
                         let moved = HashMap::from([(image.config.descriptor.digest, config.clone())]);
                         documents.push(config);
                         redirect(&document.bytes, &moved)?

@@ -1,4 +1,4 @@
-//! [`InlineRecords`]: what of a cache is about the layers of one image, as BuildKit's `ExportForLayers` finds it.
+//! [`InlineRecords`]: the part of a cache that is about the layers of one image, as in BuildKit's `ExportForLayers`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub struct InlineRecords {
     origins: Vec<Origin>,
 }
 
-/// What the cache knows about a layer of the image.
+/// What the cache has for a layer of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Origin {
     pub(crate) created_at: Option<Timestamp>,

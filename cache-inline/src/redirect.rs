@@ -1,4 +1,4 @@
-//! Makes descriptors in a manifest or an index lead elsewhere, and changes no other byte.
+//! Replaces descriptors in a manifest or an index, and changes no other byte.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -66,7 +66,7 @@ impl Fields<'_> {
     }
 }
 
-/// Where in `text` a value is that was borrowed from it.
+/// The range in `text` of a value that was borrowed from it.
 fn span(text: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr().addr() - text.as_ptr().addr();
     start..start + value.get().len()

@@ -1,4 +1,4 @@
-//! [`LocalConfig`]: which directory, which cache in it, and how it is written.
+//! [`LocalConfig`]: the directory, the cache in it, and options for writing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
 use crate::error::on_attribute;
 use crate::index::DEFAULT_TAG;
 
-/// A directory and a cache in it; what both sides need to be opened without a spec.
+/// A directory and a cache in it, to open both sides without a spec.
 ///
 /// ```
 /// use cache_local::LocalConfig;
@@ -38,11 +38,11 @@ pub struct LocalConfig {
 /// Which manifest of a directory an importer reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// The one that the tag leads to.
+    /// The one with the tag.
     Tag(String),
     /// No tag was given: `latest`, or the only entry when that one has no tag.
     Default,
-    /// This one, whether a tag leads to it or not.
+    /// The one with this digest, with or without a tag.
     Digest(Digest),
 }
 
@@ -125,7 +125,7 @@ impl LocalConfig {
         Ok(Self { digest, ..self })
     }
 
-    /// Names the cache by a tag.
+    /// Sets the tag of the cache.
     ///
     /// An export with an empty tag replaces every entry that has none, as BuildKit does; an import needs a digest then.
     #[must_use]
@@ -133,7 +133,7 @@ impl LocalConfig {
         Self { tag: Some(tag.into()), ..self }
     }
 
-    /// Imports the manifest of this digest, whatever the tags lead to.
+    /// Imports the manifest of this digest instead of a tag.
     #[must_use]
     pub fn with_digest(self, digest: Digest) -> Self {
         Self { digest: Some(digest), ..self }
@@ -145,27 +145,27 @@ impl LocalConfig {
         Self { form: Some(form), ..self }
     }
 
-    /// Deletes what no entry of `index.json` reaches after each commit.
+    /// After each commit, deletes blobs that no entry of `index.json` reaches.
     #[must_use]
     pub fn with_reset(self, reset: bool) -> Self {
         Self { reset, ..self }
     }
 
-    /// Reads and hashes blobs that are there already, and writes those again that hold other bytes.
+    /// Reads and hashes present blobs, and writes corrupt ones again.
     ///
-    /// Without it a blob of the right name and size is taken for sound: whoever damages bytes on a disk is not looked for.
+    /// Without it a blob of the right name and size counts as present: damage on the disk is not looked for.
     #[must_use]
     pub fn with_check_present(self, checks_present: bool) -> Self {
         Self { checks_present, ..self }
     }
 
-    /// Changes how long a writer waits for another one to finish with `index.json`.
+    /// Sets how long a writer waits for the lock of `index.json`.
     #[must_use]
     pub fn with_lock_timeout(self, timeout: Duration) -> Self {
         Self { lock_timeout: timeout, ..self }
     }
 
-    /// Changes how large a document may be that is read whole; `index.json` counts as a config.
+    /// Sets the limits of documents that are read whole; `index.json` counts as a config.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }

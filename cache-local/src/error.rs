@@ -1,4 +1,4 @@
-//! Where errors get their kind, and the names that every error of this backend carries.
+//! Errors of this backend: their kinds and context.
 
 use std::io;
 use std::path::Path;

@@ -28,7 +28,7 @@ use crate::reset::delete_unreachable;
 use crate::task::blocking;
 use crate::update::Place;
 
-/// How old a blob is when a push makes it young again: half of what `prune` leaves alone by default.
+/// The age from which a push refreshes a blob: half the default grace of `prune`.
 const REFRESH_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// How many bytes of a present blob are hashed at once.
@@ -48,7 +48,7 @@ pub struct LocalExporter {
     layout: Layout,
     /// Set by the first call.
     ingest: OnceCell<Arc<Ingest>>,
-    /// What has to be there still when a manifest that names it is committed.
+    /// Blobs that must still exist when a manifest that names them is committed.
     pushed: Mutex<HashSet<Digest>>,
 }
 
@@ -65,7 +65,7 @@ impl LocalExporter {
         let (layout, limit) = (self.layout.clone(), self.config.limits().config);
         let open = || {
             blocking(move || {
-                // A file that the commit would stumble over is an error before anything is written.
+                // What would fail the commit is an error before anything is written.
                 layout.read_index(limit)?;
                 Ingest::open(&layout)
             })
@@ -80,7 +80,7 @@ impl LocalExporter {
         receive(&ingest, blob, stream, end).await
     }
 
-    /// Writes a document unless it is there, byte for byte.
+    /// Writes a document unless the same bytes are there.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Document { descriptor, bytes } = document;
         let (layout, wanted, known) = (self.layout.clone(), descriptor.clone(), bytes.clone());
@@ -138,7 +138,7 @@ impl LocalExporter {
 #[async_trait]
 impl CacheExporter for LocalExporter {
     fn facts(&self) -> ExporterFacts {
-        // A push ends with the blob being put on disk.
+        // A push ends with a sync to disk.
         ExporterFacts::new().settling_apart()
     }
 
@@ -178,7 +178,7 @@ impl CacheExporter for LocalExporter {
         let descriptor = encoded.manifest.descriptor;
         let (config, written) = (self.config.clone(), descriptor.clone());
         let change = move |index: &mut Index| {
-            // What an importer would find, so that a version it read can be expected.
+            // What an importer would find, to compare with an expected version.
             let found = config.tag().map_or_else(|| index.find_default(), |tag| index.find(tag));
             check_expected(&config, found, &expect)?;
             index.put(config.tag_or_default(), &written);
@@ -186,7 +186,7 @@ impl CacheExporter for LocalExporter {
         };
         let (place, lock) = self.update_index(&ingest, blobs, change).await?;
         if self.config.reset() {
-            // The cache is written. That old blobs stay is no reason to say it is not.
+            // The cache is written. A failure to delete old blobs does not fail the commit.
             let _ = blocking(move || delete_unreachable(&place, &lock)).await;
         }
         let version = Version::new(descriptor.digest.to_string());
@@ -208,12 +208,12 @@ fn find(layout: &Layout, root: &Dir, blob: &Descriptor) -> Result<Option<Pushed>
     let found = layout.blob_metadata(&blob.digest)?.filter(|metadata| metadata.len() == blob.size);
     Ok(found.map(|metadata| match refresh(root, &blob.digest, &metadata) {
         Ok(true) => Pushed::Refreshed,
-        // Only its owner can make a file young, and none behind a link is touched. The commit looks whether it is there.
+        // Only its owner can refresh a file, and files behind links are not touched. The commit checks that it exists.
         Ok(false) | Err(_) => Pushed::Present,
     }))
 }
 
-/// Whether a blob of the right size, if there is one, has the bytes of its digest.
+/// Whether a blob of the right size matches its digest.
 fn is_sound(layout: &Layout, blob: &Descriptor) -> Result<bool> {
     if layout.blob_metadata(&blob.digest)?.is_none_or(|metadata| metadata.len() != blob.size) {
         return Ok(true);
@@ -239,14 +239,14 @@ fn refresh(root: &Dir, digest: &Digest, metadata: &Metadata) -> Result<bool> {
     Ok(is_old)
 }
 
-/// Gives a blob its name: its bytes are on disk by then, and nobody can write to it.
+/// Gives a blob its name: its bytes are on disk by then, and it is read-only.
 fn put_in_place(temp: TempFile, file: &File, root: &Dir, digest: &Digest) -> Result<()> {
     let written = protect(file).and_then(|()| file.sync_all());
     written.map_err(|error| io_error(error, "cannot write the blob", &temp.path()).with("blob", digest))?;
     temp.persist(&make_blob_dir(root, digest.algorithm())?, &digest.hex())
 }
 
-/// BuildKit's mode for blobs: readable for whom the umask lets, writable for nobody.
+/// BuildKit's mode for blobs: read-only, and readable as the umask allows.
 #[cfg(unix)]
 fn protect(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -272,7 +272,7 @@ fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Res
     sync_blobs(root)
 }
 
-/// Compares the entry of `index.json` that is found with the one that has to be there.
+/// Compares the current entry of `index.json` with the expected one.
 pub(crate) fn check_expected(config: &LocalConfig, found: Option<&Entry>, expect: &Expect) -> Result<()> {
     let found = found.map(Entry::state);
     let expected = match expect {

@@ -1,4 +1,4 @@
-//! [`LocalImage`]: an image in an OCI layout, to put a cache into.
+//! [`LocalImage`]: an image in an OCI layout, as a place for an inline cache.
 
 use std::ops::Range;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct LocalImage {
     config: LocalConfig,
     importer: LocalImporter,
     exporter: LocalExporter,
-    /// What has to be there still when the root is written.
+    /// Documents that must still exist when the root is written.
     written: Mutex<Vec<(Digest, u64)>>,
 }
 
@@ -89,7 +89,7 @@ impl ImageStore for LocalImage {
     }
 }
 
-/// Whether the text can only be a path, or is that of a directory with an `index.json`.
+/// Whether the text can only be a path, or is the path of a directory with an `index.json`.
 pub(crate) async fn is_layout(image: &str) -> Result<bool> {
     let path = Path::new(image).to_owned();
     if path.is_absolute() || image.starts_with('.') {

@@ -40,7 +40,7 @@ const TRIES: usize = 3;
 pub struct LocalImporter {
     config: LocalConfig,
     layout: Layout,
-    /// A manifest that `index.json` named when the store was listed.
+    /// The entry that `index.json` had when the store was listed.
     listed: Option<Digest>,
 }
 
@@ -52,7 +52,7 @@ impl LocalImporter {
         Self { config, layout, listed: None }
     }
 
-    /// A reader of a manifest that has to be there.
+    /// A reader of a manifest that must exist.
     pub(crate) fn listed(config: LocalConfig, manifest: Digest) -> Self {
         Self { listed: Some(manifest), ..Self::new(config) }
     }
@@ -106,7 +106,7 @@ pub(crate) fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> R
         if let Some(found) = stored(layout, digest)? {
             return Ok(Some(Descriptor { media_type, ..found }));
         }
-        // A torn read can mix two digests, and a reset can delete the manifest that was just replaced: look again.
+        // A torn read can mix two digests, and a reset can delete the manifest that was just replaced, so look again.
         if missing.replace(digest) == Some(digest) {
             break;
         }

@@ -8,7 +8,7 @@ use cache_core::{Descriptor, Digest, Error, ErrorKind, MediaType, Result, Versio
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The tag that is meant when none is given.
+/// The default tag.
 pub(crate) const DEFAULT_TAG: &str = "latest";
 
 /// An image index; entries and fields that mean nothing here are kept as they are.
@@ -27,7 +27,7 @@ pub(crate) struct Index {
 pub(crate) struct Entry {
     /// As it was found.
     json: Box<RawValue>,
-    /// None for an entry that only keeps its place: without a digest, or with one of an unknown kind.
+    /// `None` for an entry that is only kept: without a digest, or with one of an unknown algorithm.
     descriptor: Option<Descriptor>,
     ref_name: String,
     image_name: String,
@@ -78,7 +78,7 @@ impl Index {
         &self.entries
     }
 
-    /// The entry that `tag` leads to: containerd's image name counts before the tag, as in BuildKit.
+    /// The entry for `tag`: containerd's image name counts before the tag, as in BuildKit.
     ///
     /// The empty tag leads to the first entry that it would replace.
     pub(crate) fn find(&self, tag: &str) -> Option<&Entry> {
@@ -89,7 +89,7 @@ impl Index {
         by_image.or_else(|| self.entries.iter().find(|entry| entry.ref_name == tag))
     }
 
-    /// The entry that is meant when no tag was given: `latest`, or the only one when that has no name (an image).
+    /// The entry when no tag is given: `latest`, or the only one if it has no name (an image).
     pub(crate) fn find_default(&self) -> Option<&Entry> {
         self.find(DEFAULT_TAG).or(match self.entries.as_slice() {
             [only] if only.name().is_none() => Some(only),
@@ -97,21 +97,21 @@ impl Index {
         })
     }
 
-    /// The first entry that leads to a manifest.
+    /// The first entry of a manifest.
     pub(crate) fn find_digest(&self, manifest: &Digest) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.descriptor().is_some_and(|descriptor| descriptor.digest == *manifest))
     }
 
-    /// Makes `tag` lead to `manifest`: the last entry, in place of those with this tag and no image name.
+    /// Points `tag` to `manifest`: as the last entry, in place of those with this tag and no image name.
     pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) {
         self.entries.retain(|entry| !entry.is_replaced_by(tag));
         self.entries.push(Entry::new(tag, manifest));
         self.is_changed = true;
     }
 
-    /// Makes the entry that `select` finds lead to another manifest, and says whether there is one.
+    /// Points the entry that `select` finds to another manifest; returns whether there is one.
     ///
-    /// What is not about the manifest stays, and so does the entry's place.
+    /// The entry keeps its place and all fields that are not about the manifest.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] when the entry is no object.
@@ -124,7 +124,7 @@ impl Index {
         Ok(true)
     }
 
-    /// Takes out the entries with this name and state, and says whether there was one.
+    /// Removes the entries with this name and version; returns whether there was one.
     pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) -> bool {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.name() != name || entry.state() != *state);
@@ -162,7 +162,7 @@ impl Entry {
         Ok(Self { json, descriptor, ref_name, image_name })
     }
 
-    /// The same entry for another manifest; content that it embeds is that of the old one, and goes.
+    /// The same entry for another manifest, without embedded content of the old one.
     fn leading_to(&self, manifest: &Descriptor) -> Result<Self> {
         let mut json = JsonObject::decode(self.json.get().as_bytes())?;
         let is_of_another_kind = self.descriptor.as_ref().is_none_or(|old| old.media_type != manifest.media_type);
@@ -186,12 +186,12 @@ impl Entry {
         [&self.ref_name, &self.image_name].into_iter().find(|name| !name.is_empty()).map(String::as_str)
     }
 
-    /// What the entry leads to, when its descriptor can be read.
+    /// The entry's descriptor, if it can be decoded.
     pub(crate) fn descriptor(&self) -> Option<&Descriptor> {
         self.descriptor.as_ref()
     }
 
-    /// The state of the place that the entry is: the manifest's digest.
+    /// The version of the place: the manifest's digest.
     pub(crate) fn state(&self) -> Version {
         match &self.descriptor {
             Some(descriptor) => Version::new(descriptor.digest.to_string()),

@@ -21,10 +21,10 @@ use crate::lock::{Attempt, try_lock};
 const PREFIX: &str = "buildcache-";
 const LOCK: &str = "lock";
 
-/// How often a name is made up that a cleaner takes away before it is locked.
+/// How many names are tried when a cleaner removes one before it is locked.
 const CLAIM_TRIES: usize = 100;
 
-/// How long a temporary directory of somebody else counts as in use after it was written to.
+/// How long a temporary directory of another program counts as in use after a write.
 const FOREIGN_IN_USE: Duration = Duration::from_secs(3600);
 
 /// A writer's own directory for temporary files, removed with everything in it when the writer is done.
@@ -60,7 +60,7 @@ impl Ingest {
                 claimed.map_err(|error| io(error, "cannot create the temporary directory", &path()))?
             {
                 let started = lock.metadata().and_then(|metadata| metadata.modified());
-                // The file system's clock, since it is compared with the ages of files.
+                // The file system's clock, to compare with the ages of files.
                 let started = started.unwrap_or_else(|_| SystemTime::now());
                 return Ok(Arc::new(Self { root, parent, name, dir, started, next: AtomicU64::new(0), _lock: lock }));
             }
@@ -68,12 +68,12 @@ impl Ingest {
         Err(at(ErrorKind::Storage, "temporary directories are removed as soon as they are made", layout.root()))
     }
 
-    /// The place that it is in.
+    /// The directory that it is in.
     pub(crate) fn root(&self) -> &Arc<Dir> {
         &self.root
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -83,7 +83,7 @@ impl Ingest {
         self.started
     }
 
-    /// Makes an empty file.
+    /// Creates an empty file.
     pub(crate) fn create(self: &Arc<Self>) -> Result<(TempFile, File)> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let file = self.dir.create_file(&name);
@@ -92,7 +92,7 @@ impl Ingest {
         Ok((temp, file))
     }
 
-    /// Writes a small file that is to replace the one of this name in the place, whose mode it gets, or 0644.
+    /// Writes a small file, to replace the one of this name; it gets that one's mode, or 0644.
     pub(crate) fn write(self: &Arc<Self>, name: &str, content: &[u8]) -> Result<TempFile> {
         let (temp, mut file) = self.create()?;
         let replaced = self.root.file(name).ok();
@@ -101,7 +101,7 @@ impl Ingest {
         Ok(temp)
     }
 
-    /// Whether somebody else is writing to the directory, as far as can be told.
+    /// Whether another writer is active in the directory, as far as can be told.
     pub(crate) fn has_company(&self) -> bool {
         let Ok(entries) = self.parent.entries() else { return true };
         entries.iter().filter(|entry| entry.name != self.name).any(|entry| match self.parent.dir(&entry.name) {
@@ -119,13 +119,13 @@ impl Drop for Ingest {
 }
 
 impl TempFile {
-    /// Gives the file its name in `dir`; a file that is there is replaced.
+    /// Renames the file into `dir`; an existing file is replaced.
     pub(crate) fn persist(self, dir: &Dir, name: &str) -> Result<()> {
         let renamed = self.ingest.dir.rename(&self.name, dir, name);
         renamed.map_err(|error| io(error, "cannot put the file in place", &dir.path().join(name)))
     }
 
-    /// Where it is until then.
+    /// Its temporary path.
     pub(crate) fn path(&self) -> PathBuf {
         self.ingest.dir.path().join(&self.name)
     }
@@ -133,17 +133,17 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // Gone when it was put in place; else the directory's end takes it.
+        // `None` once it was renamed; else it is removed with the directory.
         let _ = self.ingest.dir.remove_file(&self.name);
     }
 }
 
-/// Opens the directory of all temporary directories, which is made if need be.
+/// Opens the directory of all temporary directories, and creates it if it does not exist.
 fn parent(root: &Dir) -> Result<Dir> {
     root.make_dir(INGEST).map_err(|error| io(error, "cannot create the directory", &root.path().join(INGEST)))
 }
 
-/// Makes a directory and locks it; `None` when a cleaner was quicker.
+/// Creates a directory and locks it; `None` if a cleaner removed it first.
 fn claim(parent: &Dir, name: &str) -> io::Result<Option<(Dir, File)>> {
     let dir = match parent.create_dir(name) {
         Ok(dir) => dir,
@@ -211,7 +211,7 @@ fn is_our_name(name: &str) -> bool {
     name.strip_prefix(PREFIX).is_some_and(is_hex)
 }
 
-/// Whether nobody has written to BuildKit's temporary directory for long; it has no lock to tell.
+/// Whether BuildKit's temporary directory was not written to for long; it has no lock to tell by.
 fn is_abandoned(dir: &Path) -> bool {
     let is_old =
         |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| is_older_than(&metadata, FOREIGN_IN_USE));

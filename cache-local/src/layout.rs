@@ -1,4 +1,4 @@
-//! Where things are in a directory, and how its documents are read and its files put in place.
+//! The layout of a directory: paths, reading documents, and writing files.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -12,26 +12,26 @@ use crate::beneath::{Dir, open_to_read};
 use crate::error::{at, io, on_path};
 use crate::index::Index;
 
-/// The names in a directory.
+/// The names of files and directories.
 pub(crate) const INDEX: &str = "index.json";
 pub(crate) const INDEX_LOCK: &str = "index.json.lock";
 pub(crate) const MARKER: &str = "oci-layout";
 pub(crate) const INGEST: &str = "ingest";
 const BLOBS: &str = "blobs";
 
-/// What `oci-layout` holds.
+/// The content of `oci-layout`.
 pub(crate) const LAYOUT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
 
 /// How often a torn `index.json` is read again; the waits double from 2 ms and come to a quarter of a second.
 const TORN_READS: u32 = 7;
 
-/// The paths of an OCI layout with BuildKit's additions.
+/// The paths of an OCI layout, with BuildKit's additions.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,
 }
 
-/// `index.json` as it was at some moment.
+/// A snapshot of `index.json`.
 pub(crate) struct Snapshot {
     pub(crate) bytes: Vec<u8>,
     pub(crate) index: Index,
@@ -62,7 +62,7 @@ impl Layout {
         self.blobs_dir().join(digest.algorithm()).join(digest.hex())
     }
 
-    /// Opens the place for changes; `None` when it is not there.
+    /// Opens the directory for writing; `None` if it does not exist.
     pub(crate) fn open_root(&self) -> Result<Option<Dir>> {
         match Dir::open(&self.root) {
             Ok(root) => Ok(Some(root)),
@@ -71,7 +71,7 @@ impl Layout {
         }
     }
 
-    /// Opens the place for changes; it is made if need be.
+    /// Opens the directory for writing, and creates it if it does not exist.
     pub(crate) fn create_root(&self) -> Result<Dir> {
         create_dirs(&self.root)?;
         Dir::open(&self.root).map_err(|error| io(error, "cannot open the directory", &self.root))
@@ -137,7 +137,7 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Some(bytes)) }
 }
 
-/// Looks a file up; anything but a file is an error, since opening it could block for ever.
+/// Looks up a file; anything else is an error, since opening it could block forever.
 fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
@@ -147,7 +147,7 @@ fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-/// What is a file before it is opened may be something else by then.
+/// The name may point to something else once it is opened.
 fn only_file(file: File, path: &Path) -> Result<File> {
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
@@ -171,24 +171,24 @@ pub(crate) fn blob_dir(root: &Dir, algorithm: &str) -> Result<Dir> {
     opened.map_err(|error| io(error, "cannot open the directory of blobs", &root.path().join(BLOBS).join(algorithm)))
 }
 
-/// Opens it, and makes it if need be.
+/// Opens it, and creates it if it does not exist.
 pub(crate) fn make_blob_dir(root: &Dir, algorithm: &str) -> Result<Dir> {
     let made = root.make_dir(BLOBS).and_then(|blobs| blobs.make_dir(algorithm));
     made.map_err(|error| io(error, "cannot create the directory of blobs", &root.path().join(BLOBS).join(algorithm)))
 }
 
-/// Makes what was renamed into a directory survive a crash of the machine.
+/// Syncs a directory, so that renames into it survive a crash of the machine.
 pub(crate) fn sync(dir: &Dir) -> Result<()> {
     dir.sync().map_err(|error| io(error, "cannot sync the directory", dir.path()))
 }
 
-/// Makes the directories of blobs survive one.
+/// Syncs the directories of blobs.
 pub(crate) fn sync_blobs(root: &Dir) -> Result<()> {
     let opened = root.dir(BLOBS);
     sync(&opened.map_err(|error| io(error, "cannot open the directory", &root.path().join(BLOBS)))?)
 }
 
-/// When a file was last written; none for a time that cannot be, which a damaged file system shows.
+/// When a file was last written; `None` for an impossible time, which a damaged file system may show.
 pub(crate) fn modified(metadata: &Metadata) -> Option<Timestamp> {
     const YEAR_10000: u64 = 253_402_300_800;
     let time = metadata.modified().ok()?;

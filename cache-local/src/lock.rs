@@ -14,23 +14,23 @@ use crate::error::{at, io};
 use crate::layout::INDEX_LOCK;
 use crate::task::blocking;
 
-/// How often a file is opened again that somebody removed between its opening and its locking.
+/// How often a lock file is opened again that was removed before it was locked.
 const REMOVED_TRIES: usize = 8;
 
-/// The right to change `index.json`; dropping it removes the file, then unlocks it.
+/// The lock of `index.json`; dropping it removes the file, then unlocks it.
 #[derive(Debug)]
 pub(crate) struct IndexLock {
     file: File,
     root: Arc<Dir>,
 }
 
-/// What came of trying to lock a file.
+/// The outcome of trying to lock a file.
 pub(crate) enum Attempt {
     /// The file at the path is locked.
     Locked(File),
-    /// Somebody else has locked it.
+    /// Another process has locked it.
     Held,
-    /// Somebody removed it, or the directory it is in.
+    /// It, or its directory, was removed.
     Gone,
 }
 
@@ -69,7 +69,7 @@ impl IndexLock {
     }
 
     /// Whether the lock is still the one that others see. BuildKit removes the file after it has unlocked it, and so may
-    /// remove the file of whoever locked it next.
+    /// remove the file of the next holder.
     pub(crate) fn is_current(&self) -> bool {
         self.root.has(INDEX_LOCK, &self.file)
     }
@@ -78,7 +78,7 @@ impl IndexLock {
 impl Drop for IndexLock {
     fn drop(&mut self) {
         if self.is_current() {
-            // A file that stays behind locks nobody out.
+            // A lock file that stays behind blocks no other writer.
             let _ = self.root.remove_file(INDEX_LOCK);
         }
     }

@@ -17,7 +17,7 @@ use crate::lock::{Attempt, try_lock};
 use crate::task::blocking;
 use crate::{KIND, LocalConfig};
 
-/// A directory to find out about.
+/// The directory to probe.
 ///
 /// The probe takes the lock of `index.json` for a moment, reads that file, and writes one blob of some bytes that
 /// nobody else has. Everything it makes is gone at the end, also the directories.
@@ -81,7 +81,7 @@ fn is_refused(found: &Diagnosis, name: &str) -> bool {
     found.checks.iter().find(is_it).is_some_and(|check| matches!(check.outcome, cache_core::seams::Outcome::Refused(_)))
 }
 
-/// Takes the lock as writers do, and sees whether it keeps others out.
+/// Takes the lock as writers do, and checks that it excludes others.
 fn try_locks(root: &Dir, found: &mut Diagnosis) {
     const ADVICE: &str = "writers of this directory cannot keep out of each other's way: use a local file system";
     let path = root.path().join(INDEX_LOCK);
@@ -93,7 +93,7 @@ fn try_locks(root: &Dir, found: &mut Diagnosis) {
                 Ok(Attempt::Locked(_)) => Err(at(ErrorKind::Unsupported, "the lock keeps nobody out", &path)),
                 _ => Ok(()),
             };
-            // A file that stays behind locks nobody out.
+            // A lock file that stays behind blocks no other writer.
             let _ = root.remove_file(INDEX_LOCK);
             drop(held);
             found.record("lock", excludes, ADVICE);
@@ -181,7 +181,7 @@ impl MadeDirs {
 impl Drop for MadeDirs {
     fn drop(&mut self) {
         for dir in &self.0 {
-            // One that is not empty is somebody's by now.
+            // One that is not empty is used by another program.
             let _ = fs::remove_dir(dir);
         }
     }

@@ -1,4 +1,4 @@
-//! Streams of blobs: the next piece is read while the last one is used.
+//! Streams of blobs, which read one piece ahead.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,17 +13,17 @@ use crate::error::io;
 use crate::layout::Layout;
 use crate::task::{Task, blocking, start};
 
-/// How many bytes a piece has; two pieces are in memory for each stream.
+/// The size of a piece in bytes; two pieces are in memory for each stream.
 const PIECE: u64 = 512 << 10;
 
-/// What is still to be read of a blob.
+/// The rest of a blob.
 struct Rest {
     file: File,
     path: PathBuf,
     left: u64,
 }
 
-/// Opens a blob, or a part of it; what lies behind its end is left out.
+/// Opens a blob, or a part of it, up to its end.
 pub(crate) async fn open(layout: Layout, digest: Digest, range: Option<Range<u64>>) -> Result<BlobStream> {
     let rest = blocking(move || Rest::open(&layout, &digest, range)).await?;
     let next = start_next(rest);

@@ -1,4 +1,4 @@
-//! Blobs on their way into temporary files.
+//! Receiving blobs into temporary files.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -105,7 +105,7 @@ impl Writer {
     }
 }
 
-/// Waits for a job, if there is one, and takes what it gives.
+/// Waits for the running job, if there is one, and takes its outcome.
 async fn ended<T>(task: &mut Option<Task<T>>) -> Result<Option<T>> {
     match task.take() {
         Some(task) => task.join().await.map(Some),

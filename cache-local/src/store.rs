@@ -34,7 +34,7 @@ pub struct LocalStore {
 }
 
 impl LocalStore {
-    /// The store that is the directory of `config`; its tag and digest mean nothing here.
+    /// The store in the directory of `config`; its tag and digest are ignored.
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());
@@ -60,7 +60,7 @@ impl CacheStore for LocalStore {
         Ok(Vec::new())
     }
 
-    /// The cache is the one that was listed, even when its name leads elsewhere by now.
+    /// The cache is the one that was listed, even if its name points to another one by now.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         let manifest = cache.version.as_str().parse().map_err(|error: InvalidDigest| {
             let message = "the entry of index.json has no digest that can be read";
@@ -120,7 +120,7 @@ impl CacheStore for LocalStore {
         place.update(change).await.map(|(deleted, _lock)| deleted)
     }
 
-    /// The lock is held meanwhile, so that a writer of ours that counts on the blob finds out in its commit.
+    /// The lock is held meanwhile, so a writer of this crate that needs the blob finds in its commit that it is gone.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
         let (layout, blob) = (self.layout.clone(), blob.clone());
         let (there, digest) = (layout.clone(), blob.digest);

@@ -7,7 +7,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::KIND;
 
-/// A job that was started; it runs to its end even when nobody waits for it.
+/// A job that was started; it runs to its end even when its handle is dropped.
 pub(crate) struct Task<T>(JoinHandle<Result<T>>);
 
 /// Starts a job on a thread that may block.

@@ -1,4 +1,4 @@
-//! Changes to `index.json`: under the lock, whole or not at all.
+//! Atomic changes to `index.json`, under the lock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::task::blocking;
 /// How often a change starts again because a BuildKit broke the lock or wrote in spite of it.
 const TRIES: usize = 10;
 
-/// The place of an `index.json` that is to be changed.
+/// The `index.json` to change.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) layout: Layout,

@@ -10,7 +10,7 @@ use cache_core::{Digest, Result, Version};
 use crate::error::io as io_error;
 use crate::layout::Layout;
 
-/// A blob that a walk came by.
+/// A blob that a walk has found.
 pub(crate) struct BlobFile {
     pub(crate) digest: Digest,
     pub(crate) metadata: Metadata,
@@ -58,7 +58,7 @@ impl Walk {
             let entry = entry.map_err(|error| unreadable(error, dir))?;
             let name = entry.file_name();
             let digest = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok());
-            // One that is gone by now, or is no file, is no blob.
+            // An entry that was deleted meanwhile, or is no file, is no blob.
             if let (Some(digest), Ok(metadata)) = (digest, fs::metadata(entry.path()))
                 && metadata.is_file()
             {
@@ -76,7 +76,7 @@ impl Iterator for Walk {
     }
 }
 
-/// The state of a blob: when it was written and how long it is.
+/// The version of a blob: its modification time and size.
 pub(crate) fn version(metadata: &Metadata) -> Version {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let since_epoch = match modified.duration_since(UNIX_EPOCH) {

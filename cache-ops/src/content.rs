@@ -1,4 +1,4 @@
-//! [`EntryContent`]: what a name in a store leads to, for a store of images may hold caches too.
+//! [`EntryContent`]: what an entry of a store is, since a store of images may hold caches too.
 
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::reach::children;
 
-/// What a name in a store leads to.
+/// What an entry of a store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -27,7 +27,7 @@ pub enum EntryContent {
 }
 
 impl EntryContent {
-    /// Looks at what an entry of a store leads to.
+    /// Looks at an entry of a store.
     ///
     /// # Errors
     /// Only when the store does not answer, or refuses.
@@ -38,7 +38,7 @@ impl EntryContent {
         }
     }
 
-    /// What it is called.
+    /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ async fn has_records(image: &dyn CacheImporter) -> Result<bool> {
     }
 }
 
-/// Whether what is there cannot be read, however often one tries.
+/// Whether the content is invalid, so that a retry does not help.
 pub(crate) fn is_of_content(error: &Error) -> bool {
     matches!(
         error.kind(),

@@ -56,7 +56,7 @@ pub struct CopyReport {
     pub manifest: CacheManifest,
     /// The blobs that the source has lost and the copy did without.
     pub skipped: Vec<Digest>,
-    /// The layers that were converted, and what each of them became.
+    /// The layers that were converted, each with its new descriptor.
     pub converted: BTreeMap<Digest, Digest>,
     /// What the export did.
     pub export: ExportReport,
@@ -206,7 +206,7 @@ fn not_run() -> Error {
     Error::new(ErrorKind::Unavailable, "the copy did not run")
 }
 
-/// What goes to a destination, and which lost blobs it does without.
+/// What is written to a destination, and the lost blobs that are left out.
 async fn plan(
     manifest: &CacheManifest,
     lost: &Result<Vec<Digest>>,
@@ -215,7 +215,7 @@ async fn plan(
     let skipped = if options.skip_missing { lost.clone()? } else { Vec::new() };
     let reduced = reduce(manifest.clone(), &skipped, options.mode).await?;
     if options.converts() {
-        // Layers are replaced in the graph at the end: what is no graph is an error before anything is converted.
+        // Layers are replaced in the graph at the end. So an invalid graph is an error before anything is converted.
         CacheChains::from_manifest(&reduced)?;
     }
     Ok((reduced, skipped))
@@ -227,7 +227,7 @@ fn explain_lost(error: Error) -> Error {
     if is_lost { error.with_hint("copy with --skip-missing to do without the results that need it") } else { error }
 }
 
-/// What is left of a manifest; the very same one when there is nothing to leave out.
+/// The manifest without lost blobs; the same one when none is lost.
 async fn reduce(manifest: CacheManifest, lost: &[Digest], mode: Option<Mode>) -> Result<CacheManifest> {
     let keeps_all = matches!(mode, None | Some(Mode::Max));
     if keeps_all && lost.is_empty() {

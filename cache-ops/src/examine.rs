@@ -1,4 +1,4 @@
-//! What a layer's bytes are, whatever its descriptor says.
+//! What a layer is by its bytes, whatever its descriptor says.
 
 use crate::verify::drain;
 use cache_core::layers::{LayerStart, diff_id};
@@ -12,19 +12,19 @@ use cache_core::{BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, Result,
 pub enum Examined {
     /// The store does not have the blob.
     Missing,
-    /// The store has the blob in an archive, and gives nobody its bytes.
+    /// The blob is in an archive tier, so its bytes cannot be read.
     Archived,
     /// The bytes are not those of the digest.
     Corrupt,
-    /// The bytes are those of the digest, and no layer: they do not decompress, or are no tar archive.
+    /// The bytes match the digest but are no layer: they do not decompress, or are no tar archive.
     Unreadable,
     /// The bytes are a layer.
     Layer {
-        /// Their number.
+        /// The size in bytes.
         size: u64,
         /// How they are compressed.
         encoding: LayerEncoding,
-        /// The digest of what they decompress to; none where this build has no such codec.
+        /// The diff ID; `None` where this build lacks the codec.
         diff_id: Option<DiffId>,
     },
 }
@@ -73,7 +73,7 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
     }
     match diff_id(blob, encoding, stream, &CodecPool::default()).await {
         Ok(found) => Ok(layer(Some(found))),
-        // Wrong bytes need not decompress either, so only reading on tells which of the two it is.
+        // Corrupt bytes may not decompress either, so only the digest of all bytes tells which of the two it is.
         Err(error) if error.kind() == ErrorKind::InvalidManifest => {
             drain(read_verified(blobs, blob).await?).await?;
             Ok(Examined::Unreadable)

@@ -44,7 +44,7 @@ pub(crate) fn links(record: &CacheRecord, count: usize) -> impl Iterator<Item = 
     links.filter(move |&linked| linked < count)
 }
 
-/// Whether a record has a result, be it one of no layers.
+/// Whether a record has a result; one of no layers counts.
 pub(crate) fn has_result(record: &CacheRecord) -> bool {
     !record.results.is_empty() || !record.chains.is_empty()
 }

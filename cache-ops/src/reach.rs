@@ -1,4 +1,4 @@
-//! [`Reach`]: which blobs a cache in a store reaches, so that nobody deletes what one needs.
+//! [`Reach`]: which blobs a cache in a store reaches. A prune deletes none of these.
 //!
 //! Reaching is a matter of documents, not of caches: an image without a cache keeps its blobs too, and so does a cache
 //! whose config does not decode.
@@ -21,7 +21,7 @@ impl Reach {
     /// What one cache of a store reaches: its documents, and everything that they name. Layers are not opened.
     ///
     /// # Errors
-    /// When a document cannot be read: then nobody knows what it reaches.
+    /// When a document cannot be read: what it reaches is then unknown.
     pub async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
         let importer = store.open(entry).await?;
         if let Some(manifest) = &entry.descriptor {
@@ -109,7 +109,7 @@ async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach
             return Err(error.with("limit", limits.images));
         }
         let bytes = match read_all(blobs, &blob, limits.manifest).await {
-            // A layout may hold some of an image's platforms only; what is gone leads nobody to anything.
+            // A layout may hold only some platforms of an image; an absent manifest reaches nothing.
             Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
             bytes => bytes?,
         };
@@ -122,7 +122,7 @@ async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach
     Ok(reach)
 }
 
-/// Whether it has children; a blob of which nobody says what it is may have some.
+/// Whether it may have children; a blob without a media type may.
 fn is_manifest(media_type: &MediaType) -> bool {
     media_type.is_empty() || media_type.is_manifest()
 }

@@ -1,4 +1,4 @@
-//! The body of an answer: without what a proxy encoded it with, and with an end to waiting.
+//! The body of an answer: decoded, and with a time limit.
 
 use bytes::Bytes;
 use cache_core::kit::{BodyReader, ContentEncoding, Tuning};

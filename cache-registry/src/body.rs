@@ -7,7 +7,7 @@ use cache_core::kit::{Outgoing, held_back};
 use cache_core::{BlobStream, Descriptor, Result};
 use futures_util::stream::{self, StreamExt};
 
-/// The bytes of a blob on their way into one request after the other.
+/// The bytes of a blob, sent in one or more requests.
 pub(crate) struct Source(Slot);
 
 /// Where the source waits between two requests; a request that breaks does not bring it back.
@@ -20,7 +20,7 @@ impl Source {
         Self(Arc::new(Mutex::new(Some(rest))))
     }
 
-    /// Reads over the first bytes, which count for the verification all the same.
+    /// Skips the first bytes; they still count for the verification.
     pub(crate) async fn skip(&self, count: u64) -> Result<()> {
         let Some(mut rest) = lock(&self.0).take() else { return Ok(()) };
         let mut left = count;
@@ -79,7 +79,7 @@ impl Reading {
 /// What is left of a source.
 struct Rest {
     stream: BlobStream,
-    /// What a piece had beyond the end of a part.
+    /// The rest of a piece, which belongs to the next part.
     piece: Bytes,
 }
 

@@ -1,4 +1,4 @@
-//! Requests to one repository, with authorization, bounded waits and the registry's own words in every error.
+//! Requests to one repository, with authorization, timeouts, and the registry's message in every error.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,13 +27,13 @@ pub(crate) struct Client {
     session: Arc<Session>,
 }
 
-/// What everybody shares who talks to the repository.
+/// The state that all clients of the repository share.
 struct Session {
     auth: Auth,
     connection: OnceCell<Connection>,
 }
 
-/// A request that can be sent again: it has no body, or one at hand.
+/// A request that can be sent again: it has no body, or one in memory.
 #[derive(Clone)]
 pub(crate) struct Request<'a> {
     method: Method,
@@ -41,7 +41,7 @@ pub(crate) struct Request<'a> {
     scopes: &'a Scopes,
     headers: HeaderMap,
     body: Bytes,
-    /// What is said when it fails.
+    /// The message of the error when it fails.
     message: &'static str,
 }
 
@@ -77,13 +77,13 @@ impl Client {
         Self { config, session: Arc::new(Session { auth, connection: OnceCell::new() }) }
     }
 
-    /// The same repository and session, looking at one manifest.
+    /// The same repository and session, for one manifest.
     pub(crate) fn at_digest(&self, digest: Digest) -> Self {
         let config = self.config.at(self.config.parsed().at_digest(digest));
         Self { config, session: Arc::clone(&self.session) }
     }
 
-    /// The same repository and session, looking at one tag.
+    /// The same repository and session, for one tag.
     pub(crate) fn at_tag(&self, tag: &str) -> Self {
         let config = self.config.at(self.config.parsed().at_tag(tag));
         Self { config, session: Arc::clone(&self.session) }
@@ -120,7 +120,7 @@ impl Client {
         }
     }
 
-    /// Sends a stream once, which cannot be done twice; the wait is for a moment in which nothing moves.
+    /// Sends a stream, which cannot be sent again; the time limit is for stalls.
     ///
     /// A redirect is an answer: the stream is to be opened again for it.
     pub(crate) async fn upload(&self, request: Request<'_>, part: Part) -> Result<Response> {
@@ -143,7 +143,7 @@ impl Client {
         self.answered(sent, message)
     }
 
-    /// The header for a request to `url`; none for anybody but the registry itself.
+    /// The header for a request to `url`; `None` unless that is the registry itself.
     async fn authorization(&self, connection: &Connection, url: &Url, scopes: &Scopes) -> Result<Option<HeaderValue>> {
         if !self.is_ours(connection, url) {
             return Ok(None);
@@ -236,12 +236,12 @@ impl Client {
         }
     }
 
-    /// Tries again what may succeed later; for calls that the core's export loop does not try again.
+    /// Retries what may succeed later, for calls that the export loop does not retry.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
     {
-        // What was tried often enough here is not tried again above.
+        // The last error is not retryable, so that callers do not retry.
         self.tuning()
             .retry
             .run(self.config.environment().listener(), call)
@@ -257,7 +257,7 @@ impl Client {
         self.tuning().timeouts
     }
 
-    /// Names the backend and the reference.
+    /// Adds the backend and the reference to the context.
     pub(crate) fn about(&self, error: Error) -> Error {
         error.with("backend", crate::KIND).with("ref", self.config.parsed())
     }
@@ -273,7 +273,7 @@ impl Client {
     }
 }
 
-/// Says of a refusal who refused it: whoever the registry has sent the request on to is told no credential.
+/// Adds to a refusal which server refused: a server that the registry redirects to is sent no credential.
 fn elsewhere(error: Error, host: &str) -> Error {
     let error = error.with("host", host);
     match error.kind() {
@@ -293,7 +293,7 @@ fn logged(log: RequestLog, sent: &Result<reqwest::Result<Response>>) {
     }
 }
 
-/// The digest that the answer says it has, when it says one that can be read.
+/// The digest in the answer's header, if it is valid.
 pub(crate) fn digest_of(response: &Response) -> Option<Digest> {
     response.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
@@ -304,7 +304,7 @@ pub(crate) fn length_of(response: &Response) -> Option<u64> {
     length.filter(|_| encoding_of(response).is_identity())
 }
 
-/// The length that the answer to a HEAD says. Proxies that lose it say 0: that is only believed of what is empty.
+/// The length in the answer to a HEAD. Proxies that lose it send 0, which counts only for an empty blob.
 pub(crate) fn told_length(response: &Response) -> Option<u64> {
     length_of(response).filter(|&length| length > 0)
 }

@@ -1,4 +1,4 @@
-//! [`RegistryConfig`]: which cache, and how it is written; [`Environment`]: what a reference does not say.
+//! [`RegistryConfig`]: the cache, and how it is written; [`Environment`]: settings outside of references.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::reference::Reference;
 /// The variable with the text of a `config.json`.
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
-/// A cache in a registry; what both sides need to be opened without a spec.
+/// A cache in a registry, to open both sides without a spec.
 ///
 /// ```
 /// use cache_registry::{Credential, Environment, RegistryConfig};
@@ -112,7 +112,7 @@ impl RegistryConfig {
         self.reference.to_string()
     }
 
-    /// The same repository, looking at another manifest.
+    /// The same repository, for another manifest.
     pub(crate) fn at(&self, reference: Reference) -> Self {
         Self { reference, ..self.clone() }
     }
@@ -138,7 +138,7 @@ impl RegistryConfig {
     }
 }
 
-/// Where credentials and certificates come from, and how long to wait: the same for every cache of a program.
+/// Credentials, certificates and timeouts, shared by all caches of a program.
 #[derive(Debug, Clone)]
 pub struct Environment {
     credential: Option<Credential>,
@@ -199,14 +199,14 @@ impl Environment {
         self
     }
 
-    /// Looks for certificates in this directory too: `<host>/*.crt` is a CA, `<host>/*.cert` and `*.key` are ours.
+    /// Also looks for certificates in this directory: `<host>/*.crt` is a CA, `*.cert` and `*.key` are the client's.
     #[must_use]
     pub fn with_certs_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.certs_dirs.push(path.into());
         self
     }
 
-    /// Speaks through these proxies, but directly to this machine.
+    /// Sets the proxies; this machine is reached directly.
     #[must_use]
     pub fn with_proxies(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }

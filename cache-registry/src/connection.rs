@@ -1,4 +1,4 @@
-//! How a registry is reached: certificates, proxies, and whether it speaks HTTPS.
+//! The connection to a registry: certificates, proxies, HTTPS or plain HTTP.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use url::Url;
 use crate::config::RegistryConfig;
 use crate::error;
 
-/// What every request says of itself.
+/// The headers of every request.
 const USER_AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP client for one registry, and its base URL.
@@ -49,12 +49,12 @@ async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Res
     Ok(match answer {
         Some(Err(error)) if may_speak_http(&error, config.parsed().has_port()) => "http",
         None => "http",
-        // Whatever else is wrong is wrong for every request, and is said by the first one.
+        // Any other problem affects every request, and is reported by the first one.
         Some(_) => "https",
     })
 }
 
-/// A reply that is no TLS, no answer in time, or nobody at the port that nobody chose.
+/// A reply that is no TLS, no answer in time, or no listener at the default port.
 fn may_speak_http(error: &reqwest::Error, has_port: bool) -> bool {
     let is_no_tls = error::is_no_tls(error) || error::is_cut_off(error);
     error.is_timeout() || is_no_tls || (error::is_refused(error) && !has_port)
@@ -66,7 +66,7 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .http1_only()
-            // Who sends the request decides what goes along to where it is redirected to.
+            // The sender decides which headers go along with a redirect.
             .redirect(Policy::none())
             .referer(false)
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
@@ -77,7 +77,7 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
         if config.environment().tuning().timeouts.idle.is_none() {
             builder = builder.pool_idle_timeout(None);
         }
-        // Nobody else's way to this machine leads here.
+        // Another machine's proxy does not lead to this one.
         let is_direct = config.parsed().is_loopback();
         if is_direct { Ok(builder.no_proxy()) } else { config.environment().proxies().add_to(builder) }
     };
@@ -139,7 +139,7 @@ fn read_identity(path: &Path) -> Result<Identity> {
     let mut pem = read_pem(&path.with_extension("key"))?;
     pem.push(b'\n');
     pem.extend(read_pem(path)?);
-    // The parser's own words may quote the key.
+    // The parser's message could quote the key.
     Identity::from_pem(&pem).map_err(|_| bad_pem(path))
 }
 

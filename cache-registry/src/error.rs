@@ -47,12 +47,12 @@ pub(crate) fn is_cut_off(error: &reqwest::Error) -> bool {
     error.is_connect() && format!("{error:?}").contains("UnexpectedEof")
 }
 
-/// Whether nobody listens at the port.
+/// Whether the connection was refused.
 pub(crate) fn is_refused(error: &reqwest::Error) -> bool {
     format!("{error:?}").contains("ConnectionRefused")
 }
 
-/// What to do about a registry without HTTPS: that it is meant has to be said.
+/// The hint for a registry without HTTPS: plain HTTP has to be allowed.
 fn plain_http_hint(error: &reqwest::Error, url: &Url) -> Option<&'static str> {
     let is_https = url.scheme() == "https";
     if is_https && is_no_tls(error) {
@@ -64,7 +64,7 @@ fn plain_http_hint(error: &reqwest::Error, url: &Url) -> Option<&'static str> {
         .then_some("nobody answers by HTTPS: if the registry is meant to speak plain HTTP, use registry.insecure=true")
 }
 
-/// What to do about a certificate that one side does not take; no other try would end better.
+/// The hint for a certificate that one side refuses; a retry does not help.
 fn certificate_hint(cause: &str) -> Option<&'static str> {
     if cause.contains("fatal alert") {
         let is_ours = cause.contains("Certificate") || cause.contains("UnknownCA");
@@ -81,7 +81,7 @@ fn certificate_hint(cause: &str) -> Option<&'static str> {
         .then_some("put the registry's CA into /etc/docker/certs.d/<registry>/ca.crt, or set registry.insecure=true")
 }
 
-/// Maps an answer that is not the wanted one, with the server's own words.
+/// Maps an unexpected answer, with the server's message.
 pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) -> Error {
     let (status, headers) = (response.status(), response.headers().clone());
     let answer = Answer::read(response, tuning).await;
@@ -100,7 +100,7 @@ pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) 
     }
 }
 
-/// What a server said about an error.
+/// The message of a server about an error.
 struct Answer {
     codes: Vec<String>,
     words: String,
@@ -122,7 +122,7 @@ impl Answer {
         self.codes.iter().any(|given| given == code)
     }
 
-    /// The registry's code says more than the status, where there is one.
+    /// The registry's code is more precise than the status.
     fn kind(&self, status: StatusCode) -> ErrorKind {
         match status.as_u16() {
             _ if self.has("TOOMANYREQUESTS") => ErrorKind::RateLimited,

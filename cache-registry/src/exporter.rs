@@ -209,7 +209,7 @@ impl RegistryExporter {
         stored
     }
 
-    /// Tries a write again that may succeed later; one that needs a push first is left to whoever runs the export.
+    /// Retries a write that may succeed later; one that needs a push first is left to the export.
     async fn retrying<F>(&self, mut write: impl FnMut() -> F + Send) -> Result<()>
     where
         F: Future<Output = Result<()>> + Send,

@@ -20,7 +20,7 @@ use crate::client::{Client, Request, digest_of, told_length};
 use crate::error;
 use crate::reader;
 
-/// Every document that can hold a cache, and whatever else the registry has there.
+/// The media types of documents that can hold a cache, and any other.
 pub(crate) const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, */*";
@@ -46,7 +46,7 @@ impl RegistryImporter {
         Self::over(Arc::new(Client::new(config)))
     }
 
-    /// A reader that shares the session of somebody else.
+    /// A reader that shares a session.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::pull(client.config().parsed().repository());
         Self { client, scopes, refuses_images: false }
@@ -70,7 +70,7 @@ impl RegistryImporter {
         named(&bytes).map_err(|error| self.client.about(error))
     }
 
-    /// What the reference leads to, and the media type that the registry says it has.
+    /// The document at the reference, and the media type that the registry gives.
     pub(crate) async fn root(&self) -> Result<Option<Root>> {
         let Some((media_type, bytes)) = self.client.retrying(|| self.manifest()).await? else { return Ok(None) };
         let digest = self.client.config().parsed().digest().unwrap_or_else(|| Digest::sha256(&bytes));
@@ -100,7 +100,7 @@ impl RegistryImporter {
         self.client.send(request.accept(MANIFEST_TYPES)).await
     }
 
-    /// Reads a manifest and checks it against every digest that somebody promised.
+    /// Reads a manifest and checks it against every expected digest.
     async fn read(&self, response: Response) -> Result<Bytes> {
         let promised = [self.client.config().parsed().digest(), digest_of(&response)];
         let bytes = self.client.read(response, self.client.config().limits().manifest, MESSAGE).await?;
@@ -115,9 +115,9 @@ impl RegistryImporter {
     }
 }
 
-/// What a reference leads to.
+/// The document at a reference.
 pub(crate) struct Root {
-    /// As the registry says it, whatever that is.
+    /// The registry's value, unchecked.
     pub(crate) media_type: Option<String>,
     pub(crate) digest: Digest,
     pub(crate) bytes: Bytes,

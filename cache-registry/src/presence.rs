@@ -1,4 +1,4 @@
-//! [`Presence`]: whether what a registry says it has can be read.
+//! [`Presence`]: whether blobs can be read that a registry reports as present.
 //!
 //! Distribution remembers the blobs that it has seen (`blobdescriptor`, the default of its images and of Debian's
 //! package). Its garbage collection is another process: what that has deleted is still there for HEAD and for mounts, and
@@ -22,15 +22,15 @@ const LOOK: &str = "cannot read the blob back";
 /// How many blobs are read back at the same time.
 const LOOKS: usize = 8;
 
-/// What a writer has not sent because the registry said that it has it.
+/// The blobs that a writer has not sent because the registry reported them as present.
 #[derive(Default)]
 pub(crate) struct Presence(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Nobody has read these yet.
+    /// Not read back yet.
     unread: BTreeMap<Digest, Descriptor>,
-    /// The registry says that it has these, and cannot read them.
+    /// Reported as present, but not readable.
     unreadable: BTreeSet<Digest>,
     /// Whether the registry only said so of something in a manifest that is to be written.
     has_claims: bool,
@@ -42,9 +42,9 @@ impl Presence {
         !self.state().unreadable.contains(&blob.digest)
     }
 
-    /// The registry says that it has the blob.
+    /// The registry reports the blob as present.
     pub(crate) fn claimed(&self, blob: &Descriptor) {
-        // Nothing can be read of an empty one.
+        // An empty blob has no byte to read.
         if blob.size > 0 {
             self.state().unread.insert(blob.digest, blob.clone());
         }
@@ -55,7 +55,7 @@ impl Presence {
         self.state().has_claims
     }
 
-    /// The registry says that it has a blob, and does not.
+    /// The registry reports a blob as present that it does not have.
     pub(crate) fn refuted(&self, blob: &Descriptor) {
         self.state().unreadable.insert(blob.digest);
     }
@@ -67,7 +67,7 @@ impl Presence {
         state.unreadable.remove(&blob.digest);
     }
 
-    /// Reads a byte of each blob of the manifest that the registry only says it has.
+    /// Reads a byte of each blob of the manifest that was only reported as present.
     ///
     /// # Errors
     /// A retryable one when the registry cannot: the blob will be sent by the next push.
@@ -117,7 +117,7 @@ impl Presence {
     }
 }
 
-/// Whether the first byte of a blob can be read. Who may not read takes the registry's word for it.
+/// Whether the first byte of a blob can be read. Without the right to read, the registry's report counts.
 async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<bool> {
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::GET, reader::url(client, blob).await?, scopes, LOOK);

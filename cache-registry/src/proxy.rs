@@ -32,7 +32,7 @@ impl Proxies {
     pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name: &str| get(name).or_else(|| get(&name.to_lowercase())).filter(|value| !value.is_empty());
         let all = || value("ALL_PROXY");
-        // To a CGI program `HTTP_PROXY` is the header `Proxy` of whoever asks.
+        // To a CGI program `HTTP_PROXY` is the request header `Proxy`, which the client sets.
         let is_cgi = get("REQUEST_METHOD").is_some();
         let http = if is_cgi { get("http_proxy").filter(|value| !value.is_empty()) } else { value("HTTP_PROXY") };
         Self {
@@ -75,7 +75,7 @@ impl Proxies {
     }
 }
 
-/// The parser's own words may quote a password.
+/// The parser's message could quote a password.
 fn parsed(proxy: reqwest::Result<Proxy>) -> Result<Proxy> {
     proxy.map_err(|_| {
         let error = error::new(ErrorKind::InvalidSpec, "the proxy's address is no URL");

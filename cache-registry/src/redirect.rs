@@ -1,4 +1,4 @@
-//! Redirects: which answers are followed, and how far.
+//! Redirects: which are followed, and how many.
 //!
 //! Who follows one decides what goes along. Nothing here adds a header: there is no `Referer`, and a credential goes
 //! along only where the next request is to the origin that it is for.
@@ -12,7 +12,7 @@ use crate::error;
 /// How many redirects in a row are followed.
 pub(crate) const MOST: usize = 10;
 
-/// Where the same request is to be sent instead.
+/// The target of a redirect.
 ///
 /// A read follows every redirect. A write follows those that keep its method and its body (307 and 308), as in Go.
 pub(crate) fn target(response: &Response, method: &Method) -> Option<Url> {

@@ -29,7 +29,7 @@ const LOOKS: usize = 8;
 
 /// How many tags in a list may fail as if the registry itself did, before it is believed that it does.
 const MOST_FAILURES: usize = 16;
-/// Who frees space. Distribution 3 deletes a tag and keeps its manifest, which keeps its blobs.
+/// How space is freed. Distribution 3 deletes a tag and keeps its manifest, which keeps its blobs.
 const COLLECTION: &str = "the registry's own garbage collection frees the space; distribution's leaves manifests without \
     a tag alone unless it runs with --delete-untagged (-m)";
 
@@ -49,13 +49,13 @@ pub(crate) struct Found {
 }
 
 impl RegistryStore {
-    /// The store that is the repository of `config`; its tag and digest mean nothing here.
+    /// The store in the repository of `config`; its tag and digest are ignored.
     #[must_use]
     pub fn new(config: RegistryConfig) -> Self {
         Self::over(Arc::new(Client::new(config)))
     }
 
-    /// A store that shares the session of somebody else.
+    /// A store that shares a session.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::pull(client.config().parsed().repository());
         Self { client, scopes }
@@ -89,7 +89,7 @@ impl RegistryStore {
         Ok(listing)
     }
 
-    /// Looks a tag up; one that is gone by now is none.
+    /// Looks up a tag; `None` if it was deleted meanwhile.
     async fn entry(&self, tag: &str) -> Result<Option<CacheEntry>> {
         if !is_tag(tag) {
             return Err(error::new(ErrorKind::InvalidManifest, "the registry lists a tag that is none"));
@@ -172,7 +172,7 @@ impl CacheStore for RegistryStore {
         self.entries(true).await?.whole()
     }
 
-    /// The cache is the one that was listed, even when its tag leads elsewhere by now.
+    /// The cache is the one that was listed, even if its tag points to another one by now.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         Ok(Box::new(RegistryImporter::over(Arc::new(self.client.at_digest(self.digest(cache)?)))))
     }
@@ -220,7 +220,7 @@ impl CacheStore for RegistryStore {
     }
 }
 
-/// Whether an error says something about one tag, and not about the registry or about us.
+/// Whether an error is about one tag, and not about the registry or the credentials.
 fn is_about_the_tag(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Unauthenticated | ErrorKind::RateLimited | ErrorKind::Storage => false,

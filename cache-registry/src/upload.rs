@@ -1,4 +1,4 @@
-//! One upload: a single request where that goes well; else it goes on from what the registry has kept.
+//! One upload: a single request if that succeeds; else it is resumed from what the registry has stored.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const STATE: &str = "cannot look the upload up";
 const OCTETS: &str = "application/octet-stream";
 /// The smallest chunk a registry takes, as it says at the start of an upload.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-/// How often one upload goes on, and how often in a row without having come further.
+/// How often one upload is resumed, and how often in a row without progress.
 const RESUMES: u32 = 16;
 const STALLS: u32 = 2;
 /// How large chunks are where a whole blob is too large for one request.
@@ -38,7 +38,7 @@ pub(crate) struct Upload {
     is_open: bool,
 }
 
-/// What came of sending a part.
+/// The outcome of sending a part.
 enum Sent {
     /// The registry has it.
     Taken,
@@ -46,7 +46,7 @@ enum Sent {
     Redirected,
 }
 
-/// Where an upload stands.
+/// The progress of an upload.
 struct Progress {
     /// How many bytes the registry has.
     at: u64,
@@ -56,7 +56,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Notes that the upload has not come further; whether it may be tried once more.
+    /// Counts an attempt without progress; returns whether another one is allowed.
     fn stall(&mut self) -> bool {
         self.stalls += 1;
         self.stalls <= STALLS
@@ -193,7 +193,7 @@ impl Upload {
             progress.stalls = 0;
             return true;
         }
-        // Who refuses a large body often closes the connection on it, and the 413 is lost.
+        // A server that refuses a large body often closes the connection, so that the 413 is lost.
         if is_too_large || !is_answer(error) {
             let next = self.next_chunk(progress.chunk, blob.size);
             progress.chunk = next.or(progress.chunk);
@@ -300,7 +300,7 @@ pub(crate) fn upload_location(client: &Client, response: &Response) -> Result<Ur
 /// Tells the registry to forget an upload.
 pub(crate) async fn cancel(client: &Client, location: Url) {
     let scopes = Scopes::push(client.config().parsed().repository());
-    // Whatever comes of it, the error that is told is the one before.
+    // Its own failure is ignored: the earlier error is returned.
     let _ = client.send(Request::new(Method::DELETE, location, &scopes, "cannot cancel the upload")).await;
 }
 

@@ -13,7 +13,7 @@ pub struct Report<'a> {
     pub caches: Vec<ReportedCache<'a>>,
     /// What `explain` found, where there is a build to tell of.
     pub explanation: Option<&'a Explanation>,
-    /// What nobody reaches in the caches' store, where it was looked at.
+    /// Blobs in the store that no cache reaches, where they were looked for.
     pub dead: Option<Dead>,
     /// What ages count from.
     pub now: Timestamp,
@@ -33,7 +33,7 @@ pub struct Dead {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReportedCache<'a> {
-    /// What it is called.
+    /// Its name in reports.
     pub name: String,
     /// The cache.
     pub manifest: &'a CacheManifest,
@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
         Self { explanation: Some(explanation), ..self }
     }
 
-    /// Says what nobody reaches in the store.
+    /// Sets the blobs in the store that no cache reaches.
     #[must_use]
     pub fn with_dead(self, dead: Dead) -> Self {
         Self { dead: Some(dead), ..self }

@@ -56,7 +56,7 @@ pub(crate) fn date(time: Timestamp) -> String {
     format!("{seconds}{zone}").replacen('T', " ", 1).replace('Z', " UTC")
 }
 
-/// How long something took.
+/// A duration.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

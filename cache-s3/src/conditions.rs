@@ -1,4 +1,4 @@
-//! Whether a store honours conditions: those that do not, answer 200 and overwrite.
+//! Whether a store honours conditions: other stores answer 200 and overwrite.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -13,12 +13,12 @@ use tokio::sync::OnceCell;
 use crate::client::{Client, Condition};
 use crate::endpoint::Endpoint;
 
-/// What was found out, by endpoint and bucket; it is asked once for all caches that share it.
+/// The outcome by endpoint and bucket; it is found out once for all caches that share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Conditions(Arc<Mutex<HashMap<String, Arc<OnceCell<bool>>>>>);
 
 impl Conditions {
-    /// Finds out, the first time, by three tiny writes to a key of its own and a deletion.
+    /// Finds out, the first time, by three small writes to a key of its own and a deletion.
     pub(crate) async fn are_honoured(&self, client: &Client) -> Result<bool> {
         let config = client.config();
         let place = format!("{} {}", config.endpoint().map_or("", Endpoint::as_str), config.bucket());
@@ -34,7 +34,7 @@ impl Conditions {
 pub(crate) async fn try_out(client: &Client) -> Result<bool> {
     let key = throw_away_key(client, "conditions");
     let is_honoured = try_at(client, &key).await;
-    // What cannot be deleted is a few bytes that nobody reads.
+    // If it cannot be deleted, a few unused bytes stay.
     let _ = client.retrying(|| client.delete(&key, None)).await;
     is_honoured
 }
@@ -57,7 +57,7 @@ async fn try_at(client: &Client, key: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether the store has taken offence at the condition, rather than at who asks or at everything.
+/// Whether the store refused the condition, rather than the credentials or everything.
 fn is_about_conditions(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Conflict)
 }

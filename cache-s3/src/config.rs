@@ -1,4 +1,4 @@
-//! [`S3Config`]: which cache, and how it is written; [`Environment`]: what a spec does not say.
+//! [`S3Config`]: the cache, and how it is written; [`Environment`]: settings outside of specs.
 
 use std::env;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,7 +18,7 @@ use crate::error;
 use crate::keys::{self, Keys};
 use crate::refresh::CopyLimits;
 
-/// A cache in a bucket; what both sides need to be opened without a spec.
+/// A cache in a bucket, to open both sides without a spec.
 ///
 /// ```
 /// use cache_s3::{Credential, Environment, S3Config};
@@ -78,7 +78,7 @@ impl S3Config {
         config.parallelism = attrs.parse("upload_parallelism", "a positive integer")?;
         config.endpoint = attrs.optional("endpoint_url").filter(|url| !url.is_empty()).map(Endpoint::new);
         config.is_path_style = attrs.bool("use_path_style")?.unwrap_or(false);
-        // It is never signed here, so there is nothing to turn off.
+        // This backend never signs payloads, so there is nothing to turn off.
         attrs.bool("disable_accept_encoding")?;
         config.is_adaptive = attrs.parse("retry_mode", "standard or adaptive")? == Some(RetryMode::Adaptive);
         if let Some(attempts) = attrs.parse::<NonZeroU32>("retry_max_attempts", "a positive integer")? {
@@ -119,13 +119,13 @@ impl S3Config {
         Self { touch_refresh: age, ..self }
     }
 
-    /// Changes how large an index may be that is read.
+    /// Sets the largest index that is read.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The same store, looking at one name.
+    /// The same store, for one name.
     pub(crate) fn named(&self, name: &str) -> Self {
         self.clone().with_name(name)
     }
@@ -267,7 +267,7 @@ impl Credential {
         Self { access_key_id: access_key_id.into(), secret_access_key, session_token: None }
     }
 
-    /// The token of keys that are lent for a while.
+    /// The session token of temporary keys.
     #[must_use]
     pub fn with_session_token(self, token: impl Into<String>) -> Self {
         Self { session_token: Some(Secret::new(token)), ..self }

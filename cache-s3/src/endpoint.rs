@@ -1,4 +1,4 @@
-//! [`Endpoint`]: where a store is; what a URL may hide in it is never shown.
+//! [`Endpoint`]: the URL of a store; secrets in it are never shown.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl Endpoint {
         if rest.contains(['?', '#']) { wrong("the endpoint takes no query and no fragment") } else { Ok(()) }
     }
 
-    /// Scheme, what stands before the path, and the rest.
+    /// Scheme, authority, and the rest.
     fn parts(&self) -> Option<(&str, &str, &str)> {
         let (scheme, rest) = self.0.split_once("://")?;
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

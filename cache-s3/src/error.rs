@@ -11,7 +11,7 @@ use cache_core::{Error, ErrorKind, Timestamp};
 use crate::KIND;
 use crate::client::TOO_LONG;
 
-/// An answer before anybody has read it.
+/// An unread answer.
 pub(crate) type Raw = HttpResponse;
 
 /// Makes an error of this backend.
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Says why the body of an answer is of no use.
+/// Adds why the body of an answer cannot be used.
 fn unreadable(error: Error, message: &str, cause: &str) -> Error {
     if cause.contains(TOO_LONG) {
         return new(ErrorKind::LimitExceeded, message).with("cause", TOO_LONG);
@@ -73,7 +73,7 @@ fn refused(message: &str, raw: &Raw, code: Option<&str>, said: Option<&str>) -> 
     let error = code.into_iter().fold(error, Error::with_code);
     let header = |name| raw.headers().get(name).filter(|value| !value.is_empty());
     let error = header("x-amz-request-id").into_iter().fold(error, |error, id| error.with("request", id));
-    // Somebody else writes to the same key right now: S3 asks to try again.
+    // Another writer is writing to the same key: S3 asks for a retry.
     let error = if status == 409 { error.with_retryable(kind == ErrorKind::Conflict) } else { error };
     let wait = header("retry-after").and_then(|value| parse_retry_after(value, Timestamp::now()));
     let error = match wait {
@@ -91,7 +91,7 @@ pub(crate) fn in_words(message: &str, code: Option<&str>, said: Option<&str>) ->
     hint.into_iter().fold(error, Error::with_hint)
 }
 
-/// The code says more than the status, where there is one.
+/// The code is more precise than the status.
 fn meaning(code: &str, status: u16) -> (ErrorKind, Option<&'static str>) {
     use ErrorKind as Kind;
     match code {
@@ -131,7 +131,7 @@ fn by_status(status: u16) -> (ErrorKind, Option<&'static str>) {
     }
 }
 
-/// Nobody answered: no connection, a reset, or nobody to sign as.
+/// No answer: no connection, a reset, or no credentials.
 fn unreachable(connector: &ConnectorError, message: &str) -> Error {
     let cause = one_line(&chain(connector));
     if cause.contains("credential") {

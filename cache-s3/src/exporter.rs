@@ -227,7 +227,7 @@ impl S3Exporter {
         }
         let limit = bytes.len() as u64;
         match self.client.retrying(|| self.client.read(key, limit)).await {
-            // The answer to an earlier try was lost: it was ours that won.
+            // The answer to an earlier try was lost: that try has succeeded.
             Ok(Some((found, etag))) if tries > 1 && found == *bytes => Ok(Version::new(etag)),
             Ok(found) => Err(self.conflict(key, expected(on), found.as_ref().map(|(_, etag)| etag.as_str()))),
             Err(_) => Err(self.conflict(key, expected(on), Some("another cache"))),
@@ -240,7 +240,7 @@ impl S3Exporter {
         self.client.about(error, key)
     }
 
-    /// Looks again at what was present: somebody may have cleaned up in between.
+    /// Checks present blobs again, since a prune may have run in between.
     async fn check_present(&self) -> Result<()> {
         let present = std::mem::take(&mut self.state().present);
         self.known.expire();
@@ -310,7 +310,7 @@ impl CacheExporter for S3Exporter {
     }
 }
 
-/// What a condition says has to be there.
+/// The ETag that a condition requires.
 fn expected(on: Condition<'_>) -> Option<&str> {
     match on {
         Condition::Matches(etag) => Some(etag),

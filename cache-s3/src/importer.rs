@@ -30,7 +30,7 @@ impl S3Importer {
         Self::over(Client::new(config))
     }
 
-    /// A reader that shares the connection of somebody else.
+    /// A reader that shares a connection.
     pub(crate) fn over(client: Client) -> Self {
         Self { client: Arc::new(client) }
     }

@@ -34,7 +34,7 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
 pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<BTreeMap<String, Found>> {
     let Listed { mut found, mut rest } = match list(client, keys, Reach::Worthwhile).await {
         Ok(listed) => listed,
-        // Not everybody who may write may list.
+        // The right to write does not include the right to list.
         Err(_) => Listed { found: BTreeMap::new(), rest: keys.clone() },
     };
     // What is listed as archived may have been restored.

@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 pub struct Load {
     /// What it is called in the report.
     pub name: &'static str,
-    /// How many there are.
+    /// The number of pairs.
     pub blobs: usize,
     /// Bytes of each.
     pub size: usize,

@@ -50,7 +50,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     run_steps(&scope, STEPS.iter().filter(|step| !(without_tests && step.name == "test")))
 }
 
-/// Runs the steps until one fails, then prints what became of each.
+/// Runs the steps until one fails, then prints the outcome of each.
 fn run_steps<'a>(scope: &Scope<'_>, steps: impl Iterator<Item = &'a Step>) -> Result<(), Failure> {
     let mut table = String::new();
     let mut result = Ok(());

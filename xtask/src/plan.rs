@@ -62,7 +62,7 @@ fn owner<'a>(workspace: &'a Workspace, file: &Path) -> Option<&'a Member> {
 
 /// The member and everything that depends on it, directly or through others.
 ///
-/// A crate whose examples or tests need it is affected too, and nothing beyond that crate: they are in nobody's build.
+/// A crate whose examples or tests need it is affected too, but not its dependants: they do not build these.
 fn dependents<'a>(workspace: &'a Workspace, member: &'a Member) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::from([member.name.as_str()]);
     loop {

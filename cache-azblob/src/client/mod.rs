@@ -1,4 +1,4 @@
-//! Requests to one container: the place that knows the service's SDK, with the service's own words in every error.
+//! Requests to one container: the only user of the SDK, with the service's message in every error.
 
 mod transport;
 
@@ -43,7 +43,7 @@ pub(crate) struct Client {
     container: Arc<BlobContainerClient>,
 }
 
-/// What a write needs of the blob that is there.
+/// The condition of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
     Any,
@@ -60,7 +60,7 @@ pub(crate) struct Found {
     pub(crate) modified: Option<Timestamp>,
     /// How long ago it was written, by the service's own clock.
     pub(crate) age: Option<Duration>,
-    /// Whether nobody can read it before it is back from the archive.
+    /// Whether it is in the archive tier, from which it has to be rehydrated before it can be read.
     pub(crate) is_archived: bool,
     metadata: HashMap<String, String>,
 }
@@ -153,7 +153,7 @@ impl Client {
             .map_err(|error| self.failed(error, "cannot send a block of the blob", key))
     }
 
-    /// Makes the blob of its blocks.
+    /// Assembles the blob from its blocks.
     pub(crate) async fn put_block_list(&self, key: &str, ids: Vec<Vec<u8>>, condition: &Condition) -> Result<()> {
         let (if_match, if_none_match) = condition.headers();
         let options = BlockBlobClientCommitBlockListOptions {
@@ -211,7 +211,7 @@ impl Client {
         Ok(self.head(key).await?.is_some_and(|found| found.is_directory()))
     }
 
-    /// Makes a blob young again, by writing the metadata that it has.
+    /// Refreshes a blob, by writing its metadata again.
     pub(crate) async fn touch(&self, key: &str, found: &Found) -> Result<()> {
         let options = BlobClientSetMetadataOptions { if_match: Some(quoted(&found.etag)), ..Default::default() };
         let touched = self.blob(key).set_metadata(&found.metadata, Some(options)).await;
@@ -228,7 +228,7 @@ impl Client {
         }
     }
 
-    /// A page of the blobs whose names start like this; nothing where the container is not there.
+    /// A page of the blobs with this prefix; empty where the container does not exist.
     pub(crate) async fn list(&self, start: &str, marker: Option<String>) -> Result<Page<Listed, String>> {
         const MESSAGE: &str = "cannot list the blobs";
         let options = BlobContainerClientListBlobsOptions {
@@ -260,7 +260,7 @@ impl Client {
         }
     }
 
-    /// Makes the container, if nobody else has by now.
+    /// Creates the container if it does not exist.
     pub(crate) async fn create_container(&self) -> Result<()> {
         match self.container.create(None).await {
             Ok(_) => Ok(()),
@@ -274,7 +274,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        // What was tried often enough here is not tried again above.
+        // The last error is not retryable, so that callers do not retry.
         self.tuning()
             .retry
             .run(self.config.environment().listener(), call)
@@ -286,7 +286,7 @@ impl Client {
         self.config.environment().tuning()
     }
 
-    /// Names the backend and the container.
+    /// Adds the backend and the container to the context.
     pub(crate) fn about(&self, error: Error) -> Error {
         let place = format!("{}/{}", self.config.account().to_string().trim_end_matches('/'), self.config.container());
         error.with("backend", KIND).with("container", place)
@@ -301,7 +301,7 @@ impl Client {
     }
 }
 
-/// Absence is what the service says, not what a status may mean: a proxy says 404 too.
+/// Absence is told by the service's code, not by the status: a proxy may answer 404 too.
 fn is_absent(error: &azure_core::Error) -> bool {
     let absent = ["BlobNotFound", "ContainerNotFound", "ResourceNotFound"];
     error::code_of(error).is_some_and(|code| absent.contains(&code.as_str()))

@@ -1,4 +1,4 @@
-//! The way to the service: HTTP with waits that end when nothing moves, and errors that do not hold the signed URL.
+//! The transport of the service: HTTP with timeouts for stalls, and errors without the signed URL.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::error::root_cause;
 /// What is said of an answer that is not read to its end.
 const NO_WHOLE_ANSWER: &str = "no whole answer";
 
-/// Who is on the other side.
+/// The server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
-    /// It is spoken to over TLS.
+    /// It uses TLS.
     pub(crate) is_encrypted: bool,
-    /// It is this machine, or what is beside it: no proxy leads there.
+    /// It is this machine, or a link-local address: no proxy leads there.
     pub(crate) is_near: bool,
 }
 
@@ -117,7 +117,7 @@ impl HttpClient for Connections {
 
 type Pieces = stream::BoxStream<'static, azure_core::Result<Bytes>>;
 
-/// Blobs are always asked for by a range, and nothing else is; whoever reads one knows how long it is.
+/// Blobs are read by range, and nothing else is; the reader of a blob knows its size.
 fn is_for_a_blob(request: &Request) -> bool {
     request.headers().iter().any(|(name, _)| matches!(name.as_str(), "range" | "x-ms-range"))
 }

@@ -21,15 +21,15 @@ use crate::client::{Connections, Peer};
 
 /// Chooses a part of the chain.
 const SELECTOR: &str = "AZURE_TOKEN_CREDENTIALS";
-/// How long a place is waited for that may not exist.
+/// The timeout for a source that may not exist.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long a connection to the metadata service of a virtual machine may take; elsewhere nobody answers.
+/// How long a connection to the metadata service of a virtual machine may take. On other machines there is none.
 const METADATA: Duration = Duration::from_secs(1);
 
 /// How the metadata service is spoken to.
 const PLAIN: Peer = Peer { is_encrypted: false, is_near: true };
 
-/// A place where a token may come from.
+/// A source of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     ClientSecret,
@@ -67,24 +67,24 @@ impl Source {
         }
     }
 
-    /// Whether somebody set it up on purpose: its failure is the answer, and no other place is asked.
+    /// Whether it was configured explicitly: its failure is final, and no other source is tried.
     fn is_final(self) -> bool {
         !self.needs().is_empty()
     }
 }
 
-/// The places in order; the first that gave a token is asked from then on.
+/// The sources in order; the first that gave a token is used from then on.
 #[derive(Debug)]
 pub(crate) struct Chain {
     links: Vec<(Source, Arc<dyn TokenCredential>)>,
-    /// What is said of the places that are left out.
+    /// The message about skipped sources.
     left_out: Vec<String>,
-    /// One more than the place that gave a token.
+    /// One more than the number of the source that gave a token.
     found: AtomicUsize,
 }
 
 impl Chain {
-    /// Looks at the variables; nobody is asked.
+    /// Reads the variables; sends no request.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] when the selector names nothing that exists here, or nothing can be tried.
@@ -187,7 +187,7 @@ fn open(
     })
 }
 
-/// The metadata service answers soon or is not there: nobody waits long for it, or asks again.
+/// The metadata service answers soon or does not exist, so the wait is short and there is no retry.
 fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIdentityCredentialOptions> {
     let Tuning { mut timeouts, bounds, .. } = environment.tuning().clone();
     timeouts.connect = Some(METADATA);

@@ -1,4 +1,4 @@
-//! Who is asking: the account's key, a signature in the URL, or a token of Microsoft Entra ID.
+//! Credentials: the account's key, a signature in the URL, or a token of Microsoft Entra ID.
 
 mod chain;
 mod shared_key;

@@ -1,4 +1,4 @@
-//! How far the work is, in blobs and bytes.
+//! The progress of the work, in blobs and bytes.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ impl Meter {
         self.blobs_done >= self.blobs
     }
 
-    /// What is being done, in words.
+    /// A description of the work.
     pub(super) fn task(&self) -> String {
         match self.tasks {
             0 | 1 => self.task.clone(),

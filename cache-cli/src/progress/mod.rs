@@ -1,4 +1,4 @@
-//! Progress on stderr: what happens becomes [`Step`]s, and a form shows them.
+//! Progress on stderr: events become [`Step`]s, and a format shows them.
 
 mod meter;
 mod plain;
@@ -25,7 +25,7 @@ const NAMED: usize = 3;
 /// How often it is looked for blobs of which nothing was said for long.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How progress looks.
+/// Formats of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressForm {
     /// tty on a terminal, plain elsewhere.
@@ -40,7 +40,7 @@ pub(crate) enum ProgressForm {
     Quiet,
 }
 
-/// One thing to show: what exports tell, and what verbs add to it.
+/// One step to show: events of exports, and those of verbs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
     /// Work on this many blobs with this many bytes begins; `task` says which. Other work may be under way.
@@ -53,7 +53,7 @@ pub(crate) enum Step<'a> {
     BlobStarted { blob: &'a Descriptor },
     /// Bytes of a blob went through.
     Bytes { blob: Digest, bytes: u64 },
-    /// Work on a blob is over; `how` says what came of it.
+    /// A blob is done; `how` says in which way.
     BlobDone { blob: &'a Descriptor, how: &'static str },
     /// A call failed and is made again.
     Retrying { error: &'a str, seconds: f64 },
@@ -61,15 +61,15 @@ pub(crate) enum Step<'a> {
     Committing,
     /// The manifest is written; none where nothing was.
     Committed { manifest: Option<&'a Descriptor> },
-    /// Something worth knowing.
+    /// A note.
     Note(&'a str),
-    /// Something to act on.
+    /// A warning.
     Warning(&'a str),
-    /// Nothing more comes.
+    /// The end.
     Finished,
 }
 
-/// Shows steps in one form.
+/// Shows steps in one format.
 trait Show: Send + Sync {
     /// `meter` counts everything so far, `step` included. `place` is where it happened, when there are several.
     fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>);
@@ -101,7 +101,7 @@ impl Reporter {
     }
 
     fn meter(&self) -> MutexGuard<'_, Meter> {
-        // A panic elsewhere leaves numbers that are merely old.
+        // A panic elsewhere leaves outdated numbers at worst.
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::meter::Meter;
 use super::{Show, Step};
 
-/// How often bytes are told, at most: every piece would be thousands of lines for a gigabyte.
+/// The shortest time between two reports of bytes: one for each piece would be thousands of lines for a gigabyte.
 const BYTES_EVERY: Duration = Duration::from_millis(200);
 
 /// Writes objects with the event's name under `event` and the time since the start under `elapsedMs`.
 pub(super) struct RawJson {
     start: Instant,
-    /// When bytes were last told.
+    /// The time of the last report of bytes.
     told: Mutex<Option<Instant>>,
 }
 
@@ -24,7 +24,7 @@ impl RawJson {
         Self { start: Instant::now(), told: Mutex::default() }
     }
 
-    /// Whether bytes are told now; the answer is yes at most every [`BYTES_EVERY`].
+    /// Whether to report bytes now: at most every [`BYTES_EVERY`].
     fn is_due(&self, now: Instant) -> bool {
         let Ok(mut told) = self.told.lock() else { return false };
         let is_due = told.is_none_or(|told| now.duration_since(told) >= BYTES_EVERY);

@@ -1,4 +1,4 @@
-//! What one of several exports tells, under its own name.
+//! The progress of one of several exports, under its own name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

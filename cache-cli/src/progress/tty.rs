@@ -12,7 +12,7 @@ const TEMPLATE: &str =
     "{spinner} {prefix} [{bar:24}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left  {msg}";
 const TICK: Duration = Duration::from_millis(120);
 
-/// One line that is drawn over; it is gone when the work is done.
+/// One line that is redrawn, and cleared at the end.
 pub(super) struct Tty {
     bar: ProgressBar,
 }

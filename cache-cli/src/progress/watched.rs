@@ -1,4 +1,4 @@
-//! A provider of blobs that tells how far their reading is.
+//! A provider of blobs that reports how far they were read.
 
 use std::ops::Range;
 use std::sync::Arc;

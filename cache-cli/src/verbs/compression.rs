@@ -45,7 +45,7 @@ pub(super) fn layers_to_convert(manifest: &CacheManifest, conversion: &Conversio
     manifest.blobs().iter().filter(|blob| conversion.compression().needs_conversion(blob)).count()
 }
 
-/// What is to be done about a compression that was asked for; `None` when it changes nothing.
+/// The conversion for the chosen compression; `None` if it changes nothing.
 pub(super) fn conversion(
     session: &Session,
     args: &CompressionArgs,

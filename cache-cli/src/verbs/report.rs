@@ -101,7 +101,7 @@ async fn reported_cache<'a>(
     Ok(reported.with_findings(found.findings))
 }
 
-/// What nobody reaches in the stores of the caches.
+/// Blobs in the stores of the caches that no cache reaches.
 async fn dead(session: &Session, specs: &[String]) -> Result<Dead, Failure> {
     let places: Vec<Place> = specs.iter().map(|spec| Place::parse(session, spec)).collect::<Result<_, _>>()?;
     let usages = usages(session, places).await?;

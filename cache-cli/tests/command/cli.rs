@@ -140,7 +140,7 @@ fn a_refusal_of_the_file_system_exits_5() {
     assert!(run.stderr.contains("error: destination: "), "{}", run.stderr);
 }
 
-/// The lock of `b`, held, so that nobody else can commit there.
+/// The lock of `b`, held, so that no other writer can commit there.
 #[cfg(unix)]
 fn lock(sandbox: &Sandbox) -> fs::File {
     fs::create_dir(sandbox.path("b")).unwrap();

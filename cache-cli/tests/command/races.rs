@@ -1,4 +1,4 @@
-//! Two writers of one name in a store with conditional writes: who wins, who is told, and what is there afterwards.
+//! Two writers of one name in a store with conditional writes: which one gets a conflict, and what is there afterwards.
 
 use std::process::Stdio;
 use std::rc::Rc;

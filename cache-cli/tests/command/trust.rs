@@ -65,7 +65,8 @@ impl Store {
 
 fn stores() -> [Store; 4] {
     let registry = registry::Server::start(Access::Open, Options::default());
-    let service = actions::Server::start(actions::Options::default());
+    let origin = Some(format!("https://{HOST}"));
+    let service = actions::Server::start(actions::Options { origin, ..Default::default() });
     let bucket = s3::Server::start(s3::Options::default());
     let account = azblob::Server::start(azblob::Options::default());
     let of_url = |url: String| url.split('/').nth(2).unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! What is wrong with a cache: stable codes, what they are about, and what depends on it.
+//! Findings: what is wrong with a cache, under stable codes, and which results it affects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -9,11 +9,11 @@ use crate::graph::walk;
 use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, InlineImage};
 use crate::model::{Descriptor, Digest, Limits, Timestamp, annotation};
 
-/// A finding's code; codes are stable, and documented here and nowhere else.
+/// The code of a finding. Codes are stable; this is their documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FindingCode {
-    /// The manifest or the config is no such document; BuildKit's import fails. `repair` cannot help: `rm` it.
+    /// The manifest or the config cannot be decoded; BuildKit's import fails. `repair` cannot help: `rm` it.
     ConfigUnreadable,
     /// The config or manifest is over 1 MiB, in a registry or a directory; BuildKit's import fails.
     ConfigTooLarge,
@@ -47,7 +47,7 @@ pub enum FindingCode {
     DiffIdMissing,
     /// A layer's creation time cannot be read; BuildKit cannot load it.
     CreatedAtInvalid,
-    /// A layer's media type is none that BuildKit can extract; the build fails when the layer is used.
+    /// BuildKit cannot extract layers of this media type; the build fails when the layer is used.
     MediaTypeUnknown,
     /// A layer's bytes are compressed in another way than its media type says (warning). BuildKit and containerd go by the
     /// bytes, other readers by the type; `repair` corrects it. Compressed bytes that OCI's type calls a plain tar are
@@ -72,7 +72,7 @@ pub enum FindingCode {
 }
 
 impl FindingCode {
-    /// The code as reports show it.
+    /// The code's name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -131,7 +131,7 @@ impl fmt::Display for FindingCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind of thing.
+    /// The kind of finding.
     pub code: FindingCode,
     /// What it is about: a record, a layer, a blob, an image.
     pub object: String,
@@ -144,7 +144,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding that no result depends on.
+    /// A finding that affects no result.
     #[must_use]
     pub fn new(code: FindingCode, object: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, object: object.into(), message: message.into(), affected: Vec::new(), affects_more: false }
@@ -183,7 +183,7 @@ pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
     findings
 }
 
-/// No BuildKit imports a document over 1 MiB from a registry or a directory.
+/// BuildKit imports no document over 1 MiB from a registry or a directory.
 fn check_sizes(manifest: &CacheManifest) -> Vec<Finding> {
     let limit = Limits::BUILDKIT_IMPORT;
     let documents = [("config", manifest.raw_config()), ("manifest", manifest.raw_manifest())];
@@ -212,7 +212,7 @@ fn check_leaves(manifest: &CacheManifest) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// The graph tells what no single record does.
+/// Findings about the graph as a whole.
 fn check_loops(manifest: &CacheManifest) -> Option<Finding> {
     let message = "records that are the same lead to each other, in a circle once they are made one";
     closes_loop(manifest).then(|| Finding::new(FindingCode::MergedLoop, "config", message))
@@ -263,7 +263,7 @@ fn links_of(record: &CacheRecord) -> impl Iterator<Item = i64> {
 fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
     let config = manifest.config();
     let layers = &config.layers;
-    // What stands below or behind a layer that nothing describes is not looked at: its result goes in any case.
+    // Layers below one without a descriptor are not checked: the result is lost in any case.
     let is_described = |layer: usize| manifest.descriptor(&layers[layer].blob).is_some();
     let mut findings = Vec::new();
     let mut find = |layer: i64, object: String| {
@@ -371,7 +371,7 @@ pub struct Affected<'a> {
 }
 
 impl<'a> Affected<'a> {
-    /// Makes a cache's config ready to be asked, blob by blob.
+    /// Indexes a cache's config, to look blobs up.
     #[must_use]
     pub fn new(config: &'a CacheConfig) -> Self {
         let mut affected = Self {

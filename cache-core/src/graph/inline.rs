@@ -11,7 +11,7 @@ use crate::json::{self, GoObject, key_is, take};
 use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, unreadable};
 use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 
-/// What an image config says about its cache; everything else in it is left alone.
+/// The fields of an image config that hold its cache; others are not read.
 #[derive(Default)]
 struct ImageConfig {
     rootfs: RootFs,
@@ -31,7 +31,7 @@ struct History {
     empty_layer: bool,
 }
 
-/// Makes a cache of one image, or `None` when there is none in it.
+/// The cache of one image, or `None` when it has no records.
 ///
 /// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
 pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {
@@ -141,7 +141,7 @@ pub(super) fn join(mut images: Vec<CacheManifest>) -> Result<Option<CacheManifes
     Ok(Some(joined.to_manifest().with_inline_images(inline)))
 }
 
-/// The error of an image index that would have us read without end.
+/// The error of an image index that names too many images.
 pub(super) fn too_many(limit: usize) -> Error {
     Error::new(ErrorKind::LimitExceeded, "image index names too many manifests").with("limit", limit)
 }

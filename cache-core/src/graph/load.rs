@@ -10,7 +10,7 @@ use crate::manifest::{CacheConfig, CacheManifest, Document, ManifestForm, Parsed
 use crate::model::{Descriptor, Digest, Limits, MediaType};
 use crate::seams::{BlobProvider, read_all};
 
-/// What the configs of images are.
+/// The media types of image configs.
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
@@ -113,7 +113,7 @@ async fn extract(
     }
 }
 
-/// Whether it is the content that cannot be read, however often one tries.
+/// Whether the content is invalid, so that a retry does not help.
 fn is_of_content(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::InvalidManifest | ErrorKind::LimitExceeded | ErrorKind::NotFound)
 }

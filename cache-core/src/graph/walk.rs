@@ -1,8 +1,8 @@
 //! Walks over graphs of numbered nodes, without recursion, however deep they are.
 
-/// What a walk along all links has found.
+/// The outcome of a walk along all links.
 pub(crate) struct Walked {
-    /// Every node after those it links to, where no loop is in the way.
+    /// Every node after those it links to, as far as there is no loop.
     pub(crate) dependencies_first: Vec<usize>,
     /// The nodes at which the walk closed a loop, in the order of the walk; at least one for each loop.
     pub(crate) closing: Vec<usize>,

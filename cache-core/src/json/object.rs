@@ -1,4 +1,4 @@
-//! [`JsonObject`]: a document that is re-written without losing what nobody here understands.
+//! [`JsonObject`]: a document that is re-written without losing keys that this crate does not know.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl JsonObject {
         Ok(decoded.map_err(|error| unreadable(error).with("field", name))?.flatten())
     }
 
-    /// Gives a field a value: in the place of the field that counts, or as the last one.
+    /// Sets a field, in place or at the end.
     ///
     /// # Panics
     /// When the value cannot be JSON, which holds for no plain data.
@@ -63,7 +63,7 @@ impl JsonObject {
         }
     }
 
-    /// Takes every field of that name out, and says whether there was one.
+    /// Removes every field of that name; returns whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|(known, _)| !is(known, name));
@@ -92,7 +92,7 @@ fn unreadable(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidManifest, "JSON is unreadable").with("at", &error).with_source(error)
 }
 
-/// What Go makes of raw JSON that it writes.
+/// Raw JSON as Go writes it.
 fn compact(json: &str) -> Vec<u8> {
     let mut out = String::with_capacity(json.len());
     let (mut is_string, mut is_escaped) = (false, false);

@@ -1,9 +1,9 @@
-//! What Go's decoder takes or refuses before any value is looked at.
+//! What Go's decoder accepts or refuses before it decodes any value.
 
 use serde::de::DeserializeOwned;
 use serde::de::Error as _;
 
-/// How deep Go reads nested values, those that it skips among them.
+/// How deep Go reads nested values, skipped ones included.
 const MAX_DEPTH: usize = 10_000;
 
 /// Decodes a document: nothing is nested more than 10,000 deep, and `-0` is a whole number.

@@ -1,4 +1,4 @@
-//! [`BodyReader`]: reads the body of an answer, which ends in bytes and in time whatever the server does.
+//! [`BodyReader`]: reads the body of an answer within bounds on bytes and time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kit::Bounds;
 
-/// Reads bodies within [`Bounds`]. Time counts only while the server is waited for: a slow reader is no slow server.
+/// Reads bodies within [`Bounds`]. Only time spent waiting for the server counts, not that of a slow reader.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -32,14 +32,14 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// Reads bodies of any length. `message` says what failed when one is given up. A server may be silent for `idle`, and
-    /// has to send more than `bounds.slowest` bytes a second over that time; `None` waits for ever.
+    /// Reads bodies of any length. `message` is that of the error for a timeout. A server may be silent for `idle`, and
+    /// has to send more than `bounds.slowest` bytes a second over that time; with `None` there is no limit on time.
     #[must_use]
     pub fn new(message: &'static str, idle: Option<Duration>, bounds: &Bounds) -> Self {
         Self { message, limit: u64::MAX, idle, slowest: bounds.slowest }
     }
 
-    /// Gives a body up that is longer than this, in bytes.
+    /// Sets the longest body, in bytes.
     #[must_use]
     pub fn with_limit(self, limit: u64) -> Self {
         Self { limit, ..self }
@@ -47,8 +47,8 @@ impl BodyReader {
 
     /// The body as a stream that ends after its first error.
     ///
-    /// It fails with [`ErrorKind::Unavailable`] when nothing comes for too long, with the same kind and no use in trying
-    /// again when too little comes, and with [`ErrorKind::LimitExceeded`] when the body is too long.
+    /// It fails with [`ErrorKind::Unavailable`] when nothing comes for too long, with the same kind and not retryable
+    /// when too little comes, and with [`ErrorKind::LimitExceeded`] when the body is too long.
     pub fn stream<'a>(&self, body: impl Stream<Item = Result<Bytes>> + Send + 'a) -> BoxStream<'a, Result<Bytes>> {
         let reading = Reading { reader: *self, body: body.boxed(), read: 0, window: Window::default() };
         let pieces = stream::try_unfold(reading, |mut reading| async move {
@@ -70,7 +70,7 @@ impl BodyReader {
         Ok(whole.freeze())
     }
 
-    /// Reads the body of an error up to the limit. What breaks it, and what comes after, tells nothing that is needed.
+    /// Reads the body of an error up to the limit. A failure to read the rest is ignored.
     pub async fn read_start(&self, body: impl Stream<Item = Result<Bytes>> + Send) -> Bytes {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut pieces = Self { limit: u64::MAX, ..*self }.stream(body);
@@ -88,14 +88,14 @@ impl BodyReader {
         error.with("limit", self.limit)
     }
 
-    /// Another try would be as slow.
+    /// A retry would be as slow.
     fn too_slow(&self, idle: Duration) -> Error {
         let cause = format!("less than {} bytes a second have come for {} s", self.slowest, idle.as_secs_f32());
         Error::new(ErrorKind::Unavailable, self.message).with("cause", cause).with_retryable(false)
     }
 }
 
-/// What came of a body in a stretch of waiting.
+/// What a body did while it was waited for.
 #[derive(Default)]
 struct Window {
     waited: Duration,
@@ -150,7 +150,7 @@ mod tests {
         BodyReader::new("cannot read", Some(IDLE), &Bounds::default())
     }
 
-    /// So many bytes each time, without end.
+    /// An endless body, this many bytes at a time.
     fn every(wait: Duration, bytes: usize) -> impl Stream<Item = Result<Bytes>> + Send {
         stream::repeat(bytes).then(move |bytes| async move {
             tokio::time::sleep(wait).await;

@@ -1,4 +1,4 @@
-//! [`Bounds`]: how much is taken from a server, and how slowly.
+//! [`Bounds`]: limits on what a server sends, in bytes and time.
 
 /// The most that is taken from a server, whatever it sends. Documents have caps of their own ([`Limits`](crate::model::Limits)),
 /// and blobs are as long as their descriptors say.
@@ -7,7 +7,7 @@
 pub struct Bounds {
     /// Bytes of an error's body that are read; the rest is left out.
     pub error_body: u64,
-    /// Bytes of any other answer: a page of a list, a token, what a write answers.
+    /// Bytes of any other answer: a page of a list, a token, the answer to a write.
     pub answer: u64,
     /// Pages of one list.
     pub list_pages: usize,

@@ -1,16 +1,16 @@
-//! Memory for large pieces, used again for the next ones: an allocator that gets such pieces back on many threads keeps a
-//! good part of them.
+//! Reusable memory for large pieces: an allocator that gets such pieces back on many threads keeps a
+//! large part of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// The largest buffer that is allocated at once, and kept: what a descriptor says is no reason to allocate without end.
+/// The largest buffer that is allocated at once, and kept: the size in a descriptor is not trusted.
 const LARGEST: usize = 64 << 20;
-/// The smallest one that is worth keeping.
+/// The smallest buffer that is kept.
 const SMALLEST: usize = 1 << 20;
 
-/// Buffers that are free, for as long as anybody uses them.
+/// Free buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<State>);
 
@@ -20,7 +20,7 @@ struct State {
     users: usize,
 }
 
-/// Somebody who uses buffers; free buffers go with the last one.
+/// A user of buffers; free buffers are dropped with the last one.
 #[derive(Debug)]
 pub(crate) struct User(Arc<Buffers>);
 
@@ -30,14 +30,14 @@ impl Buffers {
         User(Arc::clone(self))
     }
 
-    /// An empty buffer for so many bytes.
+    /// An empty buffer of this capacity.
     pub(crate) fn take(&self, length: usize) -> Vec<u8> {
         let wanted = length.min(LARGEST);
         let free = if wanted >= SMALLEST { self.lock().free.pop() } else { None };
         free.filter(|buffer| buffer.capacity() >= wanted).unwrap_or_else(|| Vec::with_capacity(wanted))
     }
 
-    /// The bytes, whose buffer comes back when nobody has them any more, or at once when they are few.
+    /// The bytes; their buffer comes back when the last copy is dropped, or at once when they are few.
     pub(crate) fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
         if is_mostly_empty(&bytes) {
             let few = Bytes::copy_from_slice(&bytes);
@@ -47,7 +47,7 @@ impl Buffers {
         Bytes::from_owner(Lent { bytes, home: Arc::clone(self) })
     }
 
-    /// Takes a buffer back, whose bytes nobody needs.
+    /// Takes a buffer back whose bytes are not needed.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut state = self.lock();

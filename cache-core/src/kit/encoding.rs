@@ -9,9 +9,9 @@ use futures_util::stream::{self, StreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// How much is decoded at once: gzip makes at most a thousand times of it.
+/// The input decoded at once, in bytes: gzip expands it a thousand times at most.
 const STEP: usize = 4 << 10;
-/// What gzip begins with.
+/// The first bytes of gzip.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What `Content-Encoding` says of a body
@@ -108,7 +108,7 @@ fn within(plain: &[u8], limit: u64) -> Result<()> {
 }
 
 fn gunzipped(body: BlobStream, message: &'static str) -> BlobStream {
-    // It is asked once more after its end, when the decoder has given the last bytes.
+    // It is polled once more after its end, for the last bytes of the decoder.
     let body = body.fuse().boxed();
     let decoding = Decoding { body, rest: Bytes::new(), decoder: Some(MultiGzDecoder::new(Vec::new())) };
     Box::pin(stream::unfold(decoding, move |mut decoding| async move {

@@ -159,7 +159,7 @@ pub fn common_prefix(keys: &BTreeSet<String>) -> &str {
     first.get(..same.unwrap_or(first.len().min(last.len()))).unwrap_or_default()
 }
 
-/// How far a list has come, as long as it is in order: some stores list as they find.
+/// The progress of a list, as long as it is in order: some stores list in no order.
 #[derive(Default)]
 struct Order {
     reached: String,

@@ -1,10 +1,10 @@
-//! [`Looks`]: whether to look for a blob before it is sent.
+//! [`Looks`]: whether to check for a blob before it is sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// After so many looks in a row that found nothing, blobs are sent without one.
+/// After this many checks in a row that found nothing, blobs are sent without one.
 const IN_VAIN: usize = 16;
-/// Up to so many bytes a blob is sent without a look: one that turns out to be there has then cost little.
+/// The largest blob that is sent without a check: one that turns out to be present has then cost little.
 pub(crate) const SMALL: u64 = 256 << 10;
 
 /// What the looks of one exporter found.
@@ -13,7 +13,7 @@ pub(crate) const SMALL: u64 = 256 << 10;
 /// request and the blob's bytes, 256 KiB at most, and nothing else.
 #[derive(Debug)]
 pub struct Looks {
-    /// How many in a row found nothing.
+    /// How many checks in a row found nothing.
     in_vain: AtomicUsize,
     /// How many were done without.
     skipped: AtomicUsize,
@@ -42,7 +42,7 @@ impl Looks {
         self.is_told || !self.skipped.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_multiple_of(IN_VAIN)
     }
 
-    /// Takes note of a look; where one blob is there, the next ones are looked for.
+    /// Records the outcome of a check; after a present blob, the next ones are checked for.
     pub fn saw(&self, is_there: bool) {
         if is_there {
             self.reset();
@@ -51,7 +51,7 @@ impl Looks {
         }
     }
 
-    /// Looks for the next blobs.
+    /// Checks for the next blobs.
     pub fn reset(&self) {
         self.in_vain.store(0, Ordering::Relaxed);
     }

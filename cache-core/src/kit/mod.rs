@@ -1,4 +1,4 @@
-//! What a writer of backends takes: waits between tries, uploads in parts, reads that go on where they broke, bounds on
+//! Tools for writing backends: retries, uploads in parts, reads that resume, bounds on
 //! what a server sends, and lists in pages.
 
 mod accepted;

@@ -62,17 +62,17 @@ pub trait PartUpload: Send + Sync {
     /// Opens an upload and names it.
     async fn begin(&self) -> Result<String>;
 
-    /// Sends a part, numbered from 1, and answers with what the store calls it. Parts are sent in any order.
+    /// Sends a part, numbered from 1, and returns the store's identifier for it. Parts are sent in any order.
     async fn part(&self, upload: &str, number: u32, bytes: Bytes) -> Result<String>;
 
-    /// Makes the object of its parts, in order of their numbers.
+    /// Assembles the object from its parts, in order of their numbers.
     async fn complete(&self, upload: &str, parts: Vec<String>) -> Result<()>;
 
-    /// Gives an upload up; what was sent is thrown away.
+    /// Aborts an upload; its parts are deleted.
     async fn abort(&self, upload: &str) -> Result<()>;
 
-    /// How many bytes the store says it holds once the parts are one object; none where that is not known. A store that
-    /// puts parts together in its own way loses some.
+    /// The size of the assembled object, as the store reports it; `None` where that is not known. A store that
+    /// orders parts in its own way may lose some.
     async fn stored_size(&self) -> Result<Option<u64>> {
         Ok(None)
     }
@@ -82,7 +82,7 @@ pub trait PartUpload: Send + Sync {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PartLimits {
-    /// Bytes of a part, but for the last one; it grows when there would be too many.
+    /// The size of a part in bytes; the last may be shorter. It grows when there would be too many parts.
     pub part_size: u64,
     /// How many parts one object may have.
     pub max_parts: u32,
@@ -125,7 +125,7 @@ const BAD_PARTS: &str = "delete the blob that is there; the store puts parts tog
 
 /// Uploads `size` bytes of `stream`: one request for up to one part, else parts in parallel.
 ///
-/// A failed upload is aborted. One that is dropped stays open, for the store's own clean-up or the next `prune`.
+/// A failed upload is aborted. A dropped one stays open until the store's own clean-up or the next `prune`.
 ///
 /// # Errors
 /// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes, or
@@ -147,7 +147,7 @@ pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limi
         Err(error) => Err(error),
     };
     if let Err(error) = done {
-        // The first error is the one to tell; an upload that cannot be aborted is left to the store's clean-up.
+        // The first error is returned; an upload that cannot be aborted is left to the store's clean-up.
         let _ = to.abort(&upload).await;
         return Err(error);
     }
@@ -196,7 +196,7 @@ async fn send_parts(
 struct Cutter<'a> {
     stream: &'a mut BlobStream,
     buffers: &'a Arc<Buffers>,
-    /// What the last piece of the stream had beyond the part.
+    /// The rest of the last piece, which belongs to the next part.
     rest: Bytes,
     read: u64,
     size: u64,

@@ -1,4 +1,4 @@
-//! [`Outgoing`]: a blob on its way into one request, which ends whole or not at all, and tells whether it moves.
+//! [`Outgoing`]: the body of an upload request, which is sent whole or fails, and can be watched for stalls.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,7 +14,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// What is handed to the connection at once.
+/// The bytes handed to the connection at once.
 const PIECE: usize = 64 << 10;
 
 /// Bytes as the body of a request.
@@ -24,7 +24,7 @@ pub struct Outgoing {
     flow: Arc<Flow>,
 }
 
-/// What is known of a body that is being sent.
+/// The state of a body that is being sent.
 #[derive(Debug, Default)]
 pub struct Flow {
     asked: AtomicU64,
@@ -57,7 +57,7 @@ impl Outgoing {
         Self { stream, is_over: false, flow: Arc::default() }
     }
 
-    /// What is known of it.
+    /// Its state.
     #[must_use]
     pub fn flow(&self) -> Arc<Flow> {
         Arc::clone(&self.flow)
@@ -123,7 +123,7 @@ impl Stream for Outgoing {
 }
 
 impl Flow {
-    /// Why the source ended the request, if it did.
+    /// The error of the source, if that ended the request.
     pub fn take_failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

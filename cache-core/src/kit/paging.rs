@@ -1,6 +1,6 @@
 //! [`Pager`]: lists that come in pages are read to their end, or they are an error.
 //!
-//! Whoever deletes takes what no list shows for free. So a list that stops anywhere but at its end must not look like a
+//! A prune takes what no list shows for unused. So a list that stops anywhere but at its end must not look like a
 //! short one.
 
 use std::collections::HashSet;
@@ -12,43 +12,43 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kit::Bounds;
 
-/// What a server answers when it is asked for a page.
+/// The server's answer to a request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, C> {
-    /// What is on the page; there may be nothing on it, and more after it.
+    /// The items of the page. An empty page may be followed by others.
     pub items: Vec<T>,
-    /// What the server says about the rest.
+    /// The continuation that the server gives.
     pub next: NextPage<C>,
-    /// How many bytes the answer took, or about how many.
+    /// The size of the answer in bytes, or an estimate.
     pub bytes: u64,
 }
 
 /// What comes after a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextPage<C> {
-    /// Nothing: the list is whole.
+    /// None: the list is complete.
     End,
-    /// Another page, and how to ask for it.
+    /// Another page, with its cursor.
     At(C),
-    /// More, and the server does not say how to get there.
+    /// More, without a cursor.
     Lost,
 }
 
-/// Where the pages of a list come from.
+/// A source of the pages of a list.
 #[async_trait]
 pub trait PageSource: Send + Sync {
-    /// What is listed.
+    /// The items.
     type Item: Send;
-    /// How a page is asked for: a token, a marker, a URL, a number.
+    /// The cursor of a page: a token, a marker, a URL, a number.
     type Cursor: Hash + Send + Sync;
 
-    /// Asks for the first page, or for the one at `cursor`; trying again is up to the source.
+    /// Requests the first page, or the one at `cursor`; the source does the retries.
     ///
     /// # Errors
     /// Whatever the server answers.
     async fn page(&self, cursor: Option<&Self::Cursor>) -> Result<Page<Self::Item, Self::Cursor>>;
 
-    /// What tells an item from all others of the list: its key, tag or number.
+    /// The identity of an item: its key, tag or number.
     fn id(item: &Self::Item) -> String;
 
     /// Says what an error is about.
@@ -57,7 +57,7 @@ pub trait PageSource: Send + Sync {
 
 /// Reads a list page by page.
 ///
-/// The server's own continuation is followed, over empty pages too. An item that was on an earlier page is left out. A list
+/// The server's continuation is followed, over empty pages too. Items of earlier pages are left out. A list
 /// fails that says there is more and not where, that comes back to a page, that goes on with empty pages, or that is larger
 /// than its [`Bounds`].
 pub struct Pager<S: PageSource> {
@@ -74,14 +74,14 @@ pub struct Pager<S: PageSource> {
 }
 
 impl<S: PageSource> Pager<S> {
-    /// Nothing is asked for yet.
+    /// Nothing is requested yet.
     #[must_use]
     pub fn new(source: S, bounds: Bounds) -> Self {
         let (asked, listed) = (Seen::default(), Seen::default());
         Self { source, bounds, cursor: None, is_whole: false, pages: 0, empty: 0, bytes: 0, asked, listed }
     }
 
-    /// What is on the next page and on none before; `None` at the end of the list.
+    /// The new items of the next page; `None` at the end of the list.
     ///
     /// # Errors
     /// Whatever the source answers; [`ErrorKind::Unavailable`] for a list that has no end, and
@@ -146,7 +146,7 @@ where
     pages.try_flatten().boxed()
 }
 
-/// What was seen before, by two independent hashes of 64 bits.
+/// The items and cursors seen before, as two independent hashes of 64 bits.
 #[derive(Default)]
 struct Seen {
     hashers: [RandomState; 2],

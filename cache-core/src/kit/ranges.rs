@@ -91,7 +91,7 @@ impl<S: RangeSource> Reader<S> {
     async fn open(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
         let progress = self.source.progress();
         let opened = self.tuning.retry.run(&*progress, || self.open_once(range.clone())).await;
-        // What was tried often enough here is not tried again above.
+        // The last error is not retryable, so that callers do not retry.
         opened.map_err(|error| self.source.about(error.with_retryable(false)))
     }
 

@@ -1,4 +1,4 @@
-//! Large blobs in parts, several at once: one connection is rarely as fast as a store.
+//! Large blobs are read in parts, several at once: one connection is rarely as fast as a store.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 use crate::kit::{ResumeSource, outcome, resuming};
 use crate::seams::BlobStream;
 
-/// How many parts of one blob are read ahead of the one that is wanted.
+/// How many parts of one blob are read ahead of the current one.
 const AHEAD: usize = 3;
 
 /// How blobs are read in parts, and how many parts are in memory at once, over all reads that share it.
 ///
-/// A part that is read ahead never waits for memory: where there is none left, the blob is read part by part. So reads
+/// A part that is read ahead never waits for memory: when there is none left, the blob is read part by part. So reads
 /// cannot wait for each other.
 #[derive(Debug, Clone)]
 pub struct ReadAhead {
@@ -41,7 +41,7 @@ impl ReadAhead {
         Self::new(u64::MAX, 0)
     }
 
-    /// What the first request asks for: all of a range of up to two parts, or its first part.
+    /// The range of the first request: the whole range if it is at most two parts long, else its first part.
     #[must_use]
     pub fn first(&self, range: &Range<u64>) -> Range<u64> {
         let is_small = range.end.saturating_sub(range.start) <= self.part_size.saturating_mul(2);
@@ -86,7 +86,7 @@ impl Default for ReadAhead {
 /// A part that is in memory.
 type Part = (Vec<Bytes>, OwnedSemaphorePermit);
 
-/// A part that a task of its own reads, so that its pieces wake nobody who waits for all of them.
+/// A part that a task of its own reads, so that single pieces do not wake the reader, which waits for the whole part.
 struct Reading(JoinHandle<Result<Part>>);
 
 impl Reading {
@@ -108,7 +108,7 @@ struct Parts<S> {
     /// For the memory of the current part.
     permit: Option<OwnedSemaphorePermit>,
     reading: VecDeque<Reading>,
-    /// Where the part begins that nobody reads yet.
+    /// The offset of the next part to read.
     next: u64,
     end: u64,
 }
@@ -135,7 +135,7 @@ impl<S: ResumeSource + 'static> Parts<S> {
         }
     }
 
-    /// Begins to read as many parts ahead as there is memory for.
+    /// Starts to read as many parts ahead as there is memory for.
     fn extend(&mut self) {
         while self.next < self.end && self.reading.len() < AHEAD {
             let Ok(permit) = Arc::clone(&self.ahead.permits).try_acquire_owned() else { return };

@@ -1,4 +1,4 @@
-//! Streams that go on where they broke, for every store that can be read from an offset.
+//! Streams that resume where they broke, for every store that can be read from an offset.
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use futures_util::stream::{self, StreamExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// How often a stream goes on that broke without getting on in between.
+/// How often a stream is resumed without progress in between.
 const RESUMES: u32 = 5;
-/// How many bytes have to come so that a stream has got on: one that breaks after every byte never ends otherwise.
+/// How many bytes count as progress: a stream that breaks after every byte would never end otherwise.
 const PROGRESS: u64 = 64 << 10;
 
-/// How often one goes on that stood still: each takes as long as a server may be silent.
+/// How often a stalled stream is resumed: each stall takes as long as a server may be silent.
 const SILENCES: u32 = 1;
 
-/// Where the bytes of a stream come from.
+/// A source of a stream's bytes.
 ///
 /// ```
 /// use std::ops::Range;
@@ -50,10 +50,10 @@ const SILENCES: u32 = 1;
 /// ```
 #[async_trait]
 pub trait ResumeSource: Send + Sync {
-    /// Opens the bytes once more, from where the last stream stopped to where it was to end.
+    /// Opens the rest of the bytes, from where the last stream stopped.
     ///
     /// # Errors
-    /// Whatever the store answers; nobody tries again after it.
+    /// Whatever the store answers; it is not retried.
     async fn reopen(&self, range: Range<u64>) -> Result<BlobStream>;
 
     /// Says what an error is about.
@@ -63,7 +63,7 @@ pub trait ResumeSource: Send + Sync {
 /// The bytes in `range`, of which `body` is the first stream; one that breaks or ends early is opened again where it
 /// stopped, up to 5 times without 64 KiB in between. An error that no other try helps ends it at once.
 ///
-/// What comes after the end of the range is left out.
+/// Bytes after the end of the range are left out.
 pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
     let reading = Reading {
         source,
@@ -81,14 +81,14 @@ pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Ra
 
 struct Reading<S> {
     source: S,
-    /// None when the stream broke.
+    /// `None` when the stream broke.
     body: Option<BlobStream>,
     at: u64,
     end: u64,
     resumes: u32,
-    /// Where the stream was when it had last got on.
+    /// The offset of the last progress.
     got_on: u64,
-    /// How often nothing came for too long.
+    /// How often the stream stalled.
     silences: u32,
 }
 

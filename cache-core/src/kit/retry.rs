@@ -1,4 +1,4 @@
-//! The retry policy, driven once for all backends.
+//! The retry policy of all backends.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::error::{ErrorKind, Result};
 use crate::model::random_number;
 use crate::seams::{Event, Progress};
 
-/// How often a server is asked that says nothing: each try takes as long as one may be silent.
+/// How often a silent server is tried: each try takes as long as a server may be silent.
 const SILENT_ATTEMPTS: u32 = 2;
 
-/// How often and how long to try again: exponential waits with jitter, and what the server asks for.
+/// How often and how long to retry: exponential waits with jitter, or the wait that the server asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -18,9 +18,9 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// The wait before the second try; it doubles from try to try.
     pub base: Duration,
-    /// The longest wait between two tries that the policy makes up.
+    /// The longest wait between two tries, unless the server asks for a longer one.
     pub cap: Duration,
-    /// The longest wait in all; a server that asks for more ends the tries.
+    /// The longest wait in all; a server that asks for more ends the retries.
     pub budget: Duration,
 }
 

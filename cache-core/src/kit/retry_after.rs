@@ -1,4 +1,4 @@
-//! `Retry-After`: how long a server asks to be left alone.
+//! `Retry-After`: how long a server asks to wait.
 
 #![warn(clippy::arithmetic_side_effects)]
 
@@ -47,7 +47,7 @@ fn unix_seconds(text: &str, now: Timestamp) -> Option<i64> {
     };
     let date = Date::from_calendar_date(full_year(year, now)?, month_of(month)?, day.parse().ok()?).ok()?;
     let [hour, minute, second] = clock.map(str::parse);
-    // A leap second is the one before it.
+    // A leap second counts as the second before it.
     let time = Time::from_hms(hour.ok()?, minute.ok()?, second.ok().map(|second: u8| second.min(59))?).ok()?;
     Some(date.with_time(time).assume_utc().unix_timestamp())
 }

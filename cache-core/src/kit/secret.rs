@@ -1,4 +1,4 @@
-//! Reading a secret from where it is kept: the one place where the core opens a file.
+//! Reading secrets from files and environment variables.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,9 +1,9 @@
-//! A stream from a later byte on.
+//! Skipping the start of a stream.
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
-/// The body without its first `count` bytes, for servers that know no ranges and send the whole.
+/// The body without its first `count` bytes, for servers that ignore ranges and send the whole.
 #[must_use]
 pub fn skip_bytes<E: Send + 'static>(
     body: BoxStream<'static, Result<Bytes, E>>,

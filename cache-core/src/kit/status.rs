@@ -1,4 +1,4 @@
-//! What a status of HTTP means.
+//! The meaning of HTTP status codes.
 
 use crate::error::ErrorKind;
 

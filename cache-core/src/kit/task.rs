@@ -1,4 +1,4 @@
-//! What became of a task of the runtime.
+//! The outcome of a task of the runtime.
 
 use std::panic::resume_unwind;
 
@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What the task gave. Its panic goes on here.
+/// The output of the task; its panic is resumed here.
 pub fn outcome<T>(ended: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     match ended {
         Ok(given) => given,

@@ -1,6 +1,6 @@
-//! What servers and libraries say, made fit to be shown.
+//! Text from servers and libraries, made safe to show.
 
-/// How much is shown, in characters.
+/// The longest text that is shown, in characters.
 const MOST_SHOWN: usize = 400;
 
 /// The text on one line, cut after 400 characters, without what may be a signed URL.

@@ -1,4 +1,4 @@
-//! [`Timeouts`]: how long a server may take, said once for every backend.
+//! [`Timeouts`]: how long a server may take, for all backends.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Until there is a connection.
+    /// To connect.
     pub connect: Option<Duration>,
-    /// From a question to its answer's first byte.
+    /// From the request to the first byte of the answer.
     pub answer: Option<Duration>,
-    /// While nothing moves in a body, in either direction, and until the answer to one that was sent.
+    /// Without progress in a body, in either direction, and until the answer to a body that was sent.
     pub idle: Option<Duration>,
 }
 
@@ -26,7 +26,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Waits for ever.
+    /// No timeouts.
     #[must_use]
     pub fn none() -> Self {
         Self { connect: None, answer: None, idle: None }

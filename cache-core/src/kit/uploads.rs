@@ -1,4 +1,4 @@
-//! [`Uploads`]: uploads that come to their end even when nobody waits for them any more.
+//! [`Uploads`]: uploads that are finished even when the future that waits for them is dropped.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::kit::outcome;
 pub struct Uploads(Arc<watch::Sender<usize>>);
 
 impl Uploads {
-    /// There are none.
+    /// No uploads.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -37,13 +37,13 @@ impl Uploads {
         outcome(task.await)
     }
 
-    /// How many there are.
+    /// The number of pairs.
     #[must_use]
     pub fn count(&self) -> usize {
         *self.0.borrow()
     }
 
-    /// Waits until there is none.
+    /// Waits until all have ended.
     pub async fn settled(&self) {
         // The sender is here.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;

@@ -1,10 +1,10 @@
-//! A bound on how long one thing may take.
+//! A time limit on one future.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// What the future gives, if it comes within the limit; without a limit, whenever it comes.
+/// The future's output if it is ready within the limit; `None` for the limit means no limit.
 pub async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),

@@ -15,10 +15,10 @@ pub(super) fn blocks(inner: BlobStream, size: usize) -> impl Stream<Item = Resul
 }
 
 struct Blocks {
-    /// Gone when it has ended.
+    /// `None` once it has ended.
     inner: Option<BlobStream>,
     size: usize,
-    /// What is left of the last piece.
+    /// The rest of the last piece.
     piece: Bytes,
     block: BytesMut,
     is_first: bool,

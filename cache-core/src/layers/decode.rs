@@ -46,7 +46,7 @@ pub(super) fn broken(message: &str) -> Error {
     Error::new(ErrorKind::InvalidManifest, message)
 }
 
-/// The bytes end where more have to come.
+/// The bytes end too early.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 pub(super) fn ended_early() -> Error {
     broken("layer ends before it is complete")

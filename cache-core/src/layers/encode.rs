@@ -38,9 +38,9 @@ impl Encoded {
     }
 }
 
-/// A layer that is being made: a stream of its bytes, which knows at its end what they are.
+/// A layer that is being encoded: a stream of its bytes, and at its end the layer's descriptor.
 ///
-/// Compression runs ahead of whoever reads, by some megabytes, and stops when nobody reads. Dropped early, it leaves
+/// Compression runs some megabytes ahead of the reader, and stops when the reader does. Dropped early, it leaves
 /// nothing behind.
 ///
 /// ```
@@ -61,24 +61,24 @@ impl Encoded {
 pub struct Encoding {
     bytes: BlobStream,
     encoded: Arc<OnceLock<Encoded>>,
-    /// What the descriptor gets in place of OCI's type.
+    /// The media type of the descriptor, in place of OCI's.
     media_type: Option<MediaType>,
     created_at: Option<String>,
 }
 
 impl Encoding {
-    /// Joins the bytes of a layer with what is known at their end.
+    /// A stream of a layer's bytes, with the descriptor that is known at its end.
     pub(crate) fn new(bytes: BlobStream, encoded: Arc<OnceLock<Encoded>>) -> Self {
         Self { bytes, encoded, media_type: None, created_at: None }
     }
 
-    /// Changes what is said about the layer: the media type's family, and when the tar was made.
+    /// Sets the family of the media type (OCI or Docker) and when the tar was made.
     #[must_use]
     pub(crate) fn described(self, media_type: MediaType, created_at: Option<String>) -> Self {
         Self { media_type: Some(media_type), created_at, ..self }
     }
 
-    /// What was made, after the stream has ended.
+    /// The layer, after the stream has ended.
     ///
     /// # Errors
     /// When the stream has not ended, or has ended with an error.
@@ -212,7 +212,7 @@ fn estargz(
     Encoding::new(bytes, encoded)
 }
 
-/// An error that names the feature of this crate which is off.
+/// An error that names the missing feature of this crate.
 #[cfg(not(all(feature = "estargz", feature = "zstd")))]
 pub(crate) fn not_built_in(kind: CompressionKind) -> Error {
     Error::new(ErrorKind::Unsupported, format!("this program was built without {kind} compression"))

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::model::{Digest, Digester};
 use crate::seams::BlobStream;
 
-/// A job hashes at least so much, so that small pieces cost no more than large ones.
+/// The least bytes that a job hashes, so that small pieces are as cheap as large ones.
 const BATCH: usize = 512 << 10;
-/// So much may wait for its turn; the stream stops for what is more.
+/// The most bytes that may wait to be hashed; the stream stops above that.
 const BACKLOG: usize = 4 << 20;
 
 /// Hashes pieces in order, each as soon as a thread is free.
@@ -118,11 +118,11 @@ pub(crate) fn hashed(
 type Check = Box<dyn FnOnce(Hashed) -> Result<()> + Send>;
 
 struct Hashing {
-    /// Gone when it has ended.
+    /// `None` once it has ended.
     inner: Option<BlobStream>,
     lane: Lane,
     size: u64,
-    /// Gone when the stream as a whole has ended.
+    /// `None` once the whole stream has ended.
     check: Option<Check>,
 }
 

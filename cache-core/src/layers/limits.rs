@@ -3,9 +3,9 @@
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 use crate::error::{Error, ErrorKind, Result};
 
-/// Stops a layer that decompresses to far more than anybody wants to read.
+/// Limits on what a layer may decompress to, against decompression bombs.
 ///
-/// Memory is bounded in any case; this bounds the time, and the disk of whoever keeps the bytes.
+/// Memory is bounded in any case. These bound the time, and the disk space of callers that store the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeLimits {
@@ -16,16 +16,16 @@ pub struct DecodeLimits {
 }
 
 impl DecodeLimits {
-    /// So many bytes may come out whatever went in: a small layer of zeros is no bomb.
+    /// Output up to this many bytes is allowed at any ratio: a small layer of zeros is no bomb.
     pub const UNCOUNTED: u64 = 64 << 20;
 
-    /// Changes how many bytes one layer may decompress to.
+    /// Sets how many bytes one layer may decompress to.
     #[must_use]
     pub fn with_max_size(self, max_size: u64) -> Self {
         Self { max_size, ..self }
     }
 
-    /// Changes how many bytes may come out of one byte that went in.
+    /// Sets how many bytes may come out of one byte that went in.
     #[must_use]
     pub fn with_max_ratio(self, max_ratio: u64) -> Self {
         Self { max_ratio, ..self }

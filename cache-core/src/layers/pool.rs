@@ -65,7 +65,7 @@ impl CodecPool {
         self.limits
     }
 
-    /// Starts a job, or puts it in the queue; it is skipped when the [`Job`] is dropped before its turn.
+    /// Starts a job, or queues it. A job whose [`Job`] is dropped before it starts is skipped.
     ///
     /// The job may not wait for anything but its own work.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
@@ -133,7 +133,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// A runtime that ends drops the workers that it has not started: jobs that nobody will run are dropped too.
+    /// A runtime that shuts down drops workers it has not started: jobs that can no longer run are dropped too.
     fn drop(&mut self) {
         if self.is_done {
             return;

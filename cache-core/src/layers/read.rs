@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{LayerEncoding, MediaType};
 use crate::seams::BlobStream;
 
-/// A tar header is this long.
+/// The size of a tar header in bytes.
 const HEADER: usize = 512;
 /// Where a tar header says that it is one.
 const USTAR: std::ops::Range<usize> = 257..262;

@@ -12,11 +12,11 @@ use crate::error::Result;
 use crate::kit::piece;
 use crate::seams::BlobStream;
 
-/// A step starts when so much input is there, or all of it.
+/// How much input a step waits for; the last one takes what there is.
 const BATCH: usize = 128 << 10;
-/// So much input waits at most for the step that runs.
+/// The most input that waits for the running step.
 const BACKLOG: usize = 1 << 20;
-/// A step ends when so much has come out.
+/// The most output of one step.
 pub(super) const STEP: usize = 1 << 20;
 
 /// A codec that is fed piece by piece.
@@ -33,7 +33,7 @@ pub(super) trait Codec: Send + Unpin + 'static {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool>;
 }
 
-/// Runs a codec ahead of whoever reads its output.
+/// Runs a codec ahead of the reader of its output.
 pub(super) fn stepped(inner: BlobStream, codec: impl Codec, pool: &CodecPool) -> BlobStream {
     let work = Work { codec, input: VecDeque::new(), is_last: false, is_done: false };
     Box::pin(Steps {
@@ -45,11 +45,11 @@ pub(super) fn stepped(inner: BlobStream, codec: impl Codec, pool: &CodecPool) ->
     })
 }
 
-/// What goes from job to job.
+/// The state that passes from job to job.
 struct Work<C> {
     codec: C,
     input: VecDeque<Bytes>,
-    /// Nothing comes after the input.
+    /// There is no more input.
     is_last: bool,
     is_done: bool,
 }
@@ -84,7 +84,7 @@ enum State<C> {
 }
 
 struct Steps<C> {
-    /// Gone when it has ended.
+    /// `None` once it has ended.
     inner: Option<BlobStream>,
     waiting: VecDeque<Bytes>,
     bytes: usize,

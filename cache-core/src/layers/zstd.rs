@@ -11,7 +11,7 @@ use crate::seams::BlobStream;
 
 /// The level of libzstd, and of BuildKit, when none is chosen.
 const DEFAULT_LEVEL: i32 = 3;
-/// More threads than that make the memory of one layer large.
+/// The most threads: each one more needs memory.
 const MOST_THREADS: usize = 16;
 /// The levels above 19 look back further than 8 MiB, which is all that the format asks of every decoder.
 const WINDOW_LOG: u32 = 23;

@@ -25,12 +25,12 @@ pub struct CacheConfig {
 /// One layer: a blob on top of a parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheLayer {
-    /// The layer's blob. What is no digest in a document stands here as a digest that nothing has, so that nothing
-    /// describes the layer, and its results go.
+    /// The layer's blob. Text that is no digest becomes a digest that no blob has, so that the layer has no
+    /// descriptor, and its results are dropped.
     pub blob: Digest,
     /// The index of the parent layer, -1 for none. A document without the key means 0.
     pub parent: i64,
-    /// What a manifest's descriptor says elsewhere; only s3, azblob and gha write it.
+    /// The descriptor, in the indexes of s3, azblob and gha, which have no manifest.
     pub annotations: Option<Box<LayerAnnotations>>,
 }
 
@@ -41,7 +41,7 @@ pub struct LayerAnnotations {
     pub media_type: MediaType,
     /// The digest of the uncompressed stream; an import fails without it.
     pub diff_id: Option<DiffId>,
-    /// What stands in its place and is no digest, so that the layer cannot be loaded.
+    /// Text in its place that is no digest, so that the layer cannot be loaded.
     pub(super) wrong_diff_id: Option<Box<str>>,
     /// The blob's size in bytes.
     pub size: u64,
@@ -126,7 +126,7 @@ impl CacheKey {
         Self::output(content, -1)
     }
 
-    /// Whether the key is one that BuildKit never stores, because it means "never the same twice".
+    /// Whether the key is random: such a step is never the same twice, and BuildKit never stores its key.
     #[must_use]
     pub fn is_random(&self) -> bool {
         matches!(&self.0, KeyRepr::Text(text) if text.starts_with("random:"))

@@ -30,7 +30,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CacheManifest> {
 
 /// Writes the index document; descriptors move into the layers' annotations, media types become OCI's.
 ///
-/// Without a layer no record leads anywhere, and BuildKit writes the empty object.
+/// Without layers no record has a result, and BuildKit writes the empty object.
 pub(super) fn encode(manifest: &CacheManifest) -> Result<Vec<u8>> {
     if manifest.is_empty() {
         return Ok(CacheConfig::default().encode());

@@ -12,7 +12,7 @@
 use super::{CacheKey, CacheRecord, RecordLink};
 use crate::model::Digest;
 
-/// What the key of a joining record is the digest of.
+/// The text whose digest is the key of a joining record.
 ///
 /// The key is the same everywhere, so that the record is known wherever it turns up. BuildKit looks keys up in each cache
 /// on its own, so two joined caches that are imported side by side do not meet; were their records ever in one graph, the
@@ -21,7 +21,7 @@ const JOINS: &[u8] = b"buildcache: the record that joins the leaves of a cache";
 
 /// Adds a record that links to every leaf, where there are several.
 ///
-/// All leaves are alternatives of one input: that is the shortest.
+/// All leaves are alternatives of one input, which takes the fewest bytes.
 pub fn join_leaves(records: &mut Vec<CacheRecord>) {
     let leaves = leaves(records);
     if leaves.len() > 1 {
@@ -31,7 +31,7 @@ pub fn join_leaves(records: &mut Vec<CacheRecord>) {
     }
 }
 
-/// Takes the joining records out, and says whether there were any.
+/// Removes the joining records; returns whether there were any.
 ///
 /// Only a record that nothing depends on is one: it has no result, no other record links to it, and all that it links to
 /// is there. Any other record with the key is a record like all others.
@@ -57,9 +57,9 @@ pub(super) fn part_leaves(records: &mut Vec<CacheRecord>) -> bool {
     is_taken.contains(&true)
 }
 
-/// How many leaves there are, where BuildKit loses links: several lead up to one record that has more links than two.
+/// The number of leaves, where BuildKit loses links: several lead up to one record that has more than two links.
 ///
-/// Where it has two, each walk meets it once only. A few caches that have more lose nothing either; to tell them needs
+/// With two, each walk meets it only once. A few caches with more lose nothing either, but to tell these apart needs
 /// the records above each pair of leaves.
 pub(crate) fn split_leaves(records: &[CacheRecord]) -> Option<usize> {
     let leaves = leaves(records);

@@ -31,7 +31,7 @@ pub struct CacheManifest {
     descriptors: Vec<Arc<Descriptor>>,
     by_digest: HashMap<Digest, usize>,
     raw: Option<Raw>,
-    /// The form to write where nobody asks for one.
+    /// The form to write when none is asked for.
     form: Option<ManifestForm>,
     inline: Vec<InlineImage>,
     is_joined: bool,
@@ -52,18 +52,18 @@ pub struct InlineImage {
     pub split_leaves: Option<usize>,
 }
 
-/// The bytes a manifest was decoded from.
+/// The bytes that a manifest was decoded from.
 #[derive(Debug, Clone)]
 struct Raw {
     config: Document,
-    /// The document around the config; none where the config is all there is.
+    /// The manifest around the config; `None` where the config has no manifest.
     manifest: Option<(ManifestForm, Document)>,
 }
 
 /// A document and its descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// What the bytes are.
+    /// The media type, digest and size.
     pub descriptor: Descriptor,
     /// The bytes.
     pub bytes: Bytes,
@@ -175,12 +175,12 @@ impl CacheManifest {
         EncodedManifest { form, config, manifest }
     }
 
-    /// Keeps the documents that it was read from.
+    /// Sets the documents that it was read from.
     pub(crate) fn with_documents(self, config: Document, form: ManifestForm, manifest: Document) -> Self {
         Self { raw: Some(Raw { config, manifest: Some((form, manifest)) }), ..self }
     }
 
-    /// Says whose inline records it was made of.
+    /// Sets the images whose inline records it was made of.
     pub(crate) fn with_inline_images(self, inline: Vec<InlineImage>) -> Self {
         Self { inline, ..self }
     }
@@ -278,7 +278,7 @@ impl CacheManifest {
         self.descriptors.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
     }
 
-    /// Whether there is nothing that BuildKit would export: no layer at all.
+    /// Whether it has no layers, so that BuildKit would not export it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.config.layers.is_empty()
@@ -292,7 +292,7 @@ impl CacheManifest {
     }
 }
 
-/// BuildKit's last touch before a layer is named in a manifest: the media type of the form, no foreign URLs.
+/// A layer's descriptor as BuildKit writes it to a manifest: the media type of the form, no foreign URLs.
 fn rewrite_for(form: ManifestForm, layer: &Descriptor) -> Descriptor {
     let media_type = form.layer_type(&layer.media_type);
     Descriptor { media_type, urls: Vec::new(), ..layer.clone() }

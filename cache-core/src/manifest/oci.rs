@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::{self, GoObject, key_is, take};
 use crate::model::{Descriptor, MediaType};
 
-/// Which document holds the cache: what `image-manifest` and `oci-mediatypes` choose.
+/// The kind of manifest that holds the cache, as chosen by `image-manifest` and `oci-mediatypes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ManifestForm {
     /// An OCI image manifest; BuildKit's default since v0.21, unreadable before v0.12.
@@ -64,7 +64,7 @@ impl ManifestForm {
     }
 }
 
-/// A document that may hold a cache or an image, as far as its JSON tells.
+/// A document that may hold a cache or an image.
 pub(crate) struct Parsed {
     pub(crate) media_type: MediaType,
     pub(crate) shape: Shape,

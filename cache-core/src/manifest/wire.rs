@@ -48,7 +48,7 @@ impl GoObject for LayerAnnotations {
                 Ok(true)
             }
             () if key_is(key, "size") => {
-                // No blob has a negative size: whoever reads the layer finds that it has another.
+                // No blob has a negative size: a read of the layer finds the right one.
                 self.size = map.next_value::<Option<i64>>()?.map_or(self.size, |size| u64::try_from(size).unwrap_or(0));
                 Ok(true)
             }

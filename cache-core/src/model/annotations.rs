@@ -1,4 +1,4 @@
-//! [`Annotations`]: the facts of a descriptor, in a fraction of what a map takes.
+//! [`Annotations`]: the annotations of a descriptor, in a fraction of a map's memory.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::model::annotation;
 
 type Key = Cow<'static, str>;
 
-/// Facts about a blob, ordered by key: equal ones encode to equal bytes.
+/// The annotations of a blob, ordered by key: equal ones encode to equal bytes.
 ///
 /// A cache has a descriptor for each of its blobs, and hardly any has more than two annotations.
 ///
@@ -39,7 +39,7 @@ impl Annotations {
         self.place(key).is_ok()
     }
 
-    /// Sets the value of a key, and answers the one it had.
+    /// Sets the value of a key; returns the old one.
     pub fn insert(&mut self, key: impl Into<Cow<'static, str>>, mut value: String) -> Option<String> {
         value.shrink_to_fit();
         let key = key.into();
@@ -53,12 +53,12 @@ impl Annotations {
         }
     }
 
-    /// Takes a key and its value out.
+    /// Removes a key and its value.
     pub fn remove(&mut self, key: &str) -> Option<String> {
         self.place(key).ok().map(|at| self.0.remove(at).1)
     }
 
-    /// Keeps what is chosen.
+    /// Keeps the pairs that `keep` accepts.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&str, &str) -> bool) {
         self.0.retain(|(key, value)| is_kept(key, value));
     }
@@ -68,13 +68,13 @@ impl Annotations {
         self.0.iter().map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
-    /// How many there are.
+    /// The number of pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! What compression new and converted layers get.
+//! The compression of new and converted layers.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -76,7 +76,7 @@ impl CompressionKind {
         }
     }
 
-    /// The levels that are accepted; none where the level means nothing.
+    /// The accepted levels; `None` for a kind without levels.
     ///
     /// BuildKit takes any number for zstd and maps it to one of four speeds.
     #[must_use]
@@ -108,7 +108,7 @@ impl fmt::Display for CompressionKind {
     }
 }
 
-/// The attributes, by which errors name what is wrong.
+/// The names of the attributes, for errors.
 const KIND: &str = "compression";
 const LEVEL: &str = "compression-level";
 
@@ -119,7 +119,7 @@ impl Compression {
         Self { kind, level: None, force: false }
     }
 
-    /// Changes the level; a plain tar has none and ignores it.
+    /// Sets the level; a plain tar has none and ignores it.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] outside of [`CompressionKind::levels`], which BuildKit finds only when it compresses.
@@ -156,7 +156,7 @@ impl Compression {
         self.force
     }
 
-    /// Whether a layer has to be converted to be as this says.
+    /// Whether a layer has to be converted.
     ///
     /// An unforced compression converts nothing, and what is no layer stays as it is. A layer of the right kind stays
     /// whatever its level, as in BuildKit. Whether a gzip layer is an eStargz is told by its annotation: object stores

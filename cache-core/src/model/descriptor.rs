@@ -33,7 +33,7 @@ pub mod annotation {
 /// Equal descriptors encode to equal bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Descriptor {
-    /// How to read the blob.
+    /// The media type.
     pub media_type: MediaType,
     /// The content's digest.
     pub digest: Digest,
@@ -41,11 +41,11 @@ pub struct Descriptor {
     pub size: u64,
     /// Other places to fetch the blob from; BuildKit drops them on export.
     pub urls: Vec<String>,
-    /// Facts about the blob, ordered by key.
+    /// The annotations, ordered by key.
     pub annotations: Annotations,
     /// The platform of an image in an index.
     pub platform: Option<Platform>,
-    /// The content itself, where the document brings it along and it is what the digest says. It is not written again.
+    /// The content itself (`data`), where the document has it and it matches the digest. It is not written again.
     pub data: Option<Box<[u8]>>,
 }
 
@@ -78,7 +78,7 @@ impl Descriptor {
         }
     }
 
-    /// Describes bytes at hand.
+    /// The descriptor of these bytes.
     #[must_use]
     pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
@@ -131,7 +131,7 @@ impl WireDescriptor {
     }
 }
 
-/// What a descriptor brings along, in base64 as Go writes bytes.
+/// The field `data`: base64, as Go writes bytes.
 #[derive(Deserialize)]
 struct EmbeddedData(String);
 
@@ -322,7 +322,7 @@ impl LayerEncoding {
         }
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

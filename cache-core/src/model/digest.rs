@@ -1,4 +1,4 @@
-//! Content digests: valid by construction, `Copy`, ordered as their text is.
+//! Content digests: valid by construction, `Copy`, ordered like their text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -119,7 +119,7 @@ impl Digester {
         Self(State::Sha256(Sha256::new()))
     }
 
-    /// Takes the next piece of the stream.
+    /// Hashes the next piece of the stream.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
@@ -238,7 +238,7 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Foreign text in an error stays short and on one line.
+/// Text from outside is shortened and kept on one line in errors.
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(100) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,8 +1,8 @@
-//! The caps on what is read whole into memory.
+//! Limits on documents that are read whole into memory.
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How large a document may be that is read whole; a blob never is.
+/// The largest documents that are read whole; blobs never are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -57,14 +57,14 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
-    /// The instant so long before; at the start of the calendar, the unknown time.
+    /// The instant this long before; the unknown time at the start of the calendar.
     #[must_use]
     pub fn saturating_sub(self, time: std::time::Duration) -> Self {
         let before = time::Duration::try_from(time).ok().and_then(|time| self.0.checked_sub(time));
         before.filter(|before| before.year() >= 0).map_or(Self::ZERO, Self)
     }
 
-    /// How long this is after `earlier`; nothing if it is not.
+    /// How long this is after `earlier`; zero if it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::try_from(self.0 - earlier.0).unwrap_or_default()
@@ -84,7 +84,7 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// A time that RFC 3339 cannot write, as a file's age may be, is the unknown one.
+    /// A time that RFC 3339 cannot express becomes the unknown one.
     fn from(at: SystemTime) -> Self {
         let since_epoch = match at.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => time::Duration::try_from(after).ok(),

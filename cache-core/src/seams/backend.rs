@@ -53,7 +53,7 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>>;
 
-    /// Opens a probe of the place, for the spec of an export; `None` if this backend has none.
+    /// Opens a probe of the place, for the spec of an export; `None` if this backend has no probe.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.

@@ -1,4 +1,4 @@
-//! Contributions: what publishers leave next to a cache in a store whose commits cannot be conditional.
+//! Contributions: what publishers store next to a cache where commits cannot be conditional.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::manifest::CacheManifest;
 use crate::model::{Digest, Timestamp, random_number};
 use crate::seams::{Committed, Deleted};
 
-/// Between the name of a cache and what is its contribution's own.
+/// Separates the name of a cache from the rest of a contribution's name.
 const MARK: &str = ".publish-";
-/// Hexadecimal digits of the random end, and of a digest that stands for a long name.
+/// Hexadecimal digits of the random end, and of the digest that shortens a long name.
 const DIGITS: usize = 12;
 /// A tag has 128 characters at most.
 const LONGEST: usize = 128;
-/// What a contribution adds to the name: the mark, ten digits of seconds, a hyphen, and the random end.
+/// The length of what a contribution adds to the name: the mark, ten digits of seconds, a hyphen, the random end.
 const OWN: usize = MARK.len() + 10 + 1 + DIGITS;
 
-/// The name of a contribution, `<cache>.publish-<seconds since 1970>-<12 hexadecimal digits>`: no other one has it.
+/// The unique name of a contribution, `<cache>.publish-<seconds since 1970>-<12 hexadecimal digits>`.
 ///
-/// A name that would be too long for a tag has the digest of the cache's name in the place of its end.
+/// In a name that would be too long for a tag, a digest of the cache's name replaces its end.
 ///
 /// ```
 /// use cache_core::seams::ContributionName;
@@ -33,22 +33,22 @@ const OWN: usize = MARK.len() + 10 + 1 + DIGITS;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContributionName {
     name: String,
-    /// Bytes of the part that stands for the cache.
+    /// The length of the cache's part in bytes.
     cache: usize,
     seconds: i64,
 }
 
 impl ContributionName {
-    /// How long a contribution stays at least, merged or not, and stays young.
+    /// How long a contribution stays at least, merged or not.
     ///
     /// A round of a publish takes less than ten minutes from its list to its write; what is older than this was seen by
     /// every round that can still write. So the clocks of those who publish to one place may differ by half an hour.
     pub const YOUNG: Duration = Duration::from_secs(60 * 60);
-    /// How long a contribution stays that nobody merges: whoever is killed may have hidden it from the cache, and the
-    /// next publish puts it back.
+    /// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the
+    /// next publish adds it again.
     pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// A name for what is contributed to `cache` at `now`.
+    /// A new name for a contribution to `cache` at `now`.
     #[must_use]
     pub fn new(cache: &str, now: Timestamp) -> Self {
         let stem = stem(cache);
@@ -56,7 +56,7 @@ impl ContributionName {
         Self { name: format!("{stem}{MARK}{seconds:010}-{random:012x}"), cache: stem.len(), seconds }
     }
 
-    /// The name, if it is one of a contribution.
+    /// Parses the name of a contribution.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let (stem, own) = name.rsplit_once(MARK)?;
@@ -70,7 +70,7 @@ impl ContributionName {
         Some(Self { name: name.to_owned(), cache: stem.len(), seconds: seconds.parse().ok()? })
     }
 
-    /// What the names of all contributions to `cache` begin with.
+    /// The prefix of the names of all contributions to `cache`.
     #[must_use]
     pub fn prefix(cache: &str) -> String {
         stem(cache) + MARK
@@ -88,7 +88,7 @@ impl ContributionName {
         self.name.get(..self.cache) == Some(&stem(cache))
     }
 
-    /// How long ago it was contributed, by the writer's clock; a time to come is as far away as one that has passed.
+    /// How long ago it was contributed, by the writer's clock; for a time in the future, how long until then.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
         Duration::from_secs(self.seconds.abs_diff(now.unix_seconds()))
@@ -101,7 +101,7 @@ impl fmt::Display for ContributionName {
     }
 }
 
-/// What stands for a cache in the names of its contributions.
+/// The cache's part in the names of its contributions.
 fn stem(cache: &str) -> String {
     if cache.len() + OWN <= LONGEST {
         return cache.to_owned();
@@ -112,12 +112,12 @@ fn stem(cache: &str) -> String {
     format!("{}-{}", cache.get(..end).unwrap_or_default(), hex.get(..DIGITS).unwrap_or_default())
 }
 
-/// Where publishers leave what they add to a cache until the cache has it: named manifests next to it.
+/// Named manifests next to a cache, where publishers store what they add until the cache has it.
 ///
 /// With it, publishers lose nothing in a store that can only put, list and get. A list may lag by one write.
 #[async_trait]
 pub trait Contributions: Send + Sync {
-    /// The name of the cache that is contributed to.
+    /// The name of the cache.
     fn cache(&self) -> &str;
 
     /// Every contribution to the cache, in order of name.
@@ -132,13 +132,13 @@ pub trait Contributions: Send + Sync {
     /// Whatever the store answers, and what is wrong with the manifest.
     async fn read(&self, name: &ContributionName) -> Result<Option<CacheManifest>>;
 
-    /// Leaves a contribution, whose blobs are in the store.
+    /// Writes a contribution; its blobs are in the store.
     ///
     /// # Errors
     /// Whatever the store answers.
     async fn write(&self, name: &ContributionName, manifest: &CacheManifest) -> Result<Committed>;
 
-    /// Removes a contribution, and nothing else.
+    /// Removes a contribution. Its blobs stay.
     ///
     /// # Errors
     /// Whatever the store answers.

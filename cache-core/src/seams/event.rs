@@ -1,4 +1,4 @@
-//! What happens during an export, for whoever shows it.
+//! What happens during an export, for progress displays.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub enum Event<'a> {
         /// The blob.
         blob: &'a Descriptor,
     },
-    /// Bytes of a blob were read from the source and handed on; what is read again in another try is not told again.
+    /// Bytes of a blob were read from the source and passed on; bytes read again in a retry are not reported again.
     BlobBytes {
         /// The blob.
         blob: Digest,
@@ -34,7 +34,7 @@ pub enum Event<'a> {
     BlobDone {
         /// The blob.
         blob: &'a Descriptor,
-        /// By which means.
+        /// How.
         pushed: Pushed,
     },
     /// A layer is about to be converted.
@@ -65,16 +65,16 @@ pub enum Event<'a> {
         /// How long until the next try.
         wait: Duration,
     },
-    /// The exporter holds back by itself, so that the service need not refuse it.
+    /// The exporter slows down by itself, to stay below a rate limit of the service.
     Throttled {
-        /// Which limit it stays under.
+        /// The limit it stays below.
         reason: &'a str,
         /// How long until it goes on.
         wait: Duration,
         /// How long until everything is sent at this rate, where it is known.
         left: Option<Duration>,
     },
-    /// The place can neither take nor show some blobs, and the results that need them are left out.
+    /// The place can neither take nor show some blobs; the results that need them are left out.
     LeftOut {
         /// The blobs.
         blobs: &'a [Digest],
@@ -110,7 +110,7 @@ pub trait Progress: Send + Sync {
     fn event(&self, event: &Event<'_>);
 }
 
-/// Shows nothing.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -33,12 +33,12 @@ pub trait CacheExporter: Send + Sync {
     /// The properties of this exporter.
     fn facts(&self) -> ExporterFacts;
 
-    /// Says before the first push what is to come, and whom to tell of waits and retries of the exporter's own.
+    /// Announces, before the first push, what will be pushed, and where to report waits and retries.
     ///
     /// Nothing is sent. [`export`](https://docs.rs/cache-ops) calls it once; an exporter that never holds back ignores it.
     fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>);
 
-    /// Makes a blob present by the cheapest means the store has.
+    /// Makes a blob present, in the cheapest way that the store has.
     ///
     /// It is idempotent, a retry reopens `from`, and a call that is dropped leaves garbage at worst. `from` yields
     /// verified bytes when it is called through [`export`](https://docs.rs/cache-ops).
@@ -60,7 +60,7 @@ pub trait CacheExporter: Send + Sync {
     /// When the place cannot be written to.
     async fn spool(&self) -> Result<Option<PathBuf>>;
 
-    /// Where those who publish to this place leave what they add, for a store whose commits cannot be conditional; `None`
+    /// The contributions of publishers to this place, for a store whose commits cannot be conditional; `None`
     /// where a commit happens only as its [`Expect`] says.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ pub enum Pushed {
 }
 
 impl Pushed {
-    /// The means' name in reports.
+    /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -117,17 +117,17 @@ pub struct Committed {
     pub descriptor: Option<Descriptor>,
     /// The place's new state; none when nothing was written, because the cache has no layers and BuildKit writes none.
     pub version: Option<Version>,
-    /// How much of the images the cache is about, where it was put into images.
+    /// How much of the images the cache covers, where it was written into images.
     pub coverage: Option<Coverage>,
-    /// How long another writer's commit may still replace this one that has not seen it, in a store without conditions;
+    /// In a store without conditions, how long a commit by a writer that has not seen this one may still replace it;
     /// none where a commit happens only as [`Expect`] says, and where anything was expected.
     ///
-    /// Such a commit looks at the place right before it writes, and is over in less than this from then on. So whoever
-    /// waits as long, finds what it wrote, and else writes all of it again, loses nothing.
+    /// Such a commit reads the place right before it writes, and ends within this time. So a publisher that
+    /// waits as long, looks, and writes its cache again if it is gone, loses nothing.
     pub settles_in: Option<Duration>,
 }
 
-/// How many of an image's layers the records in it lead to.
+/// How many layers of an image its inline records cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
     /// The layers that some result needs.
@@ -143,13 +143,13 @@ impl Committed {
         Self { descriptor, version: Some(version), coverage: None, settles_in: None }
     }
 
-    /// Says that another writer's commit may still replace it.
+    /// Sets how long another writer's commit may still replace it.
     #[must_use]
     pub fn settling_in(self, wait: Option<Duration>) -> Self {
         Self { settles_in: wait, ..self }
     }
 
-    /// Says how much of the images the cache is about.
+    /// Sets how much of the images the cache covers.
     #[must_use]
     pub fn with_coverage(self, coverage: Coverage) -> Self {
         Self { coverage: Some(coverage), ..self }

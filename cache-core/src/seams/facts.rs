@@ -23,13 +23,13 @@ pub struct BackendFacts {
     /// The attributes that its specs take, without those that every destination has
     /// ([`ExportOptions::ATTRIBUTES`](crate::spec::ExportOptions::ATTRIBUTES)).
     pub attributes: &'static [Attribute],
-    /// What in a spec names one cache of a store; none where a place has no store.
+    /// What in a spec names one cache of a store; `None` for a place without a store.
     pub naming: Option<Naming>,
     /// The attributes that name a directory on this machine; a spec has one of them.
     pub paths: &'static [&'static str],
-    /// How long a prune leaves an unreferenced blob alone, unless it is told otherwise: a running export may count on it.
+    /// The default grace of a prune: how long an unreferenced blob stays, since a running export may need it.
     pub grace: Duration,
-    /// The largest config and manifest, in bytes, that BuildKit imports from there; none where it takes any.
+    /// The largest config and manifest, in bytes, that BuildKit imports from there; `None` for no limit.
     pub import_limit: Option<u64>,
     /// Whether a conditional commit is atomic: of two writers that expect the same state, one gets a conflict. Elsewhere
     /// the exporter reads before and after it writes, and can miss a writer that commits in the same moment.
@@ -38,7 +38,7 @@ pub struct BackendFacts {
     pub is_image: bool,
 }
 
-/// What in a spec names one cache of a store.
+/// The attribute that names one cache of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Naming {
@@ -98,13 +98,13 @@ impl BackendFacts {
         Self { import_limit: Some(bytes), ..self }
     }
 
-    /// Says that a conditional commit is not atomic.
+    /// Declares that a conditional commit is not atomic.
     #[must_use]
     pub const fn without_conditions(self) -> Self {
         Self { is_conditional: false, ..self }
     }
 
-    /// Says that a place is an image that exists already.
+    /// Declares that a place is an existing image.
     #[must_use]
     pub const fn of_images(self) -> Self {
         Self { is_image: true, ..self }
@@ -133,13 +133,13 @@ impl ExporterFacts {
         Self { needs_recheck: false, settles_apart: false }
     }
 
-    /// Says that `commit` looks at no blob.
+    /// Declares that `commit` looks at no blob.
     #[must_use]
     pub const fn with_recheck(self) -> Self {
         Self { needs_recheck: true, ..self }
     }
 
-    /// Says that `push` waits for local I/O after its stream has ended.
+    /// Declares that `push` waits for local I/O after its stream has ended.
     #[must_use]
     pub const fn settling_apart(self) -> Self {
         Self { settles_apart: true, ..self }

@@ -1,4 +1,4 @@
-//! The seam to images: what it takes to put a cache into one that is in a store already.
+//! Access to images in a store, for caches inside of them.
 
 use async_trait::async_trait;
 
@@ -29,8 +29,8 @@ use crate::spec::CacheSpec;
 /// ```
 #[async_trait]
 pub trait ImageStore: BlobProvider {
-    /// Reads the document that the name leads to, a manifest or an index of manifests, and the state of the name;
-    /// `None` when it leads nowhere.
+    /// Reads the document that the name points to, a manifest or an index of manifests, and the version of the name;
+    /// `None` when the name does not exist.
     ///
     /// It is a call of its own because no descriptor leads to the root, and because the state has to be that of the
     /// very document that was read.
@@ -49,9 +49,9 @@ pub trait ImageStore: BlobProvider {
     /// Whatever the store answers.
     async fn put(&self, document: &Document) -> Result<()>;
 
-    /// Writes the root and makes the name lead to it, atomically; called once, after everything below it is present.
+    /// Writes the root and points the name to it, atomically; called once, after everything below it is present.
     ///
-    /// What else the store says about the name (annotations, a platform) stays.
+    /// Other properties of the name (annotations, a platform) stay.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the name is not as `expect` says.

@@ -1,4 +1,4 @@
-//! The seam to probes: what a store can do, found out by trying.
+//! Probes: finding out by trial what a store can do.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CacheSpec;
 
-/// Tries what a place can do, with artefacts of its own that are tiny and that it takes away again.
+/// Finds out what a place can do, by small test artefacts that it deletes again.
 ///
 /// ```
 /// use cache_core::Result;
@@ -38,11 +38,11 @@ pub trait CacheProbe: Send + Sync {
     /// its name where the place has names.
     ///
     /// # Errors
-    /// When nothing can be found out: nobody answers, or the answers are no answers.
+    /// When nothing can be found out, because the server does not answer or its answers cannot be understood.
     async fn diagnose(&self) -> Result<Diagnosis>;
 }
 
-/// What a probe found out.
+/// The findings of a probe.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -50,43 +50,43 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
     /// The spec to write caches with; none when there is no way to write one.
     pub recommended: Option<CacheSpec>,
-    /// What else a person should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// What could not be taken away again.
+    /// Test artefacts that could not be deleted.
     pub leftovers: Vec<String>,
 }
 
-/// One thing that was tried.
+/// One check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Check {
-    /// What: lower-case words joined by hyphens.
+    /// Its name: lower-case words joined by hyphens.
     pub name: &'static str,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// What it means for a cache, and what to do about it.
     pub advice: Option<&'static str>,
 }
 
-/// What came of a check.
+/// The outcome of a check.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It can be done.
+    /// It works.
     Works,
-    /// It cannot; the error has the server's words under `server`.
+    /// It does not work; the error has the server's words under `server`.
     Refused(Error),
-    /// It was not tried, or nothing follows from what came of it; the text says why.
+    /// It was not tried, or its outcome says nothing; the text says why.
     Unknown(String),
 }
 
 /// How jobs that publish at the same time keep what each of them adds, as a probe has found it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publishing {
-    /// A commit happens only if nobody wrote in between.
+    /// A commit succeeds only if no other writer has committed in between.
     Conditional,
     /// Each job leaves what it adds next to the cache ([`Contributions`](crate::seams::Contributions)).
     Contributions {
-        /// Whether it can take that away again.
+        /// Whether it can delete that again.
         removes: bool,
     },
     /// Each job waits so long after its commit, and looks again
@@ -117,13 +117,13 @@ impl fmt::Display for Publishing {
 }
 
 impl Check {
-    /// A check that came out like this.
+    /// A check with this outcome.
     #[must_use]
     pub fn new(name: &'static str, outcome: Outcome) -> Self {
         Self { name, outcome, advice: None }
     }
 
-    /// Whether it can be done.
+    /// Whether it works.
     #[must_use]
     pub fn works(&self) -> bool {
         matches!(self.outcome, Outcome::Works)
@@ -137,13 +137,13 @@ impl From<Result<()>> for Outcome {
 }
 
 impl Diagnosis {
-    /// Nothing was tried yet.
+    /// No findings yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Keeps what came of a check, with the advice for when it does not work; says whether it works.
+    /// Adds the outcome of a check, with advice for when it failed; returns whether it succeeded.
     pub fn record(&mut self, name: &'static str, outcome: impl Into<Outcome>, advice: &'static str) -> bool {
         let check = Check::new(name, outcome.into());
         let works = check.works();
@@ -151,7 +151,7 @@ impl Diagnosis {
         works
     }
 
-    /// Keeps a check that was not tried.
+    /// Adds a check that was not tried.
     pub fn skip(&mut self, name: &'static str, why: impl Into<String>) {
         self.checks.push(Check::new(name, Outcome::Unknown(why.into())));
     }
@@ -167,7 +167,7 @@ impl Diagnosis {
         self.checks.iter().any(|check| check.name == name && check.works())
     }
 
-    /// Whether something was refused because of who asks.
+    /// Whether something was refused for lack of credentials or rights.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         let denied = [ErrorKind::Unauthenticated, ErrorKind::PermissionDenied];

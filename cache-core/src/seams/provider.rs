@@ -82,7 +82,7 @@ pub trait BlobProvider: Send + Sync {
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream>;
 }
 
-/// Looks a blob up, also in its own descriptor: what that brings along is always there.
+/// Looks up a blob; one whose bytes are in its descriptor (`data`) is always there.
 ///
 /// # Errors
 /// As [`BlobProvider::stat`].
@@ -93,7 +93,7 @@ pub async fn stat_blob(from: &dyn BlobProvider, blob: &Descriptor) -> Result<Opt
     }
 }
 
-/// Opens a blob or a part of it, from its own descriptor where that brings it along.
+/// Opens a blob or a part of it; from the descriptor where that holds the bytes (`data`).
 ///
 /// # Errors
 /// As [`BlobProvider::read`].
@@ -158,7 +158,7 @@ pub fn stream_of(bytes: Bytes) -> BlobStream {
 struct Verifying {
     inner: BlobStream,
     blob: Descriptor,
-    /// Gone once the stream has ended.
+    /// `None` once the stream has ended.
     digester: Option<Digester>,
     read: u64,
 }

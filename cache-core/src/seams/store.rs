@@ -33,7 +33,7 @@ pub trait CacheStore: Send + Sync {
     /// Whatever the store answers, also about one cache; a store that does not exist has no caches.
     async fn caches(&self) -> Result<Vec<CacheEntry>>;
 
-    /// As [`caches`](Self::caches), but a cache that cannot be looked at is named beside the others, for whoever shows them.
+    /// As [`caches`](Self::caches), but returns caches that cannot be looked at beside the others, for listings.
     ///
     /// A store that looks at each cache to list it implements this; for any other the two are the same.
     ///
@@ -56,8 +56,8 @@ pub trait CacheStore: Send + Sync {
     /// Whatever the store answers.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>>;
 
-    /// The manifests of caches to which no name leads, the newest first: what a name can be led to whose own manifest is
-    /// gone. None in a store in which manifests are their names, or that does not list them.
+    /// The manifests of caches without a name, the newest first: a name whose own manifest is gone can be pointed to
+    /// one of them. Empty for a store in which manifests are their names, or that does not list them.
     ///
     /// # Errors
     /// Whatever the store answers.
@@ -92,7 +92,7 @@ pub trait CacheStore: Send + Sync {
     /// Whatever the store answers.
     async fn abort_uploads(&self, before: Timestamp) -> Result<usize>;
 
-    /// Who frees the space of deleted caches, in a place that can neither list nor delete its blobs; `None` in any other,
+    /// How space is freed where blobs can neither be listed nor deleted; `None` in any other place,
     /// where [`blobs`](Self::blobs) lists them.
     fn own_collection(&self) -> Option<&'static str> {
         None
@@ -119,7 +119,7 @@ pub async fn delete_each(store: &dyn CacheStore, blobs: &[BlobEntry]) -> Vec<Res
 pub struct CacheListing {
     /// Those that can, in order of name.
     pub caches: Vec<CacheEntry>,
-    /// Those that cannot; what they are, nobody knows.
+    /// Those that cannot; they may be caches or something else.
     pub unreadable: Vec<UnreadableCache>,
 }
 

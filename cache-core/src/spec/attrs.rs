@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{CacheSpec, SecretSource, duration, invalid, shown};
 use crate::error::{Error, Result};
 
-/// Reads a spec's attributes by name and type, and knows afterwards which ones nobody asked for.
+/// Reads a spec's attributes by name and type, and tracks which ones were never read.
 #[derive(Debug)]
 pub struct Attrs<'a> {
     spec: &'a CacheSpec,
@@ -69,12 +69,12 @@ impl<'a> Attrs<'a> {
         self.optional(name).map(parse).transpose()
     }
 
-    /// Where the value of a secret attribute is, when it is given.
+    /// The source of a secret attribute's value, when it is given.
     pub fn secret(&mut self, name: &'static str) -> Option<SecretSource> {
         self.optional(name).map(SecretSource::parse)
     }
 
-    /// Ends the reading: an attribute nobody asked for is an error that names the nearest one that exists.
+    /// Ends the reading: an attribute that was never read is an error that names the nearest known one.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) with the attribute under `unknown` in its context.

@@ -162,7 +162,7 @@ impl CacheSpec {
         self.attributes.get(name).map(String::as_str)
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub fn remove(&mut self, name: &str) -> Option<String> {
         self.attributes.remove(name)
     }
@@ -172,7 +172,7 @@ impl CacheSpec {
         self.attributes.keys().map(String::as_str)
     }
 
-    /// Starts reading the attributes by name; [`Attrs::finish`] reports what nobody asked for.
+    /// Starts reading the attributes by name; [`Attrs::finish`] reports unknown ones.
     #[must_use]
     pub fn attrs(&self) -> Attrs<'_> {
         Attrs::new(self)

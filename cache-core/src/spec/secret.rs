@@ -14,13 +14,13 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value, for whoever signs or sends it.
+    /// The value, to sign with or to send.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing to hide.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -47,7 +47,7 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Tells the three ways apart.
+    /// Parses an attribute's value.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         if let Some(path) = text.strip_prefix('@') {

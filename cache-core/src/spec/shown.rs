@@ -115,7 +115,10 @@ impl Shape {
             Self::Url => value.contains("://"),
             Self::Repository => value.contains('/'),
             Word(words) => nearest(&value.to_lowercase(), words).is_some(),
-            Number => value.len() <= 20 && value.chars().all(|c| c.is_ascii_digit() || "+-.nuµmsh".contains(c)),
+            Number => {
+                let is_like_one = |c: char| c.is_ascii_digit() || "+-.nuµmsh".contains(c);
+                value.len() <= 20 && value.contains(|c: char| c.is_ascii_digit()) && value.chars().all(is_like_one)
+            }
             Self::Digest => is_digest(value),
         }
     }
@@ -165,7 +168,7 @@ fn joined(scheme: &str, named: &str, query: &str) -> String {
     format!("{scheme}{named}{query}")
 }
 
-/// Whether the text is a digest, or the beginning of one that somebody cut short.
+/// Whether the text is a digest, or a shortened one.
 fn is_digest(text: &str) -> bool {
     let is_hex = |hex: &str| hex.chars().all(|c| c.is_ascii_hexdigit());
     let is_cut = || ["sha256:", "sha512:"].iter().any(|algorithm| text.strip_prefix(algorithm).is_some_and(is_hex));

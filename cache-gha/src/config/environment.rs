@@ -1,4 +1,4 @@
-//! [`Environment`]: what a spec does not say, the same for every cache of a program.
+//! [`Environment`]: settings outside of specs, shared by all caches of a program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,9 +24,9 @@ const GITHUB: &str = "https://api.github.com";
 const UPLOADS: usize = 200;
 /// A second more than the minute that GitHub counts by, since requests arrive unevenly.
 const MINUTE: Duration = Duration::from_secs(61);
-/// A block list takes so many blocks.
+/// The most blocks of a block list.
 const MAX_BLOCKS: u32 = 50_000;
-/// How long the last look before an index is made visible, and what comes after it, may take.
+/// The longest time from the last look before an index is finalised until it is visible.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// The variables of a runner, how long to wait, and how much to send: shared by all caches that are opened with it.
@@ -81,14 +81,14 @@ impl Environment {
         Self { listener, ..self }
     }
 
-    /// Starts at most `uploads` uploads in any stretch of time as long as `per`.
+    /// Limits uploads to `uploads` in any window of length `per`.
     #[must_use]
     pub fn with_upload_budget(self, uploads: usize, per: Duration) -> Self {
         Self { budget: Budget::new(uploads, per), ..self }
     }
 
     /// Lets uploads whose keys are reserved come to their end together with `uploads`, which the program waits for before
-    /// it ends: nobody can give such a key back.
+    /// it ends: a reserved key cannot be released.
     #[must_use]
     pub fn with_uploads(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }

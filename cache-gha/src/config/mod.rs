@@ -1,4 +1,4 @@
-//! [`GhaConfig`]: which cache, at which service, and who asks.
+//! [`GhaConfig`]: the cache, the service, and the tokens.
 
 mod environment;
 mod secrets;
@@ -19,9 +19,9 @@ use self::environment::{CACHE_URL, RESULTS_URL, SERVICE_V2, TOKEN};
 use crate::error;
 use crate::token::Token;
 
-/// What a cache is called when nobody says.
+/// The default name of a cache.
 const DEFAULT_SCOPE: &str = "buildkit";
-/// A key has 512 characters at most, and needs some for the rest of it.
+/// A key has at most 512 characters, some of which are for its other parts.
 const LONGEST_SCOPE: usize = 400;
 /// The host by which BuildKit knows that a URL is one of version 2.
 const RESULTS_HOST: &str = "results-receiver.actions.githubusercontent.com";
@@ -35,7 +35,7 @@ pub enum ApiVersion {
     V2,
 }
 
-/// A cache of GitHub Actions; what both sides need to be opened without a spec.
+/// A cache of GitHub Actions, to open both sides without a spec.
 ///
 /// ```
 /// use cache_core::spec::Secret;
@@ -115,7 +115,7 @@ impl GhaConfig {
         Self { endpoint, repository, timeout, ..Self::without_service(environment) }.with_scope(scope)
     }
 
-    /// Changes what the cache is called. It has nothing to do with the scopes of the token.
+    /// Sets the name of the cache (BuildKit's attribute `scope`). It is unrelated to the scopes of the token.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a name with a comma, or of more than 400
@@ -138,19 +138,19 @@ impl GhaConfig {
         Ok(Self { repository, ..self })
     }
 
-    /// Changes how long one call may be tried again; 10 minutes by default.
+    /// Sets how long one call may be retried; 10 minutes by default.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// Changes how large an index may be that is read.
+    /// Sets the largest index that is read.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// What the cache is called.
+    /// The name of the cache.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
@@ -247,7 +247,7 @@ fn repository_of(attrs: &mut Attrs<'_>, environment: &Environment) -> Result<Opt
     }
 }
 
-/// A URL to ask things below of; whatever is wrong with it, it is not shown.
+/// A base URL; it is never shown, not even when it is invalid.
 fn parse_url(name: &'static str, text: &str) -> Result<Url> {
     let parsed = Url::parse(text).ok().filter(|url| {
         let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();

@@ -16,7 +16,7 @@ use crate::service::Found;
 use crate::session::{Hold, Session};
 use crate::signed::Entry;
 
-/// How long a number may be held while nothing is finalised; BuildKit waits as long.
+/// How long a reserved number is waited for; as long as in BuildKit.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(16);
 /// The waits between two looks at whether the holder of a number is done.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ const MOST_DEAD: u32 = 50;
 const MOST_ROUNDS: u32 = 100;
 /// Some services (act, Gitea) count the age of entries in whole seconds, and give readers the oldest one of a second.
 const A_SECOND: Duration = Duration::from_millis(1_100);
-/// How often an index that readers are not given is written once more.
+/// How often an index is written again that readers do not get.
 const MOST_HIDDEN: u32 = 3;
 
 /// Writes the next index, if the newest one is as expected, and gives its key.
@@ -81,7 +81,7 @@ impl Commit<'_> {
         Err(error.with("key", self.name.key(number)).with_retryable(false))
     }
 
-    /// Writes under a key; none when somebody else has it.
+    /// Writes under a key; `None` if another writer holds it.
     ///
     /// Not every service keeps a key for the one who reserved it, so that a condition is looked at once more before the
     /// index is finalised.
@@ -190,7 +190,7 @@ fn never_shown(key: &str, other: &str) -> Error {
     error.with_hint("the caches that are there have to be deleted, or another scope be written")
 }
 
-/// BuildKit reports success here, and nobody ever sees that index.
+/// BuildKit reports success here, and no reader ever sees that index.
 fn explain(error: Error) -> Error {
     error.with_hint("the blobs are there and the index is not: the export can be run again, and uploads only the index")
 }

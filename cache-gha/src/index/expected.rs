@@ -1,4 +1,4 @@
-//! What a commit expects of the place it writes.
+//! The expected version of the place.
 
 use cache_core::{Error, ErrorKind, Expect, Result, Version};
 

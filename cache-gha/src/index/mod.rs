@@ -56,7 +56,7 @@ struct Newest {
     number: Option<u64>,
 }
 
-/// The newest entry of an index; the service knows by their age which one that is, not by their numbers.
+/// The newest entry of an index; the service goes by age, not by number.
 async fn newest(session: &Session, name: &IndexName) -> Result<Option<Newest>> {
     let prefix = name.prefix();
     let Some(found) = session.lookup(&prefix).await? else { return Ok(None) };
@@ -68,7 +68,7 @@ async fn newest(session: &Session, name: &IndexName) -> Result<Option<Newest>> {
     Err(error.with("key", &found.key).with_hint("delete the entry; BuildKit's export fails on it too"))
 }
 
-/// The state of the places that were read: the keys of their indices.
+/// The version of what was read: the keys of the indices.
 pub(crate) fn version<'a>(keys: impl IntoIterator<Item = &'a str>) -> Version {
     Version::new(keys.into_iter().collect::<Vec<_>>().join(&SEPARATOR.to_string()))
 }

@@ -17,20 +17,20 @@ pub(crate) use self::v2::V2;
 use crate::error;
 use crate::fields::Fields;
 
-/// What a service can do; each call is one request, and is not tried again.
+/// The calls of a service; each is one request, without retries.
 #[async_trait]
 pub(crate) trait CacheService: Send + Sync {
     /// The newest entry whose key is `key` or begins with it, in any readable scope.
     async fn lookup(&self, key: &str) -> Result<Option<Found>>;
 
-    /// Takes a key; [`ErrorKind::Conflict`] when somebody has it.
+    /// Reserves a key; [`ErrorKind::Conflict`] if it is taken.
     async fn reserve(&self, key: &str) -> Result<Arc<dyn Reservation>>;
 
-    /// The header by which a part of an entry is asked for.
+    /// The header for the range of an entry.
     fn range_header(&self) -> HeaderName;
 }
 
-/// A key that is held for this writer until the entry is finalised. Nobody can give it back.
+/// A key that is reserved for this writer until the entry is finalised. It cannot be released.
 #[async_trait]
 pub(crate) trait Reservation: Send + Sync {
     /// The requests that send an entry of `size` bytes.
@@ -51,11 +51,11 @@ pub(crate) struct Found {
     /// Its key, of which the one that was asked for may be a prefix. A service that does not say it is taken to have
     /// found what was asked for.
     pub(crate) key: String,
-    /// Where its bytes are, for some minutes.
+    /// The URL of its bytes, which is valid for some minutes.
     pub(crate) url: Url,
 }
 
-/// Reads the JSON of an answer; what it says is not shown, since it holds signed URLs.
+/// Reads the JSON of an answer. It is not shown, since it holds signed URLs.
 fn decode(body: &[u8], message: &str) -> Result<Fields> {
     serde_json::from_slice(body).map_err(|cause| {
         let at = format!("the answer is not the JSON that was expected, at byte {}", cause.column());

@@ -109,7 +109,7 @@ impl Reservation for Held {
 
 impl Held {
     async fn patch(&self, start: u64, bytes: Bytes) -> Result<()> {
-        // There is no range of no bytes, and no need to send them.
+        // There is no range for zero bytes, and no need to send them.
         let Some(last) = (bytes.len() as u64).checked_sub(1) else { return Ok(()) };
         let call = Call::new(Method::PATCH, format!("{CACHES}/{}", self.id), "cannot upload the entry");
         let call = call.header(CONTENT_TYPE, "application/octet-stream");

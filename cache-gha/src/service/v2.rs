@@ -66,7 +66,7 @@ impl Twirp {
         let answer = self.call("CreateCacheEntry", &json!({ "key": key, "version": VERSION }), MESSAGE).await?;
         match answer.is_true("ok") {
             true => decode_url(answer.text("signed_upload_url"), self.0.url(), MESSAGE),
-            // Some services have no other words for a key that somebody is uploading.
+            // Some services report a key that is being uploaded only by this text.
             false if answer.text("message").is_empty() => {
                 let error = error::new(ErrorKind::Conflict, MESSAGE).with("server", "no reason given");
                 Err(self.0.about(error))

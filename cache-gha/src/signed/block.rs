@@ -75,7 +75,7 @@ impl PartUpload for BlockBlob {
         self.send((request.header("x-ms-blob-type", "BlockBlob"), flow)).await
     }
 
-    /// A name for all blocks of one upload: two writers of one blob do not get into each other's way.
+    /// A prefix for the blocks of one upload, so that two writers of one blob do not collide.
     async fn begin(&self) -> Result<String> {
         Ok(format!("{:0PREFIX_LENGTH$x}", random_number()))
     }
@@ -92,7 +92,7 @@ impl PartUpload for BlockBlob {
         self.send(self.put_to(&[("comp", "blocklist")], "application/xml", list)).await
     }
 
-    /// Blocks that no list names are thrown away by the service.
+    /// The service deletes blocks that no list names.
     async fn abort(&self, _: &str) -> Result<()> {
         Ok(())
     }

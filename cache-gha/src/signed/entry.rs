@@ -20,7 +20,7 @@ pub(crate) struct Entry {
     session: Arc<Session>,
     key: String,
     message: &'static str,
-    /// Where it was found.
+    /// Its location.
     url: Mutex<Option<Url>>,
 }
 

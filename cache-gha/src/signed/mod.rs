@@ -1,4 +1,4 @@
-//! Signed URLs: where the bytes of entries are. Whoever has one may use it, so none is shown or kept.
+//! Signed URLs: where the bytes of entries are. A URL is a credential, so none is shown or kept.
 
 mod block;
 mod entry;
@@ -21,7 +21,7 @@ pub(crate) use self::read::open;
 use crate::client::text;
 use crate::{KIND, error};
 
-/// A client without a token.
+/// The client without a token.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
@@ -33,7 +33,7 @@ impl Http {
         Self { client, tuning }
     }
 
-    /// Asks for an entry, or a part of it that is not empty.
+    /// Requests an entry, or a non-empty part of it.
     async fn get(&self, url: Url, range: Option<(HeaderName, Range<u64>)>, message: &str) -> Result<Response> {
         let request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
         let request = match range {

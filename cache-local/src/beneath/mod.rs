@@ -1,6 +1,6 @@
-//! [`Dir`]: a directory that is open, and what a writer does in it.
+//! [`Dir`]: an open directory, and file operations below it.
 //!
-//! A directory may hold anything under the names that a writer uses: a link to elsewhere, a FIFO that blocks whoever opens it.
+//! A directory may hold anything under the names that a writer uses: a link to elsewhere, a FIFO that blocks on open.
 //! So names are looked up from the open directory, none of them is followed when it is a link, and what is no file is not
 //! taken for one. Only the way to the place itself, which a person named, may lead over links.
 
@@ -22,11 +22,11 @@ pub(crate) use self::platform::open_to_read;
 #[derive(Debug)]
 pub(crate) struct Dir {
     handle: Handle,
-    /// Where it was when it was opened; messages say so.
+    /// Its path when it was opened, for messages.
     path: PathBuf,
 }
 
-/// What a name in a directory is.
+/// The kind of an entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) name: String,
@@ -34,7 +34,7 @@ pub(crate) struct Named {
 }
 
 impl Dir {
-    /// Opens the place that a person named, wherever links lead.
+    /// Opens the directory that the user named; links in its path are followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { handle: Handle::open(path)?, path: path.to_owned() })
     }
@@ -48,13 +48,13 @@ impl Dir {
         Ok(Self { handle: self.handle.dir(name)?, path: self.path.join(name) })
     }
 
-    /// Makes a directory that is not there, with BuildKit's mode, and opens it.
+    /// Creates a new directory with BuildKit's mode, and opens it.
     pub(crate) fn create_dir(&self, name: &str) -> io::Result<Self> {
         self.handle.create_dir(name)?;
         self.dir(name)
     }
 
-    /// Opens a directory, which is made if need be.
+    /// Opens a directory, and creates it if it does not exist.
     pub(crate) fn make_dir(&self, name: &str) -> io::Result<Self> {
         match self.create_dir(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.dir(name),
@@ -62,7 +62,7 @@ impl Dir {
         }
     }
 
-    /// Makes a file that is not there, for writing.
+    /// Creates a new file for writing.
     pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
         self.handle.create_file(name)
     }
@@ -72,7 +72,7 @@ impl Dir {
         only_file(self.handle.file(name)?)
     }
 
-    /// Opens a file to be locked, which is made if need be. Nothing is read or written.
+    /// Opens a file to lock it, and creates it if it does not exist. Nothing is read or written.
     pub(crate) fn lock_file(&self, name: &str) -> io::Result<File> {
         only_file(self.handle.lock_file(name)?)
     }
@@ -82,7 +82,7 @@ impl Dir {
         self.handle.has(name, file)
     }
 
-    /// Gives a file another name, in this or in another directory; a file that has it already is replaced.
+    /// Renames a file, also into another directory; an existing file is replaced.
     pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<()> {
         self.handle.rename(name, &to.handle, new)
     }
@@ -96,15 +96,15 @@ impl Dir {
         self.handle.remove_dir(name)
     }
 
-    /// What is in it, but for names that are no text, which are nobody's whom we know.
+    /// Its entries, without names that are no UTF-8: no writer of caches makes those.
     pub(crate) fn entries(&self) -> io::Result<Vec<Named>> {
         self.handle.entries()
     }
 
-    /// Makes what was renamed into it survive a crash of the machine.
+    /// Syncs it, so that renames into it survive a crash of the machine.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self.handle.sync() {
-            // Some network file systems cannot do it; nothing is lost unless the machine crashes.
+            // Some network file systems do not support it; nothing is lost unless the machine crashes.
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
             synced => synced,
         }

@@ -68,7 +68,7 @@ impl Handle {
         let opened = fs::openat(&self.0, name, how | file_flags(), Mode::from_raw_mode(FILE_MODE));
         opened.map(File::from).map_err(|error| match error {
             Errno::LOOP => io::Error::new(io::ErrorKind::InvalidInput, "it is a link, which is not followed here"),
-            // A FIFO that nobody reads, or a socket.
+            // A FIFO without a reader, or a socket.
             Errno::NXIO | Errno::OPNOTSUPP | Errno::ISDIR => no_file(),
             error => error.into(),
         })

@@ -400,7 +400,7 @@ async fn a_present_blob_of_other_bytes_is_written_again_when_it_is_looked_at() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "layer");
 }
 
-/// A directory whose names lead elsewhere, or block whoever opens them; what is elsewhere.
+/// A directory whose names lead elsewhere or block on open, and what is elsewhere.
 #[cfg(unix)]
 fn hostile(name: &str, make: impl Fn(&Path, &Path)) -> (tempfile::TempDir, LocalConfig) {
     let temp = tempfile::tempdir().unwrap();

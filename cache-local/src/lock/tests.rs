@@ -58,7 +58,7 @@ async fn a_file_that_a_dead_process_left_locks_nobody_out() {
 async fn a_lock_whose_file_was_replaced_is_not_current_and_leaves_the_new_file() {
     let (_dir, path) = path();
     let broken = acquire_now(&path).await.unwrap();
-    // BuildKit removes the file after it has unlocked it, whoever has locked it in between.
+    // BuildKit removes the file after it has unlocked it, even if another process has locked it in between.
     fs::remove_file(&path).unwrap();
     assert!(!broken.is_current());
     let lock = acquire_now(&path).await.unwrap();

@@ -6,7 +6,7 @@ use cache_core::{CacheKey, Digest};
 
 use crate::index::{Index, result};
 
-/// How a record hangs on another: by which selector, as which input, with which key.
+/// How a record depends on another: selector, input and key.
 type Hook<'a> = (usize, &'a str, usize, &'a CacheKey);
 
 /// For each record of `here` the records of `there` that a lookup finds with the inputs that both have.
@@ -54,7 +54,7 @@ pub(crate) fn matches(here: &Index, there: &Index) -> Vec<Vec<usize>> {
     found
 }
 
-/// How many results of `here` a record of `there` that was found has too.
+/// How many results of `here` are also those of the record found in `there`.
 pub(super) fn same_results(
     (here, chains): (&Index, &[Option<Digest>]),
     (there, other): (&Index, &[Option<Digest>]),

@@ -1,4 +1,4 @@
-//! `diff`: what one cache has and another has not, and where their chains part.
+//! `diff`: what one cache has and another lacks, and where their chains diverge.
 
 pub(crate) mod matching;
 mod parting;
@@ -18,14 +18,14 @@ pub struct Diff {
     pub only_a: SideDiff,
     /// What only the second has.
     pub only_b: SideDiff,
-    /// Records of the first with which a build that the first cache serves leaves the second: everything before them is
+    /// Records of the first cache at which a build diverges from the second: everything before them is
     /// in both.
     pub diverging_a: Vec<Divergence>,
-    /// The same of the second.
+    /// The same for the second cache.
     pub diverging_b: Vec<Divergence>,
 }
 
-/// What one of two caches has and the other has not.
+/// What one of two caches has and the other lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SideDiff {
@@ -45,11 +45,11 @@ pub struct SideDiff {
 pub struct Divergence {
     /// The record.
     pub record: DivergingKey,
-    /// Why a build that got this far goes no further in the other cache.
+    /// Why a build gets no further in the other cache.
     pub reason: Reason,
-    /// For each input what both caches know of it.
+    /// For each input, what both caches have for it.
     pub inputs: Vec<DivergingInput>,
-    /// What the other cache has instead: records with the same key, else records that hang on the same inputs. At most
+    /// What the other cache has instead: records with the same key, else records on the same inputs. At most
     /// ten.
     pub instead: Vec<DivergingKey>,
 }
@@ -62,12 +62,12 @@ pub enum Reason {
     InputChanged,
     /// The other cache has another step on the same inputs: its definition has changed.
     StepChanged,
-    /// The other cache has nothing that would compare.
+    /// The other cache has nothing comparable.
     Missing,
 }
 
 impl Reason {
-    /// The reason as reports show it.
+    /// The reason's name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Reason {
     }
 }
 
-/// A record, as far as a person can recognise it.
+/// A record, with what helps a person to recognise it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DivergingKey {
@@ -96,7 +96,7 @@ pub struct DivergingKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DivergingInput {
-    /// Whether the other cache knows an alternative of it.
+    /// Whether the other cache has one of its alternatives.
     pub is_shared: bool,
     /// Its alternatives here: key and selector.
     pub here: Vec<(CacheKey, String)>,
@@ -105,7 +105,7 @@ pub struct DivergingInput {
 }
 
 impl Diff {
-    /// Whether nothing differs.
+    /// Whether the caches are equal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let sides = [&self.only_a, &self.only_b];

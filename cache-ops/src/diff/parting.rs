@@ -1,4 +1,4 @@
-//! Where the chains of two caches part.
+//! Where the chains of two caches diverge.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use cache_core::{CacheKey, annotation};
 use super::{Divergence, DivergingInput, DivergingKey, Reason};
 use crate::index::{Index, links, result};
 
-/// How many records that the other cache has instead are named.
+/// The most records named that the other cache has instead.
 const NAMED: usize = 10;
 
 /// The records of `here` that are not found in `there`, while everything above them is but for sources.

@@ -1,16 +1,16 @@
-//! A build as `explain` walks it: the log's vertices, what they are, and what hangs on what.
+//! A build as `explain` walks it: the log's vertices, their kinds, and their dependants.
 
 use std::collections::HashMap;
 
 use super::log::BuildLog;
 use super::steps::{self, Kind};
 
-/// A log with what every part of `explain` asks of it.
+/// A log, indexed for all parts of `explain`.
 pub(super) struct Build<'a> {
     pub(super) log: &'a BuildLog,
     /// What each vertex is.
     pub(super) kinds: Vec<Kind>,
-    /// For each vertex those that work on it, and as which input.
+    /// For each vertex its dependants, each with the number of the input.
     pub(super) consumers: Vec<Vec<(usize, usize)>>,
     /// The vertices, inputs before consumers, without those on a loop.
     pub(super) order: Vec<usize>,
@@ -63,7 +63,7 @@ fn inputs_first(log: &BuildLog, consumers: &[Vec<(usize, usize)>]) -> Vec<usize>
     order
 }
 
-/// For each vertex those that work on it, and as which input.
+/// For each vertex its dependants, each with the number of the input.
 fn consumers(log: &BuildLog) -> Vec<Vec<(usize, usize)>> {
     let mut consumers = vec![Vec::new(); log.vertices.len()];
     for (v, vertex) in log.vertices.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A cache that `explain` looks into, and what it knows of the build.
+//! A cache that `explain` searches, and what it has for the build.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,21 +9,21 @@ use cache_core::{CacheKey, CacheManifest, Digest, check};
 use super::cause::{NotImported, NotStored};
 use crate::index::{Index, result};
 
-/// A cache to look into.
+/// A cache to search.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConsultedCache<'a> {
-    /// What it is called in reports.
+    /// Its name in reports.
     pub name: String,
     /// What was found there.
     pub content: Content<'a>,
-    /// Whether the build was told to import it; others are only looked into.
+    /// Whether the build was told to import it; others are only searched.
     pub is_imported: bool,
     /// Blobs that its store is known not to have.
     pub lost: HashSet<Digest>,
 }
 
-/// What there is at a cache's place.
+/// What was found at a cache's place.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Content<'a> {
@@ -42,13 +42,13 @@ impl<'a> ConsultedCache<'a> {
         Self { name: name.into(), content, is_imported: true, lost: HashSet::new() }
     }
 
-    /// A cache that the build knows nothing of.
+    /// A cache that the build did not import.
     #[must_use]
     pub fn elsewhere(name: impl Into<String>, content: Content<'a>) -> Self {
         Self { is_imported: false, ..Self::imported(name, content) }
     }
 
-    /// Says which blobs its store does not have.
+    /// Sets which blobs its store does not have.
     #[must_use]
     pub fn with_lost(self, lost: HashSet<Digest>) -> Self {
         Self { lost, ..self }
@@ -58,18 +58,18 @@ impl<'a> ConsultedCache<'a> {
 /// A cache with its index.
 pub(super) struct Side<'a> {
     pub(super) cache: &'a ConsultedCache<'a>,
-    /// Nothing where there is no cache that could be walked.
+    /// `None` where there is no readable cache.
     pub(super) index: Option<Index>,
-    /// Why BuildKit cannot take all that is in it.
+    /// Why BuildKit cannot import all of it.
     pub(super) problem: Option<NotImported>,
     by_key: HashMap<CacheKey, Vec<usize>>,
     /// For each layer whether it or one below it is lost.
     is_lost: Vec<bool>,
-    /// What it means here when a record has no result.
+    /// Why records of this cache have no result.
     pub(super) not_stored: NotStored,
 }
 
-/// What a cache has of a step.
+/// What a cache has for a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holding {
     /// No record.
@@ -151,7 +151,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What BuildKit would trip over.
+/// Why BuildKit could not import it.
 fn problem(manifest: &CacheManifest) -> Option<NotImported> {
     let documents = [manifest.raw_config(), manifest.raw_manifest()].into_iter().flatten();
     let size = documents.map(|document| document.descriptor.size).max();
@@ -172,7 +172,7 @@ fn lost_layers(index: &Index, lost: &HashSet<Digest>) -> Vec<bool> {
     if lost.is_empty() {
         return Vec::new();
     }
-    // A layer's parent may stand behind it; a chain is walked up until something is known.
+    // A layer's parent may come after it, so a chain is walked up to the first known layer.
     let mut known: Vec<Option<bool>> = vec![None; layers.len()];
     for n in 0..layers.len() {
         let (mut path, mut at) = (Vec::new(), Some(n));

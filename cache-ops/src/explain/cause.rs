@@ -2,11 +2,11 @@
 
 use cache_core::{CacheKey, Digest};
 
-/// Why a step missed, with what proves it. Records are named by their keys.
+/// Why a step missed, with the objects that prove it. Records are named by their keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// What a step takes from outside the build is not what it was: another content under the same step.
+    /// The files that a step reads have changed: other content under the same step.
     FilesChanged {
         /// The paths or addresses, as the step names them.
         paths: Vec<String>,
@@ -15,38 +15,38 @@ pub enum Cause {
         /// The content's keys that the imported cache has for this step.
         instead: Vec<CacheKey>,
     },
-    /// The step itself is another one, on the same inputs.
+    /// The step itself has changed, on the same inputs.
     StepChanged {
-        /// What of it can have changed.
+        /// The parts that may have changed.
         parts: Vec<Part>,
         /// The steps that the imported cache has on the same inputs.
         instead: Vec<CacheKey>,
     },
-    /// The step is new: the imported cache goes on without it, or ends here.
+    /// The step was added: the imported cache continues without it, or ends here.
     StepAdded {
-        /// The step that the imported cache has in its place, and that comes later now.
+        /// The step that the imported cache has in its place; it comes later now.
         before: Option<CacheKey>,
     },
-    /// Steps that came before this one are gone.
+    /// Steps before this one were removed.
     StepRemoved {
-        /// The steps that are gone, first one first.
+        /// The removed steps, in order.
         removed: Vec<CacheKey>,
     },
-    /// The step is in another place among the steps around it.
+    /// The step was moved.
     StepMoved {
         /// The step that was in its place.
         instead: CacheKey,
     },
-    /// The image that the chain starts from is another one, or for another platform.
+    /// The base image has changed, or its platform has.
     BaseChanged {
-        /// What the log calls it.
+        /// Its name in the log.
         name: String,
         /// Its keys in this build.
         keys: Vec<CacheKey>,
         /// The keys of the image that the imported cache has here.
         instead: Vec<CacheKey>,
     },
-    /// Something the step works on missed, and with it the step's own key.
+    /// An input of the step missed, so the step's key changed too.
     Follows,
     /// The imported cache knows the step, and holds no result for it.
     NotStored(NotStored),
@@ -60,25 +60,25 @@ pub enum Cause {
         /// That cache.
         cache: String,
     },
-    /// The cache has it and could not be imported, not all of it, or was not asked.
+    /// The cache has it, but was not imported, or not completely.
     NotImported {
         /// That cache.
         cache: String,
         /// Why.
         why: NotImported,
     },
-    /// Whoever started the build wanted the step to run.
+    /// The build asked for the step to run.
     AskedFor(AskedFor),
     /// Everything is there, and BuildKit did not take it.
     ShouldHaveHit {
         /// The records that have a result.
         records: Vec<CacheKey>,
     },
-    /// What is known does not tell.
+    /// The cause is unknown.
     Unknown,
 }
 
-/// What of a step can have changed.
+/// The part of a step that may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
@@ -110,7 +110,7 @@ pub enum NotStored {
     Min,
     /// It holds only the records of an image: an inline cache.
     Inline,
-    /// A result is missing here and there: dropped, or of another target.
+    /// Single results are missing: dropped, or of another target.
     Dropped,
     /// The step starts from nothing, and BuildKit never stores the results of such a step.
     Root,
@@ -122,13 +122,13 @@ pub enum NotStored {
 pub enum NotImported {
     /// There is no cache.
     Absent,
-    /// It cannot be read, in the words of who tried.
+    /// It cannot be read, with the error.
     Unreadable(String),
-    /// BuildKit could not import it, in its words.
+    /// BuildKit could not import it, with its error.
     Failed(String),
     /// The config or the manifest is over 1 MiB.
     TooLarge(u64),
-    /// The log tells of no import.
+    /// The log shows no import.
     NotAsked,
     /// It has several leaves, of which BuildKit v0.25 to v0.32 loses hits at random.
     SeveralLeaves(usize),
@@ -136,7 +136,7 @@ pub enum NotImported {
     SideBySide(usize),
 }
 
-/// How it was asked for.
+/// How the build asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AskedFor {
@@ -149,7 +149,7 @@ pub enum AskedFor {
 }
 
 impl Cause {
-    /// The cause as reports show it.
+    /// The cause's name in reports.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -170,7 +170,7 @@ impl Cause {
         }
     }
 
-    /// Whether the step has the key it had: what works on it does not miss because of it.
+    /// Whether the step still has its old key, so that its dependants do not miss because of it.
     pub(super) fn keeps_the_key(&self) -> bool {
         matches!(
             self,
@@ -210,7 +210,7 @@ pub(super) enum Shared {
 }
 
 impl Part {
-    /// The part as reports show it.
+    /// The part's name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What misses cost: steps under the cause that they ran because of, and where the time went.
+//! The cost of misses: steps grouped by cause, and where the time went.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::walk::{Verdict, Walk};
 use super::{CauseGroup, Doubted, Explanation, Miss, Step, Times};
 use crate::index::result;
 
-/// Puts what was found in the build's order, with its cost.
+/// Orders the findings as the build ran, with their cost.
 pub(super) fn explanation(walk: &Walk<'_>, verdicts: Vec<Option<Verdict>>, has_no_log: bool) -> Explanation {
     let order = display_order(walk);
     let groups = grouped(walk, &verdicts);

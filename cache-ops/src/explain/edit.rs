@@ -15,7 +15,7 @@ use crate::index::{Index, links};
 /// How many steps that the cache has instead are named.
 const NAMED: usize = 10;
 
-/// Why the inputs of a record are in a cache and the record is not; and whether that is sure.
+/// Why the inputs of a record are in a cache but the record is not, and whether that is certain.
 pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (Cause, bool) {
     let export = walk.export.as_ref().expect("a record is of an export");
     let Some(there) = &walk.sides[side].index else { return (Cause::Unknown, false) };

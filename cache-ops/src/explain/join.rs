@@ -27,11 +27,11 @@ const AFTER: Duration = Duration::from_secs(10);
 /// The record of a vertex.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Joined {
-    /// The likeliest one.
+    /// The most likely one.
     pub(super) record: Option<usize>,
-    /// Whether no other would do.
+    /// Whether no other record fits.
     pub(super) is_certain: bool,
-    /// Everything that would do, the likeliest included.
+    /// All records that fit, the most likely one included.
     pub(super) candidates: Vec<usize>,
 }
 

@@ -29,11 +29,11 @@ pub use self::log::{BuildLog, LogLimits, Span, StepOutcome, Vertex};
 pub struct Explanation {
     /// The steps, under their stages, in the build's order.
     pub steps: Vec<Step>,
-    /// The causes of misses, the dearest first.
+    /// The causes of misses, the most expensive first.
     pub causes: Vec<CauseGroup>,
     /// Where the time went.
     pub times: Times,
-    /// What a person should know before they believe it.
+    /// Caveats.
     pub notes: Vec<Note>,
     /// Blobs of results that were there and were not used: whether the store still has them decides the cause.
     pub doubted: Vec<Doubted>,
@@ -55,7 +55,7 @@ pub struct Step {
     pub time: Duration,
     /// When it was at work.
     pub spans: Vec<Span>,
-    /// What the daemon said went wrong.
+    /// The daemon's error.
     pub error: Option<String>,
     /// Its record in the cache that the build wrote, else in the one it imported.
     pub record: Option<CacheKey>,
@@ -109,11 +109,11 @@ pub struct Times {
     pub missed: Duration,
     /// Fetching and unpacking the results of hits.
     pub hits: Duration,
-    /// What is no step: the context, imports, exports.
+    /// Everything but steps: the context, imports, exports.
     pub other: Duration,
 }
 
-/// Something to know.
+/// A caveat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
@@ -121,13 +121,13 @@ pub enum Note {
     LogCut,
     /// The build failed.
     BuildFailed(String),
-    /// So many steps that ran are in no record.
+    /// This many steps that ran are in no record.
     NotJoined(usize),
     /// The first cache holds results that this build made: it is what the build wrote, not what it imported.
     ImportedIsExported(String),
-    /// Nothing that the build wrote was given, so that causes are guessed from the log.
+    /// The exported cache was not given, so causes are guessed from the log.
     NoExport,
-    /// No log was given, so that there are no names and no times.
+    /// No log was given, so there are no names and no times.
     NoLog,
     /// The cache that the build wrote does not hold the results of this build.
     ExportHasNoResults,
@@ -138,7 +138,7 @@ pub enum Note {
         /// The problem.
         why: NotImported,
     },
-    /// What the client said of an import.
+    /// The client's message about an import.
     Client(String),
 }
 

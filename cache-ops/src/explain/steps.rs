@@ -1,4 +1,4 @@
-//! Which vertices of a log are steps, and what their names say.
+//! Which vertices of a log are steps, and the parts of their names.
 
 use super::log::Vertex;
 
@@ -11,7 +11,7 @@ pub(super) enum Kind {
     Source(Source),
     /// The import of a cache.
     Import,
-    /// Anything else that takes time: definitions, exports, credentials.
+    /// Other work: definitions, exports, credentials.
     Other,
 }
 
@@ -82,7 +82,7 @@ fn is_remote(command: &str) -> bool {
 pub(super) struct Stage<'a> {
     /// The stage, with the platform before it where there are several.
     pub(super) name: &'a str,
-    /// `2/4`, where it is said.
+    /// `2/4`, where the name has it.
     pub(super) place: Option<&'a str>,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Verdict {
     pub(super) elsewhere: Vec<String>,
 }
 
-/// Everything at hand while causes are looked for.
+/// All that the search for causes needs.
 pub(super) struct Walk<'a> {
     pub(super) build: Build<'a>,
     /// For each cache the records of it that steps of this build are.
@@ -48,7 +48,7 @@ pub(super) struct Export {
     pub(super) vertex: HashMap<usize, usize>,
 }
 
-/// What the log says of imports.
+/// What the log says about imports.
 struct Imports {
     done: usize,
     failed: Option<String>,
@@ -131,7 +131,7 @@ impl Walk<'_> {
         self.export.as_ref().and_then(|export| export.joined[v].record)
     }
 
-    /// What a cache has of a step.
+    /// What a cache has for a step.
     pub(super) fn known(&self, side: usize, v: usize) -> &[usize] {
         match (&self.export, self.record(v)) {
             (Some(export), Some(record)) => &export.found[side][record],
@@ -520,7 +520,7 @@ struct Asked {
 #[derive(Debug, Default)]
 struct Tally {
     hits: usize,
-    /// Steps that ran though a result was there.
+    /// Steps that ran although a result was there.
     unused: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Layers that change their compression on the way.
+//! Converting layers to another compression on the way.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -40,7 +40,7 @@ impl Conversion {
         Self { compression, spool: None }
     }
 
-    /// Keeps converted layers in this folder, which has to be there.
+    /// Stores converted layers in this directory, which has to exist.
     #[must_use]
     pub fn with_spool(self, spool: impl Into<PathBuf>) -> Self {
         Self { spool: Some(spool.into()), ..self }
@@ -52,7 +52,7 @@ impl Conversion {
         &self.compression
     }
 
-    /// Where converted layers are kept, if that was said.
+    /// The directory for converted layers, if one was chosen.
     #[must_use]
     pub fn spool(&self) -> Option<&Path> {
         self.spool.as_deref()
@@ -89,14 +89,14 @@ impl Conversion {
     }
 }
 
-/// What a conversion works with.
+/// The context of a conversion.
 pub(super) struct Tools<'a> {
     pub(super) source: &'a dyn BlobProvider,
     pub(super) pool: &'a CodecPool,
     pub(super) spool: &'a Spool,
 }
 
-/// What came of a conversion.
+/// The outcome of a conversion.
 pub(super) enum Made {
     /// The layer that takes the place of the old one.
     Converted(Arc<Spooled>),

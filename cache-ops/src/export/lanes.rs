@@ -1,4 +1,4 @@
-//! How a blob gets to every place that needs it, and how many do at once.
+//! Sending each blob to every place that needs it, with bounded concurrency.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -30,10 +30,10 @@ pub(super) struct Lanes<'a> {
     width: usize,
 }
 
-/// Those that want a blob in one way, each with its own descriptor of it.
+/// The places that want a blob in one form, each with its own descriptor of it.
 type Wanting<'a> = Vec<(&'a Place<'a>, &'a Descriptor)>;
 
-/// A layer to convert, and for whom.
+/// A layer to convert, and the places that want it.
 struct Order<'a> {
     conversion: &'a Conversion,
     layer: Descriptor,
@@ -58,12 +58,12 @@ impl<'a> Lanes<'a> {
         self.width
     }
 
-    /// Sends one blob to all places at once, so that nobody has a turn while waiting for somebody who has none.
+    /// Sends one blob to all places at once. No push holds a turn while it waits for one that has none.
     pub(super) async fn send(&self, needed: Needed<'_>) {
         let (as_it_is, orders) = self.sort(needed).await;
         let mut tickets = Share::tickets(as_it_is.len() + orders.len());
         let conversion_tickets = tickets.split_off(as_it_is.len());
-        // Both turns are taken before either is used, always in this order: what is read is read in step.
+        // Both turns are taken before either is used, always in this order, so that places read in step.
         let push = match &as_it_is[..] {
             [] => None,
             [(_, blob), ..] => Some(self.pushes.turn(blob.size).await),
@@ -120,7 +120,7 @@ impl<'a> Lanes<'a> {
         (as_it_is, orders)
     }
 
-    /// Converts a layer once for everybody who wants it so; `None` when nobody is left who does.
+    /// Converts a layer once for all places that want this compression; `None` when none is left that does.
     async fn convert<'b>(&self, order: Order<'b>, ticket: Option<Ticket>) -> Option<(Made, Wanting<'b>)> {
         let Order { conversion, layer, wanting } = order;
         let to = conversion.compression();
@@ -136,7 +136,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// Converts a layer, again where that may help; `None` when nobody is left who wants it.
+    /// Converts a layer, and retries where that may help; `None` when no place is left that wants it.
     async fn make(
         &self,
         conversion: &Conversion,
@@ -172,7 +172,7 @@ impl<'a> Lanes<'a> {
         join_all(pushes).await;
     }
 
-    /// Sends a layer as it is to those who wanted another one.
+    /// Sends an unconverted layer to the places that wanted a converted one.
     async fn send_unconverted(&self, reason: &Error, wanting: Wanting<'_>) {
         let size = wanting.first().map_or(0, |(_, blob)| blob.size);
         let (_push, reason) = (self.pushes.turn(size).await, reason.to_string());

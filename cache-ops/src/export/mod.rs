@@ -66,7 +66,7 @@ pub(crate) async fn export_one(place: Place<'_>, blobs: &dyn BlobProvider) -> Re
 /// Exports to several places at once, and says what came of each; a blob that several of them need is read once, at the
 /// pace of the slowest.
 ///
-/// One that fails stops nobody else.
+/// A failure of one place does not stop the others.
 pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {
     let source = Verified { inner: blobs, pool: CodecPool::default() };
     let lanes = Lanes::new(places, &source);

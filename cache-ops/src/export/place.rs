@@ -1,4 +1,4 @@
-//! One place of an export: what goes there, and how far it is.
+//! One place of an export, and its state.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub(crate) struct Place<'a> {
     pub(super) settings: &'a ExportSettings,
     to: &'a dyn CacheExporter,
     conversion: Option<&'a Conversion>,
-    /// What the place has for certain, because the cache that is there needs it.
+    /// Blobs that the place has for certain, because its present cache needs them.
     held: HashSet<Digest>,
     tally: Arc<Tally>,
     /// What is told when the place refuses a push for now.
@@ -38,7 +38,7 @@ pub(crate) struct Place<'a> {
     state: watch::Sender<State>,
 }
 
-/// How far the pushes are.
+/// The state of the pushes.
 struct State {
     /// How many blobs are not pushed yet.
     left: usize,
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl<'a> Place<'a> {
-    /// Nothing has gone there yet.
+    /// No push yet.
     pub(crate) fn new(manifest: &'a CacheManifest, to: &'a dyn CacheExporter, settings: &'a ExportSettings) -> Self {
         let left = manifest.blobs().len();
         let (pushed, converted, locked) = (BTreeMap::new(), Converted::new(), BTreeSet::new());
@@ -60,7 +60,7 @@ impl<'a> Place<'a> {
         Self { manifest, settings, to, conversion: None, held, tally, gate: OnceLock::new(), state }
     }
 
-    /// Does without pushing these blobs, which the place has.
+    /// Skips these blobs, which the place has.
     pub(crate) fn with_held(self, held: HashSet<Digest>) -> Self {
         let place = Self { held, ..self };
         let left = place.needed().count();
@@ -92,7 +92,7 @@ impl<'a> Place<'a> {
         without(converted.as_ref().unwrap_or(self.manifest), &state.locked).map(Some)
     }
 
-    /// The layers that were converted, and what each of them became.
+    /// The layers that were converted, each with its new descriptor.
     pub(crate) fn replaced(&self) -> BTreeMap<Digest, Digest> {
         self.state.borrow().converted.iter().map(|(old, new)| (*old, new.descriptor.digest)).collect()
     }
@@ -128,7 +128,7 @@ impl<'a> Place<'a> {
 
     /// Waits until something has failed.
     pub(super) async fn failed(&self) {
-        // The sender is here, so that the wait ends with a failure only.
+        // The sender is a field of `self`, so the wait ends only with a failure.
         let _ = self.state.subscribe().wait_for(|state| state.failure.is_some()).await;
     }
 
@@ -140,7 +140,7 @@ impl<'a> Place<'a> {
         });
     }
 
-    /// Takes note that a converted layer takes the place of one of the blobs.
+    /// Replaces one of the blobs with its converted layer.
     pub(super) fn replace(&self, blob: &Descriptor, by: Arc<Spooled>) {
         self.tell(&Event::Converted { blob, into: &by.descriptor });
         self.state.send_modify(|state| drop(state.converted.insert(blob.digest, by)));
@@ -192,7 +192,7 @@ impl<'a> Place<'a> {
         Ok(self.report(committed))
     }
 
-    /// Tells what is left out, and says whether there is anything left to write: a cache without a layer must not take the
+    /// Reports what is left out; returns whether anything is left to write: a cache without a layer must not take the
     /// place of one that has some.
     fn tell_left_out(&self, written: &CacheManifest) -> bool {
         let blobs: Vec<Digest> = self.state.borrow().locked.iter().copied().collect();
@@ -230,7 +230,7 @@ impl<'a> Place<'a> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Pushes once more what has been pushed, for something may be gone. Nobody is told but of what is sent.
+    /// Pushes all pushed blobs again, since some may be gone. Only what is sent is reported.
     async fn push_again<'b>(
         &self,
         blobs: impl Iterator<Item = &'b Descriptor>,

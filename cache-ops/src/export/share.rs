@@ -22,7 +22,7 @@ pub(super) struct Share {
     opened: OnceCell<Result<()>>,
 }
 
-/// A push that has not decided; dropping it is the decision not to read.
+/// A push that has not decided whether to read; dropping it decides not to.
 pub(super) struct Ticket(Arc<Share>);
 
 impl Share {
@@ -36,10 +36,10 @@ impl Share {
         (0..pushes).map(|_| Some(Ticket(Arc::clone(&share)))).collect()
     }
 
-    /// Waits until everybody has decided, then opens the source once.
+    /// Waits until all pushes have decided, then opens the source once.
     async fn open(&self, source: &dyn BlobProvider, blob: &Descriptor) -> Result<()> {
         let mut undecided = self.undecided.subscribe();
-        // Whoever is not there in time comes too late, and reads on its own.
+        // A push that is not there in time reads on its own.
         let _ = tokio::time::timeout(PATIENCE, undecided.wait_for(|left| *left == 0)).await;
         let open = || async {
             self.tee.seal();

@@ -49,7 +49,7 @@ impl BlobProvider for Verified<'_> {
     }
 }
 
-/// What one place was given: each byte of a blob counts once, however often it is sent.
+/// Bytes sent to one place: each byte of a blob counts once, however often it is sent.
 #[derive(Default)]
 pub(super) struct Tally(Mutex<Counts>);
 
@@ -65,7 +65,7 @@ impl Tally {
         self.lock().bytes
     }
 
-    /// Takes note of `len` bytes of a blob that end at `end`; says how many of them are new.
+    /// Adds `len` bytes of a blob that end at `end`; returns how many of them are new.
     fn count(&self, blob: Digest, len: u64, end: u64) -> u64 {
         let mut counts = self.lock();
         let before = counts.ends.entry(blob).or_default();
@@ -80,7 +80,7 @@ impl Tally {
     }
 }
 
-/// Counts what one place is given.
+/// Counts the bytes sent to one place.
 pub(super) struct Counted<'a> {
     pub(super) inner: &'a dyn BlobProvider,
     pub(super) progress: &'a Arc<dyn Progress>,
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((tally.count(one, 4, 4), tally.count(one, 4, 8)), (4, 4));
         // From the start, and past where it broke.
         assert_eq!((tally.count(one, 6, 6), tally.count(one, 6, 12)), (0, 4));
-        // Nobody was given what was passed over.
+        // Skipped bytes were not sent.
         assert_eq!(tally.count(one, 4, 20), 4);
         assert_eq!((tally.count(other, 4, 4), tally.bytes()), (4, 20));
     }

@@ -28,14 +28,14 @@ const PIECE: usize = 1 << 20;
 /// A file that has so many bytes gets no more layers: file systems and limits bound the size of one file.
 const FULL: u64 = 1 << 30;
 
-/// How often another name is tried when one is taken.
+/// How many names are tried when one is taken.
 const TRIES: usize = 100;
 
 /// The files of an export, one that takes layers in each folder.
 #[derive(Default)]
 pub(super) struct Spool(Mutex<HashMap<PathBuf, Arc<SpoolFile>>>);
 
-/// A layer in a file; the file is gone when nobody needs a layer of it, however the program ends.
+/// A layer in a file. The file is deleted with its last layer, however the program ends.
 pub(super) struct Spooled {
     pub(super) descriptor: Descriptor,
     file: Arc<SpoolFile>,
@@ -54,7 +54,7 @@ struct Extent {
 /// A file without a name.
 struct SpoolFile {
     state: Mutex<State>,
-    /// Where it is; only errors still say so.
+    /// Its former path, for errors.
     dir: PathBuf,
 }
 

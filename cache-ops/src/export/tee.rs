@@ -33,7 +33,7 @@ struct State {
     source: Option<BlobStream>,
     /// Whether no more branches are made.
     is_sealed: bool,
-    /// How the source has ended.
+    /// The end of the source.
     end: Option<Option<Error>>,
     branches: Vec<Queue>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Branch {
 /// What there is for a branch.
 enum Turn {
     Next(Option<Result<Bytes>>),
-    /// The source has nothing yet.
+    /// The source has no data yet.
     Wait,
     /// Another branch has too much queued; it is cut off at this time.
     Behind(Instant),
@@ -114,7 +114,7 @@ impl Tee {
         self.advance(&mut state, at)
     }
 
-    /// Reads the next piece of the source for everybody, and hands it to the branch `at`.
+    /// Reads the next piece of the source for all branches, and hands it to the branch `at`.
     fn advance(&self, state: &mut State, at: usize) -> Turn {
         let Some(source) = &mut state.source else { return Turn::Wait };
         let waker = Waker::from(Arc::clone(&self.wakers));

@@ -9,9 +9,9 @@ use super::plan::LOOKS;
 /// The contributions of a store.
 #[derive(Default)]
 pub(super) struct Contributed {
-    /// Those that the next publish adds to their cache, if it lacks them.
+    /// Those that the next publish adds to their cache if it lacks them.
     pub(super) young: Vec<Looked>,
-    /// Those that nobody adds any more.
+    /// Those too old to be added by any publish.
     pub(super) old: Vec<Looked>,
 }
 

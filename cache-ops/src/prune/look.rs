@@ -14,7 +14,7 @@ pub(super) struct Looked {
     /// When it was last written: as the store says, else when its newest result was made.
     pub(super) modified: Option<Timestamp>,
     pub(super) reach: Reach,
-    /// Whether it is a cache of its own that can be read; images and what nobody can read are not ours to delete.
+    /// Whether it is a readable cache of its own; images and what cannot be read are not deleted.
     pub(super) is_cache: bool,
 }
 

@@ -69,7 +69,7 @@ pub struct PlannedCache {
     pub reason: PruneReason,
 }
 
-/// A name that stays because nobody knows what it leads to.
+/// A name that stays because its cache cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UnreadableName {

@@ -19,7 +19,7 @@ use super::look::Looked;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PrunePolicy {
-    /// How long ago a cache was written that goes.
+    /// Caches written longer ago than this go.
     pub older_than: Option<Duration>,
     /// How many bytes the caches may reach together, each blob counted once.
     pub max_used_space: Option<u64>,
@@ -27,7 +27,7 @@ pub struct PrunePolicy {
     pub keep_latest: Option<usize>,
     /// Names that stay.
     pub keep: Vec<NameGlob>,
-    /// How young a blob is that stays, so that an export under way loses none; one of unknown age stays too.
+    /// Blobs younger than this stay, so that a running export loses none. Blobs of unknown age stay too.
     pub grace: Duration,
 }
 
@@ -125,7 +125,7 @@ fn newest_first(looked: &[Looked]) -> Vec<usize> {
     order
 }
 
-/// Whether something was written at least so long ago; what nobody knows the age of was not.
+/// Whether something was written at least so long ago. If its age is unknown, it was not.
 pub(super) fn is_older(modified: Option<Timestamp>, age: Duration, now: Timestamp) -> bool {
     let Some(modified) = modified else { return false };
     let passed = now.unix_seconds().saturating_sub(modified.unix_seconds());

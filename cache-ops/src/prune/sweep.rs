@@ -20,27 +20,27 @@ const BATCH: usize = 1_000;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PruneSettings {
-    /// How often a deletion is tried again whose error says that it may help.
+    /// How often a failed deletion is retried when its error is retryable.
     pub retry: RetryPolicy,
-    /// Who is told what happens.
+    /// Receives progress.
     pub progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>,
 }
 
 impl Default for PruneSettings {
-    /// The default retries, silently.
+    /// The default retries, without progress.
     fn default() -> Self {
         Self { retry: RetryPolicy::default(), progress: Arc::new(|_| {}) }
     }
 }
 
 impl PruneSettings {
-    /// Changes how often a deletion is tried again.
+    /// Sets how often a failed deletion is retried.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// Tells `progress` what happens.
+    /// Reports progress to `progress`.
     #[must_use]
     pub fn with_progress(self, progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>) -> Self {
         Self { progress, ..self }
@@ -68,7 +68,7 @@ pub enum PruneEvent {
     Blobs {
         /// How many blobs of the plan were dealt with so far.
         done: usize,
-        /// How many there are.
+        /// The number of pairs.
         total: usize,
         /// How many bytes were deleted so far.
         bytes: u64,
@@ -91,9 +91,9 @@ pub struct PruneReport {
     pub bytes: u64,
     /// The blobs that stay: they were written, refreshed or reached since the plan was made, or are too young.
     pub kept_blobs: Vec<Digest>,
-    /// What dead writers had left of uploads, and is gone.
+    /// How many unfinished uploads were deleted.
     pub uploads: usize,
-    /// What else a person should know: why open uploads stay, where the store does not list them.
+    /// Notes, such as why unfinished uploads stay where the store does not list them.
     pub note: Option<String>,
 }
 
@@ -201,7 +201,7 @@ async fn unchanged(
     Ok(free)
 }
 
-/// What all caches reach that were seen so far; it never gets less.
+/// What the caches seen so far reach; it only grows.
 #[derive(Default)]
 struct Reached {
     seen: HashSet<(Option<String>, Version)>,
@@ -249,7 +249,7 @@ async fn delete_blobs(
     Ok(())
 }
 
-/// Uploads that were begun before this are those of dead writers.
+/// Uploads that began before this belong to writers that have ended.
 fn before(now: Timestamp, plan: &PrunePlan) -> Timestamp {
     now.saturating_sub(plan.grace())
 }

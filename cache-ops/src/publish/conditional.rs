@@ -14,11 +14,11 @@ use crate::joined::JoinedBlobs;
 
 const SETTLING: &str = "another writer's commit may still replace this one; looking again after that";
 
-/// How often something may be in the way that no reader sees: a store may show it late.
+/// How many commits may meet something that no read finds: a store may show a new cache late.
 const MOST_UNSEEN: u32 = 3;
 
 impl Job<'_> {
-    /// Reads, merges and commits, until nobody has written between the first and the last. `list` says why contributions
+    /// Reads, merges and commits, and starts again while other writers commit in between. `list` says why contributions
     /// cannot be listed, where the store keeps some.
     pub(super) async fn commit(&self, list: Option<Error>) -> Result<Published> {
         let progress = self.settings.export.progress.as_ref();
@@ -53,7 +53,7 @@ impl Job<'_> {
         error.with_retryable(true)
     }
 
-    /// What is known so far, with what the place holds.
+    /// The union of all that was read so far and of what the place holds.
     fn union(&self, current: Option<&Current>) -> Result<CacheChains> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = current else { return Ok(known.clone()) };
@@ -97,7 +97,7 @@ impl Job<'_> {
     }
 }
 
-/// The blobs that only others have brought: asking for each of them would cost more with every publisher.
+/// The blobs that only other publishers have pushed. A look at each of them would cost more with every publisher.
 fn held(merged: &CacheManifest, own: &CacheManifest) -> HashSet<Digest> {
     let own: HashSet<Digest> = own.blobs().iter().map(|blob| blob.digest).collect();
     merged.blobs().iter().map(|blob| blob.digest).filter(|blob| !own.contains(blob)).collect()

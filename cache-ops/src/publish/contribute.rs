@@ -115,7 +115,7 @@ struct Look {
     begun: Instant,
     /// The contributions that were old already when it began.
     old: Vec<ContributionName>,
-    /// Whether the list shows what we have left there, as it has to at the end: else it shows nobody's.
+    /// Whether the list shows our own contribution. If it does not, it may lack those of others too.
     sees_ours: bool,
     next: Next,
 }

@@ -1,4 +1,4 @@
-//! Publishing: several writers to one place, and nobody loses anything.
+//! Publishing: several writers add to one cache at the same time, and none loses records.
 //!
 //! Where commits are conditional, a writer reads, merges and commits, and starts again when somebody else was first.
 //! Where they are not, it leaves its cache next to the place first, and starts again until the place holds everything
@@ -130,7 +130,7 @@ fn unsound(error: Error) -> Error {
     error.on(Side::Destination).with_hint("repair the cache that is there, or delete it, and publish again")
 }
 
-/// Whether a store has no list, or none for who asks.
+/// Whether the store has no list, or refuses it to us.
 fn cannot_list(error: &Error) -> bool {
     let kinds = [ErrorKind::Unsupported, ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::Unauthenticated];
     kinds.contains(&error.kind())

@@ -9,7 +9,7 @@ use crate::{ExportSettings, OptimizeOptions, optimize};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PublishSettings {
-    /// How blobs are pushed, and who is told; what the place has to hold is not looked at.
+    /// How blobs are pushed, and who receives progress; its condition for the commit is ignored.
     pub export: ExportSettings,
     /// How large the union may become; no limit but that of reading it back when absent.
     pub limit: Option<SizeLimit>,

@@ -15,14 +15,14 @@ use super::{MendedBlob, RepairOptions, about};
 
 const ARCHIVED: &str = "it is in an archive, and nobody can read it";
 
-/// What came of one blob.
+/// The outcome of looking at one blob.
 enum Verdict {
     Sound(Arc<Descriptor>),
     Mended(Arc<Descriptor>, Vec<FindingCode>),
     Lost(FindingCode, &'static str),
 }
 
-/// What came of every blob that the layers name or the manifest describes.
+/// The outcomes for all blobs that the layers name or the manifest describes.
 pub(super) struct Verdicts(HashMap<Digest, Verdict>);
 
 impl Verdicts {
@@ -164,10 +164,10 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         return Ok(as_described(asked, described));
     }
     match stat_blob(blobs, asked).await? {
-        None => return lost(FindingCode::BlobMissing, "the store does not have it"),
-        Some(info) if info.is_archived => return lost(FindingCode::BlobArchived, ARCHIVED),
+        None => lost(FindingCode::BlobMissing, "the store does not have it"),
+        Some(info) if info.is_archived => lost(FindingCode::BlobArchived, ARCHIVED),
         Some(info) if info.size != asked.size => {
-            return lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest");
+            lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest")
         }
         Some(_) => Ok(as_described(asked, described)),
     }

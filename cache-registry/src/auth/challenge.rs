@@ -1,4 +1,4 @@
-//! What a registry asks for: the `WWW-Authenticate` header.
+//! The `WWW-Authenticate` header: how a registry wants to be authenticated.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! [`Credential`]: what is known of an account, and the headers it makes.
+//! [`Credential`]: an account's credential, and its headers.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 
-/// What to log in to a registry with; its `Debug` shows no secret.
+/// A credential for a registry; its `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credential {
-    /// Nothing: what everybody may do.
+    /// No credential: anonymous access.
     Anonymous,
     /// A name with a password or access token.
     Password {

@@ -1,4 +1,4 @@
-//! The files of Docker and Podman that hold credentials or name who does.
+//! The files of Docker and Podman that hold credentials or name credential helpers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,7 +59,7 @@ pub(super) async fn find(sources: &[AuthSource], reference: &Reference) -> Resul
     Ok(Login::none(sources, missing))
 }
 
-/// A file that does not exist is left out; these are small, and read once.
+/// A missing file is skipped; files are small, and read once.
 fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
     let text = match source {
         AuthSource::File(path) => match read_file(path)? {
@@ -71,7 +71,7 @@ fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    // The parser's own words may quote the file.
+    // The parser's message could quote the file.
     let file = serde_json::from_slice(&text);
     file.map(Some).map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
 }
@@ -88,7 +88,7 @@ fn unreadable() -> Error {
     error::new(ErrorKind::Unauthenticated, "cannot read the credentials")
 }
 
-/// What a reference may be called in a file, the closest first.
+/// The keys of a reference in a file, the most specific first.
 fn keys(reference: &Reference) -> Vec<String> {
     let mut keys = Vec::new();
     let mut path = format!("{}/{}", reference.registry(), reference.repository());
@@ -104,7 +104,7 @@ fn keys(reference: &Reference) -> Vec<String> {
 }
 
 impl AuthFile {
-    /// Which helper to ask, and for what: Docker asks for Docker Hub by its old URL.
+    /// The helper to run, and its input: Docker names Docker Hub by its old URL.
     fn helper<'a>(&'a self, keys: &'a [String]) -> Option<(&'a str, &'a str)> {
         let special = self.cred_helpers.iter().flatten();
         let mut matching = special.filter(|(key, _)| keys.iter().any(|wanted| is_same(key, wanted)));
@@ -133,7 +133,7 @@ fn is_same(key: &str, wanted: &str) -> bool {
 }
 
 impl Entry {
-    /// An entry without anything in it says only that a helper knows more.
+    /// An empty entry means that a helper has the credential.
     fn credential(&self) -> Result<Option<Credential>> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.registrytoken) {

@@ -12,9 +12,9 @@ use tokio::process::Command;
 use super::Credential;
 use crate::error;
 
-/// How long a helper may take; some ask a cloud for a token, or a person for a finger.
+/// How long a helper may take: some request a token, or wait for the user's fingerprint.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a helper says that knows nothing about the server; its exit code is that of any failure.
+/// A helper's message when it has no credential for the server; its exit code is that of any failure.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 /// The name that stands for "the secret is an identity token".
 const TOKEN_USER: &str = "<token>";
@@ -28,14 +28,14 @@ struct Found {
     secret: String,
 }
 
-/// What came of asking a helper.
+/// The outcome of asking a helper.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It has one.
+    /// It has a credential.
     Has(Credential),
-    /// It knows nothing about the server.
+    /// It has none for the server.
     HasNone,
-    /// There is no such program.
+    /// The program is not installed.
     NotInstalled,
 }
 
@@ -67,7 +67,7 @@ async fn run(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read what it is asked says so in its own way.
+        // A helper that does not read its input reports that by its exit code.
         let _ = stdin.write_all(server.as_bytes()).await;
     }
     let output = child.wait_with_output().await?;
@@ -75,7 +75,7 @@ async fn run(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
 }
 
 fn read(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
-    // The parser's own words may quote the secret.
+    // The parser's message could quote the secret.
     let found: Found =
         serde_json::from_slice(said).map_err(|_| failed("the credential helper does not answer in JSON"))?;
     Ok(match (found.username.as_str(), found.secret) {

@@ -8,7 +8,7 @@ use cache_core::{Error, ErrorKind};
 
 use super::Credential;
 
-/// Where logins are kept, as Docker and Podman write them.
+/// A source of logins, as Docker and Podman write them.
 #[derive(Debug, Clone)]
 pub(crate) enum AuthSource {
     /// A file; one that does not exist holds none.
@@ -26,7 +26,7 @@ impl fmt::Display for AuthSource {
     }
 }
 
-/// What a registry is logged in to with.
+/// The login for a registry.
 #[derive(Debug)]
 pub(super) struct Login {
     pub(super) credential: Credential,
@@ -35,11 +35,11 @@ pub(super) struct Login {
 
 #[derive(Debug)]
 enum Origin {
-    /// The program was given it.
+    /// It was set by the program.
     Program,
     /// A source holds it, or names the helper that does.
     Found { source: String, helper: Option<String> },
-    /// Nobody has one.
+    /// There is none.
     Nowhere { looked: Vec<String>, missing: Vec<MissingHelper> },
 }
 
@@ -64,7 +64,7 @@ impl Login {
         Self { credential: Credential::Anonymous, origin: Origin::Nowhere { looked, missing } }
     }
 
-    /// Says which login `registry` has refused, and what to do about it.
+    /// Adds to an error which login `registry` has refused, and what to do about it.
     pub(super) fn explain(&self, error: Error, registry: &str) -> Error {
         match &self.origin {
             Origin::Program => error.with("login", "the given one"),

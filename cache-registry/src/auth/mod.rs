@@ -1,4 +1,4 @@
-//! Who we are to a registry: its challenge, our credential, and the tokens that come of the two.
+//! Authorization at a registry: its challenge, our credential, and the tokens it gives for them.
 
 mod challenge;
 mod credential;
@@ -25,7 +25,7 @@ use crate::config::Environment;
 use crate::error;
 use crate::reference::Reference;
 
-/// What a request needs to be allowed: `repository:<name>:<actions>`, one for each repository.
+/// The scopes of a request: `repository:<name>:<actions>`, one for each repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Scopes(BTreeSet<String>);
 
@@ -62,7 +62,7 @@ pub(crate) struct Auth {
     environment: Environment,
     login: OnceCell<Login>,
     state: Mutex<State>,
-    /// One exchange at a time, so that a hundred requests that find an old token do not make a hundred new ones.
+    /// One exchange at a time, so that a hundred requests with an expired token do not make a hundred exchanges.
     exchange: Semaphore,
 }
 
@@ -84,7 +84,7 @@ impl Auth {
         Self { reference, environment, login: OnceCell::new(), state: Mutex::default(), exchange: Semaphore::new(1) }
     }
 
-    /// The header for a request to the registry at `base`; none as long as it has not asked for one.
+    /// The header for a request to the registry at `base`; `None` until it has sent a challenge.
     pub(crate) async fn header(&self, http: &Client, base: &Url, scopes: &Scopes) -> Result<Option<HeaderValue>> {
         let challenge = self.state().challenge.clone();
         match challenge {
@@ -93,7 +93,7 @@ impl Auth {
         }
     }
 
-    /// The header to try a request with that was answered with 401; none when there is nothing better to offer.
+    /// The header for the retry of a request that was answered with 401; `None` when there is no better one.
     pub(crate) async fn challenged(
         &self,
         http: &Client,
@@ -110,7 +110,7 @@ impl Auth {
         Ok(fresh.filter(|fresh| Some(fresh) != used))
     }
 
-    /// Says of a refusal which login was refused, once one was looked for.
+    /// Adds to a refusal which login was refused, once one was looked up.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let is_refusal = matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
         match self.login.get() {
@@ -153,7 +153,7 @@ impl Auth {
         self.state().tokens.get(scopes).filter(|token| token.is_fresh()).map(|token| token.header().clone())
     }
 
-    /// Looked up when a registry asks for the first time: a public one never starts a credential helper.
+    /// Looked up at the first challenge, so that a public registry never starts a credential helper.
     async fn login(&self) -> Result<&Login> {
         let find = || async {
             match self.environment.credential() {

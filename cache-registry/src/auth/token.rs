@@ -22,7 +22,7 @@ use crate::{error, redirect};
 const CLIENT_ID: &str = "buildcache";
 const FORM: &str = "application/x-www-form-urlencoded";
 const FAILED: &str = "cannot get a token";
-/// How long a token lasts that does not say, and how long we believe one at most, in seconds.
+/// The default and the longest lifetime of a token, in seconds.
 const DEFAULT_LIFE: f64 = 60.0;
 const LONGEST_LIFE: f64 = 86_400.0;
 /// A token is a few KiB; no document of a token server is larger than this.
@@ -44,7 +44,7 @@ impl Token {
     }
 }
 
-/// What is exchanged for a token.
+/// The secret that is exchanged for a token.
 pub(super) struct Exchange<'a> {
     pub(super) http: &'a Client,
     /// The registry that has named the token server.
@@ -89,7 +89,7 @@ impl Exchange<'_> {
         Ok(url)
     }
 
-    /// Sends a request, and again to wherever its own server redirects it to; nobody else is sent a credential.
+    /// Sends a request and follows redirects within the same origin; no other server is sent a credential.
     async fn send(&self, method: &Method, realm: Url, request: impl Fn(Url) -> RequestBuilder) -> Result<Response> {
         let mut url = realm.clone();
         for _ in 0..=redirect::MOST {
@@ -154,7 +154,7 @@ fn form(bearer: &Bearer, credential: &Credential, scopes: &Scopes) -> Option<Str
     Some(form.finish())
 }
 
-/// Servers that know only the older way refuse a form in whatever way they like; a wrong password is found out again.
+/// Servers without OAuth2 refuse a form with various statuses; the older way then reports a wrong password itself.
 fn may_know_the_header_only(status: StatusCode, credential: &Credential) -> bool {
     let is_password = matches!(credential, Credential::Password { .. });
     let is_refusal = status.is_client_error() || status.is_redirection() || status == StatusCode::NOT_IMPLEMENTED;
@@ -163,7 +163,7 @@ fn may_know_the_header_only(status: StatusCode, credential: &Credential) -> bool
 
 /// The token in an answer. As in Go, names count in any case, and what is empty or `null` is not there.
 fn token(body: &[u8]) -> Result<Token> {
-    // The parser's own words may quote the token.
+    // The parser's message could quote the token.
     let unreadable = || error::new(ErrorKind::Unauthenticated, "the token server's answer holds no token");
     let granted = JsonObject::decode(body).map_err(|_| unreadable())?;
     let field = |name: &str| granted.field::<Value>(name).ok().flatten();

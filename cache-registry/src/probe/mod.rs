@@ -24,7 +24,7 @@ const NOT_READ: &str = "not tried: the repository cannot be read";
 const NOT_PUSHED: &str = "not tried: no blob can be pushed";
 const NOT_WRITTEN: &str = "not tried: no manifest can be written";
 
-/// A repository to find out about.
+/// The repository to probe.
 ///
 /// The probe writes to one tag, `buildcache-doctor-<random>`, and never looks at the tag of its configuration. It sends
 /// about 5 KiB in 30 requests. At the end it deletes each manifest that it wrote by its digest, and each of its blobs
@@ -95,7 +95,7 @@ impl RegistryProbe {
         found.record("referrers", listed, "signatures and attestations go to tags of their own instead");
     }
 
-    /// Takes everything away again.
+    /// Deletes everything again.
     async fn clean_up(&self, artefacts: &Artefacts, written: &[Digest], found: &mut Diagnosis) {
         let mut deleted = Ok(());
         for digest in written {

@@ -1,4 +1,4 @@
-//! What a probe asks a registry that no cache needs asked.
+//! Requests that only probes make.
 
 use cache_core::manifest::Document;
 use cache_core::{Descriptor, Digest, Error, ErrorKind, Result};

@@ -139,7 +139,7 @@ impl Reference {
         }
     }
 
-    /// Where a writer puts the manifest `ours`.
+    /// The reference under which a writer puts the manifest `ours`.
     ///
     /// As in BuildKit, a digest that is not that of the manifest is not obeyed: the manifest goes to its own digest,
     /// and a tag beside the digest is not touched.

@@ -75,7 +75,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             let error = client(Some(&path)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{text}");
-            let shown = format!("{error} {error:?}");
+            let shown = format!("{error} {error:?} {}", error.hint().unwrap_or_default());
             assert!(
                 shown.contains("ca.pem") && shown.contains("AWS_CA_BUNDLE") && !shown.contains("aHVzaA"),
                 "{shown}"

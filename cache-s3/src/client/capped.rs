@@ -29,7 +29,7 @@ impl Intercept for Caps {
         "Caps"
     }
 
-    /// After the signature, so that nobody who changes it on the way breaks that.
+    /// After the signature, so that a proxy that changes it does not break that.
     fn modify_before_transmit(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,

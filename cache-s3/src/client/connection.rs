@@ -1,4 +1,4 @@
-//! How a store is reached: credentials, endpoint, and what the SDK is told not to do.
+//! The connection to a store: credentials, endpoint, and settings of the SDK.
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -13,13 +13,13 @@ use super::capped::Caps;
 use super::logged::Logged;
 use crate::S3Config;
 
-/// What every request says of itself, beside the SDK.
+/// The user agent, beside the SDK's.
 const APP_NAME: &str = concat!("buildcache-", env!("CARGO_PKG_VERSION"));
 
 /// The SDK's client for one store.
 pub(super) struct Connection {
     pub(super) sdk: aws_sdk_s3::Client,
-    /// Where it is, when it is not AWS.
+    /// The endpoint, if it is not AWS.
     endpoint: Option<String>,
 }
 
@@ -41,10 +41,10 @@ impl Connection {
         builder = builder
             .behavior_version(behavior())
             .region(region)
-            // Checksums that nobody asks for are what breaks other stores than AWS.
+            // Stores other than AWS fail on checksums that they did not ask for.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            // A slow source is no stalled stream; who does not answer is noticed by our own clock.
+            // A slow source is not a stalled stream; silent servers are found by our own timeouts.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts(config))
             .retry_config(retries(config))
@@ -66,12 +66,12 @@ impl Connection {
         Ok(Self { sdk: aws_sdk_s3::Client::from_conf(builder.build()), endpoint })
     }
 
-    /// Whether AWS itself is spoken to, which checks checksums.
+    /// Whether the server is AWS, which verifies checksums.
     pub(super) fn is_aws(&self) -> bool {
         self.endpoint.is_none()
     }
 
-    /// Whether the connection itself guards what is sent, so that nobody has to hash it once more.
+    /// Whether TLS already protects what is sent, so that the payload need not be hashed.
     pub(super) fn is_guarded(&self) -> bool {
         self.endpoint.as_ref().is_none_or(|url| !url.starts_with("http://"))
     }
@@ -81,7 +81,7 @@ fn behavior() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
 
-/// The tries are ours: the SDK's know no `Retry-After`, and would multiply with them.
+/// Without the SDK's retries: they ignore `Retry-After`, and would multiply with ours.
 fn retries(config: &S3Config) -> RetryConfig {
     let retries = if config.is_adaptive() { RetryConfig::adaptive() } else { RetryConfig::standard() };
     retries.with_max_attempts(1)

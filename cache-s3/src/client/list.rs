@@ -1,4 +1,4 @@
-//! Requests that are about many objects.
+//! Requests about many objects.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ const ROW: u64 = 300;
 /// An object in a list, by its key.
 pub(crate) type Object = (String, Found);
 
-/// How a page of a list is asked for.
+/// The cursor of a page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Cursor {
     /// As the page before says.

@@ -1,6 +1,6 @@
-//! Requests to one bucket, with bounded waits and the server's own words in every error.
+//! Requests to one bucket, with timeouts, and the server's message in every error.
 //!
-//! Below this folder and `error.rs` nobody knows the SDK.
+//! Only this folder and `error.rs` know the SDK.
 
 mod authorities;
 mod capped;
@@ -38,9 +38,9 @@ use crate::error::{self, Raw};
 use crate::keys::copy_source;
 use crate::names::{UNUSUAL, is_unusual};
 
-/// What blobs and indexes are, for who asks the store.
+/// The content types of blobs and indexes.
 const CONTENT_TYPE: &str = "application/octet-stream";
-/// Whoever moves fewer bytes in a second than this does not move.
+/// Fewer bytes in a second than this count as none.
 const SLOWEST: u64 = 32 << 10;
 /// How much faster than that a store copies within itself.
 const STORE_SPEED: u64 = 32;
@@ -61,11 +61,11 @@ pub(crate) struct Found {
     /// Without its quotes, which some stores leave out.
     pub(crate) etag: String,
     pub(crate) content_type: Option<String>,
-    /// Whether nobody can read it before it is restored; in a list, whether its class is one of archives.
+    /// Whether it has to be restored before it can be read; in a list, whether its class is one of archives.
     pub(crate) is_archived: bool,
 }
 
-/// What has to be at a key for a write to happen.
+/// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Condition<'a> {
     None,
@@ -94,7 +94,7 @@ impl Object {
         }
     }
 
-    /// Its bytes, without a bound.
+    /// Its bytes, unbounded.
     fn into_pieces(self) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
         stream::unfold(self.body, |mut body| async move {
             let piece = body.next().await?;
@@ -104,7 +104,7 @@ impl Object {
 }
 
 impl Found {
-    /// An object of which nothing is known but that it is in an archive.
+    /// An archived object of unknown size.
     fn archived() -> Self {
         Self { size: 0, modified: None, etag: String::new(), content_type: None, is_archived: true }
     }
@@ -115,7 +115,7 @@ impl Client {
         Self { config, connection: Arc::default() }
     }
 
-    /// The same store and connection, looking at one name.
+    /// The same store and connection, for one name.
     pub(crate) fn named(&self, name: &str) -> Self {
         Self { config: self.config.named(name), connection: Arc::clone(&self.connection) }
     }
@@ -155,7 +155,7 @@ impl Client {
         match self.get(key, Some((0, 0))).await {
             Ok(object) => Ok(Some(Found { size: object.size().unwrap_or(found.size), is_archived: false, ..found })),
             Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found { is_archived: true, ..found })),
-            // There is no first byte.
+            // It is empty.
             Err(error) if error.status() == Some(416) => Ok(Some(Found { size: 0, is_archived: false, ..found })),
             Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
             Err(error) => Err(error),
@@ -234,7 +234,7 @@ impl Client {
         Ok(RangeAnswer { body: self.body_reader(READ).stream(object.into_pieces()), range, length, encoding })
     }
 
-    /// Writes an object in one request, and answers with its ETag.
+    /// Writes an object in one request, and returns its ETag.
     pub(crate) async fn put(&self, key: &str, bytes: Bytes, digest: &Digest, on: Condition<'_>) -> Result<String> {
         let (connection, size) = (self.connection().await?, bytes.len() as u64);
         let mut request = connection.sdk.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
@@ -268,7 +268,7 @@ impl Client {
         sent.map(drop).map_err(|refused| self.about(error::failed(refused, MESSAGE), key))
     }
 
-    /// Copies an object onto itself, which makes it new.
+    /// Copies an object onto itself, which resets its age.
     pub(crate) async fn renew(&self, key: &str, found: &Found) -> Result<()> {
         let request = self.sdk().await?.copy_object().bucket(self.config.bucket()).key(key);
         let request = request
@@ -286,7 +286,7 @@ impl Client {
         self.send("cannot delete the object", key, None, request.send()).await.map(drop)
     }
 
-    /// Tries again what may succeed later; whoever calls does not try once more.
+    /// Retries what may succeed later, so callers do not retry.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -307,7 +307,7 @@ impl Client {
         BodyReader::new(message, self.tuning().timeouts.idle, &self.tuning().bounds)
     }
 
-    /// Names the backend, the bucket and the key.
+    /// Adds the backend, the bucket and the key to the context.
     pub(crate) fn about(&self, error: Error, key: &str) -> Error {
         let error = error.with("backend", crate::KIND).with("bucket", self.config.bucket()).with("key", key);
         let is_about_slashes = error.kind() == ErrorKind::Unsupported && is_unusual(key);

@@ -31,7 +31,7 @@ pub(crate) struct Marker {
 const ROW: u64 = 500;
 
 impl Client {
-    /// Opens an upload, and answers with its name.
+    /// Opens an upload, and returns its identifier.
     pub(crate) async fn begin(&self, key: &str, content_type: Option<&str>) -> Result<String> {
         const MESSAGE: &str = "cannot begin the upload";
         let request = self.sdk().await?.create_multipart_upload().bucket(self.config().bucket()).key(key);
@@ -40,7 +40,7 @@ impl Client {
         begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
     }
 
-    /// Sends a part, and answers with its ETag.
+    /// Sends a part, and returns its ETag.
     pub(crate) async fn part(&self, key: &str, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
         let (connection, size) = (self.connection().await?, bytes.len() as u64);
         let request = connection.sdk.upload_part().bucket(self.config().bucket()).key(key).upload_id(upload);
@@ -50,7 +50,7 @@ impl Client {
         Ok(sent.e_tag.unwrap_or_default())
     }
 
-    /// Makes a part of the object's own bytes from the first to the last one.
+    /// Copies a range of the object itself as a part.
     pub(crate) async fn part_of_itself(
         &self,
         key: &str,
@@ -68,7 +68,7 @@ impl Client {
         Ok(copied.copy_part_result.and_then(|result| result.e_tag).unwrap_or_default())
     }
 
-    /// Makes the object of its parts.
+    /// Assembles the object from its parts.
     pub(crate) async fn complete(&self, key: &str, upload: &str, tags: &[String], size: u64) -> Result<()> {
         let parts =
             (1..).zip(tags).map(|(number, tag)| CompletedPart::builder().part_number(number).e_tag(tag).build());
@@ -78,7 +78,7 @@ impl Client {
         self.send("cannot complete the upload", key, Some(size / STORE_SPEED), request.send()).await.map(drop)
     }
 
-    /// Gives an upload up.
+    /// Aborts an upload.
     pub(crate) async fn abort(&self, key: &str, upload: &str) -> Result<()> {
         let request = self.sdk().await?.abort_multipart_upload().bucket(self.config().bucket()).key(key);
         self.send("cannot abort the upload", key, None, request.upload_id(upload).send()).await.map(drop)

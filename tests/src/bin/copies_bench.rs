@@ -26,7 +26,7 @@ const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(5), Duratio
 /// A store in this process.
 enum Store {
     Registry(registry::Server),
-    S3(S3),
+    S3(Box<S3>),
     Azblob(Azblob),
     Gha(Gha),
 }
@@ -44,7 +44,7 @@ impl Store {
             "s3" => {
                 let store = S3::with(Options { page: 1_000, ..Options::default() });
                 store.server().http().delay(delay);
-                Self::S3(store)
+                Self::S3(Box::new(store))
             }
             "azblob" => {
                 let store = Azblob::new();

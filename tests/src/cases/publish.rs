@@ -1,4 +1,4 @@
-//! Publishing: several writers to one place, and nobody loses anything.
+//! Publishing: several writers add to one cache at the same time, and none loses records.
 
 use std::time::Duration;
 

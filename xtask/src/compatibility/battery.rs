@@ -13,7 +13,7 @@ use super::servers::{Loss, Server, Started};
 const SOURCES: [&str; 6] =
     ["max-manifest", "max-zstd", "max-uncompressed", "max-estargz", "min-manifest", "max-docker"];
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Came {
     Well,
@@ -23,7 +23,7 @@ pub(crate) enum Came {
     Untried,
 }
 
-/// What came of one store.
+/// The outcome for one store.
 pub(crate) struct Row {
     pub(crate) store: &'static str,
     pub(crate) version: String,
@@ -189,7 +189,7 @@ impl Battery<'_> {
         }
     }
 
-    /// A directory of this name, which nobody else has.
+    /// A new directory of this name.
     fn local(&self, name: &str) -> String {
         self.started.place.folder.join(name).display().to_string()
     }

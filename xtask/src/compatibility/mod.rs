@@ -1,4 +1,4 @@
-//! `cargo xtask compatibility`: the same battery on every store that can be started here, and a table of what came of it.
+//! `cargo xtask compatibility`: the same battery on every store that can be started here, and a table of the outcomes.
 //!
 //! It is no part of CI. A server that is not installed is installed where a registry of packages has it, in the version that
 //! is pinned here, and is left out where nothing has. The table replaces the one in `docs/compatibility.md`.
@@ -78,7 +78,7 @@ fn try_out(server: &Server, bench: &Bench) -> Result<Option<Row>, Failure> {
 }
 
 impl Bench {
-    /// Runs the program, whose environment has nobody's credentials.
+    /// Runs the program in an environment without credentials.
     fn buildcache(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.buildcache);
         command.args(words).current_dir(&self.root).env_clear().env("HOME", self.scratch.path());

@@ -5,7 +5,7 @@ use crate::workspace::{Member, Workspace};
 /// The crate at the bottom.
 const CORE: &str = "cache-core";
 
-/// Reports every arrow that the architecture does not draw; those of examples and tests reach nobody's build.
+/// Reports every dependency that the architecture does not allow; those of examples and tests do not reach users.
 pub(super) fn check(workspace: &Workspace) -> Vec<String> {
     let arrows = workspace.members.iter().flat_map(|member| {
         let shipped = member.dependencies.iter().filter(|dependency| !dependency.is_dev);

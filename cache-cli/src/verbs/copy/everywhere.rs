@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::progress::Told;
 use crate::session::Session;
 
-/// Copies to every destination, and says what came of each, in their order.
+/// Copies to every destination and returns the outcomes in order.
 pub(super) async fn copy(session: &Session, args: &CopyArgs, job: &Job, manifest: &CacheManifest) -> Vec<Copied> {
     let mut copied: BTreeMap<usize, Copied> = BTreeMap::new();
     for round in rounds(&job.targets) {
@@ -85,7 +85,7 @@ impl<'a> Ready<'a> {
         let told = Arc::new(told.at((args.destinations.len() > 1).then(|| target.place.spec.to_string())));
         let settings = session.export_settings().with_expect(expect);
         let settings = match args.dry_run {
-            // What is merely looked up is no progress.
+            // Lookups are no progress.
             true => settings.with_progress(Arc::new(Silent)),
             false => settings.with_progress(Arc::clone(&told) as _),
         };

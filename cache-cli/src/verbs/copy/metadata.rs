@@ -1,4 +1,4 @@
-//! `--metadata-file`: what was committed, as BuildKit's clients write it.
+//! `--metadata-file`: the outcome of the commit, as BuildKit's clients write it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

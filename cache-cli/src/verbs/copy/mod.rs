@@ -28,7 +28,7 @@ struct Job {
     targets: Vec<Target>,
 }
 
-/// Copies; what one destination refuses does not stop the others.
+/// Copies; a failure of one destination does not stop the others.
 pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Failure> {
     let mut copies = Copies::new(args.dry_run);
     let jobs = match args.all {

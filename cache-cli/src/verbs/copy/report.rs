@@ -32,7 +32,7 @@ pub(super) struct Copies {
     failed: Option<Exit>,
 }
 
-/// What came of one destination.
+/// The outcome for one destination.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Copied {

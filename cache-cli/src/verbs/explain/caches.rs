@@ -21,7 +21,7 @@ pub(crate) struct Caches {
     pub(super) exported: Option<(Place, CacheManifest)>,
 }
 
-/// A cache to look into.
+/// A cache to search.
 pub(super) struct Opened {
     pub(super) name: String,
     pub(super) found: Found,

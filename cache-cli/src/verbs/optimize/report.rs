@@ -33,7 +33,7 @@ pub(super) struct Optimization {
     digest: Option<Digest>,
 }
 
-/// What came of a cache.
+/// The outcome for one cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {

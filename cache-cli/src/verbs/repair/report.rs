@@ -36,7 +36,7 @@ pub(super) struct Repair {
     is_written: bool,
 }
 
-/// What came of a cache.
+/// The outcome for one cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {

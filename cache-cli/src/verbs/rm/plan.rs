@@ -96,7 +96,7 @@ fn is(content: EntryContent) -> &'static str {
 /// What of `reach` none of the other caches reaches.
 ///
 /// # Errors
-/// When one of them cannot be read: then nobody knows what it reaches.
+/// When one of them cannot be read: what it reaches is then unknown.
 pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: &[CacheEntry]) -> Result<Reach, Error> {
     let mut kept = Reach::default();
     for other in others {

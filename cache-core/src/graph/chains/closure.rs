@@ -1,4 +1,4 @@
-//! Which records of a bag of graphs are the same: the least relation in which records with one key that share an
+//! Which records of several graphs are the same: the least relation in which records with one key that share an
 //! alternative for every input are one.
 //!
 //! It is a congruence closure: what is above decides what is the same below, and a union further up can make records
@@ -53,7 +53,7 @@ struct Closure<'a> {
     above: Vec<Vec<Half>>,
     /// By leader: the records that hang on the class.
     below: Vec<Vec<Half>>,
-    /// Nodes of the classes that hang on a class in one way; what a leader lost to another one stays and is never asked.
+    /// Nodes of the classes that depend on a class in one way; entries of former leaders stay and are not used.
     slots: HashMap<Slot, Vec<u32>>,
     /// Every alternative of every class with several inputs, by leaders.
     known: HashSet<(u32, u32, u32, u32)>,
@@ -125,7 +125,7 @@ impl<'a> Closure<'a> {
         u32::try_from(self.nodes[node as usize].inputs.len()).unwrap_or(u32::MAX)
     }
 
-    /// Notes that a class hangs on another. Records with one input that hang in one slot are the same.
+    /// Adds that a class depends on another. Records with one input in one slot are the same.
     fn hang(&mut self, child: u32, input: u32, selector: u32, parent: u32) {
         let (child, parent) = (self.find(child), self.find(parent));
         let (key, arity) = (self.nodes[child as usize].key, self.arity(child));

@@ -13,7 +13,7 @@ impl CacheChains {
     /// Builds the graph of a manifest, in the form that [`normalize`](Self::normalize) gives it where records are made
     /// one.
     ///
-    /// A result with a layer that no descriptor describes is left out, as BuildKit leaves it out.
+    /// A result with a layer that has no descriptor is left out, as in BuildKit.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] with BuildKit's words: `invalid looping record`, `invalid record ID: N`,
@@ -160,7 +160,7 @@ impl<'a> Decoder<'a> {
         Ok(below.flatten())
     }
 
-    /// The chain of these layers, up to one that nothing describes.
+    /// The chain of these layers, up to one without a descriptor.
     fn explicit_chain(&mut self, layers: &[i64]) -> Result<Option<StoredLayers>> {
         let mut top = None;
         for &layer in layers {

@@ -89,7 +89,7 @@ impl CacheChains {
             }
         }
         let order = LayerOrder::new(self, &needed);
-        // The digests stand beside the layers, so that sorting does not reach all over the memory.
+        // The digests are stored beside the layers, so that sorting stays within the processor's cache.
         let keyed = self.layers.all().filter(|layer| needed[layer.index()]);
         let mut keyed: Vec<(Digest, LayerId)> =
             keyed.map(|layer| (self.layers.descriptor(layer).digest, layer)).collect();
@@ -204,7 +204,7 @@ impl<'a> RecordOrder<'a> {
         &self.chains.records[id as usize]
     }
 
-    /// What a record is sorted by; a record that has its key to itself needs no more than that.
+    /// What a record is sorted by; the key is enough for a record whose key no other has.
     fn rank(&self, id: u32) -> Rank {
         let key = self.record(id).key as usize;
         let shared = (self.uses[key] > 1).then(|| (self.shape(id), self.above[id as usize], self.newest(id)));

@@ -103,7 +103,7 @@ impl CacheChains {
     }
 }
 
-/// The newest result; the first of those of one age.
+/// The newest result; the first of several with equal times.
 pub(super) fn best(results: &[StoredResult]) -> Option<&StoredResult> {
     let ready = results.iter().filter(|result| result.is_ready());
     ready.reduce(|best, result| if result.created_at > best.created_at { result } else { best })

@@ -165,7 +165,7 @@ impl CacheChains {
     fn sort_results(&mut self) {
         let layers = &self.layers;
         for record in self.records.iter_mut().filter(|record| record.results.len() > 1) {
-            // Whole chains are compared where age and length are the same, and not kept: together they may be large.
+            // Where age and length are equal, whole chains are compared. They are not stored, since they may be large.
             let blobs = |result: &StoredResult| {
                 let chain = result.ready().into_iter().flat_map(|top| layers.down(top));
                 chain.map(|layer| layers.descriptor(layer).digest)

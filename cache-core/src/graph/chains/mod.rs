@@ -124,7 +124,7 @@ struct StoredResult {
 #[derive(Clone)]
 enum StoredLayers {
     Ready(LayerId),
-    /// No layers at all: an empty file system.
+    /// No layers: an empty file system.
     Empty,
     Lazy(Arc<dyn LazyLayers>),
 }
@@ -333,7 +333,7 @@ impl CacheChains {
         record
     }
 
-    /// Makes a record of its own, whatever is the same.
+    /// Adds a new record, even if an equal one exists.
     fn add_apart(&mut self, key: u32, inputs: &[Vec<Alternative>]) -> u32 {
         let record = self.push_record(key, inputs.len());
         self.link_inputs(record, inputs);
@@ -382,7 +382,7 @@ impl CacheChains {
     fn add_result(&mut self, record: u32, result: StoredResult) {
         let results = &mut self.records[record as usize].results;
         match results.iter_mut().find(|known| known.is_same(&result)) {
-            // One instant can be written in several zones, and the order in which caches are merged must not matter.
+            // One instant can be written in several time zones. The order in which caches are merged must not matter.
             Some(known) if result.created_at.to_string() < known.created_at.to_string() => *known = result,
             Some(_) => {}
             None => results.push(result),

@@ -70,7 +70,7 @@ impl CacheChains {
         found
     }
 
-    /// Gives the places of both groups out again: first `before`, then `after`, each in the order it had.
+    /// Reassigns the places of both groups: first `before`, then `after`, each in its old order.
     fn reorder(&mut self, mut before: Vec<u32>, mut after: Vec<u32>) {
         before.sort_unstable_by_key(|&record| self.place(record));
         after.sort_unstable_by_key(|&record| self.place(record));
@@ -82,8 +82,8 @@ impl CacheChains {
         }
     }
 
-    /// Merges `other` into `main`: all its links, in and out, and its results. False, and nothing done, when one of
-    /// the two is an ancestor of the other, for that would close a loop.
+    /// Merges `other` into `main`: all its links, in and out, and its results. Returns false without changes if one of
+    /// the two is an ancestor of the other, since that would close a loop.
     pub(super) fn contract(&mut self, main: u32, other: u32) -> bool {
         if main == other || self.are_related(main, other) {
             self.has_cut = true;
@@ -118,7 +118,7 @@ impl CacheChains {
         }
     }
 
-    /// Forgets a link that is no longer among the child's inputs.
+    /// Removes a link that is no longer among the child's inputs.
     fn unlink(&mut self, child: u32, key: u32, input: u32, from: Alternative) {
         self.links.remove(&Link { child, input, from });
         let edge = Edge { parent: from.record, selector: from.selector, input, key };

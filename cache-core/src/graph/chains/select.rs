@@ -1,4 +1,4 @@
-//! What a mode keeps, and the making of layers that were put off until now.
+//! Which results a mode keeps, and resolving lazy layers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub trait LazyLayers: Send + Sync {
     /// The layers, bottom first, if all of their blobs exist already; nothing is made.
     async fn existing(&self) -> Result<Option<Vec<Descriptor>>>;
 
-    /// Makes the layers, bottom first; an empty answer means that there is no result after all.
+    /// Makes the layers, bottom first; an empty list means that there is no result.
     async fn make(&self) -> Result<Vec<Descriptor>>;
 }
 
@@ -62,8 +62,8 @@ type Lazy = (u32, usize, Arc<dyn LazyLayers>);
 impl CacheChains {
     /// Resolves lazy results as `mode` needs them and keeps the results that it exports; records all stay.
     ///
-    /// [`Mode::Max`] makes every result. [`Mode::Min`] makes those of the last steps (records with a result and no
-    /// descendant with one), takes of the others what exists by then, and keeps a result only if all of its blobs are
+    /// [`Mode::Max`] resolves all results. [`Mode::Min`] resolves those of the last steps (records with a result and no
+    /// descendant with one), takes others whose blobs exist, and keeps a result only if all of its blobs are
     /// in the chain of one last step.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl CacheChains {
         for top in top_layers {
             let blobs: HashSet<u32> = self.layers.down(top).map(|layer| self.layers.blob_of(layer)).collect();
             let mut layers: Vec<LayerId> = blobs.iter().flat_map(|blob| &with_blob[blob]).copied().collect();
-            // A parent has a smaller number than its children, so it is decided before them.
+            // A parent has a smaller number than its children, so it comes before them.
             layers.sort_unstable();
             let mut in_top = HashSet::new();
             for layer in layers {

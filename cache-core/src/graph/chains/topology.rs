@@ -1,8 +1,8 @@
-//! Orders over plain numbers: parents before children, and what no order fits because links lead in a circle.
+//! Topological orders over numbers: parents before children, and the nodes that loops leave without an order.
 //!
-//! A *home* is what a node is made one with; the nodes whose home is the node itself are those that count.
+//! The *home* of a node is the node that it is merged into; only nodes that are their own home are ordered.
 
-/// The homes that loops lead through or that stand between two loops.
+/// The homes in loops or between two loops.
 pub(super) fn looping(links: &[(u32, u32)], homes: &[u32]) -> Vec<bool> {
     let mut left = own_homes(homes);
     let turned: Vec<(u32, u32)> = links.iter().map(|&(above, below)| (below, above)).collect();

@@ -1,4 +1,4 @@
-//! What becomes of records that cannot all be made one, because their links would then lead in a circle.
+//! Merging equal records whose links would then form a loop.
 //!
 //! The records are taken in an order that only depends on what they are: how far below the roots they stand, then a
 //! digest over everything above them. Each is made one with the first record that is the same; if that is one above or
@@ -18,7 +18,7 @@ type Place = (u32, Digest);
 const SPLITS: usize = 4;
 
 impl CacheChains {
-    /// Makes the pieces one as far as that closes no loop.
+    /// Merges the pieces as far as that closes no loop.
     pub(super) fn unfold(&mut self, mut pieces: Vec<u32>) {
         let mut places: HashMap<u32, Place> = HashMap::new();
         let mut splits = pieces.len().saturating_mul(SPLITS);
@@ -47,7 +47,7 @@ impl CacheChains {
         }
     }
 
-    /// The pieces in order; of those that are built alike one is left.
+    /// The pieces in order, without duplicates.
     fn rank(&mut self, pieces: &mut Vec<u32>, places: &mut HashMap<u32, Place>) -> Vec<u32> {
         pieces.retain(|&id| self.records[id as usize].merged_into.is_none());
         pieces.sort_unstable_by_key(|&id| self.records[id as usize].order);
@@ -76,7 +76,7 @@ impl CacheChains {
         places.insert(id, (depth, digest));
     }
 
-    /// The first in rank of the records that are the same as this one.
+    /// The record of the lowest rank among those equal to this one.
     fn first_same(&self, id: u32, ranks: &HashMap<u32, usize>) -> Option<u32> {
         let record = &self.records[id as usize];
         if record.merged_into.is_some() {
@@ -86,7 +86,7 @@ impl CacheChains {
         same.into_iter().filter(|other| *other != id && ranks.contains_key(other)).min_by_key(|other| ranks[other])
     }
 
-    /// Makes two records one; answers the records that were split off.
+    /// Merges two records; returns the records that were split off.
     fn make_one(&mut self, first: u32, second: u32, may_split: bool) -> Vec<u32> {
         if self.contract(first, second) {
             return Vec::new();

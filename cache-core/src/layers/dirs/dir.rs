@@ -18,11 +18,11 @@ use crate::layers::{CodecPool, encode};
 use crate::model::{Compression, Descriptor};
 use crate::seams::{BlobInfo, BlobProvider, BlobStream};
 
-/// Layers are read in pieces of this size.
+/// The size of pieces when layers are read, in bytes.
 const PIECE: usize = 256 << 10;
 
-/// A directory that layers are made in: from tar streams to blobs that [`CacheChains::add`] takes the descriptors of and
-/// [`export`] reads.
+/// A directory for new layers: it makes them from tar streams. [`CacheChains::add`] takes their descriptors, and
+/// [`export`] reads their bytes.
 ///
 /// Each layer is a file that is named after its digest, so that making an equal one again changes nothing. Nothing else
 /// is read or written, and nothing is ever deleted: when the directory goes, so do the layers. It may be used by many
@@ -67,13 +67,13 @@ impl LayerDir {
         Self { path: path.into(), compression, pool: CodecPool::default(), made: Arc::default() }
     }
 
-    /// Changes how new layers are compressed.
+    /// Sets how new layers are compressed.
     #[must_use]
     pub fn with_compression(self, compression: Compression) -> Self {
         Self { compression, ..self }
     }
 
-    /// Changes what compresses.
+    /// Sets the pool that compresses.
     #[must_use]
     pub fn with_pool(self, pool: CodecPool) -> Self {
         Self { pool, ..self }
@@ -143,12 +143,12 @@ impl BlobProvider for LayerDir {
     }
 }
 
-/// A file that is deleted unless it was renamed.
+/// A temporary file, which is deleted unless it is renamed.
 struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // After the rename there is no such file.
+        // After a rename the file no longer has this name.
         let _ = fs::remove_file(&self.0);
     }
 }

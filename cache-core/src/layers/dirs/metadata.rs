@@ -1,4 +1,4 @@
-//! What the file system says of a file.
+//! The metadata of a file.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,13 +13,13 @@ pub(super) struct Found {
     pub(super) entry: Entry,
     /// Set when the file has several names.
     pub(super) inode: Option<Inode>,
-    /// Whether it is overlayfs' note of a deleted file.
+    /// Whether it is a whiteout of overlayfs: it marks a deleted file.
     pub(super) is_whiteout: bool,
-    /// Whether it is a directory that overlayfs hides the lower contents of.
+    /// Whether it is an opaque directory of overlayfs: the contents of lower layers are hidden.
     pub(super) is_opaque: bool,
 }
 
-/// A file, whatever its name: device and number.
+/// The identity of a file: device and inode number.
 pub(super) type Inode = (u64, u64);
 
 #[cfg(unix)]

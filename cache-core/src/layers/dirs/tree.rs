@@ -11,12 +11,12 @@ use super::walk::write_tree;
 use crate::error::{Error, ErrorKind, Result};
 use crate::seams::BlobStream;
 
-/// So many pieces wait for the reader.
+/// How many pieces may wait for the reader.
 const PIECES: usize = 4;
-/// A piece has so many bytes.
+/// The size of a piece in bytes.
 const PIECE: usize = 256 << 10;
 
-/// What of a directory goes into a layer, and with which times and owners.
+/// Which times and owners the files of a layer get.
 ///
 /// By default everything is as it is in the directory, which is not reproducible: files are as old as their making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub struct TreeOptions {
     /// Later times of files become this one: seconds since 1970, as `SOURCE_DATE_EPOCH` gives them
     /// (<https://reproducible-builds.org/specs/source-date-epoch/>). The environment is not read.
     pub source_date_epoch: Option<i64>,
-    /// Everything belongs to this user and group.
+    /// The owner of all files: user and group.
     pub owner: Option<(u32, u32)>,
 }
 
@@ -36,7 +36,7 @@ impl TreeOptions {
         Self { source_date_epoch: Some(seconds), ..self }
     }
 
-    /// Changes who everything belongs to.
+    /// Sets the owner of all files.
     #[must_use]
     pub fn with_owner(self, user: u32, group: u32) -> Self {
         Self { owner: Some((user, group)), ..self }
@@ -73,7 +73,7 @@ pub fn tar_tree(directory: impl Into<PathBuf>, options: &TreeOptions) -> BlobStr
             Ok(()) => pieces.flush().map(|()| Message::End),
             Err(error) => Err(error),
         };
-        // Nobody reads any more if this fails.
+        // If this fails, the reader was dropped.
         let _ = pieces.sender.blocking_send(end.unwrap_or_else(Message::Failed));
     });
     let failure = spawned.err().map(|error| Error::from_io(error, "cannot start a thread"));
@@ -92,19 +92,19 @@ pub fn tar_tree(directory: impl Into<PathBuf>, options: &TreeOptions) -> BlobStr
 
 enum Message {
     Piece(Bytes),
-    /// The stream is whole: a thread that dies does not say so.
+    /// Marks the end of the stream. A thread that panics does not send it.
     End,
     Failed(Error),
 }
 
-/// Where the tar goes.
+/// Sends the tar stream to the reader.
 pub(super) struct Pieces {
     sender: mpsc::Sender<Message>,
     piece: Vec<u8>,
 }
 
 impl Pieces {
-    /// Sends what `write` adds, once it is enough.
+    /// Sends what `write` has added once it fills a piece.
     pub(super) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         write(&mut self.piece);
         if self.piece.len() >= PIECE { self.flush() } else { Ok(()) }

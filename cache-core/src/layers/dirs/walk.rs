@@ -17,7 +17,7 @@ const WHITEOUT: &[u8] = b".wh.";
 /// What marks a directory whose lower contents are hidden.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Content is read in pieces of this size.
+/// The size of reads, in bytes.
 const PIECE: u64 = 64 << 10;
 
 /// Writes the whole tar stream of a directory.

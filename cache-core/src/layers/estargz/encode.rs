@@ -17,7 +17,7 @@ use crate::layers::pool::Job;
 use crate::model::{Digest, Digester};
 use crate::seams::BlobStream;
 
-/// A job scans at least so much, so that small pieces cost no more than large ones.
+/// The least bytes that a job scans, so that small pieces are as cheap as large ones.
 const STEP: usize = 1 << 20;
 
 /// What is known of an eStargz blob once it is written.
@@ -57,12 +57,12 @@ pub(in crate::layers) fn encode(
 
 /// It holds a step of input, and the batches in flight, of which there is one more than threads.
 struct Encoder {
-    /// Gone when it has ended.
+    /// `None` once it has ended.
     tar: Option<BlobStream>,
-    /// Gone when the stream has been split.
+    /// `None` once the stream has been split.
     splitter: Option<Splitter>,
     packing: FuturesOrdered<Job<Result<Packed>>>,
-    /// Gone when the end has been made.
+    /// `None` once the end has been written.
     placer: Option<Placer>,
     /// What hashed the stream, and its size.
     end: Option<(Digester, u64)>,

@@ -2,7 +2,7 @@
 
 #![warn(clippy::arithmetic_side_effects)]
 
-/// Bytes of the footer.
+/// The size of the footer in bytes.
 pub(super) const LENGTH: usize = 51;
 
 /// Bytes of the footer of the older format "stargz", whose extra field has no subfield.
@@ -10,7 +10,7 @@ const LEGACY_LENGTH: usize = 47;
 
 const MAGIC: &[u8] = b"STARGZ";
 
-/// What a footer says.
+/// The contents of a footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Footer {
     /// Where the gzip member with the table of contents starts.

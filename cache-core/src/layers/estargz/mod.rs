@@ -21,7 +21,7 @@ pub(super) use self::strip::strip;
 /// The name of the entry that holds the table of contents.
 const TOC_NAME: &str = "stargz.index.json";
 
-/// A file's content is cut after so many bytes.
+/// The size of chunks: a file's content is cut after this many bytes.
 const CHUNK: u64 = 4 << 20;
 
 /// Whether a path names the table of contents once it is cleaned, as every reader cleans it.

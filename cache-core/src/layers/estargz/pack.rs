@@ -48,17 +48,17 @@ fn append_member(compressor: &mut Compressor, content: &[u8], out: &mut Vec<u8>)
     Ok(())
 }
 
-/// Knows where each member is, and so what the table of contents says.
+/// Tracks where each member is, for the table of contents.
 pub(super) struct Placer {
     offset: u64,
-    /// The members that items may still come for.
+    /// The members that later items may still need.
     placed: VecDeque<Option<Chunk>>,
     /// The number of the first of them.
     first: u64,
     toc: TocWriter,
 }
 
-/// The end of a blob, and what only then is known.
+/// The end of a blob, and what is known only then.
 pub(super) struct End {
     /// The member with the table of contents, and the footer.
     pub(super) bytes: Vec<u8>,

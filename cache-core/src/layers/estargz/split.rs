@@ -8,14 +8,14 @@ use crate::kit::Buffers;
 use crate::layers::tar::{Entry, EntryKind, Part, Scanner};
 use crate::model::{Digest, Digester};
 
-/// Headers and padding ride in the member that is open, up to so many bytes: the format allows a cut anywhere, and a
+/// The most bytes of headers and padding in one member: the format allows a cut anywhere, and a
 /// member is compressed in memory.
 const MAX_FRAME: usize = 1 << 20;
 
-/// Small members are compressed together, for a thread is not worth a small file.
+/// The least bytes in a batch: small members are compressed together, since a job for each would cost more.
 const BATCH: usize = 1 << 20;
 
-/// How large a batch can become: it is cut where a member ends.
+/// The largest batch in bytes: it is cut where a member ends.
 pub(super) const MAX_BATCH: usize = BATCH + CHUNK as usize + MAX_FRAME;
 
 /// Consecutive members, to be compressed: at most `MAX_BATCH` bytes.

@@ -1,4 +1,4 @@
-//! Taking the table of contents out of a tar stream again.
+//! Removing the table of contents from a tar stream.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::seams::BlobStream;
 
 /// Cuts a decompressed eStargz layer before its table of contents: what is left is the tar that went in.
 ///
-/// The rest is read all the same, for the sake of a stream that is checked at its end. The stream fails with
+/// The rest is read too, because a stream may be verified at its end. The stream fails with
 /// [`ErrorKind::InvalidManifest`] when there is no table of contents.
 pub(in crate::layers) fn strip(tar: BlobStream, pool: &CodecPool) -> BlobStream {
     let strip = Strip { scanner: Scanner::new(), held: Vec::new(), is_behind_end: false, is_cut: false };

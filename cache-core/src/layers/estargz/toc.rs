@@ -16,24 +16,24 @@ use crate::json;
 use crate::layers::tar::{BLOCK, END, Entry, EntryKind, padding, rfc3339, write_header};
 use crate::model::{Digest, Digester};
 
-/// No table of contents is larger: more than a million entries.
+/// The largest table of contents in bytes: more than a million entries.
 pub(super) const MAX_TOC: u64 = 512 << 20;
 
 const HEAD: &[u8] = b"{\n\t\"version\": 1,\n\t\"entries\": ";
 const TAIL: &[u8] = b"\n}";
 
-/// So much JSON is compressed at once.
+/// How many bytes of JSON are compressed at once.
 const PIECE: usize = 64 << 10;
 
 /// A part of a file's content that is a gzip member of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk {
-    /// Where its member starts in the blob.
+    /// The offset of its member in the blob.
     pub(super) offset: u64,
     pub(super) digest: Digest,
 }
 
-/// The table as it stands in the blob.
+/// The table of contents as written to the blob.
 pub(super) struct Toc {
     pub(super) member: Vec<u8>,
     /// That of the JSON.
@@ -42,7 +42,7 @@ pub(super) struct Toc {
     pub(super) size: u64,
 }
 
-/// Collects the entries, and holds them compressed: a table of 400 bytes an entry is as large as everything else.
+/// Collects the entries in compressed form: at 400 bytes each, a table may be as large as all other memory.
 pub(super) struct TocWriter {
     /// JSON that is not compressed yet.
     json: Vec<u8>,
@@ -59,7 +59,7 @@ impl TocWriter {
     pub(super) fn new() -> Self {
         Self {
             json: HEAD.to_vec(),
-            // It is read once more, to be compressed for good.
+            // It is read again, to be compressed as a gzip member.
             packed: DeflateEncoder::new(Vec::new(), Compression::fast()),
             digester: Digester::sha256(),
             size: 0,
@@ -256,7 +256,7 @@ impl Object<'_> {
         }
     }
 
-    /// Zeros are left out.
+    /// Zero values are left out.
     fn number<N: Into<i128>>(&mut self, name: &str, value: Option<N>) {
         if let Some(value) = value.map(Into::into).filter(|value| *value != 0_i128) {
             self.key(name);

@@ -13,7 +13,7 @@ pub(super) struct Decoder {
     state: State,
     inflate: Decompress,
     crc: Crc,
-    /// The output had no room for all of the member's bytes.
+    /// The output was full before the end of the member.
     has_more: bool,
     limits: DecodeLimits,
     read: u64,
@@ -23,10 +23,10 @@ pub(super) struct Decoder {
 
 /// The part of a member that comes next.
 enum State {
-    /// As much of the header as is there.
+    /// The bytes of the header so far.
     Header(Vec<u8>),
     Body,
-    /// As much as is there of checksum and length.
+    /// The bytes of checksum and length so far.
     Trailer(Vec<u8>),
 }
 

@@ -2,18 +2,18 @@
 
 use flate2::Crc;
 
-/// What is known of a header whose first bytes are there.
+/// What the first bytes of a header tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {
     /// More bytes are needed.
     Incomplete,
-    /// It is so many bytes long.
+    /// It has this many bytes.
     Complete(usize),
-    /// It is none.
+    /// It is no header.
     Invalid,
 }
 
-/// No header is longer: it holds a file name at most, and the table of contents' place in an eStargz.
+/// The longest header in bytes: it holds at most a file name and the offset of an eStargz table of contents.
 const LONGEST: usize = 128 << 10;
 
 const HEADER_CRC: u8 = 1 << 1;

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kit::piece;
 use crate::seams::BlobStream;
 
-/// So much of the tar goes into one member.
+/// Bytes of the tar in one member.
 ///
 /// It is a part of the format we write: another size gives other bytes.
 const MEMBER: usize = 1 << 20;
@@ -22,7 +22,7 @@ const MEMBER: usize = 1 << 20;
 /// Compresses a tar, several members at a time.
 pub(super) fn encode(tar: BlobStream, level: Option<i32>, pool: &CodecPool) -> BlobStream {
     let (level, pool) = (libdeflate_level(level), pool.clone());
-    // While the next one is taken, every thread has one to work on.
+    // One more than threads, so that every thread has work while the next member is read.
     let ahead = pool.threads() + 1;
     let jobs = blocks(tar, MEMBER).map_ok(move |block| {
         let job = pool.run(move || member(level, &block));
@@ -38,7 +38,7 @@ pub(super) fn decode(layer: BlobStream, pool: &CodecPool) -> BlobStream {
 
 /// The level of libdeflate for one of Go's `compress/gzip`, which BuildKit uses.
 ///
-/// The numbers mean about the same to both. Go's Huffman-only (-2) becomes the fastest level: it is faster than that and
+/// Levels of both mean about the same. Go's Huffman-only (-2) becomes the fastest level: it is faster than that and
 /// smaller.
 pub(super) fn libdeflate_level(level: Option<i32>) -> CompressionLvl {
     let level = match level {

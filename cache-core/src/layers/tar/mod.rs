@@ -19,11 +19,11 @@ pub(crate) use self::scan::{Part, Scanner};
 pub(crate) use self::time::rfc3339;
 pub(crate) use self::write::{padding, write_header};
 
-/// Headers and content come in blocks of so many bytes.
+/// The block size of tar, in bytes.
 pub(crate) const BLOCK: usize = 512;
 
 /// Two blocks of zeros end an archive.
 pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// No extended header or long name is larger; Go's reader has the same bound.
+/// The largest extended header or long name in bytes, as in Go's reader.
 const MAX_EXTENDED: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 /// How long a list in a line may be: in memory an empty event takes many times its bytes.
 const EVENTS: usize = 200_000;
 
-/// What one line tells. Everything else in it is passed by.
+/// The contents of one line. Other fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Line<'a> {
     #[serde(borrow, default, deserialize_with = "bounded")]
@@ -20,7 +20,7 @@ pub(super) struct Line<'a> {
     pub(super) statuses: Vec<Status<'a>>,
 }
 
-/// News of one vertex.
+/// An update of one vertex.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! [`BuildLog`]: what a build said of its steps (`--progress=rawjson`, of buildctl and of buildx).
+//! [`BuildLog`]: the progress log of a build (`--progress=rawjson`, of buildctl and of buildx).
 //!
 //! A log is untrusted. Lines that are no progress are counted and passed by, a log may end anywhere, and what is kept of
 //! it is bounded by [`LogLimits`], whatever its size.
@@ -14,7 +14,7 @@ use cache_core::{CacheManifest, Timestamp};
 pub use self::read::LogLimits;
 pub use self::vertex::{Span, StepOutcome, Vertex};
 
-/// A build as its log tells it.
+/// A build, as read from its log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BuildLog {

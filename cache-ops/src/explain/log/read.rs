@@ -13,7 +13,7 @@ use super::{BuildLog, Vertex};
 const WARNINGS: usize = 10;
 const WARNING: usize = 500;
 
-/// What a log may cost, whatever its size.
+/// Limits on what a log may cost, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLimits {

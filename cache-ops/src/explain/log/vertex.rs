@@ -17,16 +17,16 @@ const SPANS: usize = 64;
 pub struct Vertex {
     /// The digest of its definition. It changes with every build that reads a local context.
     pub digest: Digest,
-    /// What it is called: `[build 2/4] RUN make`.
+    /// Its name: `[build 2/4] RUN make`.
     pub name: String,
     /// The vertices it works on, in its definition's order, as places in the log's list; `None` for one that the log
     /// does not tell of.
     pub inputs: Vec<Option<usize>>,
     /// How it ended.
     pub outcome: StepOutcome,
-    /// When it was at work, in order, without overlap.
+    /// The times at work, in order, without overlap.
     pub spans: Vec<Span>,
-    /// What went wrong, in the daemon's words.
+    /// The daemon's error.
     pub error: Option<String>,
     /// Whether a result was found in a cache and could not be used.
     pub is_load_failed: bool,
@@ -72,7 +72,7 @@ impl Vertex {
     }
 }
 
-/// What is known of a vertex while its log is read.
+/// A vertex while its log is read.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     name: String,

@@ -13,7 +13,8 @@ pub(super) const FOLDER: &str = "/devstoreaccount1/actions-cache/";
 
 /// A URL by which whoever has it may do what `permission` says.
 pub(super) fn url(shared: &Shared, entries: &mut Entries, id: u64, permission: &str) -> String {
-    format!("http://{}{FOLDER}{id}?{}", shared.address, entries.sign(id, permission, shared.options.url_ttl))
+    let origin = shared.options.origin.clone().unwrap_or_else(|| format!("http://{}", shared.address));
+    format!("{origin}{FOLDER}{id}?{}", entries.sign(id, permission, shared.options.url_ttl))
 }
 
 pub(super) fn route(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, Refusal> {

@@ -58,6 +58,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// How long a signed URL can be used.
     pub url_ttl: Duration,
+    /// What signed URLs begin with, where something stands in front of the server.
+    pub origin: Option<String>,
     /// Bytes above which the entries go that were not used for longest.
     pub quota: u64,
     /// How many entries may be reserved in a minute; no limit when it is 0.
@@ -76,6 +78,7 @@ impl Default for Options {
         Self {
             dialect: Dialect::GitHub,
             url_ttl: Duration::from_secs(600),
+            origin: None,
             quota: 10 << 30,
             uploads_per_minute: 0,
             rest_token: None,

@@ -98,7 +98,7 @@ impl Stored {
         self.uploads.clear();
     }
 
-    /// Loses a blob.
+    /// Deletes a blob, as a store that loses it.
     pub fn lose(&mut self, blob: &Digest) {
         self.repositories.values_mut().for_each(|repository| drop(repository.blobs.remove(blob)));
     }

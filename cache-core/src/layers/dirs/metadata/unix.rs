@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{Entry, EntryKind, Error, ErrorKind, File, Found, OsStr, Path, Result, io};
 
-/// The kernel holds no more for one file.
+/// The kernel's limit for the attributes of one file.
 const MAX_XATTR: usize = 64 << 10;
 
 /// The attributes by which overlayfs hides the lower contents of a directory.
@@ -44,7 +44,7 @@ pub(in super::super) fn look(path: &Path) -> io::Result<Option<Found>> {
     }))
 }
 
-/// Opens a file that was looked at; not what somebody put in its place.
+/// Opens a file that was looked at, and fails if another one has its name by now.
 pub(in super::super) fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path)?;
@@ -107,7 +107,7 @@ fn read_xattrs(path: &Path) -> io::Result<Xattrs> {
     for name in names.into_iter().filter(|name| !name.is_empty()) {
         match lgetxattr(path, name.as_slice(), buffer.as_mut_slice()) {
             Ok(length) => drop(found.insert(name, buffer[..length].to_vec())),
-            // It is gone by now, or hidden from this user.
+            // It was deleted meanwhile, or is hidden from this user.
             Err(Errno::NODATA | Errno::ACCESS | Errno::PERM) => {}
             Err(error) => return Err(error.into()),
         }
