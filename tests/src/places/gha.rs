@@ -224,6 +224,10 @@ impl Harness for Gha {
     }
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
+        // A reservation that was led astray holds its key, and writers wait for its holder in real time. act gives it again.
+        if !self.is_act && matches!(how, Hostility::Redirect { .. } | Hostility::Challenge { .. }) {
+            return None;
+        }
         hostile::plan(self.server.http(), how, page);
         let environment = self.environment().tune(|tuning| {
             let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
