@@ -76,8 +76,7 @@ fn a_duration_that_go_cannot_hold_is_refused() {
 
 #[test]
 fn a_spec_is_shown_as_it_can_be_written() {
-    for text in ["\"type=a,b\",tag=d", "\"type=a\"\"b\"", "\"type=a\n\"", "type=a,\"tag=c\n\"", "type=a,\"tag=c\r\n\""]
-    {
+    for text in ["type=a,\"tag=c,d\",src=e", "type=a,\"tag=c\"\"d\"", "type=a,\"tag=c\n\"", "type=a,\"tag=c\r\n\""] {
         let spec: CacheSpec = text.parse().unwrap();
         assert_eq!(spec.to_string().parse::<CacheSpec>().unwrap(), spec, "{text:?} is shown as {spec}");
     }
