@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::{RangeAnswer, RangeSource, read_ranges};
+use cache_core::kit::{ContentEncoding, RangeAnswer, RangeSource, read_ranges};
 use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Progress, Result};
+use futures_util::stream;
 
 use crate::client::Client;
 use crate::error;
@@ -25,10 +26,16 @@ struct Source {
 
 #[async_trait]
 impl RangeSource for Source {
-    /// The SDK always asks for a range, and without one again if it finds that there are no bytes.
+    /// The SDK always asks for a range, which a blob without bytes does not have: that one is looked up.
     async fn get(&self, range: Option<Range<u64>>) -> Result<RangeAnswer> {
-        let found = self.client.get(&self.key, range.unwrap_or(0..self.blob.size)).await?;
-        Ok(found.ok_or_else(|| error::new(ErrorKind::NotFound, "blob not found"))?.answer)
+        let lost = || error::new(ErrorKind::NotFound, "blob not found");
+        let range = range.unwrap_or(0..self.blob.size);
+        if range.is_empty() {
+            let found = self.client.head(&self.key).await?.ok_or_else(lost)?;
+            let (body, encoding) = (Box::pin(stream::empty()), ContentEncoding::Identity);
+            return Ok(RangeAnswer { body, range: None, length: Some(found.size), encoding });
+        }
+        Ok(self.client.get(&self.key, range).await?.ok_or_else(lost)?.answer)
     }
 
     fn progress(&self) -> Arc<dyn Progress> {
