@@ -140,11 +140,13 @@ async fn delete_caches(
     settings: &PruneSettings,
     report: &mut PruneReport,
 ) -> Result<()> {
+    let mut with_all_names = HashSet::new();
     for cache in &plan.caches {
         let entry = cache.entry();
         let deleted = match settings.retry.run(&Silent, || store.delete_cache(&entry)).await {
             Err(error) if error.kind() == ErrorKind::InUse && are_all_planned(store, plan, cache).await? => {
                 // Every name of the manifest goes, so it may be deleted with all of them.
+                with_all_names.insert(cache.version.as_str());
                 let unnamed = CacheEntry::new(None, entry.version.clone());
                 settings.retry.run(&Silent, || store.delete_cache(&unnamed)).await
             }
@@ -153,7 +155,8 @@ async fn delete_caches(
         let name = cache.name.clone();
         match deleted {
             Ok(deleted) => {
-                let list = if deleted == Deleted::Absent { &mut report.gone_caches } else { &mut report.caches };
+                let was_gone = deleted == Deleted::Absent && !with_all_names.contains(cache.version.as_str());
+                let list = if was_gone { &mut report.gone_caches } else { &mut report.caches };
                 list.push(cache.clone());
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: true });
             }
