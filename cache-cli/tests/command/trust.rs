@@ -15,6 +15,8 @@ use crate::sandbox::{Run, Sandbox};
 
 /// A name that RFC 6761 keeps from ever leading anywhere: the store is behind a proxy that leads there.
 const NAME: &str = "store.test";
+/// How many blobs the cache has; all may be under way when the first one fails.
+const BLOBS: usize = 10;
 const HOST: &str = "store.test:5000";
 
 /// A store that speaks TLS.
@@ -119,7 +121,8 @@ fn a_ca_that_nobody_trusts_is_said_at_once() {
             let run = store.copy(variables);
             assert_eq!(run.code, 1, "{} {variables:?}: {}", store.kind(), run.stderr);
             assert!(run.stderr.contains("hint: "), "{} {variables:?}: {}", store.kind(), run.stderr);
-            assert!(store.relay.take_tunnels().len() <= 8, "{}: it was tried again", store.kind());
+            let tunnels = store.relay.take_tunnels().len();
+            assert!(tunnels <= 2 * BLOBS, "{}: it was tried again, {tunnels} times in all", store.kind());
         }
     }
 }
