@@ -9,7 +9,7 @@ use cache_core::{Expect, Progress, RetryPolicy};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once, without those that only [settle](cache_core::ExporterFacts::settles_apart).
+    /// How many blobs are pushed at once, without those that only [settle](cache_core::seams::ExporterFacts::settles_apart).
     pub concurrency: Concurrency,
     /// What the place has to hold.
     pub expect: Expect,
