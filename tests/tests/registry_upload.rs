@@ -128,10 +128,10 @@ async fn a_token_that_expires_between_chunks_is_replaced() {
 #[tokio::test(start_paused = true)]
 async fn wrong_bytes_of_a_source_are_found_also_where_an_upload_goes_on() {
     let place = Registry::new();
-    let cache = graphs::cache_of(1, Shape { records: 2, depth: 2, results: 1, layer_bytes: 1_500_000 });
+    let cache = graphs::cache_of(1, Shape { records: 2, depth: 2, results: 1, layer_bytes: 16_000_000 });
     let wrong = &cache.manifest.blobs()[0];
     let corrupt = Faulty::new(&cache.blobs).with(wrong.digest, faulty::Fault::Corrupt(7));
-    let source = Faulty::new(&corrupt).with_everywhere(faulty::Fault::Trickle(10_000));
+    let source = Faulty::new(&corrupt).with_everywhere(faulty::Fault::Trickle(100_000));
     place.server().plan(Plan::new(Method::PUT, "uploads", Fault::Answer(413, None, "too large")));
     place.server().plan(Plan::new(Method::PATCH, "uploads", Fault::Drop).after(1));
     let exporter = RegistryExporter::new(place.config());
