@@ -1,9 +1,12 @@
 //! What goes wrong with the servers of the suite, for each quirk.
 
+#[cfg(any(feature = "azblob", feature = "s3"))]
 use bytes::Bytes;
 
 use crate::harness::Quirk;
-use crate::servers::http::{Answer, Fault, Logged, Method, Plan, full};
+#[cfg(any(feature = "azblob", feature = "s3"))]
+use crate::servers::http::{Answer, Logged, full};
+use crate::servers::http::{Fault, Method, Plan};
 
 /// The faults with reads of blobs and documents below these paths, and with requests of the method by which the size of a
 /// blob is asked for.
@@ -23,6 +26,7 @@ pub(super) fn plans(quirk: Quirk, paths: &[&str], size: &Method) -> Vec<Plan> {
 
 /// Sends each of these objects whole, whatever range is asked for. A range that is taken away on the way would spoil the
 /// signature.
+#[cfg(any(feature = "azblob", feature = "s3"))]
 pub(super) fn whole(objects: Vec<(String, Bytes)>) -> impl Fn(&Logged) -> Option<Answer> {
     move |asked| {
         let path = asked.path.replace("%3A", ":").replace("%2F", "/");
