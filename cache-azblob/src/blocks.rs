@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use azure_core::Uuid;
 use bytes::Bytes;
 use cache_core::Result;
-use cache_core::kit::PartUpload;
+use cache_kit::PartUpload;
 
 use crate::client::{Client, Condition};
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 
-use cache_core::kit::{PartLimits, ReadAhead, Tuning};
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Secret, SecretSource, shown_place};
 use cache_core::{CacheSpec, Error, ErrorKind, Result};
+use cache_kit::read_secret;
+use cache_kit::{PartLimits, ReadAhead, Tuning};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -296,7 +297,7 @@ impl Environment {
     }
 
     fn read(&self, attribute: &'static str, source: SecretSource) -> Result<Secret> {
-        let secret = source.read(attribute, |name| self.variable(name).map(str::to_owned));
+        let secret = read_secret(source, attribute, |name| self.variable(name).map(str::to_owned));
         secret.map_err(|error| error.with("backend", KIND))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
-use cache_core::kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
+use cache_kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 
 use crate::KIND;
 

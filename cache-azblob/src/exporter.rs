@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{Knowledge, Known, Looks, upload};
 use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result,
     Timestamp, Version,
 };
+use cache_kit::{Knowledge, Known, Looks, upload};
 use tokio::sync::OnceCell;
 
 use crate::AzblobConfig;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use cache_core::kit::{self, Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
 use cache_core::{Error, Result};
+use cache_kit::{Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
 use futures_util::stream::BoxStream;
 
 use crate::client::{Client, Listed};
@@ -15,7 +15,7 @@ pub(crate) fn blobs(client: &Client, start: String) -> BoxStream<'_, Result<List
 }
 
 /// What a list says about `keys`, as long as its pages are worth their requests.
-pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<kit::Listed<Listed>> {
+pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<cache_kit::Listed<Listed>> {
     let source = Blobs { client, start: common_prefix(keys).to_owned() };
     list_keys(Pager::new(source, client.tuning().bounds), keys, Reach::Worthwhile).await
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 use azure_core::Uuid;
 use bytes::Bytes;
-use cache_core::kit::PartUpload;
 use cache_core::seams::{CacheProbe, Diagnosis, Publishing};
 use cache_core::{CacheSpec, ErrorKind, Result};
+use cache_kit::PartUpload;
 use futures_util::stream::TryStreamExt;
 
 use crate::blocks::Blocks;

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::{ContentEncoding, RangeAnswer, RangeSource, read_ranges};
 use cache_core::{BlobStream, Descriptor, Error, ErrorKind, Progress, Result};
+use cache_kit::{ContentEncoding, RangeAnswer, RangeSource, read_ranges};
 use futures_util::stream;
 
 use crate::client::Client;

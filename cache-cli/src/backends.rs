@@ -1,8 +1,8 @@
 //! The backends that this program was built with: the one place that knows the features.
 
 use cache_core::Backends;
-use cache_core::kit::Uploads;
 use cache_core::seams::Listener;
+use cache_kit::Uploads;
 
 /// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does;
 /// `listener` is told of calls that are made again.

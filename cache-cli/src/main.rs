@@ -31,7 +31,7 @@ mod verbs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_core::kit::Uploads;
+use cache_kit::Uploads;
 use tokio::runtime::Runtime;
 
 use crate::args::Cli;

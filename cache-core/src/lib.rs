@@ -4,8 +4,6 @@
 mod error;
 pub mod graph;
 pub mod json;
-pub mod kit;
-pub mod layers;
 pub mod manifest;
 mod memory;
 pub mod model;
@@ -14,8 +12,6 @@ pub mod spec;
 
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, check, load};
-pub use self::kit::RetryPolicy;
-pub use self::layers::{CodecPool, decode, encode, recompress};
 pub use self::manifest::{CacheConfig, CacheKey, CacheManifest};
 pub use self::memory::MemoryCache;
 pub use self::model::{

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts, Tuning};
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts, Tuning};
 use futures_util::stream::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, BodyStream};

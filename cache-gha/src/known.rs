@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cache_core::kit::{Accepted, FEW, Looks};
 use cache_core::{CacheManifest, Descriptor, Digest, ErrorKind, Event, Result};
+use cache_kit::{Accepted, FEW, Looks};
 use tokio::sync::OnceCell;
 
 use crate::error;

@@ -6,9 +6,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{Bounds, NextPage, Page, PageSource, paged};
 use cache_core::seams::{Deleted, Listener, Quota};
-use cache_core::{Error, ErrorKind, Result, RetryPolicy, Timestamp};
+use cache_core::{Error, ErrorKind, Result, Timestamp};
+use cache_kit::RetryPolicy;
+use cache_kit::{Bounds, NextPage, Page, PageSource, paged};
 use futures_util::stream::TryStreamExt;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};

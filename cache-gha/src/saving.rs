@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{PartUpload, upload};
 use cache_core::{BlobStream, Error, ErrorKind, Result};
+use cache_kit::{PartUpload, upload};
 
 use crate::error;
 use crate::session::{Hold, Session};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cache_core::kit::Uploads;
 use cache_core::{Error, ErrorKind, Progress, Result, Side};
+use cache_kit::Uploads;
 use reqwest::header::ACCEPT;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;

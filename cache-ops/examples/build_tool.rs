@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::graph::LazyLayers;
-use cache_core::layers::{LayerDir, TreeOptions, tar_tree};
 use cache_core::seams::BlobInfo;
 use cache_core::{
     BlobProvider, BlobStream, CacheChains, CacheImporter, CacheKey, CacheLink, CacheResult, Descriptor, Digest, Error,
     Mode, Result, Timestamp,
 };
+use cache_layers::{LayerDir, TreeOptions, tar_tree};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{ExportSettings, export};
 use tokio::sync::OnceCell;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-
-use crate::export::{Conversion, ExportReport, ExportSettings, Place, export_all};
 use cache_core::seams::stat_blob;
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Mode,
     Resolved, Result, Side,
 };
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::export::{Conversion, ExportReport, ExportSettings, Place, export_all};
 
 /// How the cache is transformed on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

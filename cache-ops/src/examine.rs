@@ -1,10 +1,12 @@
 //! What a layer is by its bytes, whatever its descriptor says.
 
-use crate::verify::drain;
-use cache_core::layers::{LayerStart, diff_id};
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
-use cache_core::{BlobProvider, CodecPool, Descriptor, DiffId, ErrorKind, Result, read_verified};
+use cache_core::{BlobProvider, Descriptor, DiffId, ErrorKind, Result, read_verified};
+use cache_layers::{CodecPool, can_decode};
+use cache_layers::{LayerStart, diff_id};
+
+use crate::verify::drain;
 
 /// What [`examine_layer`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +69,7 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
         return Ok(Examined::Unreadable);
     };
     let layer = |diff_id| Examined::Layer { size: blob.size, encoding, diff_id };
-    if !encoding.is_built_in() {
+    if !can_decode(encoding) {
         drain(stream).await?;
         return Ok(layer(None));
     }
@@ -92,8 +94,9 @@ fn encoding_of(blob: &Descriptor, start: &LayerStart) -> Option<LayerEncoding> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use cache_core::{Digest, MediaType, MemoryCache};
+
+    use super::*;
 
     async fn examine(store: &MemoryCache, digest: Digest, media_type: MediaType) -> Examined {
         examine_layer(&Descriptor::new(media_type, digest, 0), store).await.unwrap()

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
-
 use cache_core::seams::BlobInfo;
 use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Result};
 
@@ -92,8 +91,9 @@ impl BlobProvider for JoinedBlobs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use cache_core::{CacheConfig, MediaType, MemoryCache, read_all};
+
+    use super::*;
 
     #[tokio::test]
     async fn a_blob_comes_from_the_store_that_has_it() {

@@ -1,16 +1,15 @@
 //! Checking a cache against its blobs: that they exist, or that every byte is right.
 
+use cache_core::graph::{Affected, FindingCode};
+use cache_core::model::LayerEncoding;
+use cache_core::seams::{read_blob, stat_blob};
+use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Error, ErrorKind, Finding, Result, check};
+use cache_layers::{CodecPool, can_decode};
+use cache_layers::{LayerStart, diff_id};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::Shard;
-use cache_core::graph::{Affected, FindingCode};
-use cache_core::layers::{LayerStart, diff_id};
-use cache_core::model::LayerEncoding;
-use cache_core::seams::{read_blob, stat_blob};
-use cache_core::{
-    BlobProvider, BlobStream, CacheManifest, CodecPool, Descriptor, Error, ErrorKind, Finding, Result, check,
-};
 
 /// How thorough [`verify`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -142,7 +141,7 @@ async fn read_through(
         Ok(encoding) => encoding,
         Err(error) => return drain(stream).await.map(|()| Some((FindingCode::LayerUnreadable, error.to_string()))),
     };
-    if !encoding.is_built_in() {
+    if !can_decode(encoding) {
         drain(stream).await?;
         return Ok(Some((FindingCode::DiffIdUnchecked, "this program cannot decompress it".to_owned())));
     }

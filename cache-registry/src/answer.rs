@@ -1,8 +1,8 @@
 //! The body of an answer: decoded, and with a time limit.
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, ContentEncoding, Tuning};
 use cache_core::{BlobStream, Result};
+use cache_kit::{BodyReader, ContentEncoding, Tuning};
 use futures_util::stream::{StreamExt, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use cache_core::kit::{Outgoing, held_back};
 use cache_core::{BlobStream, Descriptor, Result};
+use cache_kit::{Outgoing, held_back};
 use futures_util::stream::{self, StreamExt};
 
 /// The bytes of a blob, sent in one or more requests.

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::kit::{RequestLog, Timeouts, Tuning, answered};
 use cache_core::{BlobStream, Digest, Error, ErrorKind, Result};
+use cache_kit::{RequestLog, Timeouts, Tuning, answered};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use tokio::sync::OnceCell;

@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use cache_core::kit::{Tuning, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
+use cache_kit::{Tuning, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;

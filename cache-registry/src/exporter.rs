@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache_core::kit::{Accepted, FEW, Looks};
 use cache_core::manifest::{Document, EncodedManifest};
 use cache_core::seams::{Committed, Contributions, ExporterFacts, stream_of};
 use cache_core::{
     BlobProvider, BlobStream, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, Progress,
     Pushed, Result, Version,
 };
+use cache_kit::{Accepted, FEW, Looks};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::auth::Scopes;

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::{ContentRange, RangeAnswer, RangeSource, read_ranges};
 use cache_core::{BlobStream, Descriptor, Error, Progress, Result};
+use cache_kit::{ContentRange, RangeAnswer, RangeSource, read_ranges};
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RANGE};
 use url::Url;

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{NextPage, Page, PageSource, paged};
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::{NextPage, Page, PageSource, paged};
 use futures_util::stream::TryStreamExt;
 use reqwest::header::LINK;
 use reqwest::{Method, Response, StatusCode};

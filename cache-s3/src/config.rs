@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use cache_core::kit::Tuning;
 use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret, SecretSource};
 use cache_core::{CacheSpec, ErrorKind, Result};
+use cache_kit::Tuning;
+use cache_kit::read_secret;
 
 use crate::conditions::Conditions;
 use crate::endpoint::Endpoint;
@@ -247,7 +248,7 @@ fn credential(attrs: &mut Attrs<'_>) -> Result<Option<Credential>> {
 }
 
 fn read(attribute: &'static str, source: SecretSource) -> Result<Secret> {
-    let secret = source.read(attribute, |name| env::var(name).ok());
+    let secret = read_secret(source, attribute, |name| env::var(name).ok());
     secret.map_err(|error| error.with("backend", crate::KIND))
 }
 

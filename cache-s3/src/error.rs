@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
-use cache_core::kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 use cache_core::{Error, ErrorKind, Timestamp};
+use cache_kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
 
 use crate::KIND;
 use crate::client::TOO_LONG;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{Knowledge, Known, Reach, upload};
 use cache_core::seams::{Committed, Contributions, ExporterFacts, Silent};
 use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress, Pushed, Result,
     Timestamp, Version,
 };
+use cache_kit::{Knowledge, Known, Reach, upload};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::S3Config;

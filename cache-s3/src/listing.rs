@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use cache_core::kit::{Listed, Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
 use cache_core::{Error, Result};
+use cache_kit::{Listed, Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Cursor, Found, ListedObject};

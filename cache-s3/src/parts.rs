@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::PartUpload;
 use cache_core::seams::Silent;
 use cache_core::{Descriptor, Error, ErrorKind, Result};
+use cache_kit::PartUpload;
 
 use crate::client::{Client, Condition, Found};
 use crate::exporter::age;

@@ -5,9 +5,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::Reach;
 use cache_core::seams::{CacheProbe, Diagnosis, Outcome, Publishing};
 use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
+use cache_kit::Reach;
 use futures_util::stream::TryStreamExt;
 
 use crate::client::{Client, Condition};

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::kit::Reach;
 use cache_core::seams::{BlobEntry, CacheEntry, ContributionName, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind, Result, Timestamp, Version};
+use cache_kit::Reach;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Found};

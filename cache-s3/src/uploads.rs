@@ -1,8 +1,8 @@
 //! Uploads that are open, and those among them whose writers are dead.
 
 use async_trait::async_trait;
-use cache_core::kit::{Page, PageSource, paged};
 use cache_core::{Error, Result, Timestamp};
+use cache_kit::{Page, PageSource, paged};
 use futures_util::stream::TryStreamExt;
 
 use crate::client::{Client, Marker, OpenUpload};

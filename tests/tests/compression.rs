@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
-use cache_core::layers::Encoded;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stream_of;
 use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Digest, MediaType, Result, annotation, decode,
-    encode, read_verified, recompress,
+    BlobStream, Compression, CompressionKind, Descriptor, Digest, MediaType, Result, annotation, read_verified,
 };
+use cache_layers::Encoded;
+use cache_layers::{CodecPool, decode, encode, recompress};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::graphs;
 use cache_tests::random::Random;

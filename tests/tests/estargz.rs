@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::graph::FindingCode;
-use cache_core::layers::{Encoded, estargz};
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stream_of;
 use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, MemoryCache, Result,
-    annotation, decode, encode, recompress,
+    BlobStream, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, MemoryCache, Result, annotation,
 };
+use cache_layers::{CodecPool, decode, encode, recompress};
+use cache_layers::{Encoded, estargz};
 use cache_ops::{Depth, verify};
 use cache_tests::estargz::{Estargz, read};
 use cache_tests::fixtures::{self, Fixture};

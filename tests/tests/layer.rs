@@ -9,9 +9,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use cache_core::layers::{LayerDir, TreeOptions, tar_tree};
 use cache_core::seams::stream_of;
 use cache_core::{BlobProvider, Compression, CompressionKind, Digest, ErrorKind, Result, annotation, read_all};
+use cache_layers::{LayerDir, TreeOptions, tar_tree};
 use futures_util::stream::{StreamExt, TryStreamExt};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 use tempfile::TempDir;

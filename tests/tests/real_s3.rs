@@ -2,12 +2,12 @@
 
 #![cfg(all(feature = "local", feature = "s3"))]
 
-use cache_core::kit::PartLimits;
 use cache_core::seams::{CacheProbe, Deleted};
 use cache_core::{
     CacheChains, CacheExporter, CacheImporter, CacheStore, Descriptor, ErrorKind, Expect, MediaType, MemoryCache,
     Pushed,
 };
+use cache_kit::PartLimits;
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{CopyOptions, Depth, ExportSettings, PublishSettings, copy, export, publish, verify};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};

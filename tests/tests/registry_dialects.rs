@@ -6,8 +6,9 @@ use bytes::Bytes;
 use cache_core::manifest::ManifestForm;
 use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType,
-    MemoryCache, Pushed, RetryPolicy, Timestamp,
+    MemoryCache, Pushed, Timestamp,
 };
+use cache_kit::RetryPolicy;
 use cache_ops::{
     CopyOptions, Depth, EntryContent, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export,
     plan_prune, prune, verify,

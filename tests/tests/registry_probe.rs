@@ -3,8 +3,8 @@
 #![cfg(feature = "registry")]
 
 use cache_core::ErrorKind;
-use cache_core::kit::Timeouts;
 use cache_core::seams::{CacheProbe, Check, Diagnosis, Outcome};
+use cache_kit::Timeouts;
 use cache_registry::{Credential, Environment, RegistryProbe};
 use cache_tests::places::Registry;
 use cache_tests::servers::registry::{Fault, Options, Plan};

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use cache_core::{CacheImporter, Error, ErrorKind, RetryPolicy};
+use cache_core::{CacheImporter, Error, ErrorKind};
+use cache_kit::RetryPolicy;
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Environment, Proxies, RegistryConfig, RegistryExporter, RegistryImporter};
 use cache_tests::graphs;

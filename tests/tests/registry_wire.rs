@@ -3,14 +3,15 @@
 #![cfg(feature = "registry")]
 
 use bytes::Bytes;
-use cache_core::kit::Timeouts;
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
 use cache_core::seams::{Deleted, Silent};
 use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
-    MemoryCache, Pushed, RetryPolicy, Timestamp,
+    MemoryCache, Pushed, Timestamp,
 };
+use cache_kit::RetryPolicy;
+use cache_kit::Timeouts;
 use cache_ops::{CopyOptions, ExportSettings, NameGlob, PrunePolicy, PruneSettings, copy, export, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};

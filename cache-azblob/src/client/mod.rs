@@ -19,8 +19,8 @@ use azure_storage_blob::models::{
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, ContentEncoding, ContentRange, NextPage, Page, RangeAnswer, Tuning};
 use cache_core::{Error, ErrorKind, Result, Timestamp};
+use cache_kit::{BodyReader, ContentEncoding, ContentRange, NextPage, Page, RangeAnswer, Tuning};
 use futures_util::stream::{StreamExt, TryStreamExt};
 
 pub(crate) use self::transport::{Connections, Peer};

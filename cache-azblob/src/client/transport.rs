@@ -8,7 +8,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts};
+use cache_kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap};
 

@@ -13,8 +13,8 @@ use azure_identity::{
     ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
-use cache_core::kit::Tuning;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::Tuning;
 
 use crate::Environment;
 use crate::client::{Connections, Peer};
@@ -204,7 +204,7 @@ fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIden
 
 #[cfg(test)]
 mod tests {
-    use cache_core::kit::{Bounds, Timeouts};
+    use cache_kit::{Bounds, Timeouts};
 
     use super::*;
 

@@ -26,8 +26,7 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Appends a string as Go does; each byte that is not UTF-8 becomes an escaped U+FFFD.
-#[cfg(feature = "estargz")]
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
+pub fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
     out.push(b'"');
     if text.iter().all(is_plain) {
@@ -180,7 +179,6 @@ mod tests {
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 
-    #[cfg(feature = "estargz")]
     #[test]
     fn bytes_that_are_no_text_are_escaped_one_by_one() {
         let mut out = Vec::new();

@@ -65,17 +65,6 @@ impl CompressionKind {
         }
     }
 
-    /// Whether this build can compress so (features `gzip`, `estargz`, `zstd`).
-    #[must_use]
-    pub fn is_built_in(self) -> bool {
-        match self {
-            Self::Uncompressed => true,
-            Self::Gzip => cfg!(feature = "gzip"),
-            Self::Estargz => cfg!(feature = "estargz"),
-            Self::Zstd => cfg!(feature = "zstd"),
-        }
-    }
-
     /// The accepted levels; `None` for a kind without levels.
     ///
     /// BuildKit takes any number for zstd and maps it to one of four speeds.

@@ -299,16 +299,6 @@ pub enum LayerEncoding {
 }
 
 impl LayerEncoding {
-    /// Whether this build can decompress it (features `gzip`, `zstd`).
-    #[must_use]
-    pub fn is_built_in(self) -> bool {
-        match self {
-            Self::Uncompressed => true,
-            Self::Gzip => cfg!(feature = "gzip"),
-            Self::Zstd => cfg!(feature = "zstd"),
-        }
-    }
-
     /// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
     ///
     /// A zstd layer may begin with a [skippable frame](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2).

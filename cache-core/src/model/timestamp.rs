@@ -71,7 +71,7 @@ impl Timestamp {
     }
 
     /// The year that is written.
-    pub(crate) fn year(&self) -> i32 {
+    pub fn year(&self) -> i32 {
         self.0.year()
     }
 

@@ -20,7 +20,7 @@ pub use self::image::{ImageBackend, ImageStore};
 pub use self::importer::{CacheImporter, Resolved, Version};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome, Publishing};
 pub use self::provider::{
-    BlobInfo, BlobProvider, BlobStream, read_all, read_blob, read_verified, stat_blob, stream_of, verified,
+    BlobInfo, BlobProvider, BlobStream, check_end, check_length, read_all, read_blob, read_verified, stat_blob,
+    stream_of, verified,
 };
-pub(crate) use self::provider::{check_end, check_length};
 pub use self::store::{BlobEntry, CacheEntry, CacheListing, CacheStore, Deleted, Quota, UnreadableCache, delete_each};

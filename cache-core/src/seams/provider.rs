@@ -174,7 +174,12 @@ impl Verifying {
     }
 }
 
-pub(crate) fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
+/// Checks what was read of a blob so far. Who hashes a blob on threads of its own says by this and [`check_end`] what
+/// [`verified`] says.
+///
+/// # Errors
+/// [`ErrorKind::DigestMismatch`] when more was read than the descriptor says.
+pub fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
     if read <= blob.size {
         return Ok(());
     }
@@ -182,7 +187,11 @@ pub(crate) fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
     Err(error.with("blob", blob.digest).with("size", blob.size))
 }
 
-pub(crate) fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
+/// Checks a blob of which everything was read; `digest` is called when the length is right.
+///
+/// # Errors
+/// [`ErrorKind::Unavailable`] when it ended early, [`ErrorKind::DigestMismatch`] when it holds other bytes.
+pub fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
     if read < blob.size {
         let error = Error::new(ErrorKind::Unavailable, "blob ended early");
         return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", read));

@@ -35,7 +35,7 @@ impl fmt::Debug for Secret {
 
 /// Where a secret attribute's value is: `@PATH` is a file, `env:NAME` an environment variable, anything else the value.
 ///
-/// [`read`](Self::read) reads it.
+/// `cache_kit::read_secret` reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The value itself.

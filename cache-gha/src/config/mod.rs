@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use cache_core::model::Limits;
 use cache_core::spec::{Attrs, Secret};
-use cache_core::{CacheSpec, Error, ErrorKind, Result, RetryPolicy};
+use cache_core::{CacheSpec, Error, ErrorKind, Result};
+use cache_kit::RetryPolicy;
 use url::Url;
 
 pub use self::environment::Environment;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::PartUpload;
 use cache_core::{ErrorKind, Result};
+use cache_kit::PartUpload;
 use reqwest::header::HeaderName;
 use url::Url;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::PartUpload;
 use cache_core::{ErrorKind, Result};
+use cache_kit::PartUpload;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::json;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::PartUpload;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::PartUpload;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};

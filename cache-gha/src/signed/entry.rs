@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use cache_core::kit::ContentRange;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::ContentRange;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
 use url::Url;

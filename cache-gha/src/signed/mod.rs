@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, ContentEncoding, ContentRange, Flow, RangeAnswer, RequestLog, Tuning};
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::{BodyReader, ContentEncoding, ContentRange, Flow, RangeAnswer, RequestLog, Tuning};
 use futures_util::stream::{Stream, StreamExt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName};
 use reqwest::{RequestBuilder, Response};

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::kit::{RangeAnswer, RangeSource, read_ranges};
 use cache_core::{BlobStream, Descriptor, Digest, Error, Progress, Result};
+use cache_kit::{RangeAnswer, RangeSource, read_ranges};
 
 use super::Entry;
 

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cache_core::seams::BlobInfo;
+use cache_core::{
+    BlobProvider, BlobStream, CacheChains, CacheManifest, Compression, Descriptor, Digest, Error, ErrorKind, Result,
+    Side,
+};
+use cache_layers::restore_annotations;
+use cache_layers::{CodecPool, recompress};
 use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;
 use super::spool::{Spool, Spooled};
-use cache_core::layers::restore_annotations;
-use cache_core::seams::BlobInfo;
-use cache_core::{
-    BlobProvider, BlobStream, CacheChains, CacheManifest, CodecPool, Compression, Descriptor, Digest, Error, ErrorKind,
-    Result, Side, recompress,
-};
 
 /// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
 ///

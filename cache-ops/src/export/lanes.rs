@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
+use cache_core::{Descriptor, Error, Event, Result};
 use futures_util::future::{BoxFuture, Either, FutureExt, join, join_all, select};
 use tokio::sync::Semaphore;
 
@@ -15,7 +16,6 @@ use super::share::{Share, Shared, Ticket};
 use super::source::Verified;
 use super::spool::{Spool, Spooled};
 use super::turn::Turned;
-use cache_core::{Descriptor, Error, Event, Result};
 
 /// How many layers are converted at once. Each of them keeps several threads busy; two hide each other's waits.
 const CONVERSIONS: usize = 2;

@@ -13,6 +13,8 @@ mod spool;
 mod tee;
 mod turn;
 
+use cache_core::{BlobProvider, CacheExporter, CacheManifest, Error, ErrorKind, Result};
+use cache_layers::CodecPool;
 use futures_util::future::{BoxFuture, FutureExt, join, join_all};
 use futures_util::stream::{self, StreamExt};
 
@@ -23,7 +25,6 @@ use self::plan::needed_blobs;
 pub use self::report::ExportReport;
 pub use self::settings::{Concurrency, ExportSettings, Recheck};
 use self::source::Verified;
-use cache_core::{BlobProvider, CacheExporter, CacheManifest, CodecPool, Error, ErrorKind, Result};
 
 /// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
 ///

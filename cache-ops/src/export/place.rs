@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
+use cache_core::seams::Committed;
+use cache_core::{
+    BlobProvider, CacheChains, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Event, Pushed,
+    Result, Side,
+};
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
@@ -15,11 +20,6 @@ use super::share::{Shared, Ticket};
 use super::source::{Counted, Tally, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
-use cache_core::seams::Committed;
-use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Event, Pushed,
-    Result, Side,
-};
 
 /// How often an export starts again when a blob is gone by the time of the commit.
 const ROUNDS: u32 = 3;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Place;
 use cache_core::{Descriptor, Digest};
+
+use super::Place;
 
 /// A blob, and the places it goes to, each with its own descriptor of it.
 pub(super) struct Needed<'a> {

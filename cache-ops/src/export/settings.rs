@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cache_core::seams::Silent;
-use cache_core::{Expect, Progress, RetryPolicy};
+use cache_core::{Expect, Progress};
+use cache_kit::RetryPolicy;
 
 /// How an export is run.
 #[derive(Clone)]

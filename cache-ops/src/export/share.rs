@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 use tokio::sync::{OnceCell, watch};
 
 use super::tee::{Branch, Tee};
-use cache_core::seams::BlobInfo;
-use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 
 /// How long a push that wants to read waits for one that has not decided; that one reads on its own then.
 const PATIENCE: Duration = Duration::from_secs(60);

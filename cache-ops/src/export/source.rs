@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::stream::TryStreamExt;
-
 use cache_core::seams::{BlobInfo, read_blob, stat_blob, verified};
-use cache_core::{BlobProvider, BlobStream, CodecPool, Descriptor, Digest, Event, Progress, Result, Side};
+use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Event, Progress, Result, Side};
+use cache_layers::CodecPool;
+use futures_util::stream::TryStreamExt;
 
 /// Up to this size a blob is hashed where it is read: another thread would cost more than it saves.
 const SMALL: u64 = 256 << 10;
@@ -110,8 +110,9 @@ impl BlobProvider for Counted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use cache_core::{ErrorKind, MediaType, MemoryCache};
+
+    use super::*;
 
     #[tokio::test]
     async fn a_blob_is_verified_wherever_it_is_hashed() {

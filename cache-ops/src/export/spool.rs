@@ -14,13 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, TryStreamExt};
-use tokio::runtime::Handle;
-
-use cache_core::kit::outcome;
-use cache_core::layers::Encoding;
 use cache_core::seams::BlobInfo;
 use cache_core::{BlobProvider, BlobStream, Descriptor, Error, ErrorKind, Result};
+use cache_kit::outcome;
+use cache_layers::Encoding;
+use futures_util::stream::{self, TryStreamExt};
+use tokio::runtime::Handle;
 
 /// How many bytes are written and read at once.
 const PIECE: usize = 1 << 20;

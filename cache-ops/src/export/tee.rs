@@ -10,11 +10,10 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_core::{BlobStream, Error, ErrorKind, Result, Side};
 use futures_util::FutureExt;
 use futures_util::stream::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until};
-
-use cache_core::{BlobStream, Error, ErrorKind, Result, Side};
 
 /// How many bytes may be queued for a branch before the others wait for it.
 const FULL: usize = 1 << 20;

@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cache_core::seams::BlobInfo;
+use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 use futures_util::stream::{Stream, StreamExt};
 
 use super::gate::Turn;
-use cache_core::seams::BlobInfo;
-use cache_core::{BlobProvider, BlobStream, Descriptor, Result};
 
 /// The source of one push. Its first stream takes the turn with it; the turn ends when that is dropped, or with the push
 /// where nothing is read.
@@ -58,15 +58,15 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use futures_util::stream::TryStreamExt;
-    use tokio::sync::Barrier;
-
-    use crate::export::{ExportSettings, export};
     use cache_core::seams::{Committed, Contributions, ExporterFacts};
     use cache_core::{
         BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Descriptor, Digest, Expect,
         MediaType, MemoryCache, Progress, Pushed, Result, Timestamp, Version, annotation,
     };
+    use futures_util::stream::TryStreamExt;
+    use tokio::sync::Barrier;
+
+    use crate::export::{ExportSettings, export};
 
     /// Reads blobs. With a barrier a push settles apart, and only when others are read.
     struct Disk {

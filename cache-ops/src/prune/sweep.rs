@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Silent};
-use cache_core::{CacheStore, Digest, ErrorKind, Result, RetryPolicy, Timestamp, Version};
+use cache_core::{CacheStore, Digest, ErrorKind, Result, Timestamp, Version};
+use cache_kit::RetryPolicy;
 use futures_util::stream::TryStreamExt;
 
 use super::look::look;

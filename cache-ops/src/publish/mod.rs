@@ -15,8 +15,9 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use cache_core::{
-    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Result, RetryPolicy, Side,
+    BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Result, Side,
 };
+use cache_kit::RetryPolicy;
 
 pub use self::report::{PublishWay, Published};
 pub use self::settings::{PublishSettings, SizeLimit};

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::{Depth, Examined, examine_layer};
 use cache_core::graph::FindingCode;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
@@ -12,6 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{MendedBlob, RepairOptions, about};
+use crate::{Depth, Examined, examine_layer};
 
 const ARCHIVED: &str = "it is in an archive, and nobody can read it";
 

@@ -7,7 +7,6 @@ mod salvage;
 
 use std::collections::BTreeMap;
 
-use crate::Depth;
 use cache_core::graph::FindingCode;
 use cache_core::model::Limits;
 use cache_core::{
@@ -16,6 +15,7 @@ use cache_core::{
 
 use self::blobs::Verdicts;
 use self::salvage::Salvaged;
+use crate::Depth;
 use crate::optimize::{DroppedResult, OptimizeOptions, optimize};
 
 /// How closely [`repair`] looks.

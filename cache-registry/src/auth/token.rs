@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use cache_core::json::JsonObject;
-use cache_core::kit::{Tuning, answered};
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::{Tuning, answered};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;

@@ -10,7 +10,7 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use cache_core::kit::Bounds;
+use cache_kit::Bounds;
 use http_body::{Body, Frame};
 
 type BoxError = Box<dyn StdError + Send + Sync>;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use cache_core::kit::{NextPage, Page};
 use cache_core::{ErrorKind, Result};
+use cache_kit::{NextPage, Page};
 
 use super::{Client, Found, length, timestamp, unquoted};
 use crate::error;

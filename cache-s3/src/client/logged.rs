@@ -7,7 +7,7 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-use cache_core::kit::RequestLog;
+use cache_kit::RequestLog;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

@@ -24,8 +24,8 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use cache_core::kit::{BodyReader, ContentEncoding, ContentRange, Outgoing, RangeAnswer, Timeouts, Tuning, answered};
 use cache_core::{BlobStream, Digest, Error, ErrorKind, Result, Timestamp};
+use cache_kit::{BodyReader, ContentEncoding, ContentRange, Outgoing, RangeAnswer, Timeouts, Tuning, answered};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
 

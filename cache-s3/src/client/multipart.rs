@@ -5,8 +5,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use cache_core::kit::{NextPage, Page};
 use cache_core::{ErrorKind, Result, Timestamp};
+use cache_kit::{NextPage, Page};
 
 use super::{CONTENT_TYPE, Client, STORE_SPEED, timestamp};
 use crate::error;

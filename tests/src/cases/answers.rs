@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::kit::Timeouts;
 use cache_core::{Error, ErrorKind};
+use cache_kit::Timeouts;
 use futures_util::stream::TryStreamExt;
 
 use super::{blob, bytes_of, write};

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use cache_core::graph::FindingCode;
 use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, MemoryCache, Pushed, Result, RetryPolicy,
-    Side,
+    BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, MemoryCache, Pushed, Result, Side,
 };
+use cache_kit::RetryPolicy;
 use cache_ops::{Depth, ExportSettings, VerifyReport, export, verify};
 
 use super::{assert_holds, resolve, write};

@@ -5,8 +5,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use cache_core::kit::Timeouts;
-use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore, RetryPolicy};
+use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore};
+use cache_kit::RetryPolicy;
+use cache_kit::Timeouts;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};

@@ -1,10 +1,11 @@
 //! The decoders of layers, and what is made of what they accept.
 
 use bytes::Bytes;
-use cache_core::layers::DecodeLimits;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stream_of;
-use cache_core::{CodecPool, Compression, CompressionKind, ErrorKind, Result, decode, encode};
+use cache_core::{Compression, CompressionKind, ErrorKind, Result};
+use cache_layers::DecodeLimits;
+use cache_layers::{CodecPool, decode, encode};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 
 /// No layer may decompress to more.

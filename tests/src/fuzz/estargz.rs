@@ -1,12 +1,10 @@
 //! Blobs that may be eStargz: the footer, the table of contents, and what is left without it.
 
 use bytes::Bytes;
-use cache_core::layers::estargz;
 use cache_core::seams::stream_of;
-use cache_core::{
-    CodecPool, Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, MemoryCache, annotation,
-    recompress,
-};
+use cache_core::{Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, MemoryCache, annotation};
+use cache_layers::estargz;
+use cache_layers::{CodecPool, recompress};
 use futures_util::FutureExt;
 use futures_util::stream::TryStreamExt;
 

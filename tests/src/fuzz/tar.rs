@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use cache_core::seams::stream_of;
-use cache_core::{CodecPool, Compression, CompressionKind, ErrorKind, Result, encode, recompress};
+use cache_core::{Compression, CompressionKind, ErrorKind, Result};
+use cache_layers::{CodecPool, encode, recompress};
 use futures_util::FutureExt;
 use futures_util::stream::{Stream, TryStreamExt};
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::spec::Secret;
-use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy, Timestamp};
+use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
+use cache_kit::RetryPolicy;
+use cache_kit::{PartLimits, Timeouts};
 
 use super::{hostile, plans, system_time};
 use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::Timeouts;
 use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig};
+use cache_kit::Timeouts;
 use serde_json::{Value, json};
 
 use super::gha::{MAIN, exception, token};

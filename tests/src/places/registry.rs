@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::kit::Timeouts;
 use cache_core::seams::ImageStore;
-use cache_core::{CacheBackend, CacheSpec, Digest, RetryPolicy};
+use cache_core::{CacheBackend, CacheSpec, Digest};
+use cache_kit::RetryPolicy;
+use cache_kit::Timeouts;
 use cache_registry::{
     Credential, Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryStore,
 };

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::kit::PartLimits;
 use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, Pushed};
+use cache_kit::PartLimits;
 use cache_tests::faulty::{self, Faulty};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache};
+use cache_kit::{PartLimits, Timeouts};
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;
@@ -115,7 +115,7 @@ async fn a_server_that_does_not_move_is_given_up() {
         CacheSpec::new("azblob").with("account_url", format!("http://{}/a?sig=x", listener.local_addr().unwrap()));
     let wait = Timeouts::all(Duration::from_millis(50));
     let environment =
-        Azblob::environment().tune(|tuning| tuning.with_timeouts(wait).with_retry(cache_core::RetryPolicy::never()));
+        Azblob::environment().tune(|tuning| tuning.with_timeouts(wait).with_retry(cache_kit::RetryPolicy::never()));
     let error = importer(AzblobConfig::from_spec(&spec, environment).unwrap()).resolve().await.unwrap_err();
     assert_eq!(
         (error.kind(), error.context("cause")),

@@ -1,8 +1,8 @@
 //! Services that take the place of GitHub's, each with ways of its own.
 
-use cache_core::kit::{PartLimits, Uploads};
 use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect, Pushed};
 use cache_gha::{ApiVersion, GhaExporter, GhaImporter};
+use cache_kit::{PartLimits, Uploads};
 use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
 use cache_tests::graphs;
 use cache_tests::places::Gha;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cache_core::kit::PartLimits;
 use cache_core::{BlobProvider, CacheExporter, ErrorKind, Expect, Pushed};
 use cache_gha::{GhaExporter, GhaImporter};
+use cache_kit::PartLimits;
 use cache_tests::faulty::{Fault as Flaw, Faulty};
 use cache_tests::graphs;
 use cache_tests::places::Gha;

@@ -1,9 +1,9 @@
 //! Reads: parts, and URLs that expire.
 
 use bytes::Bytes;
-use cache_core::kit::ReadAhead;
 use cache_core::{BlobProvider, CacheExporter, Descriptor, ErrorKind};
 use cache_gha::{ApiVersion, GhaExporter, GhaImporter};
+use cache_kit::ReadAhead;
 use cache_tests::places::Gha;
 use cache_tests::random::Random;
 use cache_tests::servers::actions::{Fault, Options, Plan};

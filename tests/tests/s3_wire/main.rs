@@ -12,9 +12,9 @@ mod store;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::kit::{PartLimits, Timeouts};
 use cache_core::seams::Committed;
 use cache_core::{BlobProvider, Descriptor, Error, MediaType, MemoryCache, Result};
+use cache_kit::{PartLimits, Timeouts};
 use cache_ops::{ExportSettings, export};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
 use cache_tests::graphs::Generated;

@@ -6,11 +6,13 @@ use crate::workspace::Workspace;
 
 /// The crates that a dependency on the member adds to a build, with its default features. A number goes up only with
 /// the reason in the commit message.
-const BUDGETS: [(&str, usize); 10] = [
+const BUDGETS: [(&str, usize); 12] = [
     ("cache-azblob", 150),
     ("cache-core", 45),
     ("cache-gha", 145),
     ("cache-inline", 50),
+    ("cache-kit", 45),
+    ("cache-layers", 45),
     ("cache-local", 60),
     ("cache-ops", 50),
     ("cache-report", 70),

@@ -4,6 +4,10 @@ use crate::workspace::{Member, Workspace};
 
 /// The crate at the bottom.
 const CORE: &str = "cache-core";
+/// What whoever talks to a server needs.
+const KIT: &str = "cache-kit";
+/// What whoever looks into layers needs.
+const LAYERS: &str = "cache-layers";
 
 /// Reports every dependency that the architecture does not allow; those of examples and tests do not reach users.
 pub(super) fn check(workspace: &Workspace) -> Vec<String> {
@@ -16,8 +20,9 @@ pub(super) fn check(workspace: &Workspace) -> Vec<String> {
     wrong.map(|(from, to)| format!("{} must not depend on {to}", from.name)).collect()
 }
 
-/// The command line and the conformance tests use everything; backends and operations use the core; reports use
-/// operations too; the core and xtask use nothing. A crate may turn on features of its own for its tests.
+/// The command line and the conformance tests use everything; backends use the core and the kit, and so do layers;
+/// operations use layers too; reports use the core and operations; the core and xtask use nothing. A crate may turn on
+/// features of its own for its tests.
 fn is_allowed(from: &Member, to: &str) -> bool {
     if from.name == to {
         return true;
@@ -25,8 +30,10 @@ fn is_allowed(from: &Member, to: &str) -> bool {
     match from.name.as_str() {
         "cache-cli" | "cache-tests" => to != "xtask",
         CORE | "xtask" => false,
+        KIT => to == CORE,
         "cache-report" => to == CORE || to == "cache-ops",
-        _ => to == CORE,
+        "cache-ops" => [CORE, KIT, LAYERS].contains(&to),
+        _ => to == CORE || to == KIT,
     }
 }
 
@@ -51,6 +58,13 @@ mod tests {
     #[test]
     fn core_depends_on_no_backend() {
         assert_eq!(check(&with(0, "cache-local")), ["cache-core must not depend on cache-local"]);
+    }
+
+    #[test]
+    fn a_backend_does_not_look_into_layers() {
+        let mut workspace = with(1, "cache-layers");
+        workspace.members[2].name = "cache-layers".to_owned();
+        assert_eq!(check(&workspace), ["cache-local must not depend on cache-layers"]);
     }
 
     #[test]

@@ -6,12 +6,11 @@
 mod packages;
 mod system;
 
+pub(crate) use self::packages::{Package, azurite_package, moto_package, zigbuild};
+pub(crate) use self::system::is_root;
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::process;
-
-pub(crate) use self::packages::{Package, azurite_package, moto_package, zigbuild};
-pub(crate) use self::system::is_root;
 
 /// What a step found or did.
 enum Outcome {

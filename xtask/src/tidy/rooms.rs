@@ -7,7 +7,7 @@ use super::source::Source;
 
 /// The rooms from the bottom up. Each imports from itself and from those before it, and names the room it imports from:
 /// `use crate::model::…`.
-const ROOMS: [&str; 10] = ["error", "json", "model", "spec", "manifest", "seams", "graph", "kit", "layers", "memory"];
+const ROOMS: [&str; 8] = ["error", "json", "model", "spec", "manifest", "seams", "graph", "memory"];
 
 /// The folder that the rooms are in.
 const HOUSE: &str = "cache-core/src";
@@ -61,7 +61,7 @@ mod tests {
 
     fn messages(path: &str, text: &str) -> Vec<String> {
         let source = Source::new(Path::new(path), format!("//! A.\n{text}"));
-        let order = " (error < json < model < spec < manifest < seams < graph < kit < layers < memory)";
+        let order = " (error < json < model < spec < manifest < seams < graph < memory)";
         check(&source).iter().map(|violation| violation.to_string().replace(order, "")).collect()
     }
 

@@ -88,7 +88,7 @@ impl Member {
     /// The name of the place this crate keeps a cache in: `local` for `cache-local`; `None` for the other crates.
     pub(crate) fn backend(&self) -> Option<&str> {
         let name = self.name.strip_prefix("cache-")?;
-        (!["core", "ops", "report", "cli", "tests"].contains(&name)).then_some(name)
+        (!["core", "kit", "layers", "ops", "report", "cli", "tests"].contains(&name)).then_some(name)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Layers in a file, side by side and one behind the other.
 
+use cache_core::seams::stream_of;
+use cache_core::{Compression, CompressionKind, Digest};
+use cache_layers::{CodecPool, encode};
 use futures_util::future::{join, try_join_all};
 
 use super::*;
-use cache_core::seams::stream_of;
-use cache_core::{CodecPool, Compression, CompressionKind, Digest, encode};
 
 fn folder() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("buildcache-spool-{:016x}", cache_core::model::random_number()));

@@ -4,9 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cache_core::{
-    BlobStream, CodecPool, Compression, CompressionKind, Descriptor, Digest, MediaType, encode, recompress,
-};
+use cache_core::{BlobStream, Compression, CompressionKind, Descriptor, Digest, MediaType};
+use cache_layers::{CodecPool, encode, recompress};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::Outcome;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use cache_core::model::Digester;
 use cache_core::{
-    BlobStream, CacheChains, CacheExporter, CacheImporter, CacheKey, CacheResult, CodecPool, Compression,
-    CompressionKind, Descriptor, Digest, Error, Expect, MediaType, Timestamp, annotation, decode, encode,
+    BlobStream, CacheChains, CacheExporter, CacheImporter, CacheKey, CacheResult, Compression, CompressionKind,
+    Descriptor, Digest, Error, Expect, MediaType, Timestamp, annotation,
 };
+use cache_layers::{CodecPool, decode, encode};
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
 use cache_ops::{Depth, verify};
 use futures_util::TryStreamExt;

@@ -14,13 +14,12 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::http::{self, Answer, Service};
-pub use super::http::{Fault, Logged, Plan};
-
 pub use self::access::{Access, Account, base64};
 pub use self::listing::Listing;
 pub use self::stored::Stored;
 pub use self::uploads::SIGNATURE;
+use super::http::{self, Answer, Service};
+pub use super::http::{Fault, Logged, Plan};
 
 /// What a request can be about.
 pub const KINDS: [&str; 5] = ["blobs/uploads", "blobs", "manifests", "tags", "token"];

@@ -15,11 +15,10 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 
+pub use self::bucket::Uploads;
 use self::bucket::Watched;
 use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
-
-pub use self::bucket::Uploads;
 
 /// Who may do everything.
 pub const ACCESS_KEY: &str = "AKIATESTS3BUILDCACHE";

@@ -1,0 +1,144 @@
+//! [`Accepted`]: the blobs that the cache at the destination names already.
+//!
+//! A store that has no list of blobs is asked for its present manifest instead. It took that manifest with all that it
+//! names, so a copy of the same cache need not ask for each blob again. What has gone since is found out by the store
+//! itself, where it looks at what a new manifest names, and by reading a few blobs back before that is written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cache_core::Result;
+use cache_core::model::{Descriptor, Digest, random_number};
+use tokio::sync::OnceCell;
+
+/// How many blobs are read back.
+const SAMPLE: u64 = 4;
+
+/// What an exporter takes for present because the manifest that is there names it.
+#[derive(Debug, Default)]
+pub struct Accepted(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether there are enough blobs to come to read the manifest for.
+    is_worth_it: bool,
+    named: Arc<OnceCell<HashMap<Digest, u64>>>,
+    /// What was not sent because it is named.
+    taken: BTreeMap<Digest, Descriptor>,
+}
+
+impl Accepted {
+    /// Says how many blobs are to come, and from how many on the manifest is worth reading.
+    pub fn expect(&self, blobs: usize, enough: usize) {
+        *self.state() = State { is_worth_it: blobs >= enough, ..State::default() };
+    }
+
+    /// Whether the manifest names the blob, with its size. The first who asks reads it; one that cannot be read names none.
+    pub async fn has<F>(&self, blob: &Descriptor, read: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Result<Vec<Descriptor>>>,
+    {
+        let named = {
+            let state = self.state();
+            if !state.is_worth_it {
+                return false;
+            }
+            Arc::clone(&state.named)
+        };
+        let sizes = || async {
+            let blobs = read().await.unwrap_or_default();
+            blobs.into_iter().map(|blob| (blob.digest, blob.size)).collect()
+        };
+        let is_named = named.get_or_init(sizes).await.get(&blob.digest) == Some(&blob.size);
+        let mut state = self.state();
+        // Somebody may have begun to doubt meanwhile.
+        let is_taken = is_named && state.is_worth_it;
+        if is_taken {
+            state.taken.insert(blob.digest, blob.clone());
+        }
+        is_taken
+    }
+
+    /// Four of the blobs that were taken for present, at even distances from a random one: these are to be read back.
+    #[must_use]
+    pub fn sample(&self) -> Vec<Descriptor> {
+        let state = self.state();
+        let count = state.taken.len() as u64;
+        let Some(start) = random_number().checked_rem(count) else { return Vec::new() };
+        let places = (0..SAMPLE.min(count)).map(|n| start.wrapping_add(n * count / SAMPLE.min(count)) % count);
+        let nth = |place| state.taken.values().nth(usize::try_from(place).unwrap_or_default()).cloned();
+        places.filter_map(nth).collect()
+    }
+
+    /// How many blobs were taken for present.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state().taken.len()
+    }
+
+    /// Takes nothing for present any more, and gives what was: one of these has gone.
+    pub fn doubt(&self) -> Vec<Descriptor> {
+        std::mem::take(&mut *self.state()).taken.into_values().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change leaves a state that may be.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::model::MediaType;
+    use cache_core::{Error, ErrorKind};
+
+    use super::*;
+
+    fn blob(number: usize) -> Descriptor {
+        Descriptor::of(MediaType::OCI_LAYER, number.to_string().as_bytes())
+    }
+
+    async fn accepted(blobs: usize) -> Accepted {
+        let accepted = Accepted::default();
+        accepted.expect(blobs, 10);
+        for number in 0..blobs {
+            accepted.has(&blob(number), || async { Ok((0..blobs).map(blob).collect()) }).await;
+        }
+        accepted
+    }
+
+    #[tokio::test]
+    async fn what_the_manifest_names_is_taken_until_there_is_a_doubt() {
+        let accepted = accepted(20).await;
+        let again = || async { Err(Error::new(ErrorKind::Unavailable, "it is read once")) };
+        assert!(accepted.has(&blob(3), again).await);
+        assert!(!accepted.has(&blob(20), again).await);
+        let half = Descriptor { size: 9, ..blob(3) };
+        assert!(!accepted.has(&half, again).await);
+        assert_eq!(accepted.doubt().len(), 20);
+        assert!(!accepted.has(&blob(3), again).await);
+    }
+
+    #[tokio::test]
+    async fn few_blobs_and_a_manifest_that_cannot_be_read_are_asked_for() {
+        assert!(accepted(9).await.doubt().is_empty());
+        let accepted = Accepted::default();
+        accepted.expect(20, 10);
+        assert!(!accepted.has(&blob(1), || async { Err(Error::new(ErrorKind::NotFound, "no manifest")) }).await);
+    }
+
+    #[tokio::test]
+    async fn a_sample_is_spread_over_all() {
+        for count in [1, 3, 4, 100] {
+            let accepted = Accepted::default();
+            accepted.expect(count, 1);
+            for number in 0..count {
+                accepted.has(&blob(number), || async { Ok((0..count).map(blob).collect()) }).await;
+            }
+            let sample: std::collections::BTreeSet<Digest> = accepted.sample().into_iter().map(|b| b.digest).collect();
+            assert_eq!(sample.len(), count.min(4), "each once");
+        }
+        assert!(Accepted::default().sample().is_empty());
+    }
+}

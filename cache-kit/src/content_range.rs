@@ -1,0 +1,56 @@
+//! `Content-Range`: which part of a whole a server sends.
+
+#![warn(clippy::arithmetic_side_effects)]
+
+/// What the value of a `Content-Range` header says
+/// ([RFC 9110, section 14.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-14.4)), as far as it can be read.
+///
+/// ```
+/// use cache_kit::ContentRange;
+///
+/// let range = ContentRange::parse("bytes 5-9/10");
+/// assert_eq!((range.start, range.total), (Some(5), Some(10)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContentRange {
+    /// The offset of the first byte; `None` where nothing is sent.
+    pub start: Option<u64>,
+    /// Bytes of the whole; `None` where the server says `*`.
+    pub total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Reads the value of the header.
+    #[must_use]
+    pub fn parse(value: &str) -> Self {
+        let first = value.strip_prefix("bytes ").and_then(|range| range.split('-').next());
+        let total = value.rsplit_once('/').map(|(_, total)| total);
+        let number = |text: &str| text.trim().parse().ok();
+        Self { start: first.and_then(number), total: total.and_then(number) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &str) -> (Option<u64>, Option<u64>) {
+        let range = ContentRange::parse(value);
+        (range.start, range.total)
+    }
+
+    #[test]
+    fn a_range_says_where_it_begins_and_what_it_is_of() {
+        assert_eq!(parsed("bytes 5-9/10"), (Some(5), Some(10)));
+        assert_eq!(parsed("bytes 5-9/*"), (Some(5), None));
+        assert_eq!(parsed("bytes */10"), (None, Some(10)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_said() {
+        assert_eq!(parsed("bytes 5-9"), (Some(5), None));
+        assert_eq!(parsed("5-9/10"), (None, Some(10)));
+        assert_eq!(parsed(""), (None, None));
+    }
+}

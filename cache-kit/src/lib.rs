@@ -1,0 +1,60 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod accepted;
+mod body;
+mod bounds;
+mod buffers;
+mod content_range;
+#[cfg(feature = "http")]
+mod encoding;
+mod known;
+mod looks;
+mod multipart;
+mod outgoing;
+mod paging;
+#[cfg(feature = "http")]
+mod ranges;
+mod read_ahead;
+mod request_log;
+mod resume;
+mod retry;
+mod retry_after;
+mod secret;
+mod skip;
+mod task;
+mod text;
+mod timeouts;
+mod trust;
+mod tuning;
+mod uploads;
+mod within;
+
+pub use self::accepted::Accepted;
+pub use self::body::BodyReader;
+pub use self::bounds::Bounds;
+pub use self::buffers::{Buffers, User, piece};
+pub use self::content_range::ContentRange;
+#[cfg(feature = "http")]
+pub use self::encoding::ContentEncoding;
+pub use self::known::{FEW, Knowledge, Known, Listed, Reach, common_prefix, list_keys};
+pub use self::looks::Looks;
+pub use self::multipart::{PartLimits, PartUpload, upload};
+pub use self::outgoing::{Flow, Outgoing, held_back};
+pub use self::paging::{NextPage, Page, PageSource, Pager, paged};
+#[cfg(feature = "http")]
+pub use self::ranges::{RangeAnswer, RangeSource, read_ranges};
+pub use self::read_ahead::ReadAhead;
+pub use self::request_log::RequestLog;
+pub use self::resume::{ResumeSource, resuming};
+pub use self::retry::RetryPolicy;
+pub use self::retry_after::parse_retry_after;
+pub use self::secret::read_secret;
+pub use self::skip::skip_bytes;
+pub use self::task::outcome;
+pub use self::text::one_line;
+pub use self::timeouts::Timeouts;
+pub use self::trust::{UNTRUSTED, is_untrusted};
+pub use self::tuning::Tuning;
+pub use self::uploads::Uploads;
+pub use self::within::{answered, within};

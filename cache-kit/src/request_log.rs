@@ -1,0 +1,77 @@
+//! An event of `tracing` for each request: what was asked, and what came of it. It holds no secret.
+
+use std::time::Instant;
+
+use cache_core::spec::shown_place;
+
+/// What servers call a request by.
+const IDS: [&str; 4] = ["x-request-id", "x-ms-request-id", "x-amz-request-id", "x-github-request-id"];
+
+/// A request that is under way.
+///
+/// Its event has the target `buildcache::request`, the level `DEBUG` and the fields `backend`, `method`, `url` without
+/// user, query and fragment, `sent` in bytes, `milliseconds`, and of an answer `status`, `received` in bytes and `id`.
+/// Nothing is written unless the program has a subscriber.
+#[derive(Debug, Clone)]
+pub struct RequestLog {
+    backend: &'static str,
+    method: String,
+    url: String,
+    sent: u64,
+    start: Instant,
+}
+
+impl RequestLog {
+    /// A request that is sent now, with so many bytes.
+    #[must_use]
+    pub fn new(backend: &'static str, method: &str, url: &str, sent: u64) -> Self {
+        let (method, url) = (method.to_owned(), shown_place(url).into_owned());
+        Self { backend, method, url, sent, start: Instant::now() }
+    }
+
+    /// An answer came, whatever it says; `header` gives what the server says in a header.
+    pub fn answered(self, status: u16, header: impl Fn(&str) -> Option<String>) {
+        let id = IDS.iter().find_map(|name| header(name));
+        let received = header("content-length").and_then(|length| length.parse::<u64>().ok());
+        tracing::debug!(
+            target: "buildcache::request",
+            backend = self.backend,
+            method = ?self.method,
+            url = ?self.url,
+            sent = self.sent,
+            milliseconds = self.milliseconds(),
+            status,
+            received,
+            id = ?id,
+        );
+    }
+
+    /// No answer came; what that means is told by the error of the call.
+    pub fn unanswered(self) {
+        tracing::debug!(
+            target: "buildcache::request",
+            backend = self.backend,
+            method = ?self.method,
+            url = ?self.url,
+            sent = self.sent,
+            milliseconds = self.milliseconds(),
+            "no answer",
+        );
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_signs_a_request_is_not_kept() {
+        let log = RequestLog::new("azblob", "PUT", "https://me:hush@a.example/c/blob?sv=1&sig=hush#hush", 5);
+        assert!(!format!("{log:?}").contains("hush"), "{log:?}");
+        assert!(log.url.starts_with("https://REDACTED@a.example/c/blob?"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading secrets from files and environment variables.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use cache_core::spec::{Secret, SecretSource};
+use cache_core::{Error, ErrorKind, Result};
+
+/// The longest secret that is read from a file, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// Reads a secret from where an attribute says it is. A file loses one line break at its end, and `variable` looks an
+/// environment variable up.
+///
+/// # Errors
+/// [`ErrorKind::InvalidSpec`] naming the attribute, when the file cannot be read or is larger than 64 KiB, and when the
+/// variable is not set.
+pub fn read_secret(
+    source: SecretSource,
+    attribute: &'static str,
+    variable: impl FnOnce(&str) -> Option<String>,
+) -> Result<Secret> {
+    let read = match source {
+        SecretSource::Value(secret) => Ok(secret),
+        SecretSource::File(path) => read_file(&path),
+        SecretSource::Variable(name) => variable(&name)
+            .map(Secret::new)
+            .ok_or_else(|| invalid("the variable that holds the secret is not set").with("variable", name)),
+    };
+    read.map_err(|error| error.with("attribute", attribute))
+}
+
+fn read_file(path: &Path) -> Result<Secret> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+    read.map_err(|error| {
+        invalid("cannot read the file that holds the secret").with("path", path.display()).with("cause", error)
+    })?;
+    if text.len() as u64 > LONGEST {
+        let error = invalid("the file is too large to hold a secret");
+        return Err(error.with("path", path.display()).with("limit", LONGEST));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidSpec, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &str) -> Result<Secret> {
+        read_secret(SecretSource::parse(source), "token", |name| (name == "SET").then(|| "hush".to_owned()))
+    }
+
+    fn file(name: &str, content: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("buildcache-secret-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_secret_is_read_from_where_it_is_kept() {
+        let path = file("line", "hush\r\n");
+        for source in ["hush", "env:SET", &format!("@{}", path.display())] {
+            assert_eq!(read(source).unwrap().expose(), "hush", "{source}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_a_usage_error_that_names_the_attribute() {
+        let path = file("large", &"a".repeat(65 << 10));
+        for source in ["env:UNSET", "@/no/such/file", &format!("@{}", path.display())] {
+            let error = read(source).unwrap_err();
+            assert_eq!((error.kind(), error.context("attribute")), (ErrorKind::InvalidSpec, Some("token")), "{source}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,89 @@
+//! [`Uploads`]: uploads that are finished even when the future that waits for them is dropped.
+
+use std::sync::Arc;
+
+use cache_core::Result;
+use tokio::sync::watch;
+
+use crate::outcome;
+
+/// Uploads that are under way and that come to their end even when their caller is gone, over all caches that share it.
+///
+/// It is for services where what is left of an upload is in the way of every later export: a key that is reserved and
+/// never finalised is locked for good. A program waits for them, with a limit of its own, before it ends.
+#[derive(Debug, Clone, Default)]
+pub struct Uploads(Arc<watch::Sender<usize>>);
+
+impl Uploads {
+    /// No uploads.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs an upload in a task of its own, which goes on when this future is dropped.
+    ///
+    /// # Errors
+    /// Whatever the upload gives.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, and where the upload panics.
+    pub async fn run<T: Send + 'static>(&self, upload: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let running = Running::new(self.clone());
+        let task = tokio::spawn(async move {
+            let _running = running;
+            upload.await
+        });
+        outcome(task.await)
+    }
+
+    /// The number of pairs.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Waits until all have ended.
+    pub async fn settled(&self) {
+        // The sender is here.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+/// One upload.
+struct Running(Uploads);
+
+impl Running {
+    fn new(uploads: Uploads) -> Self {
+        uploads.0.send_modify(|count| *count = count.saturating_add(1));
+        Self(uploads)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_goes_on_that_nobody_waits_for() {
+        let uploads = Uploads::default();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let upload = uploads.run(async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let _ = done.send(());
+            Ok(())
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(1), upload).await.is_err());
+        assert_eq!(uploads.count(), 1);
+        uploads.settled().await;
+        assert!(ended.await.is_ok() && uploads.count() == 0);
+    }
+}

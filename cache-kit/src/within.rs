@@ -1,0 +1,21 @@
+//! A time limit on one future.
+
+use std::time::Duration;
+
+use cache_core::{Error, Result};
+
+/// The future's output if it is ready within the limit; `None` for the limit means no limit.
+pub async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// What the future gives within the limit.
+///
+/// # Errors
+/// [`Error::silence`] with this message.
+pub async fn answered<T>(limit: Option<Duration>, message: &str, future: impl Future<Output = T>) -> Result<T> {
+    within(limit, future).await.ok_or_else(|| Error::silence(message, limit.unwrap_or_default()))
+}

@@ -1,0 +1,48 @@
+//! From a layer to its tar stream.
+
+use cache_core::Result;
+use cache_core::model::LayerEncoding;
+use cache_core::seams::BlobStream;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use cache_core::{Error, ErrorKind};
+
+use super::CodecPool;
+use super::encode::not_built_in;
+
+/// Decompresses a layer, all members and frames of it, on the pool and within its limits.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when this build has no such decoder ([`can_decode`]). The stream fails
+/// with [`ErrorKind::InvalidManifest`] on bytes that do not decompress: corrupt ones, too few of them, and anything after
+/// the end. It fails with [`ErrorKind::LimitExceeded`] when too much comes out, and with whatever `layer` fails with.
+///
+/// [`can_decode`]: crate::can_decode
+/// [`ErrorKind::Unsupported`]: cache_core::ErrorKind::Unsupported
+/// [`ErrorKind::InvalidManifest`]: cache_core::ErrorKind::InvalidManifest
+/// [`ErrorKind::LimitExceeded`]: cache_core::ErrorKind::LimitExceeded
+#[cfg_attr(
+    not(any(feature = "gzip", feature = "zstd")),
+    expect(unused_variables, reason = "a plain tar needs no threads")
+)]
+pub fn decode(encoding: LayerEncoding, layer: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
+    match encoding {
+        LayerEncoding::Uncompressed => Ok(layer),
+        #[cfg(feature = "gzip")]
+        LayerEncoding::Gzip => Ok(super::gzip::decode(layer, pool)),
+        #[cfg(feature = "zstd")]
+        LayerEncoding::Zstd => super::zstd::decode(layer, pool),
+        encoding => Err(not_built_in(encoding.name())),
+    }
+}
+
+/// The bytes are not what their media type says.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub(super) fn broken(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidManifest, message)
+}
+
+/// The bytes end too early.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+pub(super) fn ended_early() -> Error {
+    broken("layer ends before it is complete")
+}

@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "gzip")]
+mod blocks;
+mod built_in;
+mod decode;
+#[cfg(feature = "layer")]
+mod dirs;
+mod encode;
+#[cfg(feature = "estargz")]
+pub mod estargz;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod lane;
+mod limits;
+mod pool;
+mod read;
+mod recompress;
+mod restore;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod steps;
+#[cfg(any(feature = "estargz", feature = "layer"))]
+#[cfg_attr(
+    not(any(test, feature = "estargz")),
+    expect(dead_code, unused_imports, reason = "layers are made of written headers; only eStargz reads them")
+)]
+mod tar;
+mod verify;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+pub use self::built_in::{can_decode, can_encode};
+pub use self::decode::decode;
+#[cfg(feature = "layer")]
+pub use self::dirs::{LayerDir, TreeOptions, tar_tree};
+pub use self::encode::{Encoded, Encoding, encode};
+use self::lane::hashed;
+pub use self::limits::DecodeLimits;
+pub use self::pool::CodecPool;
+pub use self::read::LayerStart;
+pub use self::recompress::recompress;
+pub use self::restore::restore_annotations;
+pub use self::verify::diff_id;
+
+#[cfg(test)]
+mod tests;

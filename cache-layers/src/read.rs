@@ -1,0 +1,78 @@
+//! How a layer is read: by its bytes, as BuildKit does, and what its media type says only where that counts.
+
+use bytes::{Bytes, BytesMut};
+use cache_core::model::{LayerEncoding, MediaType};
+use cache_core::seams::BlobStream;
+use cache_core::{Error, ErrorKind, Result};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::{CodecPool, decode};
+
+/// The size of a tar header in bytes.
+const HEADER: usize = 512;
+/// Where a tar header says that it is one.
+const USTAR: std::ops::Range<usize> = 257..262;
+
+/// The first bytes of a layer: enough to tell what it is.
+#[derive(Debug)]
+pub struct LayerStart(Bytes);
+
+impl LayerStart {
+    /// Takes a look at the first bytes of a stream, and gives the stream back as it was.
+    ///
+    /// # Errors
+    /// Whatever the stream fails with.
+    pub async fn of(mut stream: BlobStream) -> Result<(Self, BlobStream)> {
+        let mut start = BytesMut::new();
+        while start.len() < HEADER {
+            let Some(piece) = stream.try_next().await? else { break };
+            start.extend_from_slice(&piece);
+        }
+        let start = start.freeze();
+        let whole = stream::once(std::future::ready(Ok(start.clone()))).chain(stream);
+        Ok((Self(start), Box::pin(whole)))
+    }
+
+    /// How the bytes are compressed; a tar is a tar, whatever the name of its first file begins with.
+    #[must_use]
+    pub fn encoding(&self) -> LayerEncoding {
+        if self.is_tar() { LayerEncoding::Uncompressed } else { LayerEncoding::detect(&self.0) }
+    }
+
+    /// Whether they begin a tar archive, which may hold nothing but its end.
+    #[must_use]
+    pub fn is_tar(&self) -> bool {
+        let is_header = self.0.get(USTAR).is_some_and(|magic| magic == b"ustar");
+        is_header || self.0.get(..HEADER).is_some_and(|block| block.iter().all(|&byte| byte == 0))
+    }
+
+    /// How BuildKit reads a layer of this type that begins so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidManifest`] for compressed bytes whose type says that they are a plain tar: BuildKit does not
+    /// decompress them, and so finds no tar.
+    pub fn read_as(&self, media_type: &MediaType) -> Result<LayerEncoding> {
+        if media_type.is_read_by_bytes() {
+            return Ok(LayerEncoding::detect(&self.0));
+        }
+        let found = self.encoding();
+        if found == LayerEncoding::Uncompressed {
+            return Ok(found);
+        }
+        let message =
+            format!("layer is {}, and its media type says {}", found.name(), LayerEncoding::Uncompressed.name());
+        Err(Error::new(ErrorKind::InvalidManifest, message).with("media-type", media_type))
+    }
+}
+
+/// Decompresses a layer as BuildKit does.
+///
+/// # Errors
+/// The stream fails as [`decode`] and its stream do, and as [`LayerStart::read_as`] does.
+pub(super) fn decompressed(media_type: MediaType, layer: BlobStream, pool: CodecPool) -> BlobStream {
+    let decoded = async move {
+        let (start, layer) = LayerStart::of(layer).await?;
+        decode(start.read_as(&media_type)?, layer, &pool)
+    };
+    Box::pin(stream::once(decoded).try_flatten())
+}
