@@ -19,7 +19,7 @@ use crate::seams::{
     CacheImporter, CacheProbe, CacheStore, Committed, Contributions, Deleted, Expect, ExporterFacts, ImageBackend,
     ImageStore, Naming, Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
 };
-use crate::spec::{Attribute, CacheSpec, Values};
+use crate::spec::{Attribute, CacheSpec};
 
 /// Blobs younger than this need no refresh: half the grace of a prune.
 const FRESH: Duration = Duration::from_secs(1800);
@@ -312,8 +312,8 @@ impl CacheStore for MemoryCache {
 
 const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("name", "which cache of the store").with_default("latest"),
-    Attribute::new("image-manifest", "an image manifest instead of an index of layers").of(Values::Bool),
-    Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's").of(Values::Bool),
+    ManifestForm::ATTRIBUTES[0],
+    ManifestForm::ATTRIBUTES[1],
 ];
 
 /// Specs of `type=memory` name a cache of this store by `name`.
@@ -361,7 +361,7 @@ impl MemoryCache {
     fn place(&self, spec: &CacheSpec) -> Result<Self> {
         let mut attrs = spec.attrs();
         let name = attrs.optional("name").unwrap_or("latest").to_owned();
-        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        let form = ManifestForm::from_attrs(&mut attrs)?;
         attrs.finish()?;
         Ok(Self { store: Arc::clone(&self.store), name, form })
     }

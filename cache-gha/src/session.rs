@@ -127,9 +127,7 @@ impl Session {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        let progress = self.progress();
-        let outcome = self.config.retry().run(&*progress, call).await;
-        outcome.map_err(|error| error.with_retryable(false))
+        self.config.retry().run(&*self.progress(), call).await
     }
 
     pub(crate) async fn lookup(&self, key: &str) -> Result<Option<Found>> {

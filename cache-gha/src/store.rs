@@ -67,11 +67,7 @@ impl GhaStore {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.config
-            .retry()
-            .run(self.config.environment().listener(), call)
-            .await
-            .map_err(|error| error.with_retryable(false))
+        self.config.retry().run(self.config.environment().listener(), call).await
     }
 
     fn foreign(&self, what: &str) -> Error {

@@ -92,7 +92,7 @@ impl<S: RangeSource> Reader<S> {
         let progress = self.source.progress();
         let opened = self.tuning.retry.run(&*progress, || self.open_once(range.clone())).await;
         // The last error is not retryable, so that callers do not retry.
-        opened.map_err(|error| self.source.about(error.with_retryable(false)))
+        opened.map_err(|error| self.source.about(error))
     }
 
     async fn open_once(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {

@@ -10,7 +10,8 @@ const IDS: [&str; 4] = ["x-request-id", "x-ms-request-id", "x-amz-request-id", "
 /// A request that is under way.
 ///
 /// Its event has the target `buildcache::request`, the level `DEBUG` and the fields `backend`, `method`, `url` without
-/// user, query and fragment, `sent` in bytes, `milliseconds`, and of an answer `status`, `received` in bytes and `id`.
+/// user, query and fragment, `sent` in bytes, `milliseconds`, and of an answer `status`, `received` in bytes and `id`, or
+/// `error` where none came.
 /// Nothing is written unless the program has a subscriber.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
@@ -32,35 +33,29 @@ impl RequestLog {
     /// An answer came, whatever it says; `header` gives what the server says in a header.
     pub fn answered(self, status: u16, header: impl Fn(&str) -> Option<String>) {
         let id = IDS.iter().find_map(|name| header(name));
-        let received = header("content-length").and_then(|length| length.parse::<u64>().ok());
-        tracing::debug!(
-            target: "buildcache::request",
-            backend = self.backend,
-            method = ?self.method,
-            url = ?self.url,
-            sent = self.sent,
-            milliseconds = self.milliseconds(),
-            status,
-            received,
-            id = ?id,
-        );
+        let received = header("content-length").and_then(|length| length.parse().ok());
+        self.event(Some(status), received, id.as_deref());
     }
 
     /// No answer came; what that means is told by the error of the call.
     pub fn unanswered(self) {
+        self.event(None, None, None);
+    }
+
+    fn event(&self, status: Option<u16>, received: Option<u64>, id: Option<&str>) {
+        let milliseconds = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(
             target: "buildcache::request",
             backend = self.backend,
             method = ?self.method,
             url = ?self.url,
             sent = self.sent,
-            milliseconds = self.milliseconds(),
-            "no answer",
+            milliseconds,
+            status,
+            received,
+            id,
+            error = status.is_none().then_some("no answer"),
         );
-    }
-
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

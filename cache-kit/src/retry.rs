@@ -62,7 +62,7 @@ impl RetryPolicy {
     /// to.
     ///
     /// # Errors
-    /// The last error of `call`.
+    /// The last error of `call`. It is not retryable any more, so that who calls this does not try again in turn.
     pub async fn run<T, F, C>(&self, progress: &dyn Progress, mut call: C) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -80,6 +80,7 @@ impl RetryPolicy {
                 if error.silent_for().is_some() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
             let is_over = attempt >= attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
+                let error = error.with_retryable(false);
                 return Err(if attempt > 1 { error.with_tries(attempt) } else { error });
             }
             let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
@@ -124,7 +125,7 @@ mod tests {
         let policy = RetryPolicy::default();
         assert_eq!(tries(policy, || Error::new(ErrorKind::PermissionDenied, "no")).await.0, 1);
         let (calls, error) = tries(policy, || Error::new(ErrorKind::Unavailable, "503")).await;
-        assert_eq!((calls, error.context("tries")), (6, Some("6")));
+        assert_eq!((calls, error.context("tries"), error.is_retryable()), (6, Some("6"), false));
         assert_eq!(tries(policy, || Error::silence("no answer", Duration::from_secs(30))).await.0, 2);
         assert_eq!(tries(RetryPolicy::never(), || Error::new(ErrorKind::Unavailable, "503")).await.0, 1);
     }

@@ -1,5 +1,6 @@
 //! The attributes of `type=local`.
 
+use cache_core::manifest::ManifestForm;
 use cache_core::spec::{Attribute, Values};
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
@@ -7,14 +8,8 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("dest", "another name of src").of(Values::Directory),
     Attribute::new("tag", "which cache of the directory").with_default("latest"),
     Attribute::new("digest", "the manifest to read, whatever the tags lead to").of_imports(),
-    Attribute::new("image-manifest", "an image manifest instead of an index of layers")
-        .of(Values::Bool)
-        .with_default("the form of the source")
-        .of_exports(),
-    Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's")
-        .of(Values::Bool)
-        .with_default("the form of the source")
-        .of_exports(),
+    ManifestForm::ATTRIBUTES[0],
+    ManifestForm::ATTRIBUTES[1],
     Attribute::new("reset", "delete what no tag reaches after the export")
         .of(Values::Bool)
         .with_default("false")

@@ -84,7 +84,7 @@ impl LocalConfig {
     pub fn from_export_spec(spec: &CacheSpec) -> Result<Self> {
         let mut attrs = spec.attrs();
         let config = Self::from_attrs(&mut attrs, ["dest", "src"])?;
-        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        let form = ManifestForm::from_attrs(&mut attrs)?;
         let reset = attrs.bool("reset")?.unwrap_or(false);
         let checks_present = attrs.bool("check-present")?.unwrap_or(false);
         attrs.finish()?;

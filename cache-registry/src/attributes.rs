@@ -1,5 +1,6 @@
 //! The attributes of `type=registry`.
 
+use cache_core::manifest::ManifestForm;
 use cache_core::spec::{Attribute, Values};
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
@@ -7,12 +8,6 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("registry.insecure", "take HTTPS with any certificate, and HTTP where there is no HTTPS")
         .of(Values::Bool)
         .with_default("false, and HTTP for loopback"),
-    Attribute::new("image-manifest", "an image manifest instead of an index of layers")
-        .of(Values::Bool)
-        .with_default("the form of the source")
-        .of_exports(),
-    Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's")
-        .of(Values::Bool)
-        .with_default("the form of the source")
-        .of_exports(),
+    ManifestForm::ATTRIBUTES[0],
+    ManifestForm::ATTRIBUTES[1],
 ];

@@ -241,12 +241,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        // The last error is not retryable, so that callers do not retry.
-        self.tuning()
-            .retry
-            .run(self.config.environment().listener(), call)
-            .await
-            .map_err(|error| error.with_retryable(false))
+        self.tuning().retry.run(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {

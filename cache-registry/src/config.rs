@@ -76,7 +76,7 @@ impl RegistryConfig {
     pub fn from_export_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
         let mut attrs = spec.attrs();
         let config = Self::from_attrs(&mut attrs, "ref", environment)?;
-        let form = ManifestForm::choose(attrs.bool("image-manifest")?, attrs.bool("oci-mediatypes")?)?;
+        let form = ManifestForm::from_attrs(&mut attrs)?;
         attrs.finish()?;
         Ok(Self { form, ..config })
     }

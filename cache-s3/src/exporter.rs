@@ -218,7 +218,7 @@ impl S3Exporter {
         });
         let error = match put.await {
             Ok(etag) => return Ok(Version::new(etag)),
-            Err(error) => error.with_retryable(false),
+            Err(error) => error,
         };
         // What has to match is not there at all.
         let is_gone = error.code() == Some("NoSuchKey");

@@ -2,12 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::CacheChains;
-use crate::json::{self, GoObject, key_is, take};
+use crate::json::{self, go_struct, take};
 use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, unreadable};
 use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 
@@ -15,7 +14,7 @@ use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 #[derive(Default)]
 struct ImageConfig {
     rootfs: RootFs,
-    records: Option<Vec<u8>>,
+    records: Option<Base64>,
     history: Vec<History>,
 }
 
@@ -36,7 +35,7 @@ struct History {
 /// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
 pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {
     let image: ImageConfig = json::from_slice(config).map_err(|error| unreadable("image config", error))?;
-    let (Some(records), true) = (image.records, image.rootfs.diff_ids.len() == layers.len()) else {
+    let (Some(Base64(records)), true) = (image.records, image.rootfs.diff_ids.len() == layers.len()) else {
         return Ok(None);
     };
     let records = CacheConfig::decode_records(&records).map_err(|error| error.with("image", manifest))?;
@@ -77,57 +76,19 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-impl GoObject for ImageConfig {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match () {
-            () if key_is(key, "rootfs") => take(&mut self.rootfs, map),
-            () if key_is(key, "history") => take(&mut self.history, map),
-            () if key_is(key, "moby.buildkit.cache.v0") => {
-                self.records = map.next_value::<Option<Base64>>()?.map(|Base64(bytes)| bytes);
-                Ok(true)
-            }
-            () => Ok(false),
-        }
-    }
-}
+go_struct!(ImageConfig {
+    "rootfs" => take(rootfs),
+    "history" => take(history),
+    "moby.buildkit.cache.v0" => take(records),
+});
 
-impl GoObject for RootFs {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        if key_is(key, "diff_ids") { take(&mut self.diff_ids, map) } else { Ok(false) }
-    }
-}
+go_struct!(RootFs { "diff_ids" => take(diff_ids) });
 
-impl GoObject for History {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match () {
-            () if key_is(key, "created") => {
-                self.created = map.next_value()?;
-                Ok(true)
-            }
-            () if key_is(key, "created_by") => take(&mut self.created_by, map),
-            () if key_is(key, "empty_layer") => take(&mut self.empty_layer, map),
-            () => Ok(false),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ImageConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::object(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for RootFs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::object(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for History {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::object(deserializer)
-    }
-}
+go_struct!(History {
+    "created" => take(created),
+    "created_by" => take(created_by),
+    "empty_layer" => take(empty_layer),
+});
 
 /// Joins the caches of several images (platforms) into one.
 pub(super) fn join(mut images: Vec<CacheManifest>) -> Result<Option<CacheManifest>> {

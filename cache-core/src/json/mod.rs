@@ -64,25 +64,58 @@ pub(crate) trait GoObject: Default {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
+/// Decodes a struct as Go does: `"key" => take(field)` gives the value of a key to `take`, with the field.
+macro_rules! go_struct {
+    ($type:ty { $($key:literal => $take:ident($($field:ident),+)),+ $(,)? }) => {
+        impl $crate::json::GoObject for $type {
+            fn field<'de, A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+                match () {
+                    $(() if $crate::json::key_is(key, $key) => $take($(&mut self.$field,)+ map).map(|()| true),)+
+                    () => Ok(false),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::json::object(deserializer)
+            }
+        }
+    };
+}
+pub(crate) use go_struct;
+
 /// Decodes an object, or `null` as the zero value.
 pub(crate) fn object<'de, T: GoObject, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
 /// Takes the next value into `slot`; `null` leaves it as it is.
-pub(crate) fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut T, map: &mut A) -> Result<bool, A::Error> {
+pub(crate) fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut T, map: &mut A) -> Result<(), A::Error> {
     if let Some(value) = map.next_value::<Option<T>>()? {
         *slot = value;
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Takes the next value into a list; a member that is `null` is its zero value.
+pub(crate) fn take_list<'de, T, A>(slot: &mut Vec<T>, map: &mut A) -> Result<(), A::Error>
+where
+    T: Deserialize<'de> + Default,
+    A: MapAccess<'de>,
+{
+    if let Some(values) = map.next_value::<Option<Vec<Option<T>>>>()? {
+        *slot = values.into_iter().map(Option::unwrap_or_default).collect();
+    }
+    Ok(())
 }
 
 /// Takes the next value into a size, which Go holds as an `int64`.
-pub(crate) fn take_size<'de, A: MapAccess<'de>>(slot: &mut u64, map: &mut A) -> Result<bool, A::Error> {
+pub(crate) fn take_size<'de, A: MapAccess<'de>>(slot: &mut u64, map: &mut A) -> Result<(), A::Error> {
     if let Some(size) = map.next_value::<Option<i64>>()? {
         *slot = u64::try_from(size).map_err(|_| serde::de::Error::custom("negative size"))?;
     }
-    Ok(true)
+    Ok(())
 }
 
 struct ObjectVisitor<T>(PhantomData<T>);

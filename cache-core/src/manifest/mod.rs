@@ -2,6 +2,7 @@
 
 mod config;
 mod flat;
+mod form;
 mod leaves;
 mod oci;
 mod wire;
@@ -15,9 +16,9 @@ pub(crate) use self::config::unreadable;
 pub use self::config::{
     CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink,
 };
+pub use self::form::ManifestForm;
 pub use self::leaves::join_leaves;
 pub(crate) use self::leaves::split_leaves;
-pub use self::oci::ManifestForm;
 pub(crate) use self::oci::{Parsed, Shape};
 use crate::error::Result;
 use crate::model::{Descriptor, Digest, Limits, MediaType};

@@ -3,66 +3,11 @@
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ManifestForm;
 use super::config::unreadable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, GoObject, key_is, take};
-use crate::model::{Descriptor, MediaType};
-
-/// The kind of manifest that holds the cache, as chosen by `image-manifest` and `oci-mediatypes`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ManifestForm {
-    /// An OCI image manifest; BuildKit's default since v0.21, unreadable before v0.12.
-    ImageManifest,
-    /// An OCI image index whose last entry is the config.
-    Index,
-    /// A Docker manifest list whose last entry is the config.
-    DockerList,
-}
-
-impl ManifestForm {
-    /// The media type of the document.
-    #[must_use]
-    pub fn media_type(self) -> MediaType {
-        match self {
-            Self::ImageManifest => MediaType::OCI_MANIFEST,
-            Self::Index => MediaType::OCI_INDEX,
-            Self::DockerList => MediaType::DOCKER_LIST,
-        }
-    }
-
-    /// The form's name, as reports show it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ImageManifest => "image-manifest",
-            Self::Index => "index",
-            Self::DockerList => "docker-list",
-        }
-    }
-
-    /// Chooses a form as BuildKit v0.22 and later do; `None` when neither attribute is given.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for an image manifest with Docker media types, which BuildKit refuses too.
-    pub fn choose(image_manifest: Option<bool>, oci_media_types: Option<bool>) -> Result<Option<Self>> {
-        Ok(Some(match (image_manifest, oci_media_types) {
-            (None, None) => return Ok(None),
-            (Some(true), Some(false)) => {
-                return Err(Error::new(
-                    ErrorKind::InvalidSpec,
-                    "image-manifest=true needs OCI media types; drop oci-mediatypes=false or image-manifest=true",
-                ));
-            }
-            (Some(false) | None, Some(false)) => Self::DockerList,
-            (Some(false), _) => Self::Index,
-            (Some(true) | None, _) => Self::ImageManifest,
-        }))
-    }
-
-    pub(super) fn layer_type(self, layer: &MediaType) -> MediaType {
-        if self == Self::DockerList { layer.to_docker() } else { layer.to_oci() }
-    }
-}
+use crate::json::{self, go_struct, take};
+use crate::model::{Descriptor, MediaType, WireDescriptor};
 
 /// A document that may hold a cache or an image.
 pub(crate) struct Parsed {
@@ -121,31 +66,21 @@ struct WireDocument {
     manifests: Option<Option<Vec<Descriptor>>>,
 }
 
-impl GoObject for WireDocument {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match () {
-            () if key_is(key, "mediatype") => take(&mut self.media_type, map),
-            () if key_is(key, "config") => {
-                self.config = Some(map.next_value()?);
-                Ok(true)
-            }
-            () if key_is(key, "layers") => {
-                self.layers = Some(map.next_value()?);
-                Ok(true)
-            }
-            () if key_is(key, "manifests") => {
-                self.manifests = Some(map.next_value()?);
-                Ok(true)
-            }
-            () => Ok(false),
-        }
-    }
-}
+go_struct!(WireDocument {
+    "mediatype" => take(media_type),
+    "config" => take_given(config),
+    "layers" => take_given(layers),
+    "manifests" => take_given(manifests),
+});
 
-impl<'de> Deserialize<'de> for WireDocument {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::object(deserializer)
-    }
+/// Takes the next value, and keeps that it was given, also if it is `null`.
+fn take_given<'de, T, A>(slot: &mut Option<Option<T>>, map: &mut A) -> Result<(), A::Error>
+where
+    T: Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    *slot = Some(map.next_value()?);
+    Ok(())
 }
 
 /// A descriptor that may be the empty object: an image manifest without a config.
@@ -153,8 +88,7 @@ struct OptionalDescriptor(Option<Descriptor>);
 
 impl<'de> Deserialize<'de> for OptionalDescriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire: crate::model::WireDescriptor = json::object(deserializer)?;
-        Ok(Self(wire.into_descriptor()))
+        Ok(Self(WireDescriptor::deserialize(deserializer)?.into_descriptor()))
     }
 }
 

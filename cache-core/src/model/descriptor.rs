@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::{self, GoObject, key_is, take, take_size};
+use crate::json::{go_struct, take, take_size};
 use crate::model::{Annotations, DiffId, Digest, Timestamp};
 
 /// The annotation keys that mean something in a build cache.
@@ -145,24 +145,19 @@ impl EmbeddedData {
     }
 }
 
-impl GoObject for WireDescriptor {
-    fn field<'de, A: serde::de::MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        match () {
-            () if key_is(key, "mediatype") => take(&mut self.media_type, map),
-            () if key_is(key, "digest") => take(&mut self.digest, map),
-            () if key_is(key, "size") => take_size(&mut self.size, map),
-            () if key_is(key, "urls") => take(&mut self.urls, map),
-            () if key_is(key, "annotations") => take(&mut self.annotations, map),
-            () if key_is(key, "platform") => take(&mut self.platform, map),
-            () if key_is(key, "data") => take(&mut self.data, map),
-            () => Ok(false),
-        }
-    }
-}
+go_struct!(WireDescriptor {
+    "mediatype" => take(media_type),
+    "digest" => take(digest),
+    "size" => take_size(size),
+    "urls" => take(urls),
+    "annotations" => take(annotations),
+    "platform" => take(platform),
+    "data" => take(data),
+});
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire: WireDescriptor = json::object(deserializer)?;
+        let wire = WireDescriptor::deserialize(deserializer)?;
         wire.into_descriptor().ok_or_else(|| serde::de::Error::custom("descriptor without a digest"))
     }
 }
@@ -468,7 +463,7 @@ mod tests {
     #[test]
     fn a_descriptor_encodes_in_the_order_of_go() {
         let descriptor = Descriptor::of(MediaType::OCI_LAYER, b"a").with_annotation("b", 1).with_annotation("a", "<");
-        let json = String::from_utf8(json::to_vec(&descriptor).unwrap()).unwrap();
+        let json = String::from_utf8(crate::json::to_vec(&descriptor).unwrap()).unwrap();
         assert_eq!(
             json,
             "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4d\

@@ -129,7 +129,7 @@ impl<'a> Lanes<'a> {
         match made {
             Ok(made) => Some((made, wanting)),
             Err(error) => {
-                let error = error.with("blob", layer.digest).with_retryable(false);
+                let error = error.with("blob", layer.digest);
                 wanting.iter().for_each(|(place, _)| place.fail(error.clone()));
                 None
             }

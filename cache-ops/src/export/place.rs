@@ -268,9 +268,7 @@ impl<'a> Place<'a> {
                 pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
             }
         };
-        let pushed = self.settings.retry.run(&*self.settings.progress, once).await;
-        // A push that was tried often enough is not tried again in the next round.
-        pushed.map_err(|error| error.with_retryable(false))
+        self.settings.retry.run(&*self.settings.progress, once).await
     }
 
     async fn commit(&self, manifest: &CacheManifest) -> Result<Committed> {

@@ -291,11 +291,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning()
-            .retry
-            .run(self.config.environment().listener(), call)
-            .await
-            .map_err(|error| error.with_retryable(false))
+        self.tuning().retry.run(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {

@@ -1,0 +1,82 @@
+//! The forms of a manifest.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::MediaType;
+use crate::spec::{Attribute, Attrs, Values};
+
+/// The kind of manifest that holds the cache, as chosen by `image-manifest` and `oci-mediatypes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ManifestForm {
+    /// An OCI image manifest; BuildKit's default since v0.21, unreadable before v0.12.
+    ImageManifest,
+    /// An OCI image index whose last entry is the config.
+    Index,
+    /// A Docker manifest list whose last entry is the config.
+    DockerList,
+}
+
+impl ManifestForm {
+    /// The media type of the document.
+    #[must_use]
+    pub fn media_type(self) -> MediaType {
+        match self {
+            Self::ImageManifest => MediaType::OCI_MANIFEST,
+            Self::Index => MediaType::OCI_INDEX,
+            Self::DockerList => MediaType::DOCKER_LIST,
+        }
+    }
+
+    /// The form's name, as reports show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ImageManifest => "image-manifest",
+            Self::Index => "index",
+            Self::DockerList => "docker-list",
+        }
+    }
+
+    /// The attributes that choose a form, for exports.
+    pub const ATTRIBUTES: [Attribute; 2] = [
+        Attribute::new("image-manifest", "an image manifest instead of an index of layers")
+            .of(Values::Bool)
+            .with_default("the form of the source")
+            .of_exports(),
+        Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's")
+            .of(Values::Bool)
+            .with_default("the form of the source")
+            .of_exports(),
+    ];
+
+    /// Takes the form from the attributes of a spec; `None` when neither is given.
+    ///
+    /// # Errors
+    /// As [`choose`](Self::choose), and for a value that is no boolean.
+    pub fn from_attrs(attrs: &mut Attrs<'_>) -> Result<Option<Self>> {
+        let [image_manifest, oci_media_types] = Self::ATTRIBUTES;
+        Self::choose(attrs.bool(image_manifest.name)?, attrs.bool(oci_media_types.name)?)
+    }
+
+    /// Chooses a form as BuildKit v0.22 and later do; `None` when neither attribute is given.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for an image manifest with Docker media types, which BuildKit refuses too.
+    pub fn choose(image_manifest: Option<bool>, oci_media_types: Option<bool>) -> Result<Option<Self>> {
+        Ok(Some(match (image_manifest, oci_media_types) {
+            (None, None) => return Ok(None),
+            (Some(true), Some(false)) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidSpec,
+                    "image-manifest=true needs OCI media types; drop oci-mediatypes=false or image-manifest=true",
+                ));
+            }
+            (Some(false) | None, Some(false)) => Self::DockerList,
+            (Some(false), _) => Self::Index,
+            (Some(true) | None, _) => Self::ImageManifest,
+        }))
+    }
+
+    pub(super) fn layer_type(self, layer: &MediaType) -> MediaType {
+        if self == Self::DockerList { layer.to_docker() } else { layer.to_oci() }
+    }
+}
