@@ -4,14 +4,40 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use cache_core::{Error, Result};
-use cache_kit::{Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
-use futures_util::stream::BoxStream;
+use cache_kit::{LISTS, ListPart, Page, PageSource, Pager, Reach, common_prefix, list_keys, list_parts, paged};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
 
 /// Every blob whose name starts like this.
 pub(crate) fn blobs(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
     paged(Blobs { client, start }, client.tuning().bounds)
+}
+
+/// Every blob whose name starts like this and goes on as a digest does; others may be left out.
+///
+/// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
+pub(crate) fn by_digest(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
+    let bounds = client.tuning().bounds;
+    let listed = async move {
+        let mut pager = Pager::new(Blobs { client, start: start.clone() }, bounds);
+        let first = pager.next().await?.unwrap_or_default();
+        let rest = match list_parts(&start, first.iter().map(|listed| listed.key.as_str())) {
+            _ if pager.is_whole() => stream::empty().boxed(),
+            None => pager.into_items(),
+            Some(parts) => stream::iter(parts.into_iter().map(|part| in_part(client, part)).collect::<Vec<_>>())
+                .flatten_unordered(LISTS)
+                .boxed(),
+        };
+        Ok::<_, Error>(stream::iter(first.into_iter().map(Ok)).chain(rest))
+    };
+    stream::once(listed).try_flatten().boxed()
+}
+
+/// A marker is the service's own: a part begins with what the first page had of it, which is left out.
+fn in_part(client: &Client, ListPart { prefix, after }: ListPart) -> BoxStream<'_, Result<Listed>> {
+    let is_new = move |listed: &Listed| after.as_ref().is_none_or(|after| listed.key > *after);
+    blobs(client, prefix).try_filter(move |listed| std::future::ready(is_new(listed))).boxed()
 }
 
 /// What a list says about `keys`, as long as its pages are worth their requests.

@@ -3,12 +3,15 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp, Version};
-use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
 use crate::{AzblobConfig, AzblobImporter, error, listing};
+
+/// How many blobs are deleted at once: the SDK has no batches.
+const DELETIONS: usize = 8;
 
 /// The caches below one prefix of a container; the names in a configuration are ignored.
 ///
@@ -74,7 +77,7 @@ impl CacheStore for AzblobStore {
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let keys = self.client.config().keys();
-        let listed = listing::blobs(&self.client, keys.blobs_start());
+        let listed = listing::by_digest(&self.client, keys.blobs_start());
         let entries = listed.try_filter_map(move |listed| async move {
             Ok(keys.digest_of(&listed.key).map(|digest| {
                 let mut entry = BlobEntry::new(digest, listed.size, Version::new(listed.etag));
@@ -95,7 +98,8 @@ impl CacheStore for AzblobStore {
     }
 
     async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        delete_each(self, blobs).await
+        let deletions: Vec<_> = blobs.iter().map(|blob| self.delete_blob(blob)).collect();
+        stream::iter(deletions).buffered(DELETIONS).collect().await
     }
 
     async fn abort_uploads(&self, _: Timestamp) -> Result<usize> {

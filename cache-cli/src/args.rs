@@ -1,5 +1,6 @@
 //! The command line: verbs, flags and their help.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -478,6 +479,9 @@ pub(crate) struct PruneArgs {
     /// Keep blobs younger than this, so that no running export loses one [default: 25h for s3, else 1h]
     #[arg(long, value_name = "DURATION", value_parser = grace)]
     pub(crate) grace: Option<Duration>,
+    /// Delete at most so many blobs a second, for a store that others work with [default: as many as it takes]
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -13,6 +13,7 @@ mod looks;
 mod multipart;
 mod outgoing;
 mod paging;
+mod parts;
 #[cfg(feature = "http")]
 mod ranges;
 mod read_ahead;
@@ -42,6 +43,7 @@ pub use self::looks::Looks;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::outgoing::{Flow, Outgoing, held_back};
 pub use self::paging::{NextPage, Page, PageSource, Pager, paged};
+pub use self::parts::{LISTS, ListPart, list_parts};
 #[cfg(feature = "http")]
 pub use self::ranges::{RangeAnswer, RangeSource, read_ranges};
 pub use self::read_ahead::ReadAhead;

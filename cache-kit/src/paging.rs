@@ -110,6 +110,19 @@ impl<S: PageSource> Pager<S> {
         Ok(Some(new))
     }
 
+    /// The new items of all pages that are left; the stream ends with the list, or with the first error.
+    pub fn into_items<'a>(self) -> BoxStream<'a, Result<S::Item>>
+    where
+        S: 'a,
+        S::Item: 'a,
+        S::Cursor: 'a,
+    {
+        let pages = stream::try_unfold(self, |mut pager| async move {
+            Ok::<_, Error>(pager.next().await?.map(|items| (stream::iter(items.into_iter().map(Ok)), pager)))
+        });
+        pages.try_flatten().boxed()
+    }
+
     /// Whether the last page was read.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -140,10 +153,7 @@ where
     S::Item: 'a,
     S::Cursor: 'a,
 {
-    let pages = stream::try_unfold(Pager::new(source, bounds), |mut pager| async move {
-        Ok::<_, Error>(pager.next().await?.map(|items| (stream::iter(items.into_iter().map(Ok)), pager)))
-    });
-    pages.try_flatten().boxed()
+    Pager::new(source, bounds).into_items()
 }
 
 /// The items and cursors seen before, as two independent hashes of 64 bits.

@@ -14,9 +14,12 @@ mod optimize;
 mod prune;
 mod publish;
 mod reach;
+mod reached;
+mod reading;
 mod repair;
 mod shard;
 mod verify;
+mod weigh;
 
 pub use self::content::EntryContent;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
@@ -36,6 +39,8 @@ pub use self::prune::{
 };
 pub use self::publish::{PublishSettings, PublishWay, Published, SizeLimit, publish};
 pub use self::reach::Reach;
+pub use self::reached::Reached;
 pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair, repair_as_found};
 pub use self::shard::Shard;
 pub use self::verify::{Depth, VerifyReport, bytes_of, part_of, verify, verify_shard};
+pub use self::weigh::{LookEvent, StoreWeight, weigh};

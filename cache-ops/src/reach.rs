@@ -13,6 +13,8 @@ use cache_core::{
 };
 use serde_json::Value;
 
+use crate::Reached;
+
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach(BTreeMap<Digest, u64>);
@@ -68,10 +70,10 @@ impl Reach {
         self.0.extend(&other.0);
     }
 
-    /// What `other` does not have.
+    /// What none of the caches reaches.
     #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        let own = self.0.iter().filter(|(blob, _)| !other.contains(blob));
+    pub fn outside(&self, caches: &Reached) -> Self {
+        let own = self.0.iter().filter(|(blob, _)| !caches.contains(blob));
         Self(own.map(|(blob, size)| (*blob, *size)).collect())
     }
 
@@ -200,7 +202,9 @@ mod tests {
         let (mut one, mut other) = (Reach::default(), Reach::default());
         ["a", "bb"].iter().for_each(|content| one.add(&layer(content)));
         ["bb", "cccc"].iter().for_each(|content| other.add(&layer(content)));
-        assert_eq!((one.bytes(), one.without(&other).bytes()), (3, 1));
+        let mut others = Reached::default();
+        others.add(&other);
+        assert_eq!((one.bytes(), one.outside(&others).bytes()), (3, 1));
         one.extend(&other);
         assert_eq!((one.bytes(), one.iter().count()), (7, 3));
     }

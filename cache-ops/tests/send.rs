@@ -49,6 +49,8 @@ fn deleting(store: Arc<dyn CacheStore>, entry: CacheEntry, plan: PrunePlan) {
     let of = Arc::clone(&store);
     spawns(async move { Reach::of_entry(&*of, &entry).await });
     let of = Arc::clone(&store);
-    spawns(async move { plan_prune(&*of, &PrunePolicy::new(std::time::Duration::ZERO), Timestamp::ZERO).await });
+    spawns(async move {
+        plan_prune(&*of, &PrunePolicy::new(std::time::Duration::ZERO), Timestamp::ZERO, &PruneSettings::default()).await
+    });
     spawns(async move { prune(&*store, &plan, &PruneSettings::default()).await });
 }

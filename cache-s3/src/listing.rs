@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use cache_core::{Error, Result};
-use cache_kit::{Listed, Page, PageSource, Pager, Reach, common_prefix, list_keys, paged};
+use cache_kit::{LISTS, ListPart, Listed, Page, PageSource, Pager, Reach, common_prefix, list_keys, list_parts, paged};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Cursor, Found, ListedObject};
@@ -15,6 +15,29 @@ const LOOKS: usize = 16;
 /// Every object whose key begins with `prefix`.
 pub(crate) fn objects(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
     paged(Objects { client, prefix, start: None }, client.tuning().bounds)
+}
+
+/// Every object whose key begins with `prefix` and goes on as a digest does; those at other keys may be left out.
+///
+/// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
+pub(crate) fn blobs(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
+    let bounds = client.tuning().bounds;
+    let listed = async move {
+        let mut pager = Pager::new(Objects { client, prefix: prefix.clone(), start: None }, bounds);
+        let first = pager.next().await?.unwrap_or_default();
+        let rest = match list_parts(&prefix, first.iter().map(|(key, _)| key.as_str())) {
+            _ if pager.is_whole() => stream::empty().boxed(),
+            None => pager.into_items(),
+            Some(parts) => {
+                let part = |ListPart { prefix, after }| {
+                    paged(Objects { client, prefix, start: after.map(Cursor::After) }, bounds)
+                };
+                stream::iter(parts.into_iter().map(part).collect::<Vec<_>>()).flatten_unordered(LISTS).boxed()
+            }
+        };
+        Ok::<_, Error>(stream::iter(first.into_iter().map(Ok)).chain(rest))
+    };
+    stream::once(listed).try_flatten().boxed()
 }
 
 /// What a list of what is between `keys` says about them.

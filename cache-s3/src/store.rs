@@ -102,10 +102,10 @@ impl CacheStore for S3Store {
         Ok(Box::new(S3Importer::over(self.client.named(cache.name.as_deref().unwrap_or_default()))))
     }
 
-    /// 1,000 for each request, in order of their digests.
+    /// 1,000 for each request, and where there are more than some 32,000, up to 16 requests at once.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let keys = self.client.config().keys();
-        let objects = listing::objects(&self.client, keys.blobs());
+        let objects = listing::blobs(&self.client, keys.blobs());
         let blobs = objects.try_filter_map(move |(key, found)| async move {
             Ok(keys.digest_at(&key).map(|digest| {
                 let mut entry = BlobEntry::new(digest, found.size, state(&found));

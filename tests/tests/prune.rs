@@ -150,7 +150,14 @@ async fn a_running_export_that_counts_on_old_blobs_loses_none() {
             largest: AtomicUsize::new(0),
         };
         let started = Instant::now();
-        let plan = plan_prune(&watched, &PrunePolicy::new(Duration::from_secs(3600)), Timestamp::now()).await.unwrap();
+        let plan = plan_prune(
+            &watched,
+            &PrunePolicy::new(Duration::from_secs(3600)),
+            Timestamp::now(),
+            &PruneSettings::default(),
+        )
+        .await
+        .unwrap();
         let report = prune(&watched, &plan, &PruneSettings::default()).await.unwrap();
         // What the export has left to do when the prune is over.
         let left = std::mem::take(&mut *watched.steps.lock().unwrap());
@@ -208,7 +215,7 @@ async fn a_prune_and_an_export_in_one_directory_do_not_harm_each_other() {
         }
         let policy = PrunePolicy::new(Duration::from_secs(3600));
         let pruning = async {
-            let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+            let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
             prune(&store, &plan, &PruneSettings::default()).await.unwrap()
         };
         let exporter = LocalExporter::new(config("running"));

@@ -295,7 +295,7 @@ async fn a_tag_that_cannot_be_looked_at_is_named_beside_the_others() {
         assert_eq!(store.caches().await.unwrap_err().context("cache"), Some("lost"));
 
         let policy = PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(1);
-        let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+        let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
         assert_eq!((plan.caches.len(), plan.unreadable.len()), (1, 1), "{status}");
         let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
         // Where a manifest goes with all its tags, the one that cannot be looked at might be another one of it.

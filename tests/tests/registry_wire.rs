@@ -419,7 +419,7 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
     let store = RegistryStore::new(place.config());
     let policy =
         PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(0).with_keep(NameGlob::new("d"));
-    let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
     assert_eq!((plan.caches.len(), plan.blobs.is_none(), plan.note.is_some()), (3, true, true));
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
     let kept: Vec<_> = report.kept_caches.iter().filter_map(|(cache, _)| cache.name.as_deref()).collect();

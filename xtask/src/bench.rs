@@ -28,7 +28,7 @@ struct Program {
     runs_buildcache: bool,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program { name: "azblob", binary: "azblob_bench", flags: &[], runs_buildcache: true },
     Program {
         name: "compression",
@@ -37,6 +37,7 @@ const PROGRAMS: [Program; 5] = [
         runs_buildcache: false,
     },
     Program { name: "copies", binary: "copies_bench", flags: &["--release"], runs_buildcache: true },
+    Program { name: "million", binary: "million_bench", flags: &["--release"], runs_buildcache: true },
     Program { name: "registry", binary: "registry_bench", flags: &[], runs_buildcache: true },
     Program { name: "s3", binary: "s3_bench", flags: &["--release"], runs_buildcache: true },
 ];

@@ -1,5 +1,6 @@
 //! Progress on stderr: events become [`Step`]s, and a format shows them.
 
+mod looking;
 mod meter;
 mod plain;
 mod rawjson;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use cache_core::{Descriptor, Digest, Event, Progress};
 use clap::ValueEnum;
 
+pub(crate) use self::looking::Looking;
 use self::meter::Meter;
 pub(crate) use self::told::Told;
 pub(crate) use self::watched::Watched;

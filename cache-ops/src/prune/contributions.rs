@@ -3,8 +3,9 @@
 use cache_core::seams::{CacheEntry, ContributionName};
 use cache_core::{CacheStore, Result, Timestamp};
 
+use super::PruneSettings;
 use super::look::{Looked, look};
-use super::plan::LOOKS;
+use crate::Reached;
 
 /// The contributions of a store.
 #[derive(Default)]
@@ -16,8 +17,13 @@ pub(super) struct Contributed {
 }
 
 impl Contributed {
-    pub(super) async fn look(store: &dyn CacheStore, now: Timestamp) -> Result<Self> {
-        let looked = look(store, store.contributions().await?, LOOKS).await?;
+    pub(super) async fn look(
+        store: &dyn CacheStore,
+        now: Timestamp,
+        settings: &PruneSettings,
+        reached: &mut Reached,
+    ) -> Result<Self> {
+        let looked = look(store, store.contributions().await?, settings, reached).await?;
         let (young, old) = looked.into_iter().partition(|looked| !is_old(&looked.entry, now));
         Ok(Self { young, old })
     }

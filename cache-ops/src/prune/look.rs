@@ -2,62 +2,91 @@
 
 use cache_core::seams::{CacheEntry, UnreadableCache};
 use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp};
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures_util::future::FutureExt;
+use futures_util::stream::{BoxStream, StreamExt};
 
-use crate::Reach;
+use super::{PruneEvent, PruneSettings};
 use crate::content::is_of_content;
+use crate::reached::Numbers;
+use crate::reading::read_each;
+use crate::{LookEvent, Reach, Reached};
 
 /// A cache that was looked at.
 pub(super) struct Looked {
     pub(super) entry: CacheEntry,
     /// When it was last written: as the store says, else when its newest result was made.
     pub(super) modified: Option<Timestamp>,
-    pub(super) reach: Reach,
+    /// What it reaches, among all that was looked at.
+    pub(super) blobs: Numbers,
     /// Whether it is a readable cache of its own; images and what cannot be read are not deleted.
     pub(super) is_cache: bool,
 }
 
-/// Looks at caches, `concurrency` at once; one that is gone by now is left out.
+/// A cache that was read, with all of its blobs.
+struct Read {
+    entry: CacheEntry,
+    modified: Option<Timestamp>,
+    reach: Reach,
+    is_cache: bool,
+}
+
+impl Read {
+    fn looked(self, reached: &mut Reached) -> Looked {
+        let Self { entry, modified, reach, is_cache } = self;
+        Looked { entry, modified, blobs: reached.number(&reach), is_cache }
+    }
+}
+
+/// Looks at caches, several at once, and adds what they reach to `reached`; one that is gone by now is left out.
 ///
 /// # Errors
 /// The first cache that cannot be read, and none is looked at after it.
-pub(super) async fn look(store: &dyn CacheStore, caches: Vec<CacheEntry>, concurrency: usize) -> Result<Vec<Looked>> {
-    let looked: Vec<Option<Looked>> = looks(store, caches, concurrency).map(|(_, found)| found).try_collect().await?;
-    Ok(looked.into_iter().flatten().collect())
+pub(super) async fn look(
+    store: &dyn CacheStore,
+    caches: Vec<CacheEntry>,
+    settings: &PruneSettings,
+    reached: &mut Reached,
+) -> Result<Vec<Looked>> {
+    let (total, mut looked, mut done) = (caches.len(), Vec::new(), 0);
+    let mut looks = looks(store, caches);
+    while let Some((_, found)) = looks.next().await {
+        looked.extend(found?.map(|read| read.looked(reached)));
+        done += 1;
+        (settings.progress)(&PruneEvent::Look(LookEvent::Read { done, total }));
+    }
+    Ok(looked)
 }
 
 /// As [`look`], with what cannot be read beside the others.
 pub(super) async fn look_at_each(
     store: &dyn CacheStore,
     caches: Vec<CacheEntry>,
-    concurrency: usize,
+    settings: &PruneSettings,
+    reached: &mut Reached,
 ) -> (Vec<Looked>, Vec<UnreadableCache>) {
-    let mut looks = looks(store, caches, concurrency);
+    let (total, mut done) = (caches.len(), 0);
+    let mut looks = looks(store, caches);
     let (mut looked, mut unreadable) = (Vec::new(), Vec::new());
     while let Some((name, found)) = looks.next().await {
         match found {
-            Ok(found) => looked.extend(found),
+            Ok(found) => looked.extend(found.map(|read| read.looked(reached))),
             Err(error) => unreadable.push(UnreadableCache { name, error }),
         }
+        done += 1;
+        (settings.progress)(&PruneEvent::Look(LookEvent::Read { done, total }));
     }
     (looked, unreadable)
 }
 
 /// Each cache by its name, in order.
-fn looks(
-    store: &dyn CacheStore,
-    caches: Vec<CacheEntry>,
-    concurrency: usize,
-) -> BoxStream<'_, (String, Result<Option<Looked>>)> {
-    let looks: Vec<BoxFuture<'_, _>> = caches
-        .into_iter()
-        .map(|entry| async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed())
-        .collect();
-    stream::iter(looks).buffered(concurrency.max(1)).boxed()
+fn looks(store: &dyn CacheStore, caches: Vec<CacheEntry>) -> BoxStream<'_, (String, Result<Option<Read>>)> {
+    let look = move |entry: CacheEntry| {
+        async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed()
+    };
+    read_each(caches, look)
 }
 
-async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Looked>> {
+async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Read>> {
     let looked = async {
         let importer = store.open(&entry).await?;
         let manifest = match importer.resolve().await {
@@ -76,7 +105,7 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Loo
         };
         let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
         let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
-        Ok(Some(Looked { entry: entry.clone(), modified, reach, is_cache }))
+        Ok(Some(Read { entry: entry.clone(), modified, reach, is_cache }))
     };
     looked.await.map_err(|error| unreadable(&entry, error))
 }

@@ -3,14 +3,17 @@
 mod contributions;
 mod glob;
 mod look;
+mod pace;
 mod plan;
 mod policy;
+mod settings;
 mod sweep;
 
 pub use self::glob::NameGlob;
 pub use self::plan::{PlannedBlob, PlannedCache, PrunePlan, UnreadableName, plan_prune};
 pub use self::policy::{PrunePolicy, PruneReason};
-pub use self::sweep::{PruneEvent, PruneReport, PruneSettings, prune};
+pub use self::settings::{PruneEvent, PruneSettings};
+pub use self::sweep::{PruneReport, prune};
 
 #[cfg(test)]
 mod tests;

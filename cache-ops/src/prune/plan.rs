@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::contributions::Contributed;
 use super::look::{Looked, look, look_at_each};
 use super::policy::{PrunePolicy, PruneReason, is_older};
-use crate::Reach;
-
-/// How many caches are looked at at once.
-pub(super) const LOOKS: usize = 8;
+use super::{PruneEvent, PruneSettings};
+use crate::{LookEvent, Reached};
 
 /// Which caches and blobs go; it can be kept as JSON, and be carried out later.
 ///
@@ -132,85 +130,145 @@ impl PlannedCache {
 /// Only caches go that can be read and are no images; whatever else has a name keeps what it reaches. What publishers have
 /// left for a cache keeps what it reaches for a day, and goes then.
 ///
+/// Memory is that of what the caches reach, and of the blobs that go: of the settings, progress alone matters.
+///
 /// # Errors
 /// Whatever the store answers; and when something in it cannot be read so far that its blobs are known, because then
 /// nobody knows which blobs are free.
-pub async fn plan_prune(store: &dyn CacheStore, policy: &PrunePolicy, now: Timestamp) -> Result<PrunePlan> {
-    // The blobs first: one that is written after them is in no plan, whatever reaches it.
-    let (listed, note) = list_blobs(store).await?;
-    let (looked, unreadable) = look_at_names(store, listed.is_some()).await?;
-    let contributed = Contributed::look(store, now).await?;
-    let (reasons, bytes_over) = policy.choose(&looked, now);
-    let (mut caches, mut kept, mut kept_caches) = (Vec::new(), Reach::default(), 0);
+pub async fn plan_prune(
+    store: &dyn CacheStore,
+    policy: &PrunePolicy,
+    now: Timestamp,
+    settings: &PruneSettings,
+) -> Result<PrunePlan> {
+    let note = store.own_collection().map(str::to_owned);
+    let mut reached = Reached::default();
+    let (looked, unreadable) = look_at_names(store, note.is_none(), settings, &mut reached).await?;
+    let contributed = Contributed::look(store, now, settings, &mut reached).await?;
+    let (reasons, bytes_over) = policy.choose((&looked, &reached), now);
+    let mut kept = Kept::new(&reached);
+    let (mut caches, mut kept_caches) = (Vec::new(), unreadable.len());
     for (cache, reason) in looked.into_iter().zip(reasons) {
         match reason {
-            Some(reason) => caches.push(planned_cache(cache, reason)),
+            Some(reason) => caches.push(planned_cache(cache, reason, &reached)),
             None => {
-                kept.extend(&cache.reach);
+                kept.add(&cache);
                 kept_caches += 1;
             }
         }
     }
-    contributed.young.iter().for_each(|contribution| kept.extend(&contribution.reach));
-    caches.extend(contributed.old.into_iter().map(|old| planned_cache(old, PruneReason::Contribution)));
+    contributed.young.iter().for_each(|contribution| kept.add(contribution));
+    let old = contributed.old.into_iter();
+    caches.extend(old.map(|old| planned_cache(old, PruneReason::Contribution, &reached)));
     caches.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
-    let free = |listed: Vec<BlobEntry>| {
-        let unreached = listed.into_iter().filter(|blob| !kept.contains(&blob.digest));
-        unreached.partition::<Vec<BlobEntry>, _>(|blob| is_older(blob.modified, policy.grace, now))
+    let free = match note {
+        Some(_) => Free::default(),
+        None => free(store, &kept, (policy, now), settings).await?,
     };
-    let (old, young) = listed.map(free).map_or((None, Vec::new()), |(old, young)| (Some(old), young));
-    let (kept_bytes, grace_seconds, young_blobs) = (kept.bytes(), policy.grace.as_secs(), young.len());
-    let young_bytes = young.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
-    let blobs = old.map(|blobs| blobs.iter().map(planned_blob).collect());
     Ok(PrunePlan {
         made_at: now,
-        grace_seconds,
+        grace_seconds: policy.grace.as_secs(),
         caches,
-        blobs,
+        blobs: note.is_none().then_some(free.old),
         note,
-        kept_caches: kept_caches + unreadable.len(),
         unreadable,
-        kept_bytes,
+        kept_caches,
+        kept_bytes: kept.bytes,
         bytes_over,
-        young_blobs,
-        young_bytes,
+        young_blobs: free.young_blobs,
+        young_bytes: free.young_bytes,
     })
 }
 
 /// Looks at everything that has a name. Where blobs are deleted, all of it has to be read: what it reaches would be lost.
-async fn look_at_names(store: &dyn CacheStore, deletes_blobs: bool) -> Result<(Vec<Looked>, Vec<UnreadableName>)> {
+async fn look_at_names(
+    store: &dyn CacheStore,
+    deletes_blobs: bool,
+    settings: &PruneSettings,
+    reached: &mut Reached,
+) -> Result<(Vec<Looked>, Vec<UnreadableName>)> {
     if deletes_blobs {
-        return Ok((look(store, store.caches().await?, LOOKS).await?, Vec::new()));
+        return Ok((look(store, store.caches().await?, settings, reached).await?, Vec::new()));
     }
     let listing = store.list().await?;
-    let (looked, unreadable) = look_at_each(store, listing.caches, LOOKS).await;
+    let (looked, unreadable) = look_at_each(store, listing.caches, settings, reached).await;
     let unreadable = listing.unreadable.into_iter().chain(unreadable);
     let name = |cache: UnreadableCache| UnreadableName { name: cache.name, why: cache.error.to_string() };
     Ok((looked, unreadable.map(name).collect()))
 }
 
-fn planned_cache(cache: Looked, reason: PruneReason) -> PlannedCache {
+fn planned_cache(cache: Looked, reason: PruneReason, reached: &Reached) -> PlannedCache {
     PlannedCache {
         version: cache.entry.version.as_str().to_owned(),
         digest: cache.entry.descriptor.as_ref().map(|manifest: &Descriptor| manifest.digest),
         name: cache.entry.name,
         modified: cache.modified,
-        bytes: cache.reach.bytes(),
+        bytes: reached.sizes(&cache.blobs).fold(0, |sum, (_, size)| sum.saturating_add(size)),
         reason,
     }
 }
 
-/// In order of digest; none where the store has no list of them, and why.
-async fn list_blobs(store: &dyn CacheStore) -> Result<(Option<Vec<BlobEntry>>, Option<String>)> {
-    if let Some(collection) = store.own_collection() {
-        return Ok((None, Some(collection.to_owned())));
-    }
-    let mut blobs: Vec<BlobEntry> = store.blobs().try_collect().await?;
-    blobs.sort_unstable_by_key(|blob| blob.digest);
-    Ok((Some(blobs), None))
+/// What the caches reach that stay.
+struct Kept<'a> {
+    reached: &'a Reached,
+    blobs: Vec<bool>,
+    bytes: u64,
 }
 
-fn planned_blob(blob: &BlobEntry) -> PlannedBlob {
-    let version = blob.version.as_str().to_owned();
-    PlannedBlob { digest: blob.digest, size: blob.size, modified: blob.modified, version }
+impl<'a> Kept<'a> {
+    fn new(reached: &'a Reached) -> Self {
+        Self { reached, blobs: vec![false; reached.blobs()], bytes: 0 }
+    }
+
+    fn add(&mut self, cache: &Looked) {
+        for (blob, size) in self.reached.sizes(&cache.blobs) {
+            if !std::mem::replace(&mut self.blobs[blob], true) {
+                self.bytes = self.bytes.saturating_add(size);
+            }
+        }
+    }
+
+    fn contains(&self, blob: &Digest) -> bool {
+        self.reached.contains_among(blob, &self.blobs)
+    }
+}
+
+/// The blobs that nothing keeps.
+#[derive(Default)]
+struct Free {
+    /// In order of digest.
+    old: Vec<PlannedBlob>,
+    young_blobs: usize,
+    young_bytes: u64,
+}
+
+/// Goes through the store's blobs once. A cache that was written after the others were looked at may need one of those
+/// that are found here: whoever deletes them looks again.
+async fn free(
+    store: &dyn CacheStore,
+    kept: &Kept<'_>,
+    (policy, now): (&PrunePolicy, Timestamp),
+    settings: &PruneSettings,
+) -> Result<Free> {
+    let (mut free, mut listed) = (Free::default(), 0);
+    let mut blobs = store.blobs();
+    while let Some(blob) = blobs.try_next().await? {
+        listed += 1;
+        (settings.progress)(&PruneEvent::Look(LookEvent::Listed { blobs: listed }));
+        if kept.contains(&blob.digest) {
+            continue;
+        }
+        if is_older(blob.modified, policy.grace, now) {
+            free.old.push(planned_blob(blob));
+        } else {
+            free.young_blobs += 1;
+            free.young_bytes = free.young_bytes.saturating_add(blob.size);
+        }
+    }
+    free.old.sort_unstable_by_key(|blob| blob.digest);
+    Ok(free)
+}
+
+fn planned_blob(blob: BlobEntry) -> PlannedBlob {
+    PlannedBlob { digest: blob.digest, size: blob.size, modified: blob.modified, version: blob.version.into() }
 }

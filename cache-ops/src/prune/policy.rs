@@ -1,13 +1,13 @@
 //! [`PrunePolicy`]: which caches go.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use cache_core::{Digest, Timestamp};
+use cache_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::glob::NameGlob;
 use super::look::Looked;
+use crate::Reached;
 
 /// What stays in a store and what goes.
 ///
@@ -85,7 +85,11 @@ impl PrunePolicy {
     }
 
     /// Why each of the caches goes, in their order; and by how many bytes those that stay are over the space.
-    pub(super) fn choose(&self, looked: &[Looked], now: Timestamp) -> (Vec<Option<PruneReason>>, u64) {
+    pub(super) fn choose(
+        &self,
+        (looked, reached): (&[Looked], &Reached),
+        now: Timestamp,
+    ) -> (Vec<Option<PruneReason>>, u64) {
         let mut reasons = vec![None; looked.len()];
         let newest_first = newest_first(looked);
         let mut removable: Vec<usize> = Vec::new();
@@ -104,7 +108,7 @@ impl PrunePolicy {
                 () => None,
             };
         }
-        let over = self.max_used_space.map_or(0, |space| shrink(looked, &removable, &mut reasons, space));
+        let over = self.max_used_space.map_or(0, |space| shrink((looked, reached), &removable, &mut reasons, space));
         (reasons, over)
     }
 
@@ -133,14 +137,18 @@ pub(super) fn is_older(modified: Option<Timestamp>, age: Duration, now: Timestam
 }
 
 /// Takes the oldest that are left until the rest fits, and says by how much it does not.
-fn shrink(looked: &[Looked], newest_first: &[usize], reasons: &mut [Option<PruneReason>], space: u64) -> u64 {
-    let mut uses: HashMap<&Digest, usize> = HashMap::new();
+fn shrink(
+    (looked, reached): (&[Looked], &Reached),
+    newest_first: &[usize],
+    reasons: &mut [Option<PruneReason>],
+    space: u64,
+) -> u64 {
+    let mut uses = vec![0_usize; reached.blobs()];
     let mut used: u64 = 0;
     for (cache, _) in looked.iter().zip(reasons.iter()).filter(|(_, reason)| reason.is_none()) {
-        for (blob, size) in cache.reach.iter() {
-            let count = uses.entry(blob).or_default();
-            *count += 1;
-            used = used.saturating_add(if *count == 1 { size } else { 0 });
+        for (blob, size) in reached.sizes(&cache.blobs) {
+            uses[blob] += 1;
+            used = used.saturating_add(if uses[blob] == 1 { size } else { 0 });
         }
     }
     for &at in newest_first.iter().rev() {
@@ -151,10 +159,9 @@ fn shrink(looked: &[Looked], newest_first: &[usize], reasons: &mut [Option<Prune
             continue;
         }
         reasons[at] = Some(PruneReason::MaxUsedSpace);
-        for (blob, size) in looked[at].reach.iter() {
-            let Some(count) = uses.get_mut(blob) else { continue };
-            *count -= 1;
-            used = used.saturating_sub(if *count == 0 { size } else { 0 });
+        for (blob, size) in reached.sizes(&looked[at].blobs) {
+            uses[blob] -= 1;
+            used = used.saturating_sub(if uses[blob] == 0 { size } else { 0 });
         }
     }
     used.saturating_sub(space)

@@ -1,80 +1,23 @@
 //! [`prune`]: carries a plan out, caches first, and blobs only as long as nothing reaches them.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::sync::Arc;
 
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Silent};
 use cache_core::{CacheStore, Digest, ErrorKind, Result, Timestamp, Version};
-use cache_kit::RetryPolicy;
-use futures_util::stream::TryStreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::look::look;
-use super::plan::{LOOKS, PlannedCache, PrunePlan};
+use super::pace::Pace;
+use super::plan::{PlannedCache, PrunePlan};
 use super::policy::is_older;
-use crate::Reach;
+use super::settings::{PruneEvent, PruneSettings};
+use crate::Reached;
 
-/// How many blobs are deleted before the store is looked at again; what S3 deletes in one request.
+/// How many blobs are deleted in one call; what S3 deletes in one request.
 const BATCH: usize = 1_000;
-
-/// How a plan is carried out.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct PruneSettings {
-    /// How often a failed deletion is retried when its error is retryable.
-    pub retry: RetryPolicy,
-    /// Receives progress.
-    pub progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>,
-}
-
-impl Default for PruneSettings {
-    /// The default retries, without progress.
-    fn default() -> Self {
-        Self { retry: RetryPolicy::default(), progress: Arc::new(|_| {}) }
-    }
-}
-
-impl PruneSettings {
-    /// Sets how often a failed deletion is retried.
-    #[must_use]
-    pub fn with_retry(self, retry: RetryPolicy) -> Self {
-        Self { retry, ..self }
-    }
-
-    /// Reports progress to `progress`.
-    #[must_use]
-    pub fn with_progress(self, progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>) -> Self {
-        Self { progress, ..self }
-    }
-}
-
-impl fmt::Debug for PruneSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PruneSettings").field("retry", &self.retry).finish_non_exhaustive()
-    }
-}
-
-/// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PruneEvent {
-    /// A cache was dealt with.
-    Cache {
-        /// Its name.
-        name: Option<String>,
-        /// Whether it is gone; else somebody wrote it since.
-        is_gone: bool,
-    },
-    /// The store was looked at again, and a batch of blobs was dealt with.
-    Blobs {
-        /// How many blobs of the plan were dealt with so far.
-        done: usize,
-        /// The number of pairs.
-        total: usize,
-        /// How many bytes were deleted so far.
-        bytes: u64,
-    },
-}
+/// How many such calls are under way at once, between two looks at the store.
+const AT_ONCE: usize = 4;
 
 /// What a prune did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,9 +43,10 @@ pub struct PruneReport {
 
 /// Carries a plan out: deletes its caches, then its blobs.
 ///
-/// Before each batch of blobs the store's caches are listed again, and the new ones are read: a blob that one of them
+/// Before each round of blobs the store's caches are listed again, and the new ones are read: a blob that one of them
 /// reaches stays. Deletions are conditional where the store can do that, so that a blob that a writer refreshes in
-/// between stays too. An error, or an end at any moment, leaves a store in which every cache has its blobs.
+/// between stays too. An error, or an end at any moment, leaves a store in which every cache has its blobs; the same plan
+/// goes on from there, and finds gone what was deleted.
 ///
 /// # Errors
 /// The first error of the store; and when a cache was written that cannot be read, because then nobody knows which blobs
@@ -113,16 +57,20 @@ pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSet
     let now = Timestamp::now();
     if plan.blobs.as_ref().is_some_and(|blobs| !blobs.is_empty()) {
         let free = unchanged(store, plan, now, &mut report).await?;
-        let mut reached = Reached::default();
+        let (mut sight, mut pace) = (Sight::default(), Pace::new(settings.rate));
         let (total, mut done) = (free.len(), 0);
-        for batch in free.chunks(BATCH) {
-            reached.look_again(store).await?;
+        for round in free.chunks(pace.batch(BATCH) * AT_ONCE) {
+            sight.look_again(store, settings).await?;
             let (kept, free): (Vec<_>, Vec<_>) =
-                batch.iter().cloned().partition(|blob| reached.reach.contains(&blob.digest));
+                round.iter().cloned().partition(|blob| sight.reached.contains(&blob.digest));
             report.kept_blobs.extend(kept.iter().map(|blob| blob.digest));
-            delete_blobs(store, &free, settings, &mut report).await?;
-            done += batch.len();
-            (settings.progress)(&PruneEvent::Blobs { done, total, bytes: report.bytes });
+            done += kept.len();
+            let mut batches = delete_batches(store, &free, settings, &mut pace);
+            while let Some(batch) = batches.next().await {
+                done += batch.len();
+                count(batch, &mut report)?;
+                (settings.progress)(&PruneEvent::Blobs { done, total, bytes: report.bytes });
+            }
         }
     }
     if plan.blobs.is_some() {
@@ -207,39 +155,66 @@ async fn unchanged(
 
 /// What the caches seen so far reach; it only grows.
 #[derive(Default)]
-struct Reached {
+struct Sight {
     seen: HashSet<(Option<String>, Version)>,
-    reach: Reach,
+    reached: Reached,
 }
 
-impl Reached {
-    async fn look_again(&mut self, store: &dyn CacheStore) -> Result<()> {
+impl Sight {
+    async fn look_again(&mut self, store: &dyn CacheStore, settings: &PruneSettings) -> Result<()> {
         let mut caches = store.caches().await?;
         caches.extend(store.contributions().await?);
         let is_new = |entry: &CacheEntry| self.seen.insert((entry.name.clone(), entry.version.clone()));
         let new: Vec<CacheEntry> = caches.into_iter().filter(is_new).collect();
-        for cache in look(store, new, LOOKS).await? {
-            self.reach.extend(&cache.reach);
-        }
-        Ok(())
+        look(store, new, settings, &mut self.reached).await.map(drop)
     }
 }
 
-async fn delete_blobs(
+/// Deletes blobs in batches, several at once and none before its time.
+fn delete_batches<'a>(
+    store: &'a dyn CacheStore,
+    blobs: &'a [BlobEntry],
+    settings: &'a PruneSettings,
+    pace: &'a mut Pace,
+) -> BoxStream<'a, Vec<(&'a BlobEntry, Result<Deleted>)>> {
+    let batch = pace.batch(BATCH);
+    let batches: Vec<BoxFuture<'a, _>> = blobs
+        .chunks(batch)
+        .map(|batch| {
+            let turn = pace.turn(batch.len());
+            async move {
+                tokio::time::sleep_until(turn).await;
+                delete_batch(store, batch, settings).await
+            }
+            .boxed()
+        })
+        .collect();
+    stream::iter(batches).buffer_unordered(AT_ONCE).boxed()
+}
+
+async fn delete_batch<'a>(
     store: &dyn CacheStore,
-    blobs: &[BlobEntry],
+    blobs: &'a [BlobEntry],
     settings: &PruneSettings,
-    report: &mut PruneReport,
-) -> Result<()> {
-    if blobs.is_empty() {
-        return Ok(());
-    }
-    let outcomes = store.delete_blobs(blobs).await;
-    for (blob, outcome) in blobs.iter().zip(outcomes) {
+) -> Vec<(&'a BlobEntry, Result<Deleted>)> {
+    let mut outcomes = Vec::with_capacity(blobs.len());
+    for (blob, outcome) in blobs.iter().zip(store.delete_blobs(blobs).await) {
         let outcome = match outcome {
             Err(error) if error.is_retryable() => settings.retry.run(&Silent, || store.delete_blob(blob)).await,
             outcome => outcome,
         };
+        outcomes.push((blob, outcome));
+    }
+    outcomes
+}
+
+/// Counts what came of a batch.
+///
+/// # Errors
+/// The first deletion that failed; the others are counted.
+fn count(batch: Vec<(&BlobEntry, Result<Deleted>)>, report: &mut PruneReport) -> Result<()> {
+    let mut failure = None;
+    for (blob, outcome) in batch {
         match outcome {
             Ok(Deleted::Removed) => {
                 report.blobs += 1;
@@ -247,10 +222,10 @@ async fn delete_blobs(
             }
             Ok(Deleted::Absent) => {}
             Err(error) if error.kind() == ErrorKind::Conflict => report.kept_blobs.push(blob.digest),
-            Err(error) => return Err(error.with("blob", blob.digest)),
+            Err(error) => failure = failure.or(Some(error.with("blob", blob.digest))),
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Uploads that began before this belong to writers that have ended.

@@ -8,7 +8,7 @@ use cache_core::{Descriptor, MediaType, MemoryCache, Timestamp, Version};
 
 use super::look::Looked;
 use super::*;
-use crate::Reach;
+use crate::{Reach, Reached};
 
 fn time(hour: u32) -> Timestamp {
     format!("2026-11-23T{hour:02}:00:00Z").parse().unwrap()
@@ -19,29 +19,32 @@ fn blob(content: &str) -> Descriptor {
 }
 
 /// A cache that was written at this hour, and reaches blobs as large as their texts are long.
-fn looked(name: &str, hour: Option<u32>, blobs: &[&str]) -> Looked {
+fn add(caches: &mut Caches, name: &str, hour: Option<u32>, blobs: &[&str]) {
     let mut reach = Reach::default();
     blobs.iter().for_each(|content| reach.add(&blob(content)));
     let entry = CacheEntry::new(Some(name.to_owned()), Version::new(name));
-    Looked { entry, modified: hour.map(time), reach, is_cache: true }
+    let blobs = caches.1.number(&reach);
+    caches.0.push(Looked { entry, modified: hour.map(time), blobs, is_cache: true });
 }
 
-fn caches() -> Vec<Looked> {
-    vec![
-        looked("old", Some(1), &["shared", "a"]),
-        looked("mid", Some(5), &["shared", "bb"]),
-        looked("new", Some(9), &["shared", "cccc"]),
-    ]
+type Caches = (Vec<Looked>, Reached);
+
+fn caches() -> Caches {
+    let mut caches = Caches::default();
+    add(&mut caches, "old", Some(1), &["shared", "a"]);
+    add(&mut caches, "mid", Some(5), &["shared", "bb"]);
+    add(&mut caches, "new", Some(9), &["shared", "cccc"]);
+    caches
 }
 
 /// The names that go, with the reasons, and by how much the others are too many bytes.
-fn gone(policy: &PrunePolicy, caches: &[Looked]) -> (Vec<(String, PruneReason)>, u64) {
-    let (reasons, over) = policy.choose(caches, time(10));
-    let named = caches.iter().zip(reasons);
+fn gone(policy: &PrunePolicy, caches: &Caches) -> (Vec<(String, PruneReason)>, u64) {
+    let (reasons, over) = policy.choose((&caches.0, &caches.1), time(10));
+    let named = caches.0.iter().zip(reasons);
     (named.filter_map(|(cache, reason)| Some((cache.entry.name.clone()?, reason?))).collect(), over)
 }
 
-fn names(policy: &PrunePolicy, caches: &[Looked]) -> Vec<String> {
+fn names(policy: &PrunePolicy, caches: &Caches) -> Vec<String> {
     gone(policy, caches).0.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -95,8 +98,9 @@ fn the_oldest_go_until_the_rest_fits_and_shared_blobs_count_once() {
 #[test]
 fn what_has_no_age_counts_as_new_and_what_is_no_cache_stays() {
     let mut caches = caches();
-    caches.push(looked("undated", None, &["d"]));
-    caches.push(Looked { is_cache: false, ..looked("image", Some(0), &["e"]) });
+    add(&mut caches, "undated", None, &["d"]);
+    add(&mut caches, "image", Some(0), &["e"]);
+    caches.0.last_mut().unwrap().is_cache = false;
     assert_eq!(names(&policy().with_older_than(hours(1)), &caches), ["old", "mid", "new"]);
     assert_eq!(names(&policy().with_keep_latest(1), &caches), ["old", "mid", "new"]);
     assert_eq!(names(&policy().with_max_used_space(1), &caches), ["old", "mid", "new", "undated"]);
@@ -116,7 +120,7 @@ async fn an_image_without_a_cache_keeps_its_blobs() {
     cache_core::seams::ImageStore::put_root(&store, &image, cache_core::Expect::Any).await.unwrap();
     let garbage = store.insert("garbage");
     let tomorrow = Timestamp::from(std::time::SystemTime::now() + hours(24));
-    let plan = plan_prune(&store, &policy().with_keep_latest(0), tomorrow).await.unwrap();
+    let plan = plan_prune(&store, &policy().with_keep_latest(0), tomorrow, &PruneSettings::default()).await.unwrap();
     assert_eq!((plan.caches.len(), plan.kept_caches), (0, 1));
     assert_eq!(plan.blobs.unwrap().iter().map(|blob| blob.digest).collect::<Vec<_>>(), [garbage]);
 }
@@ -126,7 +130,7 @@ async fn nothing_is_free_while_something_cannot_be_read() {
     let store = MemoryCache::new();
     let broken = Document::new(MediaType::OCI_MANIFEST, "{");
     cache_core::seams::ImageStore::put_root(&store, &broken, cache_core::Expect::Any).await.unwrap();
-    let error = plan_prune(&store, &policy(), Timestamp::now()).await.unwrap_err();
+    let error = plan_prune(&store, &policy(), Timestamp::now(), &PruneSettings::default()).await.unwrap_err();
     assert_eq!((error.context("cache"), error.hint().is_some()), (Some("latest"), true));
 }
 
@@ -135,7 +139,7 @@ async fn a_plan_is_the_same_after_json() {
     let store = MemoryCache::new();
     let _ = store.insert("garbage");
     let tomorrow = Timestamp::from(std::time::SystemTime::now() + hours(24));
-    let plan = plan_prune(&store, &policy(), tomorrow).await.unwrap();
+    let plan = plan_prune(&store, &policy(), tomorrow, &PruneSettings::default()).await.unwrap();
     assert_eq!(plan.blobs.as_ref().map(Vec::len), Some(1));
     let json = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<PrunePlan>(&json).unwrap(), plan);

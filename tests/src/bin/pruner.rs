@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 async fn run(directory: &str) -> Result<()> {
     let store = LocalStore::new(LocalConfig::new(directory));
     let policy = PrunePolicy::new(cache_local::Local.facts().grace).with_keep_latest(1);
-    let plan = plan_prune(&store, &policy, Timestamp::now()).await?;
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await?;
     prune(&store, &plan, &PruneSettings::default()).await?;
     Ok(())
 }

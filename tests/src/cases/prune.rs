@@ -158,7 +158,7 @@ fn policy() -> PrunePolicy {
 }
 
 async fn plan(store: &dyn CacheStore, policy: &PrunePolicy) -> PrunePlan {
-    plan_prune(store, policy, Timestamp::now()).await.expect("every cache can be read")
+    plan_prune(store, policy, Timestamp::now(), &PruneSettings::default()).await.expect("every cache can be read")
 }
 
 fn digests(plan: &PrunePlan) -> Vec<cache_core::Digest> {

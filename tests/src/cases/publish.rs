@@ -75,7 +75,9 @@ pub async fn prune_keeps_what_young_contributions_reach(place: &dyn Harness) {
     let (young, old) = (aged(contributions, 2 * HOUR), aged(contributions, 30 * HOUR));
     leave(place, contributions, &young, &graphs::cache(1)).await;
     leave(place, contributions, &old, &graphs::cache(2)).await;
-    let plan = plan_prune(&*store, &PrunePolicy::new(Duration::ZERO), Timestamp::now()).await.unwrap();
+    let plan = plan_prune(&*store, &PrunePolicy::new(Duration::ZERO), Timestamp::now(), &PruneSettings::default())
+        .await
+        .unwrap();
     let report = prune(&*store, &plan, &PruneSettings::default()).await.unwrap();
     assert_eq!(report.caches.iter().map(|cache| cache.name.as_deref()).collect::<Vec<_>>(), [Some(old.as_str())]);
     assert_eq!(contributions.list().await.unwrap(), [young]);

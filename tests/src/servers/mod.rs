@@ -21,6 +21,8 @@ pub mod http;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
 pub mod installed;
 #[cfg(feature = "s3")]
+pub mod made_up;
+#[cfg(feature = "s3")]
 pub mod moto;
 #[cfg(feature = "registry")]
 pub mod registry;

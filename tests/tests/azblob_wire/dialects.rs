@@ -40,8 +40,14 @@ async fn a_directory_is_no_cache() {
     let store = AzblobStore::new(place.config()).unwrap();
     let caches = store.caches().await.unwrap();
     assert_eq!(caches.iter().filter_map(|cache| cache.name.as_deref()).collect::<Vec<_>>(), ["team/app"]);
-    let plan =
-        plan_prune(&store, &PrunePolicy::new(std::time::Duration::from_secs(3_600)), Timestamp::now()).await.unwrap();
+    let plan = plan_prune(
+        &store,
+        &PrunePolicy::new(std::time::Duration::from_secs(3_600)),
+        Timestamp::now(),
+        &PruneSettings::default(),
+    )
+    .await
+    .unwrap();
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
     assert_eq!((report.blobs, importer(place.config()).stat(&stray).await.unwrap()), (1, None));
     let directory = importer(place.config_of(&place.spec().with("name", "team")));

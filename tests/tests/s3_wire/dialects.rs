@@ -286,7 +286,9 @@ async fn a_prune_is_done_where_open_uploads_are_not_listed() {
         server.age(&key(&stray), HOUR * 26);
         server.http().script(move |asked| asked.path.contains("uploads").then(answer));
         let store = S3Store::new(config(&server));
-        let plan = plan_prune(&store, &PrunePolicy::new(HOUR * 25), Timestamp::now()).await.unwrap();
+        let plan = plan_prune(&store, &PrunePolicy::new(HOUR * 25), Timestamp::now(), &PruneSettings::default())
+            .await
+            .unwrap();
         let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
         assert_eq!((report.blobs, report.uploads, report.note.is_some()), (1, 0, true), "{report:?}");
         assert!(server.keys().is_empty());

@@ -6,6 +6,7 @@ mod commit;
 mod dialects;
 mod export;
 mod faults;
+mod large;
 mod refresh;
 mod store;
 

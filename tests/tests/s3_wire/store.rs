@@ -145,7 +145,14 @@ async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_a
     let (large, _) = blob(Random::new(1).bytes(LARGE));
     die(&server, &large);
     let store = S3Store::new(config(&server));
-    let plan = plan_prune(&store, &PrunePolicy::new(Duration::from_secs(25 * 3600)), Timestamp::now()).await.unwrap();
+    let plan = plan_prune(
+        &store,
+        &PrunePolicy::new(Duration::from_secs(25 * 3600)),
+        Timestamp::now(),
+        &PruneSettings::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!((plan.grace(), plan.young_blobs, plan.blobs.as_ref().map(Vec::len)), (HOUR * 25, 1, Some(120)));
 
     let _ = server.take_log();

@@ -15,6 +15,7 @@ use crate::args::PruneArgs;
 use crate::confirm;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::progress::Looking;
 use crate::session::Session;
 use crate::spec::Place;
 use crate::{messages, text};
@@ -32,9 +33,10 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
     let mut place = Place::parse(session, &args.spec)?;
     let store = place.required_store(session).await?;
     let name = place.store_spec().to_string();
+    let settings = settings(session, args);
     let plan = match &args.apply {
         Some(path) => PlanFile::read(path, &name)?,
-        None => plan_prune(&*store, &policy(place.facts(session)?, args), Timestamp::now())
+        None => plan_prune(&*store, &policy(place.facts(session)?, args), Timestamp::now(), &settings)
             .await
             .map_err(|error| place.explain(error))?,
     };
@@ -52,8 +54,6 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
     if is_asked && !plan.is_empty() && !confirm::ask(&question(&name, &plan)).await {
         return Err(Failure::new(Exit::Failed, "nothing is deleted: the answer was not yes"));
     }
-    let progress = Arc::clone(&session.reporter);
-    let settings = PruneSettings::default().with_progress(Arc::new(move |event| progress.note(&words(event))));
     let report = prune(&*store, &plan, &settings).await.map_err(|error| unfinished(&place, error))?;
     warn(session, &report);
     output::print(session, &Pruned::new(name, &plan, report))?;
@@ -68,6 +68,15 @@ fn policy(facts: BackendFacts, args: &PruneArgs) -> PrunePolicy {
     policy.keep = args.keep.iter().map(|names| NameGlob::new(names)).collect();
     policy.grace = args.grace.unwrap_or(policy.grace);
     policy
+}
+
+fn settings(session: &Session, args: &PruneArgs) -> PruneSettings {
+    let (progress, looking) = (Arc::clone(&session.reporter), Looking::new(&session.reporter));
+    let settings = PruneSettings::default().with_progress(Arc::new(move |event| match event {
+        PruneEvent::Look(event) => looking.tell(*event),
+        event => progress.note(&words(event)),
+    }));
+    args.rate.into_iter().fold(settings, PruneSettings::with_rate)
 }
 
 /// What a person should know of the plan, whatever comes of it.

@@ -70,7 +70,7 @@ async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
     assert_eq!(names(&store).await.len(), 3);
 
     let policy = PrunePolicy::new(Duration::from_secs(3600)).with_keep_latest(1);
-    let plan = plan_prune(&store, &policy, Timestamp::now()).await.unwrap();
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("plan.json");
     std::fs::write(&path, output::json(&PlanFile::new("type=memory".to_owned(), plan)).unwrap()).unwrap();
@@ -87,7 +87,9 @@ async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
 }
 
 async fn empty(store: &MemoryCache) -> PrunePlan {
-    plan_prune(store, &PrunePolicy::new(Duration::from_secs(3600)), Timestamp::now()).await.unwrap()
+    plan_prune(store, &PrunePolicy::new(Duration::from_secs(3600)), Timestamp::now(), &PruneSettings::default())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

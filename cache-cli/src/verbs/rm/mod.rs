@@ -90,7 +90,7 @@ async fn delete_blobs(
 ) -> Result<(), Error> {
     let mut others = store.caches().await?;
     others.extend(store.contributions().await?);
-    let free = plan::free(store, &plan.reach, &others).await?;
+    let free = plan::free(store, &plan.reach, others).await?;
     let entries: Vec<BlobEntry> = store.blobs().try_filter(|entry| is_in(&free, entry)).try_collect().await?;
     let deletions = entries.iter().map(|entry| async move { (entry, store.delete_blob(entry).await) });
     let mut deletions = stream::iter(deletions).buffer_unordered(session.concurrency());

@@ -2,7 +2,7 @@
 
 use cache_core::seams::CacheEntry;
 use cache_core::{CacheStore, Digest, Error};
-use cache_ops::{EntryContent, Reach};
+use cache_ops::{EntryContent, Reach, Reached};
 
 use crate::args::RmArgs;
 use crate::exit::{Exit, Failure};
@@ -52,7 +52,7 @@ pub(super) async fn plan(store: &dyn CacheStore, place: &Place, args: &RmArgs) -
         place.explain(error).with_hint("its blobs are not known; without --blobs the cache can be deleted")
     })?;
     let others: Vec<CacheEntry> = caches.into_iter().filter(|other| *other != entry).collect();
-    let free = free(store, &reach, &others).await.map_err(|error| place.explain(error))?;
+    let free = free(store, &reach, others).await.map_err(|error| place.explain(error))?;
     Ok(Plan { entry, content, reach, blobs: Some(free) })
 }
 
@@ -97,13 +97,12 @@ fn is(content: EntryContent) -> &'static str {
 ///
 /// # Errors
 /// When one of them cannot be read: what it reaches is then unknown.
-pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: &[CacheEntry]) -> Result<Reach, Error> {
-    let mut kept = Reach::default();
-    for other in others {
-        let reached = Reach::of_entry(store, other).await.map_err(|error| unreadable(other, error))?;
-        kept.extend(&reached);
+pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: Vec<CacheEntry>) -> Result<Reach, Error> {
+    let (kept, unread) = Reached::of_caches(store, others, &|_| {}).await;
+    match unread.into_iter().next() {
+        Some((other, error)) => Err(unreadable(&other, error)),
+        None => Ok(reach.outside(&kept)),
     }
-    Ok(reach.without(&kept))
 }
 
 fn unreadable(cache: &CacheEntry, error: Error) -> Error {

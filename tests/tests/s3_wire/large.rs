@@ -1,0 +1,93 @@
+//! A store with more blobs than anybody keeps in memory: how many requests it takes, and how many at once.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cache_core::{CacheStore, Timestamp};
+use cache_ops::{LookEvent, PruneEvent, PrunePolicy, PruneSettings, plan_prune, prune, weigh};
+use cache_s3::{S3Config, S3Store};
+use cache_tests::servers::made_up::{BUCKET, LAYERS, Server, Size};
+use futures_util::stream::TryStreamExt;
+
+use crate::{HOUR, environment};
+
+const SIZE: Size = Size { blobs: 20_000, caches: 400, page: 100, delay: Duration::from_millis(1) };
+const FREE: usize = SIZE.blobs - SIZE.caches * LAYERS;
+/// What it takes to list all blobs one page after the other, and the names of all caches.
+const PAGES: usize = SIZE.blobs / SIZE.page;
+const NAMES: usize = SIZE.caches / SIZE.page;
+/// What a list in parts takes more: each part ends with a page of its own.
+const PARTS: usize = 18;
+
+fn store(server: &Server) -> S3Store {
+    S3Store::new(S3Config::new(BUCKET, "eu-test-1", environment()).with_endpoint(server.endpoint(), true))
+}
+
+#[tokio::test]
+async fn blobs_are_listed_in_parts_each_once() {
+    let server = Server::start(SIZE);
+    let mut digests: Vec<_> = store(&server).blobs().map_ok(|blob| blob.digest).try_collect::<Vec<_>>().await.unwrap();
+    digests.sort_unstable();
+    digests.dedup();
+    let asked = server.take_asked();
+    assert_eq!(digests.len(), SIZE.blobs);
+    assert!((PAGES..=PAGES + PARTS).contains(&asked.lists), "{asked:?}");
+    assert!((4..=16).contains(&asked.most), "{asked:?}");
+}
+
+/// `du` and a plan read each index once, several at once, and list each page once.
+#[tokio::test]
+async fn a_look_takes_one_request_for_each_page_and_each_cache() {
+    let server = Server::start(SIZE);
+    let listed = AtomicUsize::new(0);
+    let told = |event| match event {
+        LookEvent::Listed { blobs } => listed.store(blobs, Ordering::Relaxed),
+        LookEvent::Read { done, total } => assert!(done <= total && total == SIZE.caches),
+        _ => {}
+    };
+    let weight = weigh(&store(&server), &told).await.unwrap();
+    assert_eq!((weight.caches, weight.blobs, weight.unreachable_blobs), (SIZE.caches, SIZE.blobs, Some(FREE)));
+    let look = |asked: cache_tests::servers::made_up::Asked| {
+        assert_eq!((asked.indexes, asked.others), (SIZE.caches, 0), "{asked:?}");
+        assert!(asked.lists <= PAGES + PARTS + 2 * NAMES, "{asked:?}");
+        assert!((8..=32).contains(&asked.most), "{asked:?}");
+    };
+    look(server.take_asked());
+    assert_eq!(listed.into_inner(), SIZE.blobs);
+
+    let policy = PrunePolicy::new(HOUR);
+    let plan = plan_prune(&store(&server), &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
+    assert_eq!((plan.kept_caches, plan.blobs.as_ref().map(Vec::len)), (SIZE.caches, Some(FREE)));
+    look(server.take_asked());
+}
+
+/// A prune that ends early goes on with the same plan, and no faster than it may.
+#[tokio::test]
+async fn a_prune_goes_on_where_it_was_stopped() {
+    let server = Server::start(SIZE);
+    let policy = PrunePolicy::new(HOUR);
+    let plan = plan_prune(&store(&server), &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
+    let rate = NonZeroU32::new(200).unwrap();
+    let (told, telling) = tokio::sync::oneshot::channel();
+    let told = std::sync::Mutex::new(Some(told));
+    let progress = move |event: &PruneEvent| {
+        if let (PruneEvent::Blobs { .. }, Some(told)) = (event, told.lock().unwrap().take()) {
+            let _ = told.send(());
+        }
+    };
+    let settings = PruneSettings::default().with_rate(rate).with_progress(Arc::new(progress));
+    let first = store(&server);
+    tokio::select! {
+        ended = prune(&first, &plan, &settings) => panic!("it takes 20 seconds: {ended:?}"),
+        _ = telling => {}
+    }
+    let deleted = server.deleted();
+    assert!((1..FREE).contains(&deleted), "{deleted}");
+
+    let report = prune(&store(&server), &plan, &PruneSettings::default()).await.unwrap();
+    assert_eq!((report.blobs, server.deleted()), (FREE - deleted, FREE));
+    let again = plan_prune(&store(&server), &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
+    assert!(again.is_empty(), "{again:?}");
+}
