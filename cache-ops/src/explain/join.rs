@@ -110,12 +110,18 @@ impl<'a> Joiner<'a> {
         if found.len() > CANDIDATES { Vec::new() } else { found }
     }
 
-    /// Records whose result was made when the vertex ended.
+    /// Records whose result was made when the vertex ended. It may have been at work after that: what it made is unpacked
+    /// when a dependant asks for it.
     fn made_by(&self, v: usize) -> Vec<usize> {
-        let Some(end) = self.build.log.vertices[v].completed() else { return Vec::new() };
-        let from = self.made.partition_point(|(at, _)| *at < end.saturating_sub(BEFORE));
-        let until = self.made.iter().skip(from).take_while(|(at, _)| at.since(end) <= AFTER);
-        until.map(|(_, n)| *n).collect()
+        let ends = self.build.log.vertices[v].spans.iter().map(|span| span.end);
+        let made_at = |end: Timestamp| {
+            let from = self.made.partition_point(|(at, _)| *at < end.saturating_sub(BEFORE));
+            self.made.iter().skip(from).take_while(move |(at, _)| at.since(end) <= AFTER).map(|(_, n)| *n)
+        };
+        let mut made: Vec<usize> = ends.flat_map(made_at).take(self.made.len()).collect();
+        made.sort_unstable();
+        made.dedup();
+        made
     }
 
     /// Everything that hangs on what the inputs may be; on any root where no input is known.
@@ -255,11 +261,15 @@ impl<'a> Joiner<'a> {
         lags.get(lags.len() / 2).copied().unwrap_or(0)
     }
 
+    /// How long after the nearest end of the vertex's work a record's result was made.
     fn delay(&self, v: usize, n: usize) -> Option<i128> {
-        let end = self.build.log.vertices[v].completed()?;
         let (_, made) = result(&self.index.records()[n])?;
         let nanos = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
-        Some(nanos(made.since(end)) - nanos(end.since(made)))
+        let delays = self.build.log.vertices[v]
+            .spans
+            .iter()
+            .map(|span| nanos(made.since(span.end)) - nanos(span.end.since(made)));
+        delays.min_by_key(|delay| delay.abs())
     }
 }
 
