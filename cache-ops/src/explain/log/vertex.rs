@@ -10,6 +10,8 @@ use super::line::Event;
 const TEXT: usize = 4096;
 /// How many spans are kept before those that touch are joined.
 const SPANS: usize = 64;
+/// How the error of work ends that was stopped because nobody needs it any more.
+const STOPPED: &str = "context canceled";
 
 /// A vertex of the build graph: a step, a source, or something that the client or the daemon did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +105,10 @@ impl Draft {
         if !event.name.is_empty() && self.name.is_empty() {
             self.name = event.name.chars().take(TEXT).collect();
         }
-        let error = (!event.error.is_empty()).then(|| event.error.chars().take(TEXT).collect::<String>());
+        // A result that turns out not to be needed is no longer loaded; it was found all the same.
+        let is_given_up = event.cached && event.error.ends_with(STOPPED);
+        let is_error = !event.error.is_empty() && !is_given_up;
+        let error = is_error.then(|| event.error.chars().take(TEXT).collect::<String>());
         match (event.started, event.completed) {
             (Some(_), None) if event.cached => self.is_loading = true,
             (Some(_), None) => self.is_open = true,
@@ -111,7 +116,7 @@ impl Draft {
                 self.is_open = false;
                 self.push(Span { start, end: end.max(start) });
                 if event.cached {
-                    self.is_loaded |= self.is_loading && error.is_none();
+                    self.is_loaded |= self.is_loading && error.is_none() && !is_given_up;
                     self.is_loading = false;
                     self.was_cached |= error.is_none();
                     self.is_load_failed |= error.is_some();
@@ -237,6 +242,14 @@ mod tests {
         let failed = Event { error: "gone".into(), ..event(at(0), at(1), true) };
         let found = vertex(&[event(at(0), None, true), failed, event(at(1), None, false), event(at(1), at(2), false)]);
         assert_eq!((found.outcome, found.is_load_failed), (StepOutcome::Ran, true));
+    }
+
+    #[test]
+    fn a_result_that_is_no_longer_loaded_is_a_hit() {
+        let given_up = Event { error: "mount callback failed: context canceled".into(), ..event(at(0), at(3), true) };
+        let found =
+            vertex(&[event(at(0), None, true), event(at(1), None, false), event(at(1), at(2), false), given_up]);
+        assert_eq!((found.outcome, found.error, found.is_load_failed), (StepOutcome::Hit, None, false));
     }
 
     #[test]
