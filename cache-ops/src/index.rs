@@ -36,6 +36,14 @@ impl Index {
     pub(crate) fn records(&self) -> &[CacheRecord] {
         &self.config().records
     }
+
+    /// The records that have one input, and that is a root.
+    pub(crate) fn on_one_root(&self) -> Vec<usize> {
+        let records = self.records();
+        let is_root = |n: usize| records[n].inputs.is_empty();
+        let is_on_root = |record: &CacheRecord| record.inputs.len() == 1 && links(record, records.len()).all(is_root);
+        (0..records.len()).filter(|&n| is_on_root(&records[n])).collect()
+    }
 }
 
 /// The records that a record's inputs name and that exist.

@@ -63,6 +63,8 @@ pub(super) struct Side<'a> {
     /// Why BuildKit cannot import all of it.
     pub(super) problem: Option<NotImported>,
     by_key: HashMap<CacheKey, Vec<usize>>,
+    /// The records whose only input is a root: copies onto nothing, and first steps on an image.
+    pub(super) on_one_root: Vec<usize>,
     /// For each layer whether it or one below it is lost.
     is_lost: Vec<bool>,
     /// Why records of this cache have no result.
@@ -101,7 +103,8 @@ impl<'a> Side<'a> {
             Content::Cache(manifest) if !manifest.inline_images().is_empty() => NotStored::Inline,
             _ => index.as_ref().map_or(NotStored::Dropped, not_stored),
         };
-        Self { cache, index, problem, by_key, is_lost, not_stored }
+        let on_one_root = index.as_ref().map_or(Vec::new(), Index::on_one_root);
+        Self { cache, index, problem, by_key, on_one_root, is_lost, not_stored }
     }
 
     /// The records with a key.

@@ -14,6 +14,8 @@ use crate::index::{Index, links};
 
 /// How many steps that the cache has instead are named.
 const NAMED: usize = 10;
+/// How many copies onto nothing are looked at.
+const COPIES: usize = 1_000;
 
 /// Why the inputs of a record are in a cache but the record is not, and whether that is certain.
 pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (Cause, bool) {
@@ -21,9 +23,11 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let Some(there) = &walk.sides[side].index else { return (Cause::Unknown, false) };
     let key = &export.index.records()[record].key;
     let bases: Vec<usize> = walk.first_input_there(side, record);
-    let gone = gone_children(walk, there, side, &bases);
     let command = &walk.build.log.vertices[v].name;
+    let is_first = is_copy(command) && !steps::is_link(command) && export.on_one_root.contains(key);
+    let gone = if is_first { gone_copies(walk, side, export) } else { gone_children(walk, there, side, &bases) };
     if gone.is_empty()
+        && !is_first
         && is_copy(command)
         && let Some(cause) = copied_otherwise(walk, there, side, record)
     {
@@ -32,19 +36,21 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let here = &export.index;
     // The old steps below the place where the chains part, by the way down to them.
     let later_there = below(there, &gone, |_| true);
-    let is_this =
-        |n: usize| there.records()[n].key == *key || (is_copy(command) && take_the_same(here, record, there, n));
-    let skipped = later_there.iter().map(|(n, _)| *n).find(|&n| is_this(n));
     let is_used = |n: usize| export.vertex.contains_key(&n);
     let later_here = Later::new(walk, export, &below(here, &[record], is_used));
+    // What comes later in this build too has not moved here.
+    let comes_later = |n: usize| later_here.keys.contains(&there.records()[n].key);
+    let is_this =
+        |n: usize| there.records()[n].key == *key || (is_copy(command) && take_the_same(here, record, there, n));
+    let skipped = later_there.iter().map(|(n, _)| *n).find(|&n| is_this(n) && !comes_later(n));
     let is_delayed = |n: usize| {
-        later_here.keys.contains(&there.records()[n].key)
+        comes_later(n)
             || (files(there, n).any(|key| later_here.copied.contains(key)) && !take_the_same(here, record, there, n))
     };
     let delayed = gone.iter().copied().find(|&n| is_delayed(n)).map(|n| there.records()[n].key.clone());
     match (skipped, delayed) {
         (Some(_), Some(delayed)) => (Cause::StepMoved { instead: delayed }, true),
-        (Some(end), None) => (Cause::StepRemoved { removed: way(there, &gone, end) }, true),
+        (Some(end), None) => (removed(there, &gone, end), true),
         (None, Some(delayed)) => (Cause::StepAdded { before: Some(delayed) }, true),
         (None, None) => (alone(walk, v, record, (side, there), (&bases, &gone)), true),
     }
@@ -66,7 +72,7 @@ fn alone(
         let below_base = below(there, bases, |_| true);
         let end = below_base.iter().find(|(n, depth)| *depth > 1 && unused.contains(n));
         return match end {
-            Some((end, _)) => Cause::StepRemoved { removed: way(there, bases, *end) },
+            Some((end, _)) => removed(there, bases, *end),
             None => Cause::StepMoved { instead: gone.first().map_or_else(|| named(elsewhere), named) },
         };
     }
@@ -110,10 +116,11 @@ fn is_copy(name: &str) -> bool {
     matches!(steps::instruction(name), "COPY" | "ADD")
 }
 
-/// The keys of the files that a record takes beside its base.
+/// The keys of the files that a record takes beside its base; a record with one input may have no base.
 fn files(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
     let records = index.records();
-    let linked = (1..records[n].inputs.len()).flat_map(move |at| super::join::linked(&records[n], at));
+    let inputs = records[n].inputs.len();
+    let linked = (usize::from(inputs > 1)..inputs).flat_map(move |at| super::join::linked(&records[n], at));
     linked.filter_map(|n| records.get(n)).filter(|record| record.inputs.is_empty()).map(|record| &record.key)
 }
 
@@ -132,33 +139,50 @@ fn gone_children(walk: &Walk<'_>, there: &Index, side: usize, bases: &[usize]) -
     gone
 }
 
+/// The copies that the cache has onto nothing and that this build has neither there nor with other files.
+fn gone_copies(walk: &Walk<'_>, side: usize, export: &Export) -> Vec<usize> {
+    let (side, used) = (&walk.sides[side], &walk.used[side]);
+    let is_gone = |n: &usize| !used.contains(n) && !export.on_one_root.contains(&side.key(*n));
+    side.on_one_root.iter().take(COPIES).copied().filter(is_gone).collect()
+}
+
 /// What takes the same files in the cache and is not used any more: with or without `--link`, a copy has its base among
 /// its inputs or not.
 fn copied_otherwise(walk: &Walk<'_>, there: &Index, side: usize, record: usize) -> Option<Cause> {
     let records = walk.export.as_ref()?.index.records();
     let content = links(&records[record], records.len()).filter(|&n| records[n].inputs.is_empty());
     let used = &walk.used[side];
-    let takers =
-        content.flat_map(|n| walk.found_there(side, n)).flat_map(|&n| &there.children[n]).filter(|n| !used.contains(n));
+    // The same step on another base was not changed.
+    let is_other = |n: &&usize| !used.contains(n) && there.records()[**n].key != records[record].key;
+    let takers = content.flat_map(|n| walk.found_there(side, n)).flat_map(|&n| &there.children[n]).filter(is_other);
     let instead: Vec<CacheKey> = takers.take(NAMED).map(|&n| there.records()[n].key.clone()).collect();
     (!instead.is_empty()).then(|| Cause::StepChanged { parts: vec![Part::CopyOptions], instead })
 }
 
-/// The keys from one of `from` down to the one before `to`, by first inputs.
-fn way(there: &Index, from: &[usize], to: usize) -> Vec<CacheKey> {
+/// The cause of a step that the cache has further down, at `end`: what stood before it is gone, or it is built on something
+/// else now.
+fn removed(there: &Index, from: &[usize], end: usize) -> Cause {
+    match way(there, from, end) {
+        Some(removed) => Cause::StepRemoved { removed },
+        None => Cause::StepMoved { instead: there.records()[end].key.clone() },
+    }
+}
+
+/// The keys from one of `from` down to the one before `to`, by first inputs; none where no such way leads there.
+fn way(there: &Index, from: &[usize], to: usize) -> Option<Vec<CacheKey>> {
     let mut way = Vec::new();
     let mut seen = HashSet::new();
     let mut at = to;
-    while seen.insert(at) && way.len() < NAMED {
-        let Some(above) = super::join::linked(&there.records()[at], 0).next() else { break };
-        way.push(there.records()[above].key.clone());
-        if from.contains(&above) {
-            break;
+    while seen.insert(at) {
+        at = super::join::linked(&there.records()[at], 0).next()?;
+        way.push(there.records()[at].key.clone());
+        if from.contains(&at) {
+            way.reverse();
+            way.truncate(NAMED);
+            return Some(way);
         }
-        at = above;
     }
-    way.reverse();
-    way
+    None
 }
 
 /// What of a step may have changed, from its instruction and from the steps after it: what changes the environment
@@ -171,13 +195,18 @@ pub(super) fn parts(walk: &Walk<'_>, v: usize, side: usize) -> Vec<Part> {
         "RUN" => {
             let around = vec![Part::Environment, Part::BuildArgument, Part::User];
             let is_of_all = || walk.is_first_run(v) && walk.no_run_is_known(side);
+            let own = vec![Part::Command, Part::Mounts];
             match later_runs(walk, v, side) {
-                (0, 0) if is_of_all() => [vec![Part::Command, Part::Mounts, Part::Platform], around].concat(),
-                (0, 0) => [vec![Part::Command, Part::Mounts], around].concat(),
-                (_, 0) => vec![Part::Command, Part::Mounts],
+                (0, 0) if is_of_all() => [own, vec![Part::Platform], around].concat(),
+                (0, 0) => [own, around].concat(),
+                (_, 0) => own,
+                // What is in the place of later steps in the cache may be nothing: then they are new, and tell nothing.
+                (0, new) if walk.gone_below(v, side) < new => [own, around].concat(),
                 (0, _) if is_of_all() => [vec![Part::Platform], around].concat(),
+                // Two commands may have been edited at once, more hardly.
+                (0, 1) => [around, own].concat(),
                 (0, _) => around,
-                (_, _) => [vec![Part::Command, Part::Mounts], around].concat(),
+                (_, _) => [own, around].concat(),
             }
         }
         _ => vec![Part::Command, Part::Environment],
@@ -224,6 +253,13 @@ impl Walk<'_> {
     pub(super) fn used_there(&self, side: usize) -> HashSet<usize> {
         let vertices = 0..self.build.log.vertices.len();
         vertices.flat_map(|v| self.known(side, v).iter().copied()).collect()
+    }
+
+    /// How many steps a cache has below what stands there in a step's place.
+    fn gone_below(&self, v: usize, side: usize) -> usize {
+        let (Some(record), Some(there)) = (self.record(v), &self.sides[side].index) else { return 0 };
+        let gone = gone_children(self, there, side, &self.first_input_there(side, record));
+        below(there, &gone, |n| !self.used[side].contains(&n)).len()
     }
 
     /// Whether no `RUN` comes before a step.

@@ -95,11 +95,14 @@ pub(super) fn stage(name: &str) -> Option<Stage<'_>> {
     }
 }
 
-/// A vertex's name without its platform: `[linux/arm64 build 2/4] RUN make` is `[build 2/4] RUN make`.
+/// Which instruction of the Dockerfile a vertex is of, whatever its platform: `[linux/arm64 build 2/4] RUN make` is
+/// `[build 2/4] RUN`. What comes after that may hold the platform's own arguments; without a place it is all there is.
 pub(super) fn without_platform(name: &str) -> String {
     let Some((inner, rest)) = brackets(name) else { return name.to_owned() };
     let is_platform = |word: &str| word.contains('/') && !is_place(word);
     let words: Vec<&str> = inner.split(' ').filter(|word| !is_platform(word)).collect();
+    let has_place = words.last().is_some_and(|word| is_place(word));
+    let rest = if has_place { instruction(name) } else { rest };
     format!("[{}] {rest}", words.join(" "))
 }
 
@@ -117,6 +120,12 @@ fn brackets(name: &str) -> Option<(&str, &str)> {
 /// Where several targets are built at once, buildx puts the target's name first: `[app internal]`.
 fn is_internal(inner: &str) -> bool {
     inner.rsplit(' ').next() == Some(INTERNAL)
+}
+
+/// Whether a copy is made beside its base, to be laid upon it.
+pub(super) fn is_link(name: &str) -> bool {
+    let flags = command(name).split_whitespace().skip(1).take_while(|word| word.starts_with("--"));
+    flags.into_iter().any(|flag| flag == "--link" || flag.starts_with("--link="))
 }
 
 /// The instruction in a vertex's name, without stage and without `LINK`.
@@ -166,7 +175,7 @@ mod tests {
         let name = "[linux/arm64 build 2/4] RUN make";
         assert_eq!(stage(name), Some(Stage { name: "linux/arm64 build", place: Some("2/4") }));
         assert_eq!((command(name), instruction(name)), ("RUN make", "RUN"));
-        assert_eq!(without_platform(name), "[build 2/4] RUN make");
+        assert_eq!(without_platform(name), "[build 2/4] RUN");
         assert_eq!(without_platform("[internal] load build context"), "[internal] load build context");
         assert_eq!(command("[a 1/2] LINK COPY --link x /y"), "COPY --link x /y");
         assert_eq!(stage("[internal] load build context"), None);

@@ -46,6 +46,8 @@ pub(super) struct Export {
     found: Vec<Vec<Vec<usize>>>,
     /// The vertex of a record.
     pub(super) vertex: HashMap<usize, usize>,
+    /// The steps whose only input is a root.
+    pub(super) on_one_root: HashSet<CacheKey>,
 }
 
 /// What the log says about imports.
@@ -106,7 +108,8 @@ impl Export {
     fn new(index: Index, joined: Vec<Joined>, found: Vec<Vec<Vec<usize>>>) -> Self {
         let of_vertices = joined.iter().enumerate().filter_map(|(v, joined)| Some((joined.record?, v)));
         let vertex = of_vertices.collect();
-        Self { index, joined, found, vertex }
+        let on_one_root = index.on_one_root().into_iter().map(|n| index.records()[n].key.clone()).collect();
+        Self { index, joined, found, vertex, on_one_root }
     }
 }
 
@@ -235,14 +238,13 @@ impl Walk<'_> {
         if asked.shared_imports > 1 {
             return Verdict::likely(not_imported(NotImported::SideBySide(asked.shared_imports)));
         }
-        if let Some(how) = asked.of(&self.build, v) {
-            // A stage that is built on one of the filter is not taken from the cache either.
-            let below = self.build.log.vertices[v].inputs.first().copied().flatten();
-            let inherited = below.and_then(|below| before[below].as_ref()).map(|verdict| &verdict.cause);
-            return Verdict::likely(match inherited {
-                Some(cause @ Cause::AskedFor(AskedFor::NoCacheFilter(_))) => cause.clone(),
-                _ => Cause::AskedFor(how),
-            });
+        // What is built on a stage of the filter is not taken from the cache either.
+        let inherited = self.build.log.vertices[v].inputs.iter().flatten().find_map(|&input| {
+            let cause = before[input].as_ref().map(|verdict| &verdict.cause);
+            cause.filter(|cause| matches!(cause, Cause::AskedFor(AskedFor::NoCacheFilter(_)))).cloned()
+        });
+        if let Some(cause) = inherited.or_else(|| asked.of(&self.build, v).map(Cause::AskedFor)) {
+            return Verdict::likely(cause);
         }
         if let Some(why @ NotImported::SeveralLeaves(_)) = &self.sides[side].problem {
             return Verdict::likely(not_imported(why.clone()));

@@ -209,6 +209,40 @@ const TABLE: &[Expected] = &[
     Expected { fixture: "address-changed", causes: &[("files-changed", "test 1/3", &["test 2/3", "test 3/3"])] },
     Expected { fixture: "base-digest", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
     Expected { fixture: "context-image", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
+    // What is built on the stage runs as well. Results that are found and then not needed are given up while they are loaded.
+    Expected {
+        fixture: "no-cache-filter-base",
+        causes: &[("asked-for", "base 1/2", &["base 2/2", "deps 1/3", "stage-4 1/3"])],
+    },
+    // The file that is copied first now is copied later, too, as it was before.
+    Expected {
+        fixture: "first-step-added",
+        causes: &[(
+            "step-added",
+            "base 1/3",
+            &[
+                "base 2/3",
+                "base 3/3",
+                "build 1/2",
+                "build 2/2",
+                "deps 1/3",
+                "deps 2/3",
+                "deps 3/3",
+                "stage-4 1/3",
+                "stage-4 2/3",
+                "stage-4 3/3",
+                "test 1/2",
+                "test 2/2",
+            ],
+        )],
+    },
+    Expected { fixture: "command-split", causes: &[("step-changed", "stage-4 3/4", &["stage-4 4/4"])] },
+    Expected {
+        fixture: "link-in-the-middle",
+        causes: &[("step-changed", "stage-4 2/3", &["stage-4 2/3", "stage-4 3/3"])],
+    },
+    // The same copy on another stage.
+    Expected { fixture: "stage-on-another", causes: &[("step-moved", "stage-4 1/3", &["stage-4 2/3", "stage-4 3/3"])] },
 ];
 
 #[tokio::test]
@@ -285,9 +319,31 @@ async fn a_command_of_two_platforms_is_one_cause() {
 #[tokio::test]
 async fn a_platform_that_comes_to_another_one_is_the_cause() {
     use cache_ops::{Cause, Part};
-    let found = Rebuild("platform-added").explain().await;
-    let [cause] = found.causes.as_slice() else { panic!("{found:?}") };
-    assert!(matches!(&cause.cause, Cause::StepChanged { parts, .. } if *parts == [Part::Platform]), "{cause:?}");
+    for fixture in ["platform-added", "platform-argument"] {
+        let found = Rebuild(fixture).explain().await;
+        let [cause] = found.causes.as_slice() else { panic!("{found:?}") };
+        let is_platform = matches!(&cause.cause, Cause::StepChanged { parts, .. } if *parts == [Part::Platform]);
+        assert!(is_platform, "{fixture}: {cause:?}");
+    }
+}
+
+/// What was unpacked for a dependant long after it was made is in the export all the same.
+#[tokio::test]
+async fn every_step_that_ran_is_found_in_the_export() {
+    for fixture in ["link-in-the-middle", "no-cache-filter-base", "source-file-changed", "step-in-another-stage"] {
+        let found = Rebuild(fixture).explain().await;
+        assert!(found.notes.is_empty(), "{fixture}: {:?}", found.notes);
+    }
+}
+
+/// One `RUN` became two: that is no change of what all later ones have around them.
+#[tokio::test]
+async fn a_command_that_was_split_was_changed() {
+    use cache_ops::{Cause, Part};
+    match &Rebuild("command-split").explain().await.causes[0].cause {
+        Cause::StepChanged { parts, .. } => assert!(parts.contains(&Part::Command), "{parts:?}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -56,13 +56,14 @@ async fn a_cache_that_is_not_there_or_broken_is_the_cause_of_everything() {
 async fn several_leaves_are_the_likely_cause_of_a_lone_miss() {
     let rebuild = Rebuild("no-cache-filter");
     let (old, new, mut log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
-    // As if the step were of a stage whose other steps hit, so that nobody asked for it.
-    let step = log.vertices.iter_mut().find(|vertex| vertex.name.starts_with("[build 2/2]")).unwrap();
-    step.name = step.name.replace("[build 2/2]", "[deps 4/4]");
+    // As if the steps were of a stage whose other steps hit, so that nobody asked for them.
+    for vertex in &mut log.vertices {
+        vertex.name = vertex.name.replace("[build 1/2]", "[deps 4/5]").replace("[build 2/2]", "[deps 5/5]");
+    }
     let of = |old: &CacheManifest| {
         let found = explain(&[imported(old)], Some(&new), Some(&log)).unwrap();
         let place =
-            found.causes.iter().position(|group| found.steps[group.first].name.starts_with("[deps 4/4]")).unwrap();
+            found.causes.iter().position(|group| found.steps[group.first].name.starts_with("[deps 4/5]")).unwrap();
         (found.causes[place].cause.clone(), found.causes[place].is_certain)
     };
     assert!(matches!(of(&old), (Cause::ShouldHaveHit { records }, true) if records.len() == 1));
