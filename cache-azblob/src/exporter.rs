@@ -14,7 +14,7 @@ use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, Progress, Pushed, Result,
     Timestamp, Version,
 };
-use cache_kit::{Knowledge, Known, Looks, upload};
+use cache_kit::{Knowledge, Known, PresenceChecks, upload};
 use tokio::sync::OnceCell;
 
 use crate::AzblobConfig;
@@ -41,7 +41,7 @@ const EMPTY: &[u8] = b"{}";
 pub struct AzblobExporter {
     client: Client,
     has_container: OnceCell<()>,
-    looks: Looks,
+    checks: PresenceChecks,
     /// What a list has shown of the blobs that are to come.
     known: Known<Listed>,
     /// What the first name led to after our own last commit.
@@ -57,7 +57,7 @@ impl AzblobExporter {
         Ok(Self {
             client: Client::new(config)?,
             has_container: OnceCell::new(),
-            looks: Looks::told(),
+            checks: PresenceChecks::told(),
             known: Known::default(),
             committed: Mutex::default(),
         })
@@ -129,7 +129,7 @@ impl AzblobExporter {
             // Its blocks were dropped with those of the other.
             _ => {
                 let again = error::new(ErrorKind::Unavailable, "somebody else wrote the blob at the same time");
-                Err(self.client.about(again).with("blob", blob.digest).with_source(error))
+                Err(self.client.with_context(again).with("blob", blob.digest).with_source(error))
             }
         }
     }
@@ -156,7 +156,7 @@ impl AzblobExporter {
             return Ok(etag);
         }
         let message = "somebody else wrote first";
-        Err(self.client.about(error::new(ErrorKind::Conflict, message)).with("key", key).with_source(error))
+        Err(self.client.with_context(error::new(ErrorKind::Conflict, message)).with("key", key).with_source(error))
     }
 
     async fn write(&self, key: &str, index: &Bytes, condition: &Condition) -> Result<String> {
@@ -202,7 +202,7 @@ impl CacheExporter for AzblobExporter {
         let is_absent = match self.listed(&key, blob.size).await {
             Knowledge::There(()) => return Ok(Pushed::Present),
             Knowledge::Absent => true,
-            Knowledge::Unknown => self.looks.can_skip(blob.size),
+            Knowledge::Unknown => self.checks.can_skip(blob.size),
         };
         if is_absent {
             match self.send(blob, &key, Condition::Absent, from).await {
@@ -212,7 +212,7 @@ impl CacheExporter for AzblobExporter {
             }
         }
         let found = self.head(&key).await?;
-        self.looks.saw(found.is_some());
+        self.checks.saw(found.is_some());
         let condition = match found {
             Some(found) if found.is_archived => self.take_away(&key, found).await?,
             Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
@@ -229,7 +229,7 @@ impl CacheExporter for AzblobExporter {
 
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         // Present blobs are checked again after this.
-        self.looks.reset();
+        self.checks.reset();
         self.known.expire();
         let index = if manifest.is_empty() { Bytes::from_static(EMPTY) } else { manifest.encode_flat()? };
         self.client.config().limits().check_config(index.len() as u64)?;

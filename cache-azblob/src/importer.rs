@@ -49,7 +49,7 @@ impl AzblobImporter {
     }
 
     fn decode(&self, key: &str, bytes: Bytes) -> Result<CacheManifest> {
-        CacheManifest::decode_flat(bytes).map_err(|error| self.client.about(error).with("key", key))
+        CacheManifest::decode_flat(bytes).map_err(|error| self.client.with_context(error).with("key", key))
     }
 }
 

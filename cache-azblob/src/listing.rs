@@ -65,7 +65,7 @@ impl PageSource for Blobs<'_> {
         listed.key.clone()
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error).with("prefix", &self.start)
+    fn with_context(&self, error: Error) -> Error {
+        self.client.with_context(error).with("prefix", &self.start)
     }
 }

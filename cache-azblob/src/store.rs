@@ -40,7 +40,7 @@ impl AzblobStore {
                     return Ok(Deleted::Absent);
                 }
                 let changed = error::new(ErrorKind::Conflict, "it has changed since it was listed");
-                Err(self.client.about(changed).with("key", key).with_source(error))
+                Err(self.client.with_context(changed).with("key", key).with_source(error))
             }
             Err(error) => Err(error),
         }

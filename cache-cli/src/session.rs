@@ -9,7 +9,7 @@ use cache_ops::ExportSettings;
 use crate::args::{Globals, OutputForm};
 use crate::exit::Failure;
 use crate::messages;
-use crate::progress::{Reporter, Told};
+use crate::progress::{CommitListener, Reporter};
 
 /// How many blobs are looked at at once unless that is said.
 const LOOKS: u16 = 8;
@@ -46,7 +46,7 @@ impl Session {
 
     /// The settings of an export with its own name.
     pub(crate) fn export_settings_of(&self, task: String) -> ExportSettings {
-        let told = Told::new(Arc::clone(&self.reporter), task);
+        let told = CommitListener::new(Arc::clone(&self.reporter), task);
         self.export_settings().with_progress(Arc::new(told))
     }
 

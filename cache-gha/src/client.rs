@@ -139,18 +139,19 @@ impl Client {
         let part = (call.body.len() > SMALL).then(|| (size, Outgoing::of(std::mem::take(&mut call.body))));
         let limit = if part.is_some() { self.timeouts.idle } else { self.timeouts.answer };
         let flow: Arc<Flow> = part.as_ref().map(|(_, part)| part.flow()).unwrap_or_default();
-        let crab = self.crab.get_or_try_init(|| async { self.open() }).await.map_err(|error| self.about(error))?;
+        let crab =
+            self.crab.get_or_try_init(|| async { self.open() }).await.map_err(|error| self.with_context(error))?;
         let log = RequestLog::new(KIND, call.method.as_str(), call.path.split('?').next().unwrap_or_default(), size);
-        let request = self.request(call, part).map_err(|error| self.about(error))?;
+        let request = self.request(call, part).map_err(|error| self.with_context(error))?;
         let execute = async { crab.execute(request).await.map_err(|error| error::transport(&error, message)) };
         let sent = flow.unless_stalled(limit, message, execute).await.flatten();
         match &sent {
             Ok(response) => log.answered(response.status().as_u16(), |name| text(response.headers(), name)),
             Err(_) => log.unanswered(),
         }
-        let response = sent.map_err(|error| self.about(error))?;
+        let response = sent.map_err(|error| self.with_context(error))?;
         let answer = self.answer(response, message).await;
-        answer.map_err(|error| self.about(error))
+        answer.map_err(|error| self.with_context(error))
     }
 
     /// Reads an answer; one of any status but 2xx is an error.
@@ -208,7 +209,7 @@ impl Client {
     }
 
     /// Adds the host to the context.
-    pub(crate) fn about(&self, error: Error) -> Error {
+    pub(crate) fn with_context(&self, error: Error) -> Error {
         error.with("backend", KIND).with("host", self.url.host_str().unwrap_or_default())
     }
 }

@@ -121,7 +121,7 @@ impl CacheExporter for GhaExporter {
         if pushed.is_ok() {
             self.session.count_down();
         }
-        pushed.map_err(|error| self.session.about(error))
+        pushed.map_err(|error| self.session.with_context(error))
     }
 
     /// A blob that was present and is gone by now is [`ErrorKind::Unavailable`] where a list shows it: the export can be
@@ -130,7 +130,7 @@ impl CacheExporter for GhaExporter {
         let committed = self.commit_index(manifest, &expect).await;
         let settles_in = self.session.settles_in();
         let committed = committed.map(|version| Committed::new(None, version).settling_in(settles_in));
-        committed.map_err(|error| self.session.about(error))
+        committed.map_err(|error| self.session.with_context(error))
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {

@@ -106,8 +106,8 @@ impl GhaImporter {
         Entry::new(Arc::clone(&self.session), keys::blob(&blob.digest), "cannot read the blob")
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.session.about(error)
+    fn with_context(&self, error: Error) -> Error {
+        self.session.with_context(error)
     }
 }
 
@@ -131,20 +131,20 @@ impl BlobProvider for GhaImporter {
     /// Two requests: the service does not say how large an entry is, so that its first byte is asked for.
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         let size = self.entry(blob).size().await;
-        let size = size.map_err(|error| self.about(error.with("blob", blob.digest)))?;
+        let size = size.map_err(|error| self.with_context(error.with("blob", blob.digest)))?;
         Ok(size.map(BlobInfo::new))
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        signed::open(self.entry(blob), blob, range).await.map_err(|error| self.about(error))
+        signed::open(self.entry(blob), blob, range).await.map_err(|error| self.with_context(error))
     }
 }
 
 #[async_trait]
 impl CacheImporter for GhaImporter {
     async fn resolve(&self) -> Result<Option<Resolved>> {
-        let found = self.read_all().await.map_err(|error| self.about(error))?;
-        let manifest = merged(&found).map_err(|error| self.about(error))?;
+        let found = self.read_all().await.map_err(|error| self.with_context(error))?;
+        let manifest = merged(&found).map_err(|error| self.with_context(error))?;
         let version = index::version(found.iter().map(|index| index.key.as_str()));
         Ok(manifest.map(|manifest| Resolved::new(manifest, version)))
     }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache_core::{CacheManifest, Descriptor, Digest, ErrorKind, Event, Result};
-use cache_kit::{Accepted, FEW, Looks};
+use cache_kit::{Accepted, FEW, PresenceChecks};
 use tokio::sync::OnceCell;
 
 use crate::error;
@@ -22,7 +22,7 @@ const MANY: usize = 300;
 /// The blobs that this writer can read, as far as known.
 pub(crate) struct Known {
     accepted: Accepted,
-    looks: Looks,
+    checks: PresenceChecks,
     is_listed: OnceCell<bool>,
     blobs: Mutex<Blobs>,
 }
@@ -41,7 +41,7 @@ impl Known {
     pub(crate) fn new() -> Self {
         Self {
             accepted: Accepted::default(),
-            looks: Looks::untold(),
+            checks: PresenceChecks::untold(),
             is_listed: OnceCell::new(),
             blobs: Mutex::default(),
         }
@@ -61,11 +61,11 @@ impl Known {
         if let Some(is_listed) = self.lists(session, &blob.digest).await {
             return Ok(is_listed);
         }
-        if self.looks.can_skip(blob.size) {
+        if self.checks.can_skip(blob.size) {
             return Ok(false);
         }
         let is_there = is_there(session, &blob.digest).await?;
-        self.looks.saw(is_there);
+        self.checks.saw(is_there);
         Ok(is_there)
     }
 
@@ -92,14 +92,14 @@ impl Known {
 
     /// Takes note that a blob was there that was not looked for.
     pub(crate) fn met(&self) {
-        self.looks.reset();
+        self.checks.reset();
     }
 
-    /// Looks once more at what was not sent because it was there: a limit of the repository, or somebody, may have taken it
+    /// PresenceChecks once more at what was not sent because it was there: a limit of the repository, or somebody, may have taken it
     /// away since. The error can be cured by pushing again.
     pub(crate) async fn check(&self, session: &Session) -> Result<()> {
         // What comes next is looked for.
-        self.looks.reset();
+        self.checks.reset();
         self.check_accepted(session).await?;
         self.check_listed(session).await
     }
@@ -181,7 +181,7 @@ async fn named(session: &Arc<Session>) -> Result<Vec<Descriptor>> {
     Ok(read.map(|read| read.manifest.blobs().iter().map(|blob| blob.as_ref().clone()).collect()).unwrap_or_default())
 }
 
-/// Looks a blob up.
+/// PresenceChecks a blob up.
 pub(crate) async fn is_there(session: &Session, blob: &Digest) -> Result<bool> {
     let key = keys::blob(blob);
     Ok(session.lookup(&key).await?.is_some_and(|found| keys::is_same(&found.key, &key)))

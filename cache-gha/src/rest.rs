@@ -143,16 +143,16 @@ impl Rest {
         let body = self.send(Method::GET, path, message).await?;
         serde_json::from_slice(&body).map_err(|cause| {
             let error = error::new(ErrorKind::Unavailable, message).with_source(cause);
-            self.about(error.with("cause", "the answer is not the JSON that was expected"))
+            self.with_context(error.with("cause", "the answer is not the JSON that was expected"))
         })
     }
 
     async fn send(&self, method: Method, path: String, message: &'static str) -> Result<Bytes> {
         let sent = self.client.send(Call::new(method, path, message)).await;
-        sent.map(|reply| reply.body).map_err(|error| self.about(error))
+        sent.map(|reply| reply.body).map_err(|error| self.with_context(error))
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         let kind = error.kind();
         let error = error.with("repository", &self.repository);
         match kind {
@@ -213,8 +213,8 @@ impl PageSource for Listing<'_> {
         item.id.to_string()
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.rest.about(error.with("backend", crate::KIND))
+    fn with_context(&self, error: Error) -> Error {
+        self.rest.with_context(error.with("backend", crate::KIND))
     }
 }
 

@@ -212,7 +212,7 @@ impl Session {
     }
 
     /// Names what the cache is called, unless the error is another store's.
-    pub(crate) fn about(&self, error: Error) -> Error {
+    pub(crate) fn with_context(&self, error: Error) -> Error {
         if error.side() == Some(Side::Source) {
             return error;
         }

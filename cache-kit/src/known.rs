@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cache_core::Result;
 use tokio::sync::OnceCell;
 
-use crate::looks::SMALL;
+use crate::presence_checks::SMALL;
 use crate::{PageSource, Pager};
 
 /// So few blobs are asked for one by one: a list, or a manifest, has other things in it too.

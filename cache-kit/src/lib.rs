@@ -9,11 +9,11 @@ mod content_range;
 #[cfg(feature = "http")]
 mod encoding;
 mod known;
-mod looks;
 mod multipart;
 mod outgoing;
 mod paging;
 mod parts;
+mod presence_checks;
 #[cfg(feature = "http")]
 mod ranges;
 mod read_ahead;
@@ -39,11 +39,11 @@ pub use self::content_range::ContentRange;
 #[cfg(feature = "http")]
 pub use self::encoding::ContentEncoding;
 pub use self::known::{FEW, Knowledge, Known, Listed, Reach, common_prefix, list_keys};
-pub use self::looks::Looks;
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::outgoing::{Flow, Outgoing, held_back};
 pub use self::paging::{NextPage, Page, PageSource, Pager, paged};
 pub use self::parts::{LISTS, ListPart, list_parts};
+pub use self::presence_checks::PresenceChecks;
 #[cfg(feature = "http")]
 pub use self::ranges::{RangeAnswer, RangeSource, read_ranges};
 pub use self::read_ahead::ReadAhead;

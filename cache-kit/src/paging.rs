@@ -52,7 +52,7 @@ pub trait PageSource: Send + Sync {
     fn id(item: &Self::Item) -> String;
 
     /// Says what an error is about.
-    fn about(&self, error: Error) -> Error;
+    fn with_context(&self, error: Error) -> Error;
 }
 
 /// Reads a list page by page.
@@ -137,13 +137,14 @@ impl<S: PageSource> Pager<S> {
             return Ok(());
         }
         let error = Error::new(ErrorKind::LimitExceeded, "the list is too long").with("pages", self.pages);
-        Err(self.source.about(error.with("bytes", self.bytes)))
+        Err(self.source.with_context(error.with("bytes", self.bytes)))
     }
 
     fn wrong(&self, cause: &str) -> Error {
         let error = Error::new(ErrorKind::Unavailable, "the server's list does not end").with("cause", cause);
         let error = error.with("pages", self.pages).with_retryable(false);
-        self.source.about(error.with_hint("nothing is deleted, or taken for complete, by a list that is not whole"))
+        self.source
+            .with_context(error.with_hint("nothing is deleted, or taken for complete, by a list that is not whole"))
     }
 }
 
@@ -199,7 +200,7 @@ mod tests {
             item.to_string()
         }
 
-        fn about(&self, error: Error) -> Error {
+        fn with_context(&self, error: Error) -> Error {
             error.with("backend", "book")
         }
     }

@@ -28,7 +28,7 @@ pub trait RangeSource: Send + Sync {
     fn progress(&self) -> Arc<dyn Progress>;
 
     /// Says what an error is about.
-    fn about(&self, error: Error) -> Error;
+    fn with_context(&self, error: Error) -> Error;
 }
 
 /// What a server answers who is asked for a blob or a part of one.
@@ -92,7 +92,7 @@ impl<S: RangeSource> Reader<S> {
         let progress = self.source.progress();
         let opened = self.tuning.retry.run(&*progress, || self.open_once(range.clone())).await;
         // The last error is not retryable, so that callers do not retry.
-        opened.map_err(|error| self.source.about(error))
+        opened.map_err(|error| self.source.with_context(error))
     }
 
     async fn open_once(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
@@ -170,7 +170,7 @@ impl<S: RangeSource> ResumeSource for Reader<S> {
         Ok(self.open(range).await?.0)
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.source.about(error)
+    fn with_context(&self, error: Error) -> Error {
+        self.source.with_context(error)
     }
 }

@@ -164,8 +164,8 @@ impl<S: ResumeSource> ResumeSource for Shared<S> {
         self.0.reopen(range).await
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.0.about(error)
+    fn with_context(&self, error: Error) -> Error {
+        self.0.with_context(error)
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
             }
         }
 
-        fn about(&self, error: Error) -> Error {
+        fn with_context(&self, error: Error) -> Error {
             error
         }
     }

@@ -36,7 +36,7 @@ const SILENCES: u32 = 1;
 ///         Ok(stream_of(self.0[range.start as usize..range.end as usize].into()))
 ///     }
 ///
-///     fn about(&self, error: Error) -> Error {
+///     fn with_context(&self, error: Error) -> Error {
 ///         error.with("text", self.0)
 ///     }
 /// }
@@ -56,7 +56,7 @@ pub trait ResumeSource: Send + Sync {
     async fn reopen(&self, range: Range<u64>) -> Result<BlobStream>;
 
     /// Says what an error is about.
-    fn about(&self, error: Error) -> Error;
+    fn with_context(&self, error: Error) -> Error;
 }
 
 /// The bytes in `range`, of which `body` is the first stream; one that breaks or ends early is opened again where it
@@ -97,8 +97,8 @@ impl<S: ResumeSource> Reading<S> {
             let cause = match self.poll_body().await? {
                 Some(Ok(piece)) if piece.is_empty() => continue,
                 Some(Ok(piece)) => return Ok(Some(self.take(piece))),
-                None => self.source.about(Error::new(ErrorKind::Unavailable, "blob ended early")),
-                Some(Err(error)) if !error.is_retryable() => return Err(self.source.about(error)),
+                None => self.source.with_context(Error::new(ErrorKind::Unavailable, "blob ended early")),
+                Some(Err(error)) if !error.is_retryable() => return Err(self.source.with_context(error)),
                 Some(Err(error)) => error,
             };
             self.body = None;
@@ -106,7 +106,7 @@ impl<S: ResumeSource> Reading<S> {
             self.silences += u32::from(cause.silent_for().is_some());
             if self.resumes > RESUMES || self.silences > SILENCES {
                 let error = cause.with("got", self.at).with_tries(self.resumes);
-                return Err(self.source.about(error.with_retryable(false)));
+                return Err(self.source.with_context(error.with_retryable(false)));
             }
         }
         Ok(None)
@@ -163,7 +163,7 @@ mod tests {
             Ok(self.body(range.start))
         }
 
-        fn about(&self, error: Error) -> Error {
+        fn with_context(&self, error: Error) -> Error {
             error.with("blob", "b")
         }
     }

@@ -12,7 +12,7 @@ use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::{Stream, StreamExt};
 
 use super::CodecPool;
-use super::lane::{Hashed, hashed};
+use super::hashing::{Hashed, hashed};
 
 /// A layer that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]

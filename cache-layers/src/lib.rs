@@ -12,7 +12,7 @@ mod encode;
 pub mod estargz;
 #[cfg(feature = "gzip")]
 mod gzip;
-mod lane;
+mod hashing;
 mod limits;
 mod pool;
 mod read;
@@ -35,7 +35,7 @@ pub use self::decode::decode;
 #[cfg(feature = "layer")]
 pub use self::dirs::{LayerDir, TreeOptions, tar_tree};
 pub use self::encode::{Encoded, Encoding, encode};
-use self::lane::hashed;
+use self::hashing::hashed;
 pub use self::limits::DecodeLimits;
 pub use self::pool::CodecPool;
 pub use self::read::LayerStart;

@@ -97,7 +97,8 @@ impl Client {
     pub(crate) async fn url(&self, path: &str) -> Result<Url> {
         let repository = self.config.parsed().repository();
         let joined = self.connection().await?.base.join(&format!("{repository}/{path}"));
-        joined.map_err(|error| self.about(error::new(ErrorKind::InvalidSpec, "bad repository").with_source(error)))
+        joined
+            .map_err(|error| self.with_context(error::new(ErrorKind::InvalidSpec, "bad repository").with_source(error)))
     }
 
     /// Sends a request, answering a challenge once; any status is an answer.
@@ -114,7 +115,7 @@ impl Client {
         }
         let asked = Asked { base: &connection.base, headers: response.headers(), scopes: request.scopes };
         let fresh = self.session.auth.challenged(&connection.http, asked, used.as_ref()).await;
-        match fresh.map_err(|error| self.about(error))? {
+        match fresh.map_err(|error| self.with_context(error))? {
             Some(fresh) => self.send_once(connection, &request, Some(&fresh)).await,
             None => Ok(response),
         }
@@ -149,7 +150,7 @@ impl Client {
             return Ok(None);
         }
         let header = self.session.auth.header(&connection.http, &connection.base, scopes).await;
-        header.map_err(|error| self.about(error))
+        header.map_err(|error| self.with_context(error))
     }
 
     /// Sends a request, and again to wherever it is redirected to.
@@ -168,7 +169,7 @@ impl Client {
                 None => return Ok(response),
             }
         }
-        Err(self.about(redirect::endless(request.message)))
+        Err(self.with_context(redirect::endless(request.message)))
     }
 
     async fn send_to(
@@ -197,12 +198,12 @@ impl Client {
 
     fn answered(&self, sent: Result<reqwest::Result<Response>>, message: &str) -> Result<Response> {
         let answer = sent.and_then(|sent| sent.map_err(|error| error::transport(error, message)));
-        answer.map_err(|error| self.about(error))
+        answer.map_err(|error| self.with_context(error))
     }
 
     /// Reads a document of at most `limit` bytes.
     pub(crate) async fn read(&self, response: Response, limit: u64, message: &'static str) -> Result<Bytes> {
-        self.reading(message).read(response, limit).await.map_err(|error| self.about(error))
+        self.reading(message).read(response, limit).await.map_err(|error| self.with_context(error))
     }
 
     /// The bytes of an answer as they come.
@@ -224,7 +225,7 @@ impl Client {
         };
         let host = response.url().host_str().unwrap_or_default().to_owned();
         let error = error::refused(response, message, self.tuning()).await;
-        self.about(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
+        self.with_context(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 
     /// The error for an answer to HEAD, which has no body: the same question as GET has one.
@@ -253,13 +254,13 @@ impl Client {
     }
 
     /// Adds the backend and the reference to the context.
-    pub(crate) fn about(&self, error: Error) -> Error {
+    pub(crate) fn with_context(&self, error: Error) -> Error {
         error.with("backend", crate::KIND).with("ref", self.config.parsed())
     }
 
     async fn connection(&self) -> Result<&Connection> {
         let open = || Connection::open(&self.config);
-        self.session.connection.get_or_try_init(open).await.map_err(|error| self.about(error))
+        self.session.connection.get_or_try_init(open).await.map_err(|error| self.with_context(error))
     }
 
     /// Whether a URL is the registry's own: an upload may go to another host, which gets no authorization.

@@ -192,7 +192,7 @@ impl Environment {
         Self { credential: Some(credential), ..self }
     }
 
-    /// Looks for credentials in this file too, after those named before: a `config.json` or an `auth.json`.
+    /// PresenceChecks for credentials in this file too, after those named before: a `config.json` or an `auth.json`.
     #[must_use]
     pub fn with_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.auth_sources.push(AuthSource::File(path.into()));

@@ -13,7 +13,7 @@ use cache_core::{
     BlobProvider, BlobStream, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, Progress,
     Pushed, Result, Version,
 };
-use cache_kit::{Accepted, FEW, Looks};
+use cache_kit::{Accepted, FEW, PresenceChecks};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::auth::Scopes;
@@ -57,7 +57,7 @@ pub struct RegistryExporter {
     presence: Presence,
     /// What the manifest names that is there.
     accepted: Accepted,
-    looks: Looks,
+    checks: PresenceChecks,
 }
 
 impl RegistryExporter {
@@ -70,7 +70,13 @@ impl RegistryExporter {
     /// A writer that shares the session of somebody else.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::push(client.config().parsed().repository());
-        Self { client, scopes, presence: Presence::default(), accepted: Accepted::default(), looks: Looks::untold() }
+        Self {
+            client,
+            scopes,
+            presence: Presence::default(),
+            accepted: Accepted::default(),
+            checks: PresenceChecks::untold(),
+        }
     }
 
     pub(crate) fn client(&self) -> &Arc<Client> {
@@ -112,11 +118,11 @@ impl RegistryExporter {
     }
 
     async fn is_present(&self, blob: &Descriptor) -> Result<bool> {
-        if !self.presence.may_ask(blob) || self.looks.can_skip(blob.size) {
+        if !self.presence.may_ask(blob) || self.checks.can_skip(blob.size) {
             return Ok(false);
         }
         let found = stat(&self.client, &self.scopes, blob).await?;
-        self.looks.saw(found.is_some());
+        self.checks.saw(found.is_some());
         Ok(found.is_some_and(|found| found.size == blob.size))
     }
 
@@ -231,7 +237,7 @@ impl RegistryExporter {
         Ok(digest.map(|found| Version::new(found.digest.to_string())))
     }
 
-    /// Looks before a commit whether the place is as it is expected to be.
+    /// PresenceChecks before a commit whether the place is as it is expected to be.
     async fn check_expected(&self, looked: &str, expect: &Expect) -> Result<()> {
         let expected = match expect {
             Expect::Any => return Ok(()),
@@ -242,7 +248,7 @@ impl RegistryExporter {
         if found.as_ref() == expected { Ok(()) } else { Err(self.conflict(expected, found.as_ref())) }
     }
 
-    /// Looks after a commit whether it is still ours.
+    /// PresenceChecks after a commit whether it is still ours.
     async fn check_won(&self, expect: &Expect, target: &str, ours: &Version) -> Result<()> {
         if matches!(expect, Expect::Any) {
             return Ok(());
@@ -269,7 +275,7 @@ impl RegistryExporter {
         checked
     }
 
-    /// Looks whether a manifest that was written is there, in a registry that only says so of other things.
+    /// PresenceChecks whether a manifest that was written is there, in a registry that only says so of other things.
     ///
     /// Distribution 2 writes no bytes that it believes it has. What is uploaded as a blob it does write.
     async fn check_written(&self, root: &Document) -> Result<()> {
@@ -283,7 +289,7 @@ impl RegistryExporter {
             return Ok(());
         }
         let error = error::new(ErrorKind::Unavailable, "the registry has taken the manifest, and does not have it");
-        Err(self.client.about(error.with("manifest", name)))
+        Err(self.client.with_context(error.with("manifest", name)))
     }
 
     /// Why a registry says that a manifest names what is not there: something has gone, or it takes nothing but manifests
@@ -303,14 +309,14 @@ impl RegistryExporter {
         let server = error.context("server").unwrap_or_default().to_owned();
         let refused = refused.with("server", server).with("mediaType", media_type);
         self.client
-            .about(refused)
+            .with_context(refused)
             .with_hint("set image-manifest=true at the destination: BuildKit since v0.12 reads it")
     }
 
     fn conflict(&self, expected: Option<&Version>, found: Option<&Version>) -> Error {
         let text = |state: Option<&Version>| state.map_or("nothing", Version::as_str).to_owned();
         let error = error::new(ErrorKind::Conflict, "somebody else wrote first");
-        self.client.about(error.with("expected", text(expected)).with("found", text(found)))
+        self.client.with_context(error.with("expected", text(expected)).with("found", text(found)))
     }
 }
 

@@ -67,7 +67,7 @@ impl RegistryImporter {
     /// What the manifest that is there names, apart from its config.
     pub(crate) async fn named(&self) -> Result<Vec<Descriptor>> {
         let Some(Root { bytes, .. }) = self.root().await? else { return Ok(Vec::new()) };
-        named(&bytes).map_err(|error| self.client.about(error))
+        named(&bytes).map_err(|error| self.client.with_context(error))
     }
 
     /// The document at the reference, and the media type that the registry gives.
@@ -108,7 +108,7 @@ impl RegistryImporter {
             let found = digest_as(&promised, &bytes);
             if found != promised {
                 let error = error::new(ErrorKind::DigestMismatch, "manifest holds other bytes than its digest says");
-                return Err(self.client.about(error.with("manifest", promised).with("got", found)));
+                return Err(self.client.with_context(error.with("manifest", promised).with("got", found)));
             }
         }
         Ok(bytes)
@@ -134,7 +134,7 @@ pub(crate) fn digest_as(promised: &Digest, bytes: &[u8]) -> Digest {
 impl CacheImporter for RegistryImporter {
     async fn resolve(&self) -> Result<Option<Resolved>> {
         let Some(Root { digest, bytes, .. }) = self.root().await? else { return Ok(None) };
-        let about = |error: Error| self.client.about(error).with("manifest", digest);
+        let about = |error: Error| self.client.with_context(error).with("manifest", digest);
         if self.refuses_images && !is_cache(&bytes).map_err(about)? {
             let error = error::new(ErrorKind::Unsupported, "the tag holds an image, and a cache would replace it");
             return Err(about(error.with("holds", "image"))
@@ -156,7 +156,7 @@ impl BlobProvider for RegistryImporter {
     }
 }
 
-/// Looks a blob up; a registry that does not say its length has it as it is described.
+/// PresenceChecks a blob up; a registry that does not say its length has it as it is described.
 pub(crate) async fn stat(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<Option<BlobInfo>> {
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::HEAD, reader::url(client, blob).await?, scopes, "cannot look the blob up");

@@ -98,7 +98,7 @@ impl Presence {
         self.note(&looked);
         let Some((blob, _)) = looked.iter().find(|(_, is_there)| !is_there) else { return Ok(()) };
         let error = error::new(ErrorKind::Unavailable, "the registry says that it has the blob, and cannot read it");
-        Err(client.about(error.with("blob", blob.digest)))
+        Err(client.with_context(error.with("blob", blob.digest)))
     }
 
     fn note(&self, looked: &[(Descriptor, bool)]) {

@@ -89,7 +89,7 @@ impl RegistryStore {
         Ok(listing)
     }
 
-    /// Looks up a tag; `None` if it was deleted meanwhile.
+    /// PresenceChecks up a tag; `None` if it was deleted meanwhile.
     async fn entry(&self, tag: &str) -> Result<Option<CacheEntry>> {
         if !is_tag(tag) {
             return Err(error::new(ErrorKind::InvalidManifest, "the registry lists a tag that is none"));
@@ -140,17 +140,17 @@ impl RegistryStore {
             (None, None) => return Ok(()),
         };
         let error = error::new(ErrorKind::InUse, message).with("tag", tag).with("manifest", digest);
-        Err(self.client.about(error.with("other", other)))
+        Err(self.client.with_context(error.with("other", other)))
     }
 
     fn unsupported(&self, message: &str) -> Error {
-        self.client.about(error::new(ErrorKind::Unsupported, message))
+        self.client.with_context(error::new(ErrorKind::Unsupported, message))
     }
 
     fn digest(&self, cache: &CacheEntry) -> Result<Digest> {
         let parsed = cache.version.as_str().parse();
         parsed.map_err(|error: InvalidDigest| {
-            self.client.about(
+            self.client.with_context(
                 error::new(ErrorKind::InvalidManifest, "the cache was listed by another store").with_source(error),
             )
         })
@@ -197,7 +197,7 @@ impl CacheStore for RegistryStore {
             Some(found) if found.digest == listed => self.delete(tag, &listed).await,
             Some(found) => {
                 let error = error::new(ErrorKind::Conflict, "the cache has changed").with("tag", tag);
-                Err(self.client.about(error.with("found", found.digest)))
+                Err(self.client.with_context(error.with("found", found.digest)))
             }
         }
     }

@@ -82,8 +82,8 @@ impl PageSource for Tags<'_> {
         item.clone()
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error)
+    fn with_context(&self, error: Error) -> Error {
+        self.client.with_context(error)
     }
 }
 
@@ -102,7 +102,7 @@ impl Tags<'_> {
     }
 
     async fn answer(&self, query: &str) -> Result<Answer> {
-        self.client.retrying(|| self.answer_once(query)).await.map_err(|error| self.client.about(error))
+        self.client.retrying(|| self.answer_once(query)).await.map_err(|error| self.client.with_context(error))
     }
 
     async fn answer_once(&self, query: &str) -> Result<Answer> {

@@ -175,7 +175,7 @@ impl Upload {
             self.detours += 1;
         }
         if self.detours > redirect::MOST {
-            return Err(self.client.about(redirect::endless(UPLOAD)));
+            return Err(self.client.with_context(redirect::endless(UPLOAD)));
         }
         Ok(self.detour.is_some())
     }
@@ -252,7 +252,7 @@ pub(crate) async fn check_stored(
     match digest_of(&response).filter(|stored| stored.algorithm() == ours.algorithm() && *stored != ours) {
         Some(stored) => {
             let error = error::new(ErrorKind::DigestMismatch, "the registry stored something else");
-            Err(client.about(error.with("digest", ours).with("stored", stored)))
+            Err(client.with_context(error.with("digest", ours).with("stored", stored)))
         }
         None => Ok(()),
     }
@@ -293,8 +293,9 @@ fn kept(range: &str) -> Option<u64> {
 pub(crate) fn upload_location(client: &Client, response: &Response) -> Result<Url> {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let location = location.and_then(|location| response.url().join(location).ok());
-    location
-        .ok_or_else(|| client.about(error::new(ErrorKind::Unavailable, "the registry does not say where to upload to")))
+    location.ok_or_else(|| {
+        client.with_context(error::new(ErrorKind::Unavailable, "the registry does not say where to upload to"))
+    })
 }
 
 /// Tells the registry to forget an upload.

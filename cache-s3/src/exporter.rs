@@ -108,7 +108,7 @@ impl S3Exporter {
         self.slots.as_ref()?.acquire().await.ok()
     }
 
-    /// Looks a blob up, by the list of all where that will do: what it has in an archive may have been restored, and what is
+    /// PresenceChecks a blob up, by the list of all where that will do: what it has in an archive may have been restored, and what is
     /// old is copied as it is described.
     async fn find(&self, key: &str, size: u64) -> Result<Option<Found>> {
         let list =
@@ -157,7 +157,9 @@ impl S3Exporter {
     async fn send_whole(&self, key: &str, blob: &Descriptor, from: &dyn BlobProvider) -> Result<()> {
         if blob.size > LARGEST_PUT {
             let message = "the store takes no uploads in parts, and one of more than 5 GiB has to be in parts";
-            return Err(self.client.about(error::new(ErrorKind::LimitExceeded, message).with("size", blob.size), key));
+            return Err(self
+                .client
+                .with_context(error::new(ErrorKind::LimitExceeded, message).with("size", blob.size), key));
         }
         self.client.put_stream(key, from.read(blob, None).await?, blob.size).await
     }
@@ -237,7 +239,7 @@ impl S3Exporter {
     fn conflict(&self, key: &str, expected: Option<&str>, found: Option<&str>) -> Error {
         let error = error::new(ErrorKind::Conflict, "somebody else wrote first");
         let error = error.with("expected", expected.unwrap_or("nothing")).with("found", found.unwrap_or("nothing"));
-        self.client.about(error, key)
+        self.client.with_context(error, key)
     }
 
     /// Checks present blobs again, since a prune may have run in between.
@@ -248,7 +250,7 @@ impl S3Exporter {
         let is_there = |key: &&String| found.get(*key).is_some_and(|found| !found.is_archived);
         let Some(gone) = present.iter().find(|key| !is_there(key)) else { return Ok(()) };
         let error = error::new(ErrorKind::Unavailable, "a blob was deleted while the cache was written");
-        Err(self.client.about(error, gone))
+        Err(self.client.with_context(error, gone))
     }
 }
 

@@ -44,7 +44,7 @@ impl CacheImporter for S3Importer {
         let key = config.keys().manifest(config.first_name());
         let read = self.client.retrying(|| self.client.read(&key, config.limits().config)).await?;
         let Some((bytes, etag)) = read else { return Ok(None) };
-        let about = |error: Error| self.client.about(error, &key);
+        let about = |error: Error| self.client.with_context(error, &key);
         Ok(Some(Resolved::new(CacheManifest::decode_flat(bytes).map_err(about)?, Version::new(etag))))
     }
 }

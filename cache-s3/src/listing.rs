@@ -93,7 +93,7 @@ impl PageSource for Objects<'_> {
         key.clone()
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error, &self.prefix)
+    fn with_context(&self, error: Error) -> Error {
+        self.client.with_context(error, &self.prefix)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn check_list(client: &Client) -> Result<()> {
         return Ok(());
     }
     let error = error::new(ErrorKind::Unsupported, "the store lists nothing below this prefix, and has caches there");
-    Err(client.about(error, &prefix).with_hint(UNUSUAL))
+    Err(client.with_context(error, &prefix).with_hint(UNUSUAL))
 }
 
 /// Adds what may be behind the refusal of an index: the store keeps objects as files, and `a` cannot be one where `a/b` is.

@@ -34,13 +34,13 @@ impl S3Probe {
         Self { client: Client::new(config) }
     }
 
-    /// Looks for an index that cannot be there.
+    /// PresenceChecks for an index that cannot be there.
     async fn read(&self) -> Result<()> {
         let key = throw_away_key(&self.client, "doctor-absent");
         match self.client.retrying(|| self.client.read(&key, 1 << 10)).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {
-                Err(self.client.about(error::new(ErrorKind::Unsupported, "the store answers anything"), &key))
+                Err(self.client.with_context(error::new(ErrorKind::Unsupported, "the store answers anything"), &key))
             }
             Err(error) => Err(error),
         }
@@ -58,7 +58,7 @@ impl S3Probe {
 
     async fn range(&self, key: &str) -> Result<()> {
         let answer = self.client.retrying(|| self.client.open(key, Some(1..4))).await?;
-        let read: Vec<Bytes> = answer.body.try_collect().await.map_err(|error| self.client.about(error, key))?;
+        let read: Vec<Bytes> = answer.body.try_collect().await.map_err(|error| self.client.with_context(error, key))?;
         if read.concat() == SAMPLE[1..4] { Ok(()) } else { Err(self.wrong("the store sent another range", key)) }
     }
 
@@ -132,7 +132,7 @@ impl S3Probe {
     }
 
     fn wrong(&self, message: &str, key: &str) -> Error {
-        self.client.about(error::new(ErrorKind::Unsupported, message), key)
+        self.client.with_context(error::new(ErrorKind::Unsupported, message), key)
     }
 
     /// The place without its secrets, with what this store needs from BuildKit.

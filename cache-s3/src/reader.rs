@@ -32,7 +32,7 @@ impl RangeSource for Source {
         Arc::new(self.client.config().environment().listener().clone())
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error.with("blob", self.blob), &self.key)
+    fn with_context(&self, error: Error) -> Error {
+        self.client.with_context(error.with("blob", self.blob), &self.key)
     }
 }

@@ -63,7 +63,7 @@ impl S3Store {
         }
         if !doomed.contains(&key) {
             let error = error::new(ErrorKind::Conflict, "the blob has changed").with("blob", blob.digest);
-            return Err(self.client.about(error, &key));
+            return Err(self.client.with_context(error, &key));
         }
         failed.remove(&key).map_or(Ok(Deleted::Removed), |error| Err(error.with("blob", blob.digest)))
     }
@@ -181,7 +181,7 @@ impl S3Store {
     }
 
     fn changed(&self, key: &str, name: &str) -> Error {
-        self.client.about(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
+        self.client.with_context(error::new(ErrorKind::Conflict, "the cache has changed").with("name", name), key)
     }
 }
 

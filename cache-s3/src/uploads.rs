@@ -40,7 +40,7 @@ impl PageSource for Uploads<'_> {
         format!("{} {}", upload.id, upload.key)
     }
 
-    fn about(&self, error: Error) -> Error {
-        self.client.about(error, &self.prefix)
+    fn with_context(&self, error: Error) -> Error {
+        self.client.with_context(error, &self.prefix)
     }
 }

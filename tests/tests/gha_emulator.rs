@@ -8,7 +8,7 @@ use cache_core::Digest;
 use cache_tests::places::gha::VERSION;
 use cache_tests::servers::actions::{Options, Server, mint};
 use cache_tests::servers::emulator::Emulator;
-use cache_tests::servers::exchange::{Ask, Told, exchange};
+use cache_tests::servers::exchange::{Ask, Reply, exchange};
 use serde_json::{Value, json};
 
 cache_tests::conformance!(suite, cache_tests::places::GhaEmulator::new());
@@ -21,8 +21,8 @@ struct Both {
 
 /// What both have answered, and said to be one.
 struct Answers {
-    ours: Told,
-    proven: Told,
+    ours: Reply,
+    proven: Reply,
 }
 
 impl Both {
@@ -57,7 +57,7 @@ impl Both {
 
     /// Asks each service by the URL that it has given.
     fn ask_signed(&self, given: &Answers, field: &str, ask: &Ask) -> Answers {
-        let path = |told: &Told| {
+        let path = |told: &Reply| {
             let body: Value = serde_json::from_slice(&told.body).expect("an answer in JSON");
             let url = body[field].as_str().expect("an answer with a URL").to_owned();
             url.splitn(4, '/').nth(3).map(|path| format!("/{path}")).expect("a URL with a path")
@@ -70,7 +70,7 @@ impl Both {
             assert_eq!(ours.header(name), proven.header(name));
         }
         // The emulator forgets it with a range that is not there; Azure does not.
-        let has_id = |told: &Told| told.status == 416 || told.header("x-ms-request-id").is_some();
+        let has_id = |told: &Reply| told.status == 416 || told.header("x-ms-request-id").is_some();
         assert_eq!(has_id(&ours), has_id(&proven));
         Answers { ours, proven }
     }

@@ -118,7 +118,7 @@ impl Client {
         &self.config
     }
 
-    /// Looks a blob up; none where it, or the container, is not there.
+    /// PresenceChecks a blob up; none where it, or the container, is not there.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         match self.blob(key).get_properties(None).await {
             Ok(response) => Ok(Some(Found::of(response.headers()))),
@@ -197,10 +197,10 @@ impl Client {
         let reader = BodyReader::new(DOCUMENT, None, &self.tuning().bounds).with_limit(limit);
         let RangeAnswer { body, range, encoding, .. } = part.answer;
         let bytes = reader.read(body).await.and_then(|bytes| encoding.undo_document(bytes, limit, DOCUMENT));
-        let bytes = bytes.map_err(|error| self.about(error).with("key", key))?;
+        let bytes = bytes.map_err(|error| self.with_context(error).with("key", key))?;
         if range.and_then(|range| range.total).is_some_and(|total| total > bytes.len() as u64) {
             let error = error::new(ErrorKind::Unavailable, "document ended early").with("got", bytes.len());
-            return Err(self.about(error).with("key", key));
+            return Err(self.with_context(error).with("key", key));
         }
         let etag = part.etag.unwrap_or_default();
         if bytes.is_empty() && self.is_directory(key).await? { Ok(None) } else { Ok(Some((bytes, etag))) }
@@ -256,7 +256,7 @@ impl Client {
         match self.container.get_properties(None).await {
             Ok(_) => Ok(true),
             Err(error) if error::code_of(&error).as_deref() == Some("ContainerNotFound") => Ok(false),
-            Err(error) => Err(self.about(error::of(error, "cannot look the container up"))),
+            Err(error) => Err(self.with_context(error::of(error, "cannot look the container up"))),
         }
     }
 
@@ -265,7 +265,7 @@ impl Client {
         match self.container.create(None).await {
             Ok(_) => Ok(()),
             Err(error) if error::code_of(&error).as_deref() == Some("ContainerAlreadyExists") => Ok(()),
-            Err(error) => Err(self.about(error::of(error, "cannot create the container"))),
+            Err(error) => Err(self.with_context(error::of(error, "cannot create the container"))),
         }
     }
 
@@ -282,13 +282,13 @@ impl Client {
     }
 
     /// Adds the backend and the container to the context.
-    pub(crate) fn about(&self, error: Error) -> Error {
+    pub(crate) fn with_context(&self, error: Error) -> Error {
         let place = format!("{}/{}", self.config.account().to_string().trim_end_matches('/'), self.config.container());
         error.with("backend", KIND).with("container", place)
     }
 
     fn failed(&self, error: azure_core::Error, message: &str, key: &str) -> Error {
-        self.about(error::of(error, message)).with("key", key)
+        self.with_context(error::of(error, message)).with("key", key)
     }
 
     fn blob(&self, key: &str) -> BlobClient {

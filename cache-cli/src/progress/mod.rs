@@ -1,10 +1,10 @@
 //! Progress on stderr: events become [`Step`]s, and a format shows them.
 
+mod commit_listener;
 mod looking;
 mod meter;
 mod plain;
 mod rawjson;
-mod told;
 mod tty;
 mod watched;
 
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use cache_core::{Descriptor, Digest, Event, Progress};
 use clap::ValueEnum;
 
+pub(crate) use self::commit_listener::CommitListener;
 pub(crate) use self::looking::Looking;
 use self::meter::Meter;
-pub(crate) use self::told::Told;
 pub(crate) use self::watched::Watched;
 use crate::{messages, text};
 

@@ -49,12 +49,12 @@ impl V1 {
         if reply.status == StatusCode::NO_CONTENT || reply.body.is_empty() {
             return Ok(None);
         }
-        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.with_context(error))?;
         if answer.text("cacheKey").is_empty() {
             return Ok(None);
         }
         let url = decode_url(answer.text("archiveLocation"), self.client.url(), MESSAGE)
-            .map_err(|error| self.client.about(error))?;
+            .map_err(|error| self.client.with_context(error))?;
         Ok(Some(Found { key: answer.text("cacheKey").to_owned(), url }))
     }
 
@@ -63,10 +63,10 @@ impl V1 {
         let body = json!({ "key": key, "version": VERSION }).to_string();
         let call = Call::new(Method::POST, CACHES, MESSAGE).header(CONTENT_TYPE, "application/json").body(body);
         let reply = self.client.send(call).await?;
-        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.about(error))?;
+        let answer = decode(&reply.body, MESSAGE).map_err(|error| self.client.with_context(error))?;
         answer.number("cacheId").filter(|id| *id > 0).ok_or_else(|| {
             let error = error::new(ErrorKind::Unavailable, MESSAGE).with_retryable(false);
-            self.client.about(error.with("cause", "the answer holds no number of a cache"))
+            self.client.with_context(error.with("cause", "the answer holds no number of a cache"))
         })
     }
 }

@@ -45,7 +45,7 @@ impl Twirp {
     async fn call(&self, method: &str, body: &Value, message: &'static str) -> Result<Fields> {
         let call = Call::new(Method::POST, format!("{SERVICE}/{method}"), message);
         let call = call.header(CONTENT_TYPE, "application/json").body(body.to_string());
-        decode(&self.0.send(call).await?.body, message).map_err(|error| self.0.about(error))
+        decode(&self.0.send(call).await?.body, message).map_err(|error| self.0.with_context(error))
     }
 
     async fn lookup(&self, key: &str) -> Result<Option<Found>> {
@@ -69,7 +69,7 @@ impl Twirp {
             // Some services report a key that is being uploaded only by this text.
             false if answer.text("message").is_empty() => {
                 let error = error::new(ErrorKind::Conflict, MESSAGE).with("server", "no reason given");
-                Err(self.0.about(error))
+                Err(self.0.with_context(error))
             }
             false => Err(self.denied(&answer, MESSAGE)),
         }
@@ -83,7 +83,7 @@ impl Twirp {
     }
 
     fn denied(&self, answer: &Fields, message: &str) -> Error {
-        self.0.about(error::denied(answer.text("message"), message))
+        self.0.with_context(error::denied(answer.text("message"), message))
     }
 }
 

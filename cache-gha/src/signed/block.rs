@@ -51,7 +51,7 @@ impl BlockBlob {
 
     async fn send(&self, (request, flow): (RequestBuilder, Arc<Flow>)) -> Result<()> {
         let waiting = (&*flow, self.http.tuning.timeouts.idle);
-        let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.about(error))?;
+        let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.with_context(error))?;
         self.check(sent).await
     }
 
@@ -60,10 +60,10 @@ impl BlockBlob {
             return Ok(());
         }
         let error = self.http.refused(response, MESSAGE).await;
-        Err(self.about(error))
+        Err(self.with_context(error))
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         error.with("key", &self.key)
     }
 }

@@ -59,7 +59,7 @@ impl Entry {
 
     async fn document_once(&self, limit: u64) -> Result<Bytes> {
         let response = self.get(None).await?;
-        self.session.http().read(response, limit, self.message).await.map_err(|error| self.about(error))
+        self.session.http().read(response, limit, self.message).await.map_err(|error| self.with_context(error))
     }
 
     /// Opens the entry once, or a part of it; the answer has the status 200, 206 or 416.
@@ -84,7 +84,7 @@ impl Entry {
 
     async fn get_from(&self, url: Url, range: Option<Range<u64>>) -> Result<Response> {
         let range = range.map(|range| (self.session.service().range_header(), range));
-        self.session.http().get(url, range, self.message).await.map_err(|error| self.about(error))
+        self.session.http().get(url, range, self.message).await.map_err(|error| self.with_context(error))
     }
 
     async fn accept(&self, response: Response) -> Result<Response> {
@@ -96,14 +96,14 @@ impl Entry {
 
     /// The error for an answer that is not the wanted one.
     pub(super) async fn refused(&self, response: Response) -> Error {
-        self.about(self.session.http().refused(response, self.message).await)
+        self.with_context(self.session.http().refused(response, self.message).await)
     }
 
     async fn locate(&self) -> Result<Url> {
         let found = self.session.service().lookup(&self.key).await?;
         // The service also matches entries whose keys only begin like this one: a signature, say.
         let url = found.filter(|found| is_same(&found.key, &self.key)).map(|found| found.url);
-        let url = url.ok_or_else(|| self.about(error::new(ErrorKind::NotFound, "no such entry")))?;
+        let url = url.ok_or_else(|| self.with_context(error::new(ErrorKind::NotFound, "no such entry")))?;
         self.keep(Some(url.clone()));
         Ok(url)
     }
@@ -116,7 +116,7 @@ impl Entry {
         *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
     }
 
-    pub(crate) fn about(&self, error: Error) -> Error {
+    pub(crate) fn with_context(&self, error: Error) -> Error {
         error.with("key", &self.key)
     }
 }

@@ -37,7 +37,7 @@ impl RangeSource for Source {
         self.entry.session().progress()
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         error.with("backend", crate::KIND).with("blob", self.blob)
     }
 }

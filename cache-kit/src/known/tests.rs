@@ -32,7 +32,7 @@ impl PageSource for Numbers {
         key(*item)
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         error
     }
 }

@@ -14,7 +14,7 @@ use super::pack::{Packed, Placer, pack};
 use super::split::Splitter;
 use crate::CodecPool;
 use crate::gzip::libdeflate_level;
-use crate::lane::Hashed;
+use crate::hashing::Hashed;
 use crate::pool::Job;
 
 /// The least bytes that a job scans, so that small pieces are as cheap as large ones.

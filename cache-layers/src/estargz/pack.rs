@@ -11,7 +11,7 @@ use super::split::{Batch, Item, MAX_BATCH};
 use super::toc::{Chunk, Toc, TocWriter};
 use super::{CHUNK, footer};
 use crate::gzip::cannot_compress;
-use crate::lane::Hashed;
+use crate::hashing::Hashed;
 
 /// A batch after compression.
 pub(super) struct Packed {

@@ -183,16 +183,16 @@ impl Cause {
     }
 
     /// What steps have in common that have one reason between them, so that it is told once.
-    pub(super) fn shared(&self) -> Option<Shared> {
+    pub(super) fn shared(&self) -> Option<CommonTrait> {
         match self {
-            Self::NotStored(_) | Self::ShouldHaveHit { .. } => Some(Shared::Kind(self.as_str())),
+            Self::NotStored(_) | Self::ShouldHaveHit { .. } => Some(CommonTrait::Kind(self.as_str())),
             Self::FilesChanged { content, .. } if content.is_empty() => None,
             Self::FilesChanged { .. }
             | Self::BaseChanged { .. }
             | Self::Elsewhere { .. }
             | Self::NotImported { .. }
             | Self::AskedFor(_)
-            | Self::Lost { .. } => Some(Shared::Cause(self.clone())),
+            | Self::Lost { .. } => Some(CommonTrait::Cause(self.clone())),
             _ => None,
         }
     }
@@ -200,7 +200,7 @@ impl Cause {
 
 /// What steps can have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Shared {
+pub(super) enum CommonTrait {
     /// The kind of cause.
     Kind(&'static str),
     /// All of the cause.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cache_core::Digest;
 
-use super::cause::Shared;
+use super::cause::CommonTrait;
 use super::log::StepOutcome;
 use super::steps::{self, Kind};
 use super::walk::{Verdict, Walk};
@@ -75,12 +75,12 @@ fn grouped(walk: &Walk<'_>, verdicts: &[Option<Verdict>]) -> Groups {
     let mut head: Vec<Option<usize>> = vec![None; verdicts.len()];
     let mut members: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut at: HashMap<usize, usize> = HashMap::new();
-    let mut by_shared: HashMap<Shared, usize> = HashMap::new();
+    let mut by_shared: HashMap<CommonTrait, usize> = HashMap::new();
     for &v in &walk.build.order {
         let Some(verdict) = &verdicts[v] else { continue };
         let instruction = || steps::without_platform(&walk.build.log.vertices[v].name);
         let shared =
-            verdict.cause.shared().unwrap_or_else(|| Shared::Instruction(verdict.cause.as_str(), instruction()));
+            verdict.cause.shared().unwrap_or_else(|| CommonTrait::Instruction(verdict.cause.as_str(), instruction()));
         let followed = verdict.follows.iter().find_map(|&input| head[input]);
         let of = followed.unwrap_or_else(|| *by_shared.entry(shared).or_insert(v));
         head[v] = Some(of);

@@ -11,17 +11,17 @@ use super::log::{BuildLog, StepOutcome, Vertex};
 use crate::index::{Index, result};
 
 /// A log that was made of records, and the records of its vertices.
-pub(super) struct Made {
+pub(super) struct GeneratedLog {
     pub(super) log: BuildLog,
     pub(super) joined: Vec<Joined>,
 }
 
 /// Makes a vertex of every record that the build can have had: those with a result, and those that no cache knows.
-pub(super) fn as_log(index: &Index, sides: &[Side<'_>], found: &[Vec<Vec<usize>>]) -> Made {
+pub(super) fn as_log(index: &Index, sides: &[Side<'_>], found: &[Vec<Vec<usize>>]) -> GeneratedLog {
     let records = index.records();
     let is_new = |n: usize| found.iter().all(|found| found[n].is_empty());
     let is_step = |n: usize| !records[n].inputs.is_empty() && (result(&records[n]).is_some() || is_new(n));
-    let mut made = Made { log: BuildLog::default(), joined: Vec::new() };
+    let mut made = GeneratedLog { log: BuildLog::default(), joined: Vec::new() };
     let mut places: HashMap<usize, usize> = HashMap::new();
     for &n in index.order.iter().filter(|&&n| is_step(n)) {
         let inputs = (0..records[n].inputs.len()).map(|at| {
@@ -79,7 +79,7 @@ fn source(record: &CacheRecord, at: usize) -> Vertex {
     }
 }
 
-impl Made {
+impl GeneratedLog {
     fn push(&mut self, vertex: Vertex, record: Option<usize>) -> usize {
         self.log.vertices.push(vertex);
         self.joined.push(Joined { record, is_certain: record.is_some(), candidates: record.into_iter().collect() });

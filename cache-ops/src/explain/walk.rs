@@ -436,7 +436,7 @@ impl Walk<'_> {
         if self.export.is_none() {
             return asked;
         }
-        let mut all = Tally::default();
+        let mut all = StageCounts::default();
         for v in (0..self.build.log.vertices.len()).filter(|&v| self.build.kinds[v] == Kind::Step) {
             let vertex = &self.build.log.vertices[v];
             let is_hit = vertex.outcome == StepOutcome::Hit;
@@ -516,11 +516,11 @@ struct Asked {
     is_all: bool,
     /// How many caches stand side by side, which alone can make a step miss.
     shared_imports: usize,
-    stages: HashMap<String, Tally>,
+    stages: HashMap<String, StageCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct StageCounts {
     hits: usize,
     /// Steps that ran although a result was there.
     unused: usize,
@@ -531,7 +531,9 @@ impl Asked {
         let stage = stage_of(&build.log.vertices[v].name);
         match self.stages.get(&stage) {
             _ if self.is_all => Some(AskedFor::NoCache),
-            Some(Tally { hits: 0, unused }) if *unused > 0 && !stage.is_empty() => Some(AskedFor::NoCacheFilter(stage)),
+            Some(StageCounts { hits: 0, unused }) if *unused > 0 && !stage.is_empty() => {
+                Some(AskedFor::NoCacheFilter(stage))
+            }
             _ => None,
         }
     }

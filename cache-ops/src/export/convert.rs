@@ -76,12 +76,12 @@ impl Conversion {
     }
 
     /// Makes the layer that takes the place of `blob`, in a file of the folder `dir`.
-    pub(super) async fn run(&self, blob: &Descriptor, tools: &Tools<'_>, dir: &Path) -> Result<Made> {
+    pub(super) async fn run(&self, blob: &Descriptor, tools: &Tools<'_>, dir: &Path) -> Result<Outcome> {
         let bytes = tools.source.read(blob, None).await?;
         let layer = recompress(blob, bytes, &self.compression, tools.pool)?;
         match tools.spool.write(dir, layer).await {
-            Ok(layer) => Ok(Made::Converted(Arc::new(layer))),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Made::AsItIs(error)),
+            Ok(layer) => Ok(Outcome::Converted(Arc::new(layer))),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Outcome::AsItIs(error)),
             Err(error) if error.kind() == ErrorKind::InvalidManifest => {
                 Err(unreadable(blob, tools.source, error).await)
             }
@@ -98,7 +98,7 @@ pub(super) struct Tools<'a> {
 }
 
 /// The outcome of a conversion.
-pub(super) enum Made {
+pub(super) enum Outcome {
     /// The layer that takes the place of the old one.
     Converted(Arc<Spooled>),
     /// The layer cannot be of that kind, and why: a tar with sparse files is no eStargz.

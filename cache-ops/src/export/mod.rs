@@ -2,7 +2,6 @@
 
 mod convert;
 mod gate;
-mod lanes;
 mod place;
 mod plan;
 mod report;
@@ -11,6 +10,7 @@ mod share;
 mod source;
 mod spool;
 mod tee;
+mod transfers;
 mod turn;
 
 use cache_core::{BlobProvider, CacheExporter, CacheManifest, Error, ErrorKind, Result};
@@ -19,12 +19,12 @@ use futures_util::future::{BoxFuture, FutureExt, join, join_all};
 use futures_util::stream::{self, StreamExt};
 
 pub use self::convert::Conversion;
-use self::lanes::Lanes;
 pub(crate) use self::place::Place;
 use self::plan::needed_blobs;
 pub use self::report::ExportReport;
 pub use self::settings::{Concurrency, ExportSettings, Recheck};
 use self::source::Verified;
+use self::transfers::Transfers;
 
 /// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
 ///
@@ -70,11 +70,11 @@ pub(crate) async fn export_one(place: Place<'_>, blobs: &dyn BlobProvider) -> Re
 /// A failure of one place does not stop the others.
 pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {
     let source = Verified { inner: blobs, pool: CodecPool::default() };
-    let lanes = Lanes::new(places, &source);
+    let transfers = Transfers::new(places, &source);
     places.iter().for_each(Place::announce);
     let work: Vec<BoxFuture<'_, ()>> =
-        needed_blobs(places).into_iter().map(|needed| lanes.send(needed).boxed()).collect();
-    let sending = stream::iter(work).buffer_unordered(lanes.width()).for_each(|()| async {});
+        needed_blobs(places).into_iter().map(|needed| transfers.send(needed).boxed()).collect();
+    let sending = stream::iter(work).buffer_unordered(transfers.width()).for_each(|()| async {});
     let finishing: Vec<BoxFuture<'_, _>> = places.iter().map(|place| place.finish(&source).boxed()).collect();
     let ((), reports) = join(sending, join_all(finishing)).await;
     reports

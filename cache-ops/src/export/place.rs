@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::convert::{Conversion, Converted, WithConverted, replace_layers};
 use super::gate::Gate;
-use super::share::{Shared, Ticket};
-use super::source::{Counted, Tally, Verified};
+use super::share::{PendingRead, SharedSource};
+use super::source::{Counted, SentBytes, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
 
@@ -32,7 +32,7 @@ pub(crate) struct Place<'a> {
     conversion: Option<&'a Conversion>,
     /// Blobs that the place has for certain, because its present cache needs them.
     held: HashSet<Digest>,
-    tally: Arc<Tally>,
+    sent: Arc<SentBytes>,
     /// What is told when the place refuses a push for now.
     gate: OnceLock<Arc<Gate>>,
     state: watch::Sender<State>,
@@ -56,8 +56,8 @@ impl<'a> Place<'a> {
         let left = manifest.blobs().len();
         let (pushed, converted, locked) = (BTreeMap::new(), Converted::new(), BTreeSet::new());
         let state = State { left, pushed, converted, locked, failure: None };
-        let (held, tally, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
-        Self { manifest, settings, to, conversion: None, held, tally, gate: OnceLock::new(), state }
+        let (held, sent, state) = (HashSet::new(), Arc::default(), watch::Sender::new(state));
+        Self { manifest, settings, to, conversion: None, held, sent, gate: OnceLock::new(), state }
     }
 
     /// Skips these blobs, which the place has.
@@ -147,8 +147,8 @@ impl<'a> Place<'a> {
     }
 
     /// Takes one of the blobs, unless something else fails first.
-    pub(super) async fn receive(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) {
-        let (push, failed) = (pin!(self.push(blob, source, ticket)), pin!(self.failed()));
+    pub(super) async fn receive(&self, blob: &Descriptor, source: &dyn BlobProvider, pending: Option<PendingRead>) {
+        let (push, failed) = (pin!(self.push(blob, source, pending)), pin!(self.failed()));
         match select(push, failed).await {
             Either::Left((Ok(pushed), _)) => self.state.send_modify(|state| {
                 state.left = state.left.saturating_sub(1);
@@ -245,20 +245,25 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    async fn push(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) -> Result<Pushed> {
+    async fn push(&self, blob: &Descriptor, source: &dyn BlobProvider, pending: Option<PendingRead>) -> Result<Pushed> {
         self.tell(&Event::BlobStarted { blob });
-        let pushed = self.try_push(blob, source, ticket).await?;
+        let pushed = self.try_push(blob, source, pending).await?;
         self.tell(&Event::BlobDone { blob, pushed });
         Ok(pushed)
     }
 
-    async fn try_push(&self, blob: &Descriptor, source: &dyn BlobProvider, ticket: Option<Ticket>) -> Result<Pushed> {
-        let mut ticket = ticket;
+    async fn try_push(
+        &self,
+        blob: &Descriptor,
+        source: &dyn BlobProvider,
+        pending: Option<PendingRead>,
+    ) -> Result<Pushed> {
+        let mut pending = pending;
         let once = || {
             // Only the first try is in step with other places.
-            let shared = Shared::new(source, ticket.take());
+            let shared = SharedSource::new(source, pending.take());
             async move {
-                let counted = Counted { inner: &shared, progress: &self.settings.progress, tally: &self.tally };
+                let counted = Counted { inner: &shared, progress: &self.settings.progress, sent: &self.sent };
                 let gate = self.gate.get();
                 let halvings = gate.map_or(0, |gate| gate.halvings());
                 let pushed = self.to.push(blob, &counted).await;
@@ -281,7 +286,7 @@ impl<'a> Place<'a> {
         let mut pushed: BTreeMap<&'static str, usize> = BTreeMap::new();
         self.state.borrow().pushed.values().for_each(|means| *pushed.entry(means.name()).or_default() += 1);
         let left_out = self.state.borrow().locked.iter().copied().collect();
-        ExportReport { pushed, bytes: self.tally.bytes(), left_out, committed }
+        ExportReport { pushed, bytes: self.sent.bytes(), left_out, committed }
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {

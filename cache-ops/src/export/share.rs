@@ -23,17 +23,17 @@ pub(super) struct Share {
 }
 
 /// A push that has not decided whether to read; dropping it decides not to.
-pub(super) struct Ticket(Arc<Share>);
+pub(super) struct PendingRead(Arc<Share>);
 
 impl Share {
-    /// One ticket for each of `pushes`; a push that has nobody to share with needs none.
-    pub(super) fn tickets(pushes: usize) -> Vec<Option<Ticket>> {
+    /// One pending for each of `pushes`; a push that has nobody to share with needs none.
+    pub(super) fn tickets(pushes: usize) -> Vec<Option<PendingRead>> {
         if pushes < 2 {
             return (0..pushes).map(|_| None).collect();
         }
         let undecided = watch::Sender::new(pushes);
         let share = Arc::new(Self { undecided, tee: Tee::new(), opened: OnceCell::new() });
-        (0..pushes).map(|_| Some(Ticket(Arc::clone(&share)))).collect()
+        (0..pushes).map(|_| Some(PendingRead(Arc::clone(&share)))).collect()
     }
 
     /// Waits until all pushes have decided, then opens the source once.
@@ -50,44 +50,44 @@ impl Share {
     }
 }
 
-impl Ticket {
+impl PendingRead {
     /// Takes part in the one read; `None` when it has begun already.
     fn join(self) -> Option<(Arc<Share>, Branch)> {
         Some((Arc::clone(&self.0), self.0.tee.branch()?))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingRead {
     fn drop(&mut self) {
         self.0.undecided.send_modify(|left| *left = left.saturating_sub(1));
     }
 }
 
 /// A source whose first read of a whole blob is shared.
-pub(super) struct Shared<'a> {
+pub(super) struct SharedSource<'a> {
     source: &'a dyn BlobProvider,
-    ticket: Mutex<Option<Ticket>>,
+    pending: Mutex<Option<PendingRead>>,
 }
 
-impl<'a> Shared<'a> {
-    /// Without a ticket every read is a read of its own.
-    pub(super) fn new(source: &'a dyn BlobProvider, ticket: Option<Ticket>) -> Self {
-        Self { source, ticket: Mutex::new(ticket) }
+impl<'a> SharedSource<'a> {
+    /// Without a pending every read is a read of its own.
+    pub(super) fn new(source: &'a dyn BlobProvider, pending: Option<PendingRead>) -> Self {
+        Self { source, pending: Mutex::new(pending) }
     }
 
-    fn take_ticket(&self) -> Option<Ticket> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take_ticket(&self) -> Option<PendingRead> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 #[async_trait]
-impl BlobProvider for Shared<'_> {
+impl BlobProvider for SharedSource<'_> {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         self.source.stat(blob).await
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        let joined = self.take_ticket().filter(|_| range.is_none()).and_then(Ticket::join);
+        let joined = self.take_ticket().filter(|_| range.is_none()).and_then(PendingRead::join);
         let Some((share, branch)) = joined else { return self.source.read(blob, range).await };
         share.open(self.source, blob).await?;
         Ok(Box::pin(branch))

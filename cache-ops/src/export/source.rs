@@ -51,7 +51,7 @@ impl BlobProvider for Verified<'_> {
 
 /// Bytes sent to one place: each byte of a blob counts once, however often it is sent.
 #[derive(Default)]
-pub(super) struct Tally(Mutex<Counts>);
+pub(super) struct SentBytes(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -60,7 +60,7 @@ struct Counts {
     ends: HashMap<Digest, u64>,
 }
 
-impl Tally {
+impl SentBytes {
     pub(super) fn bytes(&self) -> u64 {
         self.lock().bytes
     }
@@ -84,7 +84,7 @@ impl Tally {
 pub(super) struct Counted<'a> {
     pub(super) inner: &'a dyn BlobProvider,
     pub(super) progress: &'a Arc<dyn Progress>,
-    pub(super) tally: &'a Arc<Tally>,
+    pub(super) sent: &'a Arc<SentBytes>,
 }
 
 #[async_trait]
@@ -96,11 +96,11 @@ impl BlobProvider for Counted<'_> {
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
         let mut end = range.as_ref().map_or(0, |range| range.start);
         let stream = self.inner.read(blob, range).await?;
-        let (progress, tally, blob) = (Arc::clone(self.progress), Arc::clone(self.tally), blob.digest);
+        let (progress, sent, blob) = (Arc::clone(self.progress), Arc::clone(self.sent), blob.digest);
         Ok(Box::pin(stream.inspect_ok(move |piece| {
             let len = piece.len() as u64;
             end = end.saturating_add(len);
-            let bytes = tally.count(blob, len, end);
+            let bytes = sent.count(blob, len, end);
             if bytes > 0 {
                 progress.event(&Event::BlobBytes { blob, bytes });
             }
@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn what_is_read_again_does_not_count_again() {
-        let (tally, one, other) = (Tally::default(), Digest::sha256(b"1"), Digest::sha256(b"2"));
-        assert_eq!((tally.count(one, 4, 4), tally.count(one, 4, 8)), (4, 4));
+        let (sent, one, other) = (SentBytes::default(), Digest::sha256(b"1"), Digest::sha256(b"2"));
+        assert_eq!((sent.count(one, 4, 4), sent.count(one, 4, 8)), (4, 4));
         // From the start, and past where it broke.
-        assert_eq!((tally.count(one, 6, 6), tally.count(one, 6, 12)), (0, 4));
+        assert_eq!((sent.count(one, 6, 6), sent.count(one, 6, 12)), (0, 4));
         // Skipped bytes were not sent.
-        assert_eq!(tally.count(one, 4, 20), 4);
-        assert_eq!((tally.count(other, 4, 4), tally.bytes()), (4, 20));
+        assert_eq!(sent.count(one, 4, 20), 4);
+        assert_eq!((sent.count(other, 4, 4), sent.bytes()), (4, 20));
     }
 }

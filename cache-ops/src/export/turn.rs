@@ -1,4 +1,4 @@
-//! [`Turned`]: a source that gives the turn of a push back when the blob is read.
+//! [`PermittedSource`]: a source that gives the turn of a push back when the blob is read.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use super::gate::Turn;
 
 /// The source of one push. Its first stream takes the turn with it; the turn ends when that is dropped, or with the push
 /// where nothing is read.
-pub(super) struct Turned<'a> {
+pub(super) struct PermittedSource<'a> {
     inner: &'a dyn BlobProvider,
     turn: Mutex<Option<Turn>>,
 }
 
-impl<'a> Turned<'a> {
+impl<'a> PermittedSource<'a> {
     pub(super) fn new(inner: &'a dyn BlobProvider, turn: Option<Turn>) -> Self {
         Self { inner, turn: Mutex::new(turn) }
     }
 }
 
 #[async_trait]
-impl BlobProvider for Turned<'_> {
+impl BlobProvider for PermittedSource<'_> {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         self.inner.stat(blob).await
     }

@@ -142,6 +142,6 @@ impl RegistryProbe {
     /// An answer that is a success, but not the one that was asked for.
     fn answered(&self, response: &Response, message: &str) -> Error {
         let error = error::new(ErrorKind::Unsupported, message).with_status(response.status().as_u16());
-        self.client.about(error)
+        self.client.with_context(error)
     }
 }

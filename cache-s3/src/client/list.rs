@@ -66,7 +66,7 @@ impl Client {
         let failures = answer.errors.unwrap_or_default().into_iter().filter_map(|failure| {
             let made = error::in_words(MESSAGE, failure.code.as_deref(), failure.message.as_deref());
             let key = failure.key?;
-            let made = self.about(made, &key);
+            let made = self.with_context(made, &key);
             Some((key, made))
         });
         Ok(failures.collect())

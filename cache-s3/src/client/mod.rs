@@ -124,7 +124,7 @@ impl Client {
         &self.config
     }
 
-    /// Looks an object up. The answer to HEAD has no body, so a refusal is asked for once more in words.
+    /// PresenceChecks an object up. The answer to HEAD has no body, so a refusal is asked for once more in words.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         const MESSAGE: &str = "cannot look the object up";
         let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
@@ -145,7 +145,7 @@ impl Client {
             Err(refused) => {
                 let refused = error::failed(refused, MESSAGE);
                 let is_about_us = refused.status().is_some_and(|status| status / 100 == 4);
-                if is_about_us { self.look_again(key, refused).await } else { Err(self.about(refused, key)) }
+                if is_about_us { self.look_again(key, refused).await } else { Err(self.with_context(refused, key)) }
             }
         }
     }
@@ -175,7 +175,7 @@ impl Client {
             })),
             Err(error) if error.kind() == ErrorKind::Archived => Ok(Some(Found::archived())),
             Err(again) if is_same(&again) => Err(again),
-            Err(_) => Err(self.about(refused, key)),
+            Err(_) => Err(self.with_context(refused, key)),
         }
     }
 
@@ -222,7 +222,7 @@ impl Client {
             Some(_) => Err(error::new(ErrorKind::Unavailable, "document ended early")),
             None => encoding.undo_document(document, limit, READ),
         });
-        let document = document.map_err(|error| self.about(error, key))?;
+        let document = document.map_err(|error| self.with_context(error, key))?;
         let version = if etag.is_empty() { Digest::sha256(&document).to_string() } else { etag };
         Ok(Some((document, version)))
     }
@@ -264,8 +264,8 @@ impl Client {
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
-        let sent = sent.map_err(|error| self.about(error, key))?;
-        sent.map(drop).map_err(|refused| self.about(error::failed(refused, MESSAGE), key))
+        let sent = sent.map_err(|error| self.with_context(error, key))?;
+        sent.map(drop).map_err(|refused| self.with_context(error::failed(refused, MESSAGE), key))
     }
 
     /// Copies an object onto itself, which resets its age.
@@ -304,7 +304,7 @@ impl Client {
     }
 
     /// Adds the backend, the bucket and the key to the context.
-    pub(crate) fn about(&self, error: Error, key: &str) -> Error {
+    pub(crate) fn with_context(&self, error: Error, key: &str) -> Error {
         let error = error.with("backend", crate::KIND).with("bucket", self.config.bucket()).with("key", key);
         let is_about_slashes = error.kind() == ErrorKind::Unsupported && is_unusual(key);
         if is_about_slashes { error.with_hint(UNUSUAL) } else { error }
@@ -318,8 +318,8 @@ impl Client {
         bytes: Option<u64>,
         sending: impl Future<Output = Result<T, SdkError<E, Raw>>>,
     ) -> Result<T> {
-        let answer = self.answer(message, bytes, sending).await.map_err(|error| self.about(error, key))?;
-        answer.map_err(|refused| self.about(error::failed(refused, message), key))
+        let answer = self.answer(message, bytes, sending).await.map_err(|error| self.with_context(error, key))?;
+        answer.map_err(|refused| self.with_context(error::failed(refused, message), key))
     }
 
     /// Waits for the answer to a question, or as long as `bytes` may take and nothing may move after that: the SDK does not

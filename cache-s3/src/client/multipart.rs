@@ -37,7 +37,9 @@ impl Client {
         let request = self.sdk().await?.create_multipart_upload().bucket(self.config().bucket()).key(key);
         let request = request.content_type(content_type.unwrap_or(CONTENT_TYPE));
         let begun = self.send(MESSAGE, key, None, request.send()).await?;
-        begun.upload_id.ok_or_else(|| self.about(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
+        begun
+            .upload_id
+            .ok_or_else(|| self.with_context(error::new(ErrorKind::Unsupported, "the upload has no name"), key))
     }
 
     /// Sends a part, and returns its ETag.

@@ -19,7 +19,7 @@ pub struct Ask {
 
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Reply {
     /// The status.
     pub status: u16,
     /// Names in lower case.
@@ -28,7 +28,7 @@ pub struct Told {
     pub body: Vec<u8>,
 }
 
-impl Told {
+impl Reply {
     /// The value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -40,7 +40,7 @@ impl Told {
 ///
 /// # Errors
 /// When there is no connection, or no answer on it.
-pub fn exchange(host: &str, ask: &Ask) -> io::Result<Told> {
+pub fn exchange(host: &str, ask: &Ask) -> io::Result<Reply> {
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", ask.method, ask.path);
@@ -55,11 +55,11 @@ pub fn exchange(host: &str, ask: &Ask) -> io::Result<Told> {
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no answer in HTTP"))
 }
 
-fn parse(answer: &[u8]) -> Option<Told> {
+fn parse(answer: &[u8]) -> Option<Reply> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-    Some(Told { status, headers: lines.filter_map(header).collect(), body: answer[end + 4..].to_vec() })
+    Some(Reply { status, headers: lines.filter_map(header).collect(), body: answer[end + 4..].to_vec() })
 }

@@ -14,7 +14,7 @@ use super::report::{Copied, Written};
 use super::target::Target;
 use crate::args::CopyArgs;
 use crate::exit::Failure;
-use crate::progress::Told;
+use crate::progress::CommitListener;
 use crate::session::Session;
 
 /// Copies to every destination and returns the outcomes in order.
@@ -46,7 +46,7 @@ fn rounds(targets: &[Target]) -> Vec<Vec<(usize, &Target)>> {
 struct Ready<'a> {
     at: usize,
     target: &'a Target,
-    told: Arc<Told>,
+    told: Arc<CommitListener>,
     settings: ExportSettings,
     dry_run: DryRun<'a>,
 }
@@ -81,7 +81,7 @@ async fn copy_to(
 
 impl<'a> Ready<'a> {
     fn new(session: &Session, args: &CopyArgs, (at, target): (usize, &'a Target), expect: Expect) -> Self {
-        let told = Told::new(Arc::clone(&session.reporter), format!("copy to {}", target.place.spec));
+        let told = CommitListener::new(Arc::clone(&session.reporter), format!("copy to {}", target.place.spec));
         let told = Arc::new(told.at((args.destinations.len() > 1).then(|| target.place.spec.to_string())));
         let settings = session.export_settings().with_expect(expect);
         let settings = match args.dry_run {

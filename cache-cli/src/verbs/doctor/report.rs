@@ -27,7 +27,7 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 struct Checked {
     name: &'static str,
-    outcome: Word,
+    outcome: Verdict,
     /// The status that the server refused with.
     status: Option<u16>,
     /// The server's words, or why nothing is known.
@@ -37,7 +37,7 @@ struct Checked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+enum Verdict {
     Works,
     Refused,
     Unknown,
@@ -59,9 +59,9 @@ impl Report {
 impl From<Check> for Checked {
     fn from(check: Check) -> Self {
         let (outcome, status, words) = match check.outcome {
-            Outcome::Works => (Word::Works, None, None),
-            Outcome::Refused(error) => (Word::Refused, status(&error), Some(words(&error))),
-            Outcome::Unknown(why) => (Word::Unknown, None, Some(why)),
+            Outcome::Works => (Verdict::Works, None, None),
+            Outcome::Refused(error) => (Verdict::Refused, status(&error), Some(words(&error))),
+            Outcome::Unknown(why) => (Verdict::Unknown, None, Some(why)),
         };
         Self { name: check.name, outcome, status, words, advice: check.advice }
     }
@@ -85,7 +85,7 @@ impl Checked {
     }
 }
 
-impl Word {
+impl Verdict {
     fn as_str(self) -> &'static str {
         match self {
             Self::Works => "works",

@@ -17,7 +17,7 @@ const BATCH: usize = 512 << 10;
 const BACKLOG: usize = 4 << 20;
 
 /// Hashes pieces in order, each as soon as a thread is free.
-struct Lane {
+struct Hasher {
     pool: CodecPool,
     state: State,
     waiting: Vec<Bytes>,
@@ -30,7 +30,7 @@ enum State {
     Done,
 }
 
-impl Lane {
+impl Hasher {
     fn push(&mut self, piece: &Bytes) {
         self.bytes += piece.len();
         self.waiting.push(piece.clone());
@@ -111,8 +111,8 @@ pub(crate) fn hashed(
     pool: &CodecPool,
     check: impl FnOnce(Hashed) -> Result<()> + Send + 'static,
 ) -> BlobStream {
-    let lane = Lane { pool: pool.clone(), state: State::Idle(Box::new(digester)), waiting: Vec::new(), bytes: 0 };
-    Box::pin(Hashing { inner: Some(inner), lane, size: 0, check: Some(Box::new(check)) })
+    let hasher = Hasher { pool: pool.clone(), state: State::Idle(Box::new(digester)), waiting: Vec::new(), bytes: 0 };
+    Box::pin(Hashing { inner: Some(inner), hasher, size: 0, check: Some(Box::new(check)) })
 }
 
 type Check = Box<dyn FnOnce(Hashed) -> Result<()> + Send>;
@@ -120,7 +120,7 @@ type Check = Box<dyn FnOnce(Hashed) -> Result<()> + Send>;
 struct Hashing {
     /// `None` once it has ended.
     inner: Option<BlobStream>,
-    lane: Lane,
+    hasher: Hasher,
     size: u64,
     /// `None` once the whole stream has ended.
     check: Option<Check>,
@@ -137,7 +137,7 @@ impl Hashing {
         if self.check.is_none() {
             return Poll::Ready(None);
         }
-        let found = ready!(self.lane.poll_finish(cx));
+        let found = ready!(self.hasher.poll_finish(cx));
         let checked = found.and_then(|digest| match (digest, self.check.take()) {
             (Some(digest), Some(check)) => check(Hashed { digest, size: self.size }),
             _ => Ok(()),
@@ -154,7 +154,7 @@ impl Stream for Hashing {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.inner.is_some()
-            && let Err(error) = ready!(self.lane.poll_ready(cx))
+            && let Err(error) = ready!(self.hasher.poll_ready(cx))
         {
             return self.fail(error);
         }
@@ -162,8 +162,8 @@ impl Stream for Hashing {
         match ready!(inner.poll_next_unpin(cx)) {
             Some(Ok(piece)) => {
                 self.size = self.size.saturating_add(piece.len() as u64);
-                self.lane.push(&piece);
-                self.lane.start(BATCH);
+                self.hasher.push(&piece);
+                self.hasher.start(BATCH);
                 Poll::Ready(Some(Ok(piece)))
             }
             Some(Err(error)) => self.fail(error),

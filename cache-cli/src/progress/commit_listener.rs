@@ -8,7 +8,7 @@ use cache_core::{Event, Progress};
 use super::{Reporter, Step};
 
 /// Passes events on, and remembers when the manifest was committed.
-pub(crate) struct Told {
+pub(crate) struct CommitListener {
     reporter: Arc<Reporter>,
     task: String,
     /// Where it goes, if others go elsewhere at the same time.
@@ -16,7 +16,7 @@ pub(crate) struct Told {
     committed: Mutex<Option<Instant>>,
 }
 
-impl Told {
+impl CommitListener {
     pub(crate) fn new(reporter: Arc<Reporter>, task: String) -> Self {
         Self { reporter, task, place: None, committed: Mutex::default() }
     }
@@ -31,7 +31,7 @@ impl Told {
     }
 }
 
-impl Progress for Told {
+impl Progress for CommitListener {
     fn event(&self, event: &Event<'_>) {
         if let Event::Committed { .. } = event {
             *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

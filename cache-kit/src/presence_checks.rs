@@ -1,4 +1,4 @@
-//! [`Looks`]: whether to check for a blob before it is sent.
+//! [`PresenceChecks`]: whether to check for a blob before it is sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ pub(crate) const SMALL: u64 = 256 << 10;
 /// A new cache in a new place has no blob, and to look for each of them would double the requests. A wrong guess costs a
 /// request and the blob's bytes, 256 KiB at most, and nothing else.
 #[derive(Debug)]
-pub struct Looks {
+pub struct PresenceChecks {
     /// How many checks in a row found nothing.
     in_vain: AtomicUsize,
     /// How many were done without.
@@ -20,14 +20,14 @@ pub struct Looks {
     is_told: bool,
 }
 
-impl Looks {
-    /// Looks at a store whose writes say that a blob was there: 16 looks in vain are believed until it says so.
+impl PresenceChecks {
+    /// PresenceChecks at a store whose writes say that a blob was there: 16 looks in vain are believed until it says so.
     #[must_use]
     pub const fn told() -> Self {
         Self { in_vain: AtomicUsize::new(0), skipped: AtomicUsize::new(0), is_told: true }
     }
 
-    /// Looks at a store that writes whatever is there: one blob in 16 is looked for all the same.
+    /// PresenceChecks at a store that writes whatever is there: one blob in 16 is looked for all the same.
     #[must_use]
     pub const fn untold() -> Self {
         Self { is_told: false, ..Self::told() }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn looks_in_vain_end_and_begin_again_where_one_is_not() {
-        for (looks, skipped) in [(Looks::told(), 160), (Looks::untold(), 150)] {
+        for (looks, skipped) in [(PresenceChecks::told(), 160), (PresenceChecks::untold(), 150)] {
             (0..IN_VAIN).for_each(|_| {
                 assert!(!looks.can_skip(1));
                 looks.saw(false);
