@@ -17,12 +17,14 @@ pub(crate) fn check(members: &[&Member]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The feature flags to try; none for a member without features, because the other steps cover it.
+/// The feature flags to try; none for a member without features, because the other steps cover it. What `default` stands for is
+/// covered by no feature or by the whole workspace.
 fn selections(member: &Member) -> Vec<Vec<&str>> {
     if member.features.is_empty() {
         return Vec::new();
     }
-    let alone = member.features.iter().map(|feature| vec!["--no-default-features", "--features", feature]);
+    let alone = member.features.iter().filter(|feature| *feature != "default");
+    let alone = alone.map(|feature| vec!["--no-default-features", "--features", feature]);
     std::iter::once(vec!["--no-default-features"]).chain(alone).collect()
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn sample() -> Workspace {
             .collect();
         json!({
             "name": name, "manifest_path": format!("/w/{dir}/Cargo.toml"), "publish": null,
-            "targets": [{"kind": ["lib"]}], "features": {"gzip": []}, "dependencies": dependencies,
+            "targets": [{"kind": ["lib"]}], "features": {"default": ["gzip"], "gzip": []}, "dependencies": dependencies,
         })
     };
     Workspace::from_metadata(&json!({
@@ -35,7 +35,7 @@ fn members_are_read_from_metadata() {
     let local = workspace.member("cache-local").unwrap();
     assert_eq!(local.dir.to_str(), Some("cache-local"));
     assert!(local.has_library && local.is_published);
-    assert_eq!(local.features, ["gzip"]);
+    assert_eq!(local.features, ["default", "gzip"]);
     let core = &local.dependencies[0];
     assert!(core.name == "cache-core" && core.has_path && core.has_version && !core.is_dev);
 }
