@@ -83,7 +83,7 @@ impl AzblobExporter {
     /// What the list of all blobs that are to come says of one. What is old, half or in an archive is looked at more closely.
     async fn listed(&self, key: &str, size: u64) -> Knowledge<()> {
         let list = |keys: Arc<BTreeSet<String>>| async move { listing::look(&self.client, &keys).await };
-        match self.known.find((key, size), list).await {
+        match self.known.find(key, size, list).await {
             Knowledge::Absent => Knowledge::Absent,
             Knowledge::There(found) if found.size == size && !found.is_archived && is_young(&found) => {
                 Knowledge::There(())

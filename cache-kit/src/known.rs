@@ -75,7 +75,7 @@ impl<T: Clone> Known<T> {
 
     /// What is known of a key whose blob has `size` bytes. The first who asks makes the `list` of all that are to come; a list
     /// that fails says nothing. It may be an hour old: what is large is not sent again on its word.
-    pub async fn find<F>(&self, (key, size): (&str, u64), list: impl FnOnce(Arc<BTreeSet<String>>) -> F) -> Knowledge<T>
+    pub async fn find<F>(&self, key: &str, size: u64, list: impl FnOnce(Arc<BTreeSet<String>>) -> F) -> Knowledge<T>
     where
         F: Future<Output = Result<Listed<T>>>,
     {

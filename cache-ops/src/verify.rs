@@ -65,7 +65,7 @@ pub async fn verify(
     depth: Depth,
     concurrency: usize,
 ) -> Result<VerifyReport> {
-    verify_shard(manifest, blobs, Shard::WHOLE, (depth, concurrency)).await
+    verify_shard(manifest, blobs, Shard::WHOLE, depth, concurrency).await
 }
 
 /// Checks a part of the blobs as [`verify`] does, and the graph; whoever checks all parts has checked the cache.
@@ -76,7 +76,8 @@ pub async fn verify_shard(
     manifest: &CacheManifest,
     blobs: &dyn BlobProvider,
     shard: Shard,
-    (depth, concurrency): (Depth, usize),
+    depth: Depth,
+    concurrency: usize,
 ) -> Result<VerifyReport> {
     let pool = CodecPool::default();
     let part: Vec<&Descriptor> = part_of(manifest, shard).collect();

@@ -32,7 +32,7 @@ fn writing(
     let (source, place) = (Arc::clone(&blobs), Arc::clone(&to));
     spawns(async move { export(&cache, &*source, &*place, &ExportSettings::default()).await });
     let chains = CacheChains::new();
-    spawns(async move { publish(&chains, &*blobs, (&*from, &*to), &PublishSettings::default()).await });
+    spawns(async move { publish(&chains, &*blobs, &*from, &*to, &PublishSettings::default()).await });
 }
 
 fn reading(blobs: Arc<dyn BlobProvider>, blob: Descriptor, cache: CacheManifest) {

@@ -113,7 +113,7 @@ impl S3Exporter {
     async fn find(&self, key: &str, size: u64) -> Result<Option<Found>> {
         let list =
             |keys: Arc<BTreeSet<String>>| async move { listing::list(&self.client, &keys, Reach::Worthwhile).await };
-        match self.known.find((key, size), list).await {
+        match self.known.find(key, size, list).await {
             Knowledge::Absent => Ok(None),
             Knowledge::There(found) if found.size == size && !found.is_archived && self.is_young(&found) => {
                 Ok(Some(found))

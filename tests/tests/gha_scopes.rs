@@ -67,7 +67,7 @@ async fn publishing_adds_to_the_scope_that_is_written_and_to_no_other() {
     write(place.config_of(&main_token()), &first).await.unwrap();
     let backend = cache_gha::Gha::new(place.environment());
     let (importer, exporter) = backend.publisher(&place.spec_of(&feature_token())).await.unwrap();
-    publish(&second.chains, &second.blobs, (&*importer, &*exporter), &PublishSettings::default()).await.unwrap();
+    publish(&second.chains, &second.blobs, &*importer, &*exporter, &PublishSettings::default()).await.unwrap();
     assert_eq!(records(place.config_of(&token(&[(FEATURE, 1)]))).await, count(&second));
 }
 
@@ -118,8 +118,7 @@ async fn eight_writers_at_once_lose_nothing_in_real_time() {
     let backend = cache_gha::Gha::new(place.environment());
     join_all(caches.iter().map(|cache| async {
         let (importer, exporter) = backend.publisher(&place.spec_of(&main_token())).await.unwrap();
-        let place = (&*importer, &*exporter);
-        publish(&cache.chains, &cache.blobs, place, &PublishSettings::default()).await.unwrap();
+        publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await.unwrap();
     }))
     .await;
     let found = GhaImporter::new(place.config_of(&main_token())).unwrap().resolve().await.unwrap().unwrap();

@@ -71,7 +71,7 @@ async fn conditions_hold_and_publishers_lose_nothing() {
     assert_eq!(lost.kind(), ErrorKind::Conflict, "{lost:?}");
     for published in join_all(caches.iter().map(|cache| async {
         let (importer, exporter) = (S3Importer::new(config.clone()), S3Exporter::new(config.clone()));
-        publish(&cache.chains, &cache.blobs, (&importer, &exporter), &PublishSettings::default()).await
+        publish(&cache.chains, &cache.blobs, &importer, &exporter, &PublishSettings::default()).await
     }))
     .await
     {

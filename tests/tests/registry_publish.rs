@@ -20,7 +20,7 @@ const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no catalog for yo
 
 async fn add(place: &Registry, cache: &Generated) -> Result<Published, Error> {
     let (importer, exporter) = place.backend().publisher(&place.spec()).await.unwrap();
-    publish(&cache.chains, &cache.blobs, (&*importer, &*exporter), &PublishSettings::default()).await
+    publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await
 }
 
 /// Requests in short, those about blobs and logins left out.

@@ -150,11 +150,20 @@ impl Finding {
         Self { code, object: object.into(), message: message.into(), affected: Vec::new(), affects_more: false }
     }
 
-    /// Adds the records that cannot be used because of it, as [`Affected::by`] gives them.
+    /// Adds the records that cannot be used because of it.
     #[must_use]
-    pub fn with_affected(self, (affected, affects_more): (Vec<CacheKey>, bool)) -> Self {
-        Self { affected, affects_more, ..self }
+    pub fn with_affected(self, records: AffectedRecords) -> Self {
+        Self { affected: records.keys, affects_more: records.has_more, ..self }
     }
+}
+
+/// The records that cannot be used for want of a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AffectedRecords {
+    /// Their keys, in the config's order; at most 100 are named.
+    pub keys: Vec<CacheKey>,
+    /// Whether there are more of them than are named.
+    pub has_more: bool,
 }
 
 /// Checks everything that can be told without reading a blob.
@@ -398,10 +407,9 @@ impl<'a> Affected<'a> {
         affected
     }
 
-    /// The keys of the records that have a result with `blob` in its chain, in the config's order, and whether there may
-    /// be more. Who asks about very many blobs is told of fewer in the end.
+    /// The records that have a result with `blob` in its chain. Who asks about very many blobs is told of fewer in the end.
     #[must_use]
-    pub fn by(&self, blob: &Digest) -> (Vec<CacheKey>, bool) {
+    pub fn by(&self, blob: &Digest) -> AffectedRecords {
         let own = self.by_blob.get(blob).map_or(&[][..], Vec::as_slice);
         let most = FOLLOWED.min(self.left.load(Ordering::Relaxed));
         let mut records: BTreeSet<usize> =
@@ -418,7 +426,8 @@ impl<'a> Affected<'a> {
         }
         let has_more = records.len() > AFFECTED || seen.len() >= most;
         self.left.store(self.left.load(Ordering::Relaxed).saturating_sub(seen.len()), Ordering::Relaxed);
-        (records.into_iter().take(AFFECTED).map(|n| self.config.records[n].key.clone()).collect(), has_more)
+        let keys = records.into_iter().take(AFFECTED).map(|n| self.config.records[n].key.clone()).collect();
+        AffectedRecords { keys, has_more }
     }
 }
 

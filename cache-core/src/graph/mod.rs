@@ -7,6 +7,6 @@ mod load;
 mod walk;
 
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};
-pub use self::check::{Affected, Finding, FindingCode, check};
+pub use self::check::{Affected, AffectedRecords, Finding, FindingCode, check};
 pub use self::load::{is_cache, load, named};
 use self::walk::walk;

@@ -85,7 +85,7 @@ async fn find(known: &Known<u8>, number: usize, listed: Option<&Listed<u8>>, lis
         lists.fetch_add(1, Ordering::Relaxed);
         listed.cloned().ok_or_else(|| Error::new(ErrorKind::PermissionDenied, "no lists for you"))
     };
-    known.find((&key(number), 1), list).await
+    known.find(&key(number), 1, list).await
 }
 
 #[tokio::test]

@@ -343,7 +343,7 @@ async fn publishers_at_once_lose_nothing() {
                 let (manifest, blobs) = cache(&format!("layer {n}"));
                 let chains = CacheChains::from_manifest(&manifest).unwrap();
                 let place = (LocalImporter::new(config.clone()), LocalExporter::new(config));
-                publish(&chains, &blobs, (&place.0, &place.1), &PublishSettings::default()).await.unwrap();
+                publish(&chains, &blobs, &place.0, &place.1, &PublishSettings::default()).await.unwrap();
             })
         })
         .collect();

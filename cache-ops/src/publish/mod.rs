@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Adds `chains` to the cache at a place: reads it, merges, commits, and starts again when somebody else wrote meanwhile.
 ///
-/// `place` is the same place seen from both sides. Its blobs are not looked at, only those of `chains` are pushed, from
+/// `importer` and `exporter` are of the same place. Its blobs are not looked at, only those of `chains` are pushed, from
 /// `blobs`. Whoever publishes at the same time, what is published is in the place when this returns, and stays there;
 /// [`Published::way`] says how, and what has to be true for that.
 ///
@@ -47,17 +47,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// let (blobs, place) = (MemoryCache::new(), MemoryCache::new());
 /// let mut graph = CacheChains::new();
 /// graph.add_root(CacheKey::content(Digest::sha256(b"the sources")))?;
-/// publish(&graph, &blobs, (&place, &place), &PublishSettings::default()).await?;
+/// publish(&graph, &blobs, &place, &place, &PublishSettings::default()).await?;
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
 /// ```
 pub async fn publish(
     chains: &CacheChains,
     blobs: &dyn BlobProvider,
-    place: (&dyn CacheImporter, &dyn CacheExporter),
+    importer: &dyn CacheImporter,
+    exporter: &dyn CacheExporter,
     settings: &PublishSettings,
 ) -> Result<Published> {
-    let (importer, exporter) = place;
     let known = Mutex::new(chains.clone());
     let (own, unseen) = (chains.to_manifest(), AtomicU32::new(0));
     let job = Job { chains, own, known, unseen, blobs, importer, exporter, settings };

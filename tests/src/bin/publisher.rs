@@ -33,7 +33,7 @@ async fn add(spec: &str, seed: u64) -> Result<()> {
     let (importer, exporter) = backends.find(&spec)?.publisher(&spec).await?;
     let cache = graphs::cache(seed);
     let settings = PublishSettings::default();
-    let published = publish(&cache.chains, &cache.blobs, (&*importer, &*exporter), &settings).await?;
+    let published = publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &settings).await?;
     let found = CacheChains::from_manifest(&published.manifest)?;
     let mut with_own = found.clone();
     with_own.merge(&cache.chains)?;

@@ -92,11 +92,11 @@ pub async fn a_union_over_the_limit_is_refused(place: &dyn Harness) {
     let before = resolve(place).await.expect("it is published").version;
     let (importer, exporter) = (place.importer().await, place.exporter().await);
     let settings = PublishSettings::default().with_limit(Some(SizeLimit::Refuse(1_000)));
-    let refused = publish(&new.chains, &new.blobs, (&*importer, &*exporter), &settings).await.unwrap_err();
+    let refused = publish(&new.chains, &new.blobs, &*importer, &*exporter, &settings).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::LimitExceeded, "{refused:?}");
     assert_eq!(resolve(place).await.expect("it is there").version, before);
     let settings = PublishSettings::default().with_limit(Some(SizeLimit::Shrink(3_000)));
-    let published = publish(&new.chains, &new.blobs, (&*importer, &*exporter), &settings).await.unwrap();
+    let published = publish(&new.chains, &new.blobs, &*importer, &*exporter, &settings).await.unwrap();
     assert!(published.manifest.encode(None).config.descriptor.size <= 3_000);
 }
 
@@ -119,7 +119,7 @@ async fn leave(place: &dyn Harness, contributions: &dyn Contributions, name: &Co
 async fn add(place: &dyn Harness, cache: &Generated) {
     let slow = Faulty::new(&cache.blobs).with_everywhere(Fault::Trickle(100));
     let (importer, exporter) = (place.importer().await, place.exporter().await);
-    publish(&cache.chains, &slow, (&*importer, &*exporter), &PublishSettings::default()).await.unwrap();
+    publish(&cache.chains, &slow, &*importer, &*exporter, &PublishSettings::default()).await.unwrap();
 }
 
 /// Checks that the place holds the results of every cache, and all of their blobs.

@@ -18,7 +18,7 @@ async fn two_publishers_lose_nothing() {
         let settings = PublishSettings::default();
         let publishing = caches.iter().map(|cache| {
             let (from, to, settings) = (importer(place.config()), exporter(place.config()), settings.clone());
-            async move { publish(&cache.chains, &cache.blobs, (&from, &to), &settings).await }
+            async move { publish(&cache.chains, &cache.blobs, &from, &to, &settings).await }
         });
         for published in join_all(publishing).await {
             published.unwrap_or_else(|error| panic!("round {round}: {error:?}"));

@@ -82,7 +82,7 @@ async fn two_publishers_lose_nothing_in_50_rounds() {
             let place = place.clone();
             async move {
                 let (importer, exporter) = (S3Importer::new(place.clone()), S3Exporter::new(place));
-                publish(&cache.chains, &cache.blobs, (&importer, &exporter), &PublishSettings::default()).await
+                publish(&cache.chains, &cache.blobs, &importer, &exporter, &PublishSettings::default()).await
             }
         });
         for published in join_all(publishes).await {

@@ -163,8 +163,7 @@ async fn add(
 ) -> Result<Published, Failure> {
     let export = session.export_settings_of(format!("publish to {}", target.place.spec));
     let settings = PublishSettings::default().with_export(export).with_limit(target.limit);
-    let place = (&*target.importer, &*target.exporter);
-    let published = publish(union, &blobs(sources), place, &settings).await;
+    let published = publish(union, &blobs(sources), &*target.importer, &*target.exporter, &settings).await;
     session.reporter.finish();
     let published = published.map_err(|error| explain(error, target))?;
     if let PublishWay::Timed { wait, list } = &published.way {

@@ -44,7 +44,7 @@ async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Sh
     let count = part_of(&manifest, shard).count();
     session.reporter.step(&Step::Started { task: "verify", blobs: count, bytes });
     let blobs = Watched { inner: &*importer, reporter: Arc::clone(&session.reporter), depth };
-    let report = verify_shard(&manifest, &blobs, shard, (depth, session.concurrency())).await;
+    let report = verify_shard(&manifest, &blobs, shard, depth, session.concurrency()).await;
     session.reporter.finish();
     Ok(Verification::new((depth, shard), &manifest, &report.map_err(|error| place.explain(error))?))
 }
