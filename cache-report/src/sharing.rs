@@ -78,18 +78,18 @@ fn equal(caches: &[ReportedCache<'_>]) -> Vec<Vec<String>> {
 
 fn matrix(columns: &[Column<'_>], sizes: &HashMap<Digest, u64>) -> Markup {
     let is_narrow = columns.len() > 8;
+    let names: Vec<String> = columns.iter().map(|column| clean(&column.cache.name)).collect();
+    let common = common(&names);
     html! {
         table.matrix.narrow[is_narrow] {
             thead { tr {
                 th scope="col" { "Cache" } th.number scope="col" { "Size" } th.number scope="col" { "Own" }
-                @for (n, column) in columns.iter().enumerate() {
-                    th.number scope="col" title=(clean(&column.cache.name)) { (n + 1) }
-                }
+                @for (n, name) in names.iter().enumerate() { th.number scope="col" title=(name) { (n + 1) } }
             } }
             tbody {
                 @for (n, row) in columns.iter().enumerate() {
                     tr {
-                        th scope="row" { span.quiet { (n + 1) } " " bdi { (clean(&row.cache.name)) } }
+                        th scope="row" title=(names[n]) { span.quiet { (n + 1) } " " bdi { @if common > 0 { "…" } (&names[n][common..]) } }
                         td.number { (size(row.bytes)) }
                         td.number { (size(row.own)) }
                         @for (m, column) in columns.iter().enumerate() {
@@ -102,6 +102,15 @@ fn matrix(columns: &[Column<'_>], sizes: &HashMap<Digest, u64>) -> Markup {
     }
 }
 
+/// How many bytes the names begin with in common, up to where an attribute or a directory ends: a column is too narrow for
+/// what tells nothing.
+fn common(names: &[String]) -> usize {
+    let Some((first, others)) = names.split_first() else { return 0 };
+    let is_common = |end: &usize| others.iter().all(|name| name.starts_with(&first[..*end]) && name.len() > *end);
+    let ends = first.char_indices().filter(|(_, sign)| matches!(sign, ',' | '=' | '/')).map(|(at, _)| at + 1);
+    ends.filter(|end| *end < first.len()).take_while(is_common).last().unwrap_or(0)
+}
+
 /// Nothing in common is an empty cell, so that what is shared stands out; many columns have no room for a sign.
 fn cell(row: &Column<'_>, column: &Column<'_>, sizes: &HashMap<Digest, u64>, is_narrow: bool) -> Markup {
     let shared = bytes_of(row.blobs.iter().filter(|blob| column.blobs.contains(*blob)), sizes);
@@ -110,4 +119,18 @@ fn cell(row: &Column<'_>, column: &Column<'_>, sizes: &HashMap<Digest, u64>, is_
     html! { td.number.(format!("share{}", percent.div_ceil(20))) title=(told) {
         @if shared > 0 { (percent) @if !is_narrow { "%" } }
     } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common;
+
+    #[test]
+    fn names_are_told_apart_by_what_they_do_not_share() {
+        let common = |names: &[&str]| common(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(common(&["type=local,src=a,tag=branch-1", "type=local,src=a,tag=branch-2"]), 21);
+        assert_eq!(common(&["src=dir/old", "src=dir/new", "src=dir/"]), 4, "no name becomes empty");
+        assert_eq!(common(&["ä=é/1", "ä=é/2"]), "ä=é/".len());
+        assert_eq!((common(&["one"]), common(&["a=", "a="]), common(&[])), (0, 0, 0));
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use cache_ops::{ConsultedCache, Content, explain};
 use cache_report::{Report, ReportedCache, render};
 
 use super::{cache, now};
@@ -57,6 +58,19 @@ addEventListener("load", () => setTimeout(() => {
 }));
 </script></body>"#;
 
+/// Shows the page as a telephone does, with all that folds opened, and writes what sticks out of it into the title.
+const NARROW: &str = r#"<!DOCTYPE html><title></title><iframe id="page" width="400" height="800" srcdoc="PAGE"></iframe><script>
+addEventListener("load", () => {
+  const inner = document.getElementById("page").contentDocument;
+  for (const folded of inner.querySelectorAll("details")) folded.open = true;
+  const scrolls = (element) => element.closest(".wide") !== null;
+  const wide = [...inner.querySelectorAll("main *, header *")].filter((element) => !scrolls(element))
+    .filter((element) => element.getBoundingClientRect().right > inner.documentElement.clientWidth && !element.closest(".skip"));
+  const { scrollWidth, clientWidth } = inner.documentElement;
+  document.title = (scrollWidth > clientWidth ? "sticks out:" : "fits") + wide.slice(0, 3).map((element) => " " + element.outerHTML.slice(0, 60)).join();
+});
+</script>"#;
+
 fn title(elements: &str) -> &str {
     elements.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default()
 }
@@ -87,4 +101,25 @@ fn a_browser_shows_the_page_without_errors_and_its_search_finds() {
     let errors: Vec<&str> = console.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(title(&elements), "open, search, 11 records, visible, 0", "RUN x 42, and 420 to 429");
+}
+
+#[test]
+fn nothing_sticks_out_of_a_narrow_page() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: there is no Chromium on PATH");
+        return;
+    };
+    let name = "type=local,src=/builds/of/a/team/with/long/names/and/a/folder/for/each/of/its/branches,tag=main";
+    let old = cache(20, 4, "x");
+    let mut edited = old.config().clone();
+    edited.records[1].key = cache_core::Digest::sha256(b"another step").into();
+    let new = cache_core::CacheManifest::new(edited, old.blobs().to_vec());
+    let found = explain(&[ConsultedCache::imported(name, Content::Cache(&old))], Some(&new), None).unwrap();
+    let proof = |cause: &cache_ops::CauseGroup| !cache_report::words::evidence(&cause.cause).is_empty();
+    assert!(found.causes.iter().any(proof), "{:?}", found.causes);
+    let caches = [(name, &old), ("new", &new)].map(|(name, cache)| ReportedCache::new(name, cache));
+    let page = render(&Report::new(caches.into(), now()).with_explanation(&found));
+    let text = page.replace('&', "&amp;").replace('"', "&quot;");
+    let (elements, _) = open(&browser, &NARROW.replacen("PAGE", &text, 1));
+    assert_eq!(title(&elements), "fits");
 }
