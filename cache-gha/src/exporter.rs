@@ -19,8 +19,7 @@ use crate::saving::{Saved, save};
 use crate::session::Session;
 use crate::{GhaConfig, error, index};
 
-/// How long to wait for another job's upload, and for how many bytes a second is added.
-const PATIENCE: Duration = index::PATIENCE;
+/// For how many bytes of another job's upload a second more is waited, and how long at most.
 const BYTES_A_SECOND: u64 = 4 << 20;
 const MOST_PATIENCE: Duration = Duration::from_secs(300);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -66,7 +65,8 @@ impl GhaExporter {
     /// A key that is taken is a blob that is there, one that another job is sending, or one that a job has failed to
     /// send, which no reader would ever see.
     async fn wait_for_other(&self, blob: &Descriptor, key: &str) -> Result<Pushed> {
-        let patience = (PATIENCE + Duration::from_secs(blob.size / BYTES_A_SECOND)).min(MOST_PATIENCE);
+        let patience = self.session.config().environment().patience();
+        let patience = (patience + Duration::from_secs(blob.size / BYTES_A_SECOND)).min(MOST_PATIENCE);
         let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
             if is_there(&self.session, &blob.digest).await? {

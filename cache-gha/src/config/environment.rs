@@ -26,6 +26,8 @@ const UPLOADS: usize = 200;
 const MINUTE: Duration = Duration::from_secs(61);
 /// The most blocks of a block list.
 const MAX_BLOCKS: u32 = 50_000;
+/// How long another writer may take who has reserved a key; as long as in BuildKit.
+const PATIENCE: Duration = Duration::from_secs(16);
 /// The longest time from the last look before an index is finalised until it is visible.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,7 @@ pub struct Environment {
     listener: Listener,
     budget: Budget,
     uploads: Uploads,
+    patience: Duration,
     settle_time: Duration,
 }
 
@@ -65,6 +68,7 @@ impl Environment {
             listener: Listener::default(),
             budget: Budget::new(UPLOADS, MINUTE),
             uploads: Uploads::default(),
+            patience: PATIENCE,
             settle_time: SETTLE_TIME,
         }
     }
@@ -92,6 +96,18 @@ impl Environment {
     #[must_use]
     pub fn with_uploads(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }
+    }
+
+    /// Changes how long a writer waits for another one that has reserved a key: an index is passed over then, and a blob is
+    /// [`Locked`](cache_core::ErrorKind::Locked), for which large ones have more time. All writers of a cache have to wait equally long: whoever takes longer
+    /// than others wait may be passed over. 16 seconds unless it is changed, as in BuildKit.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Changes how long whoever publishes waits before it looks whether its index is still there, at a service that gives

@@ -16,8 +16,6 @@ use crate::service::Found;
 use crate::session::{Hold, Session};
 use crate::signed::Entry;
 
-/// How long a reserved number is waited for; as long as in BuildKit.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(16);
 /// The waits between two looks at whether the holder of a number is done.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -56,6 +54,11 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
+    /// How long a reserved number is waited for.
+    fn patience(&self) -> Duration {
+        self.session.config().environment().patience()
+    }
+
     fn is_conditional(&self) -> bool {
         !matches!(self.expect, Expect::Any)
     }
@@ -104,13 +107,13 @@ impl Commit<'_> {
     /// Waits for whoever holds `key`, until another index than `newest` is there, or for as long as one may take.
     async fn is_holder_dead(&self, key: &str, newest: Option<&str>) -> Result<bool> {
         let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
-        self.tell(&format!("another writer has reserved {key} and is waited for"), PATIENCE);
+        self.tell(&format!("another writer has reserved {key} and is waited for"), self.patience());
         loop {
             let found = super::newest(self.session, self.name).await?;
             if self::key(found.as_ref()) != newest {
                 return Ok(false);
             }
-            let left = PATIENCE.saturating_sub(begin.elapsed());
+            let left = self.patience().saturating_sub(begin.elapsed());
             if left.is_zero() {
                 return Ok(true);
             }
@@ -148,7 +151,7 @@ impl Commit<'_> {
             Some(_) if !self.is_conditional() => return Ok(None),
             Some(shown) if shown == number && self.is_ours(&key, &found, hold).await? => return Ok(None),
             // Whoever took longer than others wait for him may have been passed over by one who did not see his index.
-            Some(shown) if shown > number && hold.since.elapsed() < PATIENCE => {
+            Some(shown) if shown > number && hold.since.elapsed() < self.patience() => {
                 return self.check_built_on(&key, &found.key, hold).await.map(|()| None);
             }
             Some(_) => {}

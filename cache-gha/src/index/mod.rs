@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cache_core::{CacheManifest, ErrorKind, Result, Version};
 
-pub(crate) use self::commit::{PATIENCE, commit};
+pub(crate) use self::commit::commit;
 use crate::error;
 use crate::keys::{IndexName, is_same};
 use crate::service::Found;

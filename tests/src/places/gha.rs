@@ -225,19 +225,17 @@ impl Harness for Gha {
     }
 
     fn hostile(&self, how: &Hostility) -> Option<Box<dyn CacheBackend>> {
-        // A reservation that was led astray holds its key, and writers wait for its holder in real time. act gives it again.
-        if !self.is_act && matches!(how, Hostility::Redirect { .. } | Hostility::Challenge { .. }) {
-            return None;
-        }
         hostile::plan(self.server.http(), how, page);
         let environment = self.environment().tune(|tuning| {
             let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
             tuning.with_parts(PartLimits::new(hostile::PART, 4)).with_timeouts(Timeouts::all(TIGHT_IDLE))
         });
-        Some(Box::new(cache_gha::Gha::new(environment)))
+        Some(Box::new(cache_gha::Gha::new(environment.with_patience(TIGHT_IDLE))))
     }
 
+    /// Keys go too that were reserved in vain, so that no writer waits for their holders.
     fn calm(&self) -> bool {
+        self.server.entries(|entries| entries.remove(|entry| !entry.is_ready));
         self.server.http().calm()
     }
 
