@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cache_core::{ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result};
 use cache_kit::PartUpload;
 use reqwest::header::HeaderName;
 use url::Url;
@@ -61,6 +61,17 @@ fn decode(body: &[u8], message: &str) -> Result<Fields> {
         let at = format!("the answer is not the JSON that was expected, at byte {}", cause.column());
         error::new(ErrorKind::Unavailable, message).with("cause", at)
     })
+}
+
+/// A service that answers 404 has no such entry, as BuildKit has it; but for Twirp's word for a method that it does not have.
+fn unless_missing<T>(answer: Result<T>) -> Result<Option<T>> {
+    let is_missing = |error: &Error| {
+        error.status() == Some(404) && !error.context("server").is_some_and(|words| words.starts_with("bad_route"))
+    };
+    match answer {
+        Err(error) if is_missing(&error) => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 /// A URL that `service` gave. One that speaks HTTPS gives none by plain HTTP: whoever listens could use it.

@@ -12,7 +12,7 @@ use serde_json::json;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::{CacheService, Found, Reservation, decode, decode_url};
+use super::{CacheService, Found, Reservation, decode, decode_url, unless_missing};
 use crate::client::{Call, Client};
 use crate::error;
 use crate::keys::VERSION;
@@ -45,7 +45,7 @@ impl V1 {
         const MESSAGE: &str = "cannot look the entry up";
         let keys: String = byte_serialize(key.as_bytes()).collect();
         let call = Call::new(Method::GET, format!("{CACHE}?keys={keys}&version={VERSION}"), MESSAGE);
-        let reply = self.client.send(call).await?;
+        let Some(reply) = unless_missing(self.client.send(call).await)? else { return Ok(None) };
         if reply.status == StatusCode::NO_CONTENT || reply.body.is_empty() {
             return Ok(None);
         }

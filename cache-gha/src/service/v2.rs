@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{CacheService, Found, Reservation, decode, decode_url};
+use super::{CacheService, Found, Reservation, decode, decode_url, unless_missing};
 use crate::client::{Call, Client};
 use crate::error;
 use crate::fields::Fields;
@@ -52,7 +52,8 @@ impl Twirp {
         const MESSAGE: &str = "cannot look the entry up";
         // Only a restore key is matched as a prefix.
         let body = json!({ "key": key, "restore_keys": [key], "version": VERSION });
-        let answer = self.call("GetCacheEntryDownloadURL", &body, MESSAGE).await?;
+        let answer = self.call("GetCacheEntryDownloadURL", &body, MESSAGE).await;
+        let Some(answer) = unless_missing(answer)? else { return Ok(None) };
         let (matched, url) = (answer.text("matched_key"), answer.text("signed_download_url"));
         if !answer.is_true("ok") || url.is_empty() {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! Services that take the place of GitHub's, each with ways of its own.
 
-use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect, Pushed};
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, ErrorKind, Expect, Pushed};
 use cache_gha::{ApiVersion, GhaExporter, GhaImporter};
 use cache_kit::{PartLimits, Uploads};
 use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
@@ -82,6 +82,37 @@ async fn answers_may_lack_fields() {
         let importer = GhaImporter::new(place.config_of(&main_token())).unwrap();
         assert!(importer.resolve().await.unwrap().is_none(), "{body}");
     }
+}
+
+/// Services that are none of GitHub's say 404 of what is not there, with and without words; what they do not have is a miss.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_404_is_a_miss() {
+    let lookups =
+        [(ApiVersion::V2, Method::POST, "GetCacheEntry"), (ApiVersion::V1, Method::GET, "artifactcache/cache?")];
+    for (api, method, path) in lookups {
+        for body in
+            ["", "404 page not found", r#"{"code":"not_found","msg":"cache not found"}"#, r#"{"message":"gone"}"#]
+        {
+            let place = Gha::with(api, Options::default());
+            place.server().plan(Plan::always(method.clone(), path, Fault::Answer(404, None, body)));
+            let importer = GhaImporter::new(place.config_of(&main_token())).unwrap();
+            assert!(importer.resolve().await.unwrap().is_none(), "{api:?} {body}");
+            let (desc, source) = blob("layer");
+            assert_eq!(importer.stat(&desc).await.unwrap(), None, "{api:?} {body}");
+            let exporter = GhaExporter::new(place.config_of(&main_token())).unwrap();
+            assert_eq!(exporter.push(&desc, &source).await.unwrap(), Pushed::Uploaded, "{api:?} {body}");
+        }
+    }
+}
+
+/// Twirp's word for what the service does not have is no miss: the URL is another one's.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_have_lookups_has_no_misses() {
+    let place = Gha::v2();
+    let body = r#"{"code":"bad_route","msg":"no handler for path"}"#;
+    place.server().plan(Plan::always(Method::POST, "GetCacheEntry", Fault::Answer(404, None, body)));
+    let importer = GhaImporter::new(place.config_of(&main_token())).unwrap();
+    assert!(importer.resolve().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
