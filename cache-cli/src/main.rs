@@ -24,6 +24,7 @@ mod table;
 mod tests;
 mod text;
 mod threads;
+mod trust;
 mod unreadable;
 mod usage;
 mod verbs;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use cache_kit::Uploads;
 use tokio::runtime::Runtime;
 
-use crate::args::Cli;
+use crate::args::{Cli, Verb};
 use crate::exit::{Exit, Failure};
 use crate::plugin::Call;
 use crate::session::Session;
@@ -103,7 +104,7 @@ async fn run(cli: Cli, interrupt: &Interrupt) -> Exit {
     let outcome = tokio::select! {
         biased;
         () = interrupt.heard() => Err(Interrupt::failure()),
-        outcome = in_time(&session, verbs::run(&session, cli.verb)) => outcome,
+        outcome = in_time(&session, checked(&session, cli.verb)) => outcome,
         never = session.reporter.keep_telling() => match never {},
     };
     settle(&session, &uploads).await;
@@ -112,6 +113,11 @@ async fn run(cli: Cli, interrupt: &Interrupt) -> Exit {
         session.fail(&failure);
         failure.exit
     })
+}
+
+async fn checked(session: &Session, verb: Verb) -> Result<Exit, Failure> {
+    trust::check()?;
+    verbs::run(session, verb).await
 }
 
 /// Lets uploads come to their end that have begun: a service keeps their keys for them, whatever becomes of them.

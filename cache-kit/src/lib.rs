@@ -8,6 +8,7 @@ mod buffers;
 mod content_range;
 #[cfg(feature = "http")]
 mod encoding;
+mod file;
 mod known;
 mod multipart;
 mod outgoing;
@@ -38,6 +39,7 @@ pub use self::buffers::{Buffers, User, piece};
 pub use self::content_range::ContentRange;
 #[cfg(feature = "http")]
 pub use self::encoding::ContentEncoding;
+pub use self::file::{check_file, create_file, open_file, read_file};
 pub use self::known::{FEW, Knowledge, Known, Listed, Reach, common_prefix, list_keys};
 pub use self::multipart::{PartLimits, PartUpload, upload};
 pub use self::outgoing::{Flow, Outgoing, held_back};

@@ -1,11 +1,12 @@
 //! Reading secrets from files and environment variables.
 
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::Path;
 
 use cache_core::spec::{Secret, SecretSource};
 use cache_core::{Error, ErrorKind, Result};
+
+use crate::read_file;
 
 /// The longest secret that is read from a file, in bytes.
 const LONGEST: u64 = 64 << 10;
@@ -23,7 +24,7 @@ pub fn read_secret(
 ) -> Result<Secret> {
     let read = match source {
         SecretSource::Value(secret) => Ok(secret),
-        SecretSource::File(path) => read_file(&path),
+        SecretSource::File(path) => of_file(&path),
         SecretSource::Variable(name) => variable(&name)
             .map(Secret::new)
             .ok_or_else(|| invalid("the variable that holds the secret is not set").with("variable", name)),
@@ -31,16 +32,12 @@ pub fn read_secret(
     read.map_err(|error| error.with("attribute", attribute))
 }
 
-fn read_file(path: &Path) -> Result<Secret> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
-    read.map_err(|error| {
+fn of_file(path: &Path) -> Result<Secret> {
+    let text = read_file(path, LONGEST)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)));
+    let text = text.map_err(|error| {
         invalid("cannot read the file that holds the secret").with("path", path.display()).with("cause", error)
     })?;
-    if text.len() as u64 > LONGEST {
-        let error = invalid("the file is too large to hold a secret");
-        return Err(error.with("path", path.display()).with("limit", LONGEST));
-    }
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }

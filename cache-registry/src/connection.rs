@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::within;
+use cache_kit::{read_file, within};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Identity};
@@ -13,6 +13,8 @@ use url::Url;
 use crate::config::RegistryConfig;
 use crate::error;
 
+/// How much of a file of certificates is read.
+const LARGEST_PEM: u64 = 16 << 20;
 /// The headers of every request.
 const USER_AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 
@@ -144,7 +146,7 @@ fn read_identity(path: &Path) -> Result<Identity> {
 }
 
 fn read_pem(path: &Path) -> Result<Vec<u8>> {
-    let read = fs::read(path);
+    let read = read_file(path, LARGEST_PEM);
     read.map_err(|error| {
         Error::from_io(error, "cannot read the certificate").with("backend", crate::KIND).with("path", path.display())
     })

@@ -19,6 +19,9 @@ use crate::error;
 use crate::keys::{self, Keys};
 use crate::refresh::CopyLimits;
 
+/// The variables that name files of AWS.
+const FILES: [&str; 3] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"];
+
 /// A cache in a bucket, to open both sides without a spec.
 ///
 /// ```
@@ -287,6 +290,8 @@ pub struct Environment {
     region: Option<String>,
     endpoint: Option<Endpoint>,
     ca_bundle: Option<PathBuf>,
+    /// Files that the SDK reads, by the variables that name them.
+    files: Vec<(&'static str, PathBuf)>,
     credential: Option<Credential>,
     uses_chain: bool,
     tuning: Tuning,
@@ -305,6 +310,7 @@ impl Environment {
             region: None,
             endpoint: None,
             ca_bundle: None,
+            files: Vec::new(),
             credential: None,
             uses_chain: false,
             tuning: Tuning::default(),
@@ -315,7 +321,8 @@ impl Environment {
     }
 
     /// What a BuildKit daemon would use: `$AWS_BUCKET`, `$AWS_REGION`, `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`,
-    /// `$AWS_CA_BUNDLE`, and the default chain of credentials of the AWS SDKs, which is asked at the first request.
+    /// `$AWS_CA_BUNDLE` or the `ca_bundle` of the AWS profile, and the default chain of credentials of the AWS SDKs, which is
+    /// asked at the first request.
     #[must_use]
     pub fn from_env() -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -324,6 +331,7 @@ impl Environment {
             region: variable("AWS_REGION"),
             endpoint: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).map(Endpoint::new),
             ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
+            files: FILES.into_iter().filter_map(|name| Some((name, PathBuf::from(variable(name)?)))).collect(),
             uses_chain: true,
             ..Self::new()
         }
@@ -371,6 +379,10 @@ impl Environment {
 
     pub(crate) fn ca_bundle(&self) -> Option<&Path> {
         self.ca_bundle.as_deref()
+    }
+
+    pub(crate) fn files(&self) -> &[(&'static str, PathBuf)] {
+        &self.files
     }
 
     pub(crate) fn uses_chain(&self) -> bool {

@@ -1,10 +1,12 @@
 //! Finds a token where Azure's SDK for Go, and so BuildKit, looks for one, in the same order.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use azure_core::Error as AzureError;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
@@ -14,13 +16,16 @@ use azure_identity::{
     WorkloadIdentityCredentialOptions,
 };
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::Tuning;
+use cache_kit::{Tuning, check_file};
 
 use crate::Environment;
 use crate::client::{Connections, Peer};
 
 /// Chooses a part of the chain.
 const SELECTOR: &str = "AZURE_TOKEN_CREDENTIALS";
+/// Names a file with a token, which the SDK reads whole at each refresh, and how large that may be.
+const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+const LARGEST_TOKEN: u64 = 1 << 20;
 /// The timeout for a source that may not exist.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long a connection to the metadata service of a virtual machine may take. On other machines there is none.
@@ -62,7 +67,7 @@ impl Source {
     fn needs(self) -> &'static [&'static str] {
         match self {
             Self::ClientSecret => &["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"],
-            Self::WorkloadIdentity => &["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"],
+            Self::WorkloadIdentity => &["AZURE_TENANT_ID", "AZURE_CLIENT_ID", TOKEN_FILE],
             _ => &[],
         }
     }
@@ -123,7 +128,7 @@ impl Chain {
                 break;
             }
         }
-        Err(azure_core::Error::with_message(AzureKind::Credential, said.join("; ")))
+        Err(AzureError::with_message(AzureKind::Credential, said.join("; ")))
     }
 }
 
@@ -172,10 +177,14 @@ fn open(
             ClientSecretCredential::new(&filled("AZURE_TENANT_ID"), filled("AZURE_CLIENT_ID"), secret, Some(options))?
         }
         Source::WorkloadIdentity => {
+            let file = PathBuf::from(filled(TOKEN_FILE));
+            check_file(&file, LARGEST_TOKEN).map_err(|cause| {
+                AzureError::with_message(AzureKind::Credential, format!("cannot read {}: {cause}", file.display()))
+            })?;
             let mut options = WorkloadIdentityCredentialOptions {
                 client_id: Some(filled("AZURE_CLIENT_ID")),
                 tenant_id: Some(filled("AZURE_TENANT_ID")),
-                token_file_path: Some(filled("AZURE_FEDERATED_TOKEN_FILE").into()),
+                token_file_path: Some(file),
                 ..WorkloadIdentityCredentialOptions::default()
             };
             options.credential_options.client_options = client_options;
@@ -192,7 +201,7 @@ fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIden
     let Tuning { mut timeouts, bounds, .. } = environment.tuning().clone();
     timeouts.connect = Some(METADATA);
     let connections = Connections::new(timeouts, bounds, PLAIN)
-        .map_err(|error| azure_core::Error::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
+        .map_err(|error| AzureError::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
     let client_options = ClientOptions {
         transport: Some(Transport::new(Arc::new(connections))),
         retry: RetryOptions::none(),

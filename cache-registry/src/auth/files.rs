@@ -9,6 +9,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
 use base64::{alphabet, engine::DecodePaddingMode};
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::read_file;
 use serde::Deserialize;
 
 use super::login::{AuthSource, Login, MissingHelper};
@@ -16,6 +17,8 @@ use super::{Credential, helper};
 use crate::error;
 use crate::reference::Reference;
 
+/// How much of a file is read.
+const LARGEST: u64 = 16 << 20;
 /// The key that Docker uses for Docker Hub.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
@@ -62,7 +65,7 @@ pub(super) async fn find(sources: &[AuthSource], reference: &Reference) -> Resul
 /// A missing file is skipped; files are small, and read once.
 fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
     let text = match source {
-        AuthSource::File(path) => match read_file(path)? {
+        AuthSource::File(path) => match read_if_there(path)? {
             Some(text) => text,
             None => return Ok(None),
         },
@@ -76,8 +79,8 @@ fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
     file.map(Some).map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
 }
 
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match read_file(path, LARGEST) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::from_io(error, "cannot read the credentials").with("backend", crate::KIND)),

@@ -1,6 +1,5 @@
-//! The connections of the SDK, with the CAs of `$AWS_CA_BUNDLE` where it is set.
+//! The connections of the SDK, with the CAs of `$AWS_CA_BUNDLE` or of the AWS profile where one is set.
 
-use std::fs;
 use std::path::Path;
 
 use aws_sdk_s3::config::SharedHttpClient;
@@ -11,12 +10,16 @@ use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::read_file;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_native_certs;
 
 use crate::error;
+
+/// How much of a bundle is read.
+const LARGEST: u64 = 16 << 20;
 
 /// The SDK's own client, but for the CAs: where there is a bundle, no others are trusted, as in AWS's other programs.
 pub(super) fn client(bundle: Option<&Path>) -> Result<SharedHttpClient> {
@@ -42,7 +45,7 @@ pub(super) fn client(bundle: Option<&Path>) -> Result<SharedHttpClient> {
 
 /// What of the file can be trusted, as PEM: the SDK does not survive a certificate that it cannot read.
 fn read(path: &Path) -> Result<String> {
-    let text = fs::read(path).map_err(|error| unusable(path).with("cause", error))?;
+    let text = read_file(path, LARGEST).map_err(|error| unusable(path).with("cause", error))?;
     let (mut trusted, mut pem) = (RootCertStore::empty(), String::new());
     for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
         if trusted.add(certificate.clone()).is_ok() {
@@ -55,11 +58,16 @@ fn read(path: &Path) -> Result<String> {
 
 fn unusable(path: &Path) -> Error {
     let error = error::new(ErrorKind::InvalidSpec, "cannot use the CA bundle").with("path", path.display());
-    error.with_hint("AWS_CA_BUNDLE has to name a file of certificates in PEM; without it the system's CAs are trusted")
+    error.with_hint(
+        "AWS_CA_BUNDLE, or ca_bundle in the AWS profile, has to name a file of certificates in PEM; without it the \
+         system's CAs are trusted",
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";

@@ -1,5 +1,7 @@
 //! The connection to a store: credentials, endpoint, and settings of the SDK.
 
+use std::path::{Path, PathBuf};
+
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -11,7 +13,8 @@ use cache_core::Result;
 use super::authorities;
 use super::capped::Caps;
 use super::logged::Logged;
-use crate::S3Config;
+use super::profile;
+use crate::{Environment, S3Config};
 
 /// The user agent, beside the SDK's.
 const APP_NAME: &str = concat!("buildcache-", env!("CARGO_PKG_VERSION"));
@@ -26,7 +29,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Reads the profile, the variables and the CAs where the environment is to be used; nothing is sent.
     pub(super) async fn open(config: &S3Config) -> Result<Self> {
-        let http = authorities::client(config.environment().ca_bundle())?;
+        let http = authorities::client(ca_bundle(config.environment()).await?.as_deref())?;
         let region = Region::new(config.region().to_owned());
         let (mut builder, shared_endpoint) = if config.environment().uses_chain() {
             let loader = aws_config::defaults(behavior()).region(region.clone()).timeout_config(timeouts(config));
@@ -74,6 +77,17 @@ impl Connection {
     /// Whether TLS already protects what is sent, so that the payload need not be hashed.
     pub(super) fn is_guarded(&self) -> bool {
         self.endpoint.as_ref().is_none_or(|url| !url.starts_with("http://"))
+    }
+}
+
+/// The file of CAs that is given, or else the one of the profile.
+async fn ca_bundle(environment: &Environment) -> Result<Option<PathBuf>> {
+    if environment.uses_chain() {
+        profile::check_files(environment.files())?;
+    }
+    match environment.ca_bundle() {
+        None if environment.uses_chain() => Ok(profile::ca_bundle().await),
+        given => Ok(given.map(Path::to_owned)),
     }
 }
 

@@ -8,6 +8,7 @@ mod connection;
 mod list;
 mod logged;
 mod multipart;
+mod profile;
 
 use std::future::Future;
 use std::ops::Range;

@@ -1,9 +1,10 @@
 //! `--metadata-file`: the outcome of the commit, as BuildKit's clients write it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use cache_kit::create_file;
 use serde_json::{Map, Value, json};
 
 use super::report::{Copied, Copies};
@@ -21,8 +22,7 @@ pub(super) struct MetadataFile {
 impl MetadataFile {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let is_new = !path.exists();
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| cannot_write(path, &error))?;
+        let file = create_file(path).map_err(|error| cannot_write(path, &error))?;
         Ok(Self { path: path.to_owned(), file, is_new })
     }
 

@@ -4,10 +4,10 @@ mod caches;
 mod report;
 mod table;
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use cache_kit::open_file;
 use cache_ops::{BuildLog, LogLimits};
 
 pub(crate) use self::caches::Caches;
@@ -36,7 +36,7 @@ pub(crate) fn read_log(path: &Path) -> Result<BuildLog, Failure> {
     let log = if path.as_os_str() == "-" {
         read(&mut io::stdin().lock())
     } else {
-        let file = File::open(path);
+        let file = open_file(path);
         let file =
             file.map_err(|error| Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display())))?;
         read(&mut BufReader::with_capacity(1 << 18, file))

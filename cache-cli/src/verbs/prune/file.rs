@@ -1,12 +1,12 @@
 //! `buildcache.prune-plan/v1`: what `--dry-run` prints and `--apply` reads.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use cache_core::{Digest, Timestamp};
+use cache_kit::open_file;
 use cache_ops::{PlannedCache, PrunePlan, PruneReason};
 use serde::{Deserialize, Serialize};
 
@@ -17,51 +17,66 @@ use crate::text;
 
 const SCHEMA: &str = "buildcache.prune-plan/v1";
 /// How large a plan may be: a million blobs.
-const LIMIT: u64 = 512 << 20;
+const LIMIT: u64 = 256 << 20;
 /// How many blobs are listed unless all are asked for.
 const LISTED: usize = 10;
 
 /// A plan, and the store that it is for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct PlanFile {
-    schema: String,
+    schema: &'static str,
     store: String,
     #[serde(flatten)]
     plan: PrunePlan,
 }
 
+/// What stands before the plan in such a file.
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+    store: String,
+}
+
 impl PlanFile {
     pub(super) fn new(store: String, plan: PrunePlan) -> Self {
-        Self { schema: SCHEMA.to_owned(), store, plan }
+        Self { schema: SCHEMA, store, plan }
     }
 
     /// Reads a plan that was made for `store`.
     pub(super) fn read(path: &Path, store: &str) -> Result<PrunePlan, Failure> {
         let bytes = read(path)
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot read the plan {}: {error}", path.display())))?;
-        let file: Self = serde_json::from_slice(&bytes).map_err(|error| {
+        let no_plan = |error| {
             let failure = Failure::usage(format!("{} is no plan: {error}", path.display()));
             failure.with_hint("prune --dry-run -o json makes one")
-        })?;
-        if file.schema != SCHEMA {
-            return Err(Failure::usage(format!("the plan has the schema {}, not {SCHEMA}", file.schema)));
+        };
+        // One after the other: together they would be kept in a form that takes many times the file's size.
+        let head: Head = serde_json::from_slice(&bytes).map_err(no_plan)?;
+        if head.schema != SCHEMA {
+            return Err(Failure::usage(format!("the plan has the schema {}, not {SCHEMA}", head.schema)));
         }
-        if file.store != store {
-            let failure = Failure::usage(format!("the plan is for {}, not for {store}", file.store));
+        if head.store != store {
+            let failure = Failure::usage(format!("the plan is for {}, not for {store}", head.store));
             return Err(failure.with_hint("write the spec as it was when the plan was made"));
         }
-        Ok(file.plan)
+        serde_json::from_slice(&bytes).map_err(no_plan)
     }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(LIMIT + 1).read_to_end(&mut bytes)?
+    if path == Path::new("-") { read_whole(io::stdin().lock()) } else { read_whole(open_file(path)?) }
+}
+
+/// Reads a plan; no more than the beginning of what is none from there on.
+fn read_whole(file: impl Read) -> io::Result<Vec<u8>> {
+    let (mut file, mut bytes) = (BufReader::new(file.take(LIMIT + 1)), Vec::new());
+    let begin = file.fill_buf()?;
+    if begin.trim_ascii_start().starts_with(b"{") {
+        file.read_to_end(&mut bytes)?;
     } else {
-        File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?
-    };
-    if read as u64 > LIMIT { Err(io::Error::other("it is too large")) } else { Ok(bytes) }
+        bytes.extend_from_slice(begin);
+    }
+    if bytes.len() as u64 > LIMIT { Err(io::Error::other("it is too large")) } else { Ok(bytes) }
 }
 
 impl Report for PlanFile {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cache_core::graph::FindingCode;
 use cache_core::{CacheManifest, Digest};
+use cache_kit::read_file;
 use cache_ops::Shard;
 use serde::Deserialize;
 
@@ -76,11 +77,7 @@ fn add(found: &mut BTreeMap<Digest, FindingCode>, blob: Digest, code: FindingCod
 }
 
 fn read_one(file: &Path) -> Result<Verified, Failure> {
-    let cannot = |error: std::io::Error| refused(file, &error.to_string());
-    if std::fs::metadata(file).map_err(cannot)?.len() > LARGEST {
-        return Err(refused(file, "it is larger than 256 MiB"));
-    }
-    let bytes = std::fs::read(file).map_err(cannot)?;
+    let bytes = read_file(file, LARGEST).map_err(|error| refused(file, &error.to_string()))?;
     let verified: Verified = serde_json::from_slice(&bytes)
         .map_err(|error| refused(file, &format!("it is not what verify -o json writes: {error}")))?;
     match verified.schema.as_str() {

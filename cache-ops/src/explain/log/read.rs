@@ -13,12 +13,17 @@ use super::{BuildLog, Vertex};
 const WARNINGS: usize = 10;
 const WARNING: usize = 500;
 
+/// How many times the longest line that is read the longest one may be that is passed by.
+const PASSED_BY: usize = 8;
+
 /// Limits on what a log may cost, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLimits {
-    /// The longest line that is read, in bytes; a longer one is passed by.
+    /// The longest line that is read, in bytes; a longer one is passed by, up to eight times that length.
     pub line: usize,
+    /// How many bytes are read, those of lines that are passed by included.
+    pub total: u64,
     /// How many vertices there may be.
     pub vertices: usize,
     /// How many inputs all vertices may have together.
@@ -28,9 +33,9 @@ pub struct LogLimits {
 }
 
 impl Default for LogLimits {
-    /// 8 MiB for a line, 100,000 vertices, a million inputs, 64 MiB of text.
+    /// 8 MiB for a line, 1 GiB for all, 100,000 vertices, a million inputs, 64 MiB of text.
     fn default() -> Self {
-        Self { line: 8 << 20, vertices: 100_000, inputs: 1_000_000, text: 64 << 20 }
+        Self { line: 8 << 20, total: 1 << 30, vertices: 100_000, inputs: 1_000_000, text: 64 << 20 }
     }
 }
 
@@ -39,13 +44,17 @@ impl BuildLog {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a log in plain text and for one without any vertex,
-    /// [`ErrorKind::LimitExceeded`] for one with more vertices, inputs or text than the limits allow,
+    /// [`ErrorKind::LimitExceeded`] for one with more bytes, vertices, inputs or text than the limits allow,
     /// [`ErrorKind::Unavailable`] when it cannot be read.
-    pub fn read(mut log: impl BufRead, limits: &LogLimits) -> Result<Self> {
+    pub fn read(log: impl BufRead, limits: &LogLimits) -> Result<Self> {
+        let mut log = log.take(limits.total.saturating_add(1));
         let mut reading = Reading { limits: *limits, ..Reading::default() };
         let mut bytes = Vec::new();
         while let Some(end) = next_line(&mut log, &mut bytes, limits.line)? {
             reading.line(&bytes, end)?;
+        }
+        if log.limit() == 0 {
+            return Err(too_many("bytes", limits.total));
         }
         reading.finish()
     }
@@ -63,7 +72,7 @@ enum End {
 /// Reads up to the next end of a line; `None` at the end of the log.
 fn next_line(log: &mut impl BufRead, line: &mut Vec<u8>, limit: usize) -> Result<Option<End>> {
     line.clear();
-    let mut is_too_long = false;
+    let (mut is_too_long, mut length) = (false, 0_usize);
     loop {
         let read = log.fill_buf();
         let read = match read {
@@ -75,7 +84,11 @@ fn next_line(log: &mut impl BufRead, line: &mut Vec<u8>, limit: usize) -> Result
         }
         let newline = read.iter().position(|byte| *byte == b'\n');
         let (part, used) = newline.map_or((read, read.len()), |at| (&read[..at], at + 1));
-        if line.len().saturating_add(part.len()) > limit {
+        length = length.saturating_add(part.len());
+        if length > limit.saturating_mul(PASSED_BY) {
+            return Err(too_many("bytes in a line", limit.saturating_mul(PASSED_BY)));
+        }
+        if length > limit {
             is_too_long = true;
             line.clear();
         } else if !is_too_long {
@@ -201,7 +214,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn too_many(what: &str, limit: usize) -> Error {
+fn too_many(what: &str, limit: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::LimitExceeded, format!("build log has too many {what}")).with("limit", limit)
 }
 
