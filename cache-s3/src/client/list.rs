@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, EncodingType, Object as Row, ObjectIdentifier};
 use cache_core::{ErrorKind, Result};
 use cache_kit::{NextPage, Page};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Client, Found, length, timestamp, unquoted};
 use crate::error;
@@ -15,8 +15,13 @@ const FULL: usize = 1_000;
 /// About how many bytes of an answer an object takes, beside its key.
 const ROW: u64 = 300;
 
+const MESSAGE: &str = "cannot list the objects";
+
 /// An object in a list, by its key.
 pub(crate) type Object = (String, Found);
+
+/// How many objects are asked at once for a size that their list does not say.
+const LOOKS: usize = 16;
 
 /// The cursor of a page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,32 +30,99 @@ pub(crate) enum Cursor {
     Token(String),
     /// By the last key before it: at the start of a list, and where a page says that there is more and has no token.
     After(String),
+    /// The same, of a store that has lists in their first version alone.
+    Marker(String),
+}
+
+/// A page as it came, in either version.
+struct Listing {
+    rows: Vec<Row>,
+    encoding: Option<EncodingType>,
+    is_truncated: Option<bool>,
+    next: Option<Cursor>,
+    /// Whether it goes on by [`Cursor::Marker`] where it does not say how.
+    is_first_version: bool,
 }
 
 impl Client {
     /// At most 1,000 objects whose keys begin with `prefix`.
+    ///
+    /// A store that does not know the second version of lists refuses it, or answers in the first.
     pub(crate) async fn list(&self, prefix: &str, at: Option<&Cursor>) -> Result<Page<Object, Cursor>> {
-        let request = self.sdk().await?.list_objects_v2().bucket(self.config().bucket()).prefix(prefix);
-        let request = match at {
-            Some(Cursor::Token(token)) => request.continuation_token(token),
-            Some(Cursor::After(key)) => request.start_after(key),
-            None => request,
+        let listed = match at {
+            Some(Cursor::Marker(key)) => self.list_by_marker(prefix, Some(key)).await?,
+            Some(Cursor::Token(token)) => self.list_by_token(prefix, Some(token), None).await?,
+            None | Some(Cursor::After(_)) => {
+                let start = match at {
+                    Some(Cursor::After(key)) => Some(key.as_str()),
+                    _ => None,
+                };
+                match self.list_by_token(prefix, None, start).await {
+                    Err(error) if is_about_versions(&error) => {
+                        self.list_by_marker(prefix, start).await.map_err(|_| error)?
+                    }
+                    listed => listed?,
+                }
+            }
         };
-        let listed = self.send("cannot list the objects", prefix, None, request.send()).await?;
         let next = next_page(&listed);
-        let objects = listed.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            let found = Found {
-                size: length(object.size),
-                modified: timestamp(object.last_modified),
-                etag: unquoted(object.e_tag),
-                content_type: None,
-                is_archived: object.storage_class.is_some_and(|class| super::is_cold(class.as_str())),
-            };
-            Some((object.key?, found))
+        let is_url = listed.encoding.is_some_and(|encoding| encoding == EncodingType::Url);
+        let keyed = listed.rows.into_iter().filter_map(|row| {
+            let key = row.key.clone()?;
+            Some((if is_url { decoded(&key) } else { key }, row))
         });
-        let items: Vec<Object> = objects.filter(|(key, _)| key.starts_with(prefix)).collect();
+        let keyed: Vec<_> = keyed.filter(|(key, _)| key.starts_with(prefix)).collect();
+        let rows = stream::iter(keyed).map(|(key, row)| self.found(key, row)).boxed();
+        let items: Vec<Option<Object>> = rows.buffered(LOOKS).try_collect().await?;
+        let items: Vec<Object> = items.into_iter().flatten().collect();
         let bytes = items.iter().fold(ROW, |sum, (key, _)| sum.saturating_add(key.len() as u64).saturating_add(ROW));
         Ok(Page { items, next, bytes })
+    }
+
+    async fn list_by_token(&self, prefix: &str, token: Option<&str>, start: Option<&str>) -> Result<Listing> {
+        let request = self.sdk().await?.list_objects_v2().bucket(self.config().bucket()).prefix(prefix);
+        let request =
+            request.set_continuation_token(token.map(str::to_owned)).set_start_after(start.map(str::to_owned));
+        let listed = self.send(MESSAGE, prefix, None, request.send()).await?;
+        let next = listed.next_continuation_token.filter(|token| !token.is_empty()).map(Cursor::Token);
+        Ok(Listing {
+            rows: listed.contents.unwrap_or_default(),
+            encoding: listed.encoding_type,
+            is_truncated: listed.is_truncated,
+            next,
+            is_first_version: listed.key_count.is_none(),
+        })
+    }
+
+    async fn list_by_marker(&self, prefix: &str, marker: Option<&str>) -> Result<Listing> {
+        let request = self.sdk().await?.list_objects().bucket(self.config().bucket()).prefix(prefix);
+        let request = request.set_marker(marker.map(str::to_owned));
+        let listed = self.send(MESSAGE, prefix, None, request.send()).await?;
+        let is_url = listed.encoding_type == Some(EncodingType::Url);
+        let next = listed.next_marker.filter(|key| !key.is_empty());
+        Ok(Listing {
+            rows: listed.contents.unwrap_or_default(),
+            encoding: listed.encoding_type,
+            is_truncated: listed.is_truncated,
+            next: next.map(|key| Cursor::Marker(if is_url { decoded(&key) } else { key })),
+            is_first_version: true,
+        })
+    }
+
+    /// What a row says of its object; one that does not say its size is asked for it.
+    async fn found(&self, key: String, row: Row) -> Result<Option<Object>> {
+        let Some(size) = row.size else {
+            let found = self.retrying(|| self.head(&key)).await?;
+            return Ok(found.map(|found| (key, found)));
+        };
+        let found = Found {
+            size: length(Some(size)),
+            modified: timestamp(row.last_modified),
+            etag: unquoted(row.e_tag),
+            content_type: None,
+            is_archived: row.storage_class.is_some_and(|class| super::is_cold(class.as_str())),
+        };
+        Ok(Some((key, found)))
     }
 
     /// Deletes at most 1,000 objects in one request; what could not be deleted is in the answer, with the store's words.
@@ -74,30 +146,53 @@ impl Client {
 }
 
 /// `IsTruncated` decides where it is there, and the token says how to go on.
-fn next_page(listed: &ListObjectsV2Output) -> NextPage<Cursor> {
-    let token = listed.next_continuation_token.clone().filter(|token| !token.is_empty());
-    let is_full = listed.contents().len() >= FULL;
-    match (listed.is_truncated, token) {
+fn next_page(listed: &Listing) -> NextPage<Cursor> {
+    let is_full = listed.rows.len() >= FULL;
+    match (listed.is_truncated, &listed.next) {
         (Some(false), _) => NextPage::End,
-        (_, Some(token)) => NextPage::At(Cursor::Token(token)),
+        (_, Some(next)) => NextPage::At(next.clone()),
         (None, None) if !is_full => NextPage::End,
-        _ => match listed.contents().last().and_then(|object| object.key.clone()) {
-            Some(last) => NextPage::At(Cursor::After(last)),
+        _ => match listed.rows.last().and_then(|object| object.key.clone()) {
+            Some(last) => {
+                let is_url = listed.encoding == Some(EncodingType::Url);
+                let last = if is_url { decoded(&last) } else { last };
+                NextPage::At(if listed.is_first_version { Cursor::Marker(last) } else { Cursor::After(last) })
+            }
             None => NextPage::Lost,
         },
     }
 }
 
+/// Whether a store has refused a list for its version.
+fn is_about_versions(error: &cache_core::Error) -> bool {
+    error.status() == Some(400) || error.kind() == ErrorKind::Unsupported
+}
+
+/// What a form has encoded: `%41` is a byte, and `+` a blank. Anything else stays as it is.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_s3::types::Object as Listed;
-
     use super::*;
 
+    fn listing(is_truncated: Option<bool>, token: Option<&str>, keys: usize) -> Listing {
+        let rows = (0..keys).map(|at| Row::builder().key(format!("{at:04}")).build()).collect();
+        let next = token.map(|token| Cursor::Token(token.to_owned()));
+        Listing { rows, encoding: None, is_truncated, next, is_first_version: false }
+    }
+
     fn next(is_truncated: Option<bool>, token: Option<&str>, keys: usize) -> NextPage<Cursor> {
-        let objects = (0..keys).map(|at| Listed::builder().key(format!("{at:04}")).build()).collect();
-        let listed = ListObjectsV2Output::builder().set_contents(Some(objects)).set_is_truncated(is_truncated);
-        next_page(&listed.set_next_continuation_token(token.map(str::to_owned)).build())
+        next_page(&listing(is_truncated, token, keys))
     }
 
     #[test]
@@ -108,7 +203,22 @@ mod tests {
         assert_eq!(next(Some(false), Some("t"), 3), NextPage::End);
         assert_eq!(next(None, None, 3), NextPage::End);
         assert_eq!(next(None, None, 1_000), NextPage::At(Cursor::After("0999".to_owned())));
-        assert_eq!(next(Some(true), Some(""), 2), NextPage::At(Cursor::After("0001".to_owned())));
+        assert_eq!(next(Some(true), None, 2), NextPage::At(Cursor::After("0001".to_owned())));
         assert_eq!(next(Some(true), None, 0), NextPage::Lost);
+        let first = Listing { is_first_version: true, ..listing(Some(true), None, 2) };
+        assert_eq!(next_page(&first), NextPage::At(Cursor::Marker("0001".to_owned())));
+    }
+
+    #[test]
+    fn encoded_keys_are_decoded_as_forms_are() {
+        for (text, key) in [
+            ("a%2Fb%3a1", "a/b:1"),
+            ("a+b%2Bc", "a b+c"),
+            ("%e2%82%ac", "€"),
+            ("100%", "100%"),
+            ("%zz%+4%4", "%zz% 4%4"),
+        ] {
+            assert_eq!(decoded(text), key);
+        }
     }
 }

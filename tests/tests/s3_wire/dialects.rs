@@ -16,23 +16,23 @@ use futures_util::stream::TryStreamExt;
 
 use crate::{HOUR, LARGE, Method, blob, bytes_of, config, key, write};
 
-fn xml(status: u16, text: impl Into<String>) -> Answer {
+pub(crate) fn xml(status: u16, text: impl Into<String>) -> Answer {
     full(status, "application/xml", text.into().into())
 }
 
-fn value(asked: &Logged, name: &str) -> Option<String> {
+pub(crate) fn value(asked: &Logged, name: &str) -> Option<String> {
     let query = fields(asked.path.split_once('?')?.1);
     query.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// A list of these keys, and what is said of the rest.
-fn list(keys: &[&str], rest: &str) -> Answer {
+pub(crate) fn list(keys: &[&str], rest: &str) -> Answer {
     let rows: String =
         keys.iter().map(|key| format!("<Contents><Key>{key}</Key><ETag>x</ETag><Size>2</Size></Contents>")).collect();
     xml(200, format!("<ListBucketResult><KeyCount>{}</KeyCount>{rest}{rows}</ListBucketResult>", keys.len()))
 }
 
-async fn names(server: &Server) -> Result<Vec<String>, ErrorKind> {
+pub(crate) async fn names(server: &Server) -> Result<Vec<String>, ErrorKind> {
     let caches = S3Store::new(config(server)).caches().await.map_err(|error| error.kind())?;
     Ok(caches.into_iter().filter_map(|cache| cache.name).collect())
 }

@@ -7,6 +7,7 @@ mod dialects;
 mod export;
 mod faults;
 mod large;
+mod lists;
 mod refresh;
 mod store;
 
