@@ -147,3 +147,30 @@ fn the_bundle_of_aws_is_trusted_in_place_of_the_systems_cas() {
         assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     }
 }
+
+/// As AWS's other programs have it: a profile names a bundle, and the variable goes before it.
+#[test]
+fn the_bundle_of_the_profile_is_trusted() {
+    let bucket = s3::Server::start(s3::Options::default());
+    let store = s3_store(bucket.endpoint().trim_start_matches("http://"), bucket);
+    fs::copy(store.ca(), store.sandbox.path("ca.pem")).unwrap();
+    let (ca, strange) = (store.ca(), Certificates::make(&[]));
+    let strange = strange.path("ca.crt").display().to_string();
+    let config = store.sandbox.path("aws").display().to_string();
+    fs::write(&config, format!("[default]\nca_bundle = {ca}\n[profile other]\nca_bundle = {strange}\n")).unwrap();
+    let default = ("AWS_CONFIG_FILE", &*config);
+    let run = store.copy(&[default]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let run = store.copy(&[default, ("AWS_PROFILE", "other"), ("SSL_CERT_FILE", &ca)]);
+    assert_eq!(run.code, 1, "no other CA counts: {}", run.stderr);
+    let run = store.copy(&[default, ("AWS_PROFILE", "other"), ("AWS_CA_BUNDLE", &ca)]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    fs::create_dir(store.sandbox.path(".aws")).unwrap();
+    fs::write(store.sandbox.path(".aws/config"), "[default]\nca_bundle = ~/ca.pem\n").unwrap();
+    let run = store.copy(&[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    fs::write(&config, "[default]\nca_bundle = /nowhere/ca.pem\n").unwrap();
+    let run = store.copy(&[default]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("/nowhere/ca.pem") && run.stderr.contains("profile"), "{}", run.stderr);
+}
