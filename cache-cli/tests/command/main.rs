@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
 
 mod cli;
+#[cfg(all(unix, feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod downgrades;
+#[cfg(all(unix, feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
+mod endless;
 mod explain;
 #[cfg(all(feature = "azblob", feature = "gha", feature = "inline", feature = "registry", feature = "s3"))]
 mod help;

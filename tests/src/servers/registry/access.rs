@@ -37,6 +37,8 @@ pub struct Account {
     pub expires_in: u64,
     /// The answer of the token server, with `TOKEN` where the token is; without one it is as usual.
     pub answer: Option<&'static str>,
+    /// Where the token server is, as the registry says; without it, where it is.
+    pub realm: Option<&'static str>,
 }
 
 impl Account {
@@ -45,7 +47,16 @@ impl Account {
     pub fn new(name: &str, password: &str) -> Self {
         let identity = format!("identity-of-{name}-{password}");
         let (name, password) = (name.to_owned(), password.to_owned());
-        Self { name, password, identity, is_public: false, takes_forms: true, expires_in: 300, answer: None }
+        Self {
+            name,
+            password,
+            identity,
+            is_public: false,
+            takes_forms: true,
+            expires_in: 300,
+            answer: None,
+            realm: None,
+        }
     }
 
     fn basic(&self) -> String {
@@ -100,7 +111,7 @@ pub(super) fn refuse(shared: &Shared, headers: &HeaderMap, need: &Need<'_>) -> O
         Access::Open => None,
         Access::Basic(account) if given == Some(&account.basic()) => None,
         Access::Basic(_) => Some(denied("Basic realm=\"tests\"")),
-        Access::Token(_) => {
+        Access::Token(account) => {
             let state = shared.state();
             let scopes = given.and_then(|given| state.granted.good.get(given.strip_prefix("Bearer ")?));
             let is_granted = |(repository, action): &(String, &str)| {
@@ -115,7 +126,7 @@ pub(super) fn refuse(shared: &Shared, headers: &HeaderMap, need: &Need<'_>) -> O
                 return None;
             }
             let scope = needed.iter().map(|(repository, action)| format!("{repository}{action}")).collect::<Vec<_>>();
-            let realm = format!("http://{}/token", shared.address);
+            let realm = account.realm.map_or_else(|| format!("http://{}/token", shared.address), str::to_owned);
             Some(denied(&format!("Bearer realm=\"{realm}\",service=\"tests\",scope=\"{}\"", scope.join(" "))))
         }
     }
