@@ -30,8 +30,8 @@ const fn by_variable(variable: &'static str, words: &'static [&'static str]) -> 
 /// `FILE` is the file, `REGISTRY` one that wants a login.
 const NAMINGS: [Naming; 14] = [
     by_flag(&["explain", "type=local,src=a", "--log", "FILE"]),
-    by_flag(&["report", "type=local,src=a", "--log", "FILE"]),
-    by_flag(&["prune", "--apply", "FILE", "type=local,src=a"]),
+    by_flag(&["report", "type=local,src=a", "-o", "page.html", "--log", "FILE"]),
+    by_flag(&["prune", "--force", "--apply", "FILE", "type=local,src=a"]),
     by_flag(&["repair", "type=local,src=a", "--to", "type=local,dest=b", "--findings", "FILE"]),
     by_flag(&[
         "ls",
@@ -44,7 +44,7 @@ const NAMINGS: [Naming; 14] = [
     by_variable("AWS_CONFIG_FILE", &["ls", "type=s3,bucket=b,region=r,endpoint_url=http://127.0.0.1:1"]),
     by_variable("AWS_SHARED_CREDENTIALS_FILE", &["ls", "type=s3,bucket=b,region=r,endpoint_url=http://127.0.0.1:1"]),
     by_variable("AWS_WEB_IDENTITY_TOKEN_FILE", &["ls", "type=s3,bucket=b,region=r,endpoint_url=http://127.0.0.1:1"]),
-    by_variable("AZURE_FEDERATED_TOKEN_FILE", &["ls", "type=azblob,account_url=http://127.0.0.1:1/a"]),
+    by_variable("AZURE_FEDERATED_TOKEN_FILE", &["ls", "type=azblob,account_url=https://127.0.0.1:1/a"]),
     by_variable("SSL_CERT_FILE", &["inspect", "registry.test/a"]),
 ];
 
