@@ -1,5 +1,7 @@
 //! How a layer is read: by its bytes, as BuildKit does, and what its media type says only where that counts.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use cache_core::model::{LayerEncoding, MediaType};
 use cache_core::seams::BlobStream;
@@ -11,7 +13,9 @@ use super::{CodecPool, decode};
 /// The size of a tar header in bytes.
 const HEADER: usize = 512;
 /// Where a tar header says that it is one.
-const USTAR: std::ops::Range<usize> = 257..262;
+const USTAR: Range<usize> = 257..262;
+/// Where a tar header says the sum of its bytes, in octal digits.
+const SUM: Range<usize> = 148..156;
 
 /// The first bytes of a layer: enough to tell what it is.
 #[derive(Debug)]
@@ -39,11 +43,12 @@ impl LayerStart {
         if self.is_tar() { LayerEncoding::Uncompressed } else { LayerEncoding::detect(&self.0) }
     }
 
-    /// Whether they begin a tar archive, which may hold nothing but its end.
+    /// Whether they begin a tar archive, which may hold nothing but its end, or nothing at all; old ones do not name themselves.
     #[must_use]
     pub fn is_tar(&self) -> bool {
         let is_header = self.0.get(USTAR).is_some_and(|magic| magic == b"ustar");
-        is_header || self.0.get(..HEADER).is_some_and(|block| block.iter().all(|&byte| byte == 0))
+        let is_end = || self.0.get(..HEADER).is_some_and(|block| block.iter().all(|&byte| byte == 0));
+        self.0.is_empty() || is_header || is_end() || self.0.get(..HEADER).is_some_and(has_right_sum)
     }
 
     /// How BuildKit reads a layer of this type that begins so.
@@ -65,6 +70,14 @@ impl LayerStart {
     }
 }
 
+/// Whether a block says the sum of its bytes, where those of the sum itself count as blanks.
+fn has_right_sum(block: &[u8]) -> bool {
+    let bytes = block.iter().enumerate();
+    let sum: u64 = bytes.map(|(at, byte)| u64::from(if SUM.contains(&at) { b' ' } else { *byte })).sum();
+    let said = block.get(SUM).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
+    u64::from_str_radix(said.trim_matches([' ', '\0']), 8) == Ok(sum)
+}
+
 /// Decompresses a layer as BuildKit does.
 ///
 /// # Errors
@@ -75,4 +88,27 @@ pub(super) fn decompressed(media_type: MediaType, layer: BlobStream, pool: Codec
         decode(start.read_as(&media_type)?, layer, &pool)
     };
     Box::pin(stream::once(decoded).try_flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(magic: &[u8], sum: &str) -> Vec<u8> {
+        let mut block = vec![0; HEADER];
+        block[0] = b'a';
+        block[USTAR].copy_from_slice(magic);
+        block[SUM][..sum.len()].copy_from_slice(sum.as_bytes());
+        block
+    }
+
+    #[test]
+    fn an_archive_is_one_by_its_name_by_its_sum_or_by_its_end() {
+        let is_tar = |bytes: Vec<u8>| LayerStart(bytes.into()).is_tar();
+        assert!(is_tar(block(b"ustar", "")) && is_tar(vec![0; HEADER]) && is_tar(Vec::new()));
+        // `a` and eight blanks, as version 7 of Unix wrote it.
+        assert!(is_tar(block(b"\0\0\0\0\0", "000541\0 ")) && is_tar(block(b"\0\0\0\0\0", "   541 ")));
+        assert!(!is_tar(block(b"\0\0\0\0\0", "000542\0 ")) && !is_tar(block(b"\0\0\0\0\0", "")));
+        assert!(!is_tar(b"layer".to_vec()));
+    }
 }
