@@ -1,6 +1,6 @@
 //! Keys that S3 takes and some stores do not: those that keep objects as files, and those that fold slashes.
 
-use cache_core::{ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result};
 
 use crate::client::Client;
 use crate::error;
@@ -44,7 +44,7 @@ pub(crate) async fn check_list(client: &Client) -> Result<()> {
 /// Adds what may be behind the refusal of an index: the store keeps objects as files, and `a` cannot be one where `a/b` is.
 pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) -> Result<T> {
     let error = match written {
-        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unsupported) => error,
+        Err(error) if may_be_about_names(&error) => error,
         written => return written,
     };
     if has_unusual(client.config().keys()) {
@@ -59,6 +59,14 @@ pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) 
         }
         None => Err(error),
     }
+}
+
+/// Stores say it in every way: 500, 501, 400 (MinIO's parent that is an object), 409 (its object that is a directory). What
+/// two writers at once are told is something else.
+fn may_be_about_names(error: &Error) -> bool {
+    let is_about_writers = matches!(error.code(), Some("ConditionalRequestConflict" | "OperationAborted"));
+    let is_refused = matches!(error.status(), Some(400 | 409)) && !is_about_writers;
+    is_refused || matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unsupported)
 }
 
 /// Another cache whose name is a folder of this one's, or below this one as a folder.

@@ -340,14 +340,17 @@ async fn a_name_that_is_a_folder_is_said_in_one_line() {
     let cache = graphs::cache(1);
     write(config(&server).with_name("a/b"), &cache).await.unwrap();
     write(config(&server).with_name("c"), &cache).await.unwrap();
-    server.http().script(|asked| {
-        let is_index = asked.method == Method::PUT && asked.path.contains("manifests/");
-        is_index.then(|| xml(500, "<Error><Code>InternalError</Code></Error>"))
-    });
-    for (name, other) in [("a", Some("a/b")), ("c/d", Some("c")), ("e", None)] {
-        let error = write(config(&server).with_name(name), &cache).await.unwrap_err();
-        assert_eq!(error.context("other"), other, "{error:?}");
-        assert_eq!(error.hint().is_some_and(|hint| hint.contains("take another name")), other.is_some());
+    let refusals = [(500, "InternalError"), (400, "XMinioParentIsObject"), (409, "XMinioObjectExistsAsDirectory")];
+    for (status, code) in refusals {
+        server.http().script(move |asked| {
+            let is_index = asked.method == Method::PUT && asked.path.contains("manifests/");
+            is_index.then(|| xml(status, format!("<Error><Code>{code}</Code></Error>")))
+        });
+        for (name, other) in [("a", Some("a/b")), ("c/d", Some("c")), ("e", None)] {
+            let error = write(config(&server).with_name(name), &cache).await.unwrap_err();
+            assert_eq!(error.context("other"), other, "{error:?}");
+            assert_eq!(error.hint().is_some_and(|hint| hint.contains("take another name")), other.is_some());
+        }
     }
 }
 
