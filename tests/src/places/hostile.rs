@@ -7,7 +7,7 @@ use crate::servers::http::{Answer, Fault, Logged, Plan, Server, Service};
 pub(super) type Next = fn(Option<u64>) -> u64;
 
 /// Bytes of a part, so that a blob has several and is still small.
-#[cfg(any(feature = "azblob", feature = "gha"))]
+#[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
 pub(super) const PART: u64 = 64 << 10;
 
 /// Makes the server hostile. `page` answers who asks for a list with a page that has one thing on it, and leads to the next.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_kit::RetryPolicy;
-use cache_kit::Timeouts;
+use cache_kit::{PartLimits, Timeouts};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
 use super::{hostile, plans, system_time, whole};
@@ -166,7 +166,7 @@ impl Harness for S3 {
         hostile::plan(self.server.http(), how, page);
         let environment = Environment::new().tune(|tuning| {
             let tuning = tuning.with_bounds(tight_bounds()).with_retry(RetryPolicy::never());
-            tuning.with_timeouts(Timeouts::all(TIGHT_IDLE))
+            tuning.with_parts(PartLimits::new(hostile::PART, 4)).with_timeouts(Timeouts::all(TIGHT_IDLE))
         });
         Some(Box::new(cache_s3::S3::new(environment)))
     }
