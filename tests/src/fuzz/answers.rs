@@ -86,7 +86,9 @@ pub fn token(data: &[u8]) {
     PLACE.with(|place| {
         place.say(said);
         let spec = CacheSpec::new("registry").with("ref", format!("{}/a/b:t", place.server.host()));
-        // A reader keeps its token, so that each input has a reader of its own.
+        // A reader keeps its token, so that each input has a reader of its own. One that trusts every certificate need not
+        // read those of the system, which takes a hundred times as long as the rest.
+        let spec = spec.with("registry.insecure", "true");
         place.runtime.block_on(async { ask(&open(vec![(registry(), spec)]).await).await });
     });
 }
