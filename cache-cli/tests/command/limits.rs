@@ -1,25 +1,23 @@
-//! The limits of a process: files that are open, and how large one may become.
+//! The limits of a process: files that are open, how large one may become, and memory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cache_core::{
-    CacheChains, CacheKey, CacheResult, Descriptor, Digest, MediaType, MemoryCache, Timestamp, annotation,
-};
+use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, MediaType, MemoryCache, Timestamp, annotation};
 use cache_ops::{ExportSettings, export};
+use cache_tests::graphs::tar_of;
 
 use crate::sandbox::{Run, Sandbox};
 
-/// Writes a cache of so many layers.
-fn write(dir: &Path, layers: usize) {
+/// Writes a cache of these layers, which are no archives, or plain ones.
+fn write(dir: &Path, layers: impl IntoIterator<Item = Vec<u8>>) {
     let (blobs, mut chains) = (MemoryCache::new(), CacheChains::new());
-    for n in 0..layers {
-        let content = format!("layer {n}");
-        let digest = blobs.insert(content.clone());
-        let layer =
-            Descriptor::of(MediaType::OCI_LAYER, content.as_bytes()).with_annotation(annotation::UNCOMPRESSED, digest);
+    for content in layers {
+        let layer = Descriptor::of(MediaType::OCI_LAYER, &content);
+        let digest = blobs.insert(content);
+        let layer = layer.with_annotation(annotation::UNCOMPRESSED, digest);
         let result = CacheResult::new(Timestamp::ZERO, vec![layer]);
-        chains.add(CacheKey::content(Digest::sha256(content.as_bytes())), &[], vec![result]).unwrap();
+        chains.add(CacheKey::content(digest), &[], vec![result]).unwrap();
     }
     let exporter = cache_local::LocalExporter::new(cache_local::LocalConfig::new(dir));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -36,12 +34,39 @@ fn limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> Run {
 
 #[test]
 fn more_layers_are_converted_than_files_may_be_open() {
+    for (layers, files) in [(300, "-n 64"), (1_100, "-n 1024")] {
+        let sandbox = Sandbox::empty();
+        write(&sandbox.path("a"), (0..layers).map(|n| format!("layer {n}").into_bytes()));
+        let to_zstd = ["copy", "--compression", "zstd", "--force-compression", "type=local,src=a", "type=local,dest=b"];
+        let run = limited(&sandbox, files, &to_zstd);
+        assert_eq!(run.code, 0, "{layers}: {}", run.stderr);
+        assert_eq!(sandbox.run(&["verify", "-q", "type=local,src=b"]).code, 0);
+    }
+}
+
+/// What compresses to next to nothing comes in very many small pieces: what each of them holds counts, and not what it uses.
+#[test]
+fn a_layer_of_zeros_takes_no_more_memory_than_another() {
+    const ZEROS: usize = 512 << 20;
+    /// Kilobytes of what is written to.
+    const MEMORY: &str = "-d 262144";
     let sandbox = Sandbox::empty();
-    write(&sandbox.path("a"), 300);
-    let to_zstd = ["copy", "--compression", "zstd", "--force-compression", "type=local,src=a", "type=local,dest=b"];
-    let run = limited(&sandbox, "-n 64", &to_zstd);
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!(sandbox.run(&["verify", "-q", "type=local,src=b"]).code, 0);
+    let (mut tar, header) = (vec![0; 512 + ZEROS + 1024], tar_of("zeros", &[]));
+    tar[..512].copy_from_slice(&header[..512]);
+    // The size of the file, and the sum of the header.
+    tar[124..136].copy_from_slice(format!("{ZEROS:011o}\0").as_bytes());
+    tar[148..156].fill(b' ');
+    let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
+    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    write(&sandbox.path("a"), [tar]);
+    for kind in ["estargz", "gzip", "zstd"] {
+        let to = format!("type=local,dest={kind}");
+        let copy = ["copy", "--compression", kind, "--force-compression", "type=local,src=a", &to];
+        let run = limited(&sandbox, MEMORY, &copy);
+        assert_eq!(run.code, 0, "{kind}: {}", run.stderr);
+        let run = limited(&sandbox, MEMORY, &["verify", "-q", &format!("type=local,src={kind}")]);
+        assert_eq!(run.code, 0, "{kind}: {}", run.stderr);
+    }
 }
 
 #[test]
