@@ -28,6 +28,7 @@ mod trust;
 mod unreadable;
 mod usage;
 mod verbs;
+mod visible;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,15 +1,17 @@
 //! What goes to stdout: a table, a JSON document, or digests alone.
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 
 use cache_core::{Digest, Timestamp};
 use serde::Serialize;
+use serde_json::Serializer;
 
 use crate::args::OutputForm;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::text::{is_invisible, printable};
+use crate::visible::Visible;
 
 /// The outcome of a verb: a JSON document that can also be shown as text.
 pub(crate) trait Report: Serialize {
@@ -30,7 +32,7 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     let globals = &session.globals;
     let text = match &globals.output {
         _ if globals.quiet => report.identifiers().iter().map(|name| printable(name) + "\n").collect(),
-        Some(OutputForm::Json) => json(report)?,
+        Some(OutputForm::Json) => return print_json(report),
         Some(OutputForm::Table | OutputForm::Dot | OutputForm::File(_)) | None => {
             report.table(Timestamp::now(), globals.is_verbose())
         }
@@ -38,11 +40,26 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     write(text.as_bytes())
 }
 
-/// A document for programs, indented for people.
+/// A document for programs, indented for people, as it is encoded: it may be larger than memory.
+fn print_json(report: &impl Serialize) -> Result<(), Failure> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let encoded = encode(report, &mut stdout).map_err(|error| match error.io_error_kind() {
+        Some(kind) => io::Error::from(kind),
+        None => io::Error::other(error),
+    });
+    done(encoded.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
+}
+
+/// As [`print_json`] prints it.
 pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(report)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot encode as JSON: {error}")))?;
-    Ok(shown(&text) + "\n")
+    let mut text = Vec::new();
+    let encoded = encode(report, &mut text).map(|()| String::from_utf8_lossy(&text).into_owned());
+    let text = encoded.map_err(|error| Failure::new(Exit::Failed, format!("cannot encode as JSON: {error}")))?;
+    Ok(text + "\n")
+}
+
+fn encode(report: &impl Serialize, out: &mut impl Write) -> serde_json::Result<()> {
+    report.serialize(&mut Serializer::with_formatter(out, Visible::default()))
 }
 
 /// JSON in which what a terminal would not show is escaped, as in text.
@@ -62,7 +79,11 @@ pub(crate) fn shown(text: &str) -> String {
 /// Writes to stdout; a reader that went away (`buildcache … | head`) is no failure.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    done(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+fn done(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))
         }

@@ -36,7 +36,7 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
 
 /// The digest of a cache's records and layers as they would be written, which tells whether two looks were at one cache.
 pub(crate) fn config_digest(manifest: &CacheManifest) -> Digest {
-    Digest::sha256(&manifest.config().encode())
+    manifest.config().digest()
 }
 
 /// The command to draw a verb's output.

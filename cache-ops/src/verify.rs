@@ -83,10 +83,12 @@ pub async fn verify_shard(
     let part: Vec<&Descriptor> = part_of(manifest, shard).collect();
     let looks: Vec<BoxFuture<'_, _>> = part.iter().map(|&blob| look(blob, blobs, depth, &pool).boxed()).collect();
     let looked: Vec<Option<Finding>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
-    let affected = Affected::new(manifest.config());
     let mut findings = check(manifest);
-    let of_blobs = part.iter().zip(looked);
-    findings.extend(of_blobs.filter_map(|(blob, finding)| Some(finding?.with_affected(affected.by(&blob.digest)))));
+    if looked.iter().any(Option::is_some) {
+        let affected = Affected::new(manifest.config());
+        let of_blobs = part.iter().zip(looked);
+        findings.extend(of_blobs.filter_map(|(blob, finding)| Some(finding?.with_affected(affected.by(&blob.digest)))));
+    }
     let bytes = if depth == Depth::Deep { bytes_of(manifest, shard) } else { 0 };
     Ok(VerifyReport { findings, blobs: part.len(), bytes })
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::graph::chains::closes_loop;
+use crate::graph::repeated::Repeated;
 use crate::graph::walk;
-use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, InlineImage};
+use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, InlineImage, RecordLink};
 use crate::model::{Descriptor, Digest, Limits, Timestamp, annotation};
 
 /// The code of a finding. Codes are stable; this is their documentation.
@@ -230,7 +231,8 @@ fn check_loops(manifest: &CacheManifest) -> Option<Finding> {
 fn check_records(config: &CacheConfig) -> Vec<Finding> {
     let records = &config.records;
     let mut findings = Vec::new();
-    let mut seen: HashMap<(&CacheKey, &Vec<Vec<crate::manifest::RecordLink>>), usize> = HashMap::new();
+    let twice = Repeated::new(records.iter(), |record| (&record.key, &record.inputs));
+    let mut seen: HashMap<(&CacheKey, &Vec<Vec<RecordLink>>), usize> = HashMap::new();
     for (n, record) in records.iter().enumerate() {
         let object = || format!("record {n} {}", record.key);
         for (input, links) in record.inputs.iter().enumerate() {
@@ -253,7 +255,8 @@ fn check_records(config: &CacheConfig) -> Vec<Finding> {
                 }
             }
         }
-        if let Some(first) = seen.insert((&record.key, &record.inputs), n) {
+        let what = (&record.key, &record.inputs);
+        if let Some(first) = twice.may_have(&what).then(|| seen.insert(what, n)).flatten() {
             let message = format!("has the key and inputs of record {first}");
             findings.push(Finding::new(FindingCode::DuplicateRecord, object(), message));
         }
@@ -336,6 +339,9 @@ fn check_descriptors(manifest: &CacheManifest) -> Vec<Finding> {
         if let Some(finding) = check_descriptor(blob) {
             wrong.insert(blob.digest, finding);
         }
+    }
+    if wrong.is_empty() {
+        return Vec::new();
     }
     let affected = Affected::new(manifest.config());
     let finding = |(blob, (code, message)): (Digest, (FindingCode, String))| {

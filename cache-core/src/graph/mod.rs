@@ -4,6 +4,7 @@ mod chains;
 mod check;
 mod inline;
 mod load;
+mod repeated;
 mod walk;
 
 pub use self::chains::{CacheChains, CacheHit, CacheLink, CacheResult, LazyLayers, RecordId, ResultLayers};

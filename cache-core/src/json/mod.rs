@@ -21,8 +21,13 @@ pub(crate) use self::scan::from_slice;
 /// Encodes `value` byte for byte as Go does.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut out, GoFormatter))?;
+    write(value, &mut out)?;
     Ok(out)
+}
+
+/// As [`to_vec`], piece by piece.
+pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, GoFormatter))
 }
 
 /// Appends a string as Go does; each byte that is not UTF-8 becomes an escaped U+FFFD.

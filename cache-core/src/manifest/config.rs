@@ -4,12 +4,13 @@
 //! is what a sound config becomes; [`check`](crate::check) says what is wrong with an unsound one.
 
 use std::fmt;
+use std::io::{self, BufWriter};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
-use crate::model::{DiffId, Digest, MediaType, Timestamp};
+use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -236,10 +237,33 @@ impl CacheConfig {
         json::to_vec(&records).expect("records are plain data, which always encodes")
     }
 
+    /// The digest of what [`encode`](Self::encode) gives, without these bytes in memory.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut out = BufWriter::new(Hashed(Digester::sha256()));
+        json::write(self, &mut out).expect("a config is plain data, which always encodes");
+        out.into_inner().expect("nothing fails that hashes").0.finish()
+    }
+
     /// Encodes the config byte for byte as BuildKit does; the order of layers and records is kept.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         json::to_vec(self).expect("a config is plain data, which always encodes")
+    }
+}
+
+/// Hashes what is written.
+#[derive(Debug)]
+struct Hashed(Digester);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -287,4 +311,17 @@ impl Serialize for LayerAnnotations {
 
 fn is_zero(value: &i64) -> bool {
     *value == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_config_is_that_of_its_bytes() {
+        let key = |n: u32| CacheKey::from(format!("<{n}>").as_str());
+        let records = (0..2_000).map(|n| CacheRecord { key: key(n), ..CacheRecord::default() });
+        let config = CacheConfig { records: records.collect(), ..CacheConfig::default() };
+        assert_eq!(config.digest(), Digest::sha256(&config.encode()));
+    }
 }

@@ -54,11 +54,29 @@ fn take_sloppy_size<'de, A: MapAccess<'de>>(size: &mut u64, map: &mut A) -> Resu
 }
 
 go_struct!(CacheRecord {
-    "layers" => take(results),
-    "chains" => take(chains),
+    "layers" => take_tight(results),
+    "chains" => take_tight(chains),
     "digest" => take(key),
-    "inputs" => take_list(inputs),
+    "inputs" => take_inputs(inputs),
 });
+
+/// A list that is read has room for four, and most records have one of each: that would be most of the memory of a config.
+fn take_tight<'de, T, A>(list: &mut Vec<T>, map: &mut A) -> Result<(), A::Error>
+where
+    T: Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    take(list, map)?;
+    list.shrink_to_fit();
+    Ok(())
+}
+
+fn take_inputs<'de, A: MapAccess<'de>>(inputs: &mut Vec<Vec<RecordLink>>, map: &mut A) -> Result<(), A::Error> {
+    take_list(inputs, map)?;
+    inputs.iter_mut().for_each(Vec::shrink_to_fit);
+    inputs.shrink_to_fit();
+    Ok(())
+}
 
 go_struct!(LayerResult { "layer" => take(layer), "createdat" => take(created_at) });
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cache_core::manifest::{CacheRecord, InlineImage, ManifestForm};
 use cache_core::{CacheKey, CacheManifest, DiffId, Digest, Finding, MediaType, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::{BlobReport, FindingReport, digest_of};
 use crate::text;
@@ -12,7 +12,7 @@ use crate::text;
 /// What is in a cache.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Inspection {
+pub(super) struct Inspection<'a> {
     schema: &'static str,
     pub(super) form: &'static str,
     #[serde(skip)]
@@ -21,8 +21,8 @@ pub(super) struct Inspection {
     pub(super) config: Option<BlobReport>,
     pub(super) totals: Totals,
     pub(super) media_types: Vec<MediaTypeReport>,
-    pub(super) layers: Vec<LayerReport>,
-    pub(super) records: Vec<RecordReport>,
+    pub(super) layers: Layers<'a>,
+    pub(super) records: Records<'a>,
     pub(super) inline_images: Vec<InlineReport>,
     pub(super) findings: Vec<FindingReport>,
     pub(super) notes: Vec<&'static str>,
@@ -60,6 +60,14 @@ pub(super) struct MediaTypeReport {
     pub(super) blobs: usize,
     pub(super) bytes: u64,
 }
+
+/// The layers of a cache, made one by one: there may be a million.
+#[derive(Debug)]
+pub(super) struct Layers<'a>(&'a CacheManifest);
+
+/// Its records, as its layers.
+#[derive(Debug)]
+pub(super) struct Records<'a>(&'a [CacheRecord]);
 
 /// One layer of the config, with what the manifest says about its blob.
 #[derive(Debug, Serialize)]
@@ -120,8 +128,8 @@ pub(super) struct InlineReport {
     pub(super) history: usize,
 }
 
-impl Inspection {
-    pub(super) fn new(manifest: &CacheManifest, findings: &[Finding]) -> Self {
+impl<'a> Inspection<'a> {
+    pub(super) fn new(manifest: &'a CacheManifest, findings: &[Finding]) -> Self {
         Self {
             schema: "buildcache.inspect/v1",
             form: form(manifest),
@@ -130,8 +138,8 @@ impl Inspection {
             config: manifest.raw_config().map(|document| (&document.descriptor).into()),
             totals: Totals::of(manifest),
             media_types: media_types(manifest),
-            layers: layers(manifest),
-            records: manifest.config().records.iter().enumerate().map(RecordReport::new).collect(),
+            layers: Layers(manifest),
+            records: Records(&manifest.config().records),
             inline_images: manifest.inline_images().iter().map(InlineReport::from).collect(),
             findings: findings.iter().map(FindingReport::from).collect(),
             notes: notes(manifest),
@@ -205,11 +213,11 @@ fn media_types(manifest: &CacheManifest) -> Vec<MediaTypeReport> {
     types.into_iter().map(report).collect()
 }
 
-fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
-    let layers = manifest.config().layers.iter().enumerate();
-    layers
-        .map(|(index, layer)| {
-            let blob = manifest.descriptor(&layer.blob);
+impl Layers<'_> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = LayerReport> {
+        let layers = self.0.config().layers.iter().enumerate();
+        layers.map(|(index, layer)| {
+            let blob = self.0.descriptor(&layer.blob);
             LayerReport {
                 index,
                 blob: layer.blob,
@@ -220,7 +228,25 @@ fn layers(manifest: &CacheManifest) -> Vec<LayerReport> {
                 created_at: blob.and_then(|blob| blob.created_at()).and_then(text::known),
             }
         })
-        .collect()
+    }
+}
+
+impl Serialize for Layers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl Records<'_> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = RecordReport> {
+        self.0.iter().enumerate().map(RecordReport::new)
+    }
+}
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 impl RecordReport {

@@ -10,7 +10,7 @@ use crate::report::{BlobReport, FindingReport};
 use crate::table::{Column, Table};
 use crate::text;
 
-impl Report for Inspection {
+impl Report for Inspection<'_> {
     fn table(&self, now: Timestamp, all: bool) -> String {
         let mut text = String::new();
         for (name, value) in self.facts(now) {
@@ -23,7 +23,7 @@ impl Report for Inspection {
             let _ = writeln!(text, "{:<15}{note}", "note");
         }
         if all {
-            let _ = write!(text, "\n{}\n{}", layers(&self.layers), records(&self.records));
+            let _ = write!(text, "\n{}\n{}", layers(self.layers.iter()), records(self.records.iter()));
         }
         if let Some(command) = &self.report_command {
             let _ = writeln!(text, "\nto look at it: {}", text::printable(command));
@@ -36,7 +36,7 @@ impl Report for Inspection {
     }
 }
 
-impl Inspection {
+impl Inspection<'_> {
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let totals = &self.totals;
         let mut facts = vec![("form", self.form.to_owned())];
@@ -72,7 +72,7 @@ fn warning(finding: &FindingReport) -> String {
     format!("{:<15}{}\n", finding.severity.as_str(), text::printable(&line))
 }
 
-fn layers(layers: &[LayerReport]) -> Table {
+fn layers(layers: impl Iterator<Item = LayerReport>) -> Table {
     let columns = [
         Column::Right("LAYER"),
         Column::Right("PARENT"),
@@ -95,7 +95,7 @@ fn layers(layers: &[LayerReport]) -> Table {
     table
 }
 
-fn records(records: &[RecordReport]) -> Table {
+fn records(records: impl Iterator<Item = RecordReport>) -> Table {
     let columns = [
         Column::Right("RECORD"),
         Column::Left("KEY"),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::layers::LayerId;
 use super::{Alternative, CacheChains, StoredLayers, StoredResult};
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::repeated::Repeated;
 use crate::graph::walk;
-use crate::manifest::{CacheConfig, CacheManifest, CacheRecord};
+use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, RecordLink};
 use crate::model::Descriptor;
 
 impl CacheChains {
@@ -34,10 +35,25 @@ impl CacheChains {
 }
 
 /// Whether records that are the same lead to each other, so that they lead in a circle once they are made one.
+///
+/// Two records are the same only if some two are that share an alternative as they are written; where none do, which is
+/// nearly always, the graph need not be made.
 pub(crate) fn closes_loop(manifest: &CacheManifest) -> bool {
+    let records = &manifest.config().records;
+    if Repeated::new(records.iter().flat_map(first_alternatives), |alternative| alternative).is_empty() {
+        return false;
+    }
     let order = dependencies_first(manifest.config());
     let decoded = order.and_then(|order| Decoder::new(manifest, CacheChains::add_interned).decode(&order));
     decoded.is_ok_and(|chains| chains.has_cut)
+}
+
+/// How a record hangs on the alternatives of its first input; a record without inputs hangs on nothing.
+fn first_alternatives(record: &CacheRecord) -> impl Iterator<Item = (&CacheKey, usize, Option<&RecordLink>)> {
+    let arity = record.inputs.len();
+    let first = record.inputs.first().map_or(&[][..], Vec::as_slice);
+    let root = (arity == 0).then_some(None);
+    first.iter().map(Some).chain(root).map(move |link| (&record.key, arity, link))
 }
 
 /// Adds a record, to others or on its own.
