@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_core::{Error, ErrorKind, Timestamp};
 use cache_kit::{Tuning, UNTRUSTED, is_untrusted, one_line, parse_retry_after};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use url::Url;
@@ -84,6 +84,7 @@ fn certificate_hint(cause: &str) -> Option<&'static str> {
 /// Maps an unexpected answer, with the server's message.
 pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) -> Error {
     let (status, headers) = (response.status(), response.headers().clone());
+    let led_to = led_to(&response);
     let answer = Answer::read(response, tuning).await;
     let kind = answer.kind(status);
     let error = new(kind, message).with_status(status.as_u16());
@@ -92,12 +93,22 @@ pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) 
         _ => error,
     };
     let error = if answer.words.is_empty() { error } else { error.with("server", &answer.words) };
-    match kind {
-        ErrorKind::Unsupported if answer.has("MANIFEST_INVALID") => {
+    match (kind, led_to) {
+        (_, Some(origin)) => error.with_hint(format!(
+            "the registry leads to {origin}, where this request cannot follow: name the registry as it is called there"
+        )),
+        (ErrorKind::Unsupported, None) if answer.has("MANIFEST_INVALID") => {
             error.with_hint("try another form: image-manifest=true, or image-manifest=false")
         }
         _ => error,
     }
+}
+
+/// Where a redirect leads that cannot be followed; of the URL only what names a server.
+fn led_to(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    let url = response.url().join(location.to_str().ok()?).ok()?;
+    Some(url.origin().ascii_serialization())
 }
 
 /// The message of a server about an error.

@@ -233,7 +233,7 @@ fn is_about_the_tag(error: &Error) -> bool {
 /// Says what to do about a registry that deletes neither tags nor manifests.
 fn deletes_nothing(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Unsupported => error.with_hint(
+        ErrorKind::Unsupported if !matches!(error.status(), Some(300..=399)) => error.with_hint(
             "deleting is turned off at this registry: turn it on (distribution: storage.delete.enabled), or set a retention \
              rule there",
         ),

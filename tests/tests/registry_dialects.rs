@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use cache_core::manifest::ManifestForm;
 use cache_core::{
-    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType,
+    BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
     MemoryCache, Pushed, Timestamp,
 };
 use cache_kit::RetryPolicy;
@@ -48,6 +48,31 @@ async fn tagged(options: Options, count: usize) -> Registry {
     });
     let _ = place.server().take_log();
     place
+}
+
+/// A proxy leads from plain HTTP to HTTPS by a status that makes a GET of everything: it is said where.
+#[tokio::test(start_paused = true)]
+async fn a_redirect_that_no_write_can_follow_says_where_it_leads() {
+    let place = Registry::new();
+    let cache = graphs::cache(1);
+    write(place.config(), &cache).await.unwrap();
+    let location = "https://user:hush-hush@registry.test/v2/?token=hush-hush";
+    for (method, path) in [(Method::DELETE, "/manifests/"), (Method::PUT, "/manifests/")] {
+        for status in [301, 302, 303] {
+            place.server().plan(Plan::always(method.clone(), path, Fault::Redirect(status, location.to_owned())));
+            let error = if method == Method::DELETE {
+                let store = RegistryStore::new(place.config());
+                let listed = store.caches().await.unwrap();
+                store.delete_cache(&listed[0]).await.unwrap_err()
+            } else {
+                RegistryExporter::new(place.config()).commit(&cache.manifest, Expect::Any).await.unwrap_err()
+            };
+            let hint = error.hint().unwrap_or_default();
+            assert!(hint.contains("https://registry.test,") && !hint.contains("turned off"), "{error:?} {hint}");
+            assert!(!format!("{error:?} {hint}").contains("hush"), "{error:?} {hint}");
+            place.server().http().calm();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
