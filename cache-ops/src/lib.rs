@@ -18,6 +18,7 @@ mod reached;
 mod reading;
 mod repair;
 mod shard;
+mod spans;
 mod verify;
 mod weigh;
 

@@ -8,8 +8,9 @@ use cache_layers::{CodecPool, can_decode};
 use cache_layers::{LayerStart, diff_id};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tracing::Instrument as _;
 
-use crate::Shard;
+use crate::{Shard, spans};
 
 /// How thorough [`verify`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -81,7 +82,8 @@ pub async fn verify_shard(
 ) -> Result<VerifyReport> {
     let pool = CodecPool::default();
     let part: Vec<&Descriptor> = part_of(manifest, shard).collect();
-    let looks: Vec<BoxFuture<'_, _>> = part.iter().map(|&blob| look(blob, blobs, depth, &pool).boxed()).collect();
+    let looks: Vec<BoxFuture<'_, _>> =
+        part.iter().map(|&blob| look(blob, blobs, depth, &pool).instrument(spans::verify(blob)).boxed()).collect();
     let looked: Vec<Option<Finding>> = stream::iter(looks).buffered(concurrency.max(1)).try_collect().await?;
     let mut findings = check(manifest);
     if looked.iter().any(Option::is_some) {

@@ -67,6 +67,9 @@ fn a_registry_does_not_take_a_wrong_password_and_has_no_such_tag() {
         assert_eq!(copied.code, 0, "{}", copied.stderr);
         let requests = copied.stderr.lines().filter(|line| line.contains("buildcache::request: backend=\"registry\""));
         assert!(requests.filter(|line| line.contains("status=201")).count() > 1, "{}", copied.stderr);
+        for span in ["push{digest=sha256:", "commit:"] {
+            assert!(copied.stderr.lines().any(|line| line.contains(span) && line.contains("method=\"PUT\"")), "{span}");
+        }
         let tokens = server.tokens();
         check_keeps(&copied, &tokens.iter().map(String::as_str).chain(["right-horse-7"]).collect::<Vec<_>>());
     }

@@ -13,6 +13,7 @@ use cache_core::{
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::convert::{Conversion, Converted, WithConverted, replace_layers};
 use super::gate::Gate;
@@ -20,6 +21,7 @@ use super::share::{PendingRead, SharedSource};
 use super::source::{Counted, SentBytes, Verified};
 use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
+use crate::spans;
 
 /// How often an export starts again when a blob is gone by the time of the commit.
 const ROUNDS: u32 = 3;
@@ -273,12 +275,12 @@ impl<'a> Place<'a> {
                 pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
             }
         };
-        self.settings.retry.run(&*self.settings.progress, once).await
+        self.settings.retry.run(&*self.settings.progress, once).instrument(spans::push(blob)).await
     }
 
     async fn commit(&self, manifest: &CacheManifest) -> Result<Committed> {
         self.tell(&Event::Committing);
-        let committed = self.to.commit(manifest, self.settings.expect.clone()).await;
+        let committed = self.to.commit(manifest, self.settings.expect.clone()).instrument(spans::commit()).await;
         committed.map_err(|error| error.on(Side::Destination))
     }
 
