@@ -3,6 +3,8 @@
 #   cargo xtask dist --target x86_64-unknown-linux-musl
 #   docker build --build-arg TARGET=x86_64-unknown-linux-musl -t buildcache .
 #   docker run --rm -v "$PWD:/work" buildcache inspect type=local,src=cache
+#
+# Without a network, or with certificates of one's own: --build-context certificates=DIR, with etc/ssl/certs below it.
 FROM alpine:3.22 AS certificates
 RUN apk add --no-cache ca-certificates
 

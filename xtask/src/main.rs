@@ -19,6 +19,7 @@ mod scratch;
 mod setup;
 mod test;
 mod tidy;
+mod trial;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ struct Task {
     run: fn(Args) -> Result<(), Failure>,
 }
 
-const TASKS: [Task; 12] = [
+const TASKS: [Task; 13] = [
     Task { name: "setup", synopsis: "", about: "make sure that what the tests need is there", run: setup::run },
     Task { name: "test", synopsis: "[--crate X]", about: "set up, then run every test", run: test::run },
     Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
@@ -57,6 +58,7 @@ const TASKS: [Task; 12] = [
         run: compatibility::run,
     },
     Task { name: "dist", synopsis: "[--target T]… [--deb]", about: "make what a release has", run: dist::run },
+    Task { name: "trial", synopsis: "[ARCHIVE…]", about: "try what dist made, in an empty root", run: trial::run },
     Task { name: "recipes", synopsis: "", about: "run every recipe of the documentation", run: recipes::run },
     Task { name: "interop", synopsis: "", about: "round trip through a real BuildKit", run: interop::run },
 ];

@@ -1,9 +1,11 @@
 //! Builds the program, with a linker that can.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Release;
+use super::{Release, paths};
 use crate::failure::Failure;
 use crate::process;
 use crate::setup::zigbuild;
@@ -12,12 +14,15 @@ use crate::setup::zigbuild;
 pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Failure> {
     let target = release.target;
     has_standard_library(target)?;
-    let mut cargo = if target.ends_with("-musl") { with_zig()? } else { process::cargo(["build"]) };
+    let mut cargo = auditable(target.ends_with("-musl"))?;
     cargo.args(["--profile", "dist", "--locked", "--package", "cache-cli", "--bin", "buildcache", "--target", target]);
     // Only the features that it asks for itself, whatever the configuration builds together.
     cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
     // Objects of C may hold the time at which they were compiled.
     cargo.env("SOURCE_DATE_EPOCH", release.epoch).env("CARGO_INCREMENTAL", "0");
+    for (name, value) in paths::unnamed(release)? {
+        cargo.env(name, value);
+    }
     process::run(cargo.current_dir(&release.workspace.root))?;
     let folder = release.workspace.target.join(target).join("dist");
     let name = if target.contains("windows") { "buildcache.exe" } else { "buildcache" };
@@ -26,21 +31,30 @@ pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new(format!("cargo built no {name} in {}", folder.display())))
 }
 
-/// zig has a C compiler, a linker and a libc for every target, so that `aws-lc-sys` and `zstd-sys` build for each.
-fn with_zig() -> Result<Command, Failure> {
-    let program = process::find("cargo-zigbuild", process::search_path()).or_else(|| zigbuild().program());
+/// A build that leaves the list of all crates in the program, where `cargo audit bin` and scanners of images find it.
+fn auditable(with_zig: bool) -> Result<Command, Failure> {
+    if process::output(&mut process::cargo(["auditable", "--version"])).is_err() {
+        return Err(Failure::new("cargo-auditable is missing: `cargo install cargo-auditable --locked` installs it"));
+    }
+    let mut cargo = process::cargo(["auditable"]);
+    if !with_zig {
+        cargo.arg("build");
+        return Ok(cargo);
+    }
+    cargo.arg("zigbuild").env("PATH", zig_path()?);
+    Ok(cargo)
+}
+
+/// `PATH` with zig: it has a C compiler, a linker and a libc for every target, so that `aws-lc-sys` and `zstd-sys` build for each.
+fn zig_path() -> Result<OsString, Failure> {
+    let program = zigbuild().program().or_else(|| process::find("cargo-zigbuild", process::search_path()));
     let program = program.ok_or_else(|| {
         Failure::new("cargo-zigbuild is not there, and PyPI does not give it: `pip install cargo-zigbuild` installs it")
     })?;
-    let mut command = Command::new(&program);
-    command.arg("zigbuild");
     // It looks for the zig of its own package through the Python beside it.
-    if let Some(folder) = program.parent() {
-        let paths = [folder.to_owned()].into_iter().chain(process::search_path());
-        let paths = std::env::join_paths(paths).map_err(|error| Failure::new(format!("PATH: {error}")))?;
-        command.env("PATH", paths);
-    }
-    Ok(command)
+    let folder = program.parent().map(Path::to_owned);
+    env::join_paths(folder.into_iter().chain(process::search_path()))
+        .map_err(|error| Failure::new(format!("PATH: {error}")))
 }
 
 fn has_standard_library(target: &str) -> Result<(), Failure> {

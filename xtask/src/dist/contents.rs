@@ -21,15 +21,22 @@ const COMPLETIONS: [(&str, &str); 3] = [
 /// Files of the repository that go along.
 const ALONG: [&str; 3] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
+/// The program that is handed out, and one of the same sources that runs here and tells of itself.
+pub(super) struct Programs<'a> {
+    pub(super) handed_out: &'a Path,
+    pub(super) helper: &'a mut Option<PathBuf>,
+}
+
 /// Makes the folder anew.
-pub(super) fn lay_out(release: &Release<'_>, program: &Path, packages: &[Package]) -> Result<PathBuf, Failure> {
+pub(super) fn lay_out(release: &Release<'_>, programs: Programs<'_>, packages: &[Package]) -> Result<PathBuf, Failure> {
+    let program = programs.handed_out;
     let tree = release.tree();
     if tree.exists() {
         fs::remove_dir_all(&tree).map_err(|error| Failure::io("remove", &tree, &error))?;
     }
     let name = program.file_name().unwrap_or_default();
     copy(program, &tree.join("bin").join(name))?;
-    let helper = helper(release, program)?;
+    let helper = helper(release, programs)?;
     for (shell, path) in COMPLETIONS {
         write(&tree.join(path), &process::output(Command::new(&helper).args(["completions", shell]))?)?;
     }
@@ -45,10 +52,16 @@ pub(super) fn lay_out(release: &Release<'_>, program: &Path, packages: &[Package
     Ok(tree)
 }
 
-/// A program of the same sources that runs here: the one that was built, or one for this machine.
-fn helper(release: &Release<'_>, program: &Path) -> Result<PathBuf, Failure> {
-    let runs = process::output(Command::new(program).arg("--version")).is_ok();
-    if runs { Ok(program.to_owned()) } else { demo::build(release.workspace, &[]) }
+/// The program that was built, or the one of another target, or else one for this machine.
+fn helper(release: &Release<'_>, programs: Programs<'_>) -> Result<PathBuf, Failure> {
+    let Programs { handed_out, helper } = programs;
+    if process::output(Command::new(handed_out).arg("--version")).is_ok() {
+        *helper = Some(handed_out.to_owned());
+    }
+    match helper {
+        Some(helper) => Ok(helper.clone()),
+        None => demo::build(release.workspace, &[]),
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ mod build;
 mod contents;
 mod licences;
 mod packages;
+mod paths;
 
 use std::env;
 use std::fs;
@@ -47,17 +48,19 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
         targets = TARGETS.map(str::to_owned).to_vec();
     }
     let workspace = Workspace::load()?;
-    let (version, epoch, folder) = (version(&workspace)?, epoch()?, workspace.target.join("assets"));
+    let (version, epoch, folder) = (workspace.version()?, epoch()?, workspace.target.join("assets"));
     fs::create_dir_all(&folder).map_err(|error| Failure::io("create", &folder, &error))?;
+    let mut helper = None;
     for target in &targets {
         let release = Release { workspace: &workspace, version: &version, target, epoch: &epoch, folder: &folder };
-        release.make(makes_deb)?;
+        release.make(&mut helper, makes_deb)?;
     }
     archive::sums(&folder)
 }
 
 impl Release<'_> {
-    fn make(&self, makes_deb: bool) -> Result<(), Failure> {
+    /// `helper` is a program of the same sources that runs here, once there is one.
+    fn make(&self, helper: &mut Option<PathBuf>, makes_deb: bool) -> Result<(), Failure> {
         println!("\n{}", self.target);
         let program = build::program(self)?;
         let bytes = fs::metadata(&program).map_err(|error| Failure::io("read", &program, &error))?.len();
@@ -67,7 +70,7 @@ impl Release<'_> {
         }
         let packages = packages::below(self)?;
         println!("  crates in it: {}", packages.len());
-        let tree = contents::lay_out(self, &program, &packages)?;
+        let tree = contents::lay_out(self, contents::Programs { handed_out: &program, helper }, &packages)?;
         let archive = archive::pack(self, &tree)?;
         println!("  archive: {}", archive.display());
         if makes_deb {
@@ -94,13 +97,6 @@ impl Release<'_> {
         deb.args(["--profile", "dist", "--target", self.target, "--output"]).arg(self.folder);
         process::run(deb.env("SOURCE_DATE_EPOCH", self.epoch).current_dir(&self.workspace.root))
     }
-}
-
-/// The version that all crates share.
-fn version(workspace: &Workspace) -> Result<String, Failure> {
-    let text = process::output(process::cargo(["pkgid", "--package", "cache-cli"]).current_dir(&workspace.root))?;
-    let version = text.trim().rsplit(['#', '@']).next().filter(|version| !version.is_empty());
-    version.map(str::to_owned).ok_or_else(|| Failure::new(format!("cargo names no version in {text:?}")))
 }
 
 /// `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>), or the time of the last commit.

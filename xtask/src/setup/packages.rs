@@ -12,7 +12,7 @@ use crate::process;
 pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
-    /// What the registry calls it with its version.
+    /// What the registry calls it with its version; of PyPI also what it depends on, where that has to be of one version too.
     spec: &'static str,
     /// The file in its folder that is there when it is installed.
     file: &'static str,
@@ -35,9 +35,9 @@ pub(crate) fn azurite_package() -> Package {
     Package::npm("azurite", "3.35.0", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
 }
 
-/// A C compiler and linker for every target; its package brings zig.
+/// A C compiler and linker for every target: zig, in one version, so that the same sources are linked to the same bytes.
 pub(crate) fn zigbuild() -> Package {
-    Package::pip("cargo-zigbuild", "0.24.0", "cargo-zigbuild==0.24.0", "bin/cargo-zigbuild")
+    Package::pip("cargo-zigbuild", "0.24.1", "cargo-zigbuild==0.24.1 ziglang==0.17.1", "bin/cargo-zigbuild")
 }
 
 pub(super) fn moto() -> Outcome {
@@ -99,7 +99,7 @@ impl Package {
 
     fn pip_install(&self, folder: &Path) -> bool {
         let mut install = Command::new(folder.join("bin/pip"));
-        install.args(["install", "--quiet", "--disable-pip-version-check", self.spec]);
+        install.args(["install", "--quiet", "--disable-pip-version-check"]).args(self.spec.split(' '));
         process::output(Command::new("python3").args(["-m", "venv"]).arg(folder)).is_ok()
             && process::output(&mut install).is_ok()
     }

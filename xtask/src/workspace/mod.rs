@@ -48,6 +48,13 @@ impl Workspace {
         Self { target: text(&metadata["target_directory"]).into(), root, members }
     }
 
+    /// The version that all crates share.
+    pub(crate) fn version(&self) -> Result<String, Failure> {
+        let text = process::output(process::cargo(["pkgid", "--package", "cache-cli"]).current_dir(&self.root))?;
+        let version = text.trim().rsplit(['#', '@']).next().filter(|version| !version.is_empty());
+        version.map(str::to_owned).ok_or_else(|| Failure::new(format!("cargo names no version in {text:?}")))
+    }
+
     /// The member of this name; a usage failure that lists the members if there is none.
     pub(crate) fn member(&self, name: &str) -> Result<&Member, Failure> {
         self.members.iter().find(|member| member.name == name).ok_or_else(|| {

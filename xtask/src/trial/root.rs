@@ -1,0 +1,118 @@
+//! An empty root of a file system, in which programs find what was put there, and nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::failure::Failure;
+use crate::process;
+
+/// Where programs are looked for in it.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const HOME: &str = "/root";
+/// Where the emulator of another machine is, for a program that this one does not run.
+const EMULATOR: &str = "/emulator";
+
+/// The root, in a folder of this machine.
+pub(super) struct Root {
+    folder: PathBuf,
+    emulates: bool,
+}
+
+impl Root {
+    /// Makes it, for programs of this target.
+    pub(super) fn new(folder: PathBuf, target: &str) -> Result<Self, Failure> {
+        for name in ["work", "tmp", "root", "usr/local"] {
+            make(&folder.join(name))?;
+        }
+        let mut root = Self { folder, emulates: false };
+        let machine = target.split('-').next().unwrap_or_default();
+        if machine != std::env::consts::ARCH {
+            root.install_emulator(machine)?;
+        }
+        Ok(root)
+    }
+
+    /// A folder that is one already.
+    pub(super) fn made(folder: PathBuf) -> Self {
+        Self { folder, emulates: false }
+    }
+
+    fn install_emulator(&mut self, machine: &str) -> Result<(), Failure> {
+        let name = format!("qemu-{machine}-static");
+        let emulator = process::find(&name, process::search_path()).ok_or_else(|| {
+            Failure::new(format!("programs for {machine} need {name} here, which Debian has in qemu-user-static"))
+        })?;
+        copy(&emulator, &self.path(EMULATOR))?;
+        self.emulates = true;
+        Ok(())
+    }
+
+    /// Whether its programs are those of another machine.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.emulates
+    }
+
+    /// Where this machine has one of its files.
+    pub(super) fn path(&self, inside: &str) -> PathBuf {
+        self.folder.join(inside.trim_start_matches('/'))
+    }
+
+    /// Unpacks an archive below `/usr/local`, as the documentation says.
+    pub(super) fn unpack(&self, archive: &Path) -> Result<(), Failure> {
+        let mut tar = Command::new("tar");
+        tar.arg("-xzf").arg(archive).args(["--strip-components", "1", "-C"]).arg(self.path("usr/local"));
+        process::output(&mut tar).map(drop)
+    }
+
+    /// Copies a program of this machine into it, with its libraries; tells whether there is one.
+    pub(super) fn install(&self, name: &str) -> Result<bool, Failure> {
+        let Some(program) = process::find(name, process::search_path()) else { return Ok(false) };
+        copy(&program, &self.path("usr/bin").join(name))?;
+        // A static program has no list, and `ldd` fails.
+        let libraries = process::output(Command::new("ldd").arg(&program)).unwrap_or_default();
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            copy(Path::new(library), &self.path(library))?;
+        }
+        Ok(true)
+    }
+
+    /// Copies a folder of this machine into it.
+    pub(super) fn add(&self, from: &Path, inside: &str) -> Result<(), Failure> {
+        make(self.path(inside).parent().unwrap_or(&self.folder))?;
+        process::output(Command::new("cp").arg("-R").arg(from).arg(self.path(inside))).map(drop)
+    }
+
+    /// Runs one of its programs, in `/work`, with nothing in its environment.
+    pub(super) fn run(&self, words: &[&str]) -> Result<Output, Failure> {
+        let mut command = enter(&self.folder);
+        if self.emulates {
+            command.arg(EMULATOR);
+        }
+        let program = words.first().copied().unwrap_or_default();
+        // The emulator looks for nothing by itself.
+        let found = PATH.split(':').map(|folder| format!("{folder}/{program}")).find(|path| self.path(path).is_file());
+        command.arg(found.as_deref().unwrap_or(program)).args(words.get(1..).unwrap_or_default());
+        command.env_clear().env("PATH", PATH).env("HOME", HOME).stdin(Stdio::null());
+        command.output().map_err(|error| Failure::new(format!("cannot start unshare: {error}")))
+    }
+}
+
+/// A program in the root, without the rights of anybody outside of it.
+fn enter(root: &Path) -> Command {
+    // Found here, since the root has no such program.
+    let find = |name: &str| process::find(name, process::search_path().into_iter().chain(["/usr/sbin".into()]));
+    let chroot = find("chroot").unwrap_or_else(|| "chroot".into());
+    let mut command = Command::new(find("unshare").unwrap_or_else(|| "unshare".into()));
+    command.args(["--map-root-user", "--mount", "--wd"]).arg(root).arg(chroot).arg(root);
+    command
+}
+
+pub(super) fn make(folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
+}
+
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    make(to.parent().unwrap_or(to))?;
+    fs::copy(from, to).map(drop).map_err(|error| Failure::io("copy", from, &error))
+}
