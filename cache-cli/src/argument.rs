@@ -8,9 +8,12 @@ use cache_core::CacheSpec;
 use crate::exit::Failure;
 
 /// Other tools' names of places, and the spec for each.
-const SCHEMES: [(&str, Meant); 6] = [
+const SCHEMES: [(&str, Meant); 9] = [
     ("docker://", Meant::Registry),
     ("https://", Meant::Registry),
+    ("http://", Meant::PlainRegistry),
+    ("oci-archive:", Meant::Archive),
+    ("docker-archive:", Meant::Archive),
     ("oci-layout://", Meant::Directory),
     ("oci:", Meant::Directory),
     ("file://", Meant::Directory),
@@ -21,7 +24,9 @@ const SCHEMES: [(&str, Meant); 6] = [
 #[derive(Debug, Clone, Copy)]
 enum Meant {
     Registry,
+    PlainRegistry,
     Directory,
+    Archive,
     Bucket,
 }
 
@@ -55,6 +60,11 @@ fn url(argument: &str) -> Option<Failure> {
     let rest = rest.rsplit_once('@').filter(|(user, _)| !user.contains('/')).map_or(rest, |(_, rest)| rest);
     let spec = match meaning {
         Meant::Registry => CacheSpec::new("registry").with("ref", rest),
+        Meant::PlainRegistry => CacheSpec::new("registry").with("ref", rest).with("registry.insecure", "true"),
+        Meant::Archive => {
+            let failure = Failure::usage(format!("a spec has no {scheme}"));
+            return Some(failure.with_hint("unpack the archive, and name its directory: type=local,src=DIR"));
+        }
         Meant::Directory => match rest.rsplit_once(':') {
             Some((path, tag)) if !tag.contains('/') => directory(path).with("tag", tag),
             _ => directory(rest),
@@ -76,7 +86,7 @@ fn reference(argument: &str) -> Option<Failure> {
         return None;
     }
     // The attributes go through the parser, which knows the ones that are secrets.
-    let spec = format!("type=registry,{rest}").parse::<CacheSpec>().ok()?.with("ref", first);
+    let spec = format!("type=registry,ref={first},{rest}").parse().ok()?;
     Some(meant("a reference with attributes needs its type", &spec))
 }
 
@@ -110,6 +120,7 @@ mod tests {
             ("docker://host:5000/app:cache", "type=registry,ref=host:5000/app:cache"),
             ("oci:layout", "type=local,src=layout"),
             ("oci:dir/layout:v1", "type=local,src=dir/layout,tag=v1"),
+            ("http://localhost:5000/app:cache", "type=registry,ref=localhost:5000/app:cache,registry.insecure=true"),
             ("s3://bucket", "type=s3,bucket=bucket,region=REGION"),
             ("s3://bucket/a/b", "type=s3,bucket=bucket,prefix=a/b/,region=REGION"),
             ("host/app:cache,mode=min", "type=registry,mode=min,ref=host/app:cache"),

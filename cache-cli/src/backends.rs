@@ -1,27 +1,33 @@
 //! The backends that this program was built with: the one place that knows the features.
 
+use std::path::Path;
+
 use cache_core::Backends;
 use cache_core::seams::Listener;
 use cache_kit::Uploads;
 
+use crate::logins::Logins;
+#[cfg(feature = "registry")]
+use crate::logins::{ForgottenLogin, KeptLogin, NewLogin};
+
 /// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does;
-/// `listener` is told of calls that are made again.
-pub(crate) fn backends(uploads: &Uploads, listener: Listener) -> Backends {
+/// `listener` is told of calls that are made again, and `authfile` is where logins to registries are looked for first.
+pub(crate) fn backends(uploads: &Uploads, listener: Listener, authfile: Option<&Path>) -> Backends {
     let backends = Backends::new();
     #[cfg(feature = "azblob")]
     let backends = backends.with(azblob(&listener));
     #[cfg(feature = "gha")]
     let backends = backends.with(gha(uploads, &listener));
     #[cfg(feature = "inline")]
-    let backends = backends.with(inline(&listener));
+    let backends = backends.with(inline(&listener, authfile));
     #[cfg(feature = "local")]
     let backends = backends.with(cache_local::Local);
     #[cfg(feature = "registry")]
-    let backends = backends.with(registry(&listener));
+    let backends = backends.with(registry(&listener, authfile));
     #[cfg(feature = "s3")]
     let backends = backends.with(s3(&listener));
     // A build without the network has nobody to give them to.
-    drop((uploads, listener));
+    drop((uploads, listener, authfile));
     backends
 }
 
@@ -45,16 +51,58 @@ fn s3(listener: &Listener) -> cache_s3::S3 {
 /// that is there is no reference.
 #[cfg(feature = "inline")]
 #[cfg_attr(not(feature = "registry"), expect(unused_variables, reason = "a directory is never tried again"))]
-fn inline(listener: &Listener) -> cache_inline::Inline {
+fn inline(listener: &Listener, authfile: Option<&Path>) -> cache_inline::Inline {
     let inline = cache_inline::Inline::new();
     #[cfg(feature = "local")]
     let inline = inline.with(cache_local::Local);
     #[cfg(feature = "registry")]
-    let inline = inline.with(registry(listener));
+    let inline = inline.with(registry(listener, authfile));
     inline
 }
 
 #[cfg(feature = "registry")]
-fn registry(listener: &Listener) -> cache_registry::Registry {
-    cache_registry::Registry::new(cache_registry::Environment::from_env().with_listener(listener.clone()))
+fn registry(listener: &Listener, authfile: Option<&Path>) -> cache_registry::Registry {
+    cache_registry::Registry::new(registry_environment(authfile).with_listener(listener.clone()))
+}
+
+#[cfg(feature = "registry")]
+fn registry_environment(authfile: Option<&Path>) -> cache_registry::Environment {
+    let environment = cache_registry::Environment::from_env();
+    match authfile {
+        Some(file) => environment.with_first_auth_file(file),
+        None => environment,
+    }
+}
+
+/// Logins to registries; none in a build that knows no registry.
+pub(crate) fn logins(authfile: Option<&Path>) -> Option<Box<dyn Logins>> {
+    #[cfg(feature = "registry")]
+    return Some(Box::new(cache_registry::Logins::new(registry_environment(authfile))));
+    #[cfg(not(feature = "registry"))]
+    {
+        let _ = authfile;
+        None
+    }
+}
+
+#[cfg(feature = "registry")]
+#[async_trait::async_trait]
+impl Logins for cache_registry::Logins {
+    async fn keep(&self, new: &NewLogin<'_>) -> cache_core::Result<KeptLogin> {
+        let logins = self.clone().with_insecure(new.is_insecure);
+        let kept = logins.keep(new.registry, (new.username, new.password)).await?;
+        Ok(KeptLogin {
+            registry: kept.registry,
+            file: kept.file,
+            helper: kept.helper,
+            is_checked: kept.is_checked,
+            hidden_by: kept.hidden_by,
+        })
+    }
+
+    async fn forget(&self, registry: &str) -> cache_core::Result<ForgottenLogin> {
+        let forgotten = cache_registry::Logins::forget(self, registry).await?;
+        let cache_registry::ForgottenLogin { registry, file, was_there, left, .. } = forgotten;
+        Ok(ForgottenLogin { registry, file, was_there, left })
+    }
 }

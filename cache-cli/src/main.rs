@@ -8,6 +8,7 @@ mod argument;
 mod backends;
 mod confirm;
 mod exit;
+mod logins;
 mod messages;
 mod named;
 mod naming;
@@ -101,7 +102,8 @@ fn survive_large_files(_: &Runtime) {}
 
 async fn run(cli: Cli, interrupt: &Interrupt) -> Exit {
     let uploads = Uploads::new();
-    let session = Session::new(|listener| backends::backends(&uploads, listener), cli.globals);
+    let authfile = cli.globals.authfile.clone();
+    let session = Session::new(|listener| backends::backends(&uploads, listener, authfile.as_deref()), cli.globals);
     let outcome = tokio::select! {
         biased;
         () = interrupt.heard() => Err(Interrupt::failure()),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming};
+use cache_core::spec::Values;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
 
 use crate::argument;
@@ -193,8 +194,19 @@ impl Place {
         error.with("cache", &self.spec)
     }
 
+    /// What every destination takes, and what destinations of this kind take besides; a bad value is an error all the same.
     fn ignore_export_options(&mut self) -> Result<(), Failure> {
-        self.spec.export_options().map(drop).map_err(|error| self.explain(error).into())
+        self.spec.export_options().map(drop).map_err(|error| self.explain(error))?;
+        // An image is only written: without what names it, nobody could say so.
+        let facts = self.facts.filter(|facts| !facts.is_image);
+        let attributes = facts.map_or(&[][..], |facts| facts.attributes);
+        for attribute in attributes.iter().filter(|attribute| attribute.on_export && !attribute.on_import) {
+            if attribute.values == Values::Bool {
+                self.spec.attrs().bool(attribute.name).map(drop).map_err(|error| self.explain(error))?;
+            }
+            drop(self.spec.remove(attribute.name));
+        }
+        Ok(())
     }
 
     /// Opens the place; with `--ignore-unknown`, again without each attribute that the backend does not know.

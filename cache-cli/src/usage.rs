@@ -55,7 +55,7 @@ fn failure(error: &Error) -> Failure {
 /// the value of a flag: one that was forgotten takes the spec after it.
 fn discreet(mut error: Error) -> Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-        let is_secret = matches!(error.get(kind), Some(ContextValue::String(typed)) if !is_harmless(typed));
+        let is_secret = matches!(error.get(kind), Some(ContextValue::String(typed)) if !is_harmless(kind, typed));
         if is_secret {
             error.insert(kind, ContextValue::String("…".to_owned()));
             // A hint that repeats it.
@@ -65,11 +65,12 @@ fn discreet(mut error: Error) -> Error {
     error
 }
 
-/// A flag, a placeholder of the help, or a word that may be a misspelt verb.
-fn is_harmless(typed: &str) -> bool {
+/// A flag, a placeholder of the help, or a word that may be a misspelt verb or value; one word more than a verb takes may be
+/// a password.
+fn is_harmless(kind: ContextKind, typed: &str) -> bool {
     let is_flag = typed.starts_with(['-', '<', '[']) && !typed.contains('=');
     let is_word = typed.len() <= 12 && typed.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    is_flag || is_word
+    is_flag || (is_word && kind != ContextKind::InvalidArg)
 }
 
 #[cfg(test)]
@@ -93,6 +94,8 @@ mod tests {
             &["copy", "--mode", "type=s3,secret_access_key=hush", "a", "b"],
             &["prune", "--max-used-space", "https://me:hush@host/x", "a"],
             &["completions", "type=s3,secret_access_key=hush"],
+            &["login", "-u", "me", "--password-stdin", "ghcr.io", "hush"],
+            &["login", "-u", "me", "--password=hush", "ghcr.io"],
         ] {
             assert!(!message(args).contains("hush"), "{}", message(args));
         }

@@ -101,6 +101,16 @@ impl Client {
             .map_err(|error| self.with_context(error::new(ErrorKind::InvalidSpec, "bad repository").with_source(error)))
     }
 
+    /// The URL at which a registry says whether it is one, and who may ask.
+    pub(crate) async fn base(&self) -> Result<Url> {
+        Ok(self.connection().await?.base.clone())
+    }
+
+    /// Whether the registry has asked who we are.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.session.auth.was_asked()
+    }
+
     /// Sends a request, answering a challenge once; any status is an answer.
     ///
     /// Only the registry's own origin is given a credential, and only its own challenge is answered: whoever a redirect

@@ -43,8 +43,11 @@ impl RegistryConfig {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a text that is no reference.
     pub fn new(reference: &str, environment: Environment) -> Result<Self> {
-        let reference = Reference::parse(reference)?;
-        Ok(Self { reference, form: None, is_insecure: false, limits: Limits::default(), environment })
+        Ok(Self::of(Reference::parse(reference)?, environment))
+    }
+
+    pub(crate) fn of(reference: Reference, environment: Environment) -> Self {
+        Self { reference, form: None, is_insecure: false, limits: Limits::default(), environment }
     }
 
     /// Reads the spec of a cache to import or of a repository to list: `ref`, `registry.insecure`.
@@ -199,6 +202,13 @@ impl Environment {
         self
     }
 
+    /// Looks for credentials in this file first, and keeps logins there.
+    #[must_use]
+    pub fn with_first_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.auth_sources.insert(0, AuthSource::File(path.into()));
+        self
+    }
+
     /// Also looks for certificates in this directory: `<host>/*.crt` is a CA, `*.cert` and `*.key` are the client's.
     #[must_use]
     pub fn with_certs_dir(mut self, path: impl Into<PathBuf>) -> Self {
@@ -231,6 +241,14 @@ impl Environment {
 
     pub(crate) fn auth_sources(&self) -> &[AuthSource] {
         &self.auth_sources
+    }
+
+    /// The file that logins are kept in: the first that is looked at, so that what is put there is found again.
+    pub(crate) fn login_file(&self) -> Option<&Path> {
+        self.auth_sources.iter().find_map(|source| match source {
+            AuthSource::File(path) => Some(path.as_path()),
+            AuthSource::Variable(..) => None,
+        })
     }
 
     pub(crate) fn certs_dirs(&self) -> impl Iterator<Item = &Path> {

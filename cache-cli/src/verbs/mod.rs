@@ -9,6 +9,7 @@ mod du;
 pub(crate) mod explain;
 mod graph;
 mod inspect;
+mod login;
 mod ls;
 mod man;
 mod merge;
@@ -54,6 +55,8 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
         Verb::Rm(args) => rm::run(session, &args).await,
         Verb::Prune(args) => prune::run(session, &args).await,
         Verb::Doctor(args) => doctor::run(session, &args).await,
+        Verb::Login(args) => login::log_in(session, &args).await,
+        Verb::Logout(args) => login::log_out(session, &args).await,
         Verb::Specs(args) => specs::run(session, &args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),

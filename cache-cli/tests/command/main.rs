@@ -16,6 +16,8 @@ mod inspect;
 mod kills;
 #[cfg(unix)]
 mod limits;
+#[cfg(feature = "registry")]
+mod login;
 #[cfg(all(feature = "azblob", feature = "registry"))]
 mod logins;
 mod ops;
@@ -32,6 +34,8 @@ mod signals;
 #[cfg(feature = "registry")]
 mod told;
 mod torn;
+#[cfg(feature = "registry")]
+mod tries;
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 mod trust;
 #[cfg(all(unix, feature = "gha", feature = "registry", feature = "s3"))]

@@ -25,7 +25,7 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// `~/.docker/config.json`, and `auth.json` of Podman, which adds keys with a part of the repository's path.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AuthFile {
+pub(super) struct AuthFile {
     auths: Option<BTreeMap<String, Entry>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
@@ -41,7 +41,7 @@ struct Entry {
 }
 
 /// The first credential that a source or a helper has for the reference; anonymous when none has.
-pub(super) async fn find(sources: &[AuthSource], reference: &Reference) -> Result<Login> {
+pub(crate) async fn find(sources: &[AuthSource], reference: &Reference) -> Result<Login> {
     let keys = keys(reference);
     let mut missing = Vec::new();
     for source in sources {
@@ -74,12 +74,10 @@ fn read(source: &AuthSource) -> Result<Option<AuthFile>> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    // The parser's message could quote the file.
-    let file = serde_json::from_slice(&text);
-    file.map(Some).map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
+    AuthFile::parse(&text).map(Some)
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match read_file(path, LARGEST) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -87,7 +85,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn unreadable() -> Error {
+pub(super) fn unreadable() -> Error {
     error::new(ErrorKind::Unauthenticated, "cannot read the credentials")
 }
 
@@ -99,24 +97,45 @@ fn keys(reference: &Reference) -> Vec<String> {
         let shorter = shorter.to_owned();
         keys.push(std::mem::replace(&mut path, shorter));
     }
-    keys.push(reference.registry().to_owned());
+    keys.extend(registry_keys(reference));
+    keys
+}
+
+/// Those of its registry alone, the usual one first.
+pub(super) fn registry_keys(reference: &Reference) -> Vec<String> {
+    let mut keys = vec![reference.registry().to_owned()];
     if reference.is_docker_hub() {
         keys.extend([DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"].map(str::to_owned));
     }
     keys
 }
 
+/// The key that Docker writes for the registry: Docker Hub's is its old URL.
+pub(super) fn docker_key(keys: &[String]) -> Option<&String> {
+    keys.iter().find(|key| *key == DOCKER_HUB_KEY).or_else(|| keys.iter().rfind(|key| !key.contains('/')))
+}
+
 impl AuthFile {
-    /// The helper to run, and its input: Docker names Docker Hub by its old URL.
-    fn helper<'a>(&'a self, keys: &'a [String]) -> Option<(&'a str, &'a str)> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self> {
+        // The parser's message could quote the file.
+        let file = serde_json::from_slice(text);
+        file.map_err(|error| unreadable().with("line", error.line()).with("column", error.column()))
+    }
+
+    /// The helper to run, and its input.
+    pub(super) fn helper<'a>(&'a self, keys: &'a [String]) -> Option<(&'a str, &'a str)> {
         let special = self.cred_helpers.iter().flatten();
         let mut matching = special.filter(|(key, _)| keys.iter().any(|wanted| is_same(key, wanted)));
-        let whole =
-            keys.iter().find(|key| *key == DOCKER_HUB_KEY).or_else(|| keys.iter().rfind(|key| !key.contains('/')));
         match matching.next() {
             Some((key, helper)) => Some((helper, key)),
-            None => Some((self.creds_store.as_deref().filter(|helper| !helper.is_empty())?, whole?)),
+            None => Some((self.creds_store.as_deref().filter(|helper| !helper.is_empty())?, docker_key(keys)?)),
         }
+    }
+
+    /// The keys of its logins that mean one of these.
+    pub(super) fn known(&self, keys: &[String]) -> Vec<String> {
+        let known = self.auths.iter().flat_map(BTreeMap::keys);
+        known.filter(|key| keys.iter().any(|wanted| is_same(key, wanted))).cloned().collect()
     }
 
     fn entry(&self, keys: &[String]) -> Option<&Entry> {

@@ -44,31 +44,86 @@ pub(super) fn program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
-/// Asks the helper for the credential of `server`.
-pub(super) async fn get(name: &str, server: &str) -> Result<Answer> {
-    let failed =
-        |message: &str| error::new(ErrorKind::Unauthenticated, message).with("helper", name).with("registry", server);
-    if name.contains(['/', '\\']) {
-        return Err(failed("the name of the credential helper is a path"));
-    }
-    let program = program(name);
-    let run = run(&program, server);
-    let (is_success, said) = match tokio::time::timeout(PATIENCE, run).await {
-        Ok(Ok(said)) => said,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Answer::NotInstalled),
-        Ok(Err(error)) => return Err(failed("cannot run the credential helper").with_source(error)),
-        Err(_) => return Err(failed("the credential helper does not answer")),
-    };
-    if is_success { read(&said, failed) } else { refused(&said, failed) }
+/// What a helper did with a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It has taken it, or had it and has it no more.
+    Yes,
+    /// It had none for the server.
+    HadNone,
+    /// The program is not installed.
+    NotInstalled,
 }
 
-async fn run(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
+/// The server, and the words for what goes wrong with it.
+struct Call<'a> {
+    name: &'a str,
+    server: &'a str,
+    verb: &'a str,
+}
+
+/// Asks the helper for the credential of `server`.
+pub(super) async fn get(name: &str, server: &str) -> Result<Answer> {
+    let call = Call { name, server, verb: "get" };
+    match call.run(server.as_bytes()).await? {
+        Some((true, said)) => read(&said, |message| call.failed(message)),
+        Some((false, said)) => Ok(if is_not_found(&said) { Answer::HasNone } else { return Err(call.refused(&said)) }),
+        None => Ok(Answer::NotInstalled),
+    }
+}
+
+/// Gives the helper a password for `server`, which replaces the one it has.
+pub(super) async fn store(name: &str, server: &str, (username, password): (&str, &str)) -> Result<Done> {
+    let call = Call { name, server, verb: "store" };
+    let input = serde_json::json!({ "ServerURL": server, "Username": username, "Secret": password }).to_string();
+    match call.run(input.as_bytes()).await? {
+        Some((true, _)) => Ok(Done::Yes),
+        Some((false, said)) => Err(call.refused(&said)),
+        None => Ok(Done::NotInstalled),
+    }
+}
+
+/// Has the helper forget what it has for `server`.
+pub(super) async fn erase(name: &str, server: &str) -> Result<Done> {
+    let call = Call { name, server, verb: "erase" };
+    match call.run(server.as_bytes()).await? {
+        Some((true, _)) => Ok(Done::Yes),
+        Some((false, said)) => Ok(if is_not_found(&said) { Done::HadNone } else { return Err(call.refused(&said)) }),
+        None => Ok(Done::NotInstalled),
+    }
+}
+
+impl Call<'_> {
+    /// Whether it says that all is well, and what it writes; none if there is no such program.
+    async fn run(&self, input: &[u8]) -> Result<Option<(bool, Vec<u8>)>> {
+        if self.name.contains(['/', '\\']) {
+            return Err(self.failed("the name of the credential helper is a path"));
+        }
+        match tokio::time::timeout(PATIENCE, run(&program(self.name), self.verb, input)).await {
+            Ok(Ok(said)) => Ok(Some(said)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(Err(error)) => Err(self.failed("cannot run the credential helper").with_source(error)),
+            Err(_) => Err(self.failed("the credential helper does not answer")),
+        }
+    }
+
+    fn failed(&self, message: &str) -> Error {
+        error::new(ErrorKind::Unauthenticated, message).with("helper", self.name).with("registry", self.server)
+    }
+
+    fn refused(&self, said: &[u8]) -> Error {
+        let words: String = String::from_utf8_lossy(said).trim().chars().take(200).collect();
+        self.failed("the credential helper failed").with("said", words)
+    }
+}
+
+async fn run(program: &str, verb: &str, input: &[u8]) -> io::Result<(bool, Vec<u8>)> {
     let mut command = Command::new(program);
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not read its input reports that by its exit code.
-        let _ = stdin.write_all(server.as_bytes()).await;
+        let _ = stdin.write_all(input).await;
     }
     let output = child.wait_with_output().await?;
     Ok((output.status.success(), output.stdout))
@@ -85,12 +140,8 @@ fn read(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
     })
 }
 
-fn refused(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
-    let words: String = String::from_utf8_lossy(said).trim().chars().take(200).collect();
-    if words.contains(NOT_FOUND) {
-        return Ok(Answer::HasNone);
-    }
-    Err(failed("the credential helper failed").with("said", words))
+fn is_not_found(said: &[u8]) -> bool {
+    String::from_utf8_lossy(said).contains(NOT_FOUND)
 }
 
 #[cfg(test)]
@@ -113,9 +164,10 @@ mod tests {
 
     #[test]
     fn a_helper_that_knows_nothing_is_no_failure() {
-        assert_eq!(refused(b"credentials not found in native keychain\n", failed).unwrap(), Answer::HasNone);
-        let error = refused(b"the keychain is locked\n", failed).unwrap_err();
-        assert_eq!(error.context("said"), Some("the keychain is locked"));
+        assert!(is_not_found(b"credentials not found in native keychain\n"));
+        let call = Call { name: "x", server: "h", verb: "get" };
+        assert!(!is_not_found(b"the keychain is locked\n"));
+        assert_eq!(call.refused(b"the keychain is locked\n").context("said"), Some("the keychain is locked"));
     }
 
     #[tokio::test]

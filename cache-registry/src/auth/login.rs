@@ -28,8 +28,8 @@ impl fmt::Display for AuthSource {
 
 /// The login for a registry.
 #[derive(Debug)]
-pub(super) struct Login {
-    pub(super) credential: Credential,
+pub(crate) struct Login {
+    pub(crate) credential: Credential,
     origin: Origin,
 }
 
@@ -64,16 +64,25 @@ impl Login {
         Self { credential: Credential::Anonymous, origin: Origin::Nowhere { looked, missing } }
     }
 
+    /// Where it is; none if there is no login.
+    pub(crate) fn place(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Found { source, helper: Some(helper) } => Some(format!("{helper}, named by {source}")),
+            Origin::Found { source, helper: None } => Some(source.clone()),
+            Origin::Program | Origin::Nowhere { .. } => None,
+        }
+    }
+
     /// Adds to an error which login `registry` has refused, and what to do about it.
     pub(super) fn explain(&self, error: Error, registry: &str) -> Error {
         match &self.origin {
             Origin::Program => error.with("login", "the given one"),
-            Origin::Found { source, helper } => {
-                let login =
-                    helper.as_ref().map_or_else(|| source.clone(), |helper| format!("{helper}, named by {source}"));
+            Origin::Found { .. } => {
+                let login = self.place().unwrap_or_default();
                 let hint = match error.kind() {
                     ErrorKind::Unauthenticated => {
-                        format!("the login in {login} is not accepted; `docker login {registry}` makes another one")
+                        let other = log_in(registry);
+                        format!("the login in {login} is not accepted; {other} makes another one")
                     }
                     _ => format!("the account in {login} may not do this"),
                 };
@@ -82,16 +91,19 @@ impl Login {
             Origin::Nowhere { missing, looked } => match missing.first() {
                 Some(MissingHelper { helper, source }) => {
                     let error = error.with("login", format!("none: {helper}, named by {source}, is not installed"));
-                    error.with_hint(format!(
-                        "install {helper}, or take it out of {source} and `docker login {registry}`"
-                    ))
+                    error.with_hint(format!("install {helper}, or take it out of {source} and {}", log_in(registry)))
                 }
                 None => {
                     let places = if looked.is_empty() { "any file".to_owned() } else { looked.join(", ") };
                     let error = error.with("login", format!("none in {places}"));
-                    error.with_hint(format!("log in to the registry with `docker login {registry}`"))
+                    error.with_hint(format!("log in to the registry with {}", log_in(registry)))
                 }
             },
         }
     }
+}
+
+/// The commands that make a login.
+fn log_in(registry: &str) -> String {
+    format!("`docker login {registry}` or `buildcache login {registry}`")
 }

@@ -4,6 +4,7 @@ mod challenge;
 mod credential;
 mod files;
 mod helper;
+mod keep;
 mod login;
 mod token;
 
@@ -18,8 +19,9 @@ use url::Url;
 
 use self::challenge::Challenge;
 pub use self::credential::Credential;
-pub(crate) use self::login::AuthSource;
-use self::login::Login;
+pub(crate) use self::files::find;
+pub(crate) use self::keep::Keeper;
+pub(crate) use self::login::{AuthSource, Login};
 use self::token::{Exchange, Token};
 use crate::config::Environment;
 use crate::error;
@@ -43,6 +45,11 @@ impl Scopes {
     /// To read and to delete.
     pub(crate) fn delete(repository: &str) -> Self {
         Self(BTreeSet::from([format!("repository:{repository}:delete,pull")]))
+    }
+
+    /// To be known, and no more.
+    pub(crate) fn none() -> Self {
+        Self(BTreeSet::new())
     }
 
     /// These, and to read another repository too.
@@ -110,6 +117,11 @@ impl Auth {
         Ok(fresh.filter(|fresh| Some(fresh) != used))
     }
 
+    /// Whether the registry has asked who we are.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.login.initialized()
+    }
+
     /// Adds to a refusal which login was refused, once one was looked up.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let is_refusal = matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
@@ -158,7 +170,7 @@ impl Auth {
         let find = || async {
             match self.environment.credential() {
                 Some(given) => Ok(Login::given(given)),
-                None => files::find(self.environment.auth_sources(), &self.reference).await,
+                None => find(self.environment.auth_sources(), &self.reference).await,
             }
         };
         self.login.get_or_try_init(find).await

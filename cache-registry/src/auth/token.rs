@@ -147,7 +147,10 @@ fn form(bearer: &Bearer, credential: &Credential, scopes: &Scopes) -> Option<Str
         Credential::Anonymous | Credential::RegistryToken(_) => return None,
     }
     form.append_pair("client_id", CLIENT_ID);
-    form.append_pair("scope", &scopes.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+    // A login asks for no right.
+    if !scopes.0.is_empty() {
+        form.append_pair("scope", &scopes.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+    }
     if let Some(service) = &bearer.service {
         form.append_pair("service", service);
     }

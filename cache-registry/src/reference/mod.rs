@@ -85,6 +85,28 @@ impl Reference {
         Self { registry: registry.to_owned(), repository, tag, digest }
     }
 
+    /// The registry that a person logs in to, as `docker login` takes it: a host, also as a URL. It has no repository.
+    pub(crate) fn of_registry(text: &str) -> Result<Self> {
+        let shown = shown_place(text);
+        let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        // What follows the host in a URL is the API's; elsewhere it is a repository.
+        let host = bare.map_or(text, |bare| bare.split('/').next().unwrap_or_default());
+        let named = host.split('/').next().unwrap_or_default();
+        let is_whole = host == named && grammar::names_a_registry(host) && grammar::is_registry(host);
+        if is_whole && shown == text {
+            let registry = if [DOCKER_HUB_INDEX, DOCKER_HUB_HOST].contains(&host) { DOCKER_HUB } else { host };
+            return Ok(Self { registry: registry.to_owned(), repository: String::new(), tag: None, digest: None });
+        }
+        let error =
+            Error::new(ErrorKind::InvalidSpec, "this is no registry").with("backend", KIND).with("registry", &shown);
+        let is_reference = host != named && grammar::names_a_registry(named) && shown == text;
+        let meant = is_reference.then_some(named).filter(|named| grammar::is_registry(named));
+        Err(error.with_hint(match meant {
+            Some(named) => format!("a login is for a whole registry: did you mean {named}?"),
+            None => "a registry is a host like ghcr.io, docker.io or localhost:5000".to_owned(),
+        }))
+    }
+
     /// The same repository at a digest.
     pub(crate) fn at_digest(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
@@ -162,7 +184,10 @@ impl Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)?;
+        f.write_str(&self.registry)?;
+        if !self.repository.is_empty() {
+            write!(f, "/{}", self.repository)?;
+        }
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
@@ -228,6 +253,29 @@ mod tests {
     fn a_password_in_a_url_is_not_quoted() {
         for text in ["https://me:hush-hush@h.io/x", "me:hush-hush@h.io/x:t", "h.io/x:hush-hush@y"] {
             assert!(!format!("{:?}", Reference::parse(text).unwrap_err()).contains("hush"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_for_a_whole_registry() {
+        let registry = |text: &str| Reference::of_registry(text).map(|reference| reference.registry().to_owned());
+        for (text, name) in [
+            ("ghcr.io", "ghcr.io"),
+            ("https://ghcr.io/v2/", "ghcr.io"),
+            ("localhost:5000", "localhost:5000"),
+            ("[::1]:5000", "[::1]:5000"),
+            ("https://index.docker.io/v1/", "docker.io"),
+            ("registry-1.docker.io", "docker.io"),
+        ] {
+            assert_eq!(registry(text).unwrap(), name, "{text}");
+        }
+        let hint = |text: &str| Reference::of_registry(text).unwrap_err().hint().map(str::to_owned).unwrap();
+        assert!(hint("ghcr.io/me/app:cache").contains("did you mean ghcr.io?"));
+        for text in
+            ["", "ghcr", "me/app", "https://me:hush@ghcr.io", "ghcr.io?x=hush", "ghcr.io:x", "type=registry,ref=a.b/c"]
+        {
+            assert!(hint(text).contains("a host like"), "{text}");
+            assert!(!format!("{:?}", Reference::of_registry(text).unwrap_err()).contains("hush"), "{text}");
         }
     }
 

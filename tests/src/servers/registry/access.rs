@@ -90,7 +90,8 @@ impl Granted {
 
 /// What a request needs: an action on a repository.
 pub(super) struct Need<'a> {
-    pub(super) repository: &'a str,
+    /// None for what whoever is known may do.
+    pub(super) repository: Option<&'a str>,
     pub(super) action: &'static str,
     /// The repository that a blob is mounted from.
     pub(super) source: Option<&'a str>,
@@ -98,9 +99,9 @@ pub(super) struct Need<'a> {
 
 impl Need<'_> {
     fn scopes(&self) -> Vec<(String, &'static str)> {
-        let own = (format!("repository:{}:", self.repository), self.action);
+        let own = self.repository.map(|repository| (format!("repository:{repository}:"), self.action));
         let source = self.source.map(|source| (format!("repository:{source}:"), "pull"));
-        [Some(own), source].into_iter().flatten().collect()
+        [own, source].into_iter().flatten().collect()
     }
 }
 
@@ -122,12 +123,13 @@ pub(super) fn refuse(shared: &Shared, headers: &HeaderMap, need: &Need<'_>) -> O
                 })
             };
             let needed = need.scopes();
-            if needed.iter().all(is_granted) {
+            if scopes.is_some() && needed.iter().all(is_granted) {
                 return None;
             }
             let scope = needed.iter().map(|(repository, action)| format!("{repository}{action}")).collect::<Vec<_>>();
             let realm = account.realm.map_or_else(|| format!("http://{}/token", shared.address), str::to_owned);
-            Some(denied(&format!("Bearer realm=\"{realm}\",service=\"tests\",scope=\"{}\"", scope.join(" "))))
+            let scope = if scope.is_empty() { String::new() } else { format!(",scope=\"{}\"", scope.join(" ")) };
+            Some(denied(&format!("Bearer realm=\"{realm}\",service=\"tests\"{scope}")))
         }
     }
 }

@@ -22,6 +22,10 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
         let fields = if method == Method::POST { fields(&String::from_utf8_lossy(&posted)) } else { query };
         return access::token(shared, &method, &parts.headers, &fields);
     }
+    if path == "/v2/" {
+        let need = Need { repository: None, action: "", source: None };
+        return access::refuse(shared, &parts.headers, &need).unwrap_or_else(|| json(200, "{}"));
+    }
     let Some((repository, kind, name)) = split(&path) else { return json(404, "{}") };
     let field = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let action = match (&method, kind) {
@@ -29,7 +33,7 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
         (&Method::DELETE, "manifests" | "blobs") => "delete",
         _ => "push",
     };
-    let need = Need { repository, action, source: field("from") };
+    let need = Need { repository: Some(repository), action, source: field("from") };
     let is_signed = field("signature") == Some(SIGNATURE);
     if let Some(answer) = access::refuse(shared, &parts.headers, &need).filter(|_| !is_signed) {
         return answer;

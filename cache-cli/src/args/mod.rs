@@ -1,15 +1,25 @@
 //! The command line: verbs, flags and their help.
 
-use std::num::NonZeroU32;
+mod comparison;
+mod compression;
+mod deletion;
+mod login;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cache_core::{CacheSpec, Mode};
+use cache_core::Mode;
 use cache_ops::Shard;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use self::comparison::{DiffArgs, ExplainArgs, ReportArgs};
+pub(crate) use self::compression::CompressionArgs;
+pub(crate) use self::deletion::{PruneArgs, RmArgs};
+pub(crate) use self::login::{LoginArgs, LogoutArgs};
+use self::values::{duration, output_form, size};
 use crate::progress::ProgressForm;
 
 const EXAMPLES: &str = "\
@@ -57,6 +67,9 @@ pub(crate) struct Globals {
     /// Give up after this time, like 90s, 1h30m or 7d
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// Look for logins to registries in FILE first, and keep them there; as $REGISTRY_AUTH_FILE does
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) authfile: Option<PathBuf>,
     /// Warn about unknown attributes in a spec instead of refusing them
     #[arg(long, global = true)]
     pub(crate) ignore_unknown: bool,
@@ -127,6 +140,10 @@ pub(crate) enum Verb {
     Prune(PruneArgs),
     /// Find out what a store can do, and which --cache-to to use
     Doctor(DoctorArgs),
+    /// Log in to a registry, as docker login does
+    Login(LoginArgs),
+    /// Forget the login to a registry
+    Logout(LogoutArgs),
     /// Show every attribute that a spec can have
     Specs(SpecsArgs),
     /// Print a completion script for a shell
@@ -136,27 +153,6 @@ pub(crate) enum Verb {
     /// Print what a spec can become, for completion scripts
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
-}
-
-/// The compressions that BuildKit has.
-const KINDS: [&str; 4] = ["uncompressed", "gzip", "estargz", "zstd"];
-
-/// What happens to the compression of layers.
-#[derive(Debug, Default, Args)]
-pub(crate) struct CompressionArgs {
-    /// Compression of layers at the destination; existing layers change with --force-compression only
-    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
-    pub(crate) compression: Option<String>,
-    /// Compression level: -2 to 9 for gzip and estargz, -7 to 22 for zstd
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) compression_level: Option<i32>,
-    /// Convert existing layers of another compression
-    #[arg(long)]
-    pub(crate) force_compression: bool,
-    /// Store converted layers in DIR until all is written [default: in the destination if that is a directory, else in
-    /// the system's directory for temporary files]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tmp_dir: Option<PathBuf>,
 }
 
 /// `copy SRC DST…`
@@ -334,82 +330,6 @@ pub(crate) struct OptimizeArgs {
     pub(crate) dry_run: bool,
 }
 
-/// `diff A B`
-#[derive(Debug, Args)]
-#[command(after_help = "Exits 3 when the caches differ.")]
-pub(crate) struct DiffArgs {
-    /// One cache
-    #[arg(value_name = "A")]
-    pub(crate) a: String,
-    /// The other one
-    #[arg(value_name = "B")]
-    pub(crate) b: String,
-}
-
-/// `explain OLD [NEW]`
-#[derive(Debug, Default, Args)]
-#[command(after_help = "\
-Examples:
-  buildctl build … --progress=rawjson 2> build.rawjson
-  docker buildx build … --progress=rawjson 2> build.rawjson
-  buildcache explain type=local,src=old type=local,src=new --log build.rawjson
-  buildcache explain ghcr.io/me/app:cache@sha256:… ghcr.io/me/app:cache --log build.rawjson
-  buildcache explain type=local,src=old --log build.rawjson
-  buildcache explain type=local,src=old type=local,src=new --log build.rawjson --search ghcr.io/me/app
-
-OLD is what the build imported, NEW what it exported with mode=max. Without NEW
-the causes are guessed from the log; without a log there are no names and no
-times. A cause that is not proven is said to be probable.")]
-pub(crate) struct ExplainArgs {
-    /// The cache that the build imported
-    #[arg(value_name = "OLD")]
-    pub(crate) old: String,
-    /// The cache that the build exported
-    #[arg(value_name = "NEW")]
-    pub(crate) new: Option<String>,
-    /// Another cache that the build imported; can be given several times
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) from: Vec<String>,
-    /// Also search every cache of this store for missed steps
-    #[arg(long, value_name = "STORE")]
-    pub(crate) search: Vec<String>,
-    /// The build's log, written with --progress=rawjson; - reads it from stdin
-    #[arg(long, value_name = "FILE")]
-    pub(crate) log: Option<PathBuf>,
-    /// Read every blob of the imported caches, to find results that are corrupt
-    #[arg(long)]
-    pub(crate) deep: bool,
-}
-
-/// `report SPEC…`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  buildcache report type=local,src=cache -o report.html
-  buildcache report type=local,src=old type=local,src=new --log build.rawjson -o report.html
-  buildcache report --all ghcr.io/me/app -o branches.html
-
-The file needs no network and no script to be read. With --log it says why steps
-of the build ran: the cache that the build made is its export, the first of the
-others is what it imported.")]
-pub(crate) struct ReportArgs {
-    /// The caches to show
-    #[arg(value_name = "SPEC", required = true, num_args = 1..)]
-    pub(crate) specs: Vec<String>,
-    /// Show every cache of the stores that the caches are in
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Explain the build of this log, written with --progress=rawjson; - reads it from stdin
-    #[arg(long, value_name = "FILE")]
-    pub(crate) log: Option<PathBuf>,
-    /// Check that every blob exists with its size
-    #[arg(long)]
-    pub(crate) verify: bool,
-    /// Show the size of blobs in the stores that no cache reaches
-    #[arg(long)]
-    pub(crate) store: bool,
-}
-
 /// `graph SPEC`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -419,78 +339,6 @@ Examples:
 pub(crate) struct GraphArgs {
     /// The cache to draw
     pub(crate) spec: String,
-}
-
-/// `rm SPEC`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  buildcache rm type=local,src=cache,tag=old
-  buildcache rm -f --blobs type=local,src=cache,tag=old
-
-Asks first on a terminal; elsewhere -f is needed. What is no cache stays, and so
-does an image that holds one, unless --any is given.")]
-pub(crate) struct RmArgs {
-    /// The cache to delete
-    pub(crate) spec: String,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Also delete the blobs that no other cache of the store reaches
-    #[arg(long)]
-    pub(crate) blobs: bool,
-    /// Also delete a name of an image or of anything else that is no cache; its blobs stay
-    #[arg(long)]
-    pub(crate) any: bool,
-    /// Show what would be deleted, and delete nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// `prune SPEC`
-#[derive(Debug, Default, Args)]
-#[command(after_help = "\
-Examples:
-  buildcache prune --dry-run type=local,src=cache
-  buildcache prune --older-than 30d --keep main --keep 'release-*' ghcr.io/me/app-cache
-  buildcache prune -f --keep-latest 5 --max-used-space 50GB type=s3,bucket=b,region=r
-  buildcache prune --dry-run -o json --older-than 7d type=local,src=cache > plan.json
-  buildcache prune -f --apply plan.json type=local,src=cache
-
-Names of --keep and the caches of --keep-latest always stay. Of the others, those
-of --older-than go, then the oldest until --max-used-space is kept to; with
---keep-latest alone, all others go. Without any of them no cache goes, only blobs
-that no cache reaches. Asks first on a terminal; elsewhere -f is needed.")]
-pub(crate) struct PruneArgs {
-    /// Any cache of the store
-    pub(crate) spec: String,
-    /// Delete caches written longer ago than this, like 30d or 12h
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) older_than: Option<Duration>,
-    /// Delete the oldest caches until the rest takes at most this, like 50GB or 512MiB; shared blobs count once
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) max_used_space: Option<u64>,
-    /// Keep the newest N caches
-    #[arg(long, value_name = "N")]
-    pub(crate) keep_latest: Option<usize>,
-    /// Keep caches whose names match, like main or 'release-*'
-    #[arg(long, value_name = "NAME")]
-    pub(crate) keep: Vec<String>,
-    /// Keep blobs younger than this, so that no running export loses one [default: 25h for s3, else 1h]
-    #[arg(long, value_name = "DURATION", value_parser = grace)]
-    pub(crate) grace: Option<Duration>,
-    /// Delete at most so many blobs a second, for a store that others work with [default: as many as it takes]
-    #[arg(long, value_name = "N")]
-    pub(crate) rate: Option<NonZeroU32>,
-    /// Do not ask
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Show what would be deleted, and delete nothing; with -o json, print a plan for --apply
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Carry out a plan of --dry-run -o json, as far as the store has not changed; - reads it from stdin
-    #[arg(long, value_name = "PLAN", conflicts_with_all = ["older_than", "max_used_space", "keep_latest", "keep", "grace", "dry_run"])]
-    pub(crate) apply: Option<PathBuf>,
 }
 
 /// `doctor SPEC`
@@ -538,46 +386,6 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-/// `table`, `json`, `dot`, or a file.
-fn output_form(text: &str) -> Result<OutputForm, String> {
-    match text {
-        "" => Err("expected table, json, or for report the file to write".to_owned()),
-        "table" => Ok(OutputForm::Table),
-        "json" => Ok(OutputForm::Json),
-        "dot" => Ok(OutputForm::Dot),
-        path => Ok(OutputForm::File(path.into())),
-    }
-}
-
-/// A duration as the attributes of a spec are read (`24h`, `1h30m`), and days before it (`7d`, `1d12h`).
-fn duration(text: &str) -> Result<Duration, String> {
-    let (days, rest) = match text.split_once('d') {
-        Some((days, rest)) => (days.parse::<u32>().map_err(|_| bad_duration())?, rest),
-        None => (0, text),
-    };
-    let rest = if days > 0 && rest.is_empty() { "0" } else { rest };
-    let spec = CacheSpec::new("flag").with("timeout", rest);
-    let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(bad_duration)?;
-    let total = Duration::from_secs(u64::from(days) * 86_400).saturating_add(rest);
-    if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
-}
-
-/// A duration that may be nothing.
-fn grace(text: &str) -> Result<Duration, String> {
-    if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { duration(text) }
-}
-
-/// A size with or without a unit (`512MiB`, `2GB`, `1000`).
-fn size(text: &str) -> Result<u64, String> {
-    let parsed = text.parse::<bytesize::ByteSize>();
-    parsed.map(|size| size.as_u64()).map_err(|_| "expected a number like 2GB or 512MiB".to_owned())
-}
-
-/// Without the text: a flag whose value was forgotten takes the spec after it.
-fn bad_duration() -> String {
-    "expected a number with a unit, like 90s, 1h30m or 7d".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -587,28 +395,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_those_of_go_and_days() {
-        let cases = [("90s", 90), ("1h30m", 5_400), ("7d", 604_800), ("1d12h", 129_600), ("1.5s", 1)];
-        for (text, seconds) in cases {
-            assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
-        }
-        assert_eq!((grace("0"), grace("1h")), (Ok(Duration::ZERO), Ok(Duration::from_secs(3_600))));
-        for bad in ["", "0", "0s", "7", "d", "1.5d", "-1h", "7d1", "1w"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units_of_both_kinds() {
-        for (text, bytes) in [("1000", 1_000), ("2GB", 2_000_000_000), ("512MiB", 536_870_912), ("0", 0)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "GB", "-1", "2XB"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! `login`, `logout`: credentials of registries, where Docker keeps them.
+
+mod password;
+pub(super) mod report;
+
+use self::report::{LoggedIn, LoggedOut};
+use crate::args::{LoginArgs, LogoutArgs};
+use crate::backends;
+use crate::exit::{Exit, Failure};
+use crate::logins::{Logins, NewLogin};
+use crate::output;
+use crate::session::Session;
+
+pub(super) async fn log_in(session: &Session, args: &LoginArgs) -> Result<Exit, Failure> {
+    let logins = logins(session)?;
+    let password = password::read().await?;
+    let new = NewLogin {
+        registry: &args.registry,
+        username: &args.username,
+        password: &password,
+        is_insecure: args.insecure,
+    };
+    let kept = logins.keep(&new).await?;
+    if !kept.is_checked {
+        session.warn(format!("{} lets everybody in: it has not looked at the password", kept.registry));
+    }
+    if let Some(place) = &kept.hidden_by {
+        session.warn(format!("another login to {} is found first, in {place}", kept.registry));
+    }
+    if kept.helper.is_none() {
+        let file = kept.file.display();
+        session.warn(format!("the password is in {file} as it is; a credential helper (credsStore) would hide it"));
+    }
+    output::print(session, &LoggedIn::new(kept, &args.username))?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn log_out(session: &Session, args: &LogoutArgs) -> Result<Exit, Failure> {
+    let forgotten = logins(session)?.forget(&args.registry).await?;
+    if let Some(place) = &forgotten.left {
+        session.warn(format!("another login to {} counts now, in {place}", forgotten.registry));
+    }
+    output::print(session, &LoggedOut::from(forgotten))?;
+    Ok(Exit::Done)
+}
+
+fn logins(session: &Session) -> Result<Box<dyn Logins>, Failure> {
+    let logins = backends::logins(session.globals.authfile.as_deref());
+    logins.ok_or_else(|| Failure::usage("type=registry is not built in: nothing here needs a login"))
+}

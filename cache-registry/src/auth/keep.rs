@@ -1,0 +1,224 @@
+//! Puts logins where Docker puts them: into a `config.json`, or into the credential helper that it names.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cache_core::json::JsonObject;
+use cache_core::{Error, ErrorKind, Result};
+
+use super::files::{AuthFile, docker_key, read_if_there, registry_keys, unreadable};
+use super::helper::{self, Done};
+use crate::error;
+use crate::reference::Reference;
+
+const AUTHS: &str = "auths";
+/// How often, and how long after each time, it is tried to be the only writer of a folder.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A file of logins, and the registry that it is about.
+pub(crate) struct Keeper<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) reference: &'a Reference,
+}
+
+impl Keeper<'_> {
+    /// Keeps the login, which replaces any other of the registry; returns the helper that has it, if that is not the file.
+    pub(crate) async fn keep(&self, account: (&str, &str)) -> Result<Option<String>> {
+        let text = self.read()?;
+        let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
+        let Some(key) = docker_key(&keys) else { return Ok(None) };
+        let Some((name, server)) = file.helper(&keys) else {
+            let (username, password) = account;
+            let auth = STANDARD.encode(format!("{username}:{password}"));
+            let entry = serde_json::json!({ "auth": auth });
+            self.edit(&keys, Some((key, entry))).await?;
+            return Ok(None);
+        };
+        match helper::store(name, server, account).await.map_err(|error| self.about(error))? {
+            Done::NotInstalled => Err(self.not_installed(name)),
+            Done::Yes | Done::HadNone => {
+                // As Docker leaves it there: a name whose secret is elsewhere.
+                self.edit(&keys, Some((key, serde_json::json!({})))).await?;
+                Ok(Some(helper::program(name)))
+            }
+        }
+    }
+
+    /// Forgets the login; returns whether there was one.
+    pub(crate) async fn forget(&self) -> Result<bool> {
+        let text = self.read()?;
+        let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
+        let erased = match file.helper(&keys) {
+            Some((name, server)) => helper::erase(name, server).await.map_err(|error| self.about(error))?,
+            None => Done::HadNone,
+        };
+        let was_in_file = !file.known(&keys).is_empty();
+        if was_in_file {
+            self.edit(&keys, None).await?;
+        }
+        Ok(was_in_file || erased == Done::Yes)
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        let text = read_if_there(self.file).map_err(|error| self.about(error))?.unwrap_or_default();
+        let is_empty = text.iter().all(u8::is_ascii_whitespace);
+        Ok(if is_empty { b"{}".to_vec() } else { text })
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<AuthFile> {
+        AuthFile::parse(text).map_err(|error| self.about(error))
+    }
+
+    /// Replaces what the file has for the keys by one entry, or by none; everything else in it stays.
+    async fn edit(&self, keys: &[String], entry: Option<(&String, serde_json::Value)>) -> Result<()> {
+        let target = self.target()?;
+        let folder = target.parent().unwrap_or(Path::new("."));
+        // Read again: somebody else may have logged in elsewhere since.
+        let _only_writer = only_writer(folder).await;
+        let text = self.read()?;
+        let known = self.parse(&text)?.known(keys);
+        let mut document = JsonObject::decode(&text).map_err(|_| self.about(unreadable()))?;
+        let mut logins: JsonObject = document.field(AUTHS).map_err(|_| self.about(unreadable()))?.unwrap_or_default();
+        for key in known {
+            let _ = logins.remove(&key);
+        }
+        if let Some((key, entry)) = entry {
+            logins.set(key, &entry);
+        }
+        document.set(AUTHS, &logins);
+        replace(&target, &indented(&document)).map_err(|error| self.unwritten(error))
+    }
+
+    /// The file itself where there is a link to it, as in a home that is kept in a repository; its folder is made.
+    fn target(&self) -> Result<PathBuf> {
+        let target = fs::canonicalize(self.file).unwrap_or_else(|_| self.file.to_owned());
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), make_private);
+        made.map(|()| target).map_err(|error| self.unwritten(error))
+    }
+
+    fn unwritten(&self, error: io::Error) -> Error {
+        self.about(Error::from_io(error, "cannot write the credentials").with("backend", crate::KIND))
+    }
+
+    fn not_installed(&self, name: &str) -> Error {
+        let (program, file) = (helper::program(name), self.file.display());
+        let error = error::new(ErrorKind::Unauthenticated, "the credential helper is not installed");
+        self.about(error.with("helper", &program)).with_hint(format!("install {program}, or take it out of {file}"))
+    }
+
+    fn about(&self, error: Error) -> Error {
+        error.with("path", self.file.display())
+    }
+}
+
+/// The right to write into the folder, which programs like this one have one after the other. It is done without where there
+/// are no such locks, or where somebody keeps it for long.
+async fn only_writer(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    for _ in 0..TRIES {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+            Err(fs::TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+/// Writes a file that nobody else can read, all at once: who reads at the same time has the old one or the new one.
+fn replace(target: &Path, text: &[u8]) -> io::Result<()> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let new = target.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = write_private(&new, text).and_then(|()| {
+        keep_owner(target, &new);
+        fs::rename(&new, target)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    // What a program of the same number has left, which may be readable by others.
+    let _ = fs::remove_file(path);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Whoever logs in for somebody else, by sudo, leaves them their file.
+#[cfg(unix)]
+fn keep_owner(old: &Path, new: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if let (Ok(old), Ok(made)) = (fs::metadata(old), fs::metadata(new))
+        && old.uid() != made.uid()
+    {
+        let _ = chown(new, Some(old.uid()), Some(old.gid()));
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &Path) {}
+
+/// A document as Docker lays it out, with a tab for each level.
+fn indented(document: &JsonObject) -> Vec<u8> {
+    let json = document.encode();
+    let (mut out, mut depth) = (Vec::with_capacity(json.len() * 2), 0_usize);
+    let (mut is_string, mut is_escaped) = (false, false);
+    for (at, &byte) in json.iter().enumerate() {
+        match byte {
+            _ if is_string => out.push(byte),
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                if !matches!(json.get(at + 1), Some(b'}' | b']')) {
+                    new_line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    new_line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                new_line(&mut out, depth);
+            }
+            b':' => out.extend(b": "),
+            _ => out.push(byte),
+        }
+        is_string ^= byte == b'"' && !is_escaped;
+        is_escaped = is_string && byte == b'\\' && !is_escaped;
+    }
+    out.push(b'\n');
+    out
+}
+
+fn new_line(out: &mut Vec<u8>, depth: usize) {
+    out.push(b'\n');
+    out.extend(std::iter::repeat_n(b'\t', depth));
+}
+
+#[cfg(test)]
+mod tests;

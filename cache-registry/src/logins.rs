@@ -1,0 +1,147 @@
+//! [`Logins`]: the logins of a person, as `docker login` makes them and `docker logout` takes them away.
+
+use std::path::{Path, PathBuf};
+
+use cache_core::{ErrorKind, Result};
+use reqwest::{Method, StatusCode};
+
+use crate::Credential;
+use crate::auth::{Keeper, Login, Scopes, find};
+use crate::client::{Client, Request};
+use crate::config::{Environment, RegistryConfig};
+use crate::error;
+use crate::reference::Reference;
+
+const REFUSED: &str = "cannot log in to the registry";
+
+/// Logins to registries, in the first file of an [`Environment`], or in the credential helper that this file names
+/// (`credHelpers`, `credsStore`). Docker, Podman and BuildKit's clients find them there.
+///
+/// ```no_run
+/// use cache_registry::{Environment, Logins};
+///
+/// # async fn log_in(token: &str) -> cache_core::Result<()> {
+/// let logins = Logins::new(Environment::from_env());
+/// let kept = logins.keep("ghcr.io", ("me", token)).await?;
+/// println!("kept in {}", kept.file.display());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Logins {
+    environment: Environment,
+    is_insecure: bool,
+}
+
+/// A login that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptLogin {
+    /// The registry, as references name it.
+    pub registry: String,
+    /// The file that holds the login, or names the helper that does.
+    pub file: PathBuf,
+    /// The program that holds the password; without one it is in the file, and readable by whoever can read that.
+    pub helper: Option<String>,
+    /// Whether the registry has asked for the login, and taken it; one that lets everybody in does not.
+    pub is_checked: bool,
+    /// Where another login for the registry is, which is found before this one.
+    pub hidden_by: Option<String>,
+}
+
+/// A login that was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForgottenLogin {
+    /// The registry, as references name it.
+    pub registry: String,
+    /// The file that held the login, or names the helper that did.
+    pub file: PathBuf,
+    /// Whether there was one.
+    pub was_there: bool,
+    /// Where another login for the registry is, which counts now.
+    pub left: Option<String>,
+}
+
+impl Logins {
+    /// The logins of this environment.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, is_insecure: false }
+    }
+
+    /// Asks registries with any certificate, and by plain HTTP where there is no HTTPS.
+    #[must_use]
+    pub fn with_insecure(self, is_insecure: bool) -> Self {
+        Self { is_insecure, ..self }
+    }
+
+    /// Asks the registry whether it takes the name and password, and keeps them; nothing is kept of what it refuses.
+    ///
+    /// The file is replaced at once, can be read by its owner alone, and keeps all else that is in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] when the registry refuses the login or a helper does not keep it,
+    /// [`ErrorKind::InvalidSpec`] for what is no registry or a name with a colon, and those of a registry that does not answer.
+    pub async fn keep(&self, registry: &str, (username, password): (&str, &str)) -> Result<KeptLogin> {
+        let reference = Reference::of_registry(registry)?;
+        if username.is_empty() || username.contains([':', '\n']) || password.is_empty() {
+            return Err(error::new(ErrorKind::InvalidSpec, "a login has a name without a colon, and a password"));
+        }
+        let file = self.file()?;
+        let credential = Credential::password(username, password);
+        let is_checked = self.check(&reference, &credential).await?;
+        let keeper = Keeper { file, reference: &reference };
+        let helper = keeper.keep((username, password)).await?;
+        let found = self.found(&reference).await;
+        let hidden_by = found.filter(|login| login.credential != credential).and_then(|login| login.place());
+        Ok(KeptLogin {
+            registry: reference.registry().to_owned(),
+            file: file.to_owned(),
+            helper,
+            is_checked,
+            hidden_by,
+        })
+    }
+
+    /// Forgets the login; one that is not there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`] for what is no registry, and those of files and helpers.
+    pub async fn forget(&self, registry: &str) -> Result<ForgottenLogin> {
+        let reference = Reference::of_registry(registry)?;
+        let file = self.file()?;
+        let was_there = Keeper { file, reference: &reference }.forget().await?;
+        let left = self.found(&reference).await.and_then(|login| login.place());
+        Ok(ForgottenLogin { registry: reference.registry().to_owned(), file: file.to_owned(), was_there, left })
+    }
+
+    fn file(&self) -> Result<&Path> {
+        let file = self.environment.login_file();
+        file.ok_or_else(|| {
+            error::new(ErrorKind::InvalidSpec, "there is no file for logins").with_hint("set DOCKER_CONFIG or HOME")
+        })
+    }
+
+    /// What a copy would take now.
+    async fn found(&self, reference: &Reference) -> Option<Login> {
+        find(self.environment.auth_sources(), reference).await.ok()
+    }
+
+    /// Whether the registry asks for a login, and takes this one.
+    async fn check(&self, reference: &Reference, credential: &Credential) -> Result<bool> {
+        let environment = self.environment.clone().with_credential(credential.clone());
+        let config = RegistryConfig::of(reference.clone(), environment).with_insecure(self.is_insecure);
+        let client = Client::new(config);
+        let ask = || async {
+            let response =
+                client.send(Request::new(Method::GET, client.base().await?, &Scopes::none(), REFUSED)).await?;
+            match response.status() {
+                status if status.is_success() => Ok(client.was_asked()),
+                StatusCode::NOT_FOUND => Err(error::new(ErrorKind::Unsupported, "there is no registry at this host")),
+                _ => Err(client.refused(response, REFUSED).await),
+            }
+        };
+        client.retrying(ask).await
+    }
+}
