@@ -40,7 +40,8 @@ pub(crate) fn failure(failure: &Failure) {
 /// `buildcache.error/v1`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(crate) struct Document<'a> {
+    /// What this document is.
     schema: &'static str,
     /// What failed.
     error: &'a str,

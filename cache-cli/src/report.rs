@@ -14,8 +14,11 @@ use crate::text;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BlobReport {
+    /// Its media type.
     pub(crate) media_type: MediaType,
+    /// Its digest.
     pub(crate) digest: Digest,
+    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
@@ -64,11 +67,17 @@ fn quoted(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SizesReport {
+    /// Bytes of the config as a registry or a directory keeps it.
     pub(crate) config_size: u64,
+    /// How many records there are.
     pub(crate) records: usize,
+    /// How many results there are.
     pub(crate) results: usize,
+    /// How many layers there are.
     pub(crate) layers: usize,
+    /// How many blobs there are.
     pub(crate) blobs: usize,
+    /// Their bytes, each blob counted once.
     pub(crate) bytes: u64,
 }
 
@@ -89,7 +98,9 @@ impl From<CacheSizes> for SizesReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DroppedReport {
+    /// The key of its record.
     pub(crate) key: String,
+    /// When it was made.
     pub(crate) created_at: Option<Timestamp>,
     /// The blob of its top layer.
     pub(crate) layer: Option<Digest>,
@@ -122,9 +133,13 @@ pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FindingReport {
+    /// How bad it is.
     pub(crate) severity: Severity,
+    /// What is wrong, in one word.
     pub(crate) code: &'static str,
+    /// The part of the cache that it is about.
     pub(crate) object: String,
+    /// What is wrong, in words.
     pub(crate) message: String,
     /// The results that cannot be used because of it.
     pub(crate) breaks: Breaks,

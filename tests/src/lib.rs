@@ -13,5 +13,6 @@ pub mod harness;
 pub mod malformed;
 pub mod places;
 pub mod random;
+pub mod schema;
 pub mod servers;
 pub mod tars;

@@ -17,8 +17,10 @@ use crate::text;
 
 /// `buildcache.ls/v1`
 #[derive(Debug, Serialize)]
-struct Listing {
+pub(crate) struct Listing {
+    /// What this document is.
     schema: &'static str,
+    /// What has a name in the store, or is a cache.
     caches: Vec<Listed>,
     /// Names that cannot be looked at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -30,7 +32,9 @@ struct Listing {
 /// A name of the store, and why it cannot be looked at.
 #[derive(Debug, Serialize)]
 struct Unreadable {
+    /// The name.
     name: String,
+    /// Why it cannot be looked at.
     error: String,
 }
 
@@ -38,13 +42,19 @@ struct Unreadable {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
+    /// Its tag, name or scope.
     name: Option<String>,
     /// What the name leads to; none in stores that keep caches alone.
     content: Option<EntryContent>,
+    /// Its manifest, where the store says it.
     digest: Option<Digest>,
+    /// The media type of the manifest.
     media_type: Option<MediaType>,
+    /// The size of the manifest in bytes.
     size: Option<u64>,
+    /// When it was last written, as far as is known.
     modified: Option<Timestamp>,
+    /// When it was last used, where the store says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<Timestamp>,
 }

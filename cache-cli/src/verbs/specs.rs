@@ -19,8 +19,10 @@ A SECRET can be kept elsewhere: @FILE reads a file, env:NAME a variable.
 ";
 
 #[derive(Serialize)]
-struct Document {
+pub(crate) struct Document {
+    /// What this document is.
     schema: &'static str,
+    /// The types that are built in.
     types: Vec<Type>,
     /// Those that every destination takes.
     destinations: Vec<AttributeReport>,
@@ -28,21 +30,31 @@ struct Document {
 
 #[derive(Serialize)]
 struct Type {
+    /// What stands behind `type=`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// What a spec of this type can have.
     attributes: Vec<AttributeReport>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AttributeReport {
+    /// Its name.
     name: &'static str,
+    /// What it means.
     about: &'static str,
+    /// `TEXT`, `BOOL`, `DURATION`, `NUMBER`, `DIR`, `SECRET`, or the values divided by `|`.
     values: String,
+    /// What counts without it.
     default: Option<&'static str>,
+    /// The variable that is read without it.
     variable: Option<&'static str>,
+    /// Whether a spec without it is refused.
     is_required: bool,
+    /// Whether it counts where a cache is read.
     on_import: bool,
+    /// Whether it counts where a cache is written.
     on_export: bool,
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use cache_tests::schema;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -61,11 +62,21 @@ impl Sandbox {
 
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
-        Self {
+        let run = Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        };
+        // Every document that a test gets to see is what its schema says.
+        [run.stdout.as_str()].into_iter().chain(run.stderr.lines()).for_each(checked);
+        run
+    }
+}
+
+/// A document of the program, or any other text.
+fn checked(text: &str) {
+    if let Ok(document) = serde_json::from_str::<Value>(text) {
+        schema::check(&document).unwrap_or_else(|wrong| panic!("not what schemas/ says: {wrong}: {text}"));
     }
 }
 

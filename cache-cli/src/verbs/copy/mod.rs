@@ -4,7 +4,7 @@ mod all;
 mod dry_run;
 mod everywhere;
 mod metadata;
-mod report;
+pub(super) mod report;
 mod target;
 
 use cache_core::{CacheImporter, CacheManifest, Side};

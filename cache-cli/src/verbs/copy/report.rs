@@ -20,9 +20,12 @@ use crate::verbs::compression::layers_to_convert;
 /// What a copy did, for every cache and every destination.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Copies {
+pub(crate) struct Copies {
+    /// What this document is.
     schema: &'static str,
+    /// Whether nothing was written, because that was asked for.
     dry_run: bool,
+    /// One for each cache and destination.
     pub(super) copies: Vec<Copied>,
     /// How many names of the store lead to something that is no cache.
     #[serde(skip_serializing_if = "is_none")]
@@ -39,10 +42,13 @@ pub(super) struct Copied {
     /// The name of the cache, where every cache of a store is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The spec that is written.
     pub(super) destination: String,
+    /// What came of it.
     status: Status,
     /// What was committed.
     pub(super) manifest: Option<BlobReport>,
+    /// How many blobs came to be at the destination, by which means.
     blobs: Counts,
     /// How many layers were converted to another compression; for a dry run, how many would be.
     converted: usize,
@@ -57,12 +63,15 @@ pub(super) struct Copied {
     skipped: Vec<Digest>,
     /// The blobs that the destination can neither take nor show; the results that need them are left out.
     left_out: Vec<Digest>,
+    /// For a dry run, the blobs that would be pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
     would_push: Option<Vec<BlobReport>>,
     /// For a dry run, how many blobs the destination has already.
     #[serde(skip_serializing_if = "Option::is_none")]
     already_there: Option<usize>,
+    /// How long it took until the commit; where it failed, until every destination was done.
     milliseconds: u64,
+    /// Why it failed.
     error: Option<String>,
     #[serde(skip)]
     pub(super) failure: Option<Failure>,
@@ -89,17 +98,24 @@ pub(super) enum Status {
 /// How the blobs came to be at the destination.
 #[derive(Debug, Default, Serialize)]
 struct Counts {
+    /// They were sent.
     uploaded: usize,
+    /// They were there.
     present: usize,
+    /// They were there, and were made new.
     refreshed: usize,
+    /// The registry had them in another repository.
     mounted: usize,
+    /// The image does not need them.
     unneeded: usize,
 }
 
 /// The layers of images that the records in them lead to.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct CoverageReport {
+    /// How many layers the records lead to.
     covered: usize,
+    /// How many layers the images have.
     layers: usize,
 }
 

@@ -1,6 +1,6 @@
 //! `diff`: what one cache has and another has not.
 
-mod report;
+pub(super) mod report;
 
 use cache_core::{CacheManifest, Error};
 use cache_ops::diff;

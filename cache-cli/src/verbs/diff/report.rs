@@ -17,10 +17,14 @@ const SHOWN: usize = 20;
 /// What differs between two caches.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Differences {
+pub(crate) struct Differences {
+    /// What this document is.
     schema: &'static str,
+    /// Whether they differ.
     is_different: bool,
+    /// The one cache.
     a: Side,
+    /// The other one.
     b: Side,
 }
 
@@ -28,18 +32,26 @@ pub(super) struct Differences {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Side {
+    /// Its spec.
     cache: String,
+    /// The manifest that it led to.
     digest: Option<Digest>,
+    /// What the other one has not.
     only_here: Only,
+    /// Where its chains leave those of the other one.
     diverging: Vec<Diverging>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Only {
+    /// How many records.
     records: usize,
+    /// How many results.
     results: usize,
+    /// The blobs of layers.
     layers: Vec<Digest>,
+    /// Their bytes.
     bytes: u64,
 }
 
@@ -47,34 +59,46 @@ struct Only {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Diverging {
+    /// `input-changed`, `step-changed` or `missing`.
     reason: &'static str,
     #[serde(flatten)]
     record: Key,
+    /// The inputs of the record, here and there.
     inputs: Vec<Input>,
+    /// Records of the other cache that may be meant for it, at most ten.
     instead: Vec<Key>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Key {
+    /// The key of the record.
     key: String,
+    /// What made its layer.
     description: Option<String>,
+    /// When its result was made.
     created_at: Option<Timestamp>,
+    /// The blob of its top layer.
     layer: Option<Digest>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Input {
+    /// Whether both have it.
     is_shared: bool,
+    /// The alternatives in this cache.
     here: Vec<Link>,
+    /// The alternatives in the other one.
     there: Vec<Link>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Link {
+    /// The key of a record.
     key: String,
+    /// What of its result is taken.
     selector: String,
 }
 

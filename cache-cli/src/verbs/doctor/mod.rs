@@ -1,6 +1,6 @@
 //! `doctor`: what a store can do, and the `--cache-to` that follows from it.
 
-mod report;
+pub(super) mod report;
 
 use cache_core::seams::Diagnosis;
 use cache_core::{CacheSpec, Mode};

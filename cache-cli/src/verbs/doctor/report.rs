@@ -14,32 +14,44 @@ use crate::text;
 /// What was found out.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(crate) struct Report {
+    /// What this document is.
     schema: &'static str,
+    /// The spec, without what every destination takes.
     cache: String,
+    /// What was tried.
     checks: Vec<Checked>,
+    /// The spec to write caches with; `null` when there is no way.
     cache_to: Option<String>,
+    /// What to know about the place.
     notes: Vec<String>,
+    /// What could not be taken away again.
     leftovers: Vec<String>,
 }
 
 /// One check.
 #[derive(Debug, Serialize)]
 struct Checked {
+    /// What was tried.
     name: &'static str,
+    /// What came of it.
     outcome: Verdict,
     /// The status that the server refused with.
     status: Option<u16>,
     /// The server's words, or why nothing is known.
     words: Option<String>,
+    /// What to do about it.
     advice: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
+    /// It can be done.
     Works,
+    /// The server does not do it, or not for this account.
     Refused,
+    /// It was not tried.
     Unknown,
 }
 

@@ -1,6 +1,6 @@
 //! `du`: what caches weigh, alone and together, and what their stores hold that no cache reaches.
 
-mod report;
+pub(super) mod report;
 mod store;
 
 use std::collections::HashMap;

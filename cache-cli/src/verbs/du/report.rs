@@ -12,14 +12,18 @@ use crate::text;
 /// What caches and their stores weigh. Manifests and configs count like layers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Usage {
+pub(crate) struct Usage {
+    /// What this document is.
     schema: &'static str,
+    /// The caches that were named.
     pub(super) caches: Vec<CacheUsage>,
     /// The bytes of all named caches, each blob counted once.
     pub(super) unique_bytes: u64,
     /// The bytes of the blobs that more than one of the named caches reaches, each counted once.
     pub(super) shared_bytes: u64,
+    /// The stores that they are in.
     pub(super) stores: Vec<StoreUsage>,
+    /// The biggest layers of these caches.
     pub(super) biggest_layers: Vec<LayerUsage>,
 }
 
@@ -27,9 +31,13 @@ pub(super) struct Usage {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CacheUsage {
+    /// Its spec.
     pub(super) cache: String,
+    /// The manifest that it led to.
     pub(super) digest: Option<Digest>,
+    /// How many blobs it reaches.
     pub(super) blobs: usize,
+    /// Their bytes.
     pub(super) bytes: u64,
     /// Of these, the bytes that another of the named caches reaches too.
     pub(super) shared_bytes: u64,
@@ -39,14 +47,19 @@ pub(super) struct CacheUsage {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoreUsage {
+    /// Its spec.
     pub(super) store: String,
+    /// How many caches it holds.
     pub(super) caches: usize,
+    /// How many blobs it holds.
     pub(super) blobs: usize,
+    /// Their bytes.
     pub(super) bytes: u64,
     /// None while a cache of the store cannot be read.
     pub(super) unreachable_blobs: Option<usize>,
     /// None while a cache of the store cannot be read.
     pub(super) unreachable_bytes: Option<u64>,
+    /// Caches that cannot be read.
     pub(super) unreadable: Vec<Unreadable>,
     /// Where the service allows only so much.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,15 +77,20 @@ impl StoreUsage {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QuotaUsage {
+    /// What is used of it.
     pub(super) used_bytes: u64,
+    /// What the service allows.
     pub(super) limit_bytes: u64,
 }
 
 /// A cache of the store that cannot be read.
 #[derive(Debug, Serialize)]
 pub(super) struct Unreadable {
+    /// Its tag, name or scope.
     pub(super) name: Option<String>,
+    /// Its manifest.
     pub(super) digest: Option<Digest>,
+    /// Why it cannot be read.
     pub(super) error: String,
 }
 
@@ -80,8 +98,11 @@ pub(super) struct Unreadable {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerUsage {
+    /// Its blob.
     pub(super) blob: Digest,
+    /// Its media type.
     pub(super) media_type: MediaType,
+    /// Its size in bytes.
     pub(super) size: u64,
     /// How many of the named caches reach it.
     pub(super) caches: usize,

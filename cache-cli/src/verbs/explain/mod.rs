@@ -1,7 +1,7 @@
 //! `explain`: why steps of a build ran although there was a cache.
 
 mod caches;
-mod report;
+pub(super) mod report;
 mod table;
 
 use std::io::{self, BufRead, BufReader};

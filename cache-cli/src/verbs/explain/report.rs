@@ -14,16 +14,22 @@ use crate::report::{digest_of, look_at};
 /// A build, explained.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(crate) struct Report {
+    /// What this document is.
     schema: &'static str,
     /// Whether every step hit.
     pub(super) is_all_cached: bool,
+    /// The caches that were imported or searched.
     caches: Vec<CacheReport>,
+    /// The cache that the build exported.
     exported: Option<CacheReport>,
+    /// Where the time went, in seconds.
     pub(super) times: TimesReport,
+    /// The steps of the build.
     pub(super) steps: Vec<StepReport>,
     /// The causes, the dearest first.
     pub(super) causes: Vec<GroupReport>,
+    /// What to know before one believes it.
     pub(super) notes: Vec<String>,
     #[serde(skip)]
     pub(super) report_command: String,
@@ -32,8 +38,11 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CacheReport {
+    /// Its spec.
     cache: String,
+    /// The manifest that it led to.
     digest: Option<Digest>,
+    /// Whether the build imported it.
     is_imported: bool,
 }
 
@@ -41,33 +50,51 @@ struct CacheReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TimesReport {
+    /// When the build began.
     started: Option<Timestamp>,
+    /// Seconds from its start to its end.
     pub(super) wall: f64,
+    /// Seconds of steps that ran.
     pub(super) missed: f64,
+    /// Seconds of steps that hit.
     pub(super) hits: f64,
+    /// Seconds of all else.
     pub(super) other: f64,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StepReport {
+    /// Its name in the log.
     pub(super) name: String,
+    /// The stage that it is in.
     pub(super) stage: Option<String>,
+    /// The digest of its vertex.
     vertex: Option<Digest>,
+    /// `hit`, `ran`, `failed`, `unfinished` or `not-reached`.
     pub(super) outcome: &'static str,
+    /// How long it took.
     pub(super) seconds: f64,
+    /// Why it failed.
     error: Option<String>,
+    /// The key of its record.
     record: Option<String>,
+    /// The blob of its layer.
     layer: Option<Digest>,
+    /// Why it ran.
     pub(super) miss: Option<MissReport>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MissReport {
+    /// The cause, in one word.
     pub(super) cause: &'static str,
+    /// Whether that is proven.
     pub(super) is_certain: bool,
+    /// The cause, in words.
     pub(super) words: String,
+    /// What it is taken from.
     pub(super) evidence: Vec<Evidence>,
     /// Causes that would have made it miss alone.
     pub(super) also: Vec<String>,
@@ -82,16 +109,22 @@ pub(super) struct MissReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Evidence {
+    /// What kind of thing it is.
     pub(super) what: &'static str,
+    /// The thing.
     pub(super) object: String,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupReport {
+    /// The cause, in one word.
     pub(super) cause: &'static str,
+    /// Whether that is proven.
     pub(super) is_certain: bool,
+    /// The cause, in words.
     pub(super) words: String,
+    /// What to do about it.
     pub(super) advice: &'static str,
     /// The step at which it was found, as a place in `steps`.
     pub(super) step: usize,

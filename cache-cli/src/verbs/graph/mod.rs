@@ -1,6 +1,6 @@
 //! `graph`: the records and layers of a cache, drawn.
 
-mod report;
+pub(super) mod report;
 mod tree;
 
 use cache_ops::graph;

@@ -17,11 +17,15 @@ pub(super) struct Drawing {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+pub(crate) struct Document<'a> {
+    /// What this document is.
     schema: &'static str,
+    /// The manifest.
     digest: Option<Digest>,
+    /// The records, parents before children.
     #[serde(serialize_with = "one_by_one::<_, Record, _>")]
     records: &'a [GraphRecord],
+    /// The layers, parents before children.
     #[serde(serialize_with = "one_by_one::<_, Layer, _>")]
     layers: &'a [GraphLayer],
 }
@@ -29,34 +33,48 @@ struct Document<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
+    /// Its key.
     key: String,
+    /// For each input its alternatives.
     inputs: Vec<Vec<Link>>,
+    /// Its result.
     result: Option<ResultReport>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Link {
+    /// A place in `records`.
     record: usize,
+    /// What of the result is taken.
     selector: String,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResultReport {
+    /// When it was made.
     created_at: Option<Timestamp>,
+    /// Its top layer, a place in `layers`.
     layer: usize,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Layer {
+    /// Its blob.
     blob: Digest,
+    /// The layer below it, a place in `layers`.
     parent: Option<usize>,
+    /// Its media type.
     media_type: MediaType,
+    /// Its size in bytes.
     size: u64,
+    /// When it was made.
     created_at: Option<Timestamp>,
+    /// What made it.
     description: Option<String>,
+    /// How many results need it.
     results: usize,
 }
 

@@ -1,6 +1,6 @@
 //! `inspect`: what is in a cache.
 
-mod report;
+pub(super) mod report;
 mod table;
 
 use cache_core::{Error, ErrorKind, check};

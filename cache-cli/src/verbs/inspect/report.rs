@@ -12,19 +12,30 @@ use crate::text;
 /// What is in a cache.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Inspection<'a> {
+pub(crate) struct Inspection<'a> {
+    /// What this document is.
     schema: &'static str,
+    /// `image-manifest`, `index`, `docker-list`, `inline`, or `flat` for an index without a manifest around it.
     pub(super) form: &'static str,
     #[serde(skip)]
     pub(super) digest: Option<Digest>,
+    /// The manifest, where there is one.
     pub(super) manifest: Option<BlobReport>,
+    /// The config, where there is one.
     pub(super) config: Option<BlobReport>,
+    /// What there is in numbers.
     pub(super) totals: Totals,
+    /// The media types of the blobs.
     pub(super) media_types: Vec<MediaTypeReport>,
+    /// The layers.
     pub(super) layers: Layers<'a>,
+    /// The records.
     pub(super) records: Records<'a>,
+    /// The images that hold the records.
     pub(super) inline_images: Vec<InlineReport>,
+    /// What is wrong, as far as that shows without reading blobs.
     pub(super) findings: Vec<FindingReport>,
+    /// What to know about the cache.
     pub(super) notes: Vec<&'static str>,
     /// The command that draws the cache.
     #[serde(skip)]
@@ -35,20 +46,27 @@ pub(super) struct Inspection<'a> {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Totals {
+    /// How many layers there are.
     pub(super) layers: usize,
+    /// How many blobs there are.
     pub(super) unique_blobs: usize,
     /// Every blob counted once.
     pub(super) unique_bytes: u64,
     /// Every layer counted, also where two share a blob.
     pub(super) total_bytes: u64,
+    /// How many records there are.
     pub(super) records: usize,
+    /// How many of them have no input.
     pub(super) roots: usize,
+    /// How many of them have a result.
     pub(super) records_with_result: usize,
     /// Results that follow the parents of a layer.
     pub(super) results: usize,
     /// Results that list their layers.
     pub(super) chains: usize,
+    /// When the oldest result was made.
     pub(super) oldest_result: Option<Timestamp>,
+    /// When the newest result was made.
     pub(super) newest_result: Option<Timestamp>,
 }
 
@@ -56,8 +74,11 @@ pub(super) struct Totals {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MediaTypeReport {
+    /// The media type.
     pub(super) media_type: MediaType,
+    /// How many blobs have it.
     pub(super) blobs: usize,
+    /// Their bytes.
     pub(super) bytes: u64,
 }
 
@@ -73,14 +94,20 @@ pub(super) struct Records<'a>(&'a [CacheRecord]);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerReport {
+    /// Its place in this list.
     pub(super) index: usize,
+    /// Its blob.
     pub(super) blob: Digest,
     /// -1 for none.
     pub(super) parent: i64,
+    /// Its media type.
     pub(super) media_type: Option<MediaType>,
+    /// Its size in bytes.
     pub(super) size: Option<u64>,
+    /// The digest of what it decompresses to.
     #[serde(rename = "diffID")]
     pub(super) diff_id: Option<DiffId>,
+    /// When it was made.
     pub(super) created_at: Option<Timestamp>,
 }
 
@@ -88,10 +115,15 @@ pub(super) struct LayerReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RecordReport {
+    /// Its place in this list.
     pub(super) index: usize,
+    /// Its key.
     pub(super) key: CacheKey,
+    /// For each input its alternatives.
     pub(super) inputs: Vec<Vec<LinkReport>>,
+    /// Results that follow the parents of a layer.
     pub(super) results: Vec<ResultReport>,
+    /// Results that list their layers.
     pub(super) chains: Vec<ChainReport>,
 }
 
@@ -100,6 +132,7 @@ pub(super) struct RecordReport {
 pub(super) struct LinkReport {
     /// The index of the record.
     link: i64,
+    /// What of the result is taken.
     selector: String,
 }
 
@@ -109,6 +142,7 @@ pub(super) struct LinkReport {
 pub(super) struct ResultReport {
     /// The index of the top layer.
     layer: i64,
+    /// When it was made.
     created_at: Option<Timestamp>,
 }
 
@@ -116,15 +150,20 @@ pub(super) struct ResultReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChainReport {
+    /// The indices of its layers, the lowest first.
     layers: Vec<i64>,
+    /// When it was made.
     created_at: Option<Timestamp>,
 }
 
 /// An image that holds records.
 #[derive(Debug, Serialize)]
 pub(super) struct InlineReport {
+    /// The manifest of the image.
     pub(super) manifest: Digest,
+    /// How many layers it has.
     pub(super) layers: usize,
+    /// How many entries its history has.
     pub(super) history: usize,
 }
 

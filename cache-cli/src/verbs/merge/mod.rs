@@ -1,6 +1,6 @@
 //! `merge`: one cache of several, and the way in which concurrent jobs publish to one place.
 
-mod report;
+pub(super) mod report;
 
 use cache_core::manifest::ManifestForm;
 use cache_core::{

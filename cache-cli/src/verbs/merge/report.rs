@@ -15,10 +15,14 @@ use crate::text;
 /// What was merged, and into what.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Merge {
+pub(crate) struct Merge {
+    /// What this document is.
     schema: &'static str,
+    /// What came of it.
     status: Status,
+    /// The caches that were merged.
     sources: Vec<Part>,
+    /// The spec that is written.
     destination: String,
     /// The sizes of the merged cache.
     merged: SizesReport,
@@ -46,7 +50,9 @@ pub(super) enum Status {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {
+    /// Its spec.
     cache: String,
+    /// The manifest that it led to.
     digest: Option<Digest>,
     #[serde(flatten)]
     sizes: SizesReport,

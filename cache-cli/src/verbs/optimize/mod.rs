@@ -1,6 +1,6 @@
 //! `optimize`: the same cache in fewer bytes.
 
-mod report;
+pub(super) mod report;
 
 use cache_ops::{OptimizeOptions, optimize};
 

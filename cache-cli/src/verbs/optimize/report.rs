@@ -15,13 +15,20 @@ use crate::verbs::rewrite::Rewrite;
 /// How large a cache was and is.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Optimization {
+pub(crate) struct Optimization {
+    /// What this document is.
     schema: &'static str,
+    /// The spec that is read.
     cache: String,
+    /// The spec that is written; the same in place.
     destination: String,
+    /// What came of it.
     status: Status,
+    /// The limit of the config in bytes; `null` for none.
     max_config_size: Option<u64>,
+    /// The sizes of the cache that was read.
     before: SizesReport,
+    /// The sizes of the smaller one.
     after: SizesReport,
     /// The results that had to go for the limit.
     dropped: Vec<DroppedReport>,

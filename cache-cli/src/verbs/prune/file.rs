@@ -23,8 +23,10 @@ const LISTED: usize = 10;
 
 /// A plan, and the store that it is for.
 #[derive(Debug, Serialize)]
-pub(super) struct PlanFile {
+pub(crate) struct PlanFile {
+    /// What this document is.
     schema: &'static str,
+    /// The spec of the store.
     store: String,
     #[serde(flatten)]
     plan: PrunePlan,

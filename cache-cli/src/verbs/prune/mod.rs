@@ -1,7 +1,7 @@
 //! `prune`: deletes caches by policy, and the blobs that none reaches.
 
-mod file;
-mod report;
+pub(super) mod file;
+pub(super) mod report;
 
 use std::sync::Arc;
 

@@ -13,27 +13,35 @@ use crate::text;
 /// What was deleted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Pruned {
+pub(crate) struct Pruned {
+    /// What this document is.
     schema: &'static str,
+    /// The spec of the store.
     store: String,
+    /// The caches that were deleted.
     caches: Vec<PlannedCache>,
     /// Caches of the plan that somebody else had deleted.
     gone_caches: Vec<PlannedCache>,
+    /// Caches of the plan that stay.
     kept_caches: Vec<KeptCache>,
     /// What has a name, cannot be read, and stays.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<UnreadableName>,
     /// None where the store cannot delete blobs.
     blobs: Option<usize>,
+    /// The bytes of the blobs that were deleted.
     bytes: u64,
     /// Blobs of the plan that stay: they were written, refreshed or reached in between.
     kept_blobs: Vec<Digest>,
     /// Blobs that no cache reaches and that are younger than `--grace`, with their bytes.
     young_blobs: usize,
+    /// Their bytes.
     young_bytes: u64,
+    /// How young a blob is that stays, in seconds.
     grace_seconds: u64,
     /// What dead writers had left of uploads.
     uploads: usize,
+    /// Why no blobs were deleted, and who deletes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -41,7 +49,9 @@ pub(super) struct Pruned {
 /// A cache of the plan that stays.
 #[derive(Debug, Serialize)]
 struct KeptCache {
+    /// Its tag, name or scope.
     name: Option<String>,
+    /// Why it stays.
     why: String,
 }
 

@@ -1,7 +1,7 @@
 //! `repair`: the largest sound cache that is in a damaged one.
 
 mod findings;
-mod report;
+pub(super) mod report;
 
 use std::sync::Arc;
 

@@ -14,19 +14,29 @@ use crate::verbs::rewrite::Rewrite;
 /// What was wrong with a cache, and what is left of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Repair {
+pub(crate) struct Repair {
+    /// What this document is.
     schema: &'static str,
+    /// The spec that is read.
     cache: String,
+    /// The spec that is written; the same in place.
     destination: String,
+    /// What came of it.
     status: Status,
     /// The cache that takes the place of one that cannot be read, and when it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     instead: Option<Instead>,
+    /// What was wrong.
     findings: Vec<FindingReport>,
+    /// Descriptors that were mended.
     mended: Vec<Mended>,
+    /// Results that had to go.
     dropped: Vec<DroppedReport>,
+    /// Keys of records that had to go.
     dropped_records: Vec<String>,
+    /// The sizes of the damaged cache.
     before: SizesReport,
+    /// The sizes of the sound one.
     after: SizesReport,
     /// What was committed.
     manifest: Option<BlobReport>,
@@ -51,7 +61,9 @@ pub(super) enum Status {
 /// A cache to which no name led.
 #[derive(Debug, Serialize)]
 struct Instead {
+    /// Its manifest.
     digest: Option<Digest>,
+    /// When it was written.
     modified: Option<Timestamp>,
 }
 
@@ -59,7 +71,9 @@ struct Instead {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Mended {
+    /// The blob as its descriptor is now.
     blob: BlobReport,
+    /// What was wrong with the descriptor.
     codes: Vec<&'static str>,
 }
 

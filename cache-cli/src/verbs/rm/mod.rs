@@ -1,7 +1,7 @@
 //! `rm`: one cache out of its store, and with `--blobs` what only it reached.
 
 mod plan;
-mod report;
+pub(super) mod report;
 
 use cache_core::seams::{BlobEntry, ContributionName, Deleted};
 use cache_core::{CacheStore, Error, ErrorKind};

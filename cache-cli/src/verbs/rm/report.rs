@@ -12,17 +12,23 @@ use crate::text;
 /// What was deleted, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Removal {
+pub(crate) struct Removal {
+    /// What this document is.
     schema: &'static str,
+    /// Whether nothing was deleted, because that was asked for.
     dry_run: bool,
     #[serde(skip)]
     label: String,
     /// Whether blobs were to go too.
     #[serde(skip)]
     with_blobs: bool,
+    /// The name that was deleted.
     name: Option<String>,
+    /// The manifest that it led to.
     digest: Option<Digest>,
+    /// The blobs that were deleted.
     blobs: Vec<RemovedBlob>,
+    /// Their bytes.
     bytes: u64,
     /// Blobs that somebody wrote or refreshed in between; they stay.
     kept: Vec<Digest>,
@@ -31,7 +37,9 @@ pub(super) struct Removal {
 /// One blob.
 #[derive(Debug, Serialize)]
 struct RemovedBlob {
+    /// The blob.
     digest: Digest,
+    /// Its size in bytes.
     size: u64,
 }
 

@@ -1,6 +1,6 @@
 //! `verify`: whether BuildKit can use every part of a cache.
 
-mod report;
+pub(super) mod report;
 
 use std::sync::Arc;
 

@@ -16,10 +16,14 @@ const NAMED: usize = 3;
 /// What is wrong with a cache.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Verification {
+pub(crate) struct Verification {
+    /// What this document is.
     schema: &'static str,
+    /// Whether nothing is wrong but for warnings.
     sound: bool,
+    /// `deep`, or `fast` if no blob was read.
     depth: &'static str,
+    /// The manifest.
     digest: Option<Digest>,
     /// What all parts of one cache have in common, whatever holds it.
     config_digest: Option<Digest>,
@@ -29,8 +33,11 @@ pub(super) struct Verification {
     blobs: usize,
     /// How many bytes were read.
     bytes: u64,
+    /// How many findings are errors.
     errors: usize,
+    /// How many findings are warnings.
     warnings: usize,
+    /// What is wrong.
     pub(super) findings: Vec<FindingReport>,
 }
 
