@@ -90,7 +90,7 @@ pub(crate) fn logins(authfile: Option<&Path>) -> Option<Box<dyn Logins>> {
 impl Logins for cache_registry::Logins {
     async fn keep(&self, new: &NewLogin<'_>) -> cache_core::Result<KeptLogin> {
         let logins = self.clone().with_insecure(new.is_insecure);
-        let kept = logins.keep(new.registry, (new.username, new.password)).await?;
+        let kept = logins.keep(new.registry, new.username, new.password).await?;
         Ok(KeptLogin {
             registry: kept.registry,
             file: kept.file,

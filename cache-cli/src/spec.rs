@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming};
-use cache_core::spec::Values;
+use cache_core::spec::{Attribute, Values};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
 
 use crate::argument;
@@ -194,18 +194,22 @@ impl Place {
         error.with("cache", &self.spec)
     }
 
-    /// What every destination takes, and what destinations of this kind take besides; a bad value is an error all the same.
+    /// Takes off what every destination takes, for a cache that is changed where it is; a bad value is an error all the same.
+    pub(crate) fn ignore_options(&mut self) -> Result<(), Failure> {
+        self.spec.export_options().map(drop).map_err(|error| self.explain(error).into())
+    }
+
+    /// Takes off what every destination takes, and what destinations of this kind take besides; a bad value is an error all the same.
     fn ignore_export_options(&mut self) -> Result<(), Failure> {
-        self.spec.export_options().map(drop).map_err(|error| self.explain(error))?;
+        self.ignore_options()?;
         // An image is only written: without what names it, nobody could say so.
         let facts = self.facts.filter(|facts| !facts.is_image);
         let attributes = facts.map_or(&[][..], |facts| facts.attributes);
-        for attribute in attributes.iter().filter(|attribute| attribute.on_export && !attribute.on_import) {
-            if attribute.values == Values::Bool {
-                self.spec.attrs().bool(attribute.name).map(drop).map_err(|error| self.explain(error))?;
-            }
-            drop(self.spec.remove(attribute.name));
+        let is_of_exports = |attribute: &&Attribute| attribute.on_export && attribute.values == Values::Bool;
+        for attribute in attributes.iter().filter(is_of_exports) {
+            self.spec.attrs().bool(attribute.name).map(drop).map_err(|error| self.explain(error))?;
         }
+        self.spec = self.spec.as_import(attributes);
         Ok(())
     }
 

@@ -48,7 +48,7 @@ impl CacheBackend for Local {
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+        Ok((self.importer(&spec.as_import(ATTRIBUTES)).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -61,7 +61,7 @@ impl CacheBackend for Registry {
 
     /// A tag that holds an image is an error for the reader.
     async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        let config = RegistryConfig::from_import_spec(spec, self.0.clone())?;
+        let config = RegistryConfig::from_import_spec(&spec.as_import(ATTRIBUTES), self.0.clone())?;
         Ok((Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
     }
 

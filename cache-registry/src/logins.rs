@@ -22,7 +22,7 @@ const REFUSED: &str = "cannot log in to the registry";
 ///
 /// # async fn log_in(token: &str) -> cache_core::Result<()> {
 /// let logins = Logins::new(Environment::from_env());
-/// let kept = logins.keep("ghcr.io", ("me", token)).await?;
+/// let kept = logins.keep("ghcr.io", "me", token).await?;
 /// println!("kept in {}", kept.file.display());
 /// # Ok(())
 /// # }
@@ -83,7 +83,7 @@ impl Logins {
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] when the registry refuses the login or a helper does not keep it,
     /// [`ErrorKind::InvalidSpec`] for what is no registry or a name with a colon, and those of a registry that does not answer.
-    pub async fn keep(&self, registry: &str, (username, password): (&str, &str)) -> Result<KeptLogin> {
+    pub async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<KeptLogin> {
         let reference = Reference::of_registry(registry)?;
         if username.is_empty() || username.contains([':', '\n']) || password.is_empty() {
             return Err(error::new(ErrorKind::InvalidSpec, "a login has a name without a colon, and a password"));

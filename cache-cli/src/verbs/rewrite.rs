@@ -42,7 +42,11 @@ impl Rewrite {
         let mut source = Place::parse(session, spec)?;
         let (mut destination, options) = match to {
             Some(to) => destination(session, to, compression)?,
-            None => (source.clone(), in_place(&source, compression)?),
+            None => {
+                let options = in_place(&source, compression)?;
+                source.ignore_options()?;
+                (source.clone(), options)
+            }
         };
         let is_in_place = destination.spec == source.spec;
         let conversion = match compression {

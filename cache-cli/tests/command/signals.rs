@@ -65,7 +65,7 @@ fn the_second_signal_ends_at_once() {
 }
 
 /// Each verb, with a place for the spec of a cache.
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 16] = [
     &["copy", "SPEC", "type=local,dest=b"],
     &["inspect", "SPEC"],
     &["ls", "SPEC"],
@@ -81,6 +81,7 @@ const VERBS: [&[&str]; 15] = [
     &["rm", "-f", "SPEC"],
     &["prune", "-f", "SPEC"],
     &["doctor", "SPEC"],
+    &["login", "-u", "me", "--password-stdin", "HOST"],
 ];
 
 #[test]
@@ -89,14 +90,26 @@ fn every_verb_ends_at_a_signal_and_leaves_nothing() {
     let help = sandbox.run(&["--help"]).stdout;
     let named = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let named: Vec<&str> = named.filter_map(|line| line.split_whitespace().next()).collect();
-    let tried: Vec<&str> = VERBS.iter().map(|verb| verb[0]).chain(["specs", "completions", "man", "help"]).collect();
+    let tried: Vec<&str> =
+        VERBS.iter().map(|verb| verb[0]).chain(["logout", "specs", "completions", "man", "help"]).collect();
     assert_eq!(named, tried);
     for (verb, name) in VERBS.iter().flat_map(|verb| [(verb, "-TERM"), (verb, "-HUP")]) {
         let server = registry::Server::start(Access::Open, registry::Options::default());
         server.plan(Plan::everywhere(Fault::Hold));
         let spec = format!("type=registry,ref={}/team/cache:main", server.host());
-        let args: Vec<&str> = verb.iter().map(|word| if *word == "SPEC" { &spec } else { *word }).collect();
-        let mut running = sandbox.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let host = server.host();
+        let place = |word: &'static str| match word {
+            "SPEC" => spec.as_str(),
+            "HOST" => host.as_str(),
+            word => word,
+        };
+        let args: Vec<&str> = verb.iter().copied().map(place).collect();
+        std::fs::write(sandbox.path("password"), "hush").unwrap();
+        let mut command = sandbox.command(&args);
+        command
+            .stdin(std::fs::File::open(sandbox.path("password")).unwrap())
+            .env("DOCKER_CONFIG", sandbox.path("docker"));
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while server.take_log().is_empty() && running.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
@@ -104,6 +117,7 @@ fn every_verb_ends_at_a_signal_and_leaves_nothing() {
         let run = Run::from(running.wait_with_output().unwrap());
         assert_eq!((run.code, &*run.stdout), (130, ""), "{args:?} {name}: {}", run.stderr);
         assert!(run.stderr.contains("error: interrupted"), "{args:?} {name}: {}", run.stderr);
+        assert!(!sandbox.path("docker").exists(), "{args:?} {name}");
         assert!(!sandbox.path("b").join("index.json").exists() && !sandbox.path("b").is_file(), "{args:?} {name}");
     }
 }

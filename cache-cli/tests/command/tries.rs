@@ -38,8 +38,7 @@ fn what_is_no_spec_leads_to_the_one_that_is_meant() {
     }
     assert_eq!(hint(&sandbox, &here), format!("did you mean type=local,src={here}?"));
     assert!(hint(&sandbox, "oci-archive:a.tar").contains("type=local,src=DIR"));
-    assert_eq!(hint(&sandbox, "type=locl,src=a"), "did you mean local?");
-    assert_eq!(hint(&sandbox, "type=local,scr=a"), "did you mean src?");
+    assert_eq!(hint(&sandbox, "type=locl,src=a"), "did you mean type=local?");
 }
 
 #[test]
@@ -77,6 +76,8 @@ fn a_line_that_was_pasted_from_cache_to_can_be_read_by_every_verb() {
             vec!["report", &pasted, "-o", "page.html"],
             vec!["copy", &pasted, "type=local,dest=b"],
             vec!["merge", &pasted, "--to", "type=local,dest=c"],
+            vec!["repair", &pasted],
+            vec!["optimize", &pasted],
         ] {
             let run = sandbox.run(&args);
             assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
@@ -86,5 +87,25 @@ fn a_line_that_was_pasted_from_cache_to_can_be_read_by_every_verb() {
             let run = sandbox.run(&["inspect", &pasted.replace(right, wrong)]);
             assert_eq!(run.code, USAGE, "{wrong}: {}", run.stderr);
         }
+    }
+}
+
+#[test]
+fn what_only_a_destination_has_counts_where_it_is_read_before_it_is_written() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let server = Server::start(Access::Open, Options::default());
+    let form = "image-manifest=false,oci-mediatypes=true";
+    for place in [format!("type=registry,ref={}/team/cache:main", server.host()), "type=local,dest=b".to_owned()] {
+        let written = format!("{place},{form}");
+        for args in [
+            vec!["merge", "type=local,src=a", "--to", &written],
+            vec!["merge", "type=local,src=a", "--to", &written, "--publish"],
+            vec!["copy", "type=local,src=a", &written, "--if-unchanged"],
+            vec!["copy", "type=local,src=a", &written, "--dry-run"],
+        ] {
+            let run = sandbox.run(&args);
+            assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        }
+        assert_eq!(sandbox.json(&["inspect", &place])["form"], "index");
     }
 }

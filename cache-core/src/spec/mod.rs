@@ -178,6 +178,17 @@ impl CacheSpec {
         Attrs::new(self)
     }
 
+    /// The spec to read what this one writes, for a backend with these attributes: those that only destinations have are
+    /// left out.
+    #[must_use]
+    pub fn as_import(&self, attributes: &[Attribute]) -> Self {
+        let mut spec = self.clone();
+        for attribute in attributes.iter().filter(|attribute| attribute.on_export && !attribute.on_import) {
+            drop(spec.remove(attribute.name));
+        }
+        spec
+    }
+
     /// Takes off the attributes that every destination has, so that a backend never sees them.
     ///
     /// # Errors

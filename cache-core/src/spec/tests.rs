@@ -116,6 +116,17 @@ fn export_options_leave_the_spec() {
 }
 
 #[test]
+fn a_spec_to_read_has_nothing_that_only_destinations_have() {
+    let attributes = [
+        Attribute::new("src", ""),
+        Attribute::new("reset", "").of_exports(),
+        Attribute::new("digest", "").of_imports(),
+    ];
+    let given = spec("type=local,src=a,reset=true,digest=x,other=y");
+    assert_eq!(given.as_import(&attributes), spec("type=local,src=a,digest=x,other=y"));
+}
+
+#[test]
 fn no_secret_is_shown() {
     let shown = spec("type=s3,secret_access_key=hush,session_token=hush,account_url=hush,bucket=b").to_string();
     assert!(!shown.contains("hush"), "{shown}");

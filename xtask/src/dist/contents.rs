@@ -18,6 +18,9 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/buildcache.fish"),
     ("zsh", "share/zsh/site-functions/_buildcache"),
 ];
+/// Where Docker looks for plugins below `/usr/local` and `/usr`.
+#[cfg(unix)]
+const PLUGIN: &str = "libexec/docker/cli-plugins/docker-buildcache";
 /// Files of the repository that go along.
 const ALONG: [&str; 3] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
@@ -36,6 +39,7 @@ pub(super) fn lay_out(release: &Release<'_>, programs: Programs<'_>, packages: &
     }
     let name = program.file_name().unwrap_or_default();
     copy(program, &tree.join("bin").join(name))?;
+    plugin(&tree)?;
     let helper = helper(release, programs)?;
     for (shell, path) in COMPLETIONS {
         write(&tree.join(path), &process::output(Command::new(&helper).args(["completions", shell]))?)?;
@@ -50,6 +54,20 @@ pub(super) fn lay_out(release: &Release<'_>, programs: Programs<'_>, packages: &
     write(&documentation.join("THIRD-PARTY.txt"), &licences::text(packages)?)?;
     write(&documentation.join("buildcache.cdx.json"), &bill::cyclonedx(release, packages)?)?;
     Ok(tree)
+}
+
+/// The program under the name of a plugin, so that `docker buildcache` is there with it.
+#[cfg(unix)]
+fn plugin(tree: &Path) -> Result<(), Failure> {
+    let link = tree.join(PLUGIN);
+    parent(&link)?;
+    let linked = std::os::unix::fs::symlink("../../../bin/buildcache", &link);
+    linked.map_err(|error| Failure::io("write", &link, &error))
+}
+
+#[cfg(not(unix))]
+fn plugin(_: &Path) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// The program that was built, or the one of another target, or else one for this machine.

@@ -18,16 +18,21 @@ use crate::process;
 use crate::scratch::Scratch;
 use crate::workspace::Workspace;
 
-/// What is tried of an archive, and what is said of it.
-const CHECKS: [(&str, fn(&Trial<'_>) -> Result<String, Failure>); 8] = [
-    ("program", verbs::version),
-    ("copy and verify", verbs::copy_and_verify),
-    ("exit codes", verbs::exit_codes),
-    ("completions", pages::completions),
-    ("manual", pages::manual),
-    ("licences and bill", bill::check),
-    ("docker", verbs::docker),
-    ("image", image::from_scratch),
+/// Something that is tried of an archive; what it returns is said of it.
+struct Check {
+    name: &'static str,
+    run: fn(&Trial<'_>) -> Result<String, Failure>,
+}
+
+const CHECKS: [Check; 8] = [
+    Check { name: "program", run: verbs::version },
+    Check { name: "copy and verify", run: verbs::copy_and_verify },
+    Check { name: "exit codes", run: verbs::exit_codes },
+    Check { name: "completions", run: pages::completions },
+    Check { name: "manual", run: pages::manual },
+    Check { name: "licences and bill", run: bill::check },
+    Check { name: "docker", run: verbs::docker },
+    Check { name: "image", run: image::from_scratch },
 ];
 
 /// An archive that is unpacked.
@@ -102,8 +107,8 @@ fn try_one(workspace: &Workspace, archive: &Path, scratch: &Path) -> Result<(), 
     let version = workspace.version()?;
     let trial =
         Trial { workspace, root: &root, version: &version, prefix: if is_package { "/usr" } else { "/usr/local" } };
-    for (name, check) in CHECKS {
-        let found = check(&trial).map_err(|failure| Failure::new(format!("{name}: {failure}")))?;
+    for Check { name, run } in CHECKS {
+        let found = run(&trial).map_err(|failure| Failure::new(format!("{name}: {failure}")))?;
         said(name, &found);
     }
     Ok(())

@@ -56,7 +56,7 @@ pub(super) fn manual(trial: &Trial<'_>) -> Result<String, Failure> {
         }
         if let Some(groff) = &groff {
             let mut command = Command::new(groff);
-            let output = command.args(["-man", "-Tutf8", "-ww"]).arg(&path).output();
+            let output = command.args(["-man", "-Kutf8", "-Tutf8", "-ww"]).arg(&path).output();
             let output = output.map_err(|error| Failure::new(format!("cannot start groff: {error}")))?;
             if !output.status.success() || !output.stderr.is_empty() {
                 return Err(Failure::new(format!("{page}: groff says {}", String::from_utf8_lossy(&output.stderr))));

@@ -101,15 +101,19 @@ impl Root {
 /// A program in the root, without the rights of anybody outside of it.
 fn enter(root: &Path) -> Command {
     // Found here, since the root has no such program.
-    let find = |name: &str| process::find(name, process::search_path().into_iter().chain(["/usr/sbin".into()]));
-    let chroot = find("chroot").unwrap_or_else(|| "chroot".into());
-    let mut command = Command::new(find("unshare").unwrap_or_else(|| "unshare".into()));
-    command.args(["--map-root-user", "--mount", "--wd"]).arg(root).arg(chroot).arg(root);
+    let unshare = process::find("unshare", process::search_path());
+    let mut command = Command::new(unshare.unwrap_or_else(|| "unshare".into()));
+    command.args(["--map-root-user", "--mount", "--wd=/work"]).arg(format!("--root={}", root.display()));
     command
 }
 
 pub(super) fn make(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
+}
+
+pub(super) fn write(to: &Path, text: &str) -> Result<(), Failure> {
+    make(to.parent().unwrap_or(to))?;
+    fs::write(to, text).map_err(|error| Failure::io("write", to, &error))
 }
 
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
