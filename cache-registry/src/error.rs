@@ -142,6 +142,8 @@ impl Answer {
             _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
             // Nothing of ours is conditional: the registry does not let anybody do this, as with an immutable tag.
             409 | 412 => ErrorKind::PermissionDenied,
+            // ECR has no status of its own for that.
+            400 if self.words.contains("immutable") => ErrorKind::PermissionDenied,
             status => ErrorKind::from_status(status),
         }
     }

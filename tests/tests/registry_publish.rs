@@ -16,6 +16,9 @@ use cache_tests::servers::registry::{Fault, KINDS, Options, Plan};
 type Method = hyper::Method;
 
 const IMMUTABLE: &str = r#"{"errors":[{"code":"PRECONDITION","message":"main is configured as immutable"}]}"#;
+/// What ECR says.
+const IMMUTABLE_TAG: &str =
+    r#"{"errors":[{"code":"TAG_INVALID","message":"the tag 'main' exists already, and the tag is immutable."}]}"#;
 const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no catalog for you"}]}"#;
 
 async fn add(place: &Registry, cache: &Generated) -> Result<Published, Error> {
@@ -86,8 +89,8 @@ async fn a_tag_that_holds_an_image_is_said_at_once() {
 async fn an_immutable_tag_is_a_refusal_in_the_registrys_words() {
     let place = Registry::new();
     add(&place, &graphs::cache(1)).await.unwrap();
-    for status in [412, 409] {
-        let refuse = Plan::new(Method::PUT, "manifests/main", Fault::Answer(status, None, IMMUTABLE)).after(1);
+    for (status, said) in [(412, IMMUTABLE), (409, IMMUTABLE), (400, IMMUTABLE_TAG)] {
+        let refuse = Plan::new(Method::PUT, "manifests/main", Fault::Answer(status, None, said)).after(1);
         // The first PUT below the tag's name is that of the contribution.
         place.server().plan(refuse);
         let _ = shorts(&place);
@@ -98,7 +101,7 @@ async fn an_immutable_tag_is_a_refusal_in_the_registrys_words() {
         assert_eq!(log.iter().filter(|request| request.starts_with("PUT manifests 4")).count(), 1, "{log:?}");
         assert_eq!(tags(&place).len(), 2, "its contribution is withdrawn");
         let exporter = cache_registry::RegistryExporter::new(place.config());
-        place.server().plan(Plan::new(Method::PUT, "manifests/main", Fault::Answer(status, None, IMMUTABLE)));
+        place.server().plan(Plan::new(Method::PUT, "manifests/main", Fault::Answer(status, None, said)));
         let cache = graphs::cache(1);
         let error = exporter.commit(&cache.manifest, Expect::Any).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
