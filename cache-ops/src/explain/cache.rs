@@ -210,7 +210,9 @@ fn not_stored(index: &Index) -> NotStored {
         }
     }
     let stored = records.iter().filter_map(result).count();
+    // Where steps hang on the last results, results of theirs were dropped.
     let is_min = stored < steps
+        && tops.iter().all(|&top| index.children[top].is_empty())
         && records.iter().filter_map(result).all(|(layer, _)| in_chain.get(layer).copied().unwrap_or(false));
     if is_min { NotStored::Min } else { NotStored::Dropped }
 }

@@ -45,7 +45,8 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let skipped = later_there.iter().map(|(n, _)| *n).find(|&n| is_this(n) && !comes_later(n));
     let is_delayed = |n: usize| {
         comes_later(n)
-            || (files(there, n).any(|key| later_here.copied.contains(key)) && !take_the_same(here, record, there, n))
+            || (taken(there, n).any(|key| later_here.copied.contains(key))
+                && !taken(here, record).any(|key| taken(there, n).any(|other| other == key)))
     };
     let delayed = gone.iter().copied().find(|&n| is_delayed(n)).map(|n| there.records()[n].key.clone());
     match (skipped, delayed) {
@@ -116,11 +117,20 @@ fn is_copy(name: &str) -> bool {
     matches!(steps::instruction(name), "COPY" | "ADD")
 }
 
-/// The keys of the files that a record takes beside its base; a record with one input may have no base.
+/// The keys of the files that a record takes beside its base.
 fn files(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
+    roots(index, n, 1)
+}
+
+/// The keys of the files that a record takes, also those of a copy onto nothing.
+fn taken(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
+    roots(index, n, usize::from(index.records()[n].inputs.len() > 1))
+}
+
+/// The keys of the roots among a record's inputs, but for the first ones.
+fn roots(index: &Index, n: usize, skipped: usize) -> impl Iterator<Item = &CacheKey> {
     let records = index.records();
-    let inputs = records[n].inputs.len();
-    let linked = (usize::from(inputs > 1)..inputs).flat_map(move |at| super::join::linked(&records[n], at));
+    let linked = (skipped..records[n].inputs.len()).flat_map(move |at| super::join::linked(&records[n], at));
     linked.filter_map(|n| records.get(n)).filter(|record| record.inputs.is_empty()).map(|record| &record.key)
 }
 

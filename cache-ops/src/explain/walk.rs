@@ -411,6 +411,12 @@ impl Walk<'_> {
         let image =
             vertex.inputs.iter().flatten().find(|&&input| self.build.kinds[input] == Kind::Source(Source::Image));
         let keys = || known.iter().take(10).map(|&n| self.sides[side].key(n)).collect::<Vec<_>>();
+        // What ran because its result is lost has its old key, and may have come out otherwise.
+        let is_lost = |input: &usize| matches!(&before[*input], Some(Verdict { cause: Cause::Lost { .. }, .. }));
+        let ran: Vec<usize> = vertex.inputs.iter().flatten().copied().filter(is_lost).collect();
+        if holding == Holding::Stored && !files && image.is_none() && !ran.is_empty() {
+            return Verdict { follows: ran, ..Verdict::likely(Cause::Follows) };
+        }
         Verdict::likely(match holding {
             Holding::None if vertex.inputs.len() == 1 && image.is_some() => self.guessed_base(image),
             Holding::None => Cause::StepAdded { before: None },

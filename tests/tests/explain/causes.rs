@@ -241,6 +241,15 @@ const TABLE: &[Expected] = &[
         fixture: "link-in-the-middle",
         causes: &[("step-changed", "stage-4 2/3", &["stage-4 2/3", "stage-4 3/3"])],
     },
+    // Two stages begin with a copy onto nothing; the one that changed has the content that a later copy takes.
+    Expected {
+        fixture: "first-copy-changed",
+        causes: &[("step-changed", "a 1/1", &[]), ("step-changed", "stage-1 2/2", &[])],
+    },
+    Expected {
+        fixture: "result-dropped",
+        causes: &[("known-not-stored", "build 2/2", &["stage-4 1/3", "stage-4 2/3", "stage-4 3/3"])],
+    },
     // The same copy on another stage.
     Expected { fixture: "stage-on-another", causes: &[("step-moved", "stage-4 1/3", &["stage-4 2/3", "stage-4 3/3"])] },
 ];
@@ -334,6 +343,14 @@ async fn every_step_that_ran_is_found_in_the_export() {
         let found = Rebuild(fixture).explain().await;
         assert!(found.notes.is_empty(), "{fixture}: {:?}", found.notes);
     }
+}
+
+/// The steps after it have no results either: it is not that the cache keeps those of the last stage only.
+#[tokio::test]
+async fn a_result_that_was_dropped_is_no_matter_of_the_mode() {
+    use cache_ops::{Cause, NotStored};
+    let found = Rebuild("result-dropped").explain().await;
+    assert_eq!(found.causes[0].cause, Cause::NotStored(NotStored::Dropped));
 }
 
 /// One `RUN` became two: that is no change of what all later ones have around them.

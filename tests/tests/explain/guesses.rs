@@ -47,3 +47,12 @@ async fn results_that_were_not_used_are_doubted() {
     assert!(found.doubted.len() >= 10, "{}", found.doubted.len());
     assert!(Rebuild("nothing-changed").explain().await.doubted.is_empty());
 }
+
+/// The step ran again from what is lost, and a later one on what came of that, though its own result is stored.
+#[tokio::test]
+async fn what_is_built_on_a_lost_result_follows_it() {
+    let lost = "sha256:1ef6cd017df8a02b526cf579ce462efee53aea89cb93cd2fdbfea5c6f022fede".parse().unwrap();
+    let found = Rebuild("lost-in-the-middle").explain_without_export(&[lost]).await;
+    let followers = ["build 1/2", "build 2/2", "stage-4 1/3", "test 2/2"].map(str::to_owned).to_vec();
+    assert_eq!(told(&found), [("stored-but-lost", "deps 3/3".to_owned(), followers)]);
+}
