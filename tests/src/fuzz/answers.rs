@@ -1,8 +1,10 @@
 //! What servers answer: the tokens of a registry, and the documents and lists of every store.
 //!
-//! A server of this process answers each request with the input, and nothing is tried twice.
+//! A server answers each request with the input, and nothing is tried twice. It runs in the thread of whoever asks: on a busy machine
+//! two threads that wait for each other take turns some times in a second.
 
-use std::sync::{Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore};
@@ -11,10 +13,14 @@ use cache_kit::Timeouts;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::places;
-use crate::servers::http::{Answer, Server, Service, full, json};
+use crate::servers::http::{Answer, full, json};
 
 /// Answers with what it was given.
 #[derive(Debug)]
@@ -29,8 +35,8 @@ struct Said {
     other: Bytes,
 }
 
-impl Service for Parrot {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+impl Parrot {
+    fn answer(&self, request: &Request<Incoming>) -> Answer {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let path = request.uri().path();
         if path == "/token" {
@@ -48,9 +54,21 @@ impl Service for Parrot {
     }
 }
 
+async fn serve(listener: TcpListener, parrot: Arc<Parrot>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let parrot = Arc::clone(&parrot);
+        let service = service_fn(move |request| {
+            let answer = parrot.answer(&request);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        // A connection that breaks is its client's to report.
+        tokio::spawn(async move { drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await) });
+    }
+}
+
 /// A server, and everything that asks it.
 struct Place {
-    server: Server<Parrot>,
+    parrot: Arc<Parrot>,
     runtime: Runtime,
     readers: Vec<Reader>,
 }
@@ -64,16 +82,20 @@ thread_local! {
 
 impl Place {
     fn new() -> Self {
-        let server = Server::start(|address| Parrot { host: address.to_string(), said: Mutex::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime needs nothing");
-        let readers = runtime.block_on(async { open(stores(&server.host())).await });
-        Self { server, runtime, readers }
+        let (parrot, readers) = runtime.block_on(async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+            let host = listener.local_addr().expect("it is bound").to_string();
+            let parrot = Arc::new(Parrot { host, said: Mutex::default() });
+            tokio::spawn(serve(listener, Arc::clone(&parrot)));
+            (Arc::clone(&parrot), open(stores(&parrot.host)).await)
+        });
+        Self { parrot, runtime, readers }
     }
 
     fn say(&self, said: Said) {
-        *self.server.service().said.lock().unwrap_or_else(PoisonError::into_inner) = said;
-        drop(self.server.take_log());
+        *self.parrot.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }
 }
 
@@ -85,7 +107,7 @@ pub fn token(data: &[u8]) {
     let said = Said { token: Some(Bytes::copy_from_slice(data)), other: Bytes::from_static(b"{}") };
     PLACE.with(|place| {
         place.say(said);
-        let spec = CacheSpec::new("registry").with("ref", format!("{}/a/b:t", place.server.host()));
+        let spec = CacheSpec::new("registry").with("ref", format!("{}/a/b:t", place.parrot.host));
         // A reader keeps its token, so that each input has a reader of its own. One that trusts every certificate need not
         // read those of the system, which takes a hundred times as long as the rest.
         let spec = spec.with("registry.insecure", "true");
