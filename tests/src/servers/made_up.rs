@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::http::{self, Answer, Service, collect, empty, fields, full};
+use super::http::{self, Answer, Service, collect, fields, full};
 
 /// The bucket.
 pub const BUCKET: &str = "team";
@@ -223,7 +223,7 @@ impl MadeUp {
             }
             _ => {
                 count(|asked| asked.others += 1);
-                empty(404)
+                full(404, "application/xml", Bytes::from_static(b"<Error><Code>NoSuchKey</Code></Error>"))
             }
         }
     }
