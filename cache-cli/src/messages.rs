@@ -39,6 +39,7 @@ pub(crate) fn failure(failure: &Failure) {
 
 /// `buildcache.error/v1`
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Document<'a> {
     /// What this document is.

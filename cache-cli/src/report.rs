@@ -12,11 +12,14 @@ use crate::text;
 
 /// A document or blob: what OCI calls a descriptor, without its annotations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BlobReport {
     /// Its media type.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) media_type: MediaType,
     /// Its digest.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(crate) digest: Digest,
     /// Its size in bytes.
     pub(crate) size: u64,
@@ -65,6 +68,7 @@ fn quoted(text: &str) -> String {
 
 /// How large a cache is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SizesReport {
     /// Bytes of the config as a registry or a directory keeps it.
@@ -96,13 +100,16 @@ impl From<CacheSizes> for SizesReport {
 
 /// A result that is not in the new cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DroppedReport {
     /// The key of its record.
     pub(crate) key: String,
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(crate) created_at: Option<Timestamp>,
     /// The blob of its top layer.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(crate) layer: Option<Digest>,
 }
 
@@ -131,6 +138,7 @@ pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool
 
 /// A finding about a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FindingReport {
     /// How bad it is.
@@ -151,6 +159,7 @@ pub(crate) struct FindingReport {
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     Error,
@@ -168,6 +177,7 @@ impl Severity {
 
 /// The part of a cache that a finding affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Breaks {
     /// All of it: BuildKit's import fails.

@@ -15,6 +15,7 @@ mod interop;
 mod plan;
 mod process;
 mod recipes;
+mod schemas;
 mod scratch;
 mod setup;
 mod test;
@@ -35,7 +36,7 @@ struct Task {
     run: fn(Args) -> Result<(), Failure>,
 }
 
-const TASKS: [Task; 13] = [
+const TASKS: [Task; 14] = [
     Task { name: "setup", synopsis: "", about: "make sure that what the tests need is there", run: setup::run },
     Task { name: "test", synopsis: "[--crate X]", about: "set up, then run every test", run: test::run },
     Task { name: "demo", synopsis: "", about: "copy and verify a cache that BuildKit wrote", run: demo::run },
@@ -60,6 +61,7 @@ const TASKS: [Task; 13] = [
     Task { name: "dist", synopsis: "[--target T]… [--deb]", about: "make what a release has", run: dist::run },
     Task { name: "trial", synopsis: "[ARCHIVE…]", about: "try what dist made, in an empty root", run: trial::run },
     Task { name: "recipes", synopsis: "", about: "run every recipe of the documentation", run: recipes::run },
+    Task { name: "schemas", synopsis: "", about: "write the schemas of all JSON documents anew", run: schemas::run },
     Task { name: "interop", synopsis: "", about: "round trip through a real BuildKit", run: interop::run },
 ];
 

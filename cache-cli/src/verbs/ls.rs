@@ -17,6 +17,7 @@ use crate::text;
 
 /// `buildcache.ls/v1`
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Listing {
     /// What this document is.
     schema: &'static str,
@@ -31,6 +32,7 @@ pub(crate) struct Listing {
 
 /// A name of the store, and why it cannot be looked at.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Unreadable {
     /// The name.
     name: String,
@@ -40,22 +42,28 @@ struct Unreadable {
 
 /// One cache of the store.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Listed {
     /// Its tag, name or scope.
     name: Option<String>,
     /// What the name leads to; none in stores that keep caches alone.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::EntryContent>"))]
     content: Option<EntryContent>,
     /// Its manifest, where the store says it.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The media type of the manifest.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     media_type: Option<MediaType>,
     /// The size of the manifest in bytes.
     size: Option<u64>,
     /// When it was last written, as far as is known.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     modified: Option<Timestamp>,
     /// When it was last used, where the store says it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     used: Option<Timestamp>,
 }
 

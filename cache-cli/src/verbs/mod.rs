@@ -19,6 +19,8 @@ mod repair;
 mod report;
 mod rewrite;
 mod rm;
+#[cfg(test)]
+pub(crate) mod schemas;
 mod specs;
 mod unnamed;
 mod verify;

@@ -19,6 +19,7 @@ A SECRET can be kept elsewhere: @FILE reads a file, env:NAME a variable.
 ";
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Document {
     /// What this document is.
     schema: &'static str,
@@ -29,6 +30,7 @@ pub(crate) struct Document {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Type {
     /// What stands behind `type=`.
     #[serde(rename = "type")]
@@ -38,6 +40,7 @@ struct Type {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct AttributeReport {
     /// Its name.

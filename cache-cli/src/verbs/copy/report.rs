@@ -19,6 +19,7 @@ use crate::verbs::compression::layers_to_convert;
 
 /// What a copy did, for every cache and every destination.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Copies {
     /// What this document is.
@@ -37,6 +38,7 @@ pub(crate) struct Copies {
 
 /// The outcome for one destination.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Copied {
     /// The name of the cache, where every cache of a store is copied.
@@ -60,8 +62,10 @@ pub(super) struct Copied {
     /// The bytes of all blobs.
     total_bytes: u64,
     /// The blobs that the source has lost and `--skip-missing` did without.
+    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     skipped: Vec<Digest>,
     /// The blobs that the destination can neither take nor show; the results that need them are left out.
+    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     left_out: Vec<Digest>,
     /// For a dry run, the blobs that would be pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +85,7 @@ pub(super) struct Copied {
 
 /// How a copy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// The destination holds the cache.
@@ -97,6 +102,7 @@ pub(super) enum Status {
 
 /// How the blobs came to be at the destination.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Counts {
     /// They were sent.
     uploaded: usize,
@@ -112,6 +118,7 @@ struct Counts {
 
 /// The layers of images that the records in them lead to.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct CoverageReport {
     /// How many layers the records lead to.
     covered: usize,

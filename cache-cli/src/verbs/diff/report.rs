@@ -16,6 +16,7 @@ const SHOWN: usize = 20;
 
 /// What differs between two caches.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Differences {
     /// What this document is.
@@ -30,11 +31,13 @@ pub(crate) struct Differences {
 
 /// What only one of them has.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Side {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// What the other one has not.
     only_here: Only,
@@ -43,6 +46,7 @@ struct Side {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Only {
     /// How many records.
@@ -50,6 +54,7 @@ struct Only {
     /// How many results.
     results: usize,
     /// The blobs of layers.
+    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     layers: Vec<Digest>,
     /// Their bytes.
     bytes: u64,
@@ -57,6 +62,7 @@ struct Only {
 
 /// The first record of a chain that the other cache does not have.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Diverging {
     /// `input-changed`, `step-changed` or `missing`.
@@ -70,6 +76,7 @@ struct Diverging {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Key {
     /// The key of the record.
@@ -77,12 +84,15 @@ struct Key {
     /// What made its layer.
     description: Option<String>,
     /// When its result was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// The blob of its top layer.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     layer: Option<Digest>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Input {
     /// Whether both have it.
@@ -94,6 +104,7 @@ struct Input {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Link {
     /// The key of a record.

@@ -13,6 +13,7 @@ use crate::text;
 
 /// What was found out.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     /// What this document is.
@@ -31,6 +32,7 @@ pub(crate) struct Report {
 
 /// One check.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Checked {
     /// What was tried.
     name: &'static str,
@@ -45,6 +47,7 @@ struct Checked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     /// It can be done.

@@ -11,6 +11,7 @@ use crate::text;
 
 /// What caches and their stores weigh. Manifests and configs count like layers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Usage {
     /// What this document is.
@@ -29,11 +30,13 @@ pub(crate) struct Usage {
 
 /// One of the named caches.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CacheUsage {
     /// Its spec.
     pub(super) cache: String,
     /// The manifest that it led to.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(super) digest: Option<Digest>,
     /// How many blobs it reaches.
     pub(super) blobs: usize,
@@ -45,6 +48,7 @@ pub(super) struct CacheUsage {
 
 /// A store that one of the named caches is in.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoreUsage {
     /// Its spec.
@@ -75,6 +79,7 @@ impl StoreUsage {
 
 /// What counts towards a service's limit, other people's entries included.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct QuotaUsage {
     /// What is used of it.
@@ -85,10 +90,12 @@ pub(super) struct QuotaUsage {
 
 /// A cache of the store that cannot be read.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Unreadable {
     /// Its tag, name or scope.
     pub(super) name: Option<String>,
     /// Its manifest.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(super) digest: Option<Digest>,
     /// Why it cannot be read.
     pub(super) error: String,
@@ -96,11 +103,14 @@ pub(super) struct Unreadable {
 
 /// One layer.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerUsage {
     /// Its blob.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) blob: Digest,
     /// Its media type.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(super) media_type: MediaType,
     /// Its size in bytes.
     pub(super) size: u64,

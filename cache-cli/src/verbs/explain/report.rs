@@ -13,6 +13,7 @@ use crate::report::{digest_of, look_at};
 
 /// A build, explained.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     /// What this document is.
@@ -36,11 +37,13 @@ pub(crate) struct Report {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct CacheReport {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// Whether the build imported it.
     is_imported: bool,
@@ -48,9 +51,11 @@ struct CacheReport {
 
 /// Sums over all that ran, in seconds; only `wall` is what a clock on the wall shows.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TimesReport {
     /// When the build began.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     started: Option<Timestamp>,
     /// Seconds from its start to its end.
     pub(super) wall: f64,
@@ -63,6 +68,7 @@ pub(super) struct TimesReport {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StepReport {
     /// Its name in the log.
@@ -70,6 +76,7 @@ pub(super) struct StepReport {
     /// The stage that it is in.
     pub(super) stage: Option<String>,
     /// The digest of its vertex.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     vertex: Option<Digest>,
     /// `hit`, `ran`, `failed`, `unfinished` or `not-reached`.
     pub(super) outcome: &'static str,
@@ -80,12 +87,14 @@ pub(super) struct StepReport {
     /// The key of its record.
     record: Option<String>,
     /// The blob of its layer.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     layer: Option<Digest>,
     /// Why it ran.
     pub(super) miss: Option<MissReport>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MissReport {
     /// The cause, in one word.
@@ -107,6 +116,7 @@ pub(super) struct MissReport {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Evidence {
     /// What kind of thing it is.
@@ -116,6 +126,7 @@ pub(super) struct Evidence {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupReport {
     /// The cause, in one word.

@@ -17,20 +17,25 @@ pub(super) struct Drawing {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Document<'a> {
     /// What this document is.
     schema: &'static str,
     /// The manifest.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The records, parents before children.
     #[serde(serialize_with = "one_by_one::<_, Record, _>")]
+    #[cfg_attr(test, schemars(with = "Vec<Record>"))]
     records: &'a [GraphRecord],
     /// The layers, parents before children.
     #[serde(serialize_with = "one_by_one::<_, Layer, _>")]
+    #[cfg_attr(test, schemars(with = "Vec<Layer>"))]
     layers: &'a [GraphLayer],
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Record {
     /// Its key.
@@ -42,6 +47,7 @@ struct Record {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Link {
     /// A place in `records`.
@@ -51,26 +57,32 @@ struct Link {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct ResultReport {
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// Its top layer, a place in `layers`.
     layer: usize,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Layer {
     /// Its blob.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     blob: Digest,
     /// The layer below it, a place in `layers`.
     parent: Option<usize>,
     /// Its media type.
+    #[cfg_attr(test, schemars(with = "String"))]
     media_type: MediaType,
     /// Its size in bytes.
     size: u64,
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// What made it.
     description: Option<String>,

@@ -11,6 +11,7 @@ use crate::text;
 
 /// What is in a cache.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Inspection<'a> {
     /// What this document is.
@@ -28,8 +29,10 @@ pub(crate) struct Inspection<'a> {
     /// The media types of the blobs.
     pub(super) media_types: Vec<MediaTypeReport>,
     /// The layers.
+    #[cfg_attr(test, schemars(with = "Vec<LayerReport>"))]
     pub(super) layers: Layers<'a>,
     /// The records.
+    #[cfg_attr(test, schemars(with = "Vec<RecordReport>"))]
     pub(super) records: Records<'a>,
     /// The images that hold the records.
     pub(super) inline_images: Vec<InlineReport>,
@@ -44,6 +47,7 @@ pub(crate) struct Inspection<'a> {
 
 /// The numbers.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Totals {
     /// How many layers there are.
@@ -65,16 +69,20 @@ pub(super) struct Totals {
     /// Results that list their layers.
     pub(super) chains: usize,
     /// When the oldest result was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) oldest_result: Option<Timestamp>,
     /// When the newest result was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) newest_result: Option<Timestamp>,
 }
 
 /// The blobs of one media type.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MediaTypeReport {
     /// The media type.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(super) media_type: MediaType,
     /// How many blobs have it.
     pub(super) blobs: usize,
@@ -92,32 +100,39 @@ pub(super) struct Records<'a>(&'a [CacheRecord]);
 
 /// One layer of the config, with what the manifest says about its blob.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerReport {
     /// Its place in this list.
     pub(super) index: usize,
     /// Its blob.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) blob: Digest,
     /// -1 for none.
     pub(super) parent: i64,
     /// Its media type.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(super) media_type: Option<MediaType>,
     /// Its size in bytes.
     pub(super) size: Option<u64>,
     /// The digest of what it decompresses to.
     #[serde(rename = "diffID")]
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::DiffId>"))]
     pub(super) diff_id: Option<DiffId>,
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) created_at: Option<Timestamp>,
 }
 
 /// One record of the config.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RecordReport {
     /// Its place in this list.
     pub(super) index: usize,
     /// Its key.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(super) key: CacheKey,
     /// For each input its alternatives.
     pub(super) inputs: Vec<Vec<LinkReport>>,
@@ -129,6 +144,7 @@ pub(super) struct RecordReport {
 
 /// One alternative of an input.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct LinkReport {
     /// The index of the record.
     link: i64,
@@ -138,28 +154,34 @@ pub(super) struct LinkReport {
 
 /// A result that follows the parents of a layer.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResultReport {
     /// The index of the top layer.
     layer: i64,
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
 }
 
 /// A result that lists its layers, bottom first.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChainReport {
     /// The indices of its layers, the lowest first.
     layers: Vec<i64>,
     /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
 }
 
 /// An image that holds records.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct InlineReport {
     /// The manifest of the image.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) manifest: Digest,
     /// How many layers it has.
     pub(super) layers: usize,

@@ -8,6 +8,7 @@ use crate::output::Report;
 
 /// `buildcache.login/v1`: where a login is now. It holds no password.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LoggedIn {
     /// What this document is.
@@ -28,6 +29,7 @@ pub(crate) struct LoggedIn {
 
 /// `buildcache.logout/v1`: what is left of a login.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LoggedOut {
     /// What this document is.

@@ -14,6 +14,7 @@ use crate::text;
 
 /// What was merged, and into what.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Merge {
     /// What this document is.
@@ -36,6 +37,7 @@ pub(crate) struct Merge {
 
 /// How a merge ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// The destination holds the union of the sources.
@@ -48,11 +50,13 @@ pub(super) enum Status {
 
 /// A cache that was merged.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Part {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     #[serde(flatten)]
     sizes: SizesReport,

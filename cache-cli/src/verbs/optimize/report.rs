@@ -14,6 +14,7 @@ use crate::verbs::rewrite::Rewrite;
 
 /// How large a cache was and is.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Optimization {
     /// What this document is.
@@ -42,6 +43,7 @@ pub(crate) struct Optimization {
 
 /// The outcome for one cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// It cannot be made smaller.

@@ -23,12 +23,14 @@ const LISTED: usize = 10;
 
 /// A plan, and the store that it is for.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct PlanFile {
     /// What this document is.
     schema: &'static str,
     /// The spec of the store.
     store: String,
     #[serde(flatten)]
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::PrunePlan"))]
     plan: PrunePlan,
 }
 

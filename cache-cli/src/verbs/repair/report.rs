@@ -13,6 +13,7 @@ use crate::verbs::rewrite::Rewrite;
 
 /// What was wrong with a cache, and what is left of it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Repair {
     /// What this document is.
@@ -48,6 +49,7 @@ pub(crate) struct Repair {
 
 /// The outcome for one cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// Nothing was wrong.
@@ -60,15 +62,19 @@ pub(super) enum Status {
 
 /// A cache to which no name led.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Instead {
     /// Its manifest.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// When it was written.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     modified: Option<Timestamp>,
 }
 
 /// A blob whose descriptor was mended.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Mended {
     /// The blob as its descriptor is now.

@@ -11,6 +11,7 @@ use crate::text;
 
 /// What was deleted, or would be.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Removal {
     /// What this document is.
@@ -25,19 +26,23 @@ pub(crate) struct Removal {
     /// The name that was deleted.
     name: Option<String>,
     /// The manifest that it led to.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The blobs that were deleted.
     blobs: Vec<RemovedBlob>,
     /// Their bytes.
     bytes: u64,
     /// Blobs that somebody wrote or refreshed in between; they stay.
+    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     kept: Vec<Digest>,
 }
 
 /// One blob.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RemovedBlob {
     /// The blob.
+    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     digest: Digest,
     /// Its size in bytes.
     size: u64,

@@ -15,6 +15,7 @@ const NAMED: usize = 3;
 
 /// What is wrong with a cache.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verification {
     /// What this document is.
@@ -24,8 +25,10 @@ pub(crate) struct Verification {
     /// `deep`, or `fast` if no blob was read.
     depth: &'static str,
     /// The manifest.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// What all parts of one cache have in common, whatever holds it.
+    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     config_digest: Option<Digest>,
     /// Which part of the blobs was looked at.
     shard: String,
