@@ -101,11 +101,14 @@ async fn gzip_is_decompressed_member_by_member() {
 
 #[tokio::test]
 async fn a_layer_that_is_right_but_does_not_decompress_is_found() {
-    for bad in [b"low", &GZIP[..20], &[GZIP, b"x"].concat(), b""] {
+    for bad in [b"low", &GZIP[..20], &[GZIP, b"x"].concat()] {
         let bad: &'static [u8] = bad.to_vec().leak();
         let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, bad, b"low"), bad);
         assert_eq!(case.codes(Depth::Deep).await, [FindingCode::LayerUnreadable], "{bad:?}");
     }
+    // A layer of no bytes is an archive whatever its type, but not the one of that diff ID.
+    let case = Case::new(layer(MediaType::OCI_LAYER_GZIP, b"", b"low"), b"");
+    assert_eq!(case.codes(Depth::Deep).await, [FindingCode::DiffIdWrong]);
 }
 
 /// The first block of a tar, as far as readers look to know one.
