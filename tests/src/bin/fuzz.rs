@@ -79,10 +79,12 @@ fn run_all(targets: &[&Target], args: &Args) -> bool {
 
 /// Runs one target until its time is over or an input breaks it.
 fn run(target: &Target, args: &Args) -> Result<(), String> {
+    // Some seeds take long to make, and the time is for trying them.
+    let inputs = mutations(target, args.seed);
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let (mut executions, mut slowest) = (0_u64, Duration::ZERO);
-    for input in mutations(target, args.seed) {
-        if Instant::now() >= end {
+    for input in inputs {
+        if executions > 0 && Instant::now() >= end {
             break;
         }
         let mut outcome = timed(target, &input);
