@@ -32,9 +32,17 @@ impl<'a> Attrs<'a> {
     /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) naming the attribute.
     pub fn required(&mut self, name: &'static str, instead: &'static str) -> Result<&'a str> {
         let given = self.optional(name).or(self.optional(instead));
-        given
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| invalid(format!("type={} requires {name}", self.spec.kind())).with("attribute", name))
+        given.filter(|value| !value.is_empty()).ok_or_else(|| {
+            let error = invalid(format!("type={} requires {name}", self.spec.kind())).with("attribute", name);
+            let slip = |given: &&str| {
+                !self.known.contains(given)
+                    && [name, instead].iter().any(|meant| strsim::osa_distance(given, meant) == 1)
+            };
+            match self.spec.names().filter(|given| given.len() <= LONGEST).find(slip) {
+                Some(given) => error.with_hint(format!("did you mean {name} instead of {}?", shown::name(given))),
+                None => error,
+            }
+        })
     }
 
     /// A boolean as Go's `strconv.ParseBool` reads it.

@@ -105,6 +105,18 @@ fn a_required_attribute_may_come_under_its_other_name_but_not_empty() {
 }
 
 #[test]
+fn a_slip_in_a_required_attribute_is_told() {
+    for (given, hint) in [
+        ("type=local,scr=a", Some("did you mean src instead of scr?")),
+        ("type=local,dst=a", Some("did you mean src instead of dst?")),
+        ("type=local,tag=a", None),
+    ] {
+        let error = spec(given).attrs().required("src", "dest").unwrap_err();
+        assert_eq!(error.hint(), hint, "{given}");
+    }
+}
+
+#[test]
 fn export_options_leave_the_spec() {
     let mut given = spec("type=local,dest=a,mode=max,ignore-error=true");
     let options = given.export_options().unwrap();
