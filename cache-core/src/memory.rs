@@ -19,7 +19,7 @@ use crate::seams::{
     CacheImporter, CacheProbe, CacheStore, Committed, Contributions, Deleted, Expect, ExporterFacts, ImageBackend,
     ImageStore, Naming, Progress, Pushed, Quota, Resolved, Version, delete_each, stream_of,
 };
-use crate::spec::{Attribute, CacheSpec};
+use crate::spec::{Attribute, Attrs, CacheSpec};
 
 /// Blobs younger than this need no refresh: half the grace of a prune.
 const FRESH: Duration = Duration::from_secs(1800);
@@ -324,19 +324,23 @@ impl CacheBackend for MemoryCache {
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
-        Ok(Box::new(self.place(spec)?))
+        let mut attrs = spec.attrs();
+        let place = self.place(&mut attrs);
+        attrs.finish()?;
+        Ok(Box::new(place))
     }
 
     async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
-        Ok(Box::new(self.place(spec)?))
+        Ok(Box::new(self.written(spec)?))
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+        let place = self.written(spec)?;
+        Ok((Box::new(place.clone()), Box::new(place)))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
-        Ok(Some(Box::new(self.place(spec)?)))
+        Ok(Some(Box::new(self.written(spec)?)))
     }
 
     async fn probe(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
@@ -358,12 +362,16 @@ impl ImageBackend for MemoryCache {
 }
 
 impl MemoryCache {
-    fn place(&self, spec: &CacheSpec) -> Result<Self> {
+    fn place(&self, attrs: &mut Attrs<'_>) -> Self {
+        self.named(attrs.optional("name").unwrap_or("latest"))
+    }
+
+    /// The place of a spec that may say the form of what is written.
+    fn written(&self, spec: &CacheSpec) -> Result<Self> {
         let mut attrs = spec.attrs();
-        let name = attrs.optional("name").unwrap_or("latest").to_owned();
-        let form = ManifestForm::from_attrs(&mut attrs)?;
+        let (place, form) = (self.place(&mut attrs), ManifestForm::from_attrs(&mut attrs)?);
         attrs.finish()?;
-        Ok(Self { store: Arc::clone(&self.store), name, form })
+        Ok(Self { form, ..place })
     }
 }
 
