@@ -16,6 +16,7 @@ pub(crate) trait Logins {
 }
 
 /// A login to keep. It is never shown.
+#[cfg_attr(not(feature = "registry"), expect(dead_code, reason = "a build without registries keeps no logins"))]
 pub(crate) struct NewLogin<'a> {
     pub(crate) registry: &'a str,
     pub(crate) username: &'a str,
