@@ -8,7 +8,7 @@ use cache_kit::Uploads;
 
 use crate::logins::Logins;
 #[cfg(feature = "registry")]
-use crate::logins::{ForgottenLogin, KeptLogin, NewLogin};
+use crate::logins::{ForgottenLogin, KeptLogin};
 
 /// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does;
 /// `listener` is told of calls that are made again, and `authfile` is where logins to registries are looked for first.
@@ -75,12 +75,12 @@ fn registry_environment(authfile: Option<&Path>) -> cache_registry::Environment 
 }
 
 /// Logins to registries; none in a build that knows no registry.
-pub(crate) fn logins(authfile: Option<&Path>) -> Option<Box<dyn Logins>> {
+pub(crate) fn logins(authfile: Option<&Path>, is_insecure: bool) -> Option<Box<dyn Logins>> {
     #[cfg(feature = "registry")]
-    return Some(Box::new(cache_registry::Logins::new(registry_environment(authfile))));
+    return Some(Box::new(cache_registry::Logins::new(registry_environment(authfile)).with_insecure(is_insecure)));
     #[cfg(not(feature = "registry"))]
     {
-        let _ = authfile;
+        let _ = (authfile, is_insecure);
         None
     }
 }
@@ -88,9 +88,8 @@ pub(crate) fn logins(authfile: Option<&Path>) -> Option<Box<dyn Logins>> {
 #[cfg(feature = "registry")]
 #[async_trait::async_trait]
 impl Logins for cache_registry::Logins {
-    async fn keep(&self, new: &NewLogin<'_>) -> cache_core::Result<KeptLogin> {
-        let logins = self.clone().with_insecure(new.is_insecure);
-        let kept = logins.keep(new.registry, new.username, new.password).await?;
+    async fn keep(&self, registry: &str, username: &str, password: &str) -> cache_core::Result<KeptLogin> {
+        let kept = cache_registry::Logins::keep(self, registry, username, password).await?;
         Ok(KeptLogin {
             registry: kept.registry,
             file: kept.file,

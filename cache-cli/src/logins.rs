@@ -9,19 +9,10 @@ use cache_core::Result;
 #[async_trait]
 pub(crate) trait Logins {
     /// Asks the registry whether it takes the login, and keeps it.
-    async fn keep(&self, new: &NewLogin<'_>) -> Result<KeptLogin>;
+    async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<KeptLogin>;
 
     /// Forgets the login to a registry.
     async fn forget(&self, registry: &str) -> Result<ForgottenLogin>;
-}
-
-/// A login to keep. It is never shown.
-#[cfg_attr(not(feature = "registry"), expect(dead_code, reason = "a build without registries keeps no logins"))]
-pub(crate) struct NewLogin<'a> {
-    pub(crate) registry: &'a str,
-    pub(crate) username: &'a str,
-    pub(crate) password: &'a str,
-    pub(crate) is_insecure: bool,
 }
 
 /// A login that was kept.

@@ -7,20 +7,14 @@ use self::report::{LoggedIn, LoggedOut};
 use crate::args::{LoginArgs, LogoutArgs};
 use crate::backends;
 use crate::exit::{Exit, Failure};
-use crate::logins::{Logins, NewLogin};
+use crate::logins::Logins;
 use crate::output;
 use crate::session::Session;
 
 pub(super) async fn log_in(session: &Session, args: &LoginArgs) -> Result<Exit, Failure> {
-    let logins = logins(session)?;
+    let logins = logins(session, args.insecure)?;
     let password = password::read().await?;
-    let new = NewLogin {
-        registry: &args.registry,
-        username: &args.username,
-        password: &password,
-        is_insecure: args.insecure,
-    };
-    let kept = logins.keep(&new).await?;
+    let kept = logins.keep(&args.registry, &args.username, &password).await?;
     if !kept.is_checked {
         session.warn(format!("{} lets everybody in: it has not looked at the password", kept.registry));
     }
@@ -36,7 +30,7 @@ pub(super) async fn log_in(session: &Session, args: &LoginArgs) -> Result<Exit, 
 }
 
 pub(super) async fn log_out(session: &Session, args: &LogoutArgs) -> Result<Exit, Failure> {
-    let forgotten = logins(session)?.forget(&args.registry).await?;
+    let forgotten = logins(session, false)?.forget(&args.registry).await?;
     if let Some(place) = &forgotten.left {
         session.warn(format!("another login to {} counts now, in {place}", forgotten.registry));
     }
@@ -44,7 +38,7 @@ pub(super) async fn log_out(session: &Session, args: &LogoutArgs) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn logins(session: &Session) -> Result<Box<dyn Logins>, Failure> {
-    let logins = backends::logins(session.globals.authfile.as_deref());
+fn logins(session: &Session, is_insecure: bool) -> Result<Box<dyn Logins>, Failure> {
+    let logins = backends::logins(session.globals.authfile.as_deref(), is_insecure);
     logins.ok_or_else(|| Failure::usage("type=registry is not built in: nothing here needs a login"))
 }
