@@ -39,7 +39,7 @@ impl Keeper<'_> {
             self.edit(&keys, Some((key, entry))).await?;
             return Ok(None);
         };
-        match helper::store(name, server, account).await.map_err(|error| self.about(error))? {
+        match helper::store(name, server, account).await.map_err(|error| self.with_context(error))? {
             Done::NotInstalled => Err(self.not_installed(name)),
             Done::Yes | Done::HadNone => {
                 // As Docker leaves it there: a name whose secret is elsewhere.
@@ -54,7 +54,7 @@ impl Keeper<'_> {
         let text = self.read()?;
         let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
         let erased = match file.helper(&keys) {
-            Some((name, server)) => helper::erase(name, server).await.map_err(|error| self.about(error))?,
+            Some((name, server)) => helper::erase(name, server).await.map_err(|error| self.with_context(error))?,
             None => Done::HadNone,
         };
         let was_in_file = !file.known(&keys).is_empty();
@@ -65,13 +65,13 @@ impl Keeper<'_> {
     }
 
     fn read(&self) -> Result<Vec<u8>> {
-        let text = read_if_there(self.file).map_err(|error| self.about(error))?.unwrap_or_default();
+        let text = read_if_there(self.file).map_err(|error| self.with_context(error))?.unwrap_or_default();
         let is_empty = text.iter().all(u8::is_ascii_whitespace);
         Ok(if is_empty { b"{}".to_vec() } else { text })
     }
 
     fn parse(&self, text: &[u8]) -> Result<AuthFile> {
-        AuthFile::parse(text).map_err(|error| self.about(error))
+        AuthFile::parse(text).map_err(|error| self.with_context(error))
     }
 
     /// Replaces what the file has for the keys by one entry, or by none; everything else in it stays.
@@ -82,8 +82,9 @@ impl Keeper<'_> {
         let _only_writer = only_writer(folder).await;
         let text = self.read()?;
         let known = self.parse(&text)?.known(keys);
-        let mut document = JsonObject::decode(&text).map_err(|_| self.about(unreadable()))?;
-        let mut logins: JsonObject = document.field(AUTHS).map_err(|_| self.about(unreadable()))?.unwrap_or_default();
+        let mut document = JsonObject::decode(&text).map_err(|_| self.with_context(unreadable()))?;
+        let mut logins: JsonObject =
+            document.field(AUTHS).map_err(|_| self.with_context(unreadable()))?.unwrap_or_default();
         for key in known {
             let _ = logins.remove(&key);
         }
@@ -103,16 +104,17 @@ impl Keeper<'_> {
     }
 
     fn unwritten(&self, error: io::Error) -> Error {
-        self.about(Error::from_io(error, "cannot write the credentials").with("backend", crate::KIND))
+        self.with_context(Error::from_io(error, "cannot write the credentials").with("backend", crate::KIND))
     }
 
     fn not_installed(&self, name: &str) -> Error {
         let (program, file) = (helper::program(name), self.file.display());
         let error = error::new(ErrorKind::Unauthenticated, "the credential helper is not installed");
-        self.about(error.with("helper", &program)).with_hint(format!("install {program}, or take it out of {file}"))
+        self.with_context(error.with("helper", &program))
+            .with_hint(format!("install {program}, or take it out of {file}"))
     }
 
-    fn about(&self, error: Error) -> Error {
+    fn with_context(&self, error: Error) -> Error {
         error.with("path", self.file.display())
     }
 }
