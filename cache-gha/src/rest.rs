@@ -187,7 +187,7 @@ impl Listing<'_> {
 
     async fn ask(&self, number: u64) -> Result<Listed> {
         let once = || self.rest.get::<Listed>(self.path(number), LIST);
-        self.retry.run(&self.rest.listener, once).await
+        self.retry.run_final(&self.rest.listener, once).await
     }
 }
 

@@ -127,7 +127,7 @@ impl Session {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.config.retry().run(&*self.progress(), call).await
+        self.config.retry().run_final(&*self.progress(), call).await
     }
 
     pub(crate) async fn lookup(&self, key: &str) -> Result<Option<Found>> {

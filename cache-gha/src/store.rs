@@ -67,7 +67,7 @@ impl GhaStore {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.config.retry().run(self.config.environment().listener(), call).await
+        self.config.retry().run_final(self.config.environment().listener(), call).await
     }
 
     fn foreign(&self, what: &str) -> Error {

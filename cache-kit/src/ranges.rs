@@ -90,7 +90,7 @@ enum Extent {
 impl<S: RangeSource> Reader<S> {
     async fn open(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
         let progress = self.source.progress();
-        let opened = self.tuning.retry.run(&*progress, || self.open_once(range.clone())).await;
+        let opened = self.tuning.retry.run_final(&*progress, || self.open_once(range.clone())).await;
         // The last error is not retryable, so that callers do not retry.
         opened.map_err(|error| self.source.with_context(error))
     }

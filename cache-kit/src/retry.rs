@@ -55,14 +55,26 @@ impl RetryPolicy {
         Self { base, cap, ..self }
     }
 
-    /// Calls `call` until it succeeds, fails for good, or the policy is used up; the last error is returned.
+    /// Calls `call` as [`run`](Self::run) does, and is the last to try: whoever calls this does not try again in turn.
+    ///
+    /// # Errors
+    /// The last error of `call`, which is not retryable any more.
+    pub async fn run_final<T, F, C>(&self, progress: &dyn Progress, call: C) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+        C: FnMut() -> F + Send,
+    {
+        self.run(progress, call).await.map_err(|error| error.with_retryable(false))
+    }
+
+    /// Calls `call` until it succeeds, fails for good, or the policy is used up.
     ///
     /// `call` has to be idempotent. Only errors that say so ([`Error::is_retryable`](cache_core::Error::is_retryable)) are
     /// tried again, and those of a [silent](cache_core::Error::silent_for) server once; a wait that the server asked for is kept
     /// to.
     ///
     /// # Errors
-    /// The last error of `call`. It is not retryable any more, so that who calls this does not try again in turn.
+    /// The last error of `call` as it is: whoever has more around this than `call` may start again.
     pub async fn run<T, F, C>(&self, progress: &dyn Progress, mut call: C) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -80,7 +92,6 @@ impl RetryPolicy {
                 if error.silent_for().is_some() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
             let is_over = attempt >= attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
             if is_over {
-                let error = error.with_retryable(false);
                 return Err(if attempt > 1 { error.with_tries(attempt) } else { error });
             }
             let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
@@ -116,7 +127,7 @@ mod tests {
             calls.fetch_add(1, Ordering::Relaxed);
             async { Err::<(), _>(error()) }
         };
-        let error = policy.run(&Silent, call).await.unwrap_err();
+        let error = policy.run_final(&Silent, call).await.unwrap_err();
         (calls.into_inner(), error)
     }
 
@@ -128,6 +139,19 @@ mod tests {
         assert_eq!((calls, error.context("tries"), error.is_retryable()), (6, Some("6"), false));
         assert_eq!(tries(policy, || Error::silence("no answer", Duration::from_secs(30))).await.0, 2);
         assert_eq!(tries(RetryPolicy::never(), || Error::new(ErrorKind::Unavailable, "503")).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_around_a_policy_may_start_again() {
+        let (inner, outer) = (RetryPolicy::default().with_attempts(2), RetryPolicy::default().with_attempts(3));
+        let calls = AtomicU32::new(0);
+        let call = || {
+            calls.fetch_add(1, Ordering::Relaxed);
+            async { Err::<(), _>(Error::new(ErrorKind::Unavailable, "503")) }
+        };
+        let error = outer.run(&Silent, || inner.run(&Silent, call)).await.unwrap_err();
+        assert!(error.is_retryable());
+        assert_eq!(calls.into_inner(), 6);
     }
 
     #[tokio::test(start_paused = true)]

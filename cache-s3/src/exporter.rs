@@ -214,7 +214,7 @@ impl S3Exporter {
 
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
         let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.tuning().retry, 0);
-        let put = policy.run(&Silent, || {
+        let put = policy.run_final(&Silent, || {
             tries += 1;
             self.client.put(key, bytes.clone(), &digest, on)
         });

@@ -275,7 +275,7 @@ impl<'a> Place<'a> {
                 pushed.map_err(|error| error.on(Side::Destination).with("blob", blob.digest))
             }
         };
-        self.settings.retry.run(&*self.settings.progress, once).instrument(spans::push(blob)).await
+        self.settings.retry.run_final(&*self.settings.progress, once).instrument(spans::push(blob)).await
     }
 
     async fn commit(&self, manifest: &CacheManifest) -> Result<Committed> {

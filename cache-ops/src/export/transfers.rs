@@ -157,7 +157,7 @@ impl<'a> Transfers<'a> {
                 conversion.run(layer, &tools, &dir).await
             }
         };
-        let making = pin!(first.settings.retry.run(&*first.settings.progress, once));
+        let making = pin!(first.settings.retry.run_final(&*first.settings.progress, once));
         let nobody = pin!(join_all(recipients.iter().map(|(place, _)| place.failed().boxed())));
         match select(making, nobody).await {
             Either::Left((made, _)) => Some(made),

@@ -292,7 +292,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning().retry.run(self.config.environment().listener(), call).await
+        self.tuning().retry.run_final(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {
