@@ -44,4 +44,4 @@ pub use self::reached::Reached;
 pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair, repair_as_found};
 pub use self::shard::Shard;
 pub use self::verify::{Depth, VerifyReport, bytes_of, part_of, verify, verify_shard};
-pub use self::weigh::{LookEvent, StoreWeight, weigh};
+pub use self::weigh::{LookEvent, StoreWeight, UnreadableEntry, weigh};

@@ -1,7 +1,7 @@
 //! [`weigh`]: what a store holds, and how much of it no cache reaches.
 
-use cache_core::seams::{CacheEntry, Quota};
-use cache_core::{CacheStore, Error, Result};
+use cache_core::seams::{CacheEntry, Quota, UnreadableCache};
+use cache_core::{CacheStore, Digest, Error, Result};
 use futures_util::stream::TryStreamExt;
 
 use crate::Reached;
@@ -20,10 +20,34 @@ pub struct StoreWeight {
     pub unreachable_blobs: Option<usize>,
     /// The stored bytes of those.
     pub unreachable_bytes: Option<u64>,
-    /// Names that cannot be looked at, each with the entry where the store lists one, and why.
-    pub unreadable: Vec<(Option<String>, Option<CacheEntry>, Error)>,
+    /// The caches that cannot be read.
+    pub unreadable: Vec<UnreadableEntry>,
     /// Where the service allows only so much.
     pub quota: Option<Quota>,
+}
+
+/// A cache of a store that cannot be read.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UnreadableEntry {
+    /// Its name; `None` where the store lists it without one.
+    pub name: Option<String>,
+    /// The digest of its manifest; `None` where the store does not tell it.
+    pub manifest: Option<Digest>,
+    /// Why it cannot be read.
+    pub error: Error,
+}
+
+impl UnreadableEntry {
+    fn of(entry: CacheEntry, error: Error) -> Self {
+        Self { name: entry.name, manifest: entry.descriptor.map(|manifest| manifest.digest), error }
+    }
+}
+
+impl From<UnreadableCache> for UnreadableEntry {
+    fn from(cache: UnreadableCache) -> Self {
+        Self { name: Some(cache.name), manifest: None, error: cache.error }
+    }
 }
 
 /// How far a look at a store is.
@@ -56,9 +80,9 @@ pub async fn weigh(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)
     let total = caches.len();
     let (reached, unreadable) =
         Reached::of_caches(store, caches, &|done| progress(LookEvent::Read { done, total })).await;
-    let nameless = listing.unreadable.into_iter().map(|cache| (Some(cache.name), None, cache.error));
-    let listed = unreadable.into_iter().map(|(cache, error)| (cache.name.clone(), Some(cache), error));
-    weight.unreadable = nameless.chain(listed).collect();
+    let without_entry = listing.unreadable.into_iter().map(UnreadableEntry::from);
+    let with_entry = unreadable.into_iter().map(|(entry, error)| UnreadableEntry::of(entry, error));
+    weight.unreadable = without_entry.chain(with_entry).collect();
     weight.quota = store.quota().await?;
     let (mut blobs, mut bytes) = (0, 0_u64);
     let mut entries = store.blobs();

@@ -1,8 +1,7 @@
 //! What a store holds, and how much of it no cache reaches.
 
-use cache_core::seams::CacheEntry;
 use cache_core::{CacheStore, Error};
-use cache_ops::weigh;
+use cache_ops::{UnreadableEntry, weigh};
 
 use super::report::{QuotaUsage, StoreUsage, Unreadable};
 use crate::exit::{Failure, with_causes};
@@ -59,7 +58,6 @@ async fn usage(session: &Session, name: String, store: &dyn CacheStore) -> Resul
     })
 }
 
-fn unreadable((name, entry, error): (Option<String>, Option<CacheEntry>, Error)) -> Unreadable {
-    let digest = entry.and_then(|entry| entry.descriptor).map(|manifest| manifest.digest);
-    Unreadable { name, digest, error: with_causes(&error) }
+fn unreadable(entry: UnreadableEntry) -> Unreadable {
+    Unreadable { name: entry.name, digest: entry.manifest, error: with_causes(&entry.error) }
 }
