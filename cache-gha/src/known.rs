@@ -95,8 +95,8 @@ impl Known {
         self.checks.reset();
     }
 
-    /// PresenceChecks once more at what was not sent because it was there: a limit of the repository, or somebody, may have taken it
-    /// away since. The error can be cured by pushing again.
+    /// Looks again at the blobs that were not sent because they were present: the repository's limit, or somebody, may have
+    /// deleted them since. Pushing again mends the error.
     pub(crate) async fn check(&self, session: &Session) -> Result<()> {
         // What comes next is looked for.
         self.checks.reset();
@@ -181,7 +181,7 @@ async fn named(session: &Arc<Session>) -> Result<Vec<Descriptor>> {
     Ok(read.map(|read| read.manifest.blobs().iter().map(|blob| blob.as_ref().clone()).collect()).unwrap_or_default())
 }
 
-/// PresenceChecks a blob up.
+/// Looks up a blob.
 pub(crate) async fn is_there(session: &Session, blob: &Digest) -> Result<bool> {
     let key = keys::blob(blob);
     Ok(session.lookup(&key).await?.is_some_and(|found| keys::is_same(&found.key, &key)))

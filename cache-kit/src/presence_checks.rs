@@ -7,27 +7,27 @@ const IN_VAIN: usize = 16;
 /// The largest blob that is sent without a check: one that turns out to be present has then cost little.
 pub(crate) const SMALL: u64 = 256 << 10;
 
-/// What the looks of one exporter found.
+/// What one exporter's checks for blobs have found.
 ///
-/// A new cache in a new place has no blob, and to look for each of them would double the requests. A wrong guess costs a
-/// request and the blob's bytes, 256 KiB at most, and nothing else.
+/// A new place has none of the blobs, and a check for each of them would double the requests. A wrong guess costs one
+/// request and the blob's bytes, 256 KiB at most.
 #[derive(Debug)]
 pub struct PresenceChecks {
     /// How many checks in a row found nothing.
     in_vain: AtomicUsize,
-    /// How many were done without.
+    /// How many blobs were sent without a check.
     skipped: AtomicUsize,
     is_told: bool,
 }
 
 impl PresenceChecks {
-    /// PresenceChecks at a store whose writes say that a blob was there: 16 looks in vain are believed until it says so.
+    /// For a store whose writes say that a blob was there: after 16 checks in vain, none is made until a write says so.
     #[must_use]
     pub const fn told() -> Self {
         Self { in_vain: AtomicUsize::new(0), skipped: AtomicUsize::new(0), is_told: true }
     }
 
-    /// PresenceChecks at a store that writes whatever is there: one blob in 16 is looked for all the same.
+    /// For a store whose writes do not say that a blob was there: after 16 checks in vain, one blob in 16 is still checked for.
     #[must_use]
     pub const fn untold() -> Self {
         Self { is_told: false, ..Self::told() }
@@ -62,16 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_in_vain_end_and_begin_again_where_one_is_not() {
-        for (looks, skipped) in [(PresenceChecks::told(), 160), (PresenceChecks::untold(), 150)] {
+    fn checks_in_vain_end_and_begin_again_after_one_that_finds_a_blob() {
+        for (checks, skipped) in [(PresenceChecks::told(), 160), (PresenceChecks::untold(), 150)] {
             (0..IN_VAIN).for_each(|_| {
-                assert!(!looks.can_skip(1));
-                looks.saw(false);
+                assert!(!checks.can_skip(1));
+                checks.saw(false);
             });
-            assert_eq!((0..160).filter(|_| looks.can_skip(SMALL)).count(), skipped);
-            assert!(!looks.can_skip(SMALL + 1), "what is large is looked for");
-            looks.saw(true);
-            assert!(!looks.can_skip(1));
+            assert_eq!((0..160).filter(|_| checks.can_skip(SMALL)).count(), skipped);
+            assert!(!checks.can_skip(SMALL + 1), "a large blob is always checked for");
+            checks.saw(true);
+            assert!(!checks.can_skip(1));
         }
     }
 }

@@ -195,7 +195,7 @@ impl Environment {
         Self { credential: Some(credential), ..self }
     }
 
-    /// PresenceChecks for credentials in this file too, after those named before: a `config.json` or an `auth.json`.
+    /// Looks for credentials in this file too, a `config.json` or an `auth.json`, after those that were named before.
     #[must_use]
     pub fn with_auth_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.auth_sources.push(AuthSource::File(path.into()));

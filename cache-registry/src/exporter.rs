@@ -237,7 +237,7 @@ impl RegistryExporter {
         Ok(digest.map(|found| Version::new(found.digest.to_string())))
     }
 
-    /// PresenceChecks before a commit whether the place is as it is expected to be.
+    /// Checks before a commit that the reference leads to what `expect` says.
     async fn check_expected(&self, looked: &str, expect: &Expect) -> Result<()> {
         let expected = match expect {
             Expect::Any => return Ok(()),
@@ -248,7 +248,7 @@ impl RegistryExporter {
         if found.as_ref() == expected { Ok(()) } else { Err(self.conflict(expected, found.as_ref())) }
     }
 
-    /// PresenceChecks after a commit whether it is still ours.
+    /// Checks after a commit that the reference still leads to our manifest.
     async fn check_won(&self, expect: &Expect, target: &str, ours: &Version) -> Result<()> {
         if matches!(expect, Expect::Any) {
             return Ok(());
@@ -275,7 +275,7 @@ impl RegistryExporter {
         checked
     }
 
-    /// PresenceChecks whether a manifest that was written is there, in a registry that only says so of other things.
+    /// Checks that a written manifest is stored, where the registry was seen to claim things that it does not have.
     ///
     /// Distribution 2 writes no bytes that it believes it has. What is uploaded as a blob it does write.
     async fn check_written(&self, root: &Document) -> Result<()> {

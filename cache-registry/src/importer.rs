@@ -156,7 +156,7 @@ impl BlobProvider for RegistryImporter {
     }
 }
 
-/// PresenceChecks a blob up; a registry that does not say its length has it as it is described.
+/// Looks up a blob; where the registry does not say its length, the descriptor's size is taken.
 pub(crate) async fn stat(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<Option<BlobInfo>> {
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::HEAD, reader::url(client, blob).await?, scopes, "cannot look the blob up");

@@ -89,7 +89,7 @@ impl RegistryStore {
         Ok(listing)
     }
 
-    /// PresenceChecks up a tag; `None` if it was deleted meanwhile.
+    /// Looks up a tag; `None` if it was deleted meanwhile.
     async fn entry(&self, tag: &str) -> Result<Option<CacheEntry>> {
         if !is_tag(tag) {
             return Err(error::new(ErrorKind::InvalidManifest, "the registry lists a tag that is none"));

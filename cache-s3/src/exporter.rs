@@ -108,8 +108,8 @@ impl S3Exporter {
         self.slots.as_ref()?.acquire().await.ok()
     }
 
-    /// PresenceChecks a blob up, by the list of all where that will do: what it has in an archive may have been restored, and what is
-    /// old is copied as it is described.
+    /// Looks up a blob, in the list of all blobs where that is enough. It is not enough for an archived blob, which may have been
+    /// restored since, and for an old one, which is copied onto itself with its properties.
     async fn find(&self, key: &str, size: u64) -> Result<Option<Found>> {
         let list =
             |keys: Arc<BTreeSet<String>>| async move { listing::list(&self.client, &keys, Reach::Worthwhile).await };

@@ -34,7 +34,7 @@ impl S3Probe {
         Self { client: Client::new(config) }
     }
 
-    /// PresenceChecks for an index that cannot be there.
+    /// Looks for an index that cannot be there.
     async fn read(&self) -> Result<()> {
         let key = throw_away_key(&self.client, "doctor-absent");
         match self.client.retrying(|| self.client.read(&key, 1 << 10)).await {

@@ -118,7 +118,7 @@ impl Client {
         &self.config
     }
 
-    /// PresenceChecks a blob up; none where it, or the container, is not there.
+    /// Looks up a blob; `None` where the blob or its container does not exist.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         match self.blob(key).get_properties(None).await {
             Ok(response) => Ok(Some(Found::of(response.headers()))),

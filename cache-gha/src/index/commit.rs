@@ -122,7 +122,7 @@ impl Commit<'_> {
         }
     }
 
-    /// PresenceChecks whether readers get what was written, once more after a second; gives the key that they get instead, where
+    /// Checks whether readers get what was written, twice, a second apart; gives the key that they get instead, where
     /// that is still the one of `before`.
     async fn look(&self, (number, hold): (u64, &Hold), before: Option<&str>) -> Result<Option<String>> {
         let key = self.name.key(number);

@@ -1,4 +1,4 @@
-//! Several pushes of one blob, and one read of it: the first read of each waits until the others have decided.
+//! One read of a blob for several pushes of it: a push that wants to read waits until the others have decided.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::tee::{Branch, Tee};
 
-/// How long a push that wants to read waits for one that has not decided; that one reads on its own then.
+/// How long a push that wants to read waits for the undecided ones; a late one then reads on its own.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pushes of one blob to several places.
@@ -26,8 +26,8 @@ pub(super) struct Share {
 pub(super) struct PendingRead(Arc<Share>);
 
 impl Share {
-    /// One pending for each of `pushes`; a push that has nobody to share with needs none.
-    pub(super) fn tickets(pushes: usize) -> Vec<Option<PendingRead>> {
+    /// One for each of `pushes`; a push that shares with no other needs none.
+    pub(super) fn pending_reads(pushes: usize) -> Vec<Option<PendingRead>> {
         if pushes < 2 {
             return (0..pushes).map(|_| None).collect();
         }
@@ -39,7 +39,7 @@ impl Share {
     /// Waits until all pushes have decided, then opens the source once.
     async fn open(&self, source: &dyn BlobProvider, blob: &Descriptor) -> Result<()> {
         let mut undecided = self.undecided.subscribe();
-        // A push that is not there in time reads on its own.
+        // A push that decides later reads on its own.
         let _ = tokio::time::timeout(PATIENCE, undecided.wait_for(|left| *left == 0)).await;
         let open = || async {
             self.tee.seal();
@@ -70,12 +70,12 @@ pub(super) struct SharedSource<'a> {
 }
 
 impl<'a> SharedSource<'a> {
-    /// Without a pending every read is a read of its own.
+    /// Without `pending`, every read is a read of its own.
     pub(super) fn new(source: &'a dyn BlobProvider, pending: Option<PendingRead>) -> Self {
         Self { source, pending: Mutex::new(pending) }
     }
 
-    fn take_ticket(&self) -> Option<PendingRead> {
+    fn take_pending(&self) -> Option<PendingRead> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -87,7 +87,7 @@ impl BlobProvider for SharedSource<'_> {
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        let joined = self.take_ticket().filter(|_| range.is_none()).and_then(PendingRead::join);
+        let joined = self.take_pending().filter(|_| range.is_none()).and_then(PendingRead::join);
         let Some((share, branch)) = joined else { return self.source.read(blob, range).await };
         share.open(self.source, blob).await?;
         Ok(Box::pin(branch))

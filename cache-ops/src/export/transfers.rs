@@ -61,8 +61,8 @@ impl<'a> Transfers<'a> {
     /// Sends one blob to all places at once. No push holds a turn while it waits for one that has none.
     pub(super) async fn send(&self, needed: Needed<'_>) {
         let (as_it_is, jobs) = self.sort(needed).await;
-        let mut tickets = Share::tickets(as_it_is.len() + jobs.len());
-        let conversion_tickets = tickets.split_off(as_it_is.len());
+        let mut pending = Share::pending_reads(as_it_is.len() + jobs.len());
+        let pending_conversions = pending.split_off(as_it_is.len());
         // Both turns are taken before either is used, always in this order, so that places read in step.
         let push = match &as_it_is[..] {
             [] => None,
@@ -77,14 +77,14 @@ impl<'a> Transfers<'a> {
             let is_apart = matches!(as_it_is[..], [(place, _)] if place.settles_apart());
             let (lent, kept) = if is_apart { (push, None) } else { (None, push) };
             let source = PermittedSource::new(self.source, lent);
-            let pushes = as_it_is.into_iter().zip(tickets);
+            let pushes = as_it_is.into_iter().zip(pending);
             let pushes: Vec<BoxFuture<'_, ()>> =
                 pushes.map(|((place, blob), pending)| place.receive(blob, &source, pending).boxed()).collect();
             join_all(pushes).await;
             drop(kept);
         };
         let converting = async {
-            let conversions = jobs.into_iter().zip(conversion_tickets);
+            let conversions = jobs.into_iter().zip(pending_conversions);
             let conversions: Vec<BoxFuture<'_, _>> =
                 conversions.map(|(order, pending)| self.convert(order, pending).boxed()).collect();
             let made = join_all(conversions).await;
@@ -180,8 +180,8 @@ impl<'a> Transfers<'a> {
     async fn send_unconverted(&self, reason: &Error, recipients: Recipients<'_>) {
         let size = recipients.first().map_or(0, |(_, blob)| blob.size);
         let (_push, reason) = (self.pushes.turn(size).await, reason.to_string());
-        let tickets = Share::tickets(recipients.len());
-        let pushes = recipients.into_iter().zip(tickets).map(|((place, blob), pending)| {
+        let pending = Share::pending_reads(recipients.len());
+        let pushes = recipients.into_iter().zip(pending).map(|((place, blob), pending)| {
             place.tell(&Event::Unconverted { blob, reason: &reason });
             place.receive(blob, self.source, pending).boxed()
         });

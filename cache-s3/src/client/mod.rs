@@ -125,7 +125,7 @@ impl Client {
         &self.config
     }
 
-    /// PresenceChecks an object up. The answer to HEAD has no body, so a refusal is asked for once more in words.
+    /// Looks up an object. The answer to HEAD has no body, so a refusal is asked for again by a request whose answer has one.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         const MESSAGE: &str = "cannot look the object up";
         let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
