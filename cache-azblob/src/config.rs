@@ -8,8 +8,7 @@ use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Secret, SecretSource, shown_place};
 use cache_core::{CacheSpec, Error, ErrorKind, Result};
-use cache_kit::read_secret;
-use cache_kit::{PartLimits, ReadAhead, Tuning};
+use cache_kit::{PartLimits, ReadAhead, Tuning, read_secret};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};

@@ -3,8 +3,7 @@
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
 use cache_core::{BlobProvider, Descriptor, DiffId, ErrorKind, Result, read_verified};
-use cache_layers::{CodecPool, can_decode};
-use cache_layers::{LayerStart, diff_id};
+use cache_layers::{CodecPool, LayerStart, can_decode, diff_id};
 
 use crate::verify::drain;
 

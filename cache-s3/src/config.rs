@@ -10,8 +10,7 @@ use cache_core::model::Limits;
 use cache_core::seams::Listener;
 use cache_core::spec::{Attrs, Secret, SecretSource};
 use cache_core::{CacheSpec, ErrorKind, Result};
-use cache_kit::Tuning;
-use cache_kit::read_secret;
+use cache_kit::{Tuning, read_secret};
 
 use crate::conditions::Conditions;
 use crate::endpoint::Endpoint;

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use cache_core::manifest::ManifestForm;
 use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, Timestamp};
-use cache_kit::RetryPolicy;
-use cache_kit::{Bounds, Timeouts};
+use cache_kit::{Bounds, RetryPolicy, Timeouts};
 
 /// A fresh place of one backend, and the ways to look and reach behind the backend's back.
 ///

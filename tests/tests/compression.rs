@@ -11,8 +11,7 @@ use cache_core::seams::stream_of;
 use cache_core::{
     BlobStream, Compression, CompressionKind, Descriptor, Digest, MediaType, Result, annotation, read_verified,
 };
-use cache_layers::Encoded;
-use cache_layers::{CodecPool, decode, encode, recompress};
+use cache_layers::{CodecPool, Encoded, decode, encode, recompress};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::graphs;
 use cache_tests::random::Random;

@@ -9,8 +9,7 @@ use cache_core::seams::stream_of;
 use cache_core::{
     BlobStream, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, MemoryCache, Result, annotation,
 };
-use cache_layers::{CodecPool, decode, encode, recompress};
-use cache_layers::{Encoded, estargz};
+use cache_layers::{CodecPool, Encoded, decode, encode, estargz, recompress};
 use cache_ops::{Depth, verify};
 use cache_tests::estargz::{Estargz, read};
 use cache_tests::fixtures::{self, Fixture};

@@ -3,8 +3,7 @@
 #![cfg(feature = "registry")]
 
 use cache_core::{CacheImporter, CacheStore, Error, ErrorKind};
-use cache_kit::RetryPolicy;
-use cache_kit::Timeouts;
+use cache_kit::{RetryPolicy, Timeouts};
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Credential, Environment, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs;

@@ -10,8 +10,7 @@ use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
     MemoryCache, Pushed, Timestamp,
 };
-use cache_kit::RetryPolicy;
-use cache_kit::Timeouts;
+use cache_kit::{RetryPolicy, Timeouts};
 use cache_ops::{CopyOptions, ExportSettings, NameGlob, PrunePolicy, PruneSettings, copy, export, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};

@@ -1,7 +1,6 @@
 //! What Go's decoder accepts or refuses before it decodes any value.
 
-use serde::de::DeserializeOwned;
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 
 /// How deep Go reads nested values, skipped ones included.
 const MAX_DEPTH: usize = 10_000;

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cache_core::json;
 use cache_core::model::{Digest, Digester};
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result, json};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::{DeflateEncoder, GzEncoder};

@@ -11,8 +11,7 @@ use cache_core::{
     BlobProvider, BlobStream, CacheChains, CacheManifest, Compression, Descriptor, Digest, Error, ErrorKind, Result,
     Side,
 };
-use cache_layers::restore_annotations;
-use cache_layers::{CodecPool, recompress};
+use cache_layers::{CodecPool, recompress, restore_annotations};
 use futures_util::stream::TryStreamExt;
 
 use super::source::Verified;

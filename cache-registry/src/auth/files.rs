@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use base64::Engine as _;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
-use base64::{alphabet, engine::DecodePaddingMode};
+use base64::{Engine as _, alphabet, engine::DecodePaddingMode};
 use cache_core::{Error, ErrorKind, Result};
 use cache_kit::read_file;
 use serde::Deserialize;

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheImporter, CacheSpec, CacheStore};
-use cache_kit::RetryPolicy;
-use cache_kit::Timeouts;
+use cache_kit::{RetryPolicy, Timeouts};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stream_of;
 use cache_core::{Compression, CompressionKind, ErrorKind, Result};
-use cache_layers::DecodeLimits;
-use cache_layers::{CodecPool, decode, encode};
+use cache_layers::{CodecPool, DecodeLimits, decode, encode};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 
 /// No layer may decompress to more.

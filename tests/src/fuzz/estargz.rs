@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use cache_core::seams::stream_of;
 use cache_core::{Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, MemoryCache, annotation};
-use cache_layers::estargz;
-use cache_layers::{CodecPool, recompress};
+use cache_layers::{CodecPool, estargz, recompress};
 use futures_util::FutureExt;
 use futures_util::stream::TryStreamExt;
 

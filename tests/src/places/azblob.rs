@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobStore, Environment};
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
-use cache_kit::RetryPolicy;
-use cache_kit::{PartLimits, Timeouts};
+use cache_kit::{PartLimits, RetryPolicy, Timeouts};
 
 use super::{hostile, plans, system_time, whole};
 use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};

@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheSpec, Digest};
-use cache_kit::RetryPolicy;
-use cache_kit::Timeouts;
+use cache_kit::{RetryPolicy, Timeouts};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryImage};
 
 use super::registry::exception;

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
-use cache_kit::RetryPolicy;
-use cache_kit::{PartLimits, Timeouts};
+use cache_kit::{PartLimits, RetryPolicy, Timeouts};
 
 use super::{hostile, plans, system_time};
 use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};

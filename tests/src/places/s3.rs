@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
-use cache_kit::RetryPolicy;
-use cache_kit::{PartLimits, Timeouts};
+use cache_kit::{PartLimits, RetryPolicy, Timeouts};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
 use super::{hostile, plans, system_time, whole};

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cache_core::{CacheExporter, CacheImporter, ErrorKind, Pushed};
-use cache_kit::RetryPolicy;
-use cache_kit::{ReadAhead, Timeouts};
+use cache_kit::{ReadAhead, RetryPolicy, Timeouts};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
 use cache_tests::graphs;
 use cache_tests::random::Random;

@@ -1,8 +1,7 @@
 //! A destination that takes nothing and remembers what it was offered and has not.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cache_core::seams::{Committed, Contributions, ExporterFacts};

@@ -1,9 +1,8 @@
 //! Which part of the service a request is for, and how each of them refuses.
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_RANGE, RETRY_AFTER};
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, Request};
 use serde_json::json;
 
 use super::http::{Answer, collect, fields, full, json as answer_json};
