@@ -30,7 +30,7 @@ pub fn decode(encoding: LayerEncoding, layer: BlobStream, pool: &CodecPool) -> R
         #[cfg(feature = "gzip")]
         LayerEncoding::Gzip => Ok(super::gzip::decode(layer, pool)),
         #[cfg(feature = "zstd")]
-        LayerEncoding::Zstd => super::zstd::decode(layer, pool),
+        LayerEncoding::Zstd => Ok(super::zstd::decode(layer, pool)),
         encoding => Err(not_built_in(encoding.name())),
     }
 }

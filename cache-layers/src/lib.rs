@@ -14,6 +14,8 @@ pub mod estargz;
 mod gzip;
 mod hashing;
 mod limits;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+mod members;
 mod pool;
 mod read;
 mod recompress;

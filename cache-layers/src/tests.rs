@@ -154,6 +154,24 @@ async fn too_few_and_too_many_bytes_do_not_decompress() {
 }
 
 #[tokio::test]
+async fn output_that_waits_for_room_comes_whatever_the_pieces() {
+    let pool = CodecPool::new(1);
+    for kind in kinds() {
+        // One byte in stands for more than the decoder's buffer, and some of them end where that ends.
+        for len in [65_536 - 1, 65_536, 1 << 20, (3 << 20) - 1, 3 << 20] {
+            let zeros = Bytes::from(vec![0; len]);
+            let (_, bytes) = compressed(stream_of(zeros.clone()), Compression::new(kind), &pool).await;
+            for each in [1, 5, bytes.len()] {
+                let some: Vec<_> =
+                    bytes.chunks(each.max(bytes.len() / 5_000)).map(Bytes::copy_from_slice).map(Ok).collect();
+                let decoded = decode(kind.encoding(), Box::pin(iter(some)), &pool).unwrap();
+                assert!(collect(decoded).await.unwrap() == zeros, "{kind} {len} {each}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_flipped_bit_does_not_decompress_to_something_else() {
     let (tar, pool) = (text(100_000), CodecPool::new(1));
     for kind in kinds().filter(|kind| *kind != CompressionKind::Uncompressed) {

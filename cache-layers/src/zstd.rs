@@ -1,13 +1,18 @@
 //! zstd: libzstd with its own threads for compression, all frames for decompression.
 
+use std::io;
+
 use bytes::{Buf, Bytes};
 use cache_core::seams::BlobStream;
 use cache_core::{Error, ErrorKind, Result};
-use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
+use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
+use compression_codecs::zstd::params::DParameter;
+use compression_codecs::{DecodeV2, ZstdDecoder};
+use zstd::stream::raw::{self, CParameter, InBuffer, Operation, OutBuffer};
 
-use super::decode::{broken, ended_early};
+use super::CodecPool;
+use super::members::{Member, Members};
 use super::steps::{Codec, stepped};
-use super::{CodecPool, DecodeLimits};
 
 /// The level of libzstd, and of BuildKit, when none is chosen.
 const DEFAULT_LEVEL: i32 = 3;
@@ -40,18 +45,15 @@ pub(super) fn encode(tar: BlobStream, level: Option<i32>, pool: &CodecPool) -> R
 }
 
 /// Decompresses all frames of a layer.
-pub(super) fn decode(layer: BlobStream, pool: &CodecPool) -> Result<BlobStream> {
-    let new = || {
-        let mut decoder = raw::Decoder::new()?;
-        decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-        Ok(decoder)
-    };
-    let inner = new().map_err(|error: std::io::Error| {
-        Error::new(ErrorKind::LimitExceeded, "layer cannot be decompressed with zstd").with_source(error)
-    })?;
-    let decoder =
-        Decoder { inner, limits: pool.limits(), is_between: true, has_more: false, read: 0, written: 0, frames: 0 };
-    Ok(stepped(layer, decoder, pool))
+pub(super) fn decode(layer: BlobStream, pool: &CodecPool) -> BlobStream {
+    let decoder = ZstdDecoder::new_with_params(&[DParameter::window_log_max(MAX_WINDOW_LOG)]);
+    stepped(layer, Members::new(decoder, pool.limits()), pool)
+}
+
+impl Member for ZstdDecoder {
+    fn drain(&mut self, out: &mut WriteBuffer<'_>) -> io::Result<bool> {
+        self.decode(&mut PartialBuffer::new(&[]), out)
+    }
 }
 
 struct Encoder(raw::Encoder<'static>);
@@ -73,46 +75,6 @@ impl Codec for Encoder {
     }
 }
 
-struct Decoder {
-    inner: raw::Decoder<'static>,
-    limits: DecodeLimits,
-    /// A frame has ended and none has begun.
-    is_between: bool,
-    has_more: bool,
-    read: u64,
-    written: u64,
-    frames: u64,
-}
-
-impl Codec for Decoder {
-    fn step(&mut self, input: &mut Bytes, out: &mut Vec<u8>) -> Result<()> {
-        let (mut taken, start) = (InBuffer::around(input), out.len());
-        let result = self.inner.run(&mut taken, &mut OutBuffer::around_pos(out, start));
-        let left = result.map_err(|error| {
-            let after_the_end = self.is_between && self.frames > 0;
-            let message = if after_the_end { "layer has something after its end" } else { "layer does not decompress" };
-            broken(message).with_source(error)
-        })?;
-        let taken = taken.pos();
-        input.advance(taken);
-        self.is_between = left == 0;
-        self.frames += u64::from(left == 0);
-        // At the end of a frame nothing waits; another call would begin the next frame.
-        self.has_more = left > 0 && out.len() == out.capacity();
-        self.read += taken as u64;
-        self.written += (out.len() - start) as u64;
-        self.limits.check(self.read, self.written)
-    }
-
-    fn has_more(&self) -> bool {
-        self.has_more
-    }
-
-    fn finish(&mut self, _: &mut Vec<u8>) -> Result<bool> {
-        if self.is_between && self.frames > 0 { Ok(false) } else { Err(ended_early()) }
-    }
-}
-
-fn cannot_compress(error: std::io::Error) -> Error {
+fn cannot_compress(error: io::Error) -> Error {
     Error::new(ErrorKind::LimitExceeded, "layer cannot be compressed with zstd").with_source(error)
 }

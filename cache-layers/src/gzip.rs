@@ -1,17 +1,19 @@
 //! gzip: written by libdeflate in members that do not depend on each other, read by zlib-rs.
 
-mod decode;
-mod header;
+use std::io;
 
 use bytes::Bytes;
 use cache_core::seams::BlobStream;
 use cache_core::{Error, ErrorKind, Result};
 use cache_kit::piece;
+use compression_codecs::core::util::WriteBuffer;
+use compression_codecs::{DecodeV2, GzipDecoder};
 use futures_util::stream::TryStreamExt;
 use libdeflater::{CompressionError, CompressionLvl, Compressor};
 
 use super::CodecPool;
 use super::blocks::blocks;
+use super::members::{Member, Members};
 use super::steps::stepped;
 
 /// Bytes of the tar in one member.
@@ -33,7 +35,14 @@ pub(super) fn encode(tar: BlobStream, level: Option<i32>, pool: &CodecPool) -> B
 
 /// Decompresses all members of a layer.
 pub(super) fn decode(layer: BlobStream, pool: &CodecPool) -> BlobStream {
-    stepped(layer, decode::Decoder::new(pool.limits()), pool)
+    stepped(layer, Members::new(GzipDecoder::new(), pool.limits()), pool)
+}
+
+impl Member for GzipDecoder {
+    fn drain(&mut self, out: &mut WriteBuffer<'_>) -> io::Result<bool> {
+        // Checksum and length come after the last output, so that a member cannot end here.
+        self.flush(out).map(|_| false)
+    }
 }
 
 /// The level of libdeflate for one of Go's `compress/gzip`, which BuildKit uses.
