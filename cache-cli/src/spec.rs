@@ -253,7 +253,7 @@ fn is_or_are(caches: usize) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::exit::Exit;

@@ -1,9 +1,9 @@
 //! What the unit tests of the verbs share: caches in memory, and sessions that see them.
 
 use cache_core::{
-    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, MemoryCache, Timestamp,
-    annotation,
+    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, Timestamp, annotation,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 
 use crate::args::Globals;

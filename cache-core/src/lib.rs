@@ -5,7 +5,6 @@ mod error;
 pub mod graph;
 pub mod json;
 pub mod manifest;
-mod memory;
 pub mod model;
 pub mod seams;
 pub mod spec;
@@ -13,7 +12,6 @@ pub mod spec;
 pub use self::error::{Error, ErrorKind, Result, Side};
 pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, check, load};
 pub use self::manifest::{CacheConfig, CacheKey, CacheManifest};
-pub use self::memory::MemoryCache;
 pub use self::model::{
     Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, Mode, Timestamp, annotation,
 };

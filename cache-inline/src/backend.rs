@@ -14,7 +14,8 @@ pub const KIND: &str = "inline";
 /// Opens images for specs of `type=inline`, in the kinds of places it was given.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec, MemoryCache};
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_memory::MemoryCache;
 /// use cache_inline::Inline;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

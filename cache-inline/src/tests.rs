@@ -1,6 +1,7 @@
 //! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
 
-use cache_core::{CacheBackend as _, CacheExporter as _, CacheManifest, CacheSpec, Expect, MemoryCache};
+use cache_core::{CacheBackend as _, CacheExporter as _, CacheManifest, CacheSpec, Expect};
+use cache_memory::MemoryCache;
 
 use crate::{Inline, InlineExporter};
 

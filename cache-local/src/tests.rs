@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use cache_core::seams::{CacheProbe as _, Committed};
 use cache_core::{
     CacheBackend as _, CacheChains, CacheExporter as _, CacheImporter as _, CacheKey, CacheManifest, CacheResult,
-    CacheSpec, CacheStore as _, Descriptor, Digest, Expect, MediaType, MemoryCache, Result, Timestamp,
+    CacheSpec, CacheStore as _, Descriptor, Digest, Expect, MediaType, Result, Timestamp,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 
 use crate::{Local, LocalConfig, LocalExporter, LocalImporter, LocalProbe, LocalStore};

@@ -101,7 +101,8 @@ pub(crate) fn is_of_content(error: &Error) -> bool {
 mod tests {
     use cache_core::manifest::Document;
     use cache_core::seams::ImageStore as _;
-    use cache_core::{Digest, Expect, MemoryCache};
+    use cache_core::{Digest, Expect};
+    use cache_memory::MemoryCache;
 
     use super::*;
 

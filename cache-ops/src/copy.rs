@@ -71,7 +71,7 @@ pub struct CopyReport {
 /// The side that failed is in the error.
 ///
 /// ```
-/// use cache_core::MemoryCache;
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{CopyOptions, ExportSettings, copy};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -157,7 +157,8 @@ impl std::fmt::Debug for Destination<'_> {
 /// that failed. The number of blobs in flight is the largest `concurrency` of the settings.
 ///
 /// ```
-/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache, Mode};
+/// use cache_core::{CacheChains, CacheKey, Digest, Mode};
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{CopyOptions, Destination, copy_many};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

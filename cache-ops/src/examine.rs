@@ -37,7 +37,8 @@ pub enum Examined {
 /// Only when the blob could not be looked at: the store does not answer, or refuses.
 ///
 /// ```
-/// use cache_core::{Descriptor, MediaType, MemoryCache};
+/// use cache_core::{Descriptor, MediaType};
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{Examined, examine_layer};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -93,7 +94,8 @@ fn encoding_of(blob: &Descriptor, start: &LayerStart) -> Option<LayerEncoding> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{Digest, MediaType, MemoryCache};
+    use cache_core::{Digest, MediaType};
+    use cache_memory::MemoryCache;
 
     use super::*;
 

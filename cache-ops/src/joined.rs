@@ -12,7 +12,8 @@ use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Er
 /// A blob that several stores should have is read from the first one that has it.
 ///
 /// ```
-/// use cache_core::{BlobProvider, CacheConfig, CacheManifest, Descriptor, MediaType, MemoryCache};
+/// use cache_core::{BlobProvider, CacheConfig, CacheManifest, Descriptor, MediaType};
+/// use cache_memory::MemoryCache;
 /// use cache_ops::JoinedBlobs;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -91,7 +92,8 @@ impl BlobProvider for JoinedBlobs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{CacheConfig, MediaType, MemoryCache, read_all};
+    use cache_core::{CacheConfig, MediaType, read_all};
+    use cache_memory::MemoryCache;
 
     use super::*;
 

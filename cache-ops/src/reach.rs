@@ -151,8 +151,8 @@ pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
     use cache_core::manifest::Document;
+    use cache_memory::MemoryCache;
 
     use super::*;
 

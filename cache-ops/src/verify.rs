@@ -50,7 +50,8 @@ impl VerifyReport {
 /// Only if a blob could not be checked, because the store does not answer or refuses.
 ///
 /// ```
-/// use cache_core::{CacheChains, MemoryCache};
+/// use cache_core::CacheChains;
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{Depth, verify};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

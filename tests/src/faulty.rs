@@ -211,7 +211,8 @@ fn cut(mut bytes: Bytes, len: usize) -> Vec<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{MediaType, MemoryCache, read_all, read_verified};
+    use cache_core::{MediaType, read_all, read_verified};
+    use cache_memory::MemoryCache;
     use futures_util::stream::TryStreamExt;
 
     use super::*;

@@ -10,9 +10,10 @@ use cache_core::model::LayerEncoding;
 use cache_core::seams::{Committed, Contributions, ExporterFacts};
 use cache_core::{
     BlobProvider, CacheChains, CacheExporter, CacheImporter, CacheManifest, Compression, CompressionKind, Descriptor,
-    DiffId, Digest, ErrorKind, Event, Expect, MemoryCache, Progress, Pushed, Result, Side, Timestamp, annotation,
+    DiffId, Digest, ErrorKind, Event, Expect, Progress, Pushed, Result, Side, Timestamp, annotation,
 };
 use cache_layers::{CodecPool, recompress};
+use cache_memory::MemoryCache;
 use cache_ops::{
     Conversion, CopyOptions, CopyReport, Depth, Destination, ExportSettings, copy_manifest, copy_many, verify,
 };

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use cache_core::seams::{BlobInfo, Committed, Contributions, ExporterFacts};
 use cache_core::{
     BlobProvider, BlobStream, CacheExporter, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Event, Expect,
-    MemoryCache, Mode, Progress, Pushed, Result, Side,
+    Mode, Progress, Pushed, Result, Side,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{
     CopyOptions, CopyReport, Depth, Destination, ExportSettings, Recheck, copy_manifest, copy_many, export, verify,
 };

@@ -6,10 +6,9 @@ use bytes::Bytes;
 use cache_core::graph::FindingCode;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stream_of;
-use cache_core::{
-    BlobStream, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, MemoryCache, Result, annotation,
-};
+use cache_core::{BlobStream, Compression, CompressionKind, Descriptor, ErrorKind, MediaType, Result, annotation};
 use cache_layers::{CodecPool, Encoded, decode, encode, estargz, recompress};
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, verify};
 use cache_tests::estargz::{Estargz, read};
 use cache_tests::fixtures::{self, Fixture};

@@ -2,7 +2,8 @@
 
 use cache_core::graph::FindingCode;
 use cache_core::manifest::ManifestForm;
-use cache_core::{CacheChains, CacheImporter, CacheManifest, MemoryCache, Mode};
+use cache_core::{CacheChains, CacheImporter, CacheManifest, Mode};
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, Depth, ExportSettings, copy_manifest, verify};
 use cache_tests::fixtures::{self, Fixture};
 

@@ -7,8 +7,9 @@ use cache_core::manifest::{CacheLayer, CacheRecord, ManifestForm};
 use cache_core::model::Limits;
 use cache_core::{
     BlobProvider, CacheChains, CacheConfig, CacheImporter, CacheKey, CacheManifest, CacheResult, Compression,
-    CompressionKind, Descriptor, Digest, MediaType, MemoryCache, Mode, Timestamp, annotation, check,
+    CompressionKind, Descriptor, Digest, MediaType, Mode, Timestamp, annotation, check,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{
     Conversion, CopyOptions, Depth, ExportSettings, OptimizeOptions, RepairOptions, copy_manifest, optimize, repair,
     verify,

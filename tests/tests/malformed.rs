@@ -6,8 +6,9 @@ use cache_core::manifest::{CacheLayer, ManifestForm};
 use cache_core::model::Limits;
 use cache_core::{
     CacheChains, CacheConfig, CacheKey, CacheLink, CacheManifest, CacheSpec, Descriptor, Digest, Error, ErrorKind,
-    MediaType, MemoryCache, annotation, check, load,
+    MediaType, annotation, check, load,
 };
+use cache_memory::MemoryCache;
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::fuzz::{TARGETS, mutations};
 use cache_tests::malformed::{self, Malformed};

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, MemoryCache, Timestamp,
-    annotation, check,
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation, check,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, OptimizeOptions, Reason, RepairOptions, diff, graph, optimize, repair, verify};
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::graphs::{self, found, found_by};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
-use cache_core::{CacheExporter, CacheImporter, CacheStore, Digest, Expect, MemoryCache, Result, Timestamp};
+use cache_core::{CacheExporter, CacheImporter, CacheStore, Digest, Expect, Result, Timestamp};
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, ExportSettings, PrunePolicy, PruneSettings, export, plan_prune, prune, verify};
 use cache_tests::graphs::{self, Generated, Shape};
 use futures_util::future::BoxFuture;

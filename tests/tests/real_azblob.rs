@@ -4,7 +4,8 @@
 
 use cache_azblob::{Azblob, AzblobConfig, AzblobExporter, AzblobImporter, Environment};
 use cache_core::seams::Check;
-use cache_core::{CacheBackend, CacheImporter, CacheSpec, ErrorKind, MemoryCache};
+use cache_core::{CacheBackend, CacheImporter, CacheSpec, ErrorKind};
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, Depth, ExportSettings, copy, export, verify};
 use cache_tests::graphs;
 use cache_tests::servers::azblob::{base64, hmac};

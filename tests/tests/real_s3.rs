@@ -4,11 +4,11 @@
 
 use cache_core::seams::{CacheProbe, Deleted};
 use cache_core::{
-    CacheChains, CacheExporter, CacheImporter, CacheStore, Descriptor, ErrorKind, Expect, MediaType, MemoryCache,
-    Pushed,
+    CacheChains, CacheExporter, CacheImporter, CacheStore, Descriptor, ErrorKind, Expect, MediaType, Pushed,
 };
 use cache_kit::PartLimits;
 use cache_local::{LocalConfig, LocalExporter, LocalImporter};
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, Depth, ExportSettings, PublishSettings, copy, export, publish, verify};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 use cache_tests::fixtures;

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use cache_core::manifest::ManifestForm;
 use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
-    MemoryCache, Pushed, Timestamp,
+    Pushed, Timestamp,
 };
 use cache_kit::RetryPolicy;
+use cache_memory::MemoryCache;
 use cache_ops::{
     CopyOptions, Depth, EntryContent, ExportReport, ExportSettings, PrunePolicy, PruneSettings, copy, export,
     plan_prune, prune, verify,

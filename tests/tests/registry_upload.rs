@@ -2,7 +2,8 @@
 
 #![cfg(feature = "registry")]
 
-use cache_core::{BlobProvider, CacheExporter, Descriptor, ErrorKind, MediaType, MemoryCache, Pushed, Side, read_all};
+use cache_core::{BlobProvider, CacheExporter, Descriptor, ErrorKind, MediaType, Pushed, Side, read_all};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use cache_registry::{Environment, RegistryConfig, RegistryExporter, RegistryImporter};
 use cache_tests::faulty::{self, Faulty};

@@ -8,9 +8,10 @@ use cache_core::model::Limits;
 use cache_core::seams::{Deleted, Silent};
 use cache_core::{
     BlobProvider, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Error, ErrorKind, Expect, MediaType,
-    MemoryCache, Pushed, Timestamp,
+    Pushed, Timestamp,
 };
 use cache_kit::{RetryPolicy, Timeouts};
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, ExportSettings, NameGlob, PrunePolicy, PruneSettings, copy, export, plan_prune, prune};
 use cache_registry::{Credential, Environment, RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
 use cache_tests::graphs::{self, Generated};

@@ -172,7 +172,7 @@ fn form(media_type: &MediaType) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::{LAYERS, insert, session};

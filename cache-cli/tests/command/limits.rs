@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, MediaType, MemoryCache, Timestamp, annotation};
+use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, MediaType, Timestamp, annotation};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use cache_tests::graphs::tar_of;
 

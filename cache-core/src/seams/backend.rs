@@ -12,7 +12,8 @@ use crate::spec::{CacheSpec, nearest};
 /// Opens importers, exporters and stores for the specs of one type.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec, MemoryCache};
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let backends = Backends::new().with(MemoryCache::new());
@@ -63,7 +64,8 @@ pub trait CacheBackend: Send + Sync + 'static {
 /// The backends a program was built with.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec, MemoryCache};
+/// use cache_core::{Backends, CacheSpec};
+/// use cache_memory::MemoryCache;
 ///
 /// let backends = Backends::new().with(MemoryCache::new());
 /// assert!(backends.find(&CacheSpec::new("memory")).is_ok());

@@ -14,7 +14,8 @@ use crate::seams::{BlobProvider, Contributions, ExporterFacts, Progress, Version
 /// Writes one cache: blobs first, then the manifest.
 ///
 /// ```
-/// use cache_core::{CacheChains, CacheExporter, CacheKey, Digest, Expect, MemoryCache};
+/// use cache_core::{CacheChains, CacheExporter, CacheKey, Digest, Expect};
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let (source, place) = (MemoryCache::new(), MemoryCache::new());

@@ -9,7 +9,8 @@ use crate::spec::Attribute;
 /// ```
 /// use std::time::Duration;
 ///
-/// use cache_core::{CacheBackend, MemoryCache};
+/// use cache_core::CacheBackend;
+/// use cache_memory::MemoryCache;
 ///
 /// let facts = MemoryCache::new().facts();
 /// assert_eq!((facts.kind, facts.grace), ("memory", Duration::from_secs(3600)));

@@ -16,7 +16,8 @@ use crate::spec::CacheSpec;
 /// ```
 /// use cache_core::seams::ImageStore;
 /// use cache_core::manifest::Document;
-/// use cache_core::{Expect, MediaType, MemoryCache};
+/// use cache_core::{Expect, MediaType};
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let image = MemoryCache::new();
@@ -62,7 +63,8 @@ pub trait ImageStore: BlobProvider {
 ///
 /// ```
 /// use cache_core::seams::ImageBackend;
-/// use cache_core::{CacheSpec, MemoryCache};
+/// use cache_core::CacheSpec;
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let places = MemoryCache::new();

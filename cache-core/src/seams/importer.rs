@@ -9,7 +9,8 @@ use crate::seams::BlobProvider;
 /// Reads one cache.
 ///
 /// ```
-/// use cache_core::{CacheImporter, MemoryCache};
+/// use cache_core::CacheImporter;
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let place = MemoryCache::new();

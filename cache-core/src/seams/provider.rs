@@ -51,7 +51,8 @@ impl BlobInfo {
 /// Both calls may run many times at once and are safe to drop at any point.
 ///
 /// ```
-/// use cache_core::{BlobProvider, Descriptor, MediaType, MemoryCache, read_all};
+/// use cache_core::{BlobProvider, Descriptor, MediaType, read_all};
+/// use cache_memory::MemoryCache;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let store = MemoryCache::new();

@@ -10,7 +10,8 @@ use crate::seams::{CacheImporter, Version};
 /// Lists and deletes the caches and blobs of a store, for `ls`, `du`, `rm` and `prune`.
 ///
 /// ```
-/// use cache_core::{CacheStore, MemoryCache};
+/// use cache_core::CacheStore;
+/// use cache_memory::MemoryCache;
 /// use futures_util::TryStreamExt;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

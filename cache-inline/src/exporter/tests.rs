@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use cache_core::json::JsonObject;
 use cache_core::seams::BlobEntry;
 use cache_core::{
-    CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, MediaType, MemoryCache,
-    Timestamp, annotation,
+    CacheChains, CacheImporter as _, CacheKey, CacheResult, CacheStore as _, Digest, Error, MediaType, Timestamp,
+    annotation,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use serde::Serialize;
 

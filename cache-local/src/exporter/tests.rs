@@ -6,7 +6,8 @@ use std::path::Path;
 use std::task::Poll;
 
 use cache_core::manifest::ManifestForm;
-use cache_core::{CacheChains, CacheImporter, MemoryCache};
+use cache_core::{CacheChains, CacheImporter};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, PublishSettings, export, publish};
 
 use super::*;

@@ -36,7 +36,8 @@ use self::transfers::Transfers;
 /// The first error of a push, or that of the commit.
 ///
 /// ```
-/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache};
+/// use cache_core::{CacheChains, CacheKey, Digest};
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{ExportSettings, export};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

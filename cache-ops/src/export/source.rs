@@ -110,7 +110,8 @@ impl BlobProvider for Counted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{ErrorKind, MediaType, MemoryCache};
+    use cache_core::{ErrorKind, MediaType};
+    use cache_memory::MemoryCache;
 
     use super::*;
 

@@ -61,8 +61,9 @@ mod tests {
     use cache_core::seams::{Committed, Contributions, ExporterFacts};
     use cache_core::{
         BlobProvider, CacheChains, CacheExporter, CacheKey, CacheManifest, CacheResult, Descriptor, Digest, Expect,
-        MediaType, MemoryCache, Progress, Pushed, Result, Timestamp, Version, annotation,
+        MediaType, Progress, Pushed, Result, Timestamp, Version, annotation,
     };
+    use cache_memory::MemoryCache;
     use futures_util::stream::TryStreamExt;
     use tokio::sync::Barrier;
 

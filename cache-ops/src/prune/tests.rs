@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cache_core::manifest::Document;
 use cache_core::seams::CacheEntry;
-use cache_core::{Descriptor, MediaType, MemoryCache, Timestamp, Version};
+use cache_core::{Descriptor, MediaType, Timestamp, Version};
+use cache_memory::MemoryCache;
 
 use super::look::Looked;
 use super::*;

@@ -40,7 +40,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// What was there stays there.
 ///
 /// ```
-/// use cache_core::{CacheChains, CacheKey, Digest, MemoryCache};
+/// use cache_core::{CacheChains, CacheKey, Digest};
+/// use cache_memory::MemoryCache;
 /// use cache_ops::{PublishSettings, publish};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult};
 use cache_core::model::LayerEncoding;
-use cache_core::{CacheConfig, CacheKey, Digest, MediaType, MemoryCache, Timestamp, annotation};
+use cache_core::{CacheConfig, CacheKey, Digest, MediaType, Timestamp, annotation};
+use cache_memory::MemoryCache;
 
 use super::*;
 

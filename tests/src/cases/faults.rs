@@ -8,10 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cache_core::graph::FindingCode;
 use cache_core::seams::BlobInfo;
-use cache_core::{
-    BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, MemoryCache, Pushed, Result, Side,
-};
+use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Error, ErrorKind, Event, Pushed, Result, Side};
 use cache_kit::RetryPolicy;
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, ExportSettings, VerifyReport, export, verify};
 
 use super::{assert_holds, resolve, write};

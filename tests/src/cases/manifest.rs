@@ -2,9 +2,8 @@
 
 use cache_core::manifest::{CacheRecord, ManifestForm};
 use cache_core::seams::Committed;
-use cache_core::{
-    CacheConfig, CacheImporter, CacheKey, CacheManifest, Descriptor, Digest, Expect, MemoryCache, Version,
-};
+use cache_core::{CacheConfig, CacheImporter, CacheKey, CacheManifest, Descriptor, Digest, Expect, Version};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use futures_util::future::join_all;
 

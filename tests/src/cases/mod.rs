@@ -24,9 +24,9 @@ use std::task::Poll;
 use bytes::Bytes;
 use cache_core::seams::Committed;
 use cache_core::{
-    BlobStream, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, MemoryCache, Resolved,
-    Version,
+    BlobStream, CacheImporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, Resolved, Version,
 };
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, ExportReport, ExportSettings, export, verify};
 use futures_util::stream::TryStreamExt;
 

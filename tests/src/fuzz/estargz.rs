@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use cache_core::seams::stream_of;
-use cache_core::{Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, MemoryCache, annotation};
+use cache_core::{Compression, CompressionKind, Descriptor, Digest, ErrorKind, MediaType, annotation};
 use cache_layers::{CodecPool, estargz, recompress};
+use cache_memory::MemoryCache;
 use futures_util::FutureExt;
 use futures_util::stream::TryStreamExt;
 

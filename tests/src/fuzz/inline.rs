@@ -1,7 +1,8 @@
 //! Image configs that hold records.
 
 use cache_core::model::Limits;
-use cache_core::{CacheChains, Digest, MemoryCache, check, load};
+use cache_core::{CacheChains, Digest, check, load};
+use cache_memory::MemoryCache;
 use futures_util::FutureExt;
 
 use crate::malformed::image;

@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
+use cache_core::load;
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
-use cache_core::{MemoryCache, load};
+use cache_memory::MemoryCache;
 use futures_util::FutureExt;
 
 use crate::fixtures;

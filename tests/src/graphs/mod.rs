@@ -11,8 +11,9 @@ use cache_core::graph::RecordId;
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
     CacheChains, CacheConfig, CacheKey, CacheLink, CacheManifest, CacheResult, Descriptor, Digest, MediaType,
-    MemoryCache, Timestamp, annotation,
+    Timestamp, annotation,
 };
+use cache_memory::MemoryCache;
 
 pub use self::found::{found, found_by};
 pub use self::layers::{layer, tar_of};

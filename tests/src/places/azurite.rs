@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobStore, Environment};
-use cache_core::{CacheBackend, CacheExporter, CacheSpec, CacheStore, Descriptor, Digest, MediaType, MemoryCache};
+use cache_core::{CacheBackend, CacheExporter, CacheSpec, CacheStore, Descriptor, Digest, MediaType};
 use cache_kit::Timeouts;
+use cache_memory::MemoryCache;
 use futures_util::stream::TryStreamExt;
 
 use crate::harness::Harness;

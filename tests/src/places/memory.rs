@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cache_core::seams::ImageStore;
-use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, MemoryCache, Timestamp};
+use cache_core::{CacheBackend, CacheSpec, CacheStore, Digest, Timestamp};
+use cache_memory::MemoryCache;
 use futures_util::stream::StreamExt;
 
 use crate::harness::Harness;

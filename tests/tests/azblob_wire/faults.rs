@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_azblob::AzblobConfig;
-use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind, MemoryCache};
+use cache_core::{CacheExporter, CacheImporter, CacheSpec, ErrorKind};
 use cache_kit::{PartLimits, Timeouts};
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;

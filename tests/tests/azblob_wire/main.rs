@@ -13,7 +13,8 @@ mod store;
 
 use bytes::Bytes;
 use cache_azblob::{AzblobConfig, AzblobExporter, AzblobImporter};
-use cache_core::{BlobProvider, Descriptor, Error, MediaType, MemoryCache};
+use cache_core::{BlobProvider, Descriptor, Error, MediaType};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use cache_tests::graphs::Generated;
 use cache_tests::servers::azblob::Server;

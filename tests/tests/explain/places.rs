@@ -115,7 +115,7 @@ async fn a_config_over_the_limit_is_the_cause() {
     config.records.extend((0..15_000).map(root));
     let large = CacheManifest::new(config, old.blobs().iter().cloned());
     let encoded = large.encode(None);
-    let store = cache_core::MemoryCache::new();
+    let store = cache_memory::MemoryCache::new();
     let _ = (store.insert(encoded.config.bytes), store.insert(encoded.manifest.bytes.clone()));
     let large =
         cache_core::load(encoded.manifest.bytes, &store, &cache_core::model::Limits::default()).await.unwrap().unwrap();

@@ -1,9 +1,10 @@
 //! Exports: requests, parts and keys.
 
 use bytes::Bytes;
-use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, MemoryCache, Pushed};
+use cache_core::{BlobProvider, CacheExporter, CacheImporter, Expect, Pushed};
 use cache_gha::{GhaExporter, GhaImporter};
 use cache_kit::PartLimits;
+use cache_memory::MemoryCache;
 use cache_ops::{CopyOptions, ExportSettings, copy_manifest, export};
 use cache_tests::graphs;
 use cache_tests::harness::Harness;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::manifest::CacheLayer;
 use cache_core::{
-    CacheConfig, CacheExporter, CacheManifest, CacheStore, Descriptor, ErrorKind, MediaType, MemoryCache, Pushed,
-    annotation,
+    CacheConfig, CacheExporter, CacheManifest, CacheStore, Descriptor, ErrorKind, MediaType, Pushed, annotation,
 };
 use cache_gha::{ApiVersion, Environment, GhaExporter, GhaStore};
+use cache_memory::MemoryCache;
 use cache_ops::export;
 use cache_tests::graphs;
 use cache_tests::places::Gha;

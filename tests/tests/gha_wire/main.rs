@@ -13,8 +13,9 @@ mod store;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cache_core::{CacheImporter, Descriptor, Error, Event, MediaType, MemoryCache};
+use cache_core::{CacheImporter, Descriptor, Error, Event, MediaType};
 use cache_gha::{GhaConfig, GhaExporter, GhaImporter};
+use cache_memory::MemoryCache;
 use cache_ops::{Depth, ExportSettings, export, verify};
 use cache_tests::graphs::Generated;
 use cache_tests::places::gha::{MAIN, token};

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::seams::Committed;
-use cache_core::{BlobProvider, Descriptor, Error, MediaType, MemoryCache, Result};
+use cache_core::{BlobProvider, Descriptor, Error, MediaType, Result};
 use cache_kit::{PartLimits, Timeouts};
+use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
 use cache_s3::{Credential, Environment, S3Config, S3Exporter, S3Importer};
 use cache_tests::graphs::Generated;

@@ -6,7 +6,7 @@ use crate::workspace::Workspace;
 
 /// The crates that a dependency on the member adds to a build, with its default features. A number goes up only with
 /// the reason in the commit message.
-const BUDGETS: [(&str, usize); 12] = [
+const BUDGETS: [(&str, usize); 13] = [
     ("cache-azblob", 150),
     ("cache-core", 45),
     ("cache-gha", 145),
@@ -14,6 +14,7 @@ const BUDGETS: [(&str, usize); 12] = [
     ("cache-kit", 45),
     ("cache-layers", 45),
     ("cache-local", 60),
+    ("cache-memory", 50),
     ("cache-ops", 50),
     ("cache-report", 70),
     ("cache-registry", 160),

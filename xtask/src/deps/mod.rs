@@ -12,12 +12,13 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 /// Selections that open no connection, and therefore pull nothing that could.
-const OFFLINE: [(&str, &[&str]); 8] = [
+const OFFLINE: [(&str, &[&str]); 9] = [
     ("cache-core", &["--all-features"]),
     ("cache-inline", &["--all-features"]),
     ("cache-kit", &["--all-features"]),
     ("cache-layers", &["--all-features"]),
     ("cache-local", &["--all-features"]),
+    ("cache-memory", &["--all-features"]),
     ("cache-ops", &["--all-features"]),
     ("cache-report", &["--all-features"]),
     ("cache-cli", &["--no-default-features", "--features", "inline,local"]),

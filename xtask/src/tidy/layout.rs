@@ -9,8 +9,10 @@ use crate::workspace::{Dependency, Member, Workspace};
 /// The files that do the same job in every backend.
 const BACKEND_FILES: [&str; 7] = ["lib", "attributes", "config", "importer", "exporter", "store", "error"];
 
-/// The files that a backend has no use for: an inline cache is read, listed and named by the place that its image is in.
-const UNUSED: [(&str, &[&str]); 1] = [("cache-inline", &["config", "importer", "store"])];
+/// The files that a backend has no use for: an inline cache is read, listed and named by the place that its image is in, and a
+/// store in memory is its own config and has no errors of others to map.
+const UNUSED: [(&str, &[&str]); 2] =
+    [("cache-inline", &["config", "importer", "store"]), ("cache-memory", &["config", "error"])];
 
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
     let readmes = workspace.members.iter().filter_map(|member| readme(member, &workspace.root));

@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn only_one_file_gates_backends() {
         let text = "//! A.\n#[cfg(feature = \"s3\")]\nmod s3;\n";
-        let message = "cache-core/src/memory.rs:2: `feature = \"s3\"` belongs into cache-cli/src/backends.rs";
-        assert_eq!(messages("cache-core/src/memory.rs", text), [message]);
+        let message = "cache-core/src/error.rs:2: `feature = \"s3\"` belongs into cache-cli/src/backends.rs";
+        assert_eq!(messages("cache-core/src/error.rs", text), [message]);
         assert!(messages("cache-cli/src/backends.rs", text).is_empty());
         assert!(messages("tests/src/s3.rs", text).is_empty());
-        assert!(messages("cache-core/src/memory.rs", "//! A.\n#[cfg(feature = \"gzip\")]\nmod gzip;\n").is_empty());
+        assert!(messages("cache-core/src/error.rs", "//! A.\n#[cfg(feature = \"gzip\")]\nmod gzip;\n").is_empty());
     }
 }

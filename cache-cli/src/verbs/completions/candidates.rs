@@ -97,7 +97,7 @@ fn directories(value: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::session;

@@ -102,8 +102,8 @@ fn named_kinds(session: &Session) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::MemoryCache;
     use cache_core::seams::{BackendFacts, Naming};
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::session;

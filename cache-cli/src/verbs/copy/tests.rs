@@ -1,6 +1,7 @@
 //! The rules of `copy` on caches in memory.
 
-use cache_core::{CacheStore as _, MemoryCache};
+use cache_core::CacheStore as _;
+use cache_memory::MemoryCache;
 
 use super::*;
 use crate::args::CompressionArgs;

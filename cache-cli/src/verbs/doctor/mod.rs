@@ -48,7 +48,8 @@ fn with_mode(spec: &CacheSpec, mode: Option<Mode>) -> CacheSpec {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{Error, ErrorKind, MemoryCache};
+    use cache_core::{Error, ErrorKind};
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::session;

@@ -101,7 +101,8 @@ fn biggest(caches: &[Weighed], uses: &HashMap<Digest, usize>, limit: usize) -> V
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{CacheStore as _, MemoryCache};
+    use cache_core::CacheStore as _;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::{LAYERS, insert, session};

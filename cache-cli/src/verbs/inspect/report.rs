@@ -340,7 +340,8 @@ impl From<&InlineImage> for InlineReport {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{CacheImporter as _, MemoryCache};
+    use cache_core::CacheImporter as _;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::{LAYERS, insert, time};

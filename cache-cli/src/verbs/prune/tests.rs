@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cache_core::seams::BlobEntry;
-use cache_core::{CacheStore as _, Digest, MemoryCache};
+use cache_core::{CacheStore as _, Digest};
+use cache_memory::MemoryCache;
 use futures_util::stream::TryStreamExt as _;
 use tempfile::TempDir;
 

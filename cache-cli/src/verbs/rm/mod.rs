@@ -113,7 +113,8 @@ fn is_in(free: &Reach, entry: &BlobEntry) -> impl Future<Output = bool> + use<> 
 mod tests {
     use cache_core::manifest::Document;
     use cache_core::seams::ImageStore as _;
-    use cache_core::{Descriptor, Digest, Expect, MediaType, MemoryCache};
+    use cache_core::{Descriptor, Digest, Expect, MediaType};
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::{LAYERS, insert, layer, session};

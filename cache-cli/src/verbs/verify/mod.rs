@@ -51,7 +51,8 @@ async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Sh
 
 #[cfg(test)]
 mod tests {
-    use cache_core::{CacheStore as _, MemoryCache};
+    use cache_core::CacheStore as _;
+    use cache_memory::MemoryCache;
 
     use super::*;
     use crate::tests::{LAYERS, insert, layer, session};

@@ -125,25 +125,3 @@ fn a_long_chain_that_is_lost_is_not_followed_for_every_finding() {
     assert_eq!(told.len() + untold.len(), 2_000);
     assert!(!told.is_empty() && !untold.is_empty() && untold.iter().all(|finding| finding.affects_more));
 }
-
-#[tokio::test]
-async fn a_document_over_a_mebibyte_is_found_where_buildkit_reads_it_from_a_manifest() {
-    let sized = |bytes: usize| {
-        let filler = "x".repeat(bytes - "{\"records\":[{\"digest\":\"\"}]}".len());
-        config(&[], vec![record(&filler, &[], &[])])
-    };
-    for (bytes, expected) in [
-        (1_048_577, vec![FindingCode::ConfigTooLarge]),
-        (1_048_576, vec![FindingCode::ConfigNearLimit]),
-        (900_000, vec![]),
-    ] {
-        let store = crate::memory::MemoryCache::new();
-        let encoded = CacheManifest::new(sized(bytes), Vec::<Descriptor>::new()).encode(None);
-        assert_eq!(encoded.config.bytes.len(), bytes);
-        let _ = store.insert(encoded.config.bytes);
-        let read = crate::graph::load(encoded.manifest.bytes, &store, &Limits::default()).await.unwrap().unwrap();
-        let codes: Vec<FindingCode> = check(&read).iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, expected, "{bytes}");
-        assert_eq!(check(&CacheManifest::new(sized(bytes), Vec::<Descriptor>::new())), []);
-    }
-}

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use cache_core::model::Limits;
-use cache_core::{CacheKey, CacheManifest, Digest, MediaType, MemoryCache, Result, annotation, load};
+use cache_core::{CacheKey, CacheManifest, Digest, MediaType, Result, annotation, load};
+use cache_memory::MemoryCache;
 use cache_tests::random::Random;
 use serde_json::{Value, json};
 

@@ -1,0 +1,56 @@
+//! From a spec to a cache of a store.
+
+use async_trait::async_trait;
+use cache_core::manifest::ManifestForm;
+use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::spec::Attrs;
+use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
+
+use crate::MemoryCache;
+use crate::attributes::ATTRIBUTES;
+
+/// Specs of `type=memory` name a cache of this store by `name`.
+#[async_trait]
+impl CacheBackend for MemoryCache {
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::new("memory").with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name"))
+    }
+
+    async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
+        let mut attrs = spec.attrs();
+        let place = self.place(&mut attrs);
+        attrs.finish()?;
+        Ok(Box::new(place))
+    }
+
+    async fn exporter(&self, spec: &CacheSpec) -> Result<Box<dyn CacheExporter>> {
+        Ok(Box::new(self.written(spec)?))
+    }
+
+    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+        let place = self.written(spec)?;
+        Ok((Box::new(place.clone()), Box::new(place)))
+    }
+
+    async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
+        Ok(Some(Box::new(self.written(spec)?)))
+    }
+
+    async fn probe(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>> {
+        Ok(None)
+    }
+}
+
+impl MemoryCache {
+    fn place(&self, attrs: &mut Attrs<'_>) -> Self {
+        self.named(attrs.optional("name").unwrap_or("latest"))
+    }
+
+    /// The place of a spec that may say the form of what is written.
+    fn written(&self, spec: &CacheSpec) -> Result<Self> {
+        let mut attrs = spec.attrs();
+        let (place, form) = (self.place(&mut attrs), ManifestForm::from_attrs(&mut attrs)?);
+        attrs.finish()?;
+        Ok(Self { form, ..place })
+    }
+}
