@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::{BodyReader, Bounds, Flow, Outgoing, RequestLog, Timeouts, Tuning};
+use cache_kit::{BodyReader, Bounds, Flow, MAX_REDIRECTS, Outgoing, RequestLog, Timeouts, Tuning, is_downgrade};
 use futures_util::stream::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, BodyStream};
@@ -24,8 +24,6 @@ use crate::{Environment, KIND, error};
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
 /// Up to this size a body is no part of an entry, and its answer is that to a question.
 const SMALL: usize = 64 << 10;
-/// How many redirects in a row are followed.
-const REDIRECTS: usize = 10;
 
 /// The connections of a program to one host; URLs that are signed go through it as they are.
 ///
@@ -62,14 +60,14 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
 /// Follows redirects, but never from HTTPS to plain HTTP; `reqwest` takes the token off where the host or the port changes.
 fn follow(attempt: Attempt<'_>) -> Action {
     match attempt.previous().len() {
-        _ if is_downgrade(attempt.previous(), attempt.url()) => attempt.stop(),
-        0..=REDIRECTS => attempt.follow(),
+        _ if leaves_https(attempt.previous(), attempt.url()) => attempt.stop(),
+        0..=MAX_REDIRECTS => attempt.follow(),
         _ => attempt.error("too many redirects"),
     }
 }
 
-fn is_downgrade(previous: &[Url], next: &Url) -> bool {
-    next.scheme() == "http" && previous.iter().any(|url| url.scheme() == "https")
+fn leaves_https(previous: &[Url], next: &Url) -> bool {
+    previous.iter().any(|url| is_downgrade(url.scheme(), next.scheme()))
 }
 
 /// Calls below one URL.
@@ -232,9 +230,9 @@ mod tests {
     #[test]
     fn no_redirect_leads_from_https_to_plain_http() {
         let urls = |texts: &[&str]| texts.iter().map(|text| Url::parse(text).unwrap()).collect::<Vec<_>>();
-        let is_downgrade = |before: &[&str], next: &str| is_downgrade(&urls(before), &Url::parse(next).unwrap());
-        assert!(is_downgrade(&["https://h/a"], "http://h/a"));
-        assert!(is_downgrade(&["http://h/a", "https://h/a"], "http://other/a"));
-        assert!(!is_downgrade(&["http://h/a"], "http://h/b") && !is_downgrade(&["http://h/a"], "https://h/b"));
+        let leaves_https = |before: &[&str], next: &str| leaves_https(&urls(before), &Url::parse(next).unwrap());
+        assert!(leaves_https(&["https://h/a"], "http://h/a"));
+        assert!(leaves_https(&["http://h/a", "https://h/a"], "http://other/a"));
+        assert!(!leaves_https(&["http://h/a"], "http://h/b") && !leaves_https(&["http://h/a"], "https://h/b"));
     }
 }

@@ -18,6 +18,7 @@ mod presence_checks;
 #[cfg(feature = "http")]
 mod ranges;
 mod read_ahead;
+mod redirect;
 mod request_log;
 mod resume;
 mod retry;
@@ -49,6 +50,7 @@ pub use self::presence_checks::PresenceChecks;
 #[cfg(feature = "http")]
 pub use self::ranges::{RangeAnswer, RangeSource, read_ranges};
 pub use self::read_ahead::ReadAhead;
+pub use self::redirect::{MAX_REDIRECTS, is_downgrade};
 pub use self::request_log::RequestLog;
 pub use self::resume::{ResumeSource, resuming};
 pub use self::retry::RetryPolicy;

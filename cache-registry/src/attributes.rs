@@ -1,7 +1,10 @@
-//! The attributes of `type=registry`.
+//! What specs of this backend say: `type=registry`, and its attributes.
 
 use cache_core::manifest::ManifestForm;
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "registry";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("ref", "the reference, as Docker completes it").required(),

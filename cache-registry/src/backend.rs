@@ -7,13 +7,10 @@ use cache_core::model::Limits;
 use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::{
     Environment, RegistryConfig, RegistryExporter, RegistryImage, RegistryImporter, RegistryProbe, RegistryStore,
 };
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "registry";
 
 /// Opens repositories for specs of `type=registry`.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::{BlobStream, Digest, Error, ErrorKind, Result};
-use cache_kit::{RequestLog, Timeouts, Tuning, answered};
+use cache_kit::{MAX_REDIRECTS, RequestLog, Timeouts, Tuning, answered};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use tokio::sync::OnceCell;
@@ -16,7 +16,7 @@ use crate::auth::{Asked, Auth, Scopes};
 use crate::body::Part;
 use crate::config::RegistryConfig;
 use crate::connection::Connection;
-use crate::{error, redirect};
+use crate::{error, redirect, refusal};
 
 /// The digest that a registry says its answer has.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -171,7 +171,7 @@ impl Client {
         auth: Option<&HeaderValue>,
     ) -> Result<Response> {
         let (mut url, mut auth) = (request.url.clone(), auth);
-        for _ in 0..=redirect::MOST {
+        for _ in 0..=MAX_REDIRECTS {
             auth = auth.filter(|_| self.is_ours(connection, &url));
             let response = self.send_to(connection, &url, request, auth).await?;
             match redirect::target(&response, &request.method) {
@@ -234,7 +234,7 @@ impl Client {
             Err(_) => false,
         };
         let host = response.url().host_str().unwrap_or_default().to_owned();
-        let error = error::refused(response, message, self.tuning()).await;
+        let error = refusal::refused(response, message, self.tuning()).await;
         self.with_context(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 

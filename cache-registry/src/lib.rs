@@ -21,12 +21,14 @@ mod proxy;
 mod reader;
 mod redirect;
 mod reference;
+mod refusal;
 mod store;
 mod tags;
 mod upload;
 
+pub use self::attributes::KIND;
 pub use self::auth::Credential;
-pub use self::backend::{KIND, Registry};
+pub use self::backend::Registry;
 pub use self::config::{Environment, RegistryConfig};
 pub use self::exporter::RegistryExporter;
 pub use self::image::RegistryImage;

@@ -1,16 +1,14 @@
-//! Redirects: which are followed, and how many.
+//! Which redirects of a registry are followed, and where they lead.
 //!
-//! Who follows one decides what goes along. Nothing here adds a header: there is no `Referer`, and a credential goes
-//! along only where the next request is to the origin that it is for.
+//! Whoever follows one decides which headers the next request has: no `Referer`, and a credential only for the origin
+//! that it belongs to.
 
+use cache_kit::MAX_REDIRECTS;
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::error;
-
-/// How many redirects in a row are followed.
-pub(crate) const MOST: usize = 10;
 
 /// The target of a redirect.
 ///
@@ -31,5 +29,5 @@ pub(crate) fn target(response: &Response, method: &Method) -> Option<Url> {
 /// The error for redirects without end.
 pub(crate) fn endless(message: &str) -> cache_core::Error {
     let error = error::new(cache_core::ErrorKind::Unavailable, message).with_retryable(false);
-    error.with("cause", format!("more than {MOST} redirects in a row"))
+    error.with("cause", format!("more than {MAX_REDIRECTS} redirects in a row"))
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cache_core::{BlobStream, Descriptor, Digest, Error, ErrorKind, Result};
+use cache_kit::MAX_REDIRECTS;
 use reqwest::header::{CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use reqwest::{Method, Response};
 use url::Url;
@@ -174,7 +175,7 @@ impl Upload {
         if self.detour.is_some() {
             self.detours += 1;
         }
-        if self.detours > redirect::MOST {
+        if self.detours > MAX_REDIRECTS {
             return Err(self.client.with_context(redirect::endless(UPLOAD)));
         }
         Ok(self.detour.is_some())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::PartUpload;
+use cache_kit::{PartUpload, is_downgrade};
 use reqwest::header::HeaderName;
 use url::Url;
 
@@ -79,8 +79,8 @@ fn decode_url(text: &str, service: &Url, message: &str) -> Result<Url> {
     let failed = |cause: &str| error::new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(false);
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.ok_or_else(|| failed("the answer holds no usable URL"))?;
-    let is_downgrade = url.scheme() == "http" && service.scheme() == "https";
-    if is_downgrade { Err(failed("the service speaks HTTPS and gives a URL by plain HTTP")) } else { Ok(url) }
+    let leaves_https = is_downgrade(service.scheme(), url.scheme());
+    if leaves_https { Err(failed("the service speaks HTTPS and gives a URL by plain HTTP")) } else { Ok(url) }
 }
 
 impl fmt::Debug for Found {

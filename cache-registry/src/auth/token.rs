@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cache_core::json::JsonObject;
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::{Tuning, answered};
+use cache_kit::{MAX_REDIRECTS, Tuning, answered, is_downgrade};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::challenge::Bearer;
 use super::credential::secret_header;
 use super::{Credential, Scopes};
 use crate::answer::Reading;
-use crate::{error, redirect};
+use crate::{error, redirect, refusal};
 
 const CLIENT_ID: &str = "buildcache";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -71,7 +71,7 @@ impl Exchange<'_> {
             _ => self.send(&Method::GET, self.query(realm), |url| self.with_header(self.http.get(url))).await?,
         };
         if !response.status().is_success() {
-            return Err(error::refused(response, FAILED, self.tuning).await);
+            return Err(refusal::refused(response, FAILED, self.tuning).await);
         }
         token(&Reading { tuning: self.tuning, message: FAILED }.read(response, MOST_READ).await?)
     }
@@ -81,7 +81,7 @@ impl Exchange<'_> {
         let url = Url::parse(&self.bearer.realm).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let unusable = |why: &str| error::new(ErrorKind::Unauthenticated, why);
         let url = url.ok_or_else(|| unusable("the registry names no token server that can be asked"))?;
-        if self.base.scheme() == "https" && url.scheme() == "http" {
+        if is_downgrade(self.base.scheme(), url.scheme()) {
             let error = unusable("the registry speaks HTTPS and names a token server that speaks plain HTTP");
             let error = error.with("host", url.host_str().unwrap_or_default());
             return Err(error.with_hint("no credential is sent there: the registry has to name its realm with https"));
@@ -92,7 +92,7 @@ impl Exchange<'_> {
     /// Sends a request and follows redirects within the same origin; no other server is sent a credential.
     async fn send(&self, method: &Method, realm: Url, request: impl Fn(Url) -> RequestBuilder) -> Result<Response> {
         let mut url = realm.clone();
-        for _ in 0..=redirect::MOST {
+        for _ in 0..=MAX_REDIRECTS {
             let sent = answered(self.tuning.timeouts.answer, FAILED, request(url).send()).await?;
             let response = sent.map_err(|error| error::transport(error, FAILED))?;
             match redirect::target(&response, method) {
