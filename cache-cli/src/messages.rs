@@ -9,7 +9,8 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::{output, text};
+use crate::text;
+use crate::visible::shown;
 
 /// How a line begins that is more than progress.
 const LABELS: [(&str, Style); 3] = [
@@ -41,7 +42,7 @@ pub(crate) fn failure(failure: &Failure) {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Document<'a> {
+pub(crate) struct FailureDocument<'a> {
     /// What this document is.
     schema: &'static str,
     /// What failed.
@@ -55,9 +56,9 @@ pub(crate) struct Document<'a> {
 /// The same as one line of JSON, for whoever asked for JSON.
 pub(crate) fn failure_as_json(failure: &Failure) {
     let (error, hint) = (failure.message.as_str(), failure.hint.as_deref());
-    let document = Document { schema: "buildcache.error/v1", error, hint, exit_code: failure.exit.code() };
+    let document = FailureDocument { schema: "buildcache.error/v1", error, hint, exit_code: failure.exit.code() };
     if let Ok(text) = serde_json::to_string(&document) {
-        let _ = writeln!(anstream::stderr().lock(), "{}", output::shown(&text));
+        let _ = writeln!(anstream::stderr().lock(), "{}", shown(&text));
     }
 }
 

@@ -1,6 +1,5 @@
 //! What goes to stdout: a table, a JSON document, or digests alone.
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use cache_core::{Digest, Timestamp};
@@ -10,7 +9,7 @@ use serde_json::Serializer;
 use crate::args::OutputForm;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
-use crate::text::{is_invisible, printable};
+use crate::text::printable;
 use crate::visible::Visible;
 
 /// The outcome of a verb: a JSON document that can also be shown as text.
@@ -62,20 +61,6 @@ fn encode(report: &impl Serialize, out: &mut impl Write) -> serde_json::Result<(
     report.serialize(&mut Serializer::with_formatter(out, Visible::default()))
 }
 
-/// JSON in which what a terminal would not show is escaped, as in text.
-pub(crate) fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Outside of strings JSON has none of these.
-        if is_invisible(c) || c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) {
-            let _ = write!(shown, "\\u{:04x}", u32::from(c));
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
 /// Writes to stdout; a reader that went away (`buildcache … | head`) is no failure.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
@@ -94,6 +79,7 @@ fn done(written: io::Result<()>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_invisible;
 
     #[test]
     fn json_shows_a_terminal_what_it_holds_and_decodes_to_the_same() {

@@ -1,10 +1,11 @@
 //! [`Visible`]: indented JSON in which what a terminal would not show is escaped.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-use crate::output::shown;
+use crate::text::is_invisible;
 
 /// Writes as [`PrettyFormatter`] does, and strings as [`shown`] says.
 #[derive(Default)]
@@ -51,4 +52,18 @@ impl Formatter for Visible {
     fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.0.end_object_value(writer)
     }
+}
+
+/// JSON in which what a terminal would not show is escaped, as in text.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Outside of strings JSON has none of these.
+        if is_invisible(c) || c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

@@ -20,7 +20,7 @@ A SECRET can be kept elsewhere: @FILE reads a file, env:NAME a variable.
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Document {
+pub(crate) struct SpecsDocument {
     /// What this document is.
     schema: &'static str,
     /// The types that are built in.
@@ -70,7 +70,7 @@ pub(super) fn run(session: &Session, args: &SpecsArgs) -> Result<Exit, Failure> 
     let wanted = all().filter(|facts| args.kind.as_deref().is_none_or(|kind| kind == facts.kind));
     let types = wanted.map(|facts| Type { kind: facts.kind, attributes: reports(facts.attributes) }).collect();
     let destinations = reports(&ExportOptions::ATTRIBUTES);
-    output::print(session, &Document { schema: "buildcache.specs/v1", types, destinations })?;
+    output::print(session, &SpecsDocument { schema: "buildcache.specs/v1", types, destinations })?;
     Ok(Exit::Done)
 }
 
@@ -100,7 +100,7 @@ fn values(values: Values) -> String {
     }
 }
 
-impl Report for Document {
+impl Report for SpecsDocument {
     fn table(&self, _: Timestamp, _: bool) -> String {
         let mut text = RULES.to_owned();
         for Type { kind, attributes } in &self.types {

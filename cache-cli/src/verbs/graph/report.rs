@@ -18,7 +18,7 @@ pub(super) struct Drawing {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Document<'a> {
+pub(crate) struct GraphDocument<'a> {
     /// What this document is.
     schema: &'static str,
     /// The manifest.
@@ -99,7 +99,7 @@ impl Drawing {
 impl Serialize for Drawing {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Graph { records, layers, .. } = &self.graph;
-        Document { schema: "buildcache.graph/v1", digest: self.digest, records, layers }.serialize(serializer)
+        GraphDocument { schema: "buildcache.graph/v1", digest: self.digest, records, layers }.serialize(serializer)
     }
 }
 

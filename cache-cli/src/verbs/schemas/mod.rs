@@ -15,31 +15,31 @@ use super::{
 use crate::messages;
 
 /// A document, by the word before the version in its `schema`.
-struct Document {
+struct SchemaFile {
     name: &'static str,
     make: fn(SchemaGenerator) -> Schema,
 }
 
-const DOCUMENTS: [Document; 19] = [
-    Document { name: "copy", make: root::<copy::report::Copies> },
-    Document { name: "diff", make: root::<diff::report::Differences> },
-    Document { name: "doctor", make: root::<doctor::report::Report> },
-    Document { name: "du", make: root::<du::report::Usage> },
-    Document { name: "error", make: root::<messages::Document<'_>> },
-    Document { name: "explain", make: root::<explain::report::Report> },
-    Document { name: "graph", make: root::<graph::report::Document<'_>> },
-    Document { name: "inspect", make: root::<inspect::report::Inspection<'_>> },
-    Document { name: "login", make: root::<login::report::LoggedIn> },
-    Document { name: "logout", make: root::<login::report::LoggedOut> },
-    Document { name: "ls", make: root::<ls::Listing> },
-    Document { name: "merge", make: root::<merge::report::Merge> },
-    Document { name: "optimize", make: root::<optimize::report::Optimization> },
-    Document { name: "prune", make: root::<prune::report::Pruned> },
-    Document { name: "prune-plan", make: root::<prune::file::PlanFile> },
-    Document { name: "repair", make: root::<repair::report::Repair> },
-    Document { name: "rm", make: root::<rm::report::Removal> },
-    Document { name: "specs", make: root::<specs::Document> },
-    Document { name: "verify", make: root::<verify::report::Verification> },
+const DOCUMENTS: [SchemaFile; 19] = [
+    SchemaFile { name: "copy", make: root::<copy::report::Copies> },
+    SchemaFile { name: "diff", make: root::<diff::report::Differences> },
+    SchemaFile { name: "doctor", make: root::<doctor::report::Report> },
+    SchemaFile { name: "du", make: root::<du::report::Usage> },
+    SchemaFile { name: "error", make: root::<messages::FailureDocument<'_>> },
+    SchemaFile { name: "explain", make: root::<explain::report::Report> },
+    SchemaFile { name: "graph", make: root::<graph::report::GraphDocument<'_>> },
+    SchemaFile { name: "inspect", make: root::<inspect::report::Inspection<'_>> },
+    SchemaFile { name: "login", make: root::<login::report::LoggedIn> },
+    SchemaFile { name: "logout", make: root::<login::report::LoggedOut> },
+    SchemaFile { name: "ls", make: root::<ls::Listing> },
+    SchemaFile { name: "merge", make: root::<merge::report::Merge> },
+    SchemaFile { name: "optimize", make: root::<optimize::report::Optimization> },
+    SchemaFile { name: "prune", make: root::<prune::report::Pruned> },
+    SchemaFile { name: "prune-plan", make: root::<prune::file::PlanFile> },
+    SchemaFile { name: "repair", make: root::<repair::report::Repair> },
+    SchemaFile { name: "rm", make: root::<rm::report::Removal> },
+    SchemaFile { name: "specs", make: root::<specs::SpecsDocument> },
+    SchemaFile { name: "verify", make: root::<verify::report::Verification> },
 ];
 
 fn root<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
@@ -47,8 +47,8 @@ fn root<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
 }
 
 /// The file of a document. Readers of an older version of the program find fields that they do not know, so none is forbidden.
-fn file(document: &Document) -> String {
-    let Document { name, make } = document;
+fn file(document: &SchemaFile) -> String {
+    let SchemaFile { name, make } = document;
     let mut schema = make(SchemaSettings::draft2020_12().for_serialize().into_generator()).to_value();
     let title = format!("buildcache.{name}/v1");
     schema["title"] = json!(title);
