@@ -1,6 +1,9 @@
-//! The attributes of `type=azblob`.
+//! What specs of this backend say: `type=azblob`, and its attributes.
 
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "azblob";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("account_url", "the account, with a shared access signature in its query or without")

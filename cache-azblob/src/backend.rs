@@ -4,11 +4,8 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobStore, Environment};
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "azblob";
 
 /// Opens containers for specs of `type=azblob`.
 ///

@@ -17,7 +17,8 @@ mod probe;
 mod reader;
 mod store;
 
-pub use self::backend::{Azblob, KIND};
+pub use self::attributes::KIND;
+pub use self::backend::Azblob;
 pub use self::config::{AzblobConfig, Environment};
 pub use self::exporter::AzblobExporter;
 pub use self::importer::AzblobImporter;

@@ -1,6 +1,9 @@
-//! The attributes of `type=gha`.
+//! What specs of this backend say: `type=gha`, and its attributes.
 
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "gha";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("scope", "what the cache is called; it has nothing to do with the scopes of a token")

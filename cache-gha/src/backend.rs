@@ -4,11 +4,8 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "gha";
 
 /// Opens caches of GitHub Actions for specs of `type=gha`.
 ///

@@ -22,7 +22,8 @@ mod signed;
 mod store;
 mod token;
 
-pub use self::backend::{Gha, KIND};
+pub use self::attributes::KIND;
+pub use self::backend::Gha;
 pub use self::config::{ApiVersion, Environment, GhaConfig};
 pub use self::exporter::GhaExporter;
 pub use self::importer::GhaImporter;

@@ -1,6 +1,9 @@
-//! The attributes of `type=inline`: those of the places that images can be in.
+//! What specs of this backend say: `type=inline`, and its attributes: those of the places that images can be in.
 
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "inline";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("image", "the image: a directory with an OCI layout, or a reference").required().of_exports(),

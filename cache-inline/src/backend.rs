@@ -5,11 +5,8 @@ use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Result};
 
 use crate::InlineExporter;
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::error::inline;
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "inline";
 
 /// Opens images for specs of `type=inline`, in the kinds of places it was given.
 ///

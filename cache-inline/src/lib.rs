@@ -11,7 +11,8 @@ mod records;
 mod redirect;
 mod strip;
 
-pub use self::backend::{Inline, KIND};
+pub use self::attributes::KIND;
+pub use self::backend::Inline;
 pub use self::embed::embed;
 pub use self::exporter::InlineExporter;
 pub use self::records::{ImageLayer, InlineRecords};

@@ -3,11 +3,9 @@
 use cache_core::Result;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::BlobStream;
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-use cache_core::{Error, ErrorKind};
 
 use super::CodecPool;
-use super::encode::not_built_in;
+use super::error::not_built_in;
 
 /// Decompresses a layer, all members and frames of it, on the pool and within its limits.
 ///
@@ -33,16 +31,4 @@ pub fn decode(encoding: LayerEncoding, layer: BlobStream, pool: &CodecPool) -> R
         LayerEncoding::Zstd => Ok(super::zstd::decode(layer, pool)),
         encoding => Err(not_built_in(encoding.name())),
     }
-}
-
-/// The bytes are not what their media type says.
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-pub(super) fn broken(message: &str) -> Error {
-    Error::new(ErrorKind::InvalidManifest, message)
-}
-
-/// The bytes end too early.
-#[cfg(any(feature = "gzip", feature = "zstd"))]
-pub(super) fn ended_early() -> Error {
-    broken("layer ends before it is complete")
 }

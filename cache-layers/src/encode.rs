@@ -12,6 +12,7 @@ use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::{Stream, StreamExt};
 
 use super::CodecPool;
+use super::error::not_built_in;
 use super::hashing::{Hashed, hashed};
 
 /// A layer that was made.
@@ -210,9 +211,4 @@ fn estargz(
         Ok(())
     });
     Encoding::new(bytes, encoded)
-}
-
-/// An error that names the missing feature of this crate.
-pub(crate) fn not_built_in(compression: impl fmt::Display) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("this program was built without {compression} compression"))
 }

@@ -8,6 +8,7 @@ mod decode;
 #[cfg(feature = "layer")]
 mod dirs;
 mod encode;
+mod error;
 #[cfg(feature = "estargz")]
 pub mod estargz;
 #[cfg(feature = "gzip")]

@@ -8,7 +8,7 @@ use compression_codecs::DecodeV2;
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 
 use crate::DecodeLimits;
-use crate::decode::{broken, ended_early};
+use crate::error::{broken, ended_early};
 use crate::steps::Codec;
 
 /// The most output of one call of a decoder, in bytes.

@@ -6,7 +6,7 @@ use cache_core::{Error, ErrorKind, Result};
 
 use super::encode::encode_checked;
 #[cfg(not(feature = "estargz"))]
-use super::encode::not_built_in;
+use super::error::not_built_in;
 use super::read::decompressed;
 use super::{CodecPool, Encoding, encode, hashed};
 

@@ -1,7 +1,10 @@
-//! The attributes of `type=local`.
+//! What specs of this backend say: `type=local`, and its attributes.
 
 use cache_core::manifest::ManifestForm;
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "local";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("src", "the directory").of(Values::Directory).required(),

@@ -5,12 +5,9 @@ use cache_core::model::Limits;
 use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::image::is_layout;
 use crate::{LocalConfig, LocalExporter, LocalImage, LocalImporter, LocalProbe, LocalStore};
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "local";
 
 /// Opens directories for specs of `type=local`.
 ///

@@ -23,7 +23,8 @@ mod unnamed;
 mod update;
 mod walk;
 
-pub use self::backend::{KIND, Local};
+pub use self::attributes::KIND;
+pub use self::backend::Local;
 pub use self::config::LocalConfig;
 pub use self::exporter::LocalExporter;
 pub use self::image::LocalImage;

@@ -13,8 +13,6 @@ use cache_core::{
 };
 use serde_json::Value;
 
-use crate::Reached;
-
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach(BTreeMap<Digest, u64>);
@@ -70,11 +68,10 @@ impl Reach {
         self.0.extend(&other.0);
     }
 
-    /// What none of the caches reaches.
-    #[must_use]
-    pub fn outside(&self, caches: &Reached) -> Self {
-        let own = self.0.iter().filter(|(blob, _)| !caches.contains(blob));
-        Self(own.map(|(blob, size)| (*blob, *size)).collect())
+    /// The blobs that are as asked.
+    pub(crate) fn filtered(&self, is_kept: impl Fn(&Digest) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(blob, _)| is_kept(blob));
+        Self(kept.map(|(blob, size)| (*blob, *size)).collect())
     }
 
     /// Whether the blob is reached.
@@ -155,6 +152,7 @@ mod tests {
     use cache_memory::MemoryCache;
 
     use super::*;
+    use crate::Reached;
 
     fn layer(content: &str) -> Descriptor {
         Descriptor::of(MediaType::OCI_LAYER, content.as_bytes())

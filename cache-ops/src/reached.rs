@@ -26,6 +26,14 @@ pub struct Reached {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbers(Box<[u32]>);
 
+impl Reach {
+    /// The blobs that none of the caches reaches.
+    #[must_use]
+    pub fn outside(&self, caches: &Reached) -> Self {
+        self.filtered(|blob| !caches.contains(blob))
+    }
+}
+
 impl Reached {
     /// What `caches` reach together, several of them read at once, and those that cannot be read. `done` is told how many
     /// were read.

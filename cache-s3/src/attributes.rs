@@ -1,6 +1,9 @@
-//! The attributes of `type=s3`.
+//! What specs of this backend say: `type=s3`, and its attributes.
 
 use cache_core::spec::{Attribute, Values};
+
+/// The `type` of this backend's specs.
+pub const KIND: &str = "s3";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("bucket", "the bucket").required().with_variable("AWS_BUCKET"),

@@ -6,11 +6,8 @@ use async_trait::async_trait;
 use cache_core::seams::{BackendFacts, CacheProbe, Naming};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, KIND};
 use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
-
-/// The `type` of this backend's specs.
-pub const KIND: &str = "s3";
 
 /// BuildKit counts on a blob until it is 24 h old, and writes an older one anew (`touch_refresh`). An export takes up to an
 /// hour more.

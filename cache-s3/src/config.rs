@@ -13,10 +13,10 @@ use cache_core::{CacheSpec, ErrorKind, Result};
 use cache_kit::{Tuning, read_secret};
 
 use crate::conditions::Conditions;
+use crate::copy_limits::CopyLimits;
 use crate::endpoint::Endpoint;
 use crate::error;
 use crate::keys::{self, Keys};
-use crate::refresh::CopyLimits;
 
 /// The variables that name files of AWS.
 const FILES: [&str; 3] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"];

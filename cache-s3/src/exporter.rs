@@ -12,13 +12,15 @@ use bytes::Bytes;
 use cache_core::seams::{Committed, Contributions, ExporterFacts, Silent};
 use cache_core::{
     BlobProvider, CacheExporter, CacheManifest, Descriptor, Digest, Error, ErrorKind, Expect, Progress, Pushed, Result,
-    Timestamp, Version,
+    Version,
 };
 use cache_kit::{Knowledge, Known, Reach, upload};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::S3Config;
+use crate::age::age;
 use crate::client::{Client, Condition, Found};
+use crate::conditional;
 use crate::error;
 use crate::listing;
 use crate::names;
@@ -197,7 +199,7 @@ impl S3Exporter {
             Expect::Absent => Condition::Absent,
             Expect::Version(version) => Condition::Matches(version.as_str()),
         };
-        if config.environment().conditions().are_honoured(&self.client).await? {
+        if conditional::are_honoured(&self.client).await? {
             return self.put(&key, bytes, on).await;
         }
         let limit = config.limits().config;
@@ -306,7 +308,7 @@ impl CacheExporter for S3Exporter {
     }
 
     async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
-        let is_conditional = self.client.config().environment().conditions().are_honoured(&self.client).await?;
+        let is_conditional = conditional::are_honoured(&self.client).await?;
         self.overwrites.store(!is_conditional, Ordering::Relaxed);
         Ok(if is_conditional { None } else { Some(self) })
     }
@@ -318,11 +320,6 @@ fn expected(on: Condition<'_>) -> Option<&str> {
         Condition::Matches(etag) => Some(etag),
         Condition::None | Condition::Absent => None,
     }
-}
-
-/// Seconds since then.
-pub(crate) fn age(then: Timestamp) -> i64 {
-    Timestamp::now().unix_seconds().saturating_sub(then.unix_seconds())
 }
 
 /// Whether a blob that cannot be copied may still be sent: the store cannot, may not, or has lost it.

@@ -49,6 +49,15 @@ impl Keys {
     }
 }
 
+/// What there is to say of a prefix that not every store keeps as it is.
+pub(crate) const UNUSUAL: &str =
+    "this store does not keep a slash at the start of a key, or two in a row: take a prefix without them";
+
+/// Whether a key begins with a slash, or has two in a row: some stores refuse that, and some make one slash of it.
+pub(crate) fn is_unusual(key: &str) -> bool {
+    key.starts_with('/') || key.contains("//")
+}
+
 /// The source of a copy, as S3 wants it in a header: everything escaped but what never has to be, and slashes.
 pub(crate) fn copy_source(bucket: &str, key: &str) -> String {
     let mut source = String::with_capacity(bucket.len() + key.len() + 8);

@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod age;
 mod attributes;
 mod backend;
 mod client;
+mod conditional;
 mod conditions;
 mod config;
 mod contributions;
+mod copy_limits;
 mod endpoint;
 mod error;
 mod exporter;
@@ -21,7 +24,8 @@ mod refresh;
 mod store;
 mod uploads;
 
-pub use self::backend::{KIND, S3};
+pub use self::attributes::KIND;
+pub use self::backend::S3;
 pub use self::config::{Credential, Environment, S3Config};
 pub use self::exporter::S3Exporter;
 pub use self::importer::S3Importer;

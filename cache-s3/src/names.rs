@@ -4,16 +4,7 @@ use cache_core::{Error, ErrorKind, Result};
 
 use crate::client::Client;
 use crate::error;
-use crate::keys::Keys;
-
-/// What there is to say of a prefix that not every store keeps as it is.
-pub(crate) const UNUSUAL: &str =
-    "this store does not keep a slash at the start of a key, or two in a row: take a prefix without them";
-
-/// Whether a key begins with a slash, or has two in a row: some stores refuse that, and some make one slash of it.
-pub(crate) fn is_unusual(key: &str) -> bool {
-    key.starts_with('/') || key.contains("//")
-}
+use crate::keys::{Keys, UNUSUAL, is_unusual};
 
 /// Whether a prefix makes such keys.
 pub(crate) fn has_unusual(keys: &Keys) -> bool {

@@ -8,8 +8,8 @@ use cache_core::seams::Silent;
 use cache_core::{Descriptor, Error, ErrorKind, Result};
 use cache_kit::PartUpload;
 
+use crate::age::age;
 use crate::client::{Client, Condition, Found};
-use crate::exporter::age;
 
 /// The requests that make an object of a blob. One that is dropped in the middle gives its upload up.
 pub(crate) struct Parts<'a> {

@@ -11,8 +11,9 @@ use cache_kit::Reach;
 use futures_util::stream::TryStreamExt;
 
 use crate::client::{Client, Condition};
-use crate::conditions::{self, throw_away_key};
+use crate::conditional::{throw_away_key, try_out};
 use crate::exporter::SETTLE_TIME;
+use crate::keys::UNUSUAL;
 use crate::{KIND, S3Config, error, listing, names, parts};
 
 const SAMPLE: Bytes = Bytes::from_static(b"buildcache doctor");
@@ -63,7 +64,7 @@ impl S3Probe {
     }
 
     async fn conditions(&self) -> Result<()> {
-        if conditions::try_out(&self.client).await? {
+        if try_out(&self.client).await? {
             return Ok(());
         }
         Err(error::new(ErrorKind::Unsupported, "the store overwrites whatever the condition"))
@@ -193,7 +194,7 @@ impl CacheProbe for S3Probe {
         let advice = "buildcache sends old blobs again; BuildKit's exports fail on them";
         found.record("refresh", self.copy(small).await, advice);
         let advice = if names::has_unusual(self.client.config().keys()) {
-            names::UNUSUAL
+            UNUSUAL
         } else {
             "`ls`, `du` and `prune` cannot work here: ask for the right s3:ListBucket"
         };

@@ -1,4 +1,4 @@
-//! Descriptors, media types and annotation keys.
+//! Descriptors and media types.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,25 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{go_struct, take, take_size};
-use crate::model::{Annotations, DiffId, Digest, Timestamp};
-
-/// The annotation keys that mean something in a build cache.
-pub mod annotation {
-    /// The digest of the uncompressed tar stream; BuildKit cannot load a layer without it.
-    pub const UNCOMPRESSED: &str = "containerd.io/uncompressed";
-    /// When the layer was made.
-    pub const CREATED_AT: &str = "buildkit/createdat";
-    /// The step that made the layer; only found on layers read from an inline cache.
-    pub const DESCRIPTION: &str = "buildkit/description";
-    /// The digest of an eStargz layer's table of contents.
-    pub const ESTARGZ_TOC: &str = "containerd.io/snapshot/stargz/toc.digest";
-    /// The size of an eStargz layer's uncompressed stream.
-    pub const ESTARGZ_SIZE: &str = "io.containers.estargz.uncompressed-size";
-    /// The tag of an entry of an OCI layout's `index.json`.
-    pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-    /// The full name that containerd gives to an entry of `index.json`.
-    pub const IMAGE_NAME: &str = "io.containerd.image.name";
-}
+use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
 
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
 ///

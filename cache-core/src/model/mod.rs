@@ -1,5 +1,6 @@
 //! The values that a cache is made of, valid by construction.
 
+pub mod annotation;
 mod annotations;
 mod compression;
 mod descriptor;
@@ -12,7 +13,7 @@ mod timestamp;
 pub use self::annotations::Annotations;
 pub use self::compression::{Compression, CompressionKind};
 pub(crate) use self::descriptor::WireDescriptor;
-pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform, annotation};
+pub use self::descriptor::{Descriptor, LayerEncoding, MediaType, Platform};
 pub use self::digest::{DiffId, Digest, Digester, InvalidDigest};
 pub use self::limits::Limits;
 pub use self::mode::Mode;

@@ -7,6 +7,7 @@ mod exporter;
 mod facts;
 mod image;
 mod importer;
+mod outcome;
 mod probe;
 mod provider;
 mod store;
@@ -14,10 +15,11 @@ mod store;
 pub use self::backend::{Backends, CacheBackend};
 pub use self::contributions::{ContributionName, Contributions};
 pub use self::event::{Event, Listener, Progress, Silent};
-pub use self::exporter::{CacheExporter, Committed, Coverage, Expect, Pushed};
+pub use self::exporter::{CacheExporter, Expect};
 pub use self::facts::{BackendFacts, ExporterFacts, Naming};
 pub use self::image::{ImageBackend, ImageStore};
 pub use self::importer::{CacheImporter, Resolved, Version};
+pub use self::outcome::{Committed, Coverage, Pushed};
 pub use self::probe::{CacheProbe, Check, Diagnosis, Outcome, Publishing};
 pub use self::provider::{
     BlobInfo, BlobProvider, BlobStream, check_end, check_length, read_all, read_blob, read_verified, stat_blob,

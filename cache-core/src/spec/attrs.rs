@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{CacheSpec, SecretSource, duration, invalid, shown};
+use super::nearest::LONGEST;
+use super::{CacheSpec, SecretSource, duration, invalid, nearest, shown};
 use crate::error::{Error, Result};
 
 /// Reads a spec's attributes by name and type, and tracks which ones were never read.
@@ -99,18 +100,6 @@ impl<'a> Attrs<'a> {
             None => error.with_hint(format!("known attributes: {}", self.known.join(", "))),
         })
     }
-}
-
-/// No name that is likely meant is so long, in bytes.
-const LONGEST: usize = 100;
-
-/// The name that is likely meant by a wrong one.
-pub(crate) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    if wrong.len() > LONGEST {
-        return None;
-    }
-    let distance = |name: &&&str| strsim::osa_distance(wrong, name);
-    known.iter().min_by_key(distance).filter(|name| distance(name) * 2 <= wrong.len().max(name.len())).copied()
 }
 
 fn parse_bool(value: &str) -> Option<bool> {

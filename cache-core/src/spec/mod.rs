@@ -5,6 +5,7 @@ mod attrs;
 mod compression;
 mod csv;
 mod duration;
+mod nearest;
 mod secret;
 mod shown;
 
@@ -15,7 +16,7 @@ use std::str::FromStr;
 
 pub use self::attribute::{Attribute, Values};
 pub use self::attrs::Attrs;
-pub(crate) use self::attrs::nearest;
+pub(crate) use self::nearest::nearest;
 pub use self::secret::{Secret, SecretSource};
 pub use self::shown::shown_place;
 use crate::error::{Error, ErrorKind, Result};

@@ -2,8 +2,11 @@
 
 mod dir;
 mod metadata;
+mod options;
+mod pieces;
 mod tree;
 mod walk;
 
 pub use self::dir::LayerDir;
-pub use self::tree::{TreeOptions, tar_tree};
+pub use self::options::TreeOptions;
+pub use self::tree::tar_tree;

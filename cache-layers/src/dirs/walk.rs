@@ -10,7 +10,8 @@ use std::vec;
 use cache_core::{Error, ErrorKind, Result};
 
 use super::metadata::{self, Found, Inode};
-use super::tree::{Pieces, TreeOptions};
+use super::options::TreeOptions;
+use super::pieces::Pieces;
 use crate::tar::{END, Entry, EntryKind, padding, write_header};
 
 /// What marks a deleted file (OCI image spec, "Whiteouts").

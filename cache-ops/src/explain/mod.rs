@@ -13,6 +13,7 @@ mod join;
 mod log;
 mod records;
 mod steps;
+mod verdicts;
 mod walk;
 
 use std::time::Duration;
@@ -166,5 +167,5 @@ pub fn explain(
     exported: Option<&CacheManifest>,
     log: Option<&BuildLog>,
 ) -> Result<Explanation> {
-    walk::explain(caches, exported, log)
+    verdicts::explain(caches, exported, log)
 }

@@ -37,7 +37,7 @@ pub(crate) use self::multipart::{Marker, OpenUpload};
 use crate::S3Config;
 use crate::error::{self, Raw};
 use crate::keys::copy_source;
-use crate::names::{UNUSUAL, is_unusual};
+use crate::keys::{UNUSUAL, is_unusual};
 
 /// The content types of blobs and indexes.
 const CONTENT_TYPE: &str = "application/octet-stream";

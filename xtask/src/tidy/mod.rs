@@ -1,10 +1,12 @@
 //! `cargo xtask tidy`: the house rules that neither rustfmt nor clippy checks.
 
+mod circles;
 mod layout;
 mod lexer;
 mod lib_rs;
 mod markdown;
 mod messages;
+mod paths;
 mod rooms;
 mod rust;
 mod sizes;
@@ -15,6 +17,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::circles::Circles;
 use self::sizes::Sizes;
 use self::source::Source;
 use crate::args::Args;
@@ -34,6 +37,13 @@ struct Violation {
     message: String,
 }
 
+/// What is known of all files together.
+#[derive(Default)]
+struct Whole {
+    sizes: Sizes,
+    circles: Circles,
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
     check(&Workspace::load()?)
@@ -45,13 +55,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     collect(&workspace.root, &mut files)?;
     let mut violations = layout::check(workspace);
     violations.extend(messages::check(&workspace.root, &files)?);
-    let mut sizes = Sizes::default();
+    let mut whole = Whole::default();
     for file in &files {
-        violations.extend(check_file(workspace, file, &mut sizes)?);
+        violations.extend(check_file(workspace, file, &mut whole)?);
     }
     let document = workspace.root.join(sizes::DOCUMENT);
     let text = fs::read_to_string(&document).map_err(|error| Failure::io("read", &document, &error))?;
-    violations.extend(sizes.check(&text));
+    violations.extend(whole.sizes.check(&text));
+    violations.extend(whole.circles.check());
     violations.sort();
     for violation in &violations {
         println!("{violation}");
@@ -63,7 +74,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_file(workspace: &Workspace, file: &Path, sizes: &mut Sizes) -> Result<Vec<Violation>, Failure> {
+fn check_file(workspace: &Workspace, file: &Path, whole: &mut Whole) -> Result<Vec<Violation>, Failure> {
     let bytes = fs::read(file).map_err(|error| Failure::io("read", file, &error))?;
     let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
     let path = file.strip_prefix(&workspace.root).unwrap_or(file);
@@ -71,7 +82,8 @@ fn check_file(workspace: &Workspace, file: &Path, sizes: &mut Sizes) -> Result<V
     violations.extend(markdown::check(&workspace.root, path, &text));
     if path.extension().is_some_and(|extension| extension == "rs") {
         let source = Source::new(path, text);
-        sizes.add(&source);
+        whole.sizes.add(&source);
+        whole.circles.add(&source);
         violations.extend(rust::check(&source, workspace));
     }
     Ok(violations)

@@ -1,0 +1,13 @@
+//! The name that is likely meant by a wrong one.
+
+/// No name that is likely meant is so long, in bytes.
+pub(crate) const LONGEST: usize = 100;
+
+/// The name that is likely meant by a wrong one.
+pub(crate) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    if wrong.len() > LONGEST {
+        return None;
+    }
+    let distance = |name: &&&str| strsim::osa_distance(wrong, name);
+    known.iter().min_by_key(distance).filter(|name| distance(name) * 2 <= wrong.len().max(name.len())).copied()
+}
