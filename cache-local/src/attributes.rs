@@ -10,14 +10,14 @@ pub(crate) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new("src", "the directory").of(Values::Directory).required(),
     Attribute::new("dest", "another name of src").of(Values::Directory),
     Attribute::new("tag", "which cache of the directory").with_default("latest"),
-    Attribute::new("digest", "the manifest to read, whatever the tags lead to").of_imports(),
+    Attribute::new("digest", "the manifest to read, whatever the tags point to").of_imports(),
     ManifestForm::ATTRIBUTES[0],
     ManifestForm::ATTRIBUTES[1],
-    Attribute::new("reset", "delete what no tag reaches after the export")
+    Attribute::new("reset", "after the export, delete what no tag reaches")
         .of(Values::Bool)
         .with_default("false")
         .of_exports(),
-    Attribute::new("check-present", "read the blobs that are there, and write those again that are damaged")
+    Attribute::new("check-present", "verify the blobs that are present, and write damaged ones again")
         .of(Values::Bool)
         .with_default("false")
         .of_exports(),

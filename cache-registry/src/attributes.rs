@@ -7,8 +7,8 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "registry";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("ref", "the reference, as Docker completes it").required(),
-    Attribute::new("registry.insecure", "take HTTPS with any certificate, and HTTP where there is no HTTPS")
+    Attribute::new("ref", "the reference, completed as by Docker").required(),
+    Attribute::new("registry.insecure", "accept any certificate, and plain HTTP where there is no HTTPS")
         .of(Values::Bool)
         .with_default("false, and HTTP for loopback"),
     ManifestForm::ATTRIBUTES[0],

@@ -20,8 +20,8 @@ pub(crate) struct CompressionArgs {
     /// Convert existing layers of another compression
     #[arg(long)]
     pub(crate) force_compression: bool,
-    /// Store converted layers in DIR until all is written [default: in the destination if that is a directory, else in
-    /// the system's directory for temporary files]
+    /// Keep converted layers in DIR until the end [default: a destination that is a directory, else the system's
+    /// directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) tmp_dir: Option<PathBuf>,
 }

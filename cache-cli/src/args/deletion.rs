@@ -26,7 +26,7 @@ pub(crate) struct RmArgs {
     /// Also delete the blobs that no other cache of the store reaches
     #[arg(long)]
     pub(crate) blobs: bool,
-    /// Also delete a name of an image or of anything else that is no cache; its blobs stay
+    /// Also delete a name of an image, or of anything else that is no cache; its blobs are kept
     #[arg(long)]
     pub(crate) any: bool,
     /// Show what would be deleted, and delete nothing
@@ -66,7 +66,7 @@ pub(crate) struct PruneArgs {
     /// Keep blobs younger than this, so that no running export loses one [default: 25h for s3, else 1h]
     #[arg(long, value_name = "DURATION", value_parser = grace)]
     pub(crate) grace: Option<Duration>,
-    /// Delete at most so many blobs a second, for a store that others work with [default: as many as it takes]
+    /// Delete at most N blobs a second, for a store that others use [default: no limit]
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<NonZeroU32>,
     /// Do not ask
@@ -75,7 +75,7 @@ pub(crate) struct PruneArgs {
     /// Show what would be deleted, and delete nothing; with -o json, print a plan for --apply
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Carry out a plan of --dry-run -o json, as far as the store has not changed; - reads it from stdin
+    /// Carry out a plan of --dry-run -o json, except for what has changed since; - reads it from stdin
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["older_than", "max_used_space", "keep_latest", "keep", "grace", "dry_run"])]
     pub(crate) apply: Option<PathBuf>,
 }

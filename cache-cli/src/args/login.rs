@@ -20,10 +20,10 @@ pub(crate) struct LoginArgs {
     /// The name of the account
     #[arg(short, long, value_name = "NAME")]
     pub(crate) username: String,
-    /// Read the password or token from stdin; it is never an argument, which others can see
+    /// Read the password or token from stdin; other users can see arguments
     #[arg(long, required = true)]
     pub(crate) password_stdin: bool,
-    /// Take HTTPS with any certificate, and plain HTTP where there is no HTTPS
+    /// Accept any certificate, and plain HTTP where there is no HTTPS
     #[arg(long)]
     pub(crate) insecure: bool,
 }

@@ -52,22 +52,22 @@ pub(crate) struct Globals {
     /// Format of stdout: table or json, whose schema is versioned; dot for graph; for report the file to write
     #[arg(short, long, global = true, value_name = "FORM", value_parser = output_form)]
     pub(crate) output: Option<OutputForm>,
-    /// Print only digests on stdout, or names for ls and copy --all, and no progress
+    /// Print only digests on stdout (names for ls and copy --all), and no progress
     #[arg(short, long, global = true, conflicts_with = "output")]
     pub(crate) quiet: bool,
-    /// List everything, also what is otherwise cut short; -vv also tells of each request (RUST_LOG chooses what of them)
+    /// List everything that is otherwise shortened; -vv also logs each request (RUST_LOG selects which)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Format of progress on stderr [default: auto]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub(crate) progress: Option<ProgressForm>,
-    /// How many blobs are in flight at once [default: small ones as the store bears, up to 64; of large ones 4]
+    /// How many blobs are in flight at once [default: 4 large ones, up to 64 small ones as long as the store keeps up]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) concurrency: Option<u16>,
     /// Give up after this time, like 90s, 1h30m or 7d
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Look for logins to registries in FILE first, and keep them there; as $REGISTRY_AUTH_FILE does
+    /// Read logins to registries from FILE first, and store new ones there, as with $REGISTRY_AUTH_FILE
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) authfile: Option<PathBuf>,
     /// Warn about unknown attributes in a spec instead of refusing them
@@ -81,12 +81,12 @@ impl Globals {
         self.verbose > 0
     }
 
-    /// Whether each request is told of.
+    /// Whether each request is logged.
     pub(crate) fn logs_requests(&self) -> bool {
         self.verbose > 1
     }
 
-    /// How progress is shown; `--quiet` turns it off unless a form is asked for.
+    /// The format of progress; `--quiet` turns it off unless a format is given.
     pub(crate) fn progress_form(&self) -> ProgressForm {
         let unasked = if self.quiet { ProgressForm::Quiet } else { ProgressForm::Auto };
         self.progress.unwrap_or(unasked)
@@ -109,7 +109,7 @@ pub(crate) enum OutputForm {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Copy a cache into one or more places
+    /// Copy a cache to one or more places
     #[command(visible_alias = "cp")]
     Copy(CopyArgs),
     /// Show what is in a cache
@@ -138,11 +138,11 @@ pub(crate) enum Verb {
     Rm(RmArgs),
     /// Delete caches by policy, and the blobs that no cache reaches
     Prune(PruneArgs),
-    /// Find out what a store can do, and which --cache-to to use
+    /// Test what a store can do, and print the --cache-to to use
     Doctor(DoctorArgs),
     /// Log in to a registry, as docker login does
     Login(LoginArgs),
-    /// Forget the login to a registry
+    /// Remove the login to a registry
     Logout(LogoutArgs),
     /// Show every attribute that a spec can have
     Specs(SpecsArgs),
@@ -241,7 +241,7 @@ pub(crate) struct VerifyArgs {
     /// Check only that every blob exists with its size; read none
     #[arg(long)]
     pub(crate) fast: bool,
-    /// Look at this part of the blobs only, 1/N to N/N: each blob is in one of them, by its digest
+    /// Check only this part of the blobs, 1/N to N/N
     #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>)]
     pub(crate) shard: Option<Shard>,
 }
@@ -265,7 +265,7 @@ pub(crate) struct RepairArgs {
     /// Count a blob as sound if it exists with its size; read none
     #[arg(long)]
     pub(crate) fast: bool,
-    /// Go by what verify -o json wrote, the files of all shards, and look at no blob
+    /// Use the output of verify -o json, of all shards, and read no blob
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "fast")]
     pub(crate) findings: Vec<PathBuf>,
     /// Show what would be dropped, and write nothing
@@ -367,7 +367,7 @@ pub(crate) struct SpecsArgs {
 /// `man DIR`
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Where to write them; it is made if it is not there
+    /// The directory to write to; it is created if needed
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
 }

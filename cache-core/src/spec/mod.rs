@@ -66,15 +66,15 @@ impl ExportOptions {
             .of(Values::Bool)
             .with_default("false")
             .of_exports(),
-        Attribute::new("compression", "what layers that are made are compressed with")
+        Attribute::new("compression", "the compression of new layers")
             .of(Values::OneOf(&["uncompressed", "gzip", "estargz", "zstd"]))
             .with_default("as they are")
             .of_exports(),
-        Attribute::new("compression-level", "how hard: -2 to 9 for gzip and estargz, -7 to 22 for zstd")
+        Attribute::new("compression-level", "the level: -2 to 9 for gzip and estargz, -7 to 22 for zstd")
             .of(Values::Number)
             .with_default("the kind's own")
             .of_exports(),
-        Attribute::new("force-compression", "whether layers of another compression are converted")
+        Attribute::new("force-compression", "whether existing layers of another compression are converted")
             .of(Values::Bool)
             .with_default("false")
             .of_exports(),

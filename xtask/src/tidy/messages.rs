@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 const PAGE: &str = "docs/troubleshooting.md";
 /// The part of the page whose headings quote our own sources, up to the next part.
-const OURS: &str = "## What buildcache says";
+const OURS: &str = "## Messages of buildcache";
 
 /// Every heading of the page that quotes a message which no source has.
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>, Failure> {
