@@ -1,7 +1,7 @@
 //! [`Azblob`]: the backend for specs of `type=azblob`.
 
 use async_trait::async_trait;
-use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming, Publisher};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::attributes::{ATTRIBUTES, KIND};
@@ -51,8 +51,8 @@ impl CacheBackend for Azblob {
         Ok(Box::new(AzblobExporter::new(self.config(spec)?)?))
     }
 
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
+        Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

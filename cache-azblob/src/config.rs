@@ -286,8 +286,8 @@ impl Environment {
 
     /// How layers are cut into blocks.
     pub(crate) fn parts(&self) -> PartLimits {
-        let parts = self.tuning.parts.clone();
-        let most = parts.max_parts.min(MOST_BLOCKS);
+        let parts = self.tuning.parts().clone();
+        let most = parts.max_parts().min(MOST_BLOCKS);
         parts.with_max_parts(most)
     }
 

@@ -11,14 +11,14 @@ use crate::client::{Client, Listed};
 
 /// Every blob whose name starts like this.
 pub(crate) fn blobs(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
-    paged(Blobs { client, start }, client.tuning().bounds)
+    paged(Blobs { client, start }, client.tuning().bounds())
 }
 
 /// Every blob whose name starts like this and goes on as a digest does; others may be left out.
 ///
 /// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
 pub(crate) fn by_digest(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
-    let bounds = client.tuning().bounds;
+    let bounds = client.tuning().bounds();
     let listed = async move {
         let mut pager = Pager::new(Blobs { client, start: start.clone() }, bounds);
         let first = pager.next().await?.unwrap_or_default();
@@ -43,7 +43,7 @@ fn in_part(client: &Client, ListPart { prefix, after }: ListPart) -> BoxStream<'
 /// What a list says about `keys`, as long as its pages are worth their requests.
 pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<cache_kit::Listed<Listed>> {
     let source = Blobs { client, start: common_prefix(keys).to_owned() };
-    list_keys(Pager::new(source, client.tuning().bounds), keys, Reach::Worthwhile).await
+    list_keys(Pager::new(source, client.tuning().bounds()), keys, Reach::Worthwhile).await
 }
 
 /// The blobs whose names start like this, page by page.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming};
+use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming, Publisher};
 use cache_core::spec::{Attribute, Values};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
 
@@ -87,10 +87,7 @@ impl Place {
     }
 
     /// The importer and the exporter of the place; the importer sees what the exporter replaces.
-    pub(crate) async fn both_sides(
-        &mut self,
-        session: &Session,
-    ) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>), Failure> {
+    pub(crate) async fn both_sides(&mut self, session: &Session) -> Result<Publisher, Failure> {
         self.open(session, async |backend, spec| backend.publisher(spec).await).await
     }
 

@@ -1,7 +1,7 @@
 //! [`Gha`]: the backend for specs of `type=gha`.
 
 use async_trait::async_trait;
-use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming, Publisher};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::attributes::{ATTRIBUTES, KIND};
@@ -50,9 +50,12 @@ impl CacheBackend for Gha {
         Ok(Box::new(GhaExporter::new(self.config(spec)?)?))
     }
 
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let config = self.config(spec)?;
-        Ok((Box::new(GhaImporter::of_written_scope(config.clone())?), Box::new(GhaExporter::new(config)?)))
+        Ok(Publisher::new(
+            Box::new(GhaImporter::of_written_scope(config.clone())?),
+            Box::new(GhaExporter::new(config)?),
+        ))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

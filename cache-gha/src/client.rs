@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::{BodyReader, Bounds, Flow, MAX_REDIRECTS, Outgoing, RequestLog, Timeouts, Tuning, is_downgrade};
+use cache_kit::{BodyReader, Bounds, Flow, MAX_REDIRECTS, Outgoing, RequestLog, Timeouts, is_downgrade};
 use futures_util::stream::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, BodyStream};
@@ -40,7 +40,7 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
         let mut builder = reqwest::Client::builder().user_agent(AGENT).http1_only();
         // A `Referer` header would show a signed URL to the next host.
         builder = builder.referer(false).redirect(Policy::custom(follow));
-        let timeouts = environment.tuning().timeouts;
+        let timeouts = environment.tuning().timeouts();
         if let Some(timeout) = timeouts.connect {
             builder = builder.connect_timeout(timeout);
         }
@@ -116,7 +116,7 @@ impl Call {
 
 impl Client {
     pub(crate) fn new(http: reqwest::Client, url: Url, token: Secret, environment: &Environment) -> Self {
-        let Tuning { timeouts, bounds, .. } = *environment.tuning();
+        let (timeouts, bounds) = (environment.tuning().timeouts(), environment.tuning().bounds());
         Self { crab: OnceCell::new(), http, url, token, headers: Vec::new(), timeouts, bounds }
     }
 

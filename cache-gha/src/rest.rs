@@ -79,7 +79,7 @@ impl Rest {
         let client = Client::new(connections, url, token, environment);
         let client = client.with_header(ACCEPT, "application/vnd.github+json");
         let client = client.with_header(HeaderName::from_static("x-github-api-version"), "2022-11-28");
-        let (listener, bounds) = (environment.listener().clone(), environment.tuning().bounds);
+        let (listener, bounds) = (environment.listener().clone(), environment.tuning().bounds());
         Ok(Self { client, repository: repository.name.clone(), listener, bounds })
     }
 

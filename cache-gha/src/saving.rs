@@ -53,8 +53,8 @@ where
 /// behind that cannot be used.
 pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: BlobStream) -> Result<Saved> {
     let saving = Saving { session: Arc::clone(session), key: key.to_owned(), size };
-    let limits = session.config().environment().tuning().parts.clone();
-    if size > limits.part_size {
+    let limits = session.config().environment().tuning().parts().clone();
+    if size > limits.part_size() {
         let done = with_key(session, key, move |_, _| async move { upload(from, size, &saving, &limits).await });
         return Ok(done.await?.map_or(Saved::Taken, |()| Saved::Done));
     }

@@ -60,7 +60,7 @@ impl Session {
         let service: Box<dyn CacheService> = match endpoint.api {
             ApiVersion::V1 => {
                 let calls = calls.with_header(ACCEPT, "application/json;api-version=6.0-preview.1");
-                Box::new(V1::new(calls, environment.tuning().parts.part_size))
+                Box::new(V1::new(calls, environment.tuning().parts().part_size()))
             }
             ApiVersion::V2 => Box::new(V2::new(calls, signed.clone())),
         };

@@ -1,7 +1,7 @@
 //! [`Inline`]: the backend for specs of `type=inline`.
 
 use async_trait::async_trait;
-use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend};
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, Publisher};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Result};
 
 use crate::InlineExporter;
@@ -78,8 +78,8 @@ impl CacheBackend for Inline {
         ))
     }
 
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(spec).await?, self.exporter(spec).await?))
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
+        Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
     }
 
     /// None: the places that images are in have stores of their own.

@@ -11,9 +11,9 @@ use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Di
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ImageLayer {
     /// The layer's blob, or its diff ID where an engine keeps layers unpacked, as dockerd does.
-    pub blob: Digest,
+    pub(crate) blob: Digest,
     /// The layer's diff ID, when it is known besides: it finds layers that the cache holds in another compression.
-    pub diff_id: Option<DiffId>,
+    pub(crate) diff_id: Option<DiffId>,
 }
 
 impl ImageLayer {
@@ -21,6 +21,18 @@ impl ImageLayer {
     #[must_use]
     pub fn new(blob: Digest) -> Self {
         Self { blob, diff_id: None }
+    }
+
+    /// The layer's blob.
+    #[must_use]
+    pub fn blob(&self) -> &Digest {
+        &self.blob
+    }
+
+    /// The layer's diff ID, if it is known.
+    #[must_use]
+    pub fn diff_id(&self) -> Option<DiffId> {
+        self.diff_id
     }
 
     /// Adds the diff ID.

@@ -1,8 +1,9 @@
-//! [`Accepted`]: the blobs that the cache at the destination names already.
+//! [`Accepted`]: the blobs that the present cache of the destination names.
 //!
-//! A store that has no list of blobs is asked for its present manifest instead. It took that manifest with all that it
-//! names, so a copy of the same cache need not ask for each blob again. What has gone since is found out by the store
-//! itself, where it looks at what a new manifest names, and by reading a few blobs back before that is written.
+//! In a store that cannot list blobs, the exporter reads the present manifest. The store had every blob of it when it
+//! was written, so a copy of the same cache need not look up each blob. Blobs that were deleted since are noticed by
+//! the store, if it checks the blobs of a new manifest, and by reading a few blobs back before that manifest is
+//! written.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -15,26 +16,27 @@ use tokio::sync::OnceCell;
 /// How many blobs are read back.
 const SAMPLE: u64 = 4;
 
-/// What an exporter takes for present because the manifest that is there names it.
+/// The blobs that an exporter takes for present because the present manifest names them.
 #[derive(Debug, Default)]
 pub struct Accepted(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether there are enough blobs to come to read the manifest for.
+    /// Whether there are enough blobs to make reading the manifest worthwhile.
     is_worth_it: bool,
     named: Arc<OnceCell<HashMap<Digest, u64>>>,
-    /// What was not sent because it is named.
+    /// The blobs that were not sent because the manifest names them.
     taken: BTreeMap<Digest, Descriptor>,
 }
 
 impl Accepted {
-    /// Says how many blobs are to come, and from how many on the manifest is worth reading.
+    /// Sets how many blobs will be pushed, and from how many on the manifest is read.
     pub fn expect(&self, blobs: usize, enough: usize) {
         *self.state() = State { is_worth_it: blobs >= enough, ..State::default() };
     }
 
-    /// Whether the manifest names the blob, with its size. The first who asks reads it; one that cannot be read names none.
+    /// Whether the manifest names the blob, with its size. The first call reads the manifest; one that cannot be read
+    /// names no blob.
     pub async fn has<F>(&self, blob: &Descriptor, read: impl FnOnce() -> F) -> bool
     where
         F: Future<Output = Result<Vec<Descriptor>>>,
@@ -77,7 +79,7 @@ impl Accepted {
         self.state().taken.len()
     }
 
-    /// Takes nothing for present any more, and gives what was: one of these has gone.
+    /// Takes no blob for present any more, because one was deleted; returns those that were taken for present.
     pub fn doubt(&self) -> Vec<Descriptor> {
         std::mem::take(&mut *self.state()).taken.into_values().collect()
     }

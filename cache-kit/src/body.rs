@@ -32,8 +32,9 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// Reads bodies of any length. `message` is that of the error for a timeout. A server may be silent for `idle`, and
-    /// has to send more than `bounds.slowest` bytes a second over that time; with `None` there is no limit on time.
+    /// Reads bodies of any length. `message` is the message of the error for a timeout. A server may be silent for
+    /// `idle`, and has to send more than `bounds.slowest` bytes a second over that time. With `None` there is no time
+    /// limit.
     #[must_use]
     pub fn new(message: &'static str, idle: Option<Duration>, bounds: &Bounds) -> Self {
         Self { message, limit: u64::MAX, idle, slowest: bounds.slowest }
@@ -47,8 +48,8 @@ impl BodyReader {
 
     /// The body as a stream that ends after its first error.
     ///
-    /// It fails with [`ErrorKind::Unavailable`] when nothing comes for too long, with the same kind and not retryable
-    /// when too little comes, and with [`ErrorKind::LimitExceeded`] when the body is too long.
+    /// It fails with [`ErrorKind::Unavailable`] if nothing comes for too long, with the same kind but not retryable if
+    /// too little comes, and with [`ErrorKind::LimitExceeded`] if the body is too long.
     pub fn stream<'a>(&self, body: impl Stream<Item = Result<Bytes>> + Send + 'a) -> BoxStream<'a, Result<Bytes>> {
         let reading = Reading { reader: *self, body: body.boxed(), read: 0, window: Window::default() };
         let pieces = stream::try_unfold(reading, |mut reading| async move {

@@ -1,7 +1,7 @@
 //! [`Bounds`]: limits on what a server sends, in bytes and time.
 
-/// The most that is taken from a server, whatever it sends. Documents have caps of their own ([`Limits`](cache_core::model::Limits)),
-/// and blobs are as long as their descriptors say.
+/// The most that is read from a server. Documents have limits of their own ([`Limits`](cache_core::model::Limits)), and
+/// the length of a blob is in its descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
@@ -15,7 +15,8 @@ pub struct Bounds {
     pub list_bytes: u64,
     /// Pages of one list in a row that are empty.
     pub empty_pages: usize,
-    /// Bytes a second, below which a body is given up. They are counted over the time that a server may be silent.
+    /// A body that comes with fewer bytes a second is given up. They are counted over the time that a server may be
+    /// silent.
     pub slowest: u64,
 }
 

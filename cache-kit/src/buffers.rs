@@ -1,5 +1,5 @@
-//! Reusable memory for large pieces: an allocator that gets such pieces back on many threads keeps a
-//! large part of them.
+//! Reusable memory for large pieces: an allocator holds on to much of the memory of such pieces when they are freed on
+//! many threads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ const LARGEST: usize = 64 << 20;
 /// The smallest buffer that is kept.
 const SMALLEST: usize = 1 << 20;
 
-/// Buffers that are used again while anybody [uses](Buffers::use_them) them.
+/// Buffers that are reused for as long as there is a [user](Buffers::use_them).
 #[derive(Debug, Default)]
 pub struct Buffers(Mutex<State>);
 
@@ -40,7 +40,8 @@ impl Buffers {
         free.filter(|buffer| buffer.capacity() >= wanted).unwrap_or_else(|| Vec::with_capacity(wanted))
     }
 
-    /// The bytes; their buffer comes back when the last copy is dropped, or at once when they are few.
+    /// Turns a buffer into bytes; the buffer is free again when the last copy of them is dropped, or at once if they
+    /// are few.
     #[must_use]
     pub fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
         if is_mostly_empty(&bytes) {
@@ -51,7 +52,7 @@ impl Buffers {
         Bytes::from_owner(Lent { bytes, home: Arc::clone(self) })
     }
 
-    /// Takes a buffer back whose bytes are not needed.
+    /// Takes back a buffer whose bytes are not needed.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut state = self.lock();
@@ -65,10 +66,10 @@ impl Buffers {
     }
 }
 
-/// The bytes as a piece of a stream, without the room that is left in their buffer.
+/// The bytes as a piece of a stream, without the unused capacity of their buffer.
 ///
-/// Whoever holds pieces counts their bytes. Small pieces that each keep a large buffer would take a thousand times of
-/// that, which is what a layer of zeros compresses to.
+/// Memory bounds count the bytes of pieces. Small pieces that each hold a large buffer, as a compressed layer of zeros
+/// gives, would take a thousand times as much memory.
 #[must_use]
 pub fn piece(bytes: Vec<u8>) -> Bytes {
     if is_mostly_empty(&bytes) { Bytes::copy_from_slice(&bytes) } else { bytes.into() }

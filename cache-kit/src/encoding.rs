@@ -1,4 +1,4 @@
-//! [`ContentEncoding`]: what a proxy has encoded a body with on its way, and how that is undone.
+//! [`ContentEncoding`]: how a proxy has encoded a body, and its decoding.
 
 use std::io::{self, Write as _};
 
@@ -13,9 +13,8 @@ const STEP: usize = 4 << 10;
 /// The first bytes of gzip.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What `Content-Encoding` says of a body
-/// ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-8.4)). Backends ask for `identity`; some
-/// proxies encode all the same.
+/// The `Content-Encoding` of a body ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-8.4)).
+/// Backends ask for `identity`; some proxies encode all the same.
 ///
 /// ```
 /// use cache_kit::ContentEncoding;
@@ -25,11 +24,11 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentEncoding {
-    /// The bytes are those that the server keeps.
+    /// The bytes are as the server stores them.
     Identity,
-    /// They are in gzip, once.
+    /// They are compressed with gzip, once.
     Gzip,
-    /// They are in this encoding, or these, which nothing here can undo.
+    /// They have this encoding, or these, which cannot be decoded here.
     Other(String),
 }
 
@@ -46,13 +45,13 @@ impl ContentEncoding {
         }
     }
 
-    /// Whether the bytes come as they are kept.
+    /// Whether the bytes come as they are stored.
     #[must_use]
     pub fn is_identity(&self) -> bool {
         *self == Self::Identity
     }
 
-    /// The body as it was before it was encoded; `message` says what fails when it cannot be decoded.
+    /// The decoded body; `message` is the message of the error if it cannot be decoded.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for another encoding than gzip. The stream fails with [`ErrorKind::Unavailable`] for what
@@ -65,8 +64,8 @@ impl ContentEncoding {
         }
     }
 
-    /// A document of at most `limit` bytes as it was before it was encoded. One that only says that it is in gzip is left
-    /// as it is: some stores keep the header as a note.
+    /// The decoded document, of at most `limit` bytes. A document that is not gzip in spite of the header is returned
+    /// as it is: some stores keep the header of an upload as metadata.
     ///
     /// # Errors
     /// As [`undo`](Self::undo), and [`ErrorKind::LimitExceeded`] for one that is too long.

@@ -1,4 +1,4 @@
-//! Files that flags, attributes and variables name: whatever they are, reading them ends.
+//! Reads files that flags, attributes and variables name, within bounds, even if they are devices or pipes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long a pipe may be without anybody who writes to it.
+/// How long to wait for a writer of a pipe.
 const ALONE: Duration = Duration::from_secs(5);
 
 /// Opens a file for reading. A pipe is one too, as a shell makes it for `<(…)`.
@@ -19,7 +19,7 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     if is_pipe(path) { open_pipe(path, OpenOptions::new().read(true), ALONE) } else { File::open(path) }
 }
 
-/// Opens a file for writing, and makes it where there is none. What is in it stays.
+/// Opens a file for writing, or creates it. Its content is kept.
 ///
 /// # Errors
 /// As [`open_file`], here for a pipe that nobody reads from.
@@ -29,7 +29,7 @@ pub fn create_file(path: &Path) -> io::Result<File> {
     if is_pipe(path) { open_pipe(path, &options, ALONE) } else { options.create(true).open(path) }
 }
 
-/// Reads a file of at most `limit` bytes; of a device that never ends no more is read.
+/// Reads a file of at most `limit` bytes, and no more of an endless device.
 ///
 /// # Errors
 /// As [`open_file`], and [`io::ErrorKind::InvalidData`] for a larger one.
@@ -39,7 +39,7 @@ pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
-/// Looks at a file that others will read whole, as often as they like: no device, no pipe, and at most `limit` bytes.
+/// Checks a file that an SDK will read whole: it must be a regular file of at most `limit` bytes.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] for everything else that is there, and the system's error where it cannot be looked at.

@@ -1,4 +1,4 @@
-//! [`Known`]: what one list says about the blobs of an export, so that nobody asks for each of them.
+//! [`Known`]: answers from one list whether the blobs of an export exist, in place of a request for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -10,30 +10,30 @@ use tokio::sync::OnceCell;
 use crate::presence_checks::SMALL;
 use crate::{PageSource, Pager};
 
-/// So few blobs are asked for one by one: a list, or a manifest, has other things in it too.
+/// Up to this many blobs are looked up one by one: a list, or a manifest, has other entries too.
 pub const FEW: usize = 16;
-/// So many keys are remembered; an export of more asks for each of them.
+/// The most keys that are remembered; in an export of more, each is looked up.
 const MOST: usize = 100_000;
-/// How many keys a page of a list has to settle to be worth its request.
+/// How many of the keys a page of a list has to tell about to be worth its request.
 const WORTH_A_PAGE: usize = 8;
 
-/// What is known of one key before it is asked for.
+/// What a list tells about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Knowledge<T> {
     /// The list has it.
     There(T),
-    /// The list has come past it, and does not have it.
+    /// The list does not have it, and is past the place where it would be.
     Absent,
-    /// It has to be asked for.
+    /// The key has to be looked up.
     Unknown,
 }
 
-/// What a list shows of some keys.
+/// What a list tells about some keys.
 #[derive(Debug, Clone)]
 pub struct Listed<T> {
-    /// Those that are there.
+    /// The keys in the list.
     pub found: BTreeMap<String, T>,
-    /// Those that the list has not come to.
+    /// The keys that were not reached.
     pub rest: BTreeSet<String>,
 }
 
@@ -42,11 +42,11 @@ pub struct Listed<T> {
 pub enum Reach {
     /// Past the last key.
     Whole,
-    /// As long as its pages take fewer requests than to ask for each key that they settle.
+    /// As long as each page tells about enough keys to save requests.
     Worthwhile,
 }
 
-/// What an exporter knows of the blobs that it is to push. It asks once, when the first of many is pushed.
+/// What an exporter knows about the blobs that it will push. The list is read once, when the first of many is pushed.
 #[derive(Debug)]
 pub struct Known<T>(Mutex<State<T>>);
 
@@ -66,15 +66,16 @@ impl<T> Default for Known<T> {
 }
 
 impl<T: Clone> Known<T> {
-    /// Says which keys are to come; fewer than 17, and more than 100,000, are asked for one by one.
+    /// Sets the keys of the blobs that will be pushed. Fewer than 17, and more than 100,000, are looked up one by one.
     pub fn expect(&self, keys: impl ExactSizeIterator<Item = String>) {
         let is_worth_a_list = (FEW + 1..=MOST).contains(&keys.len());
         let wanted = if is_worth_a_list { keys.collect() } else { BTreeSet::new() };
         *self.state() = State { wanted: Arc::new(wanted), listed: Arc::default(), changed: BTreeSet::new() };
     }
 
-    /// What is known of a key whose blob has `size` bytes. The first who asks makes the `list` of all that are to come; a list
-    /// that fails says nothing. It may be an hour old: what is large is not sent again on its word.
+    /// What is known about a key whose blob has `size` bytes. The first call reads the `list`; a list that fails tells
+    /// nothing. The list may be an hour old, so a large blob that is not in it counts as unknown, and is not sent again
+    /// without a lookup.
     pub async fn find<F>(&self, key: &str, size: u64, list: impl FnOnce(Arc<BTreeSet<String>>) -> F) -> Knowledge<T>
     where
         F: Future<Output = Result<Listed<T>>>,
@@ -98,7 +99,7 @@ impl<T: Clone> Known<T> {
         }
     }
 
-    /// Says that a key was written, so that the list says nothing about it any more.
+    /// Notes that a key was written, so that the list is not used for it any more.
     pub fn wrote(&self, key: &str) {
         let mut state = self.state();
         if state.wanted.contains(key) {
@@ -106,7 +107,7 @@ impl<T: Clone> Known<T> {
         }
     }
 
-    /// Makes another list when a key is asked for again: somebody may have deleted what the last one had.
+    /// Forgets the list, so that the next lookup reads a new one: blobs may have been deleted since.
     pub fn expire(&self) {
         let mut state = self.state();
         (state.listed, state.changed) = (Arc::default(), BTreeSet::new());
@@ -118,7 +119,7 @@ impl<T: Clone> Known<T> {
     }
 }
 
-/// Reads a list for what it says about `keys`. The identity of its items is their key.
+/// Reads what a list tells about `keys`. The identity of its items has to be their key.
 ///
 /// # Errors
 /// Whatever the list answers.

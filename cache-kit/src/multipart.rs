@@ -1,4 +1,4 @@
-//! Uploads in parts, driven once for all object stores: order, concurrency, memory and abort.
+//! Uploads in parts for all object stores: order, concurrency, memory and abort.
 
 use std::sync::Arc;
 
@@ -83,9 +83,9 @@ pub trait PartUpload: Send + Sync {
 #[non_exhaustive]
 pub struct PartLimits {
     /// The size of a part in bytes; the last may be shorter. It grows when there would be too many parts.
-    pub part_size: u64,
+    pub(crate) part_size: u64,
     /// How many parts one object may have.
-    pub max_parts: u32,
+    pub(crate) max_parts: u32,
     in_flight: Arc<Semaphore>,
     buffers: Arc<Buffers>,
 }
@@ -96,6 +96,18 @@ impl PartLimits {
     pub fn new(part_size: u64, in_flight: usize) -> Self {
         let in_flight = Arc::new(Semaphore::new(in_flight.max(1)));
         Self { part_size: part_size.max(1), max_parts: 10_000, in_flight, buffers: Arc::default() }
+    }
+
+    /// The size of a part in bytes.
+    #[must_use]
+    pub fn part_size(&self) -> u64 {
+        self.part_size
+    }
+
+    /// How many parts one object may have.
+    #[must_use]
+    pub fn max_parts(&self) -> u32 {
+        self.max_parts
     }
 
     /// Changes how many parts one object may have.
@@ -128,8 +140,8 @@ const BAD_PARTS: &str = "delete the blob that is there; the store puts parts tog
 /// A failed upload is aborted. A dropped one stays open until the store's own clean-up or the next `prune`.
 ///
 /// # Errors
-/// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes, or
-/// the store says that it holds another number of them.
+/// The first error of the stream or a request, and [`ErrorKind::DigestMismatch`] when the stream is not `size` bytes,
+/// or if the store has stored another number of bytes.
 pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limits: &PartLimits) -> Result<()> {
     let part_size = limits.part_size_of(size);
     let _buffers = limits.buffers.use_them();

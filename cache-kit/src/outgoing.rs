@@ -1,4 +1,4 @@
-//! [`Outgoing`]: the body of an upload request, which is sent whole or fails, and can be watched for stalls.
+//! [`Outgoing`]: the body of an upload request, which is sent whole or fails, and whose stalls are detected.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -34,14 +34,15 @@ pub struct Flow {
 impl Outgoing {
     /// `size` bytes of `stream`, which is a blob.
     ///
-    /// The last piece is held back until the source has ended well: who has every byte that was promised asks for no more,
-    /// and would not hear of a source that finds out at its end that its bytes were wrong.
+    /// The last piece is held back until the source has ended without an error. A connection that has all promised
+    /// bytes does not poll for more, and so would miss the error of a source that only finds out at its end that its
+    /// bytes were wrong.
     #[must_use]
     pub fn new(stream: BlobStream, size: u64) -> Self {
         Self::checked(held_back(stream, size))
     }
 
-    /// Bytes that are here.
+    /// Bytes in memory.
     #[must_use]
     pub fn of(bytes: Bytes) -> Self {
         Self::checked(Box::pin(stream::unfold(bytes, |mut bytes| async move {
@@ -63,7 +64,7 @@ impl Outgoing {
     }
 }
 
-/// `size` bytes of `stream`, whose last piece comes when it has ended well.
+/// `size` bytes of `stream`, whose last piece comes when the stream has ended without an error.
 ///
 /// The stream fails with [`ErrorKind::DigestMismatch`] for one that is longer, and with [`ErrorKind::Unavailable`] for one
 /// that is shorter.
@@ -99,7 +100,7 @@ fn wrong(kind: ErrorKind, message: &str) -> Error {
     Error::new(kind, message)
 }
 
-/// The failure of the source is kept in the [`Flow`]: who sends the request says only that it broke.
+/// The error of the source is kept in the [`Flow`]: the HTTP client only reports that the request broke.
 impl Stream for Outgoing {
     type Item = std::io::Result<Bytes>;
 
@@ -127,10 +128,10 @@ impl Flow {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// What the future gives; a slow source is waited for.
+    /// The output of the future; a slow source is waited for.
     ///
     /// # Errors
-    /// [`Error::silence`] with this message when nobody asks for more of the body for so long, nor is there an answer.
+    /// [`Error::silence`] with this message if for so long neither more of the body is requested nor an answer comes.
     pub async fn unless_stalled<T>(
         &self,
         idle: Option<Duration>,

@@ -1,7 +1,6 @@
-//! [`Pager`]: lists that come in pages are read to their end, or they are an error.
+//! [`Pager`]: reads a list in pages to its end, or fails.
 //!
-//! A prune takes what no list shows for unused. So a list that stops anywhere but at its end must not look like a
-//! short one.
+//! A prune deletes what the lists do not show. So a list that breaks off must not look like a short list.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -17,7 +16,7 @@ use crate::Bounds;
 pub struct Page<T, C> {
     /// The items of the page. An empty page may be followed by others.
     pub items: Vec<T>,
-    /// The continuation that the server gives.
+    /// What comes after the page, by the server.
     pub next: NextPage<C>,
     /// The size of the answer in bytes, or an estimate.
     pub bytes: u64,
@@ -26,7 +25,7 @@ pub struct Page<T, C> {
 /// What comes after a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextPage<C> {
-    /// None: the list is complete.
+    /// Nothing: the list is complete.
     End,
     /// Another page, with its cursor.
     At(C),
@@ -45,21 +44,20 @@ pub trait PageSource: Send + Sync {
     /// Requests the first page, or the one at `cursor`; the source does the retries.
     ///
     /// # Errors
-    /// Whatever the server answers.
+    /// The error of the server.
     async fn page(&self, cursor: Option<&Self::Cursor>) -> Result<Page<Self::Item, Self::Cursor>>;
 
     /// The identity of an item: its key, tag or number.
     fn id(item: &Self::Item) -> String;
 
-    /// Says what an error is about.
+    /// Adds to an error what it is about.
     fn with_context(&self, error: Error) -> Error;
 }
 
 /// Reads a list page by page.
 ///
-/// The server's continuation is followed, over empty pages too. Items of earlier pages are left out. A list
-/// fails that says there is more and not where, that comes back to a page, that goes on with empty pages, or that is larger
-/// than its [`Bounds`].
+/// It follows the server's cursors, over empty pages too, and skips items of earlier pages. A list fails if it
+/// continues without a cursor, comes back to an earlier page, has too many empty pages, or exceeds its [`Bounds`].
 pub struct Pager<S: PageSource> {
     source: S,
     bounds: Bounds,

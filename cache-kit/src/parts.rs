@@ -1,8 +1,8 @@
-//! [`list_parts`]: a long list of blobs, in parts that can be read at once.
+//! [`list_parts`]: splits a long list of blobs into parts that can be read at the same time.
 
-/// What digests go on with; each makes a part.
+/// The first digits of digests; each makes a part.
 const DIGITS: &str = "0123456789abcdef";
-/// A page that has not come to this digest has less than a 32nd of all blobs.
+/// A page that ends before this digest has less than a 32nd of all blobs.
 const MANY: &str = "sha256:08";
 
 /// How many parts of a list are read at once.
@@ -11,16 +11,16 @@ pub const LISTS: usize = DIGITS.len();
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPart {
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: String,
     /// The last key of the first page, where it is in this part.
     pub after: Option<String>,
 }
 
-/// What is left to list after a first page that is not the last, by what the digests begin with that stand after `prefix` in
-/// keys. What is no digest may be in no part.
+/// The parts that are left after a first page that is not the last. In the keys, digests follow `prefix`; a key that
+/// has no digest may be in no part.
 ///
-/// `None` where the rest takes no more requests in one go, or where the page is in no order, so that nobody knows what is
+/// `None` if one list takes no more requests than parts, or if the page is not in order, so that it is unknown what is
 /// left.
 #[must_use]
 pub fn list_parts<'a>(prefix: &str, first: impl Iterator<Item = &'a str>) -> Option<Vec<ListPart>> {

@@ -33,7 +33,7 @@ impl PresenceChecks {
         Self { is_told: false, ..Self::told() }
     }
 
-    /// Whether a blob of this size is most likely not there, and small enough to try.
+    /// Whether to send a blob of this size without a check.
     #[must_use]
     pub fn can_skip(&self, size: u64) -> bool {
         if size > SMALL || self.in_vain.load(Ordering::Relaxed) < IN_VAIN {

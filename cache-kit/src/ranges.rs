@@ -1,4 +1,4 @@
-//! Reading a blob from a server: the whole or a part, in however many requests.
+//! Reads a blob from a server, whole or in part, in one or more requests.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,45 +15,45 @@ const MESSAGE: &str = "cannot read the blob";
 /// The status of a range that begins after the end.
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
-/// A blob on a server, as one request gives it.
+/// A blob on a server, which one request reads whole or in part.
 #[async_trait]
 pub trait RangeSource: Send + Sync {
-    /// Asks once: for these bytes, which are some, or without a range for the whole.
+    /// Sends one request, for a range that is not empty or for the whole blob.
     ///
     /// # Errors
-    /// Whatever the server answers. One of status 416 is taken for a blob that is too short.
+    /// The error of the server; the status 416 means that the blob is too short.
     async fn get(&self, range: Option<Range<u64>>) -> Result<RangeAnswer>;
 
-    /// Who is told that a request is tried again.
+    /// Receives the events of retries.
     fn progress(&self) -> Arc<dyn Progress>;
 
     /// Says what an error is about.
     fn with_context(&self, error: Error) -> Error;
 }
 
-/// What a server answers who is asked for a blob or a part of one.
+/// The answer of a server to a request for a blob or a part of it.
 pub struct RangeAnswer {
-    /// The bytes as they come, with an end when nothing moves.
+    /// The bytes as they come; the stream fails if nothing comes for too long.
     pub body: BlobStream,
-    /// What `Content-Range` says, if there is one.
+    /// The `Content-Range` header, if there is one.
     pub range: Option<ContentRange>,
-    /// What `Content-Length` says, if there is one.
+    /// The `Content-Length` header, if there is one.
     pub length: Option<u64>,
-    /// What `Content-Encoding` says.
+    /// The `Content-Encoding` header.
     pub encoding: ContentEncoding,
 }
 
 /// Reads a blob, or a part of it: one request, or several at once where the blob is large and the server knows ranges
-/// ([`ReadAhead`](crate::ReadAhead)). A request is tried again by the policy, and a stream that breaks goes on where
-/// it stopped. An empty range asks for a byte, since that the blob is there is part of the answer.
+/// ([`ReadAhead`](crate::ReadAhead)). Requests are retried by the policy, and a stream that breaks is resumed where it
+/// stopped. For an empty range one byte is requested, to find out whether the blob exists.
 ///
-/// What a server may answer who is asked for a part: that part; the whole, which is read from where the part begins; a part
-/// that is [encoded](ContentEncoding) or does not say where it begins, which is of no use, so that the whole is asked for
-/// instead. Another part is an error that may pass.
+/// A server may answer a request for a part with that part, or with the whole blob, which is then read from the start
+/// of the part. If the answer is [encoded](ContentEncoding), or a part that does not say where it begins, the whole
+/// blob is requested instead. Another part is a retryable error.
 ///
 /// # Errors
-/// [`ErrorKind::DigestMismatch`] for a blob of another length than its descriptor's, as far as the server says it. What
-/// comes after the end of a whole blob is left for the verifying reader to notice. Otherwise whatever the source answers.
+/// [`ErrorKind::DigestMismatch`] if the server states another length than the descriptor. Bytes after the end of a
+/// whole blob are left for the verifying reader to notice. Otherwise the errors of the source.
 pub async fn read_ranges(
     source: impl RangeSource + 'static,
     blob: &Descriptor,
@@ -64,7 +64,7 @@ pub async fn read_ranges(
     let end = range.as_ref().map_or(blob.size, |range| range.end.min(blob.size));
     let range = range.map_or(0, |range| range.start)..end;
     let reader = Reader { source, size: blob.size, is_whole, tuning: tuning.clone() };
-    let ahead = &tuning.read_ahead;
+    let ahead = tuning.read_ahead();
     Ok(match reader.open(ahead.first(&range)).await? {
         (body, Extent::Part) => ahead.read(reader, body, range),
         (body, Extent::Rest) => resuming(reader, body, range),
@@ -74,23 +74,23 @@ pub async fn read_ranges(
 struct Reader<S> {
     source: S,
     size: u64,
-    /// Whether all of it is wanted, in however many requests.
+    /// Whether the whole blob is wanted.
     is_whole: bool,
     tuning: Tuning,
 }
 
-/// How far a body goes.
+/// Where a body ends.
 enum Extent {
-    /// To the end of the range that was asked for.
+    /// At the end of the requested range.
     Part,
-    /// To the end of the blob: the server knows no ranges.
+    /// At the end of the blob: the server does not support ranges.
     Rest,
 }
 
 impl<S: RangeSource> Reader<S> {
     async fn open(&self, range: Range<u64>) -> Result<(BlobStream, Extent)> {
         let progress = self.source.progress();
-        let opened = self.tuning.retry.run_final(&*progress, || self.open_once(range.clone())).await;
+        let opened = self.tuning.retry().run_final(&*progress, || self.open_once(range.clone())).await;
         // The last error is not retryable, so that callers do not retry.
         opened.map_err(|error| self.source.with_context(error))
     }
@@ -114,7 +114,7 @@ impl<S: RangeSource> Reader<S> {
         Ok((answer.body, Extent::Part))
     }
 
-    /// The range to ask for; none where the whole is wanted at once.
+    /// The range to request; `None` for the whole blob in one request.
     fn asked(&self, range: &Range<u64>) -> Option<Range<u64>> {
         let is_all = *range == (0..self.size);
         let start = range.start.min(self.size.checked_sub(1)?);
@@ -158,8 +158,8 @@ impl<S: RangeSource> Reader<S> {
     }
 }
 
-/// Whether the bytes are others than those that were asked for. Some stores keep the header as a note: their bytes are as
-/// many as were asked for.
+/// Whether the bytes are encoded. Some stores keep the header of an upload as metadata: then there are as many bytes as
+/// were requested, and they are not encoded.
 fn is_encoded(answer: &RangeAnswer, asked: u64) -> bool {
     !answer.encoding.is_identity() && answer.length != Some(asked)
 }

@@ -1,4 +1,4 @@
-//! Large blobs are read in parts, several at once: one connection is rarely as fast as a store.
+//! [`ReadAhead`]: reads large blobs in parts, several at once, because one connection is rarely as fast as a store.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,8 +19,8 @@ const AHEAD: usize = 3;
 
 /// How blobs are read in parts, and how many parts are in memory at once, over all reads that share it.
 ///
-/// A part that is read ahead never waits for memory: when there is none left, the blob is read part by part. So reads
-/// cannot wait for each other.
+/// Reading ahead never waits for memory: if there is none left, the blob is read part by part. So reads cannot block
+/// each other.
 #[derive(Debug, Clone)]
 pub struct ReadAhead {
     part_size: u64,
@@ -35,7 +35,7 @@ impl ReadAhead {
         Self { part_size: part_size.max(1), permits: Arc::new(Semaphore::new(permits)) }
     }
 
-    /// Every range in one request.
+    /// Reads every range in one request.
     #[must_use]
     pub fn none() -> Self {
         Self::new(u64::MAX, 0)
@@ -48,8 +48,8 @@ impl ReadAhead {
         if is_small { range.clone() } else { range.start..range.start.saturating_add(self.part_size) }
     }
 
-    /// The bytes in `range`, of which `body` is what the [first](Self::first) request gave. Each part is resumed where it
-    /// breaks, as [`resuming`] does.
+    /// The bytes in `range`, of which `body` is the answer to the [first](Self::first) request. Each part is resumed
+    /// where it breaks, as by [`resuming`].
     ///
     /// # Panics
     /// The stream of more than two parts panics where it is polled outside of a Tokio runtime.

@@ -1,4 +1,4 @@
-//! Where requests are sent on to: how often, and what never happens on the way.
+//! The rules for redirects that all backends share.
 
 /// How many redirects in a row are followed.
 pub const MAX_REDIRECTS: usize = 10;

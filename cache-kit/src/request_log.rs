@@ -1,10 +1,10 @@
-//! An event of `tracing` for each request: what was asked, and what came of it. It holds no secret.
+//! [`RequestLog`]: a `tracing` event for each request and its outcome, without secrets.
 
 use std::time::Instant;
 
 use cache_core::spec::shown_place;
 
-/// What servers call a request by.
+/// The headers in which servers return the ID of a request.
 const IDS: [&str; 4] = ["x-request-id", "x-ms-request-id", "x-amz-request-id", "x-github-request-id"];
 
 /// A request that is under way.
@@ -23,21 +23,21 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    /// A request that is sent now, with so many bytes.
+    /// Begins the log of a request that is sent now, with so many bytes.
     #[must_use]
     pub fn new(backend: &'static str, method: &str, url: &str, sent: u64) -> Self {
         let (method, url) = (method.to_owned(), shown_place(url).into_owned());
         Self { backend, method, url, sent, start: Instant::now() }
     }
 
-    /// An answer came, whatever it says; `header` gives what the server says in a header.
+    /// Logs an answer, of whatever status; `header` returns the value of a header.
     pub fn answered(self, status: u16, header: impl Fn(&str) -> Option<String>) {
         let id = IDS.iter().find_map(|name| header(name));
         let received = header("content-length").and_then(|length| length.parse().ok());
         self.event(Some(status), received, id.as_deref());
     }
 
-    /// No answer came; what that means is told by the error of the call.
+    /// Logs that no answer came; the error of the call tells why.
     pub fn unanswered(self) {
         self.event(None, None, None);
     }

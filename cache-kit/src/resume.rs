@@ -1,4 +1,4 @@
-//! Streams that resume where they broke, for every store that can be read from an offset.
+//! [`resuming`]: streams that resume where they broke, for every store that can be read from an offset.
 
 use std::ops::Range;
 
@@ -49,18 +49,18 @@ const SILENCES: u32 = 1;
 /// ```
 #[async_trait]
 pub trait ResumeSource: Send + Sync {
-    /// Opens the rest of the bytes, from where the last stream stopped.
+    /// Opens a stream of the bytes in `range`, which begins where the last stream stopped.
     ///
     /// # Errors
-    /// Whatever the store answers; it is not retried.
+    /// The error of the store; it is not retried.
     async fn reopen(&self, range: Range<u64>) -> Result<BlobStream>;
 
-    /// Says what an error is about.
+    /// Adds to an error what it is about.
     fn with_context(&self, error: Error) -> Error;
 }
 
-/// The bytes in `range`, of which `body` is the first stream; one that breaks or ends early is opened again where it
-/// stopped, up to 5 times without 64 KiB in between. An error that no other try helps ends it at once.
+/// The bytes in `range`, of which `body` is the first stream. A stream that breaks or ends early is opened again where
+/// it stopped, up to 5 times without 64 KiB in between. An error that is not retryable ends it at once.
 ///
 /// Bytes after the end of the range are left out.
 pub fn resuming(source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {

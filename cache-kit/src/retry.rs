@@ -15,13 +15,13 @@ const SILENT_ATTEMPTS: u32 = 2;
 #[non_exhaustive]
 pub struct RetryPolicy {
     /// Tries in all, the first included.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// The wait before the second try; it doubles from try to try.
-    pub base: Duration,
+    pub(crate) base: Duration,
     /// The longest wait between two tries, unless the server asks for a longer one.
-    pub cap: Duration,
+    pub(crate) cap: Duration,
     /// The longest wait in all; a server that asks for more ends the retries.
-    pub budget: Duration,
+    pub(crate) budget: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -49,13 +49,25 @@ impl RetryPolicy {
         Self { attempts: attempts.max(1), ..self }
     }
 
+    /// How many tries there are, the first included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Changes the longest wait in all.
+    #[must_use]
+    pub fn with_budget(self, budget: Duration) -> Self {
+        Self { budget, ..self }
+    }
+
     /// Changes the first wait and the longest one.
     #[must_use]
     pub fn with_waits(self, base: Duration, cap: Duration) -> Self {
         Self { base, cap, ..self }
     }
 
-    /// Calls `call` as [`run`](Self::run) does, and is the last to try: whoever calls this does not try again in turn.
+    /// Calls `call` as [`run`](Self::run) does. The error is then not retryable, so that callers do not retry in turn.
     ///
     /// # Errors
     /// The last error of `call`, which is not retryable any more.
@@ -69,12 +81,12 @@ impl RetryPolicy {
 
     /// Calls `call` until it succeeds, fails for good, or the policy is used up.
     ///
-    /// `call` has to be idempotent. Only errors that say so ([`Error::is_retryable`](cache_core::Error::is_retryable)) are
-    /// tried again, and those of a [silent](cache_core::Error::silent_for) server once; a wait that the server asked for is kept
-    /// to.
+    /// `call` has to be idempotent. Only retryable errors ([`Error::is_retryable`](cache_core::Error::is_retryable))
+    /// are retried, and those of a [silent](cache_core::Error::silent_for) server once. If the server asks for a wait,
+    /// it is kept.
     ///
     /// # Errors
-    /// The last error of `call` as it is: whoever has more around this than `call` may start again.
+    /// The last error of `call`, unchanged: a caller that does more than `call` may start again.
     pub async fn run<T, F, C>(&self, progress: &dyn Progress, mut call: C) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,

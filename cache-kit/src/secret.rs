@@ -11,8 +11,8 @@ use crate::read_file;
 /// The longest secret that is read from a file, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// Reads a secret from where an attribute says it is. A file loses one line break at its end, and `variable` looks an
-/// environment variable up.
+/// Reads a secret from where an attribute says. One line break at the end of a file is dropped; `variable` looks up
+/// environment variables.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidSpec`] naming the attribute, when the file cannot be read or is larger than 64 KiB, and when the

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use cache_core::{Error, ErrorKind, Result};
 use tokio::task::JoinError;
 
-/// The output of the task; its panic is resumed here.
+/// The output of the task; if the task has panicked, the panic is resumed here.
 pub fn outcome<T>(ended: std::result::Result<Result<T>, JoinError>) -> Result<T> {
     match ended {
         Ok(given) => given,

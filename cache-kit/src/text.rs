@@ -3,7 +3,7 @@
 /// The longest text that is shown, in characters.
 const MOST_SHOWN: usize = 400;
 
-/// The text on one line, cut after 400 characters, without what may be a signed URL.
+/// The text on one line, cut after 400 characters, without anything that may be a signed URL.
 ///
 /// ```
 /// use cache_kit::one_line;

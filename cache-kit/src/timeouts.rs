@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// How long a server may take before it is given up.
+/// How long to wait for a server.
 ///
-/// A question that is not answered in time is asked [twice](crate::RetryPolicy), and a body that stands still is gone on
-/// with once: a server that accepts and says nothing is given up after a minute, one that stops within a body after two.
+/// A request without an answer in time is sent [twice](crate::RetryPolicy), and a body that stalls is resumed once: a
+/// server that accepts a connection and sends nothing is given up after a minute, one that stops within a body after
+/// two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// To connect.
+    /// The time to connect.
     pub connect: Option<Duration>,
-    /// From the request to the first byte of the answer.
+    /// The time from the request to the first byte of the answer.
     pub answer: Option<Duration>,
-    /// Without progress in a body, in either direction, and until the answer to a body that was sent.
+    /// The time without progress in a body, in either direction, and until the answer to a body that was sent.
     pub idle: Option<Duration>,
 }
 
@@ -32,7 +33,7 @@ impl Timeouts {
         Self { connect: None, answer: None, idle: None }
     }
 
-    /// Waits so long for anything: a connection, an answer, and the next bytes of a body.
+    /// The same limit for a connection, an answer, and the next bytes of a body.
     #[must_use]
     pub fn all(limit: Duration) -> Self {
         Self { connect: Some(limit), answer: Some(limit), idle: Some(limit) }

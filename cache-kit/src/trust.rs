@@ -1,10 +1,10 @@
-//! What TLS does not let pass, by the words of rustls: it is in the clients of all backends.
+//! Recognises untrusted certificates by the messages of rustls, which all backends use.
 
-/// What there is to do about a certificate that is not trusted.
+/// The hint for a certificate that is not trusted.
 pub const UNTRUSTED: &str =
     "this machine has to trust the CA of the server's certificate; SSL_CERT_FILE or SSL_CERT_DIR can name it";
 
-/// Whether a connection failed for a certificate, by the cause that the client names; no other try would end better.
+/// Whether a connection failed because of a certificate, by the cause that the client reports; a retry does not help.
 #[must_use]
 pub fn is_untrusted(cause: &str) -> bool {
     cause.contains("certificate") || cause.contains("fatal alert")

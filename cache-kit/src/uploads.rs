@@ -1,4 +1,4 @@
-//! [`Uploads`]: uploads that are finished even when the future that waits for them is dropped.
+//! [`Uploads`]: uploads that are finished even if the future that waits for them is dropped.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::outcome;
 
-/// Uploads that are under way and that come to their end even when their caller is gone, over all caches that share it.
+/// The uploads under way of all caches that share it. Each runs to its end, even if its caller is gone.
 ///
-/// It is for services where what is left of an upload is in the way of every later export: a key that is reserved and
-/// never finalised is locked for good. A program waits for them, with a limit of its own, before it ends.
+/// It is for services where an unfinished upload blocks every later export: a reserved key that is never finalised
+/// stays locked. A program waits for the uploads before it ends, with a limit of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Uploads(Arc<watch::Sender<usize>>);
 
@@ -24,7 +24,7 @@ impl Uploads {
     /// Runs an upload in a task of its own, which goes on when this future is dropped.
     ///
     /// # Errors
-    /// Whatever the upload gives.
+    /// The error of the upload.
     ///
     /// # Panics
     /// Outside of a Tokio runtime, and where the upload panics.

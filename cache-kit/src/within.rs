@@ -12,7 +12,7 @@ pub async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>)
     }
 }
 
-/// What the future gives within the limit.
+/// The output of the future, if it is ready within the limit.
 ///
 /// # Errors
 /// [`Error::silence`] with this message.

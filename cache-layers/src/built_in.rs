@@ -16,13 +16,13 @@ const DECODERS: [(LayerEncoding, bool); 3] = [
     (LayerEncoding::Zstd, cfg!(feature = "zstd")),
 ];
 
-/// Whether this build can compress so (features `gzip`, `estargz`, `zstd`).
+/// Whether this build can compress to `kind` (features `gzip`, `estargz`, `zstd`).
 #[must_use]
 pub fn can_encode(kind: CompressionKind) -> bool {
     ENCODERS.contains(&(kind, true))
 }
 
-/// Whether this build can decompress it (features `gzip`, `zstd`).
+/// Whether this build can decompress `encoding` (features `gzip`, `zstd`).
 #[must_use]
 pub fn can_decode(encoding: LayerEncoding) -> bool {
     DECODERS.contains(&(encoding, true))

@@ -1,4 +1,4 @@
-//! From a layer to its tar stream.
+//! Decompresses layers.
 
 use cache_core::Result;
 use cache_core::model::LayerEncoding;
@@ -10,9 +10,9 @@ use super::error::not_built_in;
 /// Decompresses a layer, all members and frames of it, on the pool and within its limits.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when this build has no such decoder ([`can_decode`]). The stream fails
-/// with [`ErrorKind::InvalidManifest`] on bytes that do not decompress: corrupt ones, too few of them, and anything after
-/// the end. It fails with [`ErrorKind::LimitExceeded`] when too much comes out, and with whatever `layer` fails with.
+/// [`ErrorKind::Unsupported`] when this build has no such decoder ([`can_decode`]). The stream fails with
+/// [`ErrorKind::InvalidManifest`] if the bytes are corrupt, end early, or go on after the end of the layer. It fails
+/// with [`ErrorKind::LimitExceeded`] if too much comes out, and with the errors of `layer`.
 ///
 /// [`can_decode`]: crate::can_decode
 /// [`ErrorKind::Unsupported`]: cache_core::ErrorKind::Unsupported

@@ -1,4 +1,4 @@
-//! From a tar stream to a layer, in one pass.
+//! Compresses tar streams into layers, in one pass.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::CodecPool;
 use super::error::not_built_in;
 use super::hashing::{Hashed, hashed};
 
-/// A layer that was made.
+/// A finished layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Encoded {
@@ -39,10 +39,9 @@ impl Encoded {
     }
 }
 
-/// A layer that is being encoded: a stream of its bytes, and at its end the layer's descriptor.
+/// A layer that is being made: a stream of its bytes, and after its end the layer's descriptor.
 ///
-/// Compression runs some megabytes ahead of the reader, and stops when the reader does. Dropped early, it leaves
-/// nothing behind.
+/// Compression runs some megabytes ahead of the reader, and stops with it.
 ///
 /// ```
 /// use cache_core::{Compression, CompressionKind, Digest};
@@ -111,13 +110,13 @@ impl fmt::Debug for Encoding {
     }
 }
 
-/// Compresses a tar stream into a layer; digest, diff ID and sizes are made in the same pass.
+/// Compresses a tar stream into a layer, and computes digest, diff ID and sizes in the same pass.
 ///
 /// Equal tars give equal bytes at equal levels and versions of this crate, whatever the number of threads and however the
 /// stream is cut into pieces.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when this build has no such compression. The stream fails with whatever `tar` fails with.
+/// [`ErrorKind::Unsupported`] when this build has no such compression. The stream fails with the errors of `tar`.
 pub fn encode(tar: BlobStream, compression: &Compression, pool: &CodecPool) -> Result<Encoding> {
     encode_checked(tar, compression, pool, |_| Ok(()))
 }
@@ -188,7 +187,7 @@ fn compressed(
     Ok(Encoding::new(bytes, encoded))
 }
 
-/// A layer whose diff ID counts its table of contents in.
+/// A layer whose diff ID covers its table of contents.
 #[cfg(feature = "estargz")]
 fn estargz(
     tar: BlobStream,

@@ -103,8 +103,8 @@ pub(crate) struct Hashed {
 
 /// Passes a stream on and hashes it on the pool; at its end, `check` may fail it.
 ///
-/// The stream itself does no work of the processor, so that whoever reads it goes on with the next step meanwhile. The
-/// digest is complete when the stream has ended: the end waits for it.
+/// The stream does no hashing itself, so that its reader can do the next step at the same time. The end of the stream
+/// waits for the digest.
 pub(crate) fn hashed(
     inner: BlobStream,
     digester: Digester,

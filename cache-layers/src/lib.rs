@@ -41,7 +41,7 @@ pub use self::encode::{Encoded, Encoding, encode};
 use self::hashing::hashed;
 pub use self::limits::DecodeLimits;
 pub use self::pool::CodecPool;
-pub use self::read::LayerStart;
+pub use self::read::{LayerStart, StartedLayer};
 pub use self::recompress::recompress;
 pub use self::restore::restore_annotations;
 pub use self::verify::diff_id;

@@ -19,18 +19,6 @@ impl DecodeLimits {
     /// Output up to this many bytes is allowed at any ratio: a small layer of zeros is no bomb.
     pub const UNCOUNTED: u64 = 64 << 20;
 
-    /// Sets how many bytes one layer may decompress to.
-    #[must_use]
-    pub fn with_max_size(self, max_size: u64) -> Self {
-        Self { max_size, ..self }
-    }
-
-    /// Sets how many bytes may come out of one byte that went in.
-    #[must_use]
-    pub fn with_max_ratio(self, max_ratio: u64) -> Self {
-        Self { max_ratio, ..self }
-    }
-
     /// Fails when `written` bytes that came out of `read` are too many.
     #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(crate) fn check(&self, read: u64, written: u64) -> Result<()> {

@@ -14,17 +14,19 @@ use tokio::sync::oneshot;
 
 use super::DecodeLimits;
 
-/// What codecs may use: how many threads, and how much a layer may decompress to.
+/// The threads that codecs use, and how much a layer may decompress to.
 ///
-/// Clones share the threads. They are those of the Tokio runtime that may block, and none of them ever waits for input
-/// or output: compression, decompression and hashing run as short jobs of about a megabyte, in the order in which they
-/// were asked for. Outside of a runtime a job runs where it is started.
+/// Clones share the threads, which are the blocking threads of the Tokio runtime. Compression, decompression and
+/// hashing run as short jobs of about a megabyte, in the order of their requests; no job waits for input or output.
+/// Outside of a runtime a job runs on the thread that starts it.
 ///
 /// ```
 /// use cache_layers::CodecPool;
 /// use cache_layers::DecodeLimits;
 ///
-/// let pool = CodecPool::new(4).with_limits(DecodeLimits::default().with_max_size(8 << 30));
+/// let mut limits = DecodeLimits::default();
+/// limits.max_size = 8 << 30;
+/// let pool = CodecPool::new(4).with_limits(limits);
 /// assert_eq!((pool.threads(), pool.limits().max_size), (4, 8 << 30));
 /// ```
 #[derive(Clone)]
@@ -67,7 +69,7 @@ impl CodecPool {
 
     /// Starts a job, or queues it. A job whose [`Job`] is dropped before it starts is skipped.
     ///
-    /// The job may not wait for anything but its own work.
+    /// The job must not wait for anything.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
         let (sender, receiver) = oneshot::channel();
         let job = move || {

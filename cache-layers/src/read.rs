@@ -1,4 +1,4 @@
-//! How a layer is read: by its bytes, as BuildKit does, and what its media type says only where that counts.
+//! Detects how a layer is compressed by its bytes, as BuildKit does, and by its media type where that decides.
 
 use std::ops::Range;
 
@@ -12,21 +12,30 @@ use super::{CodecPool, decode};
 
 /// The size of a tar header in bytes.
 const HEADER: usize = 512;
-/// Where a tar header says that it is one.
+/// Where the magic of a tar header is.
 const USTAR: Range<usize> = 257..262;
-/// Where a tar header says the sum of its bytes, in octal digits.
+/// Where the checksum of a tar header is, in octal digits.
 const SUM: Range<usize> = 148..156;
 
 /// The first bytes of a layer: enough to tell what it is.
 #[derive(Debug)]
 pub struct LayerStart(Bytes);
 
+/// A layer whose first bytes are known.
+#[non_exhaustive]
+pub struct StartedLayer {
+    /// The first bytes.
+    pub start: LayerStart,
+    /// The whole layer, with these bytes.
+    pub stream: BlobStream,
+}
+
 impl LayerStart {
-    /// Takes a look at the first bytes of a stream, and gives the stream back as it was.
+    /// Reads the first bytes of a stream, and returns them beside the whole stream.
     ///
     /// # Errors
-    /// Whatever the stream fails with.
-    pub async fn of(mut stream: BlobStream) -> Result<(Self, BlobStream)> {
+    /// The error of the stream.
+    pub async fn of(mut stream: BlobStream) -> Result<StartedLayer> {
         let mut start = BytesMut::new();
         while start.len() < HEADER {
             let Some(piece) = stream.try_next().await? else { break };
@@ -34,16 +43,17 @@ impl LayerStart {
         }
         let start = start.freeze();
         let whole = stream::once(std::future::ready(Ok(start.clone()))).chain(stream);
-        Ok((Self(start), Box::pin(whole)))
+        Ok(StartedLayer { start: Self(start), stream: Box::pin(whole) })
     }
 
-    /// How the bytes are compressed; a tar is a tar, whatever the name of its first file begins with.
+    /// How the bytes are compressed. A tar counts as uncompressed even if the name of its first file looks like a
+    /// compression's magic.
     #[must_use]
     pub fn encoding(&self) -> LayerEncoding {
         if self.is_tar() { LayerEncoding::Uncompressed } else { LayerEncoding::detect(&self.0) }
     }
 
-    /// Whether they begin a tar archive, which may hold nothing but its end, or nothing at all; old ones do not name themselves.
+    /// Whether the bytes begin a tar archive. An archive may be empty, and old ones have no magic.
     #[must_use]
     pub fn is_tar(&self) -> bool {
         let is_header = self.0.get(USTAR).is_some_and(|magic| magic == b"ustar");
@@ -51,10 +61,10 @@ impl LayerStart {
         self.0.is_empty() || is_header || is_end() || self.0.get(..HEADER).is_some_and(has_right_sum)
     }
 
-    /// How BuildKit reads a layer of this type that begins so.
+    /// How BuildKit reads a layer of this media type that begins with these bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] for compressed bytes whose type says that they are a plain tar: BuildKit does not
+    /// [`ErrorKind::InvalidManifest`] for compressed bytes with the media type of a plain tar: BuildKit does not
     /// decompress them, and so finds no tar.
     pub fn read_as(&self, media_type: &MediaType) -> Result<LayerEncoding> {
         if media_type.is_read_by_bytes() {
@@ -70,7 +80,7 @@ impl LayerStart {
     }
 }
 
-/// Whether a block says the sum of its bytes, where those of the sum itself count as blanks.
+/// Whether the checksum of a header is right; its own bytes count as spaces.
 fn has_right_sum(block: &[u8]) -> bool {
     let bytes = block.iter().enumerate();
     let sum: u64 = bytes.map(|(at, byte)| u64::from(if SUM.contains(&at) { b' ' } else { *byte })).sum();
@@ -84,7 +94,7 @@ fn has_right_sum(block: &[u8]) -> bool {
 /// The stream fails as [`decode`] and its stream do, and as [`LayerStart::read_as`] does.
 pub(super) fn decompressed(media_type: MediaType, layer: BlobStream, pool: CodecPool) -> BlobStream {
     let decoded = async move {
-        let (start, layer) = LayerStart::of(layer).await?;
+        let StartedLayer { start, stream: layer } = LayerStart::of(layer).await?;
         decode(start.read_as(&media_type)?, layer, &pool)
     };
     Box::pin(stream::once(decoded).try_flatten())

@@ -1,4 +1,4 @@
-//! One layer, in another compression.
+//! Converts a layer to another compression.
 
 use cache_core::model::{Compression, Descriptor, DiffId, Digester, annotation};
 use cache_core::seams::BlobStream;
@@ -10,22 +10,23 @@ use super::error::not_built_in;
 use super::read::decompressed;
 use super::{CodecPool, Encoding, encode, hashed};
 
-/// Converts a layer: decompresses `bytes`, which are those of `layer`, and compresses them again.
+/// Converts a layer: decompresses `bytes`, the content of `layer`, and compresses it again.
 ///
-/// It is decompressed by what the bytes are, whatever compression the media type names, as BuildKit does; only what OCI's
-/// type calls a plain tar has to be one.
+/// The compression of `bytes` is detected, whatever the media type says, as in BuildKit; but bytes with OCI's media
+/// type of a plain tar have to be one.
 ///
 /// The new descriptor has the annotations that follow from the new bytes and [`annotation::CREATED_AT`] of the old one,
-/// and the media type of the same family (OCI's or Docker's). BuildKit loses the creation time here; it is a fact about
-/// the tar and not about its compression, and a cache in an object store knows the age of a layer from nowhere else.
+/// and the media type of the same family (OCI's or Docker's). BuildKit loses the creation time here. It belongs to the
+/// tar and not to its compression, and a cache in an object store has no other source for the age of a layer.
 ///
-/// The diff ID stays, and is checked on the way. An eStargz layer is the exception: its diff ID counts the table of
-/// contents in, so that one that is made or unmade changes it. A layer is an eStargz when its annotations say so
-/// ([`annotation::ESTARGZ_TOC`]).
+/// The diff ID does not change, and is checked. The exception is eStargz: its diff ID covers the table of contents, so
+/// it changes when an eStargz is made or converted to something else. A layer is an eStargz if it has the annotation
+/// [`annotation::ESTARGZ_TOC`].
 ///
 /// # Errors
-/// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for what is no layer. The stream fails as
-/// [`decode`](crate::decode) and its stream do, and with [`ErrorKind::DigestMismatch`] at its end when the old diff ID is another one.
+/// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for a blob that is no layer. The stream fails as
+/// [`decode`](crate::decode) and its stream do, and with [`ErrorKind::DigestMismatch`] at its end if the diff ID is
+/// wrong.
 pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool: &CodecPool) -> Result<Encoding> {
     if layer.media_type.layer_encoding().is_none() {
         let error = Error::new(ErrorKind::Unsupported, "blob is no layer, its compression cannot be changed");

@@ -191,7 +191,7 @@ async fn a_bomb_is_stopped_by_size_and_by_ratio() {
     for kind in kinds().filter(|kind| *kind != CompressionKind::Uncompressed) {
         let (_, bomb) = compressed(stream_of(zeros.clone()), Compression::new(kind), &CodecPool::new(2)).await;
         let limits = DecodeLimits::default();
-        for limits in [limits.with_max_size(1 << 20), limits.with_max_ratio(100)] {
+        for limits in [DecodeLimits { max_size: 1 << 20, ..limits }, DecodeLimits { max_ratio: 100, ..limits }] {
             let pool = CodecPool::new(2).with_limits(limits);
             let mut decoded = decode(kind.encoding(), stream_of(bomb.clone()), &pool).unwrap();
             let mut size = 0_u64;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cache_core::model::Limits;
-use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming, Publisher};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::attributes::{ATTRIBUTES, KIND};
@@ -44,8 +44,8 @@ impl CacheBackend for Local {
         Ok(Box::new(LocalExporter::new(LocalConfig::from_export_spec(spec)?)))
     }
 
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
-        Ok((self.importer(&spec.as_import(ATTRIBUTES)).await?, self.exporter(spec).await?))
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
+        Ok(Publisher::new(self.importer(&spec.as_import(ATTRIBUTES)).await?, self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cache_core::manifest::ManifestForm;
-use cache_core::seams::{BackendFacts, CacheProbe, Naming};
+use cache_core::seams::{BackendFacts, CacheProbe, Naming, Publisher};
 use cache_core::spec::Attrs;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
@@ -27,9 +27,9 @@ impl CacheBackend for MemoryCache {
         Ok(Box::new(self.written(spec)?))
     }
 
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let place = self.written(spec)?;
-        Ok((Box::new(place.clone()), Box::new(place)))
+        Ok(Publisher::new(Box::new(place.clone()), Box::new(place)))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -1,4 +1,4 @@
-//! [`EntryContent`]: what an entry of a store is, since a store of images may hold caches too.
+//! [`EntryContent`]: whether an entry of a store is a cache, an image or something else.
 
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
@@ -14,23 +14,23 @@ use crate::reach::children;
 pub enum EntryContent {
     /// A cache, sound or not.
     Cache,
-    /// An image, or an index of images, whose configs hold records too: an inline cache.
+    /// An image, or an index of images, with an inline cache: its configs contain records.
     ImageWithCache,
     /// An image or an index of images.
     Image,
     /// Something else: a chart, a signature, a list of parts.
     Other,
-    /// Nothing: the manifest is not in the store.
+    /// Nothing: the manifest does not exist.
     Missing,
     /// Something that cannot be read.
     Unreadable,
 }
 
 impl EntryContent {
-    /// Looks at an entry of a store.
+    /// Finds out what an entry of a store is.
     ///
     /// # Errors
-    /// Only when the store does not answer, or refuses.
+    /// Only if the store does not answer, or refuses.
     pub async fn of(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
         match look(store, entry).await {
             Err(error) if is_of_content(&error) => Ok(Self::Unreadable),

@@ -1,4 +1,4 @@
-//! One cache into one or more places.
+//! Copies a cache to one or more places.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::export::{Conversion, ExportReport, ExportSettings, Place, export_all};
 
-/// How the cache is transformed on the way.
+/// How a copy transforms the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CopyOptions {
     /// Which results to keep; all of them if `None`.
-    pub mode: Option<Mode>,
+    pub(crate) mode: Option<Mode>,
     /// Whether to drop results whose blobs the source no longer has, instead of failing.
-    pub skip_missing: bool,
+    pub(crate) skip_missing: bool,
     /// How layers are recompressed; they are copied as they are if `None`, or if the compression is not forced.
-    pub conversion: Option<Conversion>,
+    pub(crate) conversion: Option<Conversion>,
 }
 
 impl CopyOptions {
@@ -54,11 +54,11 @@ impl CopyOptions {
 pub struct CopyReport {
     /// The cache that was written.
     pub manifest: CacheManifest,
-    /// The blobs that the source has lost and the copy did without.
+    /// The blobs that the source has lost; the results that need them are not in the copy.
     pub skipped: Vec<Digest>,
     /// The layers that were converted, each with its new descriptor.
     pub converted: BTreeMap<Digest, Digest>,
-    /// What the export did.
+    /// The report of the export.
     pub export: ExportReport,
 }
 
@@ -68,7 +68,7 @@ pub struct CopyReport {
 /// leaves the destination's cache as it was.
 ///
 /// # Errors
-/// The side that failed is in the error.
+/// The error says which side failed.
 ///
 /// ```
 /// use cache_memory::MemoryCache;
@@ -114,11 +114,11 @@ pub async fn copy_manifest(
 #[non_exhaustive]
 pub struct Destination<'a> {
     /// The place.
-    pub to: &'a dyn CacheExporter,
+    pub(crate) to: &'a dyn CacheExporter,
     /// How the cache is transformed.
-    pub options: CopyOptions,
+    pub(crate) options: CopyOptions,
     /// How the export runs.
-    pub settings: ExportSettings,
+    pub(crate) settings: ExportSettings,
 }
 
 impl<'a> Destination<'a> {
@@ -152,8 +152,8 @@ impl std::fmt::Debug for Destination<'_> {
 
 /// Copies a resolved cache to several places at once and returns their outcomes, in order.
 ///
-/// A blob is read and verified once for all places that need it, at the pace of the slowest; a place that takes nothing
-/// for two minutes reads on its own from then on. A failure affects only its own destination; the error names the side
+/// A blob is read and verified once for all places that need it, at the pace of the slowest; a place that accepts
+/// nothing for two minutes then reads on its own. A failure affects only its own destination; the error names the side
 /// that failed. The number of blobs in flight is the largest `concurrency` of the settings.
 ///
 /// ```

@@ -3,7 +3,7 @@
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
 use cache_core::{BlobProvider, Descriptor, DiffId, ErrorKind, Result, read_verified};
-use cache_layers::{CodecPool, LayerStart, can_decode, diff_id};
+use cache_layers::{CodecPool, LayerStart, StartedLayer, can_decode, diff_id};
 
 use crate::verify::drain;
 
@@ -15,7 +15,7 @@ pub enum Examined {
     Missing,
     /// The blob is in an archive tier, so its bytes cannot be read.
     Archived,
-    /// The bytes are not those of the digest.
+    /// The bytes do not match the digest.
     Corrupt,
     /// The bytes match the digest but are no layer: they do not decompress, or are no tar archive.
     Unreadable,
@@ -30,11 +30,12 @@ pub enum Examined {
     },
 }
 
-/// Reads a blob once and says what it is. Of the descriptor only the digest counts, and the media type where the bytes
-/// do not tell: an uncompressed layer is taken as one only if it is said to be one or begins like a tar archive.
+/// Reads a blob once and determines what it is. Of the descriptor only the digest is used, and the media type where the
+/// bytes are not enough: uncompressed bytes are a layer only if the media type says so or if they begin like a tar
+/// archive.
 ///
 /// # Errors
-/// Only when the blob could not be looked at: the store does not answer, or refuses.
+/// Only if the blob could not be read: the store does not answer, or refuses.
 ///
 /// ```
 /// use cache_core::{Descriptor, MediaType};
@@ -63,7 +64,7 @@ pub async fn examine_layer(blob: &Descriptor, blobs: &dyn BlobProvider) -> Resul
 }
 
 async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
-    let (start, stream) = LayerStart::of(read_verified(blobs, blob).await?).await?;
+    let StartedLayer { start, stream, .. } = LayerStart::of(read_verified(blobs, blob).await?).await?;
     let Some(encoding) = encoding_of(blob, &start) else {
         drain(stream).await?;
         return Ok(Examined::Unreadable);

@@ -1,4 +1,4 @@
-//! A sound cache by numbers: its normal config, and what hangs on what.
+//! A sound cache in normal form, with the records below each record.
 
 use cache_core::manifest::CacheRecord;
 use cache_core::{CacheChains, CacheConfig, CacheManifest, Digest, Result, Timestamp};
@@ -9,7 +9,7 @@ pub(crate) struct Index {
     pub(crate) manifest: CacheManifest,
     /// The records, parents before children.
     pub(crate) order: Vec<usize>,
-    /// For each record those that hang on it, each once.
+    /// For each record those that have it as an input, each once.
     pub(crate) children: Vec<Vec<usize>>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn has_result(record: &CacheRecord) -> bool {
     !record.results.is_empty() || !record.chains.is_empty()
 }
 
-/// The layer that a record's first result ends in, and when it was made.
+/// The top layer of a record's first result, and when it was made.
 pub(crate) fn result(record: &CacheRecord) -> Option<(usize, Timestamp)> {
     let result = record.results.first()?;
     Some((usize::try_from(result.layer).ok()?, result.created_at))

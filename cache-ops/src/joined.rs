@@ -1,4 +1,4 @@
-//! The blobs of several caches behind one provider: each is read where it is.
+//! [`JoinedBlobs`]: the blobs of several caches behind one provider.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cache_core::seams::BlobInfo;
 use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Error, ErrorKind, Result};
 
-/// The blobs of several caches, each from a store whose cache names it.
+/// The blobs of several caches; each is read from a store whose cache names it.
 ///
 /// A blob that several stores should have is read from the first one that has it.
 ///

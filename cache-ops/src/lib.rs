@@ -24,7 +24,7 @@ mod weigh;
 
 pub use self::content::EntryContent;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
-pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SideDiff, diff};
+pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SelectedKey, SideDiff, diff};
 pub use self::examine::{Examined, examine_layer};
 pub use self::explain::{
     AskedFor, BuildLog, Cause, CauseGroup, ConsultedCache, Content, Doubted, Explanation, LogLimits, Miss, NotImported,
@@ -35,12 +35,12 @@ pub use self::graph::{Graph, GraphInput, GraphLayer, GraphLink, GraphRecord, Gra
 pub use self::joined::JoinedBlobs;
 pub use self::optimize::{CacheSizes, DroppedResult, OptimizeOptions, Optimized, optimize};
 pub use self::prune::{
-    NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport, PruneSettings,
-    UnreadableName, plan_prune, prune,
+    KeptCache, NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport,
+    PruneSettings, UnreadableName, plan_prune, prune,
 };
-pub use self::publish::{PublishSettings, PublishWay, Published, SizeLimit, publish};
+pub use self::publish::{Leftovers, PublishSettings, PublishWay, Published, SizeLimit, publish};
 pub use self::reach::Reach;
-pub use self::reached::Reached;
+pub use self::reached::{Reached, ReachedByCaches, UnreadEntry};
 pub use self::repair::{MendedBlob, RepairOptions, Repaired, repair, repair_as_found};
 pub use self::shard::Shard;
 pub use self::verify::{Depth, VerifyReport, bytes_of, part_of, verify, verify_shard};

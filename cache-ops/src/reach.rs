@@ -1,6 +1,6 @@
-//! [`Reach`]: which blobs a cache in a store reaches. A prune deletes none of these.
+//! [`Reach`]: the blobs that a cache in a store needs. A prune deletes none of these.
 //!
-//! Reaching is a matter of documents, not of caches: an image without a cache keeps its blobs too, and so does a cache
+//! It follows the descriptors in manifests, so that an image without a cache keeps its blobs too, and so does a cache
 //! whose config does not decode.
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +18,7 @@ use serde_json::Value;
 pub struct Reach(BTreeMap<Digest, u64>);
 
 impl Reach {
-    /// What one cache of a store reaches: its documents, and everything that they name. Layers are not opened.
+    /// What one cache of a store reaches: its documents and every blob that they name. Layers are not read.
     ///
     /// # Errors
     /// When a document cannot be read: what it reaches is then unknown.
@@ -33,7 +33,7 @@ impl Reach {
         }
     }
 
-    /// What a cache reaches that was read already.
+    /// What a cache reaches that has been read already.
     ///
     /// # Errors
     /// As [`of_entry`](Self::of_entry).
@@ -68,7 +68,7 @@ impl Reach {
         self.0.extend(&other.0);
     }
 
-    /// The blobs that are as asked.
+    /// The blobs for which `is_kept` is true.
     pub(crate) fn filtered(&self, is_kept: impl Fn(&Digest) -> bool) -> Self {
         let kept = self.0.iter().filter(|(blob, _)| is_kept(blob));
         Self(kept.map(|(blob, size)| (*blob, *size)).collect())

@@ -1,4 +1,4 @@
-//! [`Reached`]: which blobs the caches of a store reach, in a fraction of the memory of a [`Reach`] for each.
+//! [`Reached`]: the blobs that all caches of a store need, in a fraction of the memory of a [`Reach`] for each.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,8 @@ use futures_util::stream::StreamExt;
 use crate::Reach;
 use crate::reading::read_each;
 
-/// What a blob is known by: a hash with sha256 itself, of a longer one the hash. A digest takes twice as much.
+/// How a blob is identified: by its SHA-256, or by the SHA-256 of a longer digest. A `Digest` takes twice as much
+/// memory.
 type Short = [u8; 32];
 
 /// Blobs and their sizes, each once: about 60 bytes for each, and 4 more for each cache that reaches it.
@@ -20,6 +21,26 @@ pub struct Reached {
     numbers: BTreeMap<Short, u32>,
     /// By number.
     sizes: Vec<u64>,
+}
+
+/// What [`Reached::of_caches`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReachedByCaches {
+    /// What the readable caches reach.
+    pub reached: Reached,
+    /// The caches that cannot be read.
+    pub unreadable: Vec<UnreadEntry>,
+}
+
+/// A cache that cannot be read, with its entry in the store's list.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UnreadEntry {
+    /// The entry.
+    pub entry: CacheEntry,
+    /// Why it cannot be read.
+    pub error: Error,
 }
 
 /// What one cache reaches: the numbers of blobs in a [`Reached`].
@@ -35,13 +56,12 @@ impl Reach {
 }
 
 impl Reached {
-    /// What `caches` reach together, several of them read at once, and those that cannot be read. `done` is told how many
-    /// were read.
+    /// Reads `caches`, several at once, and adds up what they reach. Calls `done` with the number of caches read so far.
     pub async fn of_caches(
         store: &dyn CacheStore,
         caches: Vec<CacheEntry>,
         done: &(dyn Fn(usize) + Sync),
-    ) -> (Self, Vec<(CacheEntry, Error)>) {
+    ) -> ReachedByCaches {
         let (mut reached, mut unreadable, mut count) = (Self::default(), Vec::new(), 0);
         let mut reading = read_each(caches, |cache| {
             async move {
@@ -53,12 +73,12 @@ impl Reached {
         while let Some((cache, reach)) = reading.next().await {
             match reach {
                 Ok(reach) => reached.add(&reach),
-                Err(error) => unreadable.push((cache, error)),
+                Err(error) => unreadable.push(UnreadEntry { entry: cache, error }),
             }
             count += 1;
             done(count);
         }
-        (reached, unreadable)
+        ReachedByCaches { reached, unreadable }
     }
 
     /// Adds everything that a cache reaches.

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use cache_core::{Digest, Error, ErrorKind};
 
-/// Into how many parts blobs may be spread.
+/// The most parts.
 const MOST: u16 = 1_000;
 
-/// One of so many parts of all blobs. Each blob is in one of them, by its digest, whatever cache it is in.
+/// One part of all blobs. Each blob is in exactly one part, by its digest, whatever cache it is in.
 ///
 /// ```
 /// use cache_ops::Shard;
@@ -31,7 +31,7 @@ impl Shard {
     /// The part `number`, from 1 on, of `of`; at most 1,000 of them.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a number that is none of these.
+    /// [`ErrorKind::InvalidSpec`] for a number out of this range.
     pub fn new(number: u16, of: u16) -> Result<Self, Error> {
         if (1..=of).contains(&number) && of <= MOST {
             return Ok(Self { number, of });

@@ -4,7 +4,7 @@ use cache_core::graph::{Affected, FindingCode};
 use cache_core::model::LayerEncoding;
 use cache_core::seams::{read_blob, stat_blob};
 use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Error, ErrorKind, Finding, Result, check};
-use cache_layers::{CodecPool, LayerStart, can_decode, diff_id};
+use cache_layers::{CodecPool, LayerStart, StartedLayer, can_decode, diff_id};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tracing::Instrument as _;
@@ -141,7 +141,7 @@ async fn read_through(
     let (Some(said), Some(expected)) = (blob.media_type.layer_encoding(), blob.diff_id()) else {
         return drain(stream).await.map(|()| None);
     };
-    let (start, stream) = LayerStart::of(stream).await?;
+    let StartedLayer { start, stream, .. } = LayerStart::of(stream).await?;
     let encoding = match start.read_as(&blob.media_type) {
         Ok(encoding) => encoding,
         Err(error) => return drain(stream).await.map(|()| Some((FindingCode::LayerUnreadable, error.to_string()))),

@@ -1,10 +1,10 @@
-//! [`weigh`]: what a store holds, and how much of it no cache reaches.
+//! [`weigh`]: how large a store is, and how much of it no cache needs.
 
-use cache_core::seams::{CacheEntry, Quota, UnreadableCache};
+use cache_core::seams::{Quota, UnreadableCache};
 use cache_core::{CacheStore, Digest, Error, Result};
 use futures_util::stream::TryStreamExt;
 
-use crate::Reached;
+use crate::{Reached, ReachedByCaches, UnreadEntry};
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
@@ -16,13 +16,13 @@ pub struct StoreWeight {
     pub blobs: usize,
     /// The stored bytes of those.
     pub bytes: u64,
-    /// The blobs that no cache reaches; `None` while one of them cannot be read.
+    /// How many blobs no cache reaches; `None` if a cache cannot be read.
     pub unreachable_blobs: Option<usize>,
     /// The stored bytes of those.
     pub unreachable_bytes: Option<u64>,
     /// The caches that cannot be read.
     pub unreadable: Vec<UnreadableEntry>,
-    /// Where the service allows only so much.
+    /// The limit of the service, if it has one.
     pub quota: Option<Quota>,
 }
 
@@ -38,9 +38,10 @@ pub struct UnreadableEntry {
     pub error: Error,
 }
 
-impl UnreadableEntry {
-    fn of(entry: CacheEntry, error: Error) -> Self {
-        Self { name: entry.name, manifest: entry.descriptor.map(|manifest| manifest.digest), error }
+impl From<UnreadEntry> for UnreadableEntry {
+    fn from(unread: UnreadEntry) -> Self {
+        let manifest = unread.entry.descriptor.map(|manifest| manifest.digest);
+        Self { name: unread.entry.name, manifest, error: unread.error }
     }
 }
 
@@ -50,7 +51,7 @@ impl From<UnreadableCache> for UnreadableEntry {
     }
 }
 
-/// How far a look at a store is.
+/// The progress of reading a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookEvent {
@@ -71,17 +72,17 @@ pub enum LookEvent {
 /// Reads every cache of a store, several at once, and then lists its blobs. Memory is that of what the caches reach.
 ///
 /// # Errors
-/// Whatever the store answers about itself.
+/// Errors of the store's lists. An unreadable cache is no error.
 pub async fn weigh(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)) -> Result<StoreWeight> {
     let listing = store.list().await?;
     let mut weight = StoreWeight { caches: listing.caches.len(), ..StoreWeight::default() };
     let mut caches = listing.caches;
     caches.extend(store.contributions().await?);
     let total = caches.len();
-    let (reached, unreadable) =
+    let ReachedByCaches { reached, unreadable } =
         Reached::of_caches(store, caches, &|done| progress(LookEvent::Read { done, total })).await;
     let without_entry = listing.unreadable.into_iter().map(UnreadableEntry::from);
-    let with_entry = unreadable.into_iter().map(|(entry, error)| UnreadableEntry::of(entry, error));
+    let with_entry = unreadable.into_iter().map(UnreadableEntry::from);
     weight.unreadable = without_entry.chain(with_entry).collect();
     weight.quota = store.quota().await?;
     let (mut blobs, mut bytes) = (0, 0_u64);

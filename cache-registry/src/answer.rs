@@ -47,12 +47,12 @@ impl Reading<'_> {
     /// What the body of an error begins with, as far as it comes.
     pub(crate) async fn start(self, response: Response) -> Bytes {
         match self.body(response) {
-            Ok(body) => self.reader().with_limit(self.tuning.bounds.error_body).read_start(body).await,
+            Ok(body) => self.reader().with_limit(self.tuning.bounds().error_body).read_start(body).await,
             Err(_) => Bytes::new(),
         }
     }
 
     fn reader(self) -> BodyReader {
-        BodyReader::new(self.message, self.tuning.timeouts.idle, &self.tuning.bounds)
+        BodyReader::new(self.message, self.tuning.timeouts().idle, &self.tuning.bounds())
     }
 }

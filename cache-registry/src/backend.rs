@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use cache_core::model::Limits;
-use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming};
+use cache_core::seams::{BackendFacts, CacheProbe, ImageBackend, ImageStore, Naming, Publisher};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Result};
 
 use crate::attributes::{ATTRIBUTES, KIND};
@@ -57,9 +57,9 @@ impl CacheBackend for Registry {
     }
 
     /// A tag that holds an image is an error for the reader.
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let config = RegistryConfig::from_import_spec(&spec.as_import(ATTRIBUTES), self.0.clone())?;
-        Ok((Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
+        Ok(Publisher::new(Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

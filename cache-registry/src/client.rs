@@ -252,7 +252,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning().retry.run_final(self.config.environment().listener(), call).await
+        self.tuning().retry().run_final(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {
@@ -260,7 +260,7 @@ impl Client {
     }
 
     fn timeouts(&self) -> Timeouts {
-        self.tuning().timeouts
+        self.tuning().timeouts()
     }
 
     /// Adds the backend and the reference to the context.

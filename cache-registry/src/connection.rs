@@ -47,7 +47,7 @@ fn base(scheme: &str, host: &str) -> Result<Url> {
 /// HTTPS with any certificate where there is any; else plain HTTP, as BuildKit tries it.
 async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Result<&'static str> {
     let probe = http.get(base("https", config.parsed().host())?).send();
-    let answer = within(config.environment().tuning().timeouts.answer, probe).await;
+    let answer = within(config.environment().tuning().timeouts().answer, probe).await;
     Ok(match answer {
         Some(Err(error)) if may_speak_http(&error, config.parsed().has_port()) => "http",
         None => "http",
@@ -73,10 +73,10 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
             .referer(false)
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .tls_danger_accept_invalid_certs(config.is_insecure());
-        if let Some(timeout) = config.environment().tuning().timeouts.connect {
+        if let Some(timeout) = config.environment().tuning().timeouts().connect {
             builder = builder.connect_timeout(timeout);
         }
-        if config.environment().tuning().timeouts.idle.is_none() {
+        if config.environment().tuning().timeouts().idle.is_none() {
             builder = builder.pool_idle_timeout(None);
         }
         // Another machine's proxy does not lead to this one.

@@ -29,7 +29,7 @@ const MOST_EMPTY: usize = 16;
 
 /// Every tag of the repository in order, as the registry says them; none of one that does not exist.
 pub(crate) async fn list(client: &Client, scopes: &Scopes) -> Result<Vec<String>> {
-    let mut bounds = client.tuning().bounds;
+    let mut bounds = client.tuning().bounds();
     bounds.empty_pages = bounds.empty_pages.min(MOST_EMPTY);
     let tags: BTreeSet<String> = paged(Tags { client, scopes }, bounds).try_collect().await?;
     Ok(tags.into_iter().collect())
@@ -113,7 +113,7 @@ impl Tags<'_> {
             StatusCode::NOT_FOUND => Ok(Answer::default()),
             status if status.is_success() => {
                 let next = next_query(&response);
-                let body = self.client.read(response, self.client.tuning().bounds.answer, LIST).await?;
+                let body = self.client.read(response, self.client.tuning().bounds().answer, LIST).await?;
                 Ok(Answer { tags: tags(&body)?, next, bytes: body.len() as u64 })
             }
             _ => Err(self.client.refused(response, LIST).await),

@@ -59,7 +59,7 @@ fn cause(explanation: &Explanation, group: &CauseGroup) -> Markup {
             @if !evidence.is_empty() {
                 details {
                     summary { "What proves it" }
-                    ul { @for (what, object) in evidence.iter().take(FOLLOWERS) { li { (what) " " code { (clean(object)) } } } }
+                    ul { @for proof in evidence.iter().take(FOLLOWERS) { li { (proof.what) " " code { (clean(&proof.object)) } } } }
                 }
             }
             p.quiet { (words::advice(&group.cause)) }

@@ -10,13 +10,13 @@ use cache_ops::{Explanation, Graph, graph};
 #[non_exhaustive]
 pub struct Report<'a> {
     /// The caches.
-    pub caches: Vec<ReportedCache<'a>>,
+    pub(crate) caches: Vec<ReportedCache<'a>>,
     /// What `explain` found, where there is a build to tell of.
-    pub explanation: Option<&'a Explanation>,
+    pub(crate) explanation: Option<&'a Explanation>,
     /// Blobs in the store that no cache reaches, where they were looked for.
-    pub dead: Option<Dead>,
+    pub(crate) dead: Option<Dead>,
     /// What ages count from.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// Bytes of a store that no cache reaches.
@@ -34,11 +34,11 @@ pub struct Dead {
 #[non_exhaustive]
 pub struct ReportedCache<'a> {
     /// Its name in reports.
-    pub name: String,
+    pub(crate) name: String,
     /// The cache.
-    pub manifest: &'a CacheManifest,
+    pub(crate) manifest: &'a CacheManifest,
     /// What is wrong with it.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl<'a> Report<'a> {

@@ -127,11 +127,21 @@ pub fn advice(cause: &Cause) -> &'static str {
     }
 }
 
-/// The objects that prove a cause, as name and value.
+/// An object that proves a cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// What kind of object it is.
+    pub what: &'static str,
+    /// The object: a key or a digest.
+    pub object: String,
+}
+
+/// The objects that prove a cause.
 #[must_use]
-pub fn evidence(cause: &Cause) -> Vec<(&'static str, String)> {
-    let keys = |name: &'static str, keys: &[CacheKey]| -> Vec<(&'static str, String)> {
-        keys.iter().map(|key| (name, key.to_string())).collect()
+pub fn evidence(cause: &Cause) -> Vec<Evidence> {
+    let keys = |what: &'static str, keys: &[CacheKey]| -> Vec<Evidence> {
+        keys.iter().map(|key| Evidence { what, object: key.to_string() }).collect()
     };
     match cause {
         Cause::FilesChanged { content, instead, .. } => {
@@ -142,7 +152,9 @@ pub fn evidence(cause: &Cause) -> Vec<(&'static str, String)> {
         Cause::StepRemoved { removed } => keys("step that is gone", removed),
         Cause::StepMoved { instead } => keys("step before", std::slice::from_ref(instead)),
         Cause::BaseChanged { keys: now, instead, .. } => [keys("base", now), keys("base before", instead)].concat(),
-        Cause::Lost { blobs } => blobs.iter().map(|blob| ("lost blob", blob.to_string())).collect(),
+        Cause::Lost { blobs } => {
+            blobs.iter().map(|blob| Evidence { what: "lost blob", object: blob.to_string() }).collect()
+        }
         Cause::ShouldHaveHit { records } => keys("record with a result", records),
         _ => Vec::new(),
     }

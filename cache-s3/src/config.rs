@@ -85,7 +85,10 @@ impl S3Config {
         attrs.bool("disable_accept_encoding")?;
         config.is_adaptive = attrs.parse("retry_mode", "standard or adaptive")? == Some(RetryMode::Adaptive);
         if let Some(attempts) = attrs.parse::<NonZeroU32>("retry_max_attempts", "a positive integer")? {
-            config.environment.tuning.retry = config.environment.tuning.retry.with_attempts(attempts.get());
+            config.environment = config.environment.tune(|tuning| {
+                let retry = tuning.retry().with_attempts(attempts.get());
+                tuning.with_retry(retry)
+            });
         }
         let credential = credential(&mut attrs);
         attrs.finish()?;

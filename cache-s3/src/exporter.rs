@@ -131,12 +131,12 @@ impl S3Exporter {
     }
 
     async fn send(&self, key: String, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
-        let limits = &self.client.tuning().parts;
-        if blob.size > limits.part_size {
+        let limits = self.client.tuning().parts();
+        if blob.size > limits.part_size() {
             self.clean_up.get_or_init(|| self.abort_dead_uploads()).await;
         }
         let parts = Parts::new(Arc::clone(&self.client), key.clone(), blob);
-        let is_whole = blob.size > limits.part_size && !self.begin(&parts).await?;
+        let is_whole = blob.size > limits.part_size() && !self.begin(&parts).await?;
         if is_whole {
             self.send_whole(&key, blob, from).await?;
         } else {
@@ -215,7 +215,7 @@ impl S3Exporter {
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: &Bytes, on: Condition<'_>) -> Result<Version> {
-        let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.tuning().retry, 0);
+        let (digest, policy, mut tries) = (Digest::sha256(bytes), self.client.tuning().retry(), 0);
         let put = policy.run_final(&Silent, || {
             tries += 1;
             self.client.put(key, bytes.clone(), &digest, on)

@@ -14,14 +14,14 @@ const LOOKS: usize = 16;
 
 /// Every object whose key begins with `prefix`.
 pub(crate) fn objects(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
-    paged(Objects { client, prefix, start: None }, client.tuning().bounds)
+    paged(Objects { client, prefix, start: None }, client.tuning().bounds())
 }
 
 /// Every object whose key begins with `prefix` and goes on as a digest does; those at other keys may be left out.
 ///
 /// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
 pub(crate) fn blobs(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
-    let bounds = client.tuning().bounds;
+    let bounds = client.tuning().bounds();
     let listed = async move {
         let mut pager = Pager::new(Objects { client, prefix: prefix.clone(), start: None }, bounds);
         let first = pager.next().await?.unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
     // A start before all of the prefix says nothing, and MinIO takes it for the end of the list.
     let start = (start.len() > prefix.len()).then(|| Cursor::After(start.to_owned()));
     let source = Objects { client, prefix: prefix.to_owned(), start };
-    let Listed { found, rest } = list_keys(Pager::new(source, client.tuning().bounds), keys, reach).await?;
+    let Listed { found, rest } = list_keys(Pager::new(source, client.tuning().bounds()), keys, reach).await?;
     Ok(Listed { found: found.into_iter().map(|(key, (_, found))| (key, found)).collect(), rest })
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn complete(
     (parts, size): (&[String], u64),
     before: Option<&Found>,
 ) -> Result<()> {
-    let (policy, mut tries) = (client.tuning().retry, 0);
+    let (policy, mut tries) = (client.tuning().retry(), 0);
     let completed = policy.run(&Silent, || {
         tries += 1;
         client.complete(key, upload, parts, size)

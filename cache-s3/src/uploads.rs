@@ -11,7 +11,7 @@ use crate::parts::abort;
 /// Aborts the uploads of blobs that were begun at a time which `is_dead`; says how many.
 pub(crate) async fn abort_uploads(client: &Client, is_dead: impl Fn(Timestamp) -> bool + Send) -> Result<usize> {
     let keys = client.config().keys();
-    let mut open = paged(Uploads { client, prefix: keys.blobs() }, client.tuning().bounds);
+    let mut open = paged(Uploads { client, prefix: keys.blobs() }, client.tuning().bounds());
     let mut aborted = 0;
     while let Some(upload) = open.try_next().await? {
         if keys.digest_at(&upload.key).is_some() && upload.begun.is_some_and(&is_dead) {

@@ -68,7 +68,7 @@ async fn diff_ids_find_the_records_that_blobs_find() {
     for Image { name, layers, cache, .. } in images().await {
         let by_blob = InlineRecords::of(&cache, &layers).unwrap().unwrap();
         // What dockerd knows of a layer.
-        let unpacked: Vec<_> = layers.iter().map(|layer| ImageLayer::new(layer.diff_id.unwrap().0)).collect();
+        let unpacked: Vec<_> = layers.iter().map(|layer| ImageLayer::new(layer.diff_id().unwrap().0)).collect();
         let by_diff_id = InlineRecords::of(&cache, &unpacked).unwrap().unwrap();
         assert_eq!(by_diff_id.records(), by_blob.records(), "{name}");
     }

@@ -280,10 +280,9 @@ fn a_changed_source_and_a_changed_step_are_told_apart() {
     assert_eq!(copy.record.description.as_deref(), Some("COPY . /src"));
     let shared: Vec<bool> = copy.inputs.iter().map(|input| input.is_shared).collect();
     assert_eq!(shared, [true, false]);
-    assert_eq!(
-        (copy.inputs[1].here[0].clone(), copy.inputs[1].there[0].clone()),
-        ((key("one"), "/src".to_owned()), (key("two"), "/src".to_owned()))
-    );
+    let (here, there) = (&copy.inputs[1].here[0], &copy.inputs[1].there[0]);
+    assert_eq!((&here.key, &*here.selector), (&key("one"), "/src"));
+    assert_eq!((&there.key, &*there.selector), (&key("two"), "/src"));
     assert_eq!((source.only_a.records, source.only_a.results, source.only_a.layers.len()), (2, 1, 1));
     let command = diff(&build("one", "RUN a"), &build("one", "RUN b")).unwrap();
     let [run] = &command.diverging_a[..] else { panic!("{:?}", command.diverging_a) };

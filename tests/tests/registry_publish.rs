@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cache_core::manifest::Document;
-use cache_core::seams::ImageStore;
+use cache_core::seams::{ImageStore, Publisher};
 use cache_core::{CacheExporter, Descriptor, Error, ErrorKind, Expect, MediaType};
 use cache_ops::{PublishSettings, PublishWay, Published, publish};
 use cache_tests::graphs::{self, Generated};
@@ -22,7 +22,7 @@ const IMMUTABLE_TAG: &str =
 const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no catalog for you"}]}"#;
 
 async fn add(place: &Registry, cache: &Generated) -> Result<Published, Error> {
-    let (importer, exporter) = place.backend().publisher(&place.spec()).await.unwrap();
+    let Publisher { importer, exporter, .. } = place.backend().publisher(&place.spec()).await.unwrap();
     publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await
 }
 
@@ -68,7 +68,7 @@ async fn a_tag_that_holds_an_image_is_said_at_once() {
         found.tags.insert("main".to_owned(), digest);
     });
     let _ = shorts(&place);
-    let (importer, _) = place.backend().publisher(&place.spec()).await.unwrap();
+    let importer = place.backend().publisher(&place.spec()).await.unwrap().importer;
     let error = importer.resolve().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert_eq!(
@@ -131,6 +131,6 @@ async fn contributions_that_cannot_be_deleted_are_told() {
     }
     contributions.write(&old, &cache.manifest).await.unwrap();
     let published = add(&place, &graphs::cache(2)).await.unwrap();
-    let (left, why) = published.leftovers.unwrap();
-    assert_eq!((left, why.kind()), (vec![old], ErrorKind::Unsupported), "{why:?}");
+    let left = published.leftovers.unwrap();
+    assert_eq!((left.names, left.error.kind()), (vec![old], ErrorKind::Unsupported), "{:?}", left.error);
 }

@@ -422,7 +422,7 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
     let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
     assert_eq!((plan.caches.len(), plan.blobs.is_none(), plan.note.is_some()), (3, true, true));
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
-    let kept: Vec<_> = report.kept_caches.iter().filter_map(|(cache, _)| cache.name.as_deref()).collect();
+    let kept: Vec<_> = report.kept_caches.iter().filter_map(|kept| kept.cache.name.as_deref()).collect();
     assert_eq!((report.caches.len(), kept), (2, vec!["c"]));
     let left: Vec<_> = store.caches().await.unwrap().into_iter().filter_map(|cache| cache.name).collect();
     assert_eq!(left, ["c", "d"]);

@@ -84,9 +84,9 @@ pub(crate) struct Listed {
 impl Client {
     pub(crate) fn new(config: AzblobConfig) -> Result<Self> {
         let environment = config.environment();
-        let Tuning { timeouts, bounds, .. } = environment.tuning();
+        let tuning = environment.tuning();
         let peer = Peer { is_encrypted: config.account().is_encrypted(), is_near: config.account().is_loopback() };
-        let connections = Connections::new(*timeouts, *bounds, peer)
+        let connections = Connections::new(tuning.timeouts(), tuning.bounds(), peer)
             .map_err(|error| error::unreachable(&error, "cannot set up the connection").with_source(error))?;
         let transport = Transport::new(Arc::new(connections));
         // The core tries again; two of them would multiply.
@@ -194,7 +194,7 @@ impl Client {
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let Some(part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
         // The transport has the clock.
-        let reader = BodyReader::new(DOCUMENT, None, &self.tuning().bounds).with_limit(limit);
+        let reader = BodyReader::new(DOCUMENT, None, &self.tuning().bounds()).with_limit(limit);
         let RangeAnswer { body, range, encoding, .. } = part.answer;
         let bytes = reader.read(body).await.and_then(|bytes| encoding.undo_document(bytes, limit, DOCUMENT));
         let bytes = bytes.map_err(|error| self.with_context(error).with("key", key))?;
@@ -274,7 +274,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning().retry.run_final(self.config.environment().listener(), call).await
+        self.tuning().retry().run_final(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {

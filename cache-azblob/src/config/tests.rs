@@ -110,6 +110,6 @@ fn no_secret_is_shown() {
 #[test]
 fn blobs_have_no_more_blocks_than_azure_takes() {
     let environment = Environment::new().tune(|tuning| tuning.with_parts(PartLimits::default().with_max_parts(90_000)));
-    assert_eq!(environment.parts().max_parts, 50_000);
-    assert_eq!(Environment::new().parts().max_parts, 50_000);
+    assert_eq!(environment.parts().max_parts(), 50_000);
+    assert_eq!(Environment::new().parts().max_parts(), 50_000);
 }

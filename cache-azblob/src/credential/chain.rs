@@ -16,7 +16,7 @@ use azure_identity::{
     WorkloadIdentityCredentialOptions,
 };
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::{Tuning, check_file};
+use cache_kit::check_file;
 
 use crate::Environment;
 use crate::client::{Connections, Peer};
@@ -198,9 +198,9 @@ fn open(
 
 /// The metadata service answers soon or does not exist, so the wait is short and there is no retry.
 fn managed_identity(environment: &Environment) -> azure_core::Result<ManagedIdentityCredentialOptions> {
-    let Tuning { mut timeouts, bounds, .. } = environment.tuning().clone();
+    let mut timeouts = environment.tuning().timeouts();
     timeouts.connect = Some(METADATA);
-    let connections = Connections::new(timeouts, bounds, PLAIN)
+    let connections = Connections::new(timeouts, environment.tuning().bounds(), PLAIN)
         .map_err(|error| AzureError::with_error(AzureKind::Credential, error, "cannot set up the connection"))?;
     let client_options = ClientOptions {
         transport: Some(Transport::new(Arc::new(connections))),

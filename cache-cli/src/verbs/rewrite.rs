@@ -2,7 +2,7 @@
 //! somewhere else.
 
 use cache_core::graph::FindingCode;
-use cache_core::seams::{BackendFacts, CacheEntry};
+use cache_core::seams::{BackendFacts, CacheEntry, Publisher};
 use cache_core::spec::ExportOptions;
 use cache_core::{CacheExporter, CacheImporter, CacheManifest, Error, Expect, Finding, Mode, Resolved, Side};
 use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, copy_manifest};
@@ -53,9 +53,9 @@ impl Rewrite {
             Some(args) => compression::conversion(session, args, options.compression, &destination)?,
             None => None,
         };
-        let (importer, exporter) = match is_in_place {
+        let Publisher { importer, exporter, .. } = match is_in_place {
             true => source.both_sides(session).await?,
-            false => (source.importer(session).await?, destination.exporter(session).await?),
+            false => Publisher::new(source.importer(session).await?, destination.exporter(session).await?),
         };
         let (importer, resolved, instead) = resolve(session, &source, importer, intent).await?;
         if is_in_place && !resolved.manifest.inline_images().is_empty() {

@@ -46,7 +46,7 @@ pub trait CacheBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
-    async fn publisher(&self, spec: &CacheSpec) -> Result<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)>;
+    async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher>;
 
     /// Opens the store that the place is in; `None` if this backend has none.
     ///
@@ -59,6 +59,23 @@ pub trait CacheBackend: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute.
     async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>>;
+}
+
+/// A place to publish to: the two sides of it, as [`CacheBackend::publisher`] opens them.
+#[non_exhaustive]
+pub struct Publisher {
+    /// Reads the cache that the exporter replaces, and no other.
+    pub importer: Box<dyn CacheImporter>,
+    /// Writes the cache.
+    pub exporter: Box<dyn CacheExporter>,
+}
+
+impl Publisher {
+    /// Joins the two sides.
+    #[must_use]
+    pub fn new(importer: Box<dyn CacheImporter>, exporter: Box<dyn CacheExporter>) -> Self {
+        Self { importer, exporter }
+    }
 }
 
 /// The backends a program was built with.

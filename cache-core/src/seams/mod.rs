@@ -12,7 +12,7 @@ mod probe;
 mod provider;
 mod store;
 
-pub use self::backend::{Backends, CacheBackend};
+pub use self::backend::{Backends, CacheBackend, Publisher};
 pub use self::contributions::{ContributionName, Contributions};
 pub use self::event::{Event, Listener, Progress, Silent};
 pub use self::exporter::{CacheExporter, Expect};

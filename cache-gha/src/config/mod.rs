@@ -179,9 +179,11 @@ impl GhaConfig {
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {
-        let mut policy = self.environment.tuning().retry;
-        policy.budget = self.timeout.unwrap_or(policy.budget);
-        policy
+        let policy = self.environment.tuning().retry();
+        match self.timeout {
+            Some(timeout) => policy.with_budget(timeout),
+            None => policy,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl BlockBlob {
     }
 
     async fn send(&self, (request, flow): (RequestBuilder, Arc<Flow>)) -> Result<()> {
-        let waiting = (&*flow, self.http.tuning.timeouts.idle);
+        let waiting = (&*flow, self.http.tuning.timeouts().idle);
         let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.with_context(error))?;
         self.check(sent).await
     }

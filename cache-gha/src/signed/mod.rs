@@ -40,7 +40,7 @@ impl Http {
             Some((name, range)) => request.header(name, format!("bytes={}-{}", range.start, range.end - 1)),
             None => request,
         };
-        self.send(request, (&Flow::default(), self.tuning.timeouts.answer), message).await
+        self.send(request, (&Flow::default(), self.tuning.timeouts().answer), message).await
     }
 
     /// Sends a request once, while something moves.
@@ -65,7 +65,7 @@ impl Http {
     /// The error for an answer that is not the wanted one.
     async fn refused(&self, response: Response, message: &'static str) -> Error {
         let (status, headers) = (response.status(), response.headers().clone());
-        let reader = self.reader(message).with_limit(self.tuning.bounds.error_body);
+        let reader = self.reader(message).with_limit(self.tuning.bounds().error_body);
         let body = reader.read_start(pieces(response, message)).await;
         error::refused(status, &headers, &body, message)
     }
@@ -88,7 +88,7 @@ impl Http {
     }
 
     fn reader(&self, message: &'static str) -> BodyReader {
-        BodyReader::new(message, self.tuning.timeouts.idle, &self.tuning.bounds)
+        BodyReader::new(message, self.tuning.timeouts().idle, &self.tuning.bounds())
     }
 }
 

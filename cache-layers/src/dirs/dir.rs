@@ -21,12 +21,12 @@ use crate::{CodecPool, encode};
 /// The size of pieces when layers are read, in bytes.
 const PIECE: usize = 256 << 10;
 
-/// A directory for new layers: it makes them from tar streams. [`CacheChains::add`] takes their descriptors, and
-/// [`export`] reads their bytes.
+/// A directory of layers that are made from tar streams. Pass their descriptors to [`CacheChains::add`], and the
+/// directory to [`export`], which reads their bytes.
 ///
-/// Each layer is a file that is named after its digest, so that making an equal one again changes nothing. Nothing else
-/// is read or written, and nothing is ever deleted: when the directory goes, so do the layers. It may be used by many
-/// tasks and processes at once. Clones share the directory.
+/// Each layer is a file that is named after its digest, so that making an equal layer again changes nothing. Nothing
+/// else is read or written, and nothing is deleted: delete the directory when the layers are not needed any more. Many
+/// tasks and processes may use it at once. Clones share the directory.
 ///
 /// ```
 /// use cache_core::BlobProvider;
@@ -79,11 +79,11 @@ impl LayerDir {
         Self { pool, ..self }
     }
 
-    /// Makes a layer of a tar stream, piece by piece; the layer is there as a whole or not at all.
+    /// Makes a layer of a tar stream, piece by piece. The layer appears as a whole or not at all.
     ///
     /// The descriptor has the OCI media type and the annotations that BuildKit needs: the diff ID, and for eStargz the
-    /// two of its table of contents. [`annotation::CREATED_AT`](cache_core::annotation::CREATED_AT) is the caller's to add,
-    /// where equal layers need not have equal descriptors.
+    /// two of its table of contents. [`annotation::CREATED_AT`](cache_core::annotation::CREATED_AT) is not added, so
+    /// that equal layers have equal descriptors.
     ///
     /// # Errors
     /// Those of [`encode`]: what `tar` fails with, and [`ErrorKind::Unsupported`] for a compression that this build does

@@ -1,4 +1,4 @@
-//! A build tool's side: from a directory to a tar stream, and from a tar stream to a layer.
+//! For build tools: reads a directory as a tar stream, and makes layers of tar streams.
 
 mod dir;
 mod metadata;

@@ -1,4 +1,4 @@
-//! A directory as a tar stream.
+//! [`tar_tree`]: a directory as a tar stream.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,15 @@ use super::walk::write_tree;
 ///
 /// * Modes, owners (as numbers), symbolic links, hard links within the tree, devices and FIFOs are kept; sockets are left
 ///   out.
-/// * Of the extended attributes `user.*` and `security.capability` are kept. The others belong to the machine.
-/// * A device 0:0 and the attribute `overlay.opaque` (`trusted.` or `user.`) are how overlayfs notes what was deleted:
-///   they become the whiteouts `.wh.NAME` and `.wh..wh..opq` of the OCI image spec. Files that have such a name already
-///   are whiteouts, too.
+/// * Of the extended attributes, `user.*` and `security.capability` are kept. The others are specific to the machine.
+/// * A device 0:0 and the attribute `overlay.opaque` (`trusted.` or `user.`), by which overlayfs marks deletions,
+///   become the whiteouts `.wh.NAME` and `.wh..wh..opq` of the OCI image spec. Files that already have such a name are
+///   whiteouts too.
 ///
-/// Elsewhere directories have mode 755 and files 644, and owner 0:0.
+/// On other systems directories have mode 755 and files 644, and owner 0:0.
 ///
-/// The tree is read by a thread of its own, some hundred kilobytes ahead of the reader; it ends when the stream is
-/// dropped. It holds the names in the directories on the way to the current one, and the hard links it has seen.
+/// A separate thread reads the tree, some hundred kilobytes ahead of the reader. It ends when the stream is dropped. In
+/// memory are the names in the directories on the way to the current one, and the hard links seen so far.
 ///
 /// # Errors
 /// The stream fails when a file cannot be read, or becomes shorter meanwhile; the error names the path.

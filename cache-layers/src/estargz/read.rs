@@ -1,4 +1,4 @@
-//! Finding the table of contents of a blob, without reading the rest of it.
+//! Finds the table of contents of a blob without reading the rest of it.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use futures_util::stream::StreamExt;
 use super::toc::MAX_TOC;
 use super::{TOC_NAME, footer};
 use crate::tar::{Part, Scanner};
-use crate::{CodecPool, decode};
+use crate::{CodecPool, DecodeLimits, decode};
 
 /// Where the table of contents of an eStargz blob is, and its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +24,12 @@ pub struct Toc {
 
 /// Looks for the table of contents of a gzip blob: two reads, of the footer and of the table.
 ///
-/// `None` when the blob has no footer, and so is no eStargz. The table is read and hashed piece by piece and not kept.
+/// `None` if the blob has no footer, and so is no eStargz. The table is read and hashed piece by piece, and not kept in
+/// memory.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`] when there is a footer, and no table of contents where it points to;
-/// [`ErrorKind::LimitExceeded`] when the table is over 512 MiB; else whatever `blobs` answers.
+/// [`ErrorKind::LimitExceeded`] when the table is over 512 MiB; else the error of `blobs`.
 pub async fn open(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<Toc>> {
     let tail = blob.size.saturating_sub(footer::LENGTH as u64)..blob.size;
     let Some(footer) = footer::decode(&read_range(blobs, blob, tail).await?) else { return Ok(None) };
@@ -41,14 +42,14 @@ pub async fn open(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<
     Ok(Some(Toc { digest, offset: footer.toc_offset }))
 }
 
-/// The annotations that a blob lost on its way through an object store, read back from the blob itself.
+/// The annotations of an eStargz blob that an object store does not keep, read back from the blob itself.
 ///
-/// Empty for what is no gzip layer, for gzip that is no eStargz, and where BuildKit would not see one either because the
-/// table of contents is broken. Of the two annotations of eStargz only [`annotation::ESTARGZ_TOC`] comes back: the size
-/// of the uncompressed stream is known only to who decompresses all of it.
+/// Empty for a layer that is not gzip, for gzip that is no eStargz, and for a broken table of contents, with which
+/// BuildKit would not find an eStargz either. Only [`annotation::ESTARGZ_TOC`] is returned: to find out the
+/// uncompressed size, all of the layer would have to be decompressed.
 ///
 /// # Errors
-/// Whatever `blobs` answers.
+/// The error of `blobs`.
 pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Annotations> {
     if blob.media_type.layer_encoding() != Some(LayerEncoding::Gzip) {
         return Ok(Annotations::default());
@@ -63,7 +64,7 @@ pub async fn annotations(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<
 /// Reads the member with the table: a tar stream with one entry.
 async fn read_toc(member: BlobStream) -> Result<Digest> {
     let pool = CodecPool::new(1);
-    let limits = pool.limits().with_max_size(MAX_TOC);
+    let limits = DecodeLimits { max_size: MAX_TOC, ..pool.limits() };
     let mut tar = decode(LayerEncoding::Gzip, member, &pool.with_limits(limits))?;
     let (mut scanner, mut digester) = (Scanner::new(), None);
     while let Some(piece) = tar.next().await {

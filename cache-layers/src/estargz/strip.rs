@@ -9,7 +9,7 @@ use crate::CodecPool;
 use crate::steps::{Codec, stepped};
 use crate::tar::{BLOCK, Part, Scanner};
 
-/// Cuts a decompressed eStargz layer before its table of contents: what is left is the tar that went in.
+/// Cuts a decompressed eStargz layer before its table of contents, which gives the original tar.
 ///
 /// The rest is read too, because a stream may be verified at its end. The stream fails with
 /// [`ErrorKind::InvalidManifest`] when there is no table of contents.

@@ -31,7 +31,7 @@ pub struct Diff {
 pub struct SideDiff {
     /// How many records no lookup finds in the other cache.
     pub records: usize,
-    /// How many results the other cache does not have, those of records that it has included.
+    /// How many results the other cache does not have; those of records that it has are counted too.
     pub results: usize,
     /// The blobs the other cache does not name, in order of their digests.
     pub layers: Vec<Digest>,
@@ -45,7 +45,7 @@ pub struct SideDiff {
 pub struct Divergence {
     /// The record.
     pub record: DivergingKey,
-    /// Why a build gets no further in the other cache.
+    /// Why the record is not found in the other cache.
     pub reason: Reason,
     /// For each input, what both caches have for it.
     pub inputs: Vec<DivergingInput>,
@@ -58,7 +58,7 @@ pub struct Divergence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The other cache has the step, with other inputs: what it reads has changed.
+    /// The other cache has the step with other inputs: the content that it reads has changed.
     InputChanged,
     /// The other cache has another step on the same inputs: its definition has changed.
     StepChanged,
@@ -78,7 +78,7 @@ impl Reason {
     }
 }
 
-/// A record, with what helps a person to recognise it.
+/// A record, with details that help a person to recognise it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DivergingKey {
@@ -98,10 +98,20 @@ pub struct DivergingKey {
 pub struct DivergingInput {
     /// Whether the other cache has one of its alternatives.
     pub is_shared: bool,
-    /// Its alternatives here: key and selector.
-    pub here: Vec<(CacheKey, String)>,
+    /// Its alternatives here.
+    pub here: Vec<SelectedKey>,
     /// The alternatives in the other cache, of the first record that it has instead with the same key.
-    pub there: Vec<(CacheKey, String)>,
+    pub there: Vec<SelectedKey>,
+}
+
+/// An alternative of an input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct SelectedKey {
+    /// The key of the record that it links to.
+    pub key: CacheKey,
+    /// The part of that record's output that is used; empty for all of it.
+    pub selector: String,
 }
 
 impl Diff {
@@ -113,8 +123,7 @@ impl Diff {
     }
 }
 
-/// Compares two caches by what a build finds in them: a record of one is in the other if a lookup with the inputs that
-/// are in both finds one there.
+/// Compares two caches as a build sees them: a record of one is in the other if a lookup of it there hits.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import.

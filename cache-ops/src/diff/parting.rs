@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cache_core::{CacheKey, annotation};
 
-use super::{Divergence, DivergingInput, DivergingKey, Reason};
+use super::{Divergence, DivergingInput, DivergingKey, Reason, SelectedKey};
 use crate::index::{Index, links, result};
 
 /// The most records named that the other cache has instead.
@@ -66,9 +66,9 @@ fn siblings(here: &Index, there: &Index, n: usize, found: &[Vec<usize>]) -> Vec<
     siblings
 }
 
-fn named(index: &Index, link: &cache_core::manifest::RecordLink) -> (CacheKey, String) {
+fn named(index: &Index, link: &cache_core::manifest::RecordLink) -> SelectedKey {
     let linked = usize::try_from(link.link).ok().and_then(|linked| index.records().get(linked));
-    (linked.map(|record| record.key.clone()).unwrap_or_default(), link.selector.clone())
+    SelectedKey { key: linked.map(|record| record.key.clone()).unwrap_or_default(), selector: link.selector.clone() }
 }
 
 fn recognise(index: &Index, n: usize) -> DivergingKey {

@@ -14,16 +14,16 @@ use crate::index::{Index, result};
 #[non_exhaustive]
 pub struct ConsultedCache<'a> {
     /// Its name in reports.
-    pub name: String,
+    pub(crate) name: String,
     /// What was found there.
-    pub content: Content<'a>,
-    /// Whether the build was told to import it; others are only searched.
-    pub is_imported: bool,
+    pub(crate) content: Content<'a>,
+    /// Whether the build imported it; other caches are only searched.
+    pub(crate) is_imported: bool,
     /// Blobs that its store is known not to have.
-    pub lost: HashSet<Digest>,
+    pub(crate) lost: HashSet<Digest>,
 }
 
-/// What was found at a cache's place.
+/// What was found in the place of a cache.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Content<'a> {
@@ -71,7 +71,7 @@ pub(super) struct Side<'a> {
     pub(super) not_stored: NotStored,
 }
 
-/// What a cache has for a step.
+/// What a cache has for a step, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holding {
     /// No record.
@@ -195,7 +195,7 @@ fn lost_layers(index: &Index, lost: &HashSet<Digest>) -> Vec<bool> {
     known.into_iter().map(|known| known.unwrap_or(false)).collect()
 }
 
-/// A cache of which only what leads to its last results has results was written with `mode=min`.
+/// Whether a cache was written with `mode=min`: only records on the way to its last results have results.
 fn not_stored(index: &Index) -> NotStored {
     let records = index.records();
     let steps = records.iter().filter(|record| !record.inputs.is_empty()).count();

@@ -1,4 +1,4 @@
-//! Why a step ran although a cache was there.
+//! Why a step ran although there was a cache.
 
 use cache_core::{CacheKey, Digest};
 
@@ -48,19 +48,19 @@ pub enum Cause {
     },
     /// An input of the step missed, so the step's key changed too.
     Follows,
-    /// The imported cache knows the step, and holds no result for it.
+    /// The imported cache has the step's record, but no result for it.
     NotStored(NotStored),
     /// The imported cache has a result whose blobs its store has lost.
     Lost {
         /// The blobs.
         blobs: Vec<Digest>,
     },
-    /// A cache that the build did not import has it.
+    /// A cache that the build did not import has the result.
     Elsewhere {
         /// That cache.
         cache: String,
     },
-    /// The cache has it, but was not imported, or not completely.
+    /// A cache has the result, but was not imported, or not completely.
     NotImported {
         /// That cache.
         cache: String,
@@ -69,7 +69,7 @@ pub enum Cause {
     },
     /// The build asked for the step to run.
     AskedFor(AskedFor),
-    /// Everything is there, and BuildKit did not take it.
+    /// The cache has the record and the result, but BuildKit did not use it.
     ShouldHaveHit {
         /// The records that have a result.
         records: Vec<CacheKey>,
@@ -102,7 +102,7 @@ pub enum Part {
     CopyOptions,
 }
 
-/// Why there is a record without a result.
+/// Why a record has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotStored {
@@ -116,7 +116,7 @@ pub enum NotStored {
     Root,
 }
 
-/// Why a cache that is there did not help.
+/// Why a cache did not help.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotImported {
@@ -130,13 +130,13 @@ pub enum NotImported {
     TooLarge(u64),
     /// The log shows no import.
     NotAsked,
-    /// It has several leaves, of which BuildKit v0.25 to v0.32 loses hits at random.
+    /// It has several leaves: BuildKit v0.25 to v0.32 finds a different part of it each time.
     SeveralLeaves(usize),
-    /// It was imported beside others that share steps with it, of which BuildKit v0.25 to v0.32 loses hits.
+    /// It is one of this many imported caches that share steps: BuildKit v0.25 to v0.32 then loses hits.
     SideBySide(usize),
 }
 
-/// How the build asked for it.
+/// How the build asked for the step to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AskedFor {
@@ -144,7 +144,7 @@ pub enum AskedFor {
     NoCache,
     /// `--no-cache-filter` of this stage.
     NoCacheFilter(String),
-    /// The step reads a secret or an agent, or has a key that is never the same, and is in no cache.
+    /// The step reads a secret or an SSH agent, or its key changes with every build, so no cache has it.
     NeverTheSame,
 }
 
@@ -182,7 +182,7 @@ impl Cause {
         )
     }
 
-    /// What steps have in common that have one reason between them, so that it is told once.
+    /// What steps with a common reason have in common, so that the reason is reported once.
     pub(super) fn shared(&self) -> Option<CommonTrait> {
         match self {
             Self::NotStored(_) | Self::ShouldHaveHit { .. } => Some(CommonTrait::Kind(self.as_str())),

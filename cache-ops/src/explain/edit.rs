@@ -1,7 +1,8 @@
-//! How a Dockerfile was edited: a step changed, added, removed or moved, told from the keys before and after it.
+//! Detects how a Dockerfile was edited: whether a step was changed, added, removed or moved, by the keys before and
+//! after it.
 //!
-//! A record's key is the digest of its step alone, without its inputs. So the same step in another place has the same
-//! key, and what comes after a new step shows whether it stands in for another one or before it.
+//! A record's key is the digest of its step alone, without its inputs. So a moved step keeps its key, and the steps
+//! after a new step show whether it replaces another one or was inserted.
 
 use std::collections::HashSet;
 
@@ -12,9 +13,9 @@ use super::steps;
 use super::walk::{Export, Walk, below, is_first_input};
 use crate::index::{Index, links};
 
-/// How many steps that the cache has instead are named.
+/// The most steps of the cache that are named in place of a changed one.
 const NAMED: usize = 10;
-/// How many copies onto nothing are looked at.
+/// The most copies without a base that are compared.
 const COPIES: usize = 1_000;
 
 /// Why the inputs of a record are in a cache but the record is not, and whether that is certain.
@@ -57,7 +58,8 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     }
 }
 
-/// Where nothing around a step tells: it stands elsewhere in the cache, is of another platform, or is new.
+/// The cause where the neighbours of a step tell nothing: the step is elsewhere in the cache, is of another platform,
+/// or is new.
 fn alone(
     walk: &Walk<'_>,
     v: usize,
@@ -122,7 +124,7 @@ fn files(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
     roots(index, n, 1)
 }
 
-/// The keys of the files that a record takes, also those of a copy onto nothing.
+/// The keys of the files that a record takes, even without a base.
 fn taken(index: &Index, n: usize) -> impl Iterator<Item = &CacheKey> {
     roots(index, n, usize::from(index.records()[n].inputs.len() > 1))
 }

@@ -1,4 +1,4 @@
-//! From the roots of a build to its last step: which steps missed, and for each the first thing that differs.
+//! Goes from the roots of a build to its last step, and finds for each miss the first thing that differs.
 
 use std::collections::HashMap;
 
@@ -107,7 +107,7 @@ impl Walk<'_> {
         Verdict { is_certain: verdict.is_certain && self.is_joined_for_sure(v), ..verdict }
     }
 
-    /// A cache that the build did not import and that has the result comes first: there the step is to be had.
+    /// If a cache that the build did not import has the result, that is the first cause.
     fn or_elsewhere(&self, v: usize, verdict: Verdict, holding: Holding) -> Verdict {
         if holding == Holding::Stored {
             return verdict;
@@ -123,7 +123,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A result was there, and the step ran.
+    /// The cause for a step that ran although an imported cache has its result.
     fn unused(&self, v: usize, side: usize, asked: &Asked, before: &[Option<Verdict>]) -> Verdict {
         let cache = self.sides[side].cache.name.clone();
         let not_imported = |why| Cause::NotImported { cache: cache.clone(), why };
@@ -159,13 +159,13 @@ impl Walk<'_> {
         Verdict::sure(Cause::ShouldHaveHit { records })
     }
 
-    /// The log tells of no import; the client may have said why.
+    /// The log shows no import; a warning of the client may say why.
     fn not_asked(&self) -> NotImported {
         let warning = self.build.log.import_warnings.first();
         warning.map_or(NotImported::NotAsked, |warning| NotImported::Failed(warning.clone()))
     }
 
-    /// No imported cache has the step's key: what it works on or the step itself is another.
+    /// The cause for a step whose key no imported cache has: the step or its inputs have changed.
     fn parted(&self, v: usize, before: &[Option<Verdict>]) -> Verdict {
         let Some(record) = self.record(v) else { return self.without_record(v, before) };
         let Some(side) = self.nearest_side(record) else { return self.no_cache_at_all() };
@@ -221,7 +221,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What a step takes from a source is not what it was.
+    /// The cause for a step whose source has changed.
     fn source_changed(&self, side: usize, v: usize, record: usize, at: usize, (input, kind): (usize, Kind)) -> Cause {
         let export = self.export.as_ref().expect("a record is of an export");
         let here = &export.index.records()[record];
@@ -273,7 +273,7 @@ impl Walk<'_> {
             })
     }
 
-    /// A step that ran and is in no record of the export.
+    /// The cause for a step that ran and has no record in the export.
     fn without_record(&self, v: usize, before: &[Option<Verdict>]) -> Verdict {
         let vertex = &self.build.log.vertices[v];
         let missed: Vec<usize> =
@@ -342,7 +342,7 @@ impl Walk<'_> {
         Cause::BaseChanged { name, keys: Vec::new(), instead: Vec::new() }
     }
 
-    /// Which steps ran because somebody wanted them to: no step with a stored result hit, in the build or in a stage.
+    /// Detects `--no-cache` and `--no-cache-filter`: in the build or in a stage no step with a stored result hit.
     fn asked_for(&self) -> Asked {
         let mut asked = Asked::default();
         if self.export.is_none() {
@@ -412,11 +412,11 @@ impl Walk<'_> {
     }
 }
 
-/// What was asked for, as far as it shows.
+/// Which flags the build was run with, as far as can be detected.
 #[derive(Debug, Default)]
 struct Asked {
     is_all: bool,
-    /// How many caches stand side by side, which alone can make a step miss.
+    /// How many imported caches share steps, which alone can make a step miss.
     shared_imports: usize,
     stages: HashMap<String, StageCounts>,
 }

@@ -18,7 +18,7 @@ pub(super) struct Verdict {
     pub(super) cause: Cause,
     pub(super) is_certain: bool,
     pub(super) also: Vec<Cause>,
-    /// For a step that follows, the inputs it follows.
+    /// For a step that missed because inputs missed, these inputs.
     pub(super) follows: Vec<usize>,
     pub(super) elsewhere: Vec<String>,
 }
@@ -26,11 +26,11 @@ pub(super) struct Verdict {
 /// All that the search for causes needs.
 pub(super) struct Walk<'a> {
     pub(super) build: Build<'a>,
-    /// For each cache the records of it that steps of this build are.
+    /// For each cache the records that match steps of this build.
     pub(super) used: Vec<HashSet<usize>>,
     pub(super) sides: Vec<Side<'a>>,
     pub(super) export: Option<Export>,
-    /// Without an export, for each cache what may stand for a vertex.
+    /// Without an export, for each cache the records that may match a vertex.
     pub(super) guessed: Vec<Vec<Joined>>,
     /// How many of the caches the build imported by its log; nothing where there is no log.
     pub(super) imports: Option<Imports>,
@@ -119,7 +119,7 @@ impl Verdict {
     }
 }
 
-/// Everything below a record of a cache, itself not included, with how far down it is; bounded.
+/// The records below those in `from`, each with its depth; bounded.
 pub(super) fn below(index: &Index, from: &[usize], may_enter: impl Fn(usize) -> bool) -> Vec<(usize, usize)> {
     const RECORDS: usize = 5_000;
     let mut seen: HashSet<usize> = from.iter().copied().collect();
@@ -136,7 +136,7 @@ pub(super) fn below(index: &Index, from: &[usize], may_enter: impl Fn(usize) -> 
     found
 }
 
-/// Whether a record hangs on one of others by its first input.
+/// Whether a record has one of `of` as its first input.
 pub(super) fn is_first_input(index: &Index, n: usize, of: &[usize]) -> bool {
     linked(&index.records()[n], 0).any(|linked| of.contains(&linked))
 }

@@ -1,4 +1,4 @@
-//! Converting layers to another compression on the way.
+//! Converts layers to another compression during an export.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,16 +17,17 @@ use futures_util::stream::TryStreamExt;
 use super::source::Verified;
 use super::spool::{Spool, Spooled};
 
-/// Changes the compression of layers, as the attributes `compression`, `compression-level` and `force-compression` say.
+/// Converts layers to another compression, as the attributes `compression`, `compression-level` and `force-compression`
+/// do.
 ///
-/// Only a forced compression changes layers that exist, and a copy has no others: an unforced one changes nothing. A
-/// layer is decompressed and compressed once for all places that want it so, and kept in a file until the copy is over. One
-/// that cannot be of the kind that is wanted stays as it is ([`Event::Unconverted`](cache_core::Event::Unconverted)): a tar with
-/// sparse files, or with entries that only some readers know, is no eStargz.
+/// Existing layers are converted only by a forced compression; a copy has no other layers, so an unforced one does
+/// nothing. A layer is converted once for all places that need it, and kept in a file until the copy ends. A layer that
+/// cannot have the wanted compression is copied as it is ([`Event::Unconverted`](cache_core::Event::Unconverted)): a
+/// tar with sparse files, or with entries that only some readers know, cannot become an eStargz.
 ///
-/// The files are in the place itself where it is on this machine ([`spool`](cache_core::CacheExporter::spool)), else in the
-/// system's folder for temporary files, and gone when the copy ends in any way; the folder has to have room for all
-/// converted layers.
+/// The files are in the destination if it is on this machine ([`spool`](cache_core::CacheExporter::spool)), else in the
+/// system's folder for temporary files. The folder needs room for all converted layers. The files are gone when the
+/// copy ends, in whatever way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversion {
     compression: Compression,
@@ -64,7 +65,7 @@ impl Conversion {
         self.compression.is_forced()
     }
 
-    /// The layer as it is to be converted, with the annotations that it may have lost; `None` when it stays as it is.
+    /// The layer to convert, with the annotations that it may have lost; `None` if it need not be converted.
     pub(super) async fn wants(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<Option<Descriptor>> {
         if !self.is_forced() || blob.media_type.layer_encoding().is_none() {
             return Ok(None);
@@ -74,7 +75,7 @@ impl Conversion {
         Ok(is_wanted.then_some(known))
     }
 
-    /// Makes the layer that takes the place of `blob`, in a file of the folder `dir`.
+    /// Converts `blob` into a file in the folder `dir`.
     pub(super) async fn run(&self, blob: &Descriptor, tools: &Tools<'_>, dir: &Path) -> Result<Outcome> {
         let bytes = tools.source.read(blob, None).await?;
         let layer = recompress(blob, bytes, &self.compression, tools.pool)?;
@@ -100,11 +101,11 @@ pub(super) struct Tools<'a> {
 pub(super) enum Outcome {
     /// The layer that takes the place of the old one.
     Converted(Arc<Spooled>),
-    /// The layer cannot be of that kind, and why: a tar with sparse files is no eStargz.
+    /// The layer cannot have that compression, and why.
     AsItIs(Error),
 }
 
-/// A layer that does not decompress either has wrong bytes, or is right and no layer.
+/// Tells for a layer that does not decompress whether its bytes are wrong or are no layer.
 async fn unreadable(blob: &Descriptor, source: &dyn BlobProvider, error: Error) -> Error {
     let read = async { source.read(blob, None).await?.try_for_each(|_| async { Ok(()) }).await };
     read.await.err().unwrap_or(error).on(Side::Source)
@@ -131,7 +132,7 @@ pub(super) fn replace_layers(manifest: &CacheManifest, converted: &Converted) ->
     Ok(chains.to_manifest().with_form(manifest.form()))
 }
 
-/// The source, and beside it the layers that were made of its own.
+/// The source, with the converted layers beside its own.
 pub(super) struct WithConverted<'a> {
     source: &'a Verified<'a>,
     made: HashMap<Digest, Arc<Spooled>>,

@@ -1,7 +1,7 @@
 //! [`Gate`]: how many blobs are under way at once.
 //!
-//! Small blobs wait for answers and not for bytes, so that as many go at once as the store answers no slower for; of large
-//! ones so many as fit a budget.
+//! Small blobs spend their time waiting for answers, so as many are sent at once as the store answers without slowing
+//! down. Large blobs are limited by a budget of bytes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,24 +11,24 @@ use tokio::time::Instant;
 
 use super::Concurrency;
 
-/// How many bytes are under way at once, in KiB; each blob counts for its size, and for a quarter of this at most.
+/// How many bytes are under way at once, in KiB. A blob counts with its size, at most with a quarter of this.
 const BUDGET: u32 = 64 << 10;
-/// Up to this size the time of a blob is that of the answers, in KiB.
+/// Blobs up to this size, in KiB, are small: the time to send one is that of the answers.
 const SMALL: u64 = 256;
-/// How many blobs are under way at first, and how many always may be.
+/// How many blobs may be under way at first.
 const FIRST: usize = 8;
 const LEAST: usize = 4;
-/// An answer is late that takes so much longer than the fastest.
+/// An answer is late if it takes this many times as long as the fastest.
 const LATE: (u32, Duration) = (4, Duration::from_millis(10));
 
 /// Gives out turns.
 pub(super) struct Gate {
     turns: Arc<Semaphore>,
-    /// None where a number was asked for.
+    /// `None` if a fixed number was asked for.
     adaptive: Option<(Arc<Semaphore>, Mutex<Pace>)>,
 }
 
-/// Leave to work on one blob.
+/// The permit to work on one blob.
 pub(super) struct Turn {
     gate: Arc<Gate>,
     turn: Option<OwnedSemaphorePermit>,
@@ -66,8 +66,8 @@ impl Gate {
         self.adaptive.as_ref().map_or(0, |(_, pace)| lock(pace).halvings)
     }
 
-    /// Halves the turns: the store has refused what was asked after so many halvings. What began before the last of them says
-    /// nothing new.
+    /// Halves the number of turns after a refusal. `halvings` is their count when the refused request began: a
+    /// request from before the last halving is ignored.
     pub(super) fn refused(&self, halvings: usize) {
         self.change(|pace| pace.halve(halvings));
     }
@@ -87,7 +87,7 @@ impl Gate {
         }
     }
 
-    /// Takes a turn back, for good where fewer are given out by now.
+    /// Takes back a turn; it is not given out again if there are too many.
     fn end(&self, turn: OwnedSemaphorePermit) {
         if let Some((_, pace)) = &self.adaptive {
             let mut pace = lock(pace);
@@ -111,11 +111,11 @@ impl Drop for Turn {
     }
 }
 
-/// How many turns there are, by what came of those before.
+/// How many turns there are, adapted to the outcomes so far.
 #[derive(Debug)]
 struct Pace {
     limit: usize,
-    /// How many turns are out that nobody gets again.
+    /// How many turns are not to be given out again when they come back.
     owed: usize,
     fastest: Duration,
     /// How many turns in a row ended in time.
@@ -130,7 +130,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// One turn more for each that ends in time; once the store has refused something, for as many as there are.
+    /// Adds a turn for each that ends in time; after a refusal, only for as many in a row as there are turns.
     fn done(&mut self, took: Duration) {
         self.fastest = self.fastest.min(took);
         let (times, slack) = LATE;

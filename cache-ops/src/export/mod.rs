@@ -28,9 +28,9 @@ use self::transfers::Transfers;
 
 /// Writes a cache: pushes every blob of the manifest from `blobs`, then commits the manifest.
 ///
-/// Bytes are verified against their descriptors on the way; a blob with wrong bytes fails the export, and nothing is
-/// committed. Whatever fails, the cache that was there before stays. A push that may succeed later is tried again, and
-/// so is the whole, twice, when a blob has gone from the store by the time of the commit.
+/// Bytes are verified against their descriptors. A blob with wrong bytes fails the export, and nothing is committed.
+/// Whatever fails, the previous cache stays. A push with a retryable error is repeated. If a blob was deleted from the
+/// store by the time of the commit, the whole export is repeated, up to twice.
 ///
 /// # Errors
 /// The first error of a push, or that of the commit.
@@ -65,8 +65,8 @@ pub(crate) async fn export_one(place: Place<'_>, blobs: &dyn BlobProvider) -> Re
     reports.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the export did not run")))
 }
 
-/// Exports to several places at once, and says what came of each; a blob that several of them need is read once, at the
-/// pace of the slowest.
+/// Exports to several places at once, and returns the outcome of each. A blob that several of them need is read once,
+/// at the pace of the slowest.
 ///
 /// A failure of one place does not stop the others.
 pub(crate) async fn export_all(places: &[Place<'_>], blobs: &dyn BlobProvider) -> Vec<Result<ExportReport>> {

@@ -1,4 +1,4 @@
-//! One place of an export, and its state.
+//! One destination of an export, and its state.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ pub(crate) struct Place<'a> {
     pub(super) settings: &'a ExportSettings,
     to: &'a dyn CacheExporter,
     conversion: Option<&'a Conversion>,
-    /// Blobs that the place has for certain, because its present cache needs them.
+    /// Blobs that the place certainly has, because its present cache needs them.
     held: HashSet<Digest>,
     sent: Arc<SentBytes>,
-    /// What is told when the place refuses a push for now.
+    /// The gate that is told when the place refuses a push for now.
     gate: OnceLock<Arc<Gate>>,
     state: watch::Sender<State>,
 }
@@ -46,7 +46,7 @@ struct State {
     left: usize,
     pushed: BTreeMap<Digest, Pushed>,
     converted: Converted,
-    /// The blobs that the place can neither take nor show.
+    /// The blobs that the place can neither store nor return ([`ErrorKind::Locked`](cache_core::ErrorKind::Locked)).
     locked: BTreeSet<Digest>,
     /// The first failure; nothing is pushed after it.
     failure: Option<Error>,
@@ -80,8 +80,8 @@ impl<'a> Place<'a> {
         Self { conversion: conversion.filter(|conversion| conversion.is_forced()), ..self }
     }
 
-    /// The cache as it is there now, where it is another one: with its converted layers, and without the results that
-    /// need a blob that the place cannot have.
+    /// The cache that is written, if it differs from the source: with converted layers, and without the results that
+    /// need a locked blob.
     pub(crate) fn written(&self) -> Result<Option<CacheManifest>> {
         let state = self.state.borrow();
         let converted = match state.converted.is_empty() {
@@ -118,7 +118,7 @@ impl<'a> Place<'a> {
         self.to.prepare(self.manifest, &self.settings.progress);
     }
 
-    /// Gets its turns from this gate, which is told when there are too many.
+    /// Sets the gate that is told when the place refuses a push for now.
     pub(super) fn obey(&self, gate: &Arc<Gate>) {
         // Nobody has made another one for this export.
         let _ = self.gate.set(Arc::clone(gate));
@@ -175,7 +175,7 @@ impl<'a> Place<'a> {
         }
         let source = WithConverted::new(source, &self.state.borrow().converted);
         let retry = self.settings.retry;
-        let rounds = retry.with_attempts(retry.attempts.min(ROUNDS));
+        let rounds = retry.with_attempts(retry.attempts().min(ROUNDS));
         let mut is_first = true;
         let round = || {
             let (has_pushed, source) = (std::mem::take(&mut is_first), &source);
@@ -194,8 +194,8 @@ impl<'a> Place<'a> {
         Ok(self.report(committed))
     }
 
-    /// Reports what is left out; returns whether anything is left to write: a cache without a layer must not take the
-    /// place of one that has some.
+    /// Reports what is left out. Returns whether anything is left to write: a cache without layers must not replace one
+    /// that has some.
     fn tell_left_out(&self, written: &CacheManifest) -> bool {
         let blobs: Vec<Digest> = self.state.borrow().locked.iter().copied().collect();
         if blobs.is_empty() {
@@ -214,7 +214,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Pushes what was there before the commit, in case it has gone since; from now on the manifest keeps it.
+    /// Pushes the blobs that were present before the commit again, in case they were deleted since; from now on the
+    /// manifest protects them.
     async fn recheck(&self, manifest: &CacheManifest, source: &dyn BlobProvider) -> Result<()> {
         let pushed = self.state.borrow().pushed.clone();
         // One that was refreshed is too young for anybody to delete.
@@ -307,12 +308,12 @@ fn results(manifest: &CacheManifest) -> usize {
     manifest.config().records.iter().map(|record| record.results.len()).sum()
 }
 
-/// Whether bytes went to the place, or came there from another one.
+/// Whether the push wrote the blob.
 fn is_sent(means: Pushed) -> bool {
     matches!(means, Pushed::Uploaded | Pushed::Mounted)
 }
 
-/// Whether a store has more to do than it likes.
+/// Whether a store is overloaded.
 fn is_refusal(error: &Error) -> bool {
     error.kind() == ErrorKind::RateLimited || matches!(error.status(), Some(429 | 503))
 }

@@ -9,14 +9,14 @@ use cache_core::{Digest, Pushed};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {
-    /// How many blobs were made present, by the way it was done.
+    /// How many blobs were made present, by outcome of their push.
     pub pushed: BTreeMap<&'static str, usize>,
-    /// Bytes that were handed to the place, each counted once however often it was sent; those of present blobs are not.
+    /// Bytes that were sent to the place, each counted once however often it was sent; present blobs do not count.
     pub bytes: u64,
-    /// The blobs that the place could neither take nor show ([`ErrorKind::Locked`](cache_core::ErrorKind::Locked)); the
-    /// results that need them are not in the cache that was written.
+    /// The blobs that the place could neither store nor return ([`ErrorKind::Locked`](cache_core::ErrorKind::Locked));
+    /// the results that need them were left out of the written cache.
     pub left_out: Vec<Digest>,
-    /// The outcome of the commit; `None` where no result is left.
+    /// The outcome of the commit; `None` if no result was left to write.
     pub committed: Committed,
 }
 

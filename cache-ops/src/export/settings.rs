@@ -11,25 +11,25 @@ use cache_kit::RetryPolicy;
 #[non_exhaustive]
 pub struct ExportSettings {
     /// How many blobs are pushed at once, without those that only [settle](cache_core::seams::ExporterFacts::settles_apart).
-    pub concurrency: Concurrency,
-    /// What the place has to hold.
-    pub expect: Expect,
+    pub(crate) concurrency: Concurrency,
+    /// What the place has to hold for the commit to happen.
+    pub(crate) expect: Expect,
     /// How often a push with a retryable error is tried again; errors of both sides count.
-    pub retry: RetryPolicy,
+    pub(crate) retry: RetryPolicy,
     /// Whether to push blobs that were present again after the commit.
-    pub recheck: Recheck,
+    pub(crate) recheck: Recheck,
     /// Receives the events of the export.
-    pub progress: Arc<dyn Progress>,
+    pub(crate) progress: Arc<dyn Progress>,
 }
 
 /// How many blobs are under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Concurrency {
-    /// As many as have 64 MiB together, and no fewer than 4. Of small ones 64 at most, as long as answers take no longer; a
-    /// store that refuses for now (429, 503) gets half as many.
+    /// As many as fit 64 MiB together, at least 4. Small blobs: up to 64, as long as answers do not get slower. After a
+    /// refusal (429, 503) half as many.
     #[default]
     Adaptive,
-    /// So many.
+    /// This many.
     Fixed(usize),
 }
 
@@ -46,9 +46,9 @@ impl Concurrency {
     }
 }
 
-/// Whether blobs that were present are pushed once more after the commit, in case they went away in between.
+/// Whether present blobs are pushed again after the commit, in case they were deleted in between.
 ///
-/// A push of a blob that is there costs one request, so this is done where it is of use.
+/// A push of a present blob costs a request, so by default this is done only where it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recheck {
     /// If the exporter asks for it ([`needs_recheck`](cache_core::seams::ExporterFacts::needs_recheck)).
@@ -61,7 +61,7 @@ pub enum Recheck {
 }
 
 impl Default for ExportSettings {
-    /// As many blobs at once as the store bears, whatever the place holds, the default retries, silently.
+    /// Adaptive concurrency, no condition for the commit, the default retries, and no progress.
     fn default() -> Self {
         Self {
             concurrency: Concurrency::default(),

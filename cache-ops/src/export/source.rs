@@ -10,13 +10,13 @@ use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Event, Progress, 
 use cache_layers::CodecPool;
 use futures_util::stream::TryStreamExt;
 
-/// Up to this size a blob is hashed where it is read: another thread would cost more than it saves.
+/// A blob up to this size is hashed by the task that reads it: another thread would cost more than it saves.
 const SMALL: u64 = 256 << 10;
 
-/// On so few cores the threads of a pool mostly wait for each other.
+/// With this many cores or fewer, the threads of a pool mostly wait for each other.
 const FEW_THREADS: usize = 2;
 
-/// Verifies whole blobs as they are read, and says of every error that it is the source's.
+/// Verifies whole blobs as they are read, and marks every error as one of the source.
 ///
 /// All reads of an export are polled by one task. Large blobs are hashed on the pool where that is worth it, so that blobs
 /// that move at once are hashed on several cores.

@@ -20,7 +20,7 @@ use super::turn::PermittedSource;
 /// How many layers are converted at once. Each of them keeps several threads busy; two hide each other's waits.
 const CONVERSIONS: usize = 2;
 
-/// The pushes and conversions that are under way. Neither waits for the other's turn: the next layers are converted
+/// The pushes and conversions that are under way. They have separate permits, so that the next layers are converted
 /// while the last ones are sent.
 pub(super) struct Transfers<'a> {
     source: &'a Verified<'a>,
@@ -58,7 +58,7 @@ impl<'a> Transfers<'a> {
         self.width
     }
 
-    /// Sends one blob to all places at once. No push holds a turn while it waits for one that has none.
+    /// Sends one blob to all places at once. No push that holds a permit waits for one that has none.
     pub(super) async fn send(&self, needed: Needed<'_>) {
         let (as_it_is, jobs) = self.sort(needed).await;
         let mut pending = Share::pending_reads(as_it_is.len() + jobs.len());
@@ -99,7 +99,7 @@ impl<'a> Transfers<'a> {
         join(pushing, converting).await;
     }
 
-    /// Who takes the blob as it is, and who takes it converted.
+    /// Sorts the places by whether they take the blob as it is or converted.
     async fn sort<'b>(&self, needed: Needed<'b>) -> (Recipients<'b>, Vec<ConversionJob<'b>>) {
         let (mut as_it_is, mut jobs) = (Recipients::new(), Vec::<ConversionJob<'b>>::new());
         for (place, blob) in needed.by.into_iter().filter(|(place, _)| !place.has_failed()) {
@@ -120,7 +120,7 @@ impl<'a> Transfers<'a> {
         (as_it_is, jobs)
     }
 
-    /// Converts a layer once for all places that want this compression; `None` when none is left that does.
+    /// Converts a layer once for all places that want this compression; `None` if none is left.
     async fn convert<'b>(
         &self,
         order: ConversionJob<'b>,
@@ -140,7 +140,7 @@ impl<'a> Transfers<'a> {
         }
     }
 
-    /// Converts a layer, and retries where that may help; `None` when no place is left that wants it.
+    /// Converts a layer, and retries on a retryable error; `None` if no place is left that wants it.
     async fn make(
         &self,
         conversion: &Conversion,
@@ -190,7 +190,7 @@ impl<'a> Transfers<'a> {
     }
 }
 
-/// The folder for a converted layer: the one that was said, or that of the first place that has room for it anyway.
+/// The folder for a converted layer: the one that was set, else that of the first place on this machine.
 async fn spool(conversion: &Conversion, recipients: &Recipients<'_>) -> Result<PathBuf> {
     if let Some(dir) = conversion.spool() {
         return Ok(dir.to_owned());

@@ -1,4 +1,4 @@
-//! [`PermittedSource`]: a source that gives the turn of a push back when the blob is read.
+//! [`PermittedSource`]: a source that returns the permit of a push when the blob is read.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use futures_util::stream::{Stream, StreamExt};
 
 use super::gate::Turn;
 
-/// The source of one push. Its first stream takes the turn with it; the turn ends when that is dropped, or with the push
-/// where nothing is read.
+/// The source of one push. Its first stream takes the permit with it, and returns it when it is dropped. If nothing is
+/// read, the permit is returned when the push ends.
 pub(super) struct PermittedSource<'a> {
     inner: &'a dyn BlobProvider,
     turn: Mutex<Option<Turn>>,

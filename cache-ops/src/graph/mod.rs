@@ -6,7 +6,7 @@ use cache_core::{CacheKey, CacheManifest, Descriptor, Digest, MediaType, Result,
 
 use crate::index::{Index, result};
 
-/// A cache as a graph: records that hang on records, and layers that stand on layers. Every shared layer is in it once.
+/// A cache as a graph of records and layers; shared layers are in it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Graph {
@@ -24,7 +24,7 @@ pub struct GraphRecord {
     pub key: CacheKey,
     /// For each input its alternatives; none for a root.
     pub inputs: Vec<GraphInput>,
-    /// The records that hang on this one, each once.
+    /// The records that have this one as an input, each once.
     pub children: Vec<usize>,
     /// The newest result.
     pub result: Option<GraphResult>,
@@ -33,7 +33,7 @@ pub struct GraphRecord {
 /// The alternatives of an input.
 pub type GraphInput = Vec<GraphLink>;
 
-/// A record that an input may be.
+/// An alternative of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GraphLink {
@@ -73,7 +73,7 @@ pub struct GraphLayer {
     pub results: usize,
 }
 
-/// Lays a cache out.
+/// Makes a graph of a cache.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import.

@@ -1,4 +1,4 @@
-//! `optimize`: the same cache in fewer bytes.
+//! `optimize`: makes a cache smaller.
 
 mod shrink;
 
@@ -12,11 +12,11 @@ use crate::index::{Index, has_result, keep_records, mark_above};
 #[non_exhaustive]
 pub struct OptimizeOptions {
     /// The largest config, and the largest manifest around it, in bytes; no limit when absent.
-    pub max_config_size: Option<u64>,
+    pub(crate) max_config_size: Option<u64>,
 }
 
 impl OptimizeOptions {
-    /// What BuildKit still imports from a registry or a directory: 1 MiB.
+    /// The largest config that BuildKit imports from a registry or a directory: 1 MiB.
     #[must_use]
     pub fn importable() -> Self {
         Self { max_config_size: Some(Limits::BUILDKIT_IMPORT) }
@@ -33,7 +33,7 @@ impl OptimizeOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheSizes {
-    /// Bytes of the config in a registry or a directory; as it is, where it was read from one.
+    /// Bytes of the config as it is, or would be, in a registry or a directory.
     pub config: u64,
     /// How many records there are.
     pub records: usize,
@@ -75,7 +75,7 @@ pub struct DroppedResult {
     pub top: Option<Digest>,
 }
 
-/// A cache in fewer bytes.
+/// The outcome of [`optimize`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Optimized {
@@ -85,7 +85,7 @@ pub struct Optimized {
     pub before: CacheSizes,
     /// The sizes it has.
     pub after: CacheSizes,
-    /// The results that had to go for the limit, the oldest first.
+    /// The results that were dropped to meet the limit, the oldest first.
     pub dropped: Vec<DroppedResult>,
 }
 
@@ -97,16 +97,16 @@ impl Optimized {
     }
 }
 
-/// Makes one record of those that are the same, and drops records that lead to no result and layers that no result
-/// needs. Every lookup that led to a result still does, and to the newest one there is.
+/// Merges equal records, and drops records that lead to no result and layers that no result needs. Every lookup that
+/// led to a result still does, and to the newest one.
 ///
-/// If that is not enough for [`OptimizeOptions::max_config_size`], results are dropped too, and with them the records that
-/// led to nothing else. A result is as old as the newest result that hangs on it: what the last build used goes last,
-/// whenever it was made.
+/// If that is not enough for [`OptimizeOptions::max_config_size`], results are dropped too, and with them the records
+/// that led to nothing else. A result counts as no older than the newest result that needs it, so what the last build
+/// used is dropped last, whenever it was made.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import, and
-/// [`ErrorKind::LimitExceeded`](cache_core::ErrorKind::LimitExceeded) when a single result is too much for the limit.
+/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import,
+/// and [`ErrorKind::LimitExceeded`](cache_core::ErrorKind::LimitExceeded) when a single result exceeds the limit.
 pub fn optimize(manifest: &CacheManifest, options: &OptimizeOptions) -> Result<Optimized> {
     let before = CacheSizes::of(manifest);
     let index = Index::new(manifest)?;

@@ -1,4 +1,4 @@
-//! What publishers have left for the caches of a store: it keeps what it reaches until it is old.
+//! The contributions of publishers in a store; a recent one keeps the blobs that it reaches.
 
 use cache_core::seams::{CacheEntry, ContributionName};
 use cache_core::{CacheStore, Result, Timestamp};

@@ -1,4 +1,4 @@
-//! What is known of a cache in a store before it is decided whether it goes.
+//! Reads the caches of a store before it is decided which are deleted.
 
 use cache_core::seams::{CacheEntry, UnreadableCache};
 use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp};
@@ -14,11 +14,11 @@ use crate::{LookEvent, Reach, Reached};
 /// A cache that was looked at.
 pub(super) struct Looked {
     pub(super) entry: CacheEntry,
-    /// When it was last written: as the store says, else when its newest result was made.
+    /// When it was last written, by the store; else when its newest result was made.
     pub(super) modified: Option<Timestamp>,
     /// What it reaches, among all that was looked at.
     pub(super) blobs: Numbers,
-    /// Whether it is a readable cache of its own; images and what cannot be read are not deleted.
+    /// Whether it is a readable cache; images and unreadable entries are not deleted.
     pub(super) is_cache: bool,
 }
 
@@ -37,10 +37,11 @@ impl Read {
     }
 }
 
-/// Looks at caches, several at once, and adds what they reach to `reached`; one that is gone by now is left out.
+/// Reads caches, several at once, and adds what they reach to `reached`; a cache that was deleted meanwhile is left
+/// out.
 ///
 /// # Errors
-/// The first cache that cannot be read, and none is looked at after it.
+/// The first cache that cannot be read; none is read after it.
 pub(super) async fn look(
     store: &dyn CacheStore,
     caches: Vec<CacheEntry>,
@@ -57,7 +58,7 @@ pub(super) async fn look(
     Ok(looked)
 }
 
-/// As [`look`], with what cannot be read beside the others.
+/// As [`look`], but returns unreadable caches beside the others.
 pub(super) async fn look_at_each(
     store: &dyn CacheStore,
     caches: Vec<CacheEntry>,
@@ -110,11 +111,10 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Rea
     looked.await.map_err(|error| unreadable(&entry, error))
 }
 
-/// What a listed manifest reaches; `None` when it is gone, and so is its entry by now.
+/// What a listed manifest reaches; `None` if the manifest and its entry were deleted meanwhile.
 ///
-/// An entry that stays and whose manifest is not there stands for a store that is not whole. What the manifest needed is
-/// not known, and what lies about may be all that is left of it: a BuildKit that exports to one directory twice at once
-/// leaves it so.
+/// If the entry exists but its manifest does not, the store is damaged: the manifest's blobs are unknown, and may be
+/// all that is left of the cache. BuildKit leaves a directory so when it exports to it twice at once.
 async fn reach(
     store: &dyn CacheStore,
     entry: &CacheEntry,

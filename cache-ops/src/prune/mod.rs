@@ -1,4 +1,5 @@
-//! Deleting by policy: a [`PrunePlan`] from one listing, and [`prune`], which looks again before it deletes.
+//! Deletes by policy: [`plan_prune`] makes a [`PrunePlan`] from a list of the store, and [`prune`] carries it out after
+//! checking again.
 
 mod contributions;
 mod glob;
@@ -13,7 +14,7 @@ pub use self::glob::NameGlob;
 pub use self::plan::{PlannedBlob, PlannedCache, PrunePlan, UnreadableName, plan_prune};
 pub use self::policy::{PrunePolicy, PruneReason};
 pub use self::settings::{PruneEvent, PruneSettings};
-pub use self::sweep::{PruneReport, prune};
+pub use self::sweep::{KeptCache, PruneReport, prune};
 
 #[cfg(test)]
 mod tests;

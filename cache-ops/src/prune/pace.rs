@@ -1,4 +1,4 @@
-//! [`Pace`]: no more deletions in a second than somebody has allowed.
+//! [`Pace`]: limits how many blobs are deleted in a second.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! [`PrunePlan`]: what is to go, as things stood at one moment.
+//! [`PrunePlan`]: what is to be deleted, as of one moment.
 
 use std::time::Duration;
 
@@ -13,42 +13,42 @@ use super::policy::{PrunePolicy, PruneReason, is_older};
 use super::{PruneEvent, PruneSettings};
 use crate::{LookEvent, Reached};
 
-/// Which caches and blobs go; it can be kept as JSON, and be carried out later.
+/// Which caches and blobs are to be deleted. It can be kept as JSON, and carried out later.
 ///
-/// Whoever carries it out looks again: a cache that was written since stays, and so does a blob that was written,
-/// refreshed or reached since.
+/// [`prune`](crate::prune()) checks again before it deletes: a cache that was written since is kept, and so is a blob
+/// that was written, refreshed or reached since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PrunePlan {
-    /// When the store was looked at.
+    /// When the store was read.
     pub made_at: Timestamp,
-    /// How young a blob is that stays, in seconds.
+    /// The grace in seconds: younger blobs are kept.
     pub grace_seconds: u64,
-    /// The caches that go, the oldest first.
+    /// The caches to delete, the oldest first.
     pub caches: Vec<PlannedCache>,
-    /// The blobs that go; none where the store cannot list them.
+    /// The blobs to delete; `None` if the store cannot list them.
     pub blobs: Option<Vec<PlannedBlob>>,
     /// Why there are no blobs in the plan, and who deletes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
-    /// What has a name and cannot be read, in a store that deletes no blobs; it stays.
+    /// The names that cannot be read, in a store that deletes no blobs; they are kept.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unreadable: Vec<UnreadableName>,
-    /// How many caches stay, and whatever else has a name.
+    /// How many caches and other names are kept.
     pub kept_caches: usize,
-    /// What they reach, each blob counted once.
+    /// The bytes that they reach, each blob counted once.
     pub kept_bytes: u64,
-    /// By how much that is more than the policy's space; nothing else may go.
+    /// By how much that exceeds the policy's space although nothing else may be deleted.
     pub bytes_over: u64,
-    /// Blobs that nothing reaches and that are too young to go.
+    /// How many blobs are unreachable but younger than the grace.
     pub young_blobs: usize,
     /// The bytes of those.
     #[serde(default)]
     pub young_bytes: u64,
 }
 
-/// A cache that goes.
+/// A cache to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -57,17 +57,17 @@ pub struct PlannedCache {
     pub name: Option<String>,
     /// The state of the name when it was listed.
     pub version: String,
-    /// Its manifest, where the store says it.
+    /// Its manifest, if the store tells it.
     pub digest: Option<Digest>,
     /// When it was last written, as far as is known.
     pub modified: Option<Timestamp>,
-    /// What it reaches.
+    /// The bytes that it reaches.
     pub bytes: u64,
-    /// Why it goes.
+    /// Why it is to be deleted.
     pub reason: PruneReason,
 }
 
-/// A name that stays because its cache cannot be read.
+/// A name that is kept because its cache cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UnreadableName {
@@ -77,7 +77,7 @@ pub struct UnreadableName {
     pub why: String,
 }
 
-/// A blob that goes.
+/// A blob to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -93,19 +93,19 @@ pub struct PlannedBlob {
 }
 
 impl PrunePlan {
-    /// The bytes of the blobs that go.
+    /// The bytes of the blobs to delete.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.blobs.iter().flatten().fold(0, |sum, blob| sum.saturating_add(blob.size))
     }
 
-    /// How young a blob is that stays.
+    /// The grace: younger blobs are kept.
     #[must_use]
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds)
     }
 
-    /// Whether the store held nothing at all.
+    /// Whether the store was empty.
     #[must_use]
     pub fn is_of_nothing(&self) -> bool {
         self.is_empty() && self.kept_caches == 0 && self.kept_bytes == 0 && self.young_blobs == 0
@@ -125,16 +125,17 @@ impl PlannedCache {
     }
 }
 
-/// Looks at a store once, and says what would go by the policy at `now`.
+/// Reads a store, and lists what the policy deletes at `now`.
 ///
-/// Only caches go that can be read and are no images; whatever else has a name keeps what it reaches. What publishers have
-/// left for a cache keeps what it reaches for a day, and goes then.
+/// Only readable caches are deleted. Images and other names are kept with the blobs that they reach. A contribution of
+/// a publisher is kept for a day, with its blobs, and then deleted.
 ///
-/// Memory is that of what the caches reach, and of the blobs that go: of the settings, progress alone matters.
+/// Memory grows with the number of blobs that the caches reach and of blobs to delete. Of the settings only the
+/// progress is used.
 ///
 /// # Errors
-/// Whatever the store answers; and when something in it cannot be read so far that its blobs are known, because then
-/// nobody knows which blobs are free.
+/// Errors of the store; and if something in the store cannot be read, because then it is unknown which blobs are
+/// needed.
 pub async fn plan_prune(
     store: &dyn CacheStore,
     policy: &PrunePolicy,

@@ -1,4 +1,4 @@
-//! [`PrunePolicy`]: which caches go.
+//! [`PrunePolicy`]: which caches are deleted.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use super::glob::NameGlob;
 use super::look::Looked;
 use crate::Reached;
 
-/// What stays in a store and what goes.
+/// Which caches and blobs of a store are deleted.
 ///
-/// Names that `keep` matches always stay, and so do the `keep_latest` newest caches. Of the others, those that were
-/// written longer ago than `older_than` go; then the oldest, until what all caches reach fits into `max_used_space`.
-/// `keep_latest` without either of the two means that all others go. Without any of the three no cache goes.
+/// Caches whose names match `keep`, and the `keep_latest` newest ones, are always kept. Of the others, those written
+/// longer ago than `older_than` are deleted, and then the oldest, until what all caches reach fits into
+/// `max_used_space`. With `keep_latest` alone, all others are deleted. Without any of the three no cache is deleted.
 ///
-/// Whatever the policy is, blobs that no cache reaches go once they are older than `grace`.
+/// In any case, blobs that no cache reaches are deleted if they are older than `grace`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PrunePolicy {
-    /// Caches written longer ago than this go.
-    pub older_than: Option<Duration>,
+    /// Caches that were written longer ago are deleted.
+    pub(crate) older_than: Option<Duration>,
     /// How many bytes the caches may reach together, each blob counted once.
-    pub max_used_space: Option<u64>,
+    pub(crate) max_used_space: Option<u64>,
     /// How many of the newest caches stay.
-    pub keep_latest: Option<usize>,
-    /// Names that stay.
-    pub keep: Vec<NameGlob>,
-    /// Blobs younger than this stay, so that a running export loses none. Blobs of unknown age stay too.
-    pub grace: Duration,
+    pub(crate) keep_latest: Option<usize>,
+    /// Caches whose names match are kept.
+    pub(crate) keep: Vec<NameGlob>,
+    /// Younger blobs are kept, so that a running export loses none; so are blobs of unknown age.
+    pub(crate) grace: Duration,
 }
 
-/// Why a cache goes.
+/// Why a cache is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PruneReason {
-    /// It was written too long ago.
+    /// It was written longer ago than `older_than`.
     OlderThan,
-    /// It is none of the newest.
+    /// It is not among the newest.
     NotLatest,
-    /// The caches reach too many bytes, and it was the oldest left.
+    /// The caches reach too many bytes, and it was the oldest of the rest.
     MaxUsedSpace,
-    /// It is no cache, but what a publisher has left for one, and too old to be added to it.
+    /// It is an old contribution of a publisher, which no publish will add any more.
     Contribution,
 }
 
@@ -53,32 +53,32 @@ impl PrunePolicy {
         Self { older_than: None, max_used_space: None, keep_latest: None, keep: Vec::new(), grace }
     }
 
-    /// Caches that were written longer ago go.
+    /// Deletes caches that were written longer ago than `age`.
     #[must_use]
-    pub fn with_older_than(self, age: Duration) -> Self {
-        Self { older_than: Some(age), ..self }
+    pub fn with_older_than(self, age: impl Into<Option<Duration>>) -> Self {
+        Self { older_than: age.into(), ..self }
     }
 
-    /// The oldest caches go until all others reach no more bytes.
+    /// Deletes the oldest caches until the others reach no more than `bytes`.
     #[must_use]
-    pub fn with_max_used_space(self, bytes: u64) -> Self {
-        Self { max_used_space: Some(bytes), ..self }
+    pub fn with_max_used_space(self, bytes: impl Into<Option<u64>>) -> Self {
+        Self { max_used_space: bytes.into(), ..self }
     }
 
-    /// The newest caches stay.
+    /// Keeps the `count` newest caches.
     #[must_use]
-    pub fn with_keep_latest(self, count: usize) -> Self {
-        Self { keep_latest: Some(count), ..self }
+    pub fn with_keep_latest(self, count: impl Into<Option<usize>>) -> Self {
+        Self { keep_latest: count.into(), ..self }
     }
 
-    /// Names like this one stay.
+    /// Keeps caches whose names match; several patterns add up.
     #[must_use]
     pub fn with_keep(mut self, names: NameGlob) -> Self {
         self.keep.push(names);
         self
     }
 
-    /// Blobs that are younger stay.
+    /// Keeps blobs that are younger than `grace`.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }

@@ -13,11 +13,11 @@ use crate::LookEvent;
 #[non_exhaustive]
 pub struct PruneSettings {
     /// How often a failed deletion is retried when its error is retryable.
-    pub retry: RetryPolicy,
+    pub(crate) retry: RetryPolicy,
     /// How many blobs are deleted in a second at most; `None` for as many as the store takes.
-    pub rate: Option<NonZeroU32>,
+    pub(crate) rate: Option<NonZeroU32>,
     /// Receives progress.
-    pub progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>,
+    pub(crate) progress: Arc<dyn Fn(&PruneEvent) + Send + Sync>,
 }
 
 impl Default for PruneSettings {

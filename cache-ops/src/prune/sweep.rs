@@ -19,6 +19,16 @@ const BATCH: usize = 1_000;
 /// How many such calls are under way at once, between two looks at the store.
 const AT_ONCE: usize = 4;
 
+/// A cache of a plan that was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptCache {
+    /// The cache.
+    pub cache: PlannedCache,
+    /// Why it was not deleted.
+    pub why: String,
+}
+
 /// What a prune did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,8 +37,8 @@ pub struct PruneReport {
     pub caches: Vec<PlannedCache>,
     /// The caches of the plan that somebody else had deleted.
     pub gone_caches: Vec<PlannedCache>,
-    /// The caches that stay, and why.
-    pub kept_caches: Vec<(PlannedCache, String)>,
+    /// The caches of the plan that were not deleted.
+    pub kept_caches: Vec<KeptCache>,
     /// How many blobs are gone.
     pub blobs: usize,
     /// The bytes of those.
@@ -110,7 +120,7 @@ async fn delete_caches(
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: true });
             }
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InUse) => {
-                report.kept_caches.push((cache.clone(), error.to_string()));
+                report.kept_caches.push(KeptCache { cache: cache.clone(), why: error.to_string() });
                 (settings.progress)(&PruneEvent::Cache { name, is_gone: false });
             }
             Err(error) => return Err(error.with("cache", name.unwrap_or_default())),

@@ -18,7 +18,7 @@ use cache_core::{
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Current, Job, PublishWay, Published};
+use super::{Current, Job, Leftovers, PublishWay, Published};
 use crate::ExportReport;
 use crate::export::{Place, export_one};
 use crate::joined::JoinedBlobs;
@@ -248,10 +248,10 @@ impl Rounds<'_> {
     }
 
     /// Removes what is old; the place has it. Where one cannot be removed, no other one is tried.
-    async fn remove_old(&self, last: &Last) -> Option<(Vec<ContributionName>, Error)> {
+    async fn remove_old(&self, last: &Last) -> Option<Leftovers> {
         for (at, name) in last.old.iter().enumerate() {
             if let Err(error) = self.contributions.remove(name).await {
-                return Some((last.old[at..].to_vec(), error));
+                return Some(Leftovers { names: last.old[at..].to_vec(), error });
             }
         }
         None

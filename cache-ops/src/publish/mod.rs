@@ -19,25 +19,25 @@ use cache_core::{
 };
 use cache_kit::RetryPolicy;
 
-pub use self::report::{PublishWay, Published};
+pub use self::report::{Leftovers, PublishWay, Published};
 pub use self::settings::{PublishSettings, SizeLimit};
 
-/// How often a publish that met somebody else tries again.
+/// How often a publish tries again after a conflict.
 const ATTEMPTS: u32 = 50;
-/// A race is lost to somebody who has won it already, so the next try may come soon.
+/// After a conflict the other writer is done, so the next try may come soon.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Adds `chains` to the cache at a place: reads it, merges, commits, and starts again when somebody else wrote meanwhile.
+/// Merges `chains` into the cache of a place: reads it, merges, commits, and starts again if another writer was faster.
 ///
-/// `importer` and `exporter` are of the same place. Its blobs are not looked at, only those of `chains` are pushed, from
-/// `blobs`. Whoever publishes at the same time, what is published is in the place when this returns, and stays there;
-/// [`Published::way`] says how, and what has to be true for that.
+/// `importer` and `exporter` are of the same place. Only the blobs of `chains` are pushed, from `blobs`; those of the
+/// present cache are not read. When this returns, the place contains what was published, and concurrent publishers do
+/// not remove it. [`Published::way`] tells how that is ensured, and under which condition.
 ///
 /// # Errors
-/// [`ErrorKind::Conflict`] when others wrote 50 times in between, [`ErrorKind::LimitExceeded`] for a union over the
-/// limit of the settings, [`ErrorKind::Unsupported`] where the place holds an image, else the first error of either side.
-/// What was there stays there.
+/// [`ErrorKind::Conflict`] if other writers were faster 50 times in a row, [`ErrorKind::LimitExceeded`] for a union
+/// over the limit of the settings, [`ErrorKind::Unsupported`] where the place holds an image, else the first error of
+/// either side. The present cache is not damaged by a failure.
 ///
 /// ```
 /// use cache_core::{CacheChains, CacheKey, Digest};
@@ -127,7 +127,7 @@ impl Job<'_> {
     }
 }
 
-/// What is there already is no graph: nothing can be added to it.
+/// The present cache is no sound graph, so nothing can be merged with it.
 fn unsound(error: Error) -> Error {
     error.on(Side::Destination).with_hint("repair the cache that is there, or delete it, and publish again")
 }

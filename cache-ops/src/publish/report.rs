@@ -11,30 +11,41 @@ use crate::ExportReport;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Published {
-    /// The cache that the place held at the end.
+    /// The cache of the place at the end.
     pub manifest: CacheManifest,
-    /// What was pushed, and the last commit to the place; where others did the merging, that of the contribution.
+    /// What was pushed, and the last commit to the place; if another publisher did the merging, the commit of the
+    /// contribution.
     pub export: ExportReport,
-    /// How publishers keep from losing each other's records here.
+    /// How lost updates are prevented in this place.
     pub way: PublishWay,
-    /// Old contributions that the store does not let go, and what it said about it.
-    pub leftovers: Option<(Vec<ContributionName>, Error)>,
+    /// Old contributions that could not be deleted.
+    pub leftovers: Option<Leftovers>,
 }
 
-/// How publishers keep from losing each other's records.
+/// Old contributions that a store does not delete.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Leftovers {
+    /// Their names.
+    pub names: Vec<ContributionName>,
+    /// Why the first of them could not be deleted.
+    pub error: Error,
+}
+
+/// How publishers avoid that one loses the records of another.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishWay {
-    /// The store commits only if the place is as it was read.
+    /// Commits are conditional: one happens only if the place is as it was read.
     Conditional,
-    /// Each publisher leaves what it adds next to the place until the place has it.
+    /// Each publisher writes its part next to the place, and deletes it when the cache of the place contains it.
     Contributions,
-    /// A publisher looks right before its commit, waits so long after it, and writes again what it does not find then.
-    /// What is published at the same time is lost only where a commit takes longer than that.
+    /// A publisher checks the place right before its commit, waits after it, checks again, and writes again what is
+    /// missing. Records are lost only if a commit takes longer than the wait.
     Timed {
-        /// How long it waits.
+        /// How long it waits after the commit.
         wait: Duration,
-        /// Why what others contribute cannot be listed, in a store that keeps contributions.
+        /// Why contributions cannot be listed, in a store that has them.
         list: Option<Error>,
     },
 }

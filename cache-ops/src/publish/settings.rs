@@ -9,10 +9,10 @@ use crate::{ExportSettings, OptimizeOptions, optimize};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PublishSettings {
-    /// How blobs are pushed, and who receives progress; its condition for the commit is ignored.
-    pub export: ExportSettings,
-    /// How large the union may become; no limit but that of reading it back when absent.
-    pub limit: Option<SizeLimit>,
+    /// How blobs are pushed, and the progress; the condition for the commit is ignored.
+    pub(crate) export: ExportSettings,
+    /// How large the union may become; if `None`, only as large as can be read back.
+    pub(crate) limit: Option<SizeLimit>,
 }
 
 impl PublishSettings {
@@ -29,17 +29,17 @@ impl PublishSettings {
     }
 }
 
-/// The largest config, and the largest manifest around it, in bytes, and what is done about a larger one.
+/// The largest config and manifest, in bytes, and what happens if they are larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeLimit {
     /// It is an error.
     Refuse(u64),
-    /// Results go, the oldest first, as [`optimize`](crate::optimize()) does it.
+    /// Results are dropped, the oldest first, as by [`optimize`](crate::optimize()).
     Shrink(u64),
 }
 
 impl SizeLimit {
-    /// What BuildKit still imports from a registry or a directory: 1 MiB; more is an error.
+    /// The largest config that BuildKit imports from a registry or a directory, 1 MiB; more is an error.
     #[must_use]
     pub fn importable() -> Self {
         Self::Refuse(Limits::BUILDKIT_IMPORT)

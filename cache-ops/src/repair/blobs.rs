@@ -1,4 +1,4 @@
-//! What is to be thought of each blob.
+//! Examines every blob of a cache.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ enum Verdict {
 pub(super) struct Verdicts(HashMap<Digest, Verdict>);
 
 impl Verdicts {
-    /// Looks at every blob.
+    /// Examines every blob.
     pub(super) async fn look(
         manifest: &CacheManifest,
         blobs: &dyn BlobProvider,
@@ -39,7 +39,7 @@ impl Verdicts {
         Ok(Self(looked.try_collect().await?))
     }
 
-    /// Takes a look that somebody else had for granted; nothing is read, so nothing is mended that only bytes tell.
+    /// Uses the findings of an earlier check. Nothing is read, so nothing is mended from bytes.
     pub(super) fn known(manifest: &CacheManifest, found: &BTreeMap<Digest, FindingCode>) -> Self {
         let verdict = |(digest, described): (Digest, Option<Arc<Descriptor>>)| {
             let asked = asked(&digest, described.as_ref());
@@ -93,7 +93,7 @@ fn all_blobs(manifest: &CacheManifest) -> BTreeMap<Digest, Option<Arc<Descriptor
     named.chain(described).collect()
 }
 
-/// What is asked for of a blob, whether or not it is described.
+/// What the cache says about a blob, with or without a descriptor.
 fn asked(digest: &Digest, described: Option<&Arc<Descriptor>>) -> Descriptor {
     described.map_or_else(|| Descriptor::new(MediaType::OCI_LAYER, *digest, 0), |blob| blob.as_ref().clone())
 }
@@ -122,7 +122,7 @@ async fn look(
     Ok((digest, verdict))
 }
 
-/// What the bytes say; whatever they can tell is mended.
+/// Examines the bytes, and corrects the descriptor by them.
 async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dyn BlobProvider) -> Result<Verdict> {
     let (size, encoding, diff_id) = match examine_layer(asked, blobs).await? {
         Examined::Layer { size, encoding, diff_id } => (size, encoding, diff_id),
@@ -186,7 +186,7 @@ fn as_described(asked: &Descriptor, described: Option<Arc<Descriptor>>) -> Verdi
     }
 }
 
-/// A creation time that cannot be read is better not there: without one BuildKit loads the layer.
+/// Removes a creation time that cannot be parsed: BuildKit loads the layer without one.
 fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option<Arc<Descriptor>>) -> Verdict {
     let created = mended.annotations.get(annotation::CREATED_AT);
     if created.is_some_and(|text| text.parse::<Timestamp>().is_err()) {
@@ -199,7 +199,7 @@ fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option
     }
 }
 
-/// The media type of a layer whose bytes are otherwise than its own says, and what that was.
+/// The right media type of a layer whose own does not match its bytes, and the wrong one.
 fn retyped(said: &MediaType, encoding: LayerEncoding) -> Option<(MediaType, FindingCode)> {
     match said.layer_encoding() {
         Some(known) if known == encoding => None,

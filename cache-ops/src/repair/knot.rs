@@ -1,4 +1,4 @@
-//! Records that all lead to each other, and which of their links only lead back.
+//! Finds in a set of records that all lead to each other the links that only lead back.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which records hang on the roots, and which links go where some lead in a circle.
+//! Finds the records that can be reached from the roots, and cuts loops.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use cache_core::manifest::{CacheRecord, RecordLink};
 use super::knot::Knot;
 use crate::index::{children, links};
 
-/// Which records can be reached from the roots, every input by at least one alternative. Any other hangs on nothing: an
-/// input of it is empty or leads in a circle only.
+/// The records that can be reached from the roots, every input by at least one alternative. All others have an input
+/// that is empty or only leads into a loop.
 pub(super) fn reachable(records: &[CacheRecord]) -> Vec<bool> {
     let children = children(records);
     let is_root = |n: &usize| records[*n].inputs.is_empty() && !records[*n].key.is_random();
@@ -57,7 +57,7 @@ fn rank(records: &[CacheRecord], reached: &[bool]) -> Vec<Option<usize>> {
     ranks
 }
 
-/// Drops links to what is not reached, and those that lead back in a loop.
+/// Drops links to unreachable records, and links that close a loop.
 ///
 /// First go the links to records that cannot be there without the record itself: no way from the roots goes through one
 /// of them, and what they were added to is left as it was. Of what still loops, links to a later rank go.

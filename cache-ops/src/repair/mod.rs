@@ -18,14 +18,14 @@ use self::salvage::Salvaged;
 use crate::Depth;
 use crate::optimize::{DroppedResult, OptimizeOptions, optimize};
 
-/// How closely [`repair`] looks.
+/// How [`repair`] works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RepairOptions {
     /// With [`Depth::Fast`] a blob counts as sound when it exists with its size; nothing can be mended from bytes.
-    pub depth: Depth,
-    /// How many blobs are looked at at once.
-    pub concurrency: usize,
+    pub(crate) depth: Depth,
+    /// How many blobs are examined at once.
+    pub(crate) concurrency: usize,
 }
 
 impl Default for RepairOptions {
@@ -36,33 +36,32 @@ impl Default for RepairOptions {
 }
 
 impl RepairOptions {
-    /// Changes how closely it looks.
+    /// Changes how thoroughly blobs are examined.
     #[must_use]
     pub fn with_depth(self, depth: Depth) -> Self {
         Self { depth, ..self }
     }
 
-    /// Changes how many blobs are looked at at once; at least one.
+    /// Changes how many blobs are examined at once; at least one.
     #[must_use]
     pub fn with_concurrency(self, concurrency: usize) -> Self {
         Self { concurrency: concurrency.max(1), ..self }
     }
 }
 
-/// What is left of a cache.
+/// The outcome of a repair.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Repaired {
-    /// The sound cache; the very same one, bytes and all, when nothing was wrong.
+    /// The sound cache; unchanged, with the same bytes, if nothing was wrong.
     pub manifest: CacheManifest,
     /// Everything that was wrong.
     pub findings: Vec<Finding>,
     /// The blobs whose descriptors were mended.
     pub mended: Vec<MendedBlob>,
-    /// The results that had to go, and those that were replaced by an older or shorter one of their record.
+    /// The results that were dropped, and those that were replaced by an older or shorter one of their record.
     pub dropped: Vec<DroppedResult>,
-    /// The keys of the records that had to go, because an input of theirs is gone or because they led to dropped results
-    /// alone.
+    /// The keys of the records that were dropped, because they lack an input or led only to dropped results.
     pub dropped_records: Vec<CacheKey>,
 }
 
@@ -77,36 +76,37 @@ pub struct MendedBlob {
 }
 
 impl Repaired {
-    /// Whether anything was wrong that was put right.
+    /// Whether anything was repaired.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         !self.findings.is_empty()
     }
 }
 
-/// Makes the largest sound cache of what `manifest` says and `blobs` still has.
+/// Makes the largest sound cache of a damaged one: of what `manifest` says and `blobs` still has.
 ///
-/// The manifest may dangle and loop. Results whose chain has a lost or corrupt blob go, and where their record has an
-/// older or shorter sound one, that takes their place. A record stays as a key while something sound hangs on it. Links
-/// and layers that lead nowhere go, and with an input that has no alternative left its record and what hangs on that.
-/// Sizes, media types and diff IDs are mended where the bytes tell them. Records that are not touched by any of this
-/// answer the same lookups as before, and [`verify`](crate::verify) finds nothing wrong with the answer.
+/// The manifest may have links that lead nowhere, and loops. Results whose chain has a lost or corrupt blob are
+/// dropped; if their record has an older or shorter sound result, that takes their place. A record is kept as a key
+/// while something sound depends on it. Links and layers that lead nowhere are dropped. If an input has no alternative
+/// left, its record is dropped, and every record that needs it. Sizes, media types and diff IDs are corrected from the
+/// bytes. All other records answer the same lookups as before, and [`verify`](crate::verify) finds nothing wrong with
+/// the result.
 ///
-/// Loops are cut where a link leads to a record that cannot be reached from the roots without the link's own record:
-/// where a sound cache was given such links, they all go and nothing else does. Of loops that are left after that, and of
-/// those among more than a thousand records that all lead to each other, nothing tells the wrong link from the right
-/// ones: links go until none is left, and every record keeps an alternative for every input.
+/// A loop is cut at links to records that cannot be reached from the roots without the link's own record: if such links
+/// were added to a sound cache, exactly these are dropped. For other loops, and for loops among more than a thousand
+/// records that all lead to each other, it cannot be determined which link is wrong: links are dropped until there is
+/// no loop, and every record keeps an alternative for every input.
 ///
-/// Nothing is written: the caller exports [`Repaired::manifest`].
+/// Nothing is written: export [`Repaired::manifest`].
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] when nothing sound is left, and whatever `blobs` answers when a blob cannot be looked at.
+/// [`ErrorKind::NotFound`] if nothing sound is left, and the errors of `blobs` if a blob cannot be examined.
 pub async fn repair(manifest: &CacheManifest, blobs: &dyn BlobProvider, options: RepairOptions) -> Result<Repaired> {
     repaired(manifest, Verdicts::look(manifest, blobs, options).await?)
 }
 
-/// As [`repair`], by what [`verify`](crate::verify) found wrong with the blobs; reads none. What only a blob's bytes can mend
-/// goes, and what is merely a warning stays.
+/// Repairs as [`repair`] does, from the findings of [`verify`](crate::verify), without reading blobs. What could only
+/// be mended from a blob's bytes is dropped; what is only a warning is kept.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] when nothing sound is left.
@@ -142,7 +142,7 @@ fn repaired(manifest: &CacheManifest, verdicts: Verdicts) -> Result<Repaired> {
     shrink(repaired)
 }
 
-/// A document that BuildKit reads and that is over its limit is unsound too.
+/// A document that is too large for BuildKit is unsound too.
 fn shrink(repaired: Repaired) -> Result<Repaired> {
     let limit = Limits::BUILDKIT_IMPORT;
     let is_too_large = |finding: &Finding| finding.code == FindingCode::ConfigTooLarge;
@@ -154,7 +154,7 @@ fn shrink(repaired: Repaired) -> Result<Repaired> {
     Ok(Repaired { manifest: optimized.manifest, dropped, ..repaired })
 }
 
-/// What is no reason to write the cache anew.
+/// Whether a finding is no reason to rewrite the cache.
 fn is_mended(code: FindingCode) -> bool {
     !matches!(code, FindingCode::ConfigNearLimit | FindingCode::DiffIdUnchecked)
 }

@@ -1,4 +1,4 @@
-//! From a config that may dangle and loop to one that does neither.
+//! Makes a sound config of one that may have dangling links and loops.
 
 use cache_core::{CacheConfig, CacheKey, Digest, Timestamp};
 
@@ -14,7 +14,7 @@ pub(super) struct Salvaged {
     pub(super) dropped_records: Vec<CacheKey>,
 }
 
-/// Keeps what is sound; `verdicts` say which blobs are.
+/// Keeps what is sound; `verdicts` tell which blobs are.
 pub(super) fn salvage(config: &CacheConfig, verdicts: &Verdicts) -> Salvaged {
     let mut config = config.clone();
     let had_result: Vec<bool> = config.records.iter().map(has_result).collect();
@@ -96,7 +96,7 @@ fn drop_links(config: &mut CacheConfig) {
     }
 }
 
-/// Which records stay: those that lead to a sound result, those that never led to one, and what these hang on.
+/// Which records are kept: those that lead to a sound result, those that never led to one, and their inputs.
 fn keep(config: &CacheConfig, reached: &[bool], had_result: Vec<bool>) -> Vec<bool> {
     let records = &config.records;
     let order = parents_first(records, |n| reached[n]);

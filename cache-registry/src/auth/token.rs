@@ -93,7 +93,7 @@ impl Exchange<'_> {
     async fn send(&self, method: &Method, realm: Url, request: impl Fn(Url) -> RequestBuilder) -> Result<Response> {
         let mut url = realm.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let sent = answered(self.tuning.timeouts.answer, FAILED, request(url).send()).await?;
+            let sent = answered(self.tuning.timeouts().answer, FAILED, request(url).send()).await?;
             let response = sent.map_err(|error| error::transport(error, FAILED))?;
             match redirect::target(&response, method) {
                 Some(target) if target.origin() == realm.origin() => url = target,

@@ -54,7 +54,7 @@ impl Connection {
             .force_path_style(config.is_path_style());
         builder.set_endpoint_url(endpoint.clone());
         builder.set_http_client(Some(http));
-        builder = builder.interceptor(Caps(config.environment().tuning().bounds)).interceptor(Logged);
+        builder = builder.interceptor(Caps(config.environment().tuning().bounds())).interceptor(Logged);
         builder.set_app_name(AppName::new(APP_NAME).ok());
         if let Some(credential) = config.environment().credential() {
             let (id, secret, token) = credential.parts();
@@ -102,7 +102,7 @@ fn retries(config: &S3Config) -> RetryConfig {
 }
 
 fn timeouts(config: &S3Config) -> TimeoutConfig {
-    match config.environment().tuning().timeouts.connect {
+    match config.environment().tuning().timeouts().connect {
         Some(connect) => TimeoutConfig::builder().connect_timeout(connect).build(),
         None => TimeoutConfig::disabled(),
     }

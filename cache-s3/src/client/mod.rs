@@ -261,7 +261,7 @@ impl Client {
         let request = self.sdk().await?.put_object().bucket(self.config.bucket()).key(key).content_type(CONTENT_TYPE);
         let request = request.set_content_length(i64::try_from(size).ok());
         let request = request.body(ByteStream::new(SdkBody::from_body_1_x(Streamed(Mutex::new(body)))));
-        let sent = flow.unless_stalled(self.tuning().timeouts.idle, MESSAGE, Box::pin(request.send())).await;
+        let sent = flow.unless_stalled(self.tuning().timeouts().idle, MESSAGE, Box::pin(request.send())).await;
         if let Some(error) = flow.take_failure() {
             return Err(error);
         }
@@ -292,7 +292,7 @@ impl Client {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning().retry.run_final(self.config.environment().listener(), call).await
+        self.tuning().retry().run_final(self.config.environment().listener(), call).await
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {
@@ -301,7 +301,7 @@ impl Client {
 
     /// Reads the bodies of objects within bounds.
     fn body_reader(&self, message: &'static str) -> BodyReader {
-        BodyReader::new(message, self.tuning().timeouts.idle, &self.tuning().bounds)
+        BodyReader::new(message, self.tuning().timeouts().idle, &self.tuning().bounds())
     }
 
     /// Adds the backend, the bucket and the key to the context.
@@ -326,7 +326,7 @@ impl Client {
     /// Waits for the answer to a question, or as long as `bytes` may take and nothing may move after that: the SDK does not
     /// tell whether they do.
     async fn answer<T>(&self, message: &str, bytes: Option<u64>, sending: impl Future<Output = T>) -> Result<T> {
-        let Timeouts { answer, idle, .. } = self.tuning().timeouts;
+        let Timeouts { answer, idle, .. } = self.tuning().timeouts();
         let limit = match bytes {
             None => answer,
             Some(bytes) => idle.map(|idle| idle + Duration::from_secs(bytes / SLOWEST)),

@@ -38,7 +38,7 @@ fn every_attribute_is_read() {
     assert_eq!(config.refresh_after(), Duration::from_secs(75 * 60));
     assert_eq!((config.endpoint().map(Endpoint::as_str), config.is_path_style()), (Some("http://h:1"), true));
     assert_eq!((config.parallelism(), config.is_adaptive()), (Some(7), true));
-    assert_eq!(config.environment().tuning().retry.attempts, 9);
+    assert_eq!(config.environment().tuning().retry().attempts(), 9);
     let credential = Credential::new("id", "hush").with_session_token("psst");
     assert_eq!(config.environment().credential(), Some(&credential));
     let shown = format!("{config:?}");

@@ -43,7 +43,9 @@ pub fn encoders(data: &[u8]) {
 }
 
 fn check(encoding: LayerEncoding, data: &[u8]) {
-    let pool = CodecPool::new(1).with_limits(DecodeLimits::default().with_max_size(MAX_SIZE));
+    let mut limits = DecodeLimits::default();
+    limits.max_size = MAX_SIZE;
+    let pool = CodecPool::new(1).with_limits(limits);
     let whole = collect(decode(encoding, stream_of(Bytes::copy_from_slice(data)), &pool).expect("it is built in"));
     let in_pieces = collect(decode(encoding, cut(data), &pool).expect("it is built in"));
     match (whole, in_pieces) {

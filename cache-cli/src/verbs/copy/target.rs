@@ -42,7 +42,7 @@ impl Target {
         // An image is read before it is written, and is only ever replaced if it is still the same.
         let is_conditional = args.if_unchanged && !is_image;
         let (current, exporter) = match is_conditional || args.dry_run {
-            true => place.both_sides(session).await.map(|(current, exporter)| (Some(current), exporter))?,
+            true => place.both_sides(session).await.map(|sides| (Some(sides.importer), sides.exporter))?,
             false => (None, place.exporter(session).await?),
         };
         Ok(Self { place, exporter, current, is_conditional, mode, conversion, ignores_errors: options.ignore_error })

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{CacheKey, CacheManifest, CacheSpec, Digest, Timestamp};
-use cache_ops::{Diff, Divergence, DivergingInput, DivergingKey, SideDiff};
+use cache_core::{CacheManifest, CacheSpec, Digest, Timestamp};
+use cache_ops::{Diff, Divergence, DivergingInput, DivergingKey, SelectedKey, SideDiff};
 use serde::Serialize;
 
 use crate::output::Report;
@@ -160,7 +160,7 @@ impl From<&DivergingKey> for Key {
 
 impl From<&DivergingInput> for Input {
     fn from(input: &DivergingInput) -> Self {
-        let link = |(key, selector): &(CacheKey, String)| Link { key: key.to_string(), selector: selector.clone() };
+        let link = |link: &SelectedKey| Link { key: link.key.to_string(), selector: link.selector.clone() };
         Self {
             is_shared: input.is_shared,
             here: input.here.iter().map(link).collect(),

@@ -221,7 +221,7 @@ impl MissReport {
 }
 
 fn evidence(cause: &Cause) -> Vec<Evidence> {
-    words::evidence(cause).into_iter().map(|(what, object)| Evidence { what, object }).collect()
+    words::evidence(cause).into_iter().map(|proof| Evidence { what: proof.what, object: proof.object }).collect()
 }
 
 impl From<&CauseGroup> for GroupReport {

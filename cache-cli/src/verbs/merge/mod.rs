@@ -3,10 +3,13 @@
 pub(super) mod report;
 
 use cache_core::manifest::ManifestForm;
+use cache_core::seams::Publisher;
 use cache_core::{
     CacheChains, CacheExporter, CacheImporter, CacheManifest, Error, ErrorKind, Expect, Mode, Resolved, Side,
 };
-use cache_ops::{ExportReport, JoinedBlobs, PublishSettings, PublishWay, Published, SizeLimit, export, publish};
+use cache_ops::{
+    ExportReport, JoinedBlobs, Leftovers, PublishSettings, PublishWay, Published, SizeLimit, export, publish,
+};
 
 use self::report::{Merge, Status};
 use super::rewrite::destination;
@@ -66,7 +69,7 @@ async fn open(session: &Session, args: &MergeArgs) -> Result<Target, Failure> {
         let failure = Failure::usage(format!("destination: {} is an image and takes no merged cache", place.spec));
         return Err(failure.with_hint("merge to an ordinary cache and copy that into the image"));
     }
-    let (importer, exporter) = place.both_sides(session).await?;
+    let Publisher { importer, exporter, .. } = place.both_sides(session).await?;
     let facts = place.facts(session)?;
     if !facts.is_conditional && !args.publish {
         session.reporter.note(
@@ -174,10 +177,10 @@ async fn add(
             wait.as_secs_f32()
         ));
     }
-    if let Some((names, why)) = &published.leftovers {
+    if let Some(Leftovers { names, error, .. }) = &published.leftovers {
         let old = text::count(names.len(), "old contribution");
         session.warn(format!(
-            "{old} of publishers cannot be removed ({}, …): {why}",
+            "{old} of publishers cannot be removed ({}, …): {error}",
             names.first().map_or("", |name| name.as_str())
         ));
     }

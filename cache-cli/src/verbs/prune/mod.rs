@@ -61,13 +61,11 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
 }
 
 fn policy(facts: BackendFacts, args: &PruneArgs) -> PrunePolicy {
-    let mut policy = PrunePolicy::new(facts.grace);
-    policy.older_than = args.older_than;
-    policy.max_used_space = args.max_used_space;
-    policy.keep_latest = args.keep_latest;
-    policy.keep = args.keep.iter().map(|names| NameGlob::new(names)).collect();
-    policy.grace = args.grace.unwrap_or(policy.grace);
-    policy
+    let policy = PrunePolicy::new(args.grace.unwrap_or(facts.grace))
+        .with_older_than(args.older_than)
+        .with_max_used_space(args.max_used_space)
+        .with_keep_latest(args.keep_latest);
+    args.keep.iter().map(|names| NameGlob::new(names)).fold(policy, PrunePolicy::with_keep)
 }
 
 fn settings(session: &Session, args: &PruneArgs) -> PruneSettings {
@@ -145,8 +143,9 @@ fn warn(session: &Session, report: &PruneReport) {
     if let Some(note) = &report.note {
         session.warn(note.clone());
     }
-    for (cache, why) in &report.kept_caches {
-        session.warn(format!("cache {} stays: {why}", cache.name.as_deref().unwrap_or("(no name)")));
+    for kept in &report.kept_caches {
+        let name = kept.cache.name.as_deref().unwrap_or("(no name)");
+        session.warn(format!("cache {name} stays: {}", kept.why));
     }
 }
 

@@ -63,7 +63,7 @@ struct KeptCache {
 
 impl Pruned {
     pub(super) fn new(store: String, plan: &PrunePlan, report: PruneReport) -> Self {
-        let kept = report.kept_caches.into_iter().map(|(cache, why)| KeptCache { name: cache.name, why });
+        let kept = report.kept_caches.into_iter().map(|kept| KeptCache { name: kept.cache.name, why: kept.why });
         Self {
             schema: "buildcache.prune/v1",
             store,

@@ -98,10 +98,10 @@ fn is(content: EntryContent) -> &'static str {
 /// # Errors
 /// When one of them cannot be read: what it reaches is then unknown.
 pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: Vec<CacheEntry>) -> Result<Reach, Error> {
-    let (kept, unread) = Reached::of_caches(store, others, &|_| {}).await;
-    match unread.into_iter().next() {
-        Some((other, error)) => Err(unreadable(&other, error)),
-        None => Ok(reach.outside(&kept)),
+    let kept = Reached::of_caches(store, others, &|_| {}).await;
+    match kept.unreadable.into_iter().next() {
+        Some(other) => Err(unreadable(&other.entry, other.error)),
+        None => Ok(reach.outside(&kept.reached)),
     }
 }
 
