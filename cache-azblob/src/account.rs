@@ -1,4 +1,4 @@
-//! The account: where it is, what it is called, and what makes its URL a secret.
+//! The storage account: its URL, its name and its key.
 
 use std::fmt;
 

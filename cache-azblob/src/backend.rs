@@ -26,7 +26,7 @@ use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobSto
 pub struct Azblob(Environment);
 
 impl Azblob {
-    /// Opens containers with what `environment` has.
+    /// Opens containers with the settings in `environment`.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
         Self(environment)

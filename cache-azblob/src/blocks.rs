@@ -1,4 +1,4 @@
-//! Uploads: one request for what is small, else blocks in parallel and a list of them.
+//! Uploads: small blobs in one request, large ones as blocks in parallel and a list of them.
 
 use async_trait::async_trait;
 use azure_core::Uuid;
@@ -48,7 +48,7 @@ impl PartUpload for Blocks<'_> {
         Ok(found.map(|found| found.size))
     }
 
-    /// The service has no such thing: the blocks go by themselves.
+    /// The service cannot abort an upload: it drops the blocks after a while.
     async fn abort(&self, _: &str) -> Result<()> {
         Ok(())
     }

@@ -22,7 +22,7 @@ const DEFAULT_CONTAINER: &str = "buildkit-cache";
 /// How many blocks a blob may have.
 const MOST_BLOCKS: u32 = 50_000;
 
-/// A cache in Azure Blob Storage, to open both sides without a spec.
+/// A cache in Azure Blob Storage, for opening an importer or an exporter without a spec.
 ///
 /// ```
 /// use cache_azblob::{AzblobConfig, Environment};
@@ -58,12 +58,12 @@ pub(crate) enum Access {
 }
 
 impl AzblobConfig {
-    /// The cache `buildkit` in the container `buildkit-cache` of an account, for whoever the environment says we are.
+    /// The cache `buildkit` in the container `buildkit-cache` of an account, with the credentials in the environment.
     ///
     /// A shared access signature in the query of `account_url` is used.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a text that is no URL of an account.
+    /// [`ErrorKind::InvalidSpec`] if the text is no URL of an account.
     pub fn new(account_url: &str, environment: Environment) -> Result<Self> {
         Ok(Self {
             account: Account::parse(account_url)?,
@@ -76,7 +76,7 @@ impl AzblobConfig {
         })
     }
 
-    /// Reads a spec of `type=azblob`; the same attributes are for both directions.
+    /// Reads a spec of `type=azblob`, of an import or an export.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and when the credential is missing
@@ -111,8 +111,8 @@ impl AzblobConfig {
     /// Puts the cache into another container.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a name that Azure does not take: 3 to 63 lower-case letters, digits and single
-    /// hyphens between them, or `$root`.
+    /// [`ErrorKind::InvalidSpec`] for a name that Azure does not allow. A name has 3 to 63 lower-case letters and
+    /// digits with single hyphens between them, or is `$root`.
     pub fn with_container(self, container: impl Into<String>) -> Result<Self> {
         let container = container.into();
         if is_container_name(&container) {
@@ -122,7 +122,7 @@ impl AzblobConfig {
         Err(invalid(message, "container").with("container", format!("{:?}", shown_place(&container))))
     }
 
-    /// Names the account where its URL does not, and does not guess.
+    /// Sets the name of the account, in place of the one in its URL.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] for an empty name.
@@ -138,7 +138,7 @@ impl AzblobConfig {
     /// Uses the account's key, in base64 as Azure shows it, to sign requests.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for what is no base64.
+    /// [`ErrorKind::InvalidSpec`] if it is no base64.
     pub fn with_key(self, key: &Secret) -> Result<Self> {
         Ok(Self { key: Some(AccountKey::parse(key)?), ..self })
     }
@@ -149,7 +149,7 @@ impl AzblobConfig {
         Self { keys, ..self }
     }
 
-    /// Changes how large an index may be.
+    /// Sets the largest index that is read.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -220,7 +220,7 @@ fn invalid(message: &str, attribute: &'static str) -> Error {
     Error::new(ErrorKind::InvalidSpec, message).with("attribute", attribute)
 }
 
-/// The variables, the waits and the bounds: the same for every cache of a program, and shared by its clones.
+/// The variables and the tuning of a program, for all of its caches. Clones share the bound on memory.
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -242,7 +242,7 @@ impl Environment {
         }
     }
 
-    /// The variables of this process: `BUILDKIT_AZURE_STORAGE_*`, `AZURE_*`, and those that `env:NAME` may name.
+    /// The variables of this process: `BUILDKIT_AZURE_STORAGE_*`, `AZURE_*`, and those of `env:NAME` in a spec.
     #[must_use]
     pub fn from_env() -> Self {
         let texts =
@@ -257,14 +257,14 @@ impl Environment {
         self
     }
 
-    /// Changes how long the service may take, how often it is asked again, how much is taken from it, and how layers are cut
-    /// into blocks; Azure takes 50,000 of a blob.
+    /// Changes timeouts, retries, bounds on what the service sends, and how layers are cut into blocks; a blob has at
+    /// most 50,000 blocks.
     #[must_use]
     pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
         Self { tuning: change(self.tuning), ..self }
     }
 
-    /// Tells whoever listens of requests that are tried again outside of exports.
+    /// Sets who receives the events of retries outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }

@@ -1,4 +1,4 @@
-//! Where errors get their kind: what the service answers, and what goes wrong on the way to it.
+//! Maps the service's answers and connection failures to errors.
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -28,22 +28,23 @@ const EMPTY: &[u8] = b"{}";
 
 /// A cache in Azure Blob Storage, for writing.
 ///
-/// * The first push or commit creates the container if it is not there.
-/// * A push looks whether the blob is there, and else sends it on condition that it still is not: in one request, or in
-///   blocks in parallel. Somebody else who was faster is fine. Nothing has a limit in time.
-/// * For more than 16 blobs one list says which are there, as long as its pages are worth their requests.
-/// * After 16 looks in a row that found nothing, blobs of up to 256 KiB are sent on that condition without a look, until
-///   one of them turns out to be there.
-/// * A blob that was there and is older than 30 minutes is refreshed, so that no clean-up takes it. An export pushes the
-///   others that were there once more after the commit, which is one look at each that is still there.
-/// * A commit writes each name, the first one under the condition. The service checks conditions atomically.
+/// * The first push or commit creates the container if it does not exist.
+/// * A push looks up the blob. If it does not exist, it is sent, in one request or in blocks in parallel, on the
+///   condition that it still does not exist. If another writer was faster, the blob counts as present. There is no
+///   limit on the total time.
+/// * For more than 16 blobs one list tells which exist, as long as its pages save requests.
+/// * After 16 lookups in a row that found nothing, blobs of up to 256 KiB are sent on that condition without a lookup,
+///   until one of them turns out to exist.
+/// * A present blob that is older than 30 minutes is refreshed, so that no prune deletes it. After the commit, an
+///   export pushes the other present blobs again, which takes one lookup for each that still exists.
+/// * A commit writes each name, the first one on the condition of `Expect`. The service checks conditions atomically.
 pub struct AzblobExporter {
     client: Client,
     has_container: OnceCell<()>,
     checks: PresenceChecks,
-    /// What a list has shown of the blobs that are to come.
+    /// What a list tells about the blobs to push.
     known: Known<Listed>,
-    /// What the first name led to after our own last commit.
+    /// The ETag of the first name after our own last commit.
     committed: Mutex<Option<String>>,
 }
 
@@ -51,7 +52,7 @@ impl AzblobExporter {
     /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when the credential is missing or invalid.
+    /// [`ErrorKind::InvalidSpec`] if the credential is missing or invalid.
     pub fn new(config: AzblobConfig) -> Result<Self> {
         Ok(Self {
             client: Client::new(config)?,
@@ -79,7 +80,7 @@ impl AzblobExporter {
         self.client.retrying(|| self.client.head(key)).await
     }
 
-    /// What the list of all blobs that are to come says of one. What is old, half or in an archive is looked at more closely.
+    /// What the list tells about a blob. One that is old, has another size or is archived is looked up.
     async fn listed(&self, key: &str, size: u64) -> Knowledge<()> {
         let list = |keys: Arc<BTreeSet<String>>| async move { listing::look(&self.client, &keys).await };
         match self.known.find(key, size, list).await {
@@ -109,7 +110,7 @@ impl AzblobExporter {
         Pushed::Present
     }
 
-    /// A blob in the archive tier cannot be overwritten, and can be deleted; says what the next write is to find.
+    /// Deletes a blob in the archive tier, which cannot be overwritten; returns the condition of the next write.
     async fn take_away(&self, key: &str, found: Found) -> Result<Condition> {
         match self.client.retrying(|| self.client.delete(key, &found.etag)).await {
             Ok(_) => Ok(Condition::Absent),
@@ -163,17 +164,17 @@ impl AzblobExporter {
     }
 }
 
-/// Whether a blob needs no refresh; what is wrong about that because of a clock is put right by the look after the commit.
+/// Whether a blob needs no refresh. If our clock is wrong, the check after the commit corrects that.
 fn is_young(found: &Listed) -> bool {
     found.modified.is_none_or(|modified| modified > Timestamp::now().saturating_sub(REFRESH))
 }
 
-/// Whether the service refused a write because of what is there.
+/// Whether the service refused a write because its condition is not met.
 fn is_unmet(error: &Error) -> bool {
     error.kind() == ErrorKind::Conflict && error.side().is_none()
 }
 
-/// A version without a name is that of a first name that leads nowhere.
+/// A version without an ETag means that the first name does not exist.
 fn condition(expect: &Expect) -> Condition {
     match expect {
         Expect::Any => Condition::Any,

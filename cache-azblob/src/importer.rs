@@ -22,8 +22,8 @@ const AT_ONCE: usize = 4;
 
 /// A cache in Azure Blob Storage, for reading.
 ///
-/// All names are read, and what they hold is merged. A container or an index that is not there is no cache; nothing is
-/// created. The version is that of the first name.
+/// All names are read, and their caches are merged. If the container or an index does not exist, there is no cache;
+/// nothing is created. The version is that of the first name.
 pub struct AzblobImporter {
     client: Arc<Client>,
 }

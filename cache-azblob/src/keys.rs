@@ -1,4 +1,4 @@
-//! [`Keys`]: the names of blobs, which BuildKit makes as Go joins paths: with slashes, cleaned of dots.
+//! [`Keys`]: the names of blobs, joined as Go's `path.Join` does in BuildKit.
 
 use cache_core::spec::shown_place;
 use cache_core::{Digest, Error, ErrorKind, Result};
@@ -24,11 +24,12 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Joins the prefixes and the names of a cache. An empty name is legal, and is the folder of the indexes itself.
+    /// Joins the prefixes and the names of a cache. An empty name is allowed, and means the folder of the indexes
+    /// itself.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when there is no name, and for one that leads to no blob: everything empty, a path
-    /// that ends above the container, more than 1,024 characters.
+    /// [`ErrorKind::InvalidSpec`] if there is no name, and for a name that no blob can have: an empty path, a path
+    /// above the container, more than 1,024 characters.
     pub fn new<'a>(
         prefix: &str,
         manifests_prefix: &str,

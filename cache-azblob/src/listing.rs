@@ -1,4 +1,4 @@
-//! Many blobs at once: in pages, and in as few of them as the question needs.
+//! Lists blobs, in as few pages as needed.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn in_part(client: &Client, ListPart { prefix, after }: ListPart) -> BoxStream<'
     blobs(client, prefix).try_filter(move |listed| std::future::ready(is_new(listed))).boxed()
 }
 
-/// What a list says about `keys`, as long as its pages are worth their requests.
+/// What a list tells about `keys`, as long as its pages save requests.
 pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<cache_kit::Listed<Listed>> {
     let source = Blobs { client, start: common_prefix(keys).to_owned() };
     list_keys(Pager::new(source, client.tuning().bounds()), keys, Reach::Worthwhile).await

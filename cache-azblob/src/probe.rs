@@ -1,4 +1,4 @@
-//! [`AzblobProbe`]: finds out what may be done in a container, with two blobs of its own.
+//! [`AzblobProbe`]: tests what may be done in a container, with two blobs of its own.
 
 use std::fmt;
 
@@ -21,8 +21,8 @@ const DEPENDING: [&str; 6] = ["conditional-write", "block-upload", "range-read",
 
 /// The container to probe.
 ///
-/// The probe writes two blobs of 17 bytes with `buildcache-doctor` in their names beside the layers, and deletes them. A
-/// container that is not there is created, as the first export would, and stays.
+/// The probe writes two blobs of 17 bytes with `buildcache-doctor` in their names beside the layers, and deletes them.
+/// If the container does not exist, it is created, as by the first export, and kept.
 pub struct AzblobProbe {
     client: Client,
     recommended: CacheSpec,
@@ -40,7 +40,7 @@ impl AzblobProbe {
         Ok(Self { client: Client::new(config)?, recommended })
     }
 
-    /// Recommends what a person has written, without its key.
+    /// Sets the spec to recommend: the given one, without its key.
     pub(crate) fn recommending(self, spec: &CacheSpec) -> Self {
         let mut recommended = spec.clone();
         recommended.remove("secret_access_key");

@@ -15,7 +15,8 @@ const DELETIONS: usize = 8;
 
 /// The caches below one prefix of a container; the names in a configuration are ignored.
 ///
-/// A container that does not exist has no caches. Both deletions happen only if the ETag is still that of the list.
+/// A container that does not exist has no caches. Caches and blobs are deleted only if their ETag is still that of the
+/// list.
 pub struct AzblobStore {
     client: Client,
 }

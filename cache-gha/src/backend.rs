@@ -25,7 +25,7 @@ use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore
 pub struct Gha(Environment);
 
 impl Gha {
-    /// Opens caches with what `environment` has.
+    /// Opens caches with the settings in `environment`.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
         Self(environment)

@@ -1,4 +1,4 @@
-//! The rate limit of uploads, so that the service need not refuse any.
+//! Limits the rate of uploads, so that the service need not refuse any.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache_core::{Event, Progress};
 use tokio::time::Instant;
 
-/// How often waiting is reported, and the shortest wait that is.
+/// How often a wait is reported; shorter waits are not reported.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 const WORTH_TELLING: Duration = Duration::from_millis(100);
 
@@ -34,7 +34,7 @@ impl Budget {
         Self { uploads: uploads.max(1), per, state: Arc::default() }
     }
 
-    /// Waits until one more upload may start. `left` is how many are to come, this one included, where that is known.
+    /// Waits until one more upload may start. `left` is how many are left, this one included, if that is known.
     pub(crate) async fn take(&self, left: Option<usize>, progress: &dyn Progress) {
         let now = Instant::now();
         let (start, is_told) = self.reserve(now);

@@ -22,13 +22,13 @@ use crate::{Environment, KIND, error};
 
 /// The headers of every request.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
-/// Up to this size a body is no part of an entry, and its answer is that to a question.
+/// A body up to this size is no part of an entry, and the limit for its answer is that of a read.
 const SMALL: usize = 64 << 10;
 
-/// The connections of a program to one host; URLs that are signed go through it as they are.
+/// The connections of a program to one host. Signed URLs are sent unchanged.
 ///
 /// # Errors
-/// When the machine's certificates cannot be read.
+/// If the machine's certificates cannot be read.
 pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Client> {
     let is_loopback = match host.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -172,7 +172,7 @@ impl Client {
         Err(error::refused(status, &headers, &body, message))
     }
 
-    /// octocrab without its retries: it would repeat what must not be repeated, and drop `Retry-After`.
+    /// octocrab without its retries: it would repeat calls that must not be repeated, and ignore `Retry-After`.
     fn open(&self) -> Result<Octocrab> {
         let failed = |error: octocrab::Error| error::transport(&error, "cannot set up the connection");
         // Paths are joined here: octocrab leaves the base path out where a path happens to begin like it.

@@ -1,4 +1,4 @@
-//! [`GhaExporter`]: writes a cache into the scope of a job.
+//! [`GhaExporter`]: writes a cache for the Git ref of a job.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,17 +25,17 @@ const MOST_PATIENCE: Duration = Duration::from_secs(300);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A cache of GitHub Actions, for writing: into the scope that the token writes.
+/// A cache of GitHub Actions, for writing: for the Git ref that the token can write.
 ///
-/// Entries cannot be changed: a blob is uploaded once for all caches of the repository that can see it, and each commit
-/// writes an index with the next number. Everything the token can read counts as present.
+/// Entries cannot be changed. A blob is uploaded once for all caches of the repository that can read it, and each
+/// commit writes an index with the next number. Every blob that the token can read counts as present.
 pub struct GhaExporter {
     session: Arc<Session>,
     known: Known,
 }
 
 impl GhaExporter {
-    /// A writer of the cache that `config` names. A token that can only read is refused by the first push.
+    /// An exporter of the cache in `config`. With a read-only token the first push fails.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for a token that has expired.
@@ -62,8 +62,8 @@ impl GhaExporter {
         }
     }
 
-    /// A key that is taken is a blob that is there, one that another job is sending, or one that a job has failed to
-    /// send, which no reader would ever see.
+    /// Finds out what a taken key means: a present blob, a blob that another job is sending, or one that a job has
+    /// failed to send, which no reader will ever see.
     async fn wait_for_other(&self, blob: &Descriptor, key: &str) -> Result<Pushed> {
         let patience = self.session.config().environment().patience();
         let patience = (patience + Duration::from_secs(blob.size / BYTES_A_SECOND)).min(MOST_PATIENCE);
@@ -124,8 +124,8 @@ impl CacheExporter for GhaExporter {
         pushed.map_err(|error| self.session.with_context(error))
     }
 
-    /// A blob that was present and is gone by now is [`ErrorKind::Unavailable`] where a list shows it: the export can be
-    /// made again. An index that cannot be uploaded is an error, and burns its number.
+    /// If a list shows that a present blob was deleted, the error is [`ErrorKind::Unavailable`], and the export can be
+    /// repeated. An index that cannot be uploaded is an error, and its number stays used.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         let committed = self.commit_index(manifest, &expect).await;
         let settles_in = self.session.settles_in();

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The fields of an object. Names are found in any case and with or without underscores (Protobuf has two spellings of
-/// each); what is `null` or of another type is as good as absent, and so is the object itself.
+/// The fields of an object. Names match in any case, with and without underscores (Protobuf has two spellings of each).
+/// A value that is `null` or of another type counts as absent, and so does the object itself.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Option<Map<String, Value>>")]
 pub(crate) struct Fields(Map<String, Value>);

@@ -1,4 +1,4 @@
-//! [`GhaImporter`]: reads the caches of a job's scopes.
+//! [`GhaImporter`]: reads the caches of the Git refs of a job.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,11 +21,11 @@ use crate::{GhaConfig, error};
 /// How many scopes are read at once.
 const AT_ONCE: usize = 4;
 
-/// The caches of a job's scopes, for reading: those of its own branch and of the branches that it sees, as one.
+/// A cache of GitHub Actions, for reading: the caches of the job's own branch and of the branches that it can read,
+/// merged into one.
 ///
-/// An index that is not there is no cache. Requests that fail in a way that may pass are tried again, and a blob's
-/// stream that breaks goes on where it stopped, by a new URL when the old one has expired. Nothing is sent before the
-/// first call.
+/// If there is no index, there is no cache. Errors that may pass are retried, and a stream that breaks is resumed where
+/// it stopped, with a new URL if the old one has expired. Nothing is sent before the first call.
 pub struct GhaImporter {
     session: Arc<Session>,
     from: Reads,
@@ -40,7 +40,7 @@ enum Reads {
 }
 
 impl GhaImporter {
-    /// A reader of all scopes that the token can read.
+    /// An importer of all scopes that the token can read.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] for a token that has expired.
@@ -50,12 +50,12 @@ impl GhaImporter {
         Ok(Self { session: Arc::new(Session::open(config)?), from: Reads::Newest(names) })
     }
 
-    /// A reader of the scope that the token writes, and of no other: what [`publish`](https://docs.rs/cache-ops) adds to. The
-    /// caches of other branches would be written into this one.
+    /// An importer of only the scope that the token writes, for [`publish`](https://docs.rs/cache-ops): with the other
+    /// scopes, the caches of other branches would be copied into this one.
     ///
     /// # Errors
-    /// [`ErrorKind::PermissionDenied`] for a token that writes none, and [`ErrorKind::Unauthenticated`] for one that has
-    /// expired.
+    /// [`ErrorKind::PermissionDenied`] for a token that cannot write, and [`ErrorKind::Unauthenticated`] for one that
+    /// has expired.
     pub fn of_written_scope(config: GhaConfig) -> Result<Self> {
         let session = Arc::new(Session::open(config)?);
         let name = IndexName::new(session.config().scope(), session.written_scope()?);
@@ -77,7 +77,8 @@ impl GhaImporter {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// An entry that was listed. That it is not seen must not be taken for an empty cache, whose blobs nobody needs.
+    /// Reads a listed entry. If the token cannot read it, that must not look like an empty cache, whose blobs are not
+    /// needed.
     async fn read_exactly(&self, key: &str) -> Result<ReadIndex> {
         index::read_exactly(&self.session, key).await?.ok_or_else(|| {
             let error =
@@ -86,7 +87,7 @@ impl GhaImporter {
         })
     }
 
-    /// The newest index of a scope. One that only BuildKit's signatures vouch for is said, and not taken for a cache.
+    /// Reads the newest index of a scope. If there is only a signed one, that is an error.
     async fn read(&self, name: &IndexName) -> Result<Option<ReadIndex>> {
         let found = index::read(&self.session, name).await?;
         if found.is_some() {
@@ -128,7 +129,7 @@ fn merged(found: &[ReadIndex]) -> Result<Option<CacheManifest>> {
 
 #[async_trait]
 impl BlobProvider for GhaImporter {
-    /// Two requests: the service does not say how large an entry is, so that its first byte is asked for.
+    /// Takes two requests: the service does not tell the size of an entry, so its first byte is requested.
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         let size = self.entry(blob).size().await;
         let size = size.map_err(|error| self.with_context(error.with("blob", blob.digest)))?;

@@ -1,8 +1,8 @@
-//! The blobs that a list has shown, or the index that is there: nobody has to be asked about one after the other.
+//! Which blobs exist, by a list or by the present index, in place of a lookup for each.
 //!
-//! A list has 100 entries a page. So of many blobs those are taken for present that the index names, without a list; four
-//! of them are looked up before another index is written, and it is asked how many blobs there are. The service evicts what
-//! was not used for the longest time, and tells no index of it.
+//! A list has 100 entries a page. So for many blobs there is no list: those that the index names count as present.
+//! Before another index is written, four of them are looked up, and the number of blobs is requested, because the
+//! service evicts entries that were unused for longest, and does not update the index.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ struct Blobs {
 }
 
 impl Known {
-    /// Nothing is known yet. A key that is taken says so when it is reserved, but not with every service.
+    /// Nothing is known yet. Not every service reports when a reserved key is taken already.
     pub(crate) fn new() -> Self {
         Self {
             accepted: Accepted::default(),
@@ -47,13 +47,13 @@ impl Known {
         }
     }
 
-    /// Says how many blobs are to come.
+    /// Sets the blobs that will be pushed.
     pub(crate) fn expect(&self, session: &Session, manifest: &CacheManifest) {
         let enough = if session.rest().is_some() { MANY } else { FEW };
         self.accepted.expect(manifest.blobs().len(), enough + 1);
     }
 
-    /// Whether a blob is there.
+    /// Whether a blob exists.
     pub(crate) async fn has(&self, session: &Arc<Session>, blob: &Descriptor) -> Result<bool> {
         if self.accepted.has(blob, || named(session)).await {
             return Ok(true);
@@ -69,7 +69,7 @@ impl Known {
         Ok(is_there)
     }
 
-    /// Whether the blob is in the list, which is fetched once; none without a list, and for what was sent since.
+    /// Whether the blob is in the list, which is read once; `None` without a list, and for blobs that were sent since.
     async fn lists(&self, session: &Session, blob: &Digest) -> Option<bool> {
         if !*self.is_listed.get_or_init(|| self.list_first(session)).await {
             return None;
@@ -90,7 +90,7 @@ impl Known {
         self.blobs().sent.insert(blob);
     }
 
-    /// Takes note that a blob was there that was not looked for.
+    /// Notes that a blob was present that was sent without a lookup.
     pub(crate) fn met(&self) {
         self.checks.reset();
     }
@@ -120,7 +120,7 @@ impl Known {
         Err(error::new(ErrorKind::Unavailable, "the service has evicted blobs that the index names"))
     }
 
-    /// Whether the service has fewer blobs than were taken for present, where it says how many it has.
+    /// Whether the service has fewer blobs than were taken for present, if it tells how many it has.
     async fn are_too_few(&self, session: &Session) -> Result<bool> {
         let Some(rest) = session.rest() else { return Ok(false) };
         let readable = session.config().endpoint()?.token.readable();
@@ -151,7 +151,8 @@ impl Known {
         }
     }
 
-    /// Without a list every blob is looked up that the index does not name, and that is said: BuildKit takes a refusal for an empty list.
+    /// Whether a list is used. If it is refused, a note says so, and blobs are looked up: BuildKit takes a refusal for
+    /// an empty list.
     async fn list_first(&self, session: &Session) -> bool {
         if session.rest().is_none() {
             return false;

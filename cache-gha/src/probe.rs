@@ -1,4 +1,4 @@
-//! [`GhaProbe`]: finds out what a token may do, with one small entry of its own.
+//! [`GhaProbe`]: tests what a token may do, with one small entry of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ const NO_REST: &str = "not tried: repository and ghtoken are not given";
 
 /// The cache service to probe.
 ///
-/// The probe writes one entry, `buildcache-doctor-<random>`, and reads it. It deletes it when the spec has `repository`
-/// and `ghtoken`; else it stays, until the service deletes what is old: GitHub and act do so with what was not used for seven
-/// days.
+/// The probe writes one entry, `buildcache-doctor-<random>`, and reads it. It deletes the entry if the spec has
+/// `repository` and `ghtoken`. Otherwise the service deletes it when it is old: GitHub and act delete entries that were
+/// unused for seven days.
 pub struct GhaProbe(GhaConfig);
 
 impl GhaProbe {

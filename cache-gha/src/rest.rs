@@ -1,6 +1,6 @@
 //! GitHub's REST API: the entries of a repository, listed and deleted.
 //!
-//! It shows what is finalised, in all scopes; no bytes can be read through it.
+//! It lists finalised entries, of all scopes; their content cannot be read through it.
 
 use std::fmt;
 
@@ -86,7 +86,7 @@ impl Rest {
     /// The entries whose keys begin with `prefix`, in a scope or in all, the oldest first.
     ///
     /// # Errors
-    /// Whatever the service answers, and [`ErrorKind::Unavailable`] for a list that is not whole.
+    /// Whatever the service answers, and [`ErrorKind::Unavailable`] for an incomplete list.
     pub(crate) async fn list(&self, prefix: &str, scope: Option<&str>, retry: RetryPolicy) -> Result<Vec<Item>> {
         let listing = Listing { rest: self, prefix, scope, retry };
         let items: Vec<Item> = paged(listing, self.bounds).try_collect().await?;

@@ -1,6 +1,6 @@
-//! Saving an entry: reserve, upload, finalise, in the order that leaves least behind on failure.
+//! Saves an entry: reserves its key, uploads, finalises, so that a failure leaves as little as possible behind.
 //!
-//! From the reservation on it goes on when the caller stops waiting.
+//! Once the key is reserved, the work is finished even if the caller stops waiting.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,7 +24,8 @@ pub(crate) enum Saved {
     Taken,
 }
 
-/// Takes a key, and with it does the work to its end whether or not anybody waits; none when somebody else has the key.
+/// Reserves a key, and then does the work to its end, whether or not the caller waits; `None` if another writer has the
+/// key.
 pub(crate) async fn with_key<T, F, W>(session: &Arc<Session>, key: &str, work: F) -> Result<Option<T>>
 where
     T: Send + 'static,
@@ -49,8 +50,8 @@ where
 
 /// Saves a stream of `size` bytes.
 ///
-/// What fits into one part is read to its end before its key is reserved, so that no source that fails leaves a key
-/// behind that cannot be used.
+/// A stream that fits into one part is read to its end before its key is reserved, so that a failing source leaves no
+/// locked key.
 pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: BlobStream) -> Result<Saved> {
     let saving = Saving { session: Arc::clone(session), key: key.to_owned(), size };
     let limits = session.config().environment().tuning().parts().clone();
@@ -65,7 +66,7 @@ pub(crate) async fn save(session: &Arc<Session>, key: &str, size: u64, from: Blo
     }
 }
 
-/// Saves bytes that are at hand.
+/// Saves bytes in memory.
 pub(crate) async fn save_bytes(session: &Arc<Session>, key: &str, bytes: Bytes) -> Result<Saved> {
     let saver = Arc::clone(session);
     let done = with_key(session, key, move |key, hold| async move {

@@ -1,4 +1,4 @@
-//! What importer, exporter and store of one cache share: the service, the REST API, retries, and progress.
+//! The state that importer, exporter and store of a cache share: the service, the REST API, retries and progress.
 
 use std::collections::HashMap;
 use std::future::Future;

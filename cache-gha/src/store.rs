@@ -17,9 +17,9 @@ const AT: &str = "@";
 /// The suffix of the name of a cache that BuildKit signs.
 const SIGNED: &str = " (signed)";
 
-/// The caches of a repository, those of all branches: `buildkit@refs/heads/main`.
+/// The caches of a repository, of all branches; their names are like `buildkit@refs/heads/main`.
 ///
-/// Only what is finalised is listed. Deleting a cache deletes all of its numbered entries, the newest one last.
+/// Only finalised entries are listed. Deleting a cache deletes all of its numbered entries, the newest one last.
 pub struct GhaStore {
     config: GhaConfig,
     rest: Rest,

@@ -8,7 +8,7 @@ use crate::InlineExporter;
 use crate::attributes::{ATTRIBUTES, KIND};
 use crate::error::inline;
 
-/// Opens images for specs of `type=inline`, in the kinds of places it was given.
+/// Opens images for specs of `type=inline`, with the backends that it is given.
 ///
 /// ```
 /// use cache_core::{Backends, CacheSpec};
@@ -32,13 +32,13 @@ pub struct Inline {
 }
 
 impl Inline {
-    /// A backend without places for images.
+    /// No backends for images yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a kind of place; the first one that takes the attribute `image` for its own opens it.
+    /// Adds a backend that has images; the first one that accepts the attribute `image` opens it.
     #[must_use]
     pub fn with(mut self, place: impl ImageBackend) -> Self {
         self.places.push(Box::new(place));
@@ -58,7 +58,7 @@ impl CacheBackend for Inline {
         BackendFacts::new(KIND).with_attributes(ATTRIBUTES).of_images()
     }
 
-    /// Refuses, as BuildKit does: an inline cache is read from where its image is.
+    /// An error, as in BuildKit: an inline cache is read from the place of its image.
     async fn importer(&self, _: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
         let message = "type=inline is export-only; use type=registry or type=local with the image";
         Err(inline(ErrorKind::InvalidSpec, message))
@@ -82,7 +82,7 @@ impl CacheBackend for Inline {
         Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
     }
 
-    /// None: the places that images are in have stores of their own.
+    /// `None`: the places of images have stores of their own.
     async fn store(&self, _: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {
         Ok(None)
     }

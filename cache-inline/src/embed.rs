@@ -1,4 +1,4 @@
-//! Puts records into an image config.
+//! [`embed`]: writes records into an image config.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,16 +13,15 @@ use crate::records::Origin;
 /// The key of the records in an image config.
 pub(crate) const FIELD: &str = "moby.buildkit.cache.v0";
 
-/// Puts records into the config of the image they are about, in place of those that were there.
+/// Writes records into the config of their image, in place of those that it has.
 ///
 /// Every other field keeps its value; the fields are sorted by name, as BuildKit writes them. BuildKit takes a layer's
 /// time and step from the history, and crashes on import when that has fewer entries than the image has layers, so
-/// missing entries are added at its end, like
-/// `{"created":"2026-11-23T07:40:36Z","created_by":"COPY . /src","comment":"buildcache"}`: with what the cache knows
-/// about the layer, and the image's time where it knows none.
+/// missing entries are added at its end, like `{"created":"2026-11-23T07:40:36Z","created_by":"COPY .
+/// /src","comment":"buildcache"}`: with the cache's time and description of the layer, or else the image's time.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) when the config is no JSON object, or its
+/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the config is no JSON object, or its
 /// history no list of objects.
 pub fn embed(config: &[u8], records: &InlineRecords) -> Result<Vec<u8>> {
     let mut config = JsonObject::decode(config)?;

@@ -1,4 +1,4 @@
-//! The context of every error of this backend.
+//! Makes the errors of this backend.
 
 use cache_core::{Error, ErrorKind};
 

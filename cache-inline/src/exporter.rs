@@ -1,4 +1,4 @@
-//! [`InlineExporter`]: puts a cache into an image, and the image back where it was.
+//! [`InlineExporter`]: writes a cache into an image.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::error::inline;
 use crate::image::{Image, Tree};
 use crate::{InlineRecords, embed};
 
-/// An image, as a place for caches.
+/// An image into which caches are written.
 ///
-/// * Nothing is pushed: an inline cache is about layers that the image has, and results that need others are left out.
-/// * A commit gives each platform's image the records that lead to its layers, in place of those it had. A platform
-///   that no result is about stays as it is, and so do attestations; they go on naming the image they were made for.
-/// * A changed config gives the image a new digest; an image that has the records already stays as it is.
-/// * The name leads to the new image only if it still led to the one that was read: `Expect::Any` does not take an
-///   image away that somebody else pushed meanwhile.
-/// * A cache that no image has a layer of is an error in BuildKit's words, `failed to match any cache with layers`, and
+/// * Nothing is pushed: an inline cache uses the layers of the image, and results that need other layers are left out.
+/// * A commit gives each platform's image the records that lead to its layers, in place of those that it has. A
+///   platform without a matching result is not changed, and neither are attestations, which still name the old image.
+/// * A changed config gives the image a new digest. An image that has the records already is not changed.
+/// * The tag is moved to the new image only if it still points to the one that was read: even `Expect::Any` does not
+///   replace an image that was pushed meanwhile.
+/// * If no image has a layer of the cache, the error is BuildKit's, `failed to match any cache with layers`, and
 ///   nothing is written.
 pub struct InlineExporter {
     image: Box<dyn ImageStore>,
@@ -34,13 +34,13 @@ pub struct InlineExporter {
 }
 
 impl InlineExporter {
-    /// A writer of the image that `image` has; nothing is read before the first call.
+    /// An exporter into `image`; nothing is read before the first call.
     #[must_use]
     pub fn new(image: Box<dyn ImageStore>) -> Self {
         Self { image, limits: Limits::default(), found: OnceCell::new() }
     }
 
-    /// Changes how large a document may be that is read whole; an image config counts as a config.
+    /// Sets the largest documents that are read; an image config counts as a config.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }

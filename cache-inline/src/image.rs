@@ -1,4 +1,4 @@
-//! An image with all its platforms: its documents, and how they change when the configs do.
+//! The documents of an image with all its platforms, and how a new config changes them.
 
 use std::collections::{HashMap, HashSet};
 

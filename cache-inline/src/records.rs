@@ -1,4 +1,4 @@
-//! [`InlineRecords`]: the part of a cache that is about the layers of one image, as in BuildKit's `ExportForLayers`.
+//! [`InlineRecords`]: the part of a cache whose layers are those of one image, as in BuildKit's `ExportForLayers`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Di
 pub struct ImageLayer {
     /// The layer's blob, or its diff ID where an engine keeps layers unpacked, as dockerd does.
     pub(crate) blob: Digest,
-    /// The layer's diff ID, when it is known besides: it finds layers that the cache holds in another compression.
+    /// The layer's diff ID, if it is known: it matches layers that the cache has in another compression.
     pub(crate) diff_id: Option<DiffId>,
 }
 
@@ -42,7 +42,7 @@ impl ImageLayer {
     }
 }
 
-/// The records of a cache with the results that one image holds; indices are places in the image's list of layers.
+/// The records of a cache whose results are in one image. Layer indices are those of the image's list of layers.
 ///
 /// ```
 /// use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, Digest, MediaType, Timestamp};
@@ -72,19 +72,19 @@ pub(crate) struct Origin {
 }
 
 impl InlineRecords {
-    /// Finds the records for an image with these layers, bottom first; `None` when no result is in the image.
+    /// Finds the records for an image with these layers, bottom first; `None` if the image contains no result.
     ///
-    /// A blob of the cache is a layer of the image when the two have the same digest or the same diff ID. A result that
-    /// needs any other blob is left out, and so is a record that leads to no result then: one of another platform or
-    /// target, which BuildKit's export of a single image never sees. A result whose layers are the image's lowest ones
-    /// in their order is written as its top layer, and any other one as a list of layers, which has no room for its
-    /// time.
+    /// A blob of the cache is a layer of the image if both have the same digest or the same diff ID. Results that need
+    /// other blobs are left out, and so are records that then lead to no result: those of other platforms or targets,
+    /// which BuildKit never sees when it exports a single image. A result whose layers are the image's lowest ones in
+    /// their order is written as the index of its top layer. Any other result is written as a list of layers, which has
+    /// no place for its time.
     ///
-    /// BuildKit loses a result that is the lowest layer alone and has no time, because it looks like one that became a
-    /// list. It is kept here, and every BuildKit reads it.
+    /// BuildKit loses a result without a time that consists of the lowest layer alone, because it looks like an empty
+    /// list. Here it is kept, and every BuildKit reads it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) when the cache is no sound graph.
+    /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the cache is no sound graph.
     pub fn of(cache: &CacheManifest, layers: &[ImageLayer]) -> Result<Option<Self>> {
         let places = Places::new(cache, layers);
         let found: Vec<Arc<Descriptor>> =
@@ -103,7 +103,7 @@ impl InlineRecords {
         Ok(Some(Self { records, coverage, origins: places.origins(&found) }))
     }
 
-    /// The records, as they go into the image.
+    /// The records, as they are written into the image.
     #[must_use]
     pub fn records(&self) -> &[CacheRecord] {
         &self.records

@@ -11,7 +11,7 @@ use cache_core::{CacheSpec, Digest, Error, ErrorKind, Result};
 use crate::error::on_attribute;
 use crate::index::DEFAULT_TAG;
 
-/// A directory and a cache in it, to open both sides without a spec.
+/// A cache in a directory, for opening an importer or an exporter without a spec.
 ///
 /// ```
 /// use cache_local::LocalConfig;
@@ -127,7 +127,8 @@ impl LocalConfig {
 
     /// Sets the tag of the cache.
     ///
-    /// An export with an empty tag replaces every entry that has none, as BuildKit does; an import needs a digest then.
+    /// An export with an empty tag replaces every entry that has none, as in BuildKit; an import with an empty tag
+    /// needs a digest.
     #[must_use]
     pub fn with_tag(self, tag: impl Into<String>) -> Self {
         Self { tag: Some(tag.into()), ..self }
@@ -153,7 +154,7 @@ impl LocalConfig {
 
     /// Reads and hashes present blobs, and writes corrupt ones again.
     ///
-    /// Without it a blob of the right name and size counts as present: damage on the disk is not looked for.
+    /// Without it a blob of the right name and size counts as present, and damage on the disk is not noticed.
     #[must_use]
     pub fn with_check_present(self, checks_present: bool) -> Self {
         Self { checks_present, ..self }

@@ -36,12 +36,12 @@ const PIECE: usize = 1 << 20;
 
 /// A cache in a directory, for writing; the directory is created by the first push or commit.
 ///
-/// * A blob gets its name when it is whole and on disk; `index.json` is replaced by a rename. Whatever happens at any
-///   moment, the caches that were there stay readable.
+/// * A blob gets its name when it is complete and on disk; `index.json` is replaced by a rename. Whatever happens,
+///   earlier caches stay readable.
 /// * Any number of exporters, of this process and of others, may write to one directory at once.
-/// * What an exporter that was killed left behind is removed by the next one; nothing of a live one is.
-/// * A push finds a blob by name and size. One of another size is written again, and one of other bytes if they are to be
-///   looked at ([`LocalConfig::with_check_present`]).
+/// * The temporary files of a killed exporter are removed by the next one; those of a running one are not.
+/// * A push finds a blob by name and size. One of another size is written again, and with
+///   [`LocalConfig::with_check_present`] also one of other bytes.
 #[derive(Debug)]
 pub struct LocalExporter {
     config: LocalConfig,
@@ -53,7 +53,7 @@ pub struct LocalExporter {
 }
 
 impl LocalExporter {
-    /// A writer of the cache that `config` names; nothing is touched before the first push or commit.
+    /// An exporter of the cache in `config`; nothing is touched before the first push or commit.
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());

@@ -1,4 +1,4 @@
-//! [`LocalImage`]: an image in an OCI layout, as a place for an inline cache.
+//! [`LocalImage`]: an image in an OCI layout, into which an inline cache can be written.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::layout::Layout;
 use crate::task::blocking;
 use crate::{LocalConfig, LocalExporter, LocalImporter};
 
-/// An image in an OCI layout: the entry of `index.json` that has the tag, or leads to the digest.
+/// An image in an OCI layout: the entry of `index.json` with the tag or the digest.
 ///
-/// Without either it is `latest`, or the only entry there is when that one has no name, as for an import. Documents are
-/// written as an export writes them. The entry keeps its place and its annotations when it is made to lead to another
-/// root; the old documents stay until something prunes the directory.
+/// Without either it is `latest`, or else the only entry, if that has no name, as for an import. Documents are written
+/// as by an export. The entry keeps its position and its annotations when it gets a new root; the old documents are
+/// kept until the directory is pruned.
 #[derive(Debug)]
 pub struct LocalImage {
     config: LocalConfig,

@@ -23,8 +23,8 @@ const TRIES: usize = 3;
 
 /// A cache in a directory, for reading; also an image with an inline cache in an OCI layout.
 ///
-/// A directory, an `index.json` or a tag that is not there is no cache. Nothing is ever created, and no lock is taken:
-/// writers put `index.json` in place whole, and one that BuildKit is rewriting is read again.
+/// If the directory, `index.json` or the tag does not exist, there is no cache. Nothing is created, and no lock is
+/// taken: writers replace `index.json` atomically, and while BuildKit rewrites it, it is read again.
 ///
 /// ```
 /// use cache_core::CacheImporter;
@@ -45,7 +45,7 @@ pub struct LocalImporter {
 }
 
 impl LocalImporter {
-    /// A reader of the cache that `config` names; [`resolve`](CacheImporter::resolve) is the first to look.
+    /// An importer of the cache in `config`; nothing is read before [`resolve`](CacheImporter::resolve).
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());

@@ -1,4 +1,4 @@
-//! The model of `index.json`: its entries as they were found, and BuildKit's rules for finding and replacing one.
+//! The model of `index.json`: its entries, kept as they are, and BuildKit's rules for finding and replacing one.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Temporary files: each writer has a directory of its own in `ingest/`, and a lock that tells whether it is alive.
 //!
-//! It is a directory because containerd's store, which BuildKit runs on the same place, takes everything in `ingest/`
-//! for one. `ingest/` itself stays: a BuildKit that is exporting makes it once and then relies on it.
+//! It is a directory because containerd's store, which BuildKit uses for the same directory, takes everything in
+//! `ingest/` for one. `ingest/` itself is kept: BuildKit creates it once for each export and then relies on it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

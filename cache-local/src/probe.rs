@@ -1,4 +1,4 @@
-//! [`LocalProbe`]: finds out whether a directory can hold a cache, with a blob of its own.
+//! [`LocalProbe`]: tests whether a directory can hold a cache, with a blob of its own.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,8 +19,8 @@ use crate::{KIND, LocalConfig};
 
 /// The directory to probe.
 ///
-/// The probe takes the lock of `index.json` for a moment, reads that file, and writes one blob of some bytes that
-/// nobody else has. Everything it makes is gone at the end, also the directories.
+/// The probe takes the lock of `index.json` for a moment, reads that file, and writes one small random blob. At the end
+/// it deletes everything that it has created, directories included.
 #[derive(Debug)]
 pub struct LocalProbe(LocalConfig);
 

@@ -1,7 +1,7 @@
 //! `reset=true`: deletes the blobs that no entry of `index.json` reaches.
 //!
-//! It errs on the side of keeping: every digest that stands anywhere in a document keeps its blob, and when a document
-//! cannot be read nothing is deleted.
+//! It rather keeps too much: every digest anywhere in a document keeps its blob, and if a document cannot be read,
+//! nothing is deleted.
 
 use std::collections::HashSet;
 

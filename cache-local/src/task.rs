@@ -1,4 +1,4 @@
-//! File system calls off the runtime's threads.
+//! Runs file system calls on blocking threads of the runtime.
 
 use std::panic::resume_unwind;
 

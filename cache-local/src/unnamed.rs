@@ -1,4 +1,4 @@
-//! The manifests of caches that are in a directory and that no entry of `index.json` names.
+//! Finds manifests of caches in a directory that no entry of `index.json` names.
 
 use std::collections::HashSet;
 use std::io::Read;

@@ -9,13 +9,13 @@ use reqwest::header::CONTENT_ENCODING;
 
 use crate::{KIND, error};
 
-/// What the body is encoded with; we ask for nothing at all.
+/// How the body is encoded, although no encoding was requested.
 pub(crate) fn encoding_of(response: &Response) -> ContentEncoding {
     let values = response.headers().get_all(CONTENT_ENCODING).iter();
     ContentEncoding::parse(values.filter_map(|value| value.to_str().ok()))
 }
 
-/// How bodies are read, and what is said of one that cannot be.
+/// How bodies are read, and the message of the error if one cannot be.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     pub(crate) tuning: &'a Tuning,
@@ -30,7 +30,7 @@ impl Reading<'_> {
         self.reader().stream(pieces).map_err(|error| error.with("backend", KIND)).boxed()
     }
 
-    /// The bytes that the server means.
+    /// The decoded bytes.
     pub(crate) fn body(self, response: Response) -> Result<BlobStream> {
         let encoding = encoding_of(&response);
         encoding.undo(self.stream(response), self.message).map_err(|error| error.with("backend", KIND))
@@ -44,7 +44,7 @@ impl Reading<'_> {
         document.map_err(|error| error.with("backend", KIND))
     }
 
-    /// What the body of an error begins with, as far as it comes.
+    /// The start of an error's body, as far as it comes.
     pub(crate) async fn start(self, response: Response) -> Bytes {
         match self.body(response) {
             Ok(body) => self.reader().with_limit(self.tuning.bounds().error_body).read_start(body).await,

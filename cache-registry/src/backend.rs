@@ -31,7 +31,7 @@ use crate::{
 pub struct Registry(Environment);
 
 impl Registry {
-    /// Opens repositories with what `environment` has.
+    /// Opens repositories with the settings in `environment`.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
         Self(environment)
@@ -56,7 +56,7 @@ impl CacheBackend for Registry {
         Ok(Box::new(RegistryExporter::new(RegistryConfig::from_export_spec(spec, self.0.clone())?)))
     }
 
-    /// A tag that holds an image is an error for the reader.
+    /// If the tag is that of an image, the importer's first call fails.
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let config = RegistryConfig::from_import_spec(&spec.as_import(ATTRIBUTES), self.0.clone())?;
         Ok(Publisher::new(Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
@@ -71,8 +71,8 @@ impl CacheBackend for Registry {
     }
 }
 
-/// `image` is a reference unless it can be nothing but a path: it is absolute or starts with a dot, neither of which a
-/// reference does. Places that know more about paths are to be asked first.
+/// `image` is a reference unless it is an absolute path or starts with a dot, which no reference does. Backends that
+/// know more about paths have to come first.
 #[async_trait]
 impl ImageBackend for Registry {
     async fn image(&self, spec: &CacheSpec) -> Result<Option<Box<dyn ImageStore>>> {

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 /// The bytes of a blob, sent in one or more requests.
 pub(crate) struct Source(Slot);
 
-/// Where the source waits between two requests; a request that breaks does not bring it back.
+/// Holds the source between two requests; a request that breaks does not return it.
 type Slot = Arc<Mutex<Option<Rest>>>;
 
 impl Source {

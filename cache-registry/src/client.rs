@@ -54,7 +54,7 @@ impl<'a> Request<'a> {
         self.header(ACCEPT, types)
     }
 
-    /// A value that is no header is left out: media types come from documents, which hold anything.
+    /// A value that cannot be a header is left out: media types come from documents, which may contain anything.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -101,20 +101,20 @@ impl Client {
             .map_err(|error| self.with_context(error::new(ErrorKind::InvalidSpec, "bad repository").with_source(error)))
     }
 
-    /// The URL at which a registry says whether it is one, and who may ask.
+    /// The URL by which a registry tells that it is one, and whether a login is accepted.
     pub(crate) async fn base(&self) -> Result<Url> {
         Ok(self.connection().await?.base.clone())
     }
 
-    /// Whether the registry has asked who we are.
+    /// Whether the registry has asked for a login.
     pub(crate) fn was_asked(&self) -> bool {
         self.session.auth.was_asked()
     }
 
     /// Sends a request, answering a challenge once; any status is an answer.
     ///
-    /// Only the registry's own origin is given a credential, and only its own challenge is answered: whoever a redirect
-    /// leads to is told nothing, and neither is the registry once a redirect has led back to it.
+    /// A credential is sent only to the registry's own origin, and only its own challenge is answered. The target of a
+    /// redirect gets none, and neither does the registry itself once a redirect has led back to it.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response> {
         let connection = self.connection().await?;
         let used = self.authorization(connection, &request.url, request.scopes).await?;
@@ -133,7 +133,7 @@ impl Client {
 
     /// Sends a stream, which cannot be sent again; the time limit is for stalls.
     ///
-    /// A redirect is an answer: the stream is to be opened again for it.
+    /// A redirect is returned: the stream has to be opened again for it.
     pub(crate) async fn upload(&self, request: Request<'_>, part: Part) -> Result<Response> {
         let Request { method, url, scopes, headers, message, .. } = request;
         let connection = self.connection().await?;
@@ -163,7 +163,7 @@ impl Client {
         header.map_err(|error| self.with_context(error))
     }
 
-    /// Sends a request, and again to wherever it is redirected to.
+    /// Sends a request, and follows redirects.
     async fn send_once(
         &self,
         connection: &Connection,
@@ -227,7 +227,7 @@ impl Client {
 
     /// The error for an answer that is not the wanted one.
     ///
-    /// What the registry itself says of the login is said with the login that was used.
+    /// An error of the registry itself about the login says which login was used.
     pub(crate) async fn refused(&self, response: Response, message: &str) -> Error {
         let is_own = match self.connection().await {
             Ok(connection) => self.is_ours(connection, response.url()),
@@ -238,7 +238,7 @@ impl Client {
         self.with_context(if is_own { self.session.auth.explain(error) } else { elsewhere(error, &host) })
     }
 
-    /// The error for an answer to HEAD, which has no body: the same question as GET has one.
+    /// The error for an answer to HEAD, which has no body: the request is repeated as GET, whose answer has one.
     pub(crate) async fn refused_head(&self, response: Response, request: Request<'_>) -> Error {
         let (message, status) = (request.message, response.status());
         match self.send(Request { method: Method::GET, ..request }).await {
@@ -247,7 +247,7 @@ impl Client {
         }
     }
 
-    /// Retries what may succeed later, for calls that the export loop does not retry.
+    /// Repeats a call whose error may pass; for calls that the export loop does not retry.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -289,7 +289,7 @@ fn elsewhere(error: Error, host: &str) -> Error {
     }
 }
 
-/// Tells whoever reads logs what came of a request.
+/// Logs the outcome of a request.
 fn logged(log: RequestLog, sent: &Result<reqwest::Result<Response>>) {
     match sent {
         Ok(Ok(response)) => log.answered(response.status().as_u16(), |name| {
@@ -304,13 +304,13 @@ pub(crate) fn digest_of(response: &Response) -> Option<Digest> {
     response.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
 
-/// The length of what the answer holds, or would hold to GET; none for one that is encoded on its way.
+/// The length of the answer's body, or of that to a GET; `None` for an encoded one.
 pub(crate) fn length_of(response: &Response) -> Option<u64> {
     let length = response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     length.filter(|_| encoding_of(response).is_identity())
 }
 
-/// The length in the answer to a HEAD. Proxies that lose it send 0, which counts only for an empty blob.
+/// The length in the answer to a HEAD. Some proxies lose it and send 0, so 0 counts as unknown.
 pub(crate) fn told_length(response: &Response) -> Option<u64> {
     length_of(response).filter(|&length| length > 0)
 }

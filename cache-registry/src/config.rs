@@ -17,7 +17,7 @@ use crate::reference::Reference;
 /// The variable with the text of a `config.json`.
 const AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 
-/// A cache in a registry, to open both sides without a spec.
+/// A cache in a registry, for opening an importer or an exporter without a spec.
 ///
 /// ```
 /// use cache_registry::{Credential, Environment, RegistryConfig};
@@ -38,10 +38,11 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
-    /// The cache that `reference` names, as Docker completes it: no host is Docker Hub, and no tag is `latest`.
+    /// The cache with this reference, completed as by Docker: without a host it is on Docker Hub, and without a tag it
+    /// is `latest`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a text that is no reference.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if the text is no reference.
     pub fn new(reference: &str, environment: Environment) -> Result<Self> {
         Ok(Self::of(Reference::parse(reference)?, environment))
     }
@@ -97,13 +98,13 @@ impl RegistryConfig {
         Self { form: Some(form), ..self }
     }
 
-    /// Takes HTTPS with any certificate, and plain HTTP where there is no HTTPS.
+    /// Accepts any certificate, and plain HTTP where there is no HTTPS.
     #[must_use]
     pub fn with_insecure(self, is_insecure: bool) -> Self {
         Self { is_insecure, ..self }
     }
 
-    /// Changes how large a document may be that is read whole.
+    /// Sets the largest documents that are read.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -141,7 +142,7 @@ impl RegistryConfig {
     }
 }
 
-/// Credentials, certificates and timeouts, shared by all caches of a program.
+/// The credentials, certificates, proxies and tuning of a program, for all of its caches.
 #[derive(Debug, Clone)]
 pub struct Environment {
     credential: Option<Credential>,
@@ -168,10 +169,10 @@ impl Environment {
         }
     }
 
-    /// What Docker and Podman use: the text of `$DOCKER_AUTH_CONFIG`, then the files `$REGISTRY_AUTH_FILE`, `config.json`
-    /// in `$DOCKER_CONFIG` or `~/.docker`, and `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in
-    /// `/etc/docker/certs.d`; the proxies of `$HTTPS_PROXY`, `$HTTP_PROXY`, `$ALL_PROXY` and `$NO_PROXY`, or the same in
-    /// small letters. Files are read when a registry asks for credentials, and those that do not exist are left out.
+    /// What Docker and Podman use: the text of `$DOCKER_AUTH_CONFIG`, then the files `$REGISTRY_AUTH_FILE`,
+    /// `config.json` in `$DOCKER_CONFIG` or `~/.docker`, and `$XDG_RUNTIME_DIR/containers/auth.json`; certificates in
+    /// `/etc/docker/certs.d`; the proxies of `$HTTPS_PROXY`, `$HTTP_PROXY`, `$ALL_PROXY` and `$NO_PROXY`, or the same
+    /// in lower case. Files are read when a registry asks for credentials, and those that do not exist are left out.
     #[must_use]
     pub fn from_env() -> Self {
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -222,14 +223,13 @@ impl Environment {
         Self { proxies, ..self }
     }
 
-    /// Changes how long the registry may take, how often it is asked again, and how blobs are read. They are always
-    /// uploaded in one piece first.
+    /// Changes timeouts, retries, bounds, and how blobs are read. An upload always starts with a single request.
     #[must_use]
     pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
         Self { tuning: change(self.tuning), ..self }
     }
 
-    /// Tells whoever listens of requests that are tried again outside of exports.
+    /// Sets who receives the events of retries outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }
@@ -243,7 +243,7 @@ impl Environment {
         &self.auth_sources
     }
 
-    /// The file that logins are kept in: the first that is looked at, so that what is put there is found again.
+    /// The file for new logins: the first one that is read.
     pub(crate) fn login_file(&self) -> Option<&Path> {
         self.auth_sources.iter().find_map(|source| match source {
             AuthSource::File(path) => Some(path.as_path()),

@@ -44,7 +44,7 @@ fn base(scheme: &str, host: &str) -> Result<Url> {
     })
 }
 
-/// HTTPS with any certificate where there is any; else plain HTTP, as BuildKit tries it.
+/// The scheme of an insecure registry: HTTPS with any certificate, or else plain HTTP, as in BuildKit.
 async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Result<&'static str> {
     let probe = http.get(base("https", config.parsed().host())?).send();
     let answer = within(config.environment().tuning().timeouts().answer, probe).await;

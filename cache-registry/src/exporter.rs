@@ -33,24 +33,23 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// A cache in a registry, for writing.
 ///
-/// * A push asks whether the blob is there, takes it from another repository where containerd's annotation names one,
-///   and else sends it in one request of known length.
-/// * An upload that breaks goes on from what the registry says it has kept, and starts again where it has kept nothing.
-///   What is too large for one request is sent in chunks.
-/// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. One that is killed leaves it
-///   to the registry, which forgets it after a while; distribution cannot cancel one whose request broke off, and forgets
-///   it so too.
-/// * Of more than 16 blobs, those need no question that the manifest names which is there: the registry looked at them when
-///   it took it, keeps them for it, and looks again at the new one. After 16 looks in a row that found nothing, blobs of up to
-///   256 KiB are sent without one, but for each sixteenth.
-/// * What the registry says it has is read back before the manifest is written, a byte of each blob: some registries
-///   remember blobs that are gone. Those are sent after all. Of what the manifest names that is there, four are read back, and
-///   all if one of them is gone.
-/// * No registry has conditional writes. Publishers leave what they add under tags of their own until the cache has it
-///   ([`Contributions`]), and lose nothing. Any other commit that expects something looks right before it writes, and
-///   looks again right after. Somebody who wrote before the first look is always noticed, and so is somebody whose
-///   manifest has taken the place of ours by the second; of two writers that come between each other's looks, both may
-///   be told that they have won, and the later one's manifest is there.
+/// * A push looks up the blob. If it does not exist, it is mounted from the repository that containerd's annotation
+///   names, or else sent in one request of known length.
+/// * An upload that breaks is resumed after the bytes that the registry reports as stored, or started again if there
+///   are none. A blob that is too large for one request is sent in chunks.
+/// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. The upload of a killed
+///   process expires in the registry, and so does an upload in distribution whose request broke, since that cannot be
+///   cancelled.
+/// * For more than 16 blobs, those that the present manifest names are not looked up: the registry checked them when it
+///   accepted that manifest, keeps them for it, and checks them again for the new one. After 16 lookups in a row that
+///   found nothing, blobs of up to 256 KiB are sent without one, except for every sixteenth.
+/// * Before the manifest is written, one byte of each blob that the registry claims to have is read back, because some
+///   registries remember deleted blobs; those are sent after all. Of the blobs that the present manifest names, four
+///   are read back, and all of them if one is gone.
+/// * No registry has conditional writes. Publishers write their parts under tags of their own until the cache contains
+///   them ([`Contributions`]), and lose nothing. Any other conditional commit checks the tag right before it writes and
+///   right after. It notices every write before the first check, and every manifest that has replaced ours by the
+///   second. If two writers fall between each other's checks, both may succeed, and the later manifest is there.
 pub struct RegistryExporter {
     client: Arc<Client>,
     scopes: Scopes,
@@ -61,7 +60,7 @@ pub struct RegistryExporter {
 }
 
 impl RegistryExporter {
-    /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
+    /// An exporter of the cache in `config`; nothing is sent before the first push or commit.
     #[must_use]
     pub fn new(config: RegistryConfig) -> Self {
         Self::over(Arc::new(Client::new(config)))

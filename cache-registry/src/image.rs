@@ -1,4 +1,4 @@
-//! [`RegistryImage`]: an image in a registry, to put a cache into.
+//! [`RegistryImage`]: an image in a registry, into which a cache can be written.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::{RegistryConfig, RegistryExporter, RegistryImporter};
 
 /// An image in a registry.
 ///
-/// * `repo:tag` is the image that the tag leads to, and the tag is made to lead to another one.
-/// * `repo:tag@digest` is the image with the digest. The tag is made to lead to another one if it led to this one.
-/// * `repo@digest` is the image with the digest. It stays, and the other one is there by its own digest only.
+/// * `repo:tag` is the image of the tag. The tag is moved to the new image.
+/// * `repo:tag@digest` is the image with the digest. The tag is moved if it points to that image.
+/// * `repo@digest` is the image with the digest. No tag is moved: the new image can be read by its own digest.
 ///
-/// The condition holds as well as that of a [`RegistryExporter`]: no registry has conditional writes.
+/// The condition is checked as by a [`RegistryExporter`]: no registry has conditional writes.
 #[derive(Debug)]
 pub struct RegistryImage {
     /// The name that leads to it, if it has one.

@@ -29,9 +29,9 @@ const MESSAGE: &str = "cannot read the manifest";
 
 /// A cache in a registry, for reading; also an image with an inline cache.
 ///
-/// A repository, a tag or a digest that is not there is no cache. Requests that fail in a way that may pass are tried
-/// again, and a blob's stream that breaks goes on where it stopped. Nothing is sent before the first call, and no right
-/// but `pull` is asked for.
+/// If the repository, the tag or the digest does not exist, there is no cache. Errors that may pass are retried, and a
+/// stream that breaks is resumed where it stopped. Nothing is sent before the first call, and no right but `pull` is
+/// requested.
 pub struct RegistryImporter {
     client: Arc<Client>,
     scopes: Scopes,
@@ -40,7 +40,7 @@ pub struct RegistryImporter {
 }
 
 impl RegistryImporter {
-    /// A reader of the cache that `config` names; [`resolve`](CacheImporter::resolve) is the first to look.
+    /// An importer of the cache in `config`; nothing is sent before [`resolve`](CacheImporter::resolve).
     #[must_use]
     pub fn new(config: RegistryConfig) -> Self {
         Self::over(Arc::new(Client::new(config)))

@@ -1,4 +1,4 @@
-//! [`Logins`]: the logins of a person, as `docker login` makes them and `docker logout` takes them away.
+//! [`Logins`]: adds and removes logins, as `docker login` and `docker logout` do.
 
 use std::path::{Path, PathBuf};
 
@@ -33,33 +33,33 @@ pub struct Logins {
     is_insecure: bool,
 }
 
-/// A login that was kept.
+/// A stored login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptLogin {
     /// The registry, as references name it.
     pub registry: String,
-    /// The file that holds the login, or names the helper that does.
+    /// The file with the login, or with the name of the helper that has it.
     pub file: PathBuf,
-    /// The program that holds the password; without one it is in the file, and readable by whoever can read that.
+    /// The helper that has the password; if `None`, it is in the file, for everybody who can read that.
     pub helper: Option<String>,
-    /// Whether the registry has asked for the login, and taken it; one that lets everybody in does not.
+    /// Whether the registry has asked for the login and accepted it; a public registry does not ask.
     pub is_checked: bool,
-    /// Where another login for the registry is, which is found before this one.
+    /// Another login for the registry, which takes precedence.
     pub hidden_by: Option<String>,
 }
 
-/// A login that was forgotten.
+/// A removed login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForgottenLogin {
     /// The registry, as references name it.
     pub registry: String,
-    /// The file that held the login, or names the helper that did.
+    /// The file that had the login, or has the name of the helper that had it.
     pub file: PathBuf,
     /// Whether there was one.
     pub was_there: bool,
-    /// Where another login for the registry is, which counts now.
+    /// Another login for the registry, which is used now.
     pub left: Option<String>,
 }
 
@@ -70,19 +70,20 @@ impl Logins {
         Self { environment, is_insecure: false }
     }
 
-    /// Asks registries with any certificate, and by plain HTTP where there is no HTTPS.
+    /// Accepts any certificate, and plain HTTP where there is no HTTPS.
     #[must_use]
     pub fn with_insecure(self, is_insecure: bool) -> Self {
         Self { is_insecure, ..self }
     }
 
-    /// Asks the registry whether it takes the name and password, and keeps them; nothing is kept of what it refuses.
+    /// Tries the login at the registry, and stores it; a login that the registry refuses is not stored.
     ///
-    /// The file is replaced at once, can be read by its owner alone, and keeps all else that is in it.
+    /// The file is replaced atomically, only its owner can read it, and its other content is kept.
     ///
     /// # Errors
-    /// [`ErrorKind::Unauthenticated`] when the registry refuses the login or a helper does not keep it,
-    /// [`ErrorKind::InvalidSpec`] for what is no registry or a name with a colon, and those of a registry that does not answer.
+    /// [`ErrorKind::Unauthenticated`] if the registry refuses the login or a helper does not store it,
+    /// [`ErrorKind::InvalidSpec`] if it is no registry or the name has a colon, and the errors of a registry that does
+    /// not answer.
     pub async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<KeptLogin> {
         let reference = Reference::of_registry(registry)?;
         if username.is_empty() || username.contains([':', '\n']) || password.is_empty() {
@@ -104,10 +105,10 @@ impl Logins {
         })
     }
 
-    /// Forgets the login; one that is not there is none.
+    /// Removes the login, if there is one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for what is no registry, and those of files and helpers.
+    /// [`ErrorKind::InvalidSpec`] if it is no registry, and the errors of files and helpers.
     pub async fn forget(&self, registry: &str) -> Result<ForgottenLogin> {
         let reference = Reference::of_registry(registry)?;
         let file = self.file()?;

@@ -1,8 +1,8 @@
-//! [`Presence`]: whether blobs can be read that a registry reports as present.
+//! [`Presence`]: checks that blobs which a registry reports as present can be read.
 //!
-//! Distribution remembers the blobs that it has seen (`blobdescriptor`, the default of its images and of Debian's
-//! package). Its garbage collection is another process: what that has deleted is still there for HEAD and for mounts, and
-//! for the check of a manifest. A byte of the blob itself cannot be remembered.
+//! Distribution caches the blobs that it has seen (`blobdescriptor`, the default of its images and of Debian's
+//! package). Its garbage collection is another process: HEAD, mounts and the check of a manifest still report the blobs
+//! that it has deleted. Only reading a byte of the blob is reliable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,7 +6,7 @@ use reqwest::{ClientBuilder, NoProxy, Proxy};
 
 use crate::error;
 
-/// The proxies of an environment; their addresses may hold passwords, and are not shown.
+/// The proxies for requests. Their addresses may contain passwords, and are not shown.
 ///
 /// ```
 /// use cache_registry::Proxies;
@@ -22,7 +22,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Every registry is spoken to directly.
+    /// No proxies.
     #[must_use]
     pub fn none() -> Self {
         Self { http: None, https: None, exceptions: String::new() }
@@ -42,20 +42,20 @@ impl Proxies {
         }
     }
 
-    /// Requests over plain HTTP go through this one.
+    /// Sets the proxy for requests over plain HTTP.
     #[must_use]
     pub fn with_http(self, address: impl Into<String>) -> Self {
         Self { http: Some(Secret::new(address)), ..self }
     }
 
-    /// Requests over HTTPS go through this one, which is asked for a tunnel.
+    /// Sets the proxy for requests over HTTPS, through a tunnel.
     #[must_use]
     pub fn with_https(self, address: impl Into<String>) -> Self {
         Self { https: Some(Secret::new(address)), ..self }
     }
 
-    /// The hosts that are spoken to directly, as in `NO_PROXY`: names with all below them, addresses and networks,
-    /// separated by commas; `*` is everybody.
+    /// Sets the hosts without a proxy, as in `NO_PROXY`: names with their subdomains, addresses and networks, separated
+    /// by commas; `*` means all hosts.
     #[must_use]
     pub fn with_exceptions(self, hosts: impl Into<String>) -> Self {
         Self { exceptions: hosts.into(), ..self }

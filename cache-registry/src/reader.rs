@@ -1,4 +1,4 @@
-//! Blobs, as one request gives them.
+//! Reads blobs.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a registry answers in place of what was asked for: its status, its codes and its words.
+//! Maps the error answers of a registry: status, codes and message.
 
 use std::time::Duration;
 

@@ -35,8 +35,8 @@ const COLLECTION: &str = "the registry's own garbage collection frees the space;
 
 /// A repository of caches; its tags are the names.
 ///
-/// A repository that does not exist has no caches. A registry cannot list its blobs, and removes those of no manifest
-/// by itself.
+/// A repository that does not exist has no caches. A registry cannot list its blobs; its own garbage collection removes
+/// those that no manifest names.
 pub struct RegistryStore {
     client: Arc<Client>,
     scopes: Scopes,

@@ -1,9 +1,9 @@
-//! The tags of a repository, all of them: page by page, with an end, and never fewer without saying so.
+//! Lists all tags of a repository page by page; an incomplete list is an error.
 //!
-//! * Registries name the next page in a `Link`. Its query is put on our own URL: the host, the scheme and the path in it
-//!   are those that the registry believes it has, and a proxy in front of it may have others.
-//! * A page without a `Link` is not the last one by that: distribution-spec 1.0 pages by `n` and `last` alone, and some
-//!   registries send fewer than `n`. The end is a page that brings nothing new.
+//! * Registries name the next page in a `Link` header. Only its query is used, on our own URL: its scheme, host and
+//!   path may be wrong behind a proxy.
+//! * A page without a `Link` need not be the last one: distribution-spec 1.0 has pages by `n` and `last` alone, and
+//!   some registries return fewer than `n`. The list ends with a page that has nothing new.
 
 use std::collections::BTreeSet;
 

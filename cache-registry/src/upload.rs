@@ -1,4 +1,4 @@
-//! One upload: a single request if that succeeds; else it is resumed from what the registry has stored.
+//! One upload: a single request; if it breaks, the upload is resumed after what the registry has stored.
 
 use std::future::Future;
 use std::sync::Arc;

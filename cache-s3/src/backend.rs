@@ -9,8 +9,8 @@ use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheSto
 use crate::attributes::{ATTRIBUTES, KIND};
 use crate::{Environment, S3Config, S3Exporter, S3Importer, S3Probe, S3Store};
 
-/// BuildKit counts on a blob until it is 24 h old, and writes an older one anew (`touch_refresh`). An export takes up to an
-/// hour more.
+/// BuildKit relies on a present blob until it is 24 h old, and rewrites an older one (`touch_refresh`). An export may
+/// take an hour more.
 const GRACE: Duration = Duration::from_secs(25 * 3600);
 
 /// Opens buckets for specs of `type=s3`.
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(25 * 3600);
 pub struct S3(Environment);
 
 impl S3 {
-    /// Opens buckets with what `environment` has.
+    /// Opens buckets with the settings in `environment`.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
         Self(environment)

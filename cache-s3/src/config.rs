@@ -21,7 +21,7 @@ use crate::keys::{self, Keys};
 /// The variables that name files of AWS.
 const FILES: [&str; 3] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"];
 
-/// A cache in a bucket, to open both sides without a spec.
+/// A cache in a bucket, for opening an importer or an exporter without a spec.
 ///
 /// ```
 /// use cache_s3::{Credential, Environment, S3Config};
@@ -46,7 +46,7 @@ pub struct S3Config {
 }
 
 impl S3Config {
-    /// The cache `buildkit` in a bucket, at BuildKit's own keys.
+    /// The cache `buildkit` in a bucket, at BuildKit's default keys.
     #[must_use]
     pub fn new(bucket: impl Into<String>, region: impl Into<String>, environment: Environment) -> Self {
         Self {
@@ -64,10 +64,10 @@ impl S3Config {
         }
     }
 
-    /// Reads a spec; every attribute that BuildKit knows is known, for both directions.
+    /// Reads the spec of an import or an export; all attributes of BuildKit are known.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and whatever reading a secret's file says.
+    /// [`ErrorKind::InvalidSpec`] for a missing, unknown or bad attribute, and the error of reading a secret's file.
     pub fn from_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
         let mut attrs = spec.attrs();
         let bucket = given(&mut attrs, "bucket", environment.bucket.as_deref(), "AWS_BUCKET")?;
@@ -100,26 +100,26 @@ impl S3Config {
         Ok(config)
     }
 
-    /// Puts this before every key, as it is.
+    /// Sets the start of every key; no slash is added.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.keys.prefix = prefix.into();
         self
     }
 
-    /// Names the cache; an importer reads one name.
+    /// Sets the name of the cache.
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { names: vec![name.into()], ..self }
     }
 
-    /// Speaks to another server than AWS, and by path where it does not know `bucket.host`.
+    /// Sets a server other than AWS, with the bucket in the path if it does not support `bucket.host`.
     #[must_use]
     pub fn with_endpoint(self, url: impl Into<String>, is_path_style: bool) -> Self {
         Self { endpoint: Some(Endpoint::new(url)), is_path_style, ..self }
     }
 
-    /// Changes after which age a blob that is present gets a new one, at the latest.
+    /// Sets the age at which a present blob gets a new time, at the latest.
     #[must_use]
     pub fn with_touch_refresh(self, age: Duration) -> Self {
         Self { touch_refresh: age, ..self }
@@ -257,7 +257,7 @@ fn read(attribute: &'static str, source: SecretSource) -> Result<Secret> {
     secret.map_err(|error| error.with("backend", crate::KIND))
 }
 
-/// Keys that do not change.
+/// Static keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     access_key_id: String,
@@ -284,8 +284,8 @@ impl Credential {
     }
 }
 
-/// Where credentials come from, how long to wait, and what is in flight: the same for every cache of a program. Clones
-/// share the limit of parts in flight, and what was found out about stores.
+/// The credentials and the tuning of a program, for all of its caches. Clones share the limit of parts in flight, and
+/// what is known about the stores.
 #[derive(Debug, Clone)]
 pub struct Environment {
     bucket: Option<String>,
@@ -323,8 +323,8 @@ impl Environment {
     }
 
     /// What a BuildKit daemon would use: `$AWS_BUCKET`, `$AWS_REGION`, `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`,
-    /// `$AWS_CA_BUNDLE` or the `ca_bundle` of the AWS profile, and the default chain of credentials of the AWS SDKs, which is
-    /// asked at the first request.
+    /// `$AWS_CA_BUNDLE` or the `ca_bundle` of the AWS profile, and the default chain of credentials of the AWS SDKs,
+    /// which is used at the first request.
     #[must_use]
     pub fn from_env() -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -351,21 +351,21 @@ impl Environment {
         Self { ca_bundle: Some(path.into()), ..self }
     }
 
-    /// Changes how long the store may take, how often it is asked again, how much is taken from it, and in which parts blobs
-    /// go and come; S3 wants parts of 5 MiB at least.
+    /// Changes timeouts, retries, bounds on what the store sends, and the parts in which blobs are sent and read; S3
+    /// requires parts of at least 5 MiB.
     #[must_use]
     pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
         Self { tuning: change(self.tuning), ..self }
     }
 
-    /// Tells whoever listens of requests that are tried again outside of exports.
+    /// Sets who receives the events of retries outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }
     }
 
-    /// Changes from which size on a blob is copied in parts when its age is set back, and how large these are: 5 GiB, and
-    /// 1 GiB.
+    /// Sets from which size on a blob is refreshed by a copy in parts, and the size of these parts; 5 GiB and 1 GiB by
+    /// default.
     #[must_use]
     pub fn with_copies(self, whole: u64, part: u64) -> Self {
         Self { copies: CopyLimits { whole, part }, ..self }

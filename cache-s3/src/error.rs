@@ -1,4 +1,4 @@
-//! Where errors get their kind: what a store answers, and what goes wrong on the way to it.
+//! Maps the store's answers and connection failures to errors.
 
 use std::error::Error as StdError;
 

@@ -37,18 +37,18 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// A cache in a bucket, for writing.
 ///
-/// * A push asks whether the blob is there with its size, and sets its age back when it is old. What the store cannot
-///   copy onto itself is sent again, and so is what is in an archive. For more than 16 blobs one list says that of all,
-///   as long as its pages are worth their requests.
+/// * A push looks up the blob and its size, and refreshes an old one by copying it onto itself. If the store cannot
+///   copy it, or it is archived, it is sent again. For more than 16 blobs one list replaces the lookups, as long as its
+///   pages save requests.
 /// * A store without uploads in parts gets each blob in one request, up to 5 GiB.
-/// * An upload that fails or is dropped is aborted. One whose process is killed stays open: the next run that sends a
-///   large blob, and `prune`, abort those that are older than a day.
-/// * A commit looks once more at the blobs that were there when they were pushed. If one has gone, it fails with
-///   [`ErrorKind::Unavailable`], which the core's export answers by pushing and committing again.
-/// * A commit on a condition is one conditional write, where the store honours conditions: that is tried out once. Where
-///   it does not, publishers leave what they add under names of their own until the cache has it ([`Contributions`]), and
-///   lose nothing. Any other commit looks before it writes and after; two writers that come between each other's looks
-///   may both be told that they have won, and the later one's cache is there then.
+/// * An upload that fails or is dropped is aborted. The upload of a killed process stays open: the next run that sends
+///   a large blob, and `prune`, abort uploads that are older than a day.
+/// * A commit checks the blobs that were present when they were pushed. If one was deleted since, the commit fails with
+///   [`ErrorKind::Unavailable`], and the export pushes and commits again.
+/// * A conditional commit is one conditional write, if the store honours conditions, which is tried out once. If not,
+///   publishers write their parts under names of their own until the cache contains them ([`Contributions`]), and lose
+///   nothing. Any other conditional commit checks the index before it writes and after; if two writers fall between
+///   each other's checks, both may succeed, and the later cache is there.
 pub struct S3Exporter {
     client: Arc<Client>,
     /// How many pushes may run at once, where the spec says that.
@@ -74,7 +74,7 @@ struct State {
 }
 
 impl S3Exporter {
-    /// A writer of the cache that `config` names; nothing is sent before the first push or commit.
+    /// An exporter of the cache in `config`; nothing is sent before the first push or commit.
     #[must_use]
     pub fn new(config: S3Config) -> Self {
         let slots = config.parallelism().map(Semaphore::new);

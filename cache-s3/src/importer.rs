@@ -16,15 +16,14 @@ use crate::reader;
 
 /// A cache in a bucket, for reading: the first name of its configuration.
 ///
-/// An index that is not there is no cache; a bucket that is not there is an error, as in BuildKit. Requests that fail in
-/// a way that may pass are tried again, and a blob's stream that breaks goes on where it stopped. Nothing is sent before
-/// the first call.
+/// If there is no index, there is no cache. A bucket that does not exist is an error, as in BuildKit. Errors that may
+/// pass are retried, and a stream that breaks is resumed where it stopped. Nothing is sent before the first call.
 pub struct S3Importer {
     client: Arc<Client>,
 }
 
 impl S3Importer {
-    /// A reader of the cache that `config` names; [`resolve`](CacheImporter::resolve) is the first to look.
+    /// An importer of the cache in `config`; nothing is sent before [`resolve`](CacheImporter::resolve).
     #[must_use]
     pub fn new(config: S3Config) -> Self {
         Self::over(Client::new(config))

@@ -1,4 +1,4 @@
-//! Where things are in the bucket, to the byte as BuildKit puts them there.
+//! The keys of objects, the same as BuildKit's.
 
 use std::fmt::Write as _;
 
@@ -49,11 +49,11 @@ impl Keys {
     }
 }
 
-/// What there is to say of a prefix that not every store keeps as it is.
+/// The hint about a prefix that some stores do not keep as it is.
 pub(crate) const UNUSUAL: &str =
     "this store does not keep a slash at the start of a key, or two in a row: take a prefix without them";
 
-/// Whether a key begins with a slash, or has two in a row: some stores refuse that, and some make one slash of it.
+/// Whether a key begins with a slash, or has two in a row: some stores refuse such keys, and some merge the slashes.
 pub(crate) fn is_unusual(key: &str) -> bool {
     key.starts_with('/') || key.contains("//")
 }

@@ -1,4 +1,4 @@
-//! Many objects at once: in pages, and in as few of them as the question needs.
+//! Lists objects, in as few pages as needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Keys that S3 takes and some stores do not: those that keep objects as files, and those that fold slashes.
+//! Explains keys that S3 accepts and some stores do not: stores that keep objects as files, or merge slashes.
 
 use cache_core::{Error, ErrorKind, Result};
 
@@ -11,10 +11,10 @@ pub(crate) fn has_unusual(keys: &Keys) -> bool {
     [keys.manifests(), keys.blobs()].iter().any(|key| is_unusual(key))
 }
 
-/// A list that has nothing may be about a prefix that the store knows by another name.
+/// Checks whether an empty list is due to a prefix that the store changes.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when there is something below that other name.
+/// [`ErrorKind::Unsupported`] if there is something below the changed prefix.
 pub(crate) async fn check_list(client: &Client) -> Result<()> {
     let prefix = client.config().keys().manifests();
     if !has_unusual(client.config().keys()) {
@@ -32,7 +32,8 @@ pub(crate) async fn check_list(client: &Client) -> Result<()> {
     Err(client.with_context(error, &prefix).with_hint(UNUSUAL))
 }
 
-/// Adds what may be behind the refusal of an index: the store keeps objects as files, and `a` cannot be one where `a/b` is.
+/// Adds a possible cause to the refusal of an index: in a store that keeps objects as files, `a` cannot exist beside
+/// `a/b`.
 pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) -> Result<T> {
     let error = match written {
         Err(error) if may_be_about_names(&error) => error,
@@ -52,15 +53,15 @@ pub(crate) async fn explain<T>(client: &Client, name: &str, written: Result<T>) 
     }
 }
 
-/// Stores say it in every way: 500, 501, 400 (MinIO's parent that is an object), 409 (its object that is a directory). What
-/// two writers at once are told is something else.
+/// Stores report it in different ways: 500, 501, 400 (MinIO, for a parent that is an object), 409 (MinIO, for an object
+/// that is a directory). A conflict of two writers is something else.
 fn may_be_about_names(error: &Error) -> bool {
     let is_about_writers = matches!(error.code(), Some("ConditionalRequestConflict" | "OperationAborted"));
     let is_refused = matches!(error.status(), Some(400 | 409)) && !is_about_writers;
     is_refused || matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unsupported)
 }
 
-/// Another cache whose name is a folder of this one's, or below this one as a folder.
+/// Another cache whose name is a folder in this one's, or the other way round.
 async fn beside(client: &Client, name: &str) -> Option<String> {
     let keys = client.config().keys();
     for (at, _) in name.match_indices('/').take(32) {

@@ -1,4 +1,4 @@
-//! Uploads in parts, for the core's loop.
+//! Uploads in parts, for the loop in `cache-kit`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +11,12 @@ use cache_kit::PartUpload;
 use crate::age::age;
 use crate::client::{Client, Condition, Found};
 
-/// The requests that make an object of a blob. One that is dropped in the middle gives its upload up.
+/// The requests that upload a blob in parts. Dropped before its end, it aborts its upload.
 pub(crate) struct Parts<'a> {
     client: Arc<Client>,
     key: String,
     blob: &'a Descriptor,
-    /// The upload that is neither complete nor given up.
+    /// The upload that is neither complete nor aborted.
     open: Mutex<Option<String>>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Parts<'a> {
         Self { client, key, blob, open: Mutex::default() }
     }
 
-    /// Opens the upload before there is anything to send; says whether the store has such uploads.
+    /// Opens the upload before there is anything to send; returns whether the store has such uploads.
     pub(crate) async fn begin_early(&self) -> Result<bool> {
         match self.begin().await {
             Ok(_) => Ok(true),
@@ -89,14 +89,14 @@ impl PartUpload for Parts<'_> {
     }
 }
 
-/// Whether an upload cannot be begun because the store has no such thing: it says so, or answers something else.
+/// Whether an upload cannot be begun because the store has no uploads in parts.
 pub(crate) fn is_about_parts(error: &Error) -> bool {
     let has_no_such_path = error.kind() == ErrorKind::NotFound && error.code().is_none();
     error.kind() == ErrorKind::Unsupported || has_no_such_path
 }
 
-/// Completes an upload that replaces `before`. When the answer was lost, or is one that the SDK does not understand, what
-/// is there now tells whether it happened.
+/// Completes an upload that replaces `before`. If the answer was lost, or the SDK does not understand it, the object
+/// itself tells whether it happened.
 pub(crate) async fn complete(
     client: &Client,
     key: &str,
@@ -128,7 +128,7 @@ pub(crate) async fn complete(
     Err(error.with_retryable(is_worth_a_push))
 }
 
-/// Gives an upload up; one that is gone is no error.
+/// Aborts an upload; if it does not exist any more, that is no error.
 pub(crate) async fn abort(client: &Client, key: &str, upload: &str) -> Result<()> {
     let aborted = client.retrying(|| client.abort(key, upload)).await;
     match aborted {

@@ -1,4 +1,4 @@
-//! [`S3Probe`]: finds out what a store can do, with tiny objects at keys of its own.
+//! [`S3Probe`]: tests what a store can do, with tiny objects at keys of its own.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ const SAMPLE: Bytes = Bytes::from_static(b"buildcache doctor");
 const NOT_READ: &str = "not tried: the bucket cannot be read";
 const NOT_WRITTEN: &str = "not tried: nothing can be written";
 
-/// A bucket to find out about.
+/// The bucket to probe.
 ///
 /// The probe writes to keys that begin with `buildcache-` below the prefix of blobs, which no cache reads, and deletes
 /// them. It sends about 100 bytes in 20 requests.

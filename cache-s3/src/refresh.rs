@@ -1,11 +1,11 @@
-//! Setting a blob's age back, by copying it onto itself.
+//! Gives a blob a new time, by copying it onto itself.
 
 use cache_core::Result;
 
 use crate::client::{Client, Found};
 use crate::parts::{abort, complete};
 
-/// Makes an object new that is there.
+/// Gives a present object a new time.
 pub(crate) async fn refresh(client: &Client, key: &str, found: &Found) -> Result<()> {
     let limits = client.config().environment().copies();
     if found.size < limits.whole {

@@ -17,17 +17,17 @@ use crate::{S3Config, S3Importer, error, listing, names};
 const BATCH: usize = 1_000;
 const DELETIONS: usize = 8;
 
-/// A bucket of caches, below one prefix; what is at the keys of indexes is a cache, whatever its name.
+/// The caches in a bucket, below one prefix; every object at the key of an index is a cache.
 ///
-/// A blob's state is its ETag with the time of its last change, so one that was refreshed since it was listed is kept.
-/// S3 cannot be told a time to delete on, so it is compared right before a deletion: by one list for up to 1,000 blobs,
-/// which are then deleted in one request. An index is deleted on the condition of its ETag, where the store honours that.
+/// The version of a blob is its ETag with its time, so that a blob that was refreshed since it was listed is kept. S3
+/// has no condition on the time, so it is compared right before a deletion: by one list for up to 1,000 blobs, which
+/// are then deleted in one request. An index is deleted on the condition of its ETag, if the store honours that.
 pub struct S3Store {
     client: Client,
 }
 
 impl S3Store {
-    /// The store that `config` is in; its names mean nothing here.
+    /// The store of `config`; its names are ignored.
     #[must_use]
     pub fn new(config: S3Config) -> Self {
         Self { client: Client::new(config) }

@@ -1,4 +1,4 @@
-//! Uploads that are open, and those among them whose writers are dead.
+//! Lists open uploads, and aborts those of killed processes.
 
 use async_trait::async_trait;
 use cache_core::{Error, Result, Timestamp};

@@ -31,7 +31,7 @@ use crate::{AzblobConfig, KIND, Keys};
 
 /// The version of the service that BuildKit speaks; Azurite does not know the SDK's own.
 const VERSION: &str = "2024-11-04";
-/// How many blobs are listed at once: the most that the service gives.
+/// Blobs in a page of a list: the most that the service returns.
 const PAGE: i32 = 5_000;
 const READ: &str = "cannot read the blob";
 const DOCUMENT: &str = "cannot read the document";
@@ -168,7 +168,7 @@ impl Client {
         self.blob(key).block_blob_client().commit_block_list(list, Some(options)).await.map(drop).map_err(failed)
     }
 
-    /// Opens a part of a blob, which is not empty; none where the blob is not there.
+    /// Opens a part of a blob, which is not empty; `None` if the blob does not exist.
     pub(crate) async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Part>> {
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX).max(1);
         let options = BlobClientDownloadOptions {
@@ -190,7 +190,7 @@ impl Client {
         Ok(Some(Part { answer: RangeAnswer { body, range, length, encoding }, etag }))
     }
 
-    /// Reads a document of at most `limit` bytes, with its ETag; none where it is not there.
+    /// Reads a document of at most `limit` bytes, with its ETag; `None` if it does not exist.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let Some(part) = self.get(key, 0..limit.saturating_add(1)).await? else { return Ok(None) };
         // The transport has the clock.
@@ -206,7 +206,7 @@ impl Client {
         if bytes.is_empty() && self.is_directory(key).await? { Ok(None) } else { Ok(Some((bytes, etag))) }
     }
 
-    /// Whether what has no bytes is a directory, of an account with a hierarchical namespace.
+    /// Whether an entry without bytes is a directory, in an account with a hierarchical namespace.
     async fn is_directory(&self, key: &str) -> Result<bool> {
         Ok(self.head(key).await?.is_some_and(|found| found.is_directory()))
     }
@@ -251,7 +251,7 @@ impl Client {
         Ok(Page { items: page.blob_items.into_iter().filter_map(Listed::of).collect(), next, bytes })
     }
 
-    /// Whether the container is there.
+    /// Whether the container exists.
     pub(crate) async fn has_container(&self) -> Result<bool> {
         match self.container.get_properties(None).await {
             Ok(_) => Ok(true),
@@ -269,7 +269,7 @@ impl Client {
         }
     }
 
-    /// Tries again what may succeed later.
+    /// Repeats a call whose error may pass.
     pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -296,7 +296,7 @@ impl Client {
     }
 }
 
-/// Absence is told by the service's code, not by the status: a proxy may answer 404 too.
+/// Absence is recognised by the service's error code, not by the status: a proxy may answer 404 too.
 fn is_absent(error: &azure_core::Error) -> bool {
     let absent = ["BlobNotFound", "ContainerNotFound", "ResourceNotFound"];
     error::code_of(error).is_some_and(|code| absent.contains(&code.as_str()))

@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use crate::error::root_cause;
 
-/// What is said of an answer that is not read to its end.
+/// The message for an answer that breaks off.
 const NO_WHOLE_ANSWER: &str = "no whole answer";
 
 /// The server.
@@ -85,7 +85,7 @@ impl Connections {
     }
 }
 
-/// Tells whoever reads logs what came of a request.
+/// Logs the outcome of a request.
 fn logged(log: RequestLog, sent: &cache_core::Result<reqwest::Result<reqwest::Response>>) {
     match sent {
         Ok(Ok(response)) => log.answered(response.status().as_u16(), |name| {
@@ -132,7 +132,7 @@ fn carrying(error: cache_core::Error) -> azure_core::Error {
     azure_core::Error::with_error(ErrorKind::Io, error, NO_WHOLE_ANSWER)
 }
 
-/// A header that is no text is left out.
+/// Headers that are no text are left out.
 fn headers_of(map: &HeaderMap) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in map {
@@ -143,7 +143,7 @@ fn headers_of(map: &HeaderMap) -> Headers {
     headers
 }
 
-/// A request that got no whole answer. Its URL may be signed and is left out.
+/// The error of a request without a complete answer. Its URL may be signed, and is left out.
 fn broken(error: reqwest::Error) -> azure_core::Error {
     let kind = if error.is_connect() { ErrorKind::Connection } else { ErrorKind::Io };
     azure_core::Error::with_error(kind, error.without_url(), NO_WHOLE_ANSWER)

@@ -1,4 +1,4 @@
-//! Finds a token where Azure's SDK for Go, and so BuildKit, looks for one, in the same order.
+//! Finds a token in the places where Azure's SDK for Go, and so BuildKit, looks, in the same order.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long a connection to the metadata service of a virtual machine may take. On other machines there is none.
 const METADATA: Duration = Duration::from_secs(1);
 
-/// How the metadata service is spoken to.
+/// The metadata service: without TLS and without a proxy.
 const PLAIN: Peer = Peer { is_encrypted: false, is_near: true };
 
 /// A source of tokens.
@@ -92,7 +92,7 @@ impl Chain {
     /// Reads the variables; sends no request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] when the selector names nothing that exists here, or nothing can be tried.
+    /// [`ErrorKind::InvalidSpec`] if the selector names no supported source, or no source can be tried.
     pub(crate) fn new(environment: &Environment, transport: &Transport) -> Result<Self> {
         let (mut links, mut left_out) = (Vec::new(), Vec::new());
         for source in selected(environment.filled(SELECTOR))? {

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(16);
 /// The longest time from the last look before an index is finalised until it is visible.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
-/// The variables of a runner, how long to wait, and how much to send: shared by all caches that are opened with it.
+/// The variables of a runner, the tuning, and the limits on uploads, shared by all caches that are opened with it.
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<&'static str, Secret>,
@@ -58,7 +58,7 @@ impl Environment {
         Self::of(|name| env::var(name).ok())
     }
 
-    /// The variables that `value` gives for their names.
+    /// Takes each variable from `value`, which is called with its name.
     #[must_use]
     pub fn of(value: impl Fn(&str) -> Option<String>) -> Self {
         let given = |name| Some((name, Secret::new(value(name).filter(|value| !value.is_empty())?)));
@@ -73,13 +73,13 @@ impl Environment {
         }
     }
 
-    /// Changes how long the service may take, how often it is asked again, and in which parts entries go and come.
+    /// Changes timeouts, retries, bounds, and the parts in which entries are sent and read.
     #[must_use]
     pub fn tune(self, change: impl FnOnce(Tuning) -> Tuning) -> Self {
         Self { tuning: change(self.tuning), ..self }
     }
 
-    /// Tells whoever listens of requests that are tried again outside of exports.
+    /// Sets who receives the events of retries outside of exports.
     #[must_use]
     pub fn with_listener(self, listener: Listener) -> Self {
         Self { listener, ..self }
@@ -91,16 +91,17 @@ impl Environment {
         Self { budget: Budget::new(uploads, per), ..self }
     }
 
-    /// Lets uploads whose keys are reserved come to their end together with `uploads`, which the program waits for before
-    /// it ends: a reserved key cannot be released.
+    /// Runs uploads whose keys are reserved in `uploads`, which the program waits for before it ends: a reserved key
+    /// cannot be released.
     #[must_use]
     pub fn with_uploads(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }
     }
 
-    /// Changes how long a writer waits for another one that has reserved a key: an index is passed over then, and a blob is
-    /// [`Locked`](cache_core::ErrorKind::Locked), for which large ones have more time. All writers of a cache have to wait equally long: whoever takes longer
-    /// than others wait may be passed over. 16 seconds unless it is changed, as in BuildKit.
+    /// Sets how long a writer waits for another one that has reserved a key; 16 seconds by default, as in BuildKit.
+    /// After that an index number is skipped, and a blob is [`Locked`](cache_core::ErrorKind::Locked); large blobs get
+    /// more time. All writers of a cache have to wait equally long: a writer that takes longer than others wait may be
+    /// skipped.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -110,8 +111,9 @@ impl Environment {
         self.patience
     }
 
-    /// Changes how long whoever publishes waits before it looks whether its index is still there, at a service that gives
-    /// the same number to several writers: longer than it takes to make an index visible. 5 seconds unless it is changed.
+    /// Sets how long a publisher waits before it checks that its index is still there, with a service that gives the
+    /// same number to several writers; 5 seconds by default. It has to be longer than it takes to make an index
+    /// visible.
     #[must_use]
     pub fn with_settle_time(self, settle_time: Duration) -> Self {
         Self { settle_time, ..self }

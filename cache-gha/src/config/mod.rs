@@ -27,7 +27,7 @@ const LONGEST_SCOPE: usize = 400;
 /// The host by which BuildKit knows that a URL is one of version 2.
 const RESULTS_HOST: &str = "results-receiver.actions.githubusercontent.com";
 
-/// Which of its two interfaces a service speaks.
+/// The version of a service's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ApiVersion {
     /// REST, of GitHub Enterprise Server, Gitea, Forgejo and act.
@@ -36,7 +36,7 @@ pub enum ApiVersion {
     V2,
 }
 
-/// A cache of GitHub Actions, to open both sides without a spec.
+/// A cache of GitHub Actions, for opening an importer or an exporter without a spec.
 ///
 /// ```
 /// use cache_core::spec::Secret;
@@ -80,7 +80,7 @@ impl GhaConfig {
     /// The cache `buildkit` at a service.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for what is no URL or no token.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if `url` is no URL or `token` is no token.
     pub fn new(api: ApiVersion, url: &str, token: Secret, environment: Environment) -> Result<Self> {
         let endpoint = Endpoint { api, url: parse_url("url", url)?, token: Arc::new(Token::parse(token)?) };
         Ok(Self { endpoint: Some(endpoint), ..Self::without_service(environment) })
@@ -91,8 +91,7 @@ impl GhaConfig {
         Self { scope, endpoint: None, repository: None, timeout: None, limits, environment }
     }
 
-    /// Reads the spec of a cache, as buildx and BuildKit do together: what it does not say is taken from the
-    /// environment.
+    /// Reads the spec of a cache, as buildx and BuildKit do: missing attributes are taken from the environment.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a missing, unknown or bad attribute.
@@ -102,7 +101,7 @@ impl GhaConfig {
         Ok(config)
     }
 
-    /// Reads the spec of the caches of a repository, which need neither a service nor its token to be listed.
+    /// Reads the spec of the caches of a repository; to list them, neither a service nor its token is needed.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for an unknown or bad attribute.
@@ -119,8 +118,8 @@ impl GhaConfig {
     /// Sets the name of the cache (BuildKit's attribute `scope`). It is unrelated to the scopes of the token.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a name with a comma, or of more than 400
-    /// bytes: no key can have it.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a name with a comma or of more than 400
+    /// bytes, which no key can have.
     pub fn with_scope(self, scope: &str) -> Result<Self> {
         if scope.len() > LONGEST_SCOPE || scope.contains(',') {
             return Err(invalid("scope", "scope has to be up to 400 bytes without a comma"));
@@ -132,8 +131,8 @@ impl GhaConfig {
     /// delete.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for another form of name, or a token that cannot
-    /// stand in a header.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for a name of another form, or a token that
+    /// cannot be in a header.
     pub fn with_repository(self, name: &str, token: Secret) -> Result<Self> {
         let repository = Some(Repository::new(name, token, &self.environment)?);
         Ok(Self { repository, ..self })
@@ -157,7 +156,7 @@ impl GhaConfig {
         &self.scope
     }
 
-    /// The service, which every call but those on the whole repository needs.
+    /// The service; only calls about the whole repository do without it.
     pub(crate) fn endpoint(&self) -> Result<&Endpoint> {
         self.endpoint.as_ref().ok_or_else(|| {
             invalid("token", "type=gha requires token, and url or url_v2").with_hint(

@@ -1,4 +1,4 @@
-//! Where secret attributes come from when the spec does not hold them itself.
+//! Reads secret attributes from the spec, a file or a variable.
 
 use std::env;
 

@@ -1,4 +1,4 @@
-//! Writing the next index, and making sure that readers get it.
+//! Writes the next index, and checks that readers get it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::signed::Entry;
 /// The waits between two looks at whether the holder of a number is done.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How many dead numbers in a row are passed over, and how often a commit starts again behind somebody else's.
+/// How many dead numbers in a row are skipped, and how often a commit starts again after another writer's.
 const MOST_DEAD: u32 = 50;
 const MOST_ROUNDS: u32 = 100;
 /// Some services (act, Gitea) count the age of entries in whole seconds, and give readers the oldest one of a second.
@@ -27,7 +27,7 @@ const A_SECOND: Duration = Duration::from_millis(1_100);
 /// How often an index is written again that readers do not get.
 const MOST_HIDDEN: u32 = 3;
 
-/// Writes the next index, if the newest one is as expected, and gives its key.
+/// Writes the next index, if the newest one is as expected, and returns its key.
 pub(crate) async fn commit(session: &Arc<Session>, name: &IndexName, bytes: Bytes, expect: &Expect) -> Result<String> {
     let commit = Commit { session, name, bytes, expect };
     // The last number under which it was written in vain, and how often it was.
@@ -86,8 +86,8 @@ impl Commit<'_> {
 
     /// Writes under a key; `None` if another writer holds it.
     ///
-    /// Not every service keeps a key for the one who reserved it, so that a condition is looked at once more before the
-    /// index is finalised.
+    /// Some services give a reserved key to a second writer, so the condition is checked once more before the index is
+    /// finalised.
     async fn write(&self, key: &str) -> Result<Option<Hold>> {
         let (session, name, expect) = (Arc::clone(self.session), self.name.clone(), self.expect.clone());
         let (bytes, is_conditional) = (self.bytes.clone(), self.is_conditional());
@@ -104,7 +104,7 @@ impl Commit<'_> {
         written.await.map_err(explain)
     }
 
-    /// Waits for whoever holds `key`, until another index than `newest` is there, or for as long as one may take.
+    /// Waits for the holder of `key` until there is another index than `newest`, or until its time is over.
     async fn is_holder_dead(&self, key: &str, newest: Option<&str>) -> Result<bool> {
         let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
         self.tell(&format!("another writer has reserved {key} and is waited for"), self.patience());
@@ -122,8 +122,8 @@ impl Commit<'_> {
         }
     }
 
-    /// Checks whether readers get what was written, twice, a second apart; gives the key that they get instead, where
-    /// that is still the one of `before`.
+    /// Checks whether readers get the written index, twice, a second apart. Returns the key that they get instead, if
+    /// that is still `before`.
     async fn look(&self, (number, hold): (u64, &Hold), before: Option<&str>) -> Result<Option<String>> {
         let key = self.name.key(number);
         let Some(_) = self.look_once((number, hold), before).await? else { return Ok(None) };
@@ -168,7 +168,7 @@ impl Commit<'_> {
         }
     }
 
-    /// Whether an entry under our key is ours: there are services that give a key away twice.
+    /// Whether the entry under our key is ours: some services give a key to two writers.
     async fn is_ours(&self, key: &str, found: &Found, hold: &Hold) -> Result<bool> {
         if hold.reservation.is_at(&found.url) != Some(false) {
             return Ok(true);

@@ -1,5 +1,5 @@
-//! The index: one entry after the other, each with the next number. Whoever reserves a number may write it, which makes
-//! a compare-and-swap of entries that cannot change.
+//! The index: a sequence of entries with increasing numbers. Only the writer that has reserved a number may write it,
+//! which gives a compare-and-swap although entries cannot change.
 
 mod commit;
 mod expected;

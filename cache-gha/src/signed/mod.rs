@@ -1,4 +1,4 @@
-//! Signed URLs: where the bytes of entries are. A URL is a credential, so none is shown or kept.
+//! Reads and writes the content of entries at signed URLs. A signed URL is a credential: none is shown or stored.
 
 mod block;
 mod entry;

@@ -1,4 +1,4 @@
-//! Blobs in entries, as one request gives them.
+//! Reads blobs from entries.
 
 use std::ops::Range;
 use std::sync::Arc;

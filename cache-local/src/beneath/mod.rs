@@ -1,8 +1,8 @@
 //! [`Dir`]: an open directory, and file operations below it.
 //!
-//! A directory may hold anything under the names that a writer uses: a link to elsewhere, a FIFO that blocks on open.
-//! So names are looked up from the open directory, none of them is followed when it is a link, and what is no file is not
-//! taken for one. Only the way to the place itself, which a person named, may lead over links.
+//! A directory may contain anything under the names that a writer uses: a link to elsewhere, or a FIFO that blocks when
+//! it is opened. So names are opened relative to the open directory, links are not followed, and only regular files are
+//! taken for files. Only the path of the directory itself may contain links.
 
 #[cfg(not(unix))]
 #[path = "other.rs"]

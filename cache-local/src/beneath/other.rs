@@ -1,4 +1,4 @@
-//! Names below a directory, by their paths: where there is no `openat`, a name is looked at before it is used.
+//! Names below a directory, by path: without `openat`, a name is checked before it is used.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! Names below an open directory, by the calls of POSIX that take one (`openat` and those like it).
+//! Names below an open directory, by `openat` and similar calls of POSIX.
 
 use std::fs::File;
 use std::io;

@@ -20,14 +20,14 @@ pub(super) struct Bearer {
     pub(super) scopes: Vec<String>,
 }
 
-/// One challenge of a header: its scheme, and its parameters by their names in small letters.
+/// One challenge of a header: its scheme, and its parameters by lower-case name.
 struct Read {
     scheme: String,
     params: HashMap<String, String>,
 }
 
 impl Challenge {
-    /// The best of all challenges; what cannot be read is no challenge.
+    /// The best of all challenges; unreadable ones are ignored.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut best = None;
         for value in headers.get_all(WWW_AUTHENTICATE) {
@@ -63,7 +63,7 @@ fn by_the_grammar(text: &str) -> Option<Vec<Read>> {
     Some(read.collect())
 }
 
-/// One challenge whose values are not quoted although they have blanks or slashes: Docker takes that too.
+/// One challenge whose values are not quoted although they have blanks or slashes; Docker accepts that too.
 fn leniently(text: &str) -> Vec<Read> {
     let Some((scheme, rest)) = text.trim().split_once(char::is_whitespace) else { return Vec::new() };
     let mut is_quoted = false;

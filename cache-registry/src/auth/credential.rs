@@ -21,7 +21,7 @@ pub enum Credential {
     },
     /// A refresh token that a token server exchanges (`identitytoken` in `config.json`).
     IdentityToken(String),
-    /// A token that the registry takes as it is (`registrytoken` in `config.json`).
+    /// A token that is sent to the registry as it is (`registrytoken` in `config.json`).
     RegistryToken(String),
 }
 
@@ -45,7 +45,7 @@ impl Credential {
     }
 }
 
-/// A header that no `Debug` shows; none for a text that is no header.
+/// A header that `Debug` does not show; `None` for a text that cannot be one.
 pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(text).ok()?;
     header.set_sensitive(true);

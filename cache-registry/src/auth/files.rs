@@ -100,7 +100,7 @@ fn keys(reference: &Reference) -> Vec<String> {
     keys
 }
 
-/// Those of its registry alone, the usual one first.
+/// The keys of its registry alone, the usual one first.
 pub(super) fn registry_keys(reference: &Reference) -> Vec<String> {
     let mut keys = vec![reference.registry().to_owned()];
     if reference.is_docker_hub() {

@@ -39,7 +39,7 @@ pub(super) enum Answer {
     NotInstalled,
 }
 
-/// The program that a file calls `name`.
+/// The program of the helper `name`.
 pub(super) fn program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
@@ -47,7 +47,7 @@ pub(super) fn program(name: &str) -> String {
 /// What a helper did with a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
-    /// It has taken it, or had it and has it no more.
+    /// It has stored the login, or has deleted it.
     Yes,
     /// It had none for the server.
     HadNone,
@@ -55,7 +55,7 @@ pub(super) enum Done {
     NotInstalled,
 }
 
-/// The server, and the words for what goes wrong with it.
+/// A call of a helper, with the context of its errors.
 struct Call<'a> {
     name: &'a str,
     server: &'a str,
@@ -83,7 +83,7 @@ pub(super) async fn store(name: &str, server: &str, (username, password): (&str,
     }
 }
 
-/// Has the helper forget what it has for `server`.
+/// Makes the helper delete the login of `server`.
 pub(super) async fn erase(name: &str, server: &str) -> Result<Done> {
     let call = Call { name, server, verb: "erase" };
     match call.run(server.as_bytes()).await? {
@@ -94,7 +94,7 @@ pub(super) async fn erase(name: &str, server: &str) -> Result<Done> {
 }
 
 impl Call<'_> {
-    /// Whether it says that all is well, and what it writes; none if there is no such program.
+    /// Whether it succeeded, and its output; `None` if there is no such program.
     async fn run(&self, input: &[u8]) -> Result<Option<(bool, Vec<u8>)>> {
         if self.name.contains(['/', '\\']) {
             return Err(self.failed("the name of the credential helper is a path"));

@@ -1,4 +1,4 @@
-//! Puts logins where Docker puts them: into a `config.json`, or into the credential helper that it names.
+//! Stores logins as Docker does: in a `config.json`, or in the credential helper that it names.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -16,18 +16,18 @@ use crate::error;
 use crate::reference::Reference;
 
 const AUTHS: &str = "auths";
-/// How often, and how long after each time, it is tried to be the only writer of a folder.
+/// How often the lock of a folder is tried, and the wait between two tries.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A file of logins, and the registry that it is about.
+/// A file of logins, and a registry.
 pub(crate) struct Keeper<'a> {
     pub(crate) file: &'a Path,
     pub(crate) reference: &'a Reference,
 }
 
 impl Keeper<'_> {
-    /// Keeps the login, which replaces any other of the registry; returns the helper that has it, if that is not the file.
+    /// Stores the login, in place of any other for the registry; returns the helper that has it, if any.
     pub(crate) async fn keep(&self, account: (&str, &str)) -> Result<Option<String>> {
         let text = self.read()?;
         let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
@@ -49,7 +49,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// Forgets the login; returns whether there was one.
+    /// Removes the login; returns whether there was one.
     pub(crate) async fn forget(&self) -> Result<bool> {
         let text = self.read()?;
         let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
@@ -74,7 +74,7 @@ impl Keeper<'_> {
         AuthFile::parse(text).map_err(|error| self.with_context(error))
     }
 
-    /// Replaces what the file has for the keys by one entry, or by none; everything else in it stays.
+    /// Replaces the entries of the keys by `entry`, or removes them; everything else in the file is kept.
     async fn edit(&self, keys: &[String], entry: Option<(&String, serde_json::Value)>) -> Result<()> {
         let target = self.target()?;
         let folder = target.parent().unwrap_or(Path::new("."));
@@ -95,7 +95,8 @@ impl Keeper<'_> {
         replace(&target, &indented(&document)).map_err(|error| self.unwritten(error))
     }
 
-    /// The file itself where there is a link to it, as in a home that is kept in a repository; its folder is made.
+    /// The file to write; links are followed, as in a home directory that is kept in a repository. Its folder is
+    /// created.
     fn target(&self) -> Result<PathBuf> {
         let target = fs::canonicalize(self.file).unwrap_or_else(|_| self.file.to_owned());
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -119,8 +120,8 @@ impl Keeper<'_> {
     }
 }
 
-/// The right to write into the folder, which programs like this one have one after the other. It is done without where there
-/// are no such locks, or where somebody keeps it for long.
+/// Locks the folder, so that programs like this one write one after the other; `None` if there are no such locks, or if
+/// another program holds it for long.
 async fn only_writer(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     for _ in 0..TRIES {
@@ -133,7 +134,7 @@ async fn only_writer(folder: &Path) -> Option<File> {
     None
 }
 
-/// Writes a file that nobody else can read, all at once: who reads at the same time has the old one or the new one.
+/// Writes a file that only its owner can read, by a rename: a concurrent reader gets the old file or the new one.
 fn replace(target: &Path, text: &[u8]) -> io::Result<()> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let new = target.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -167,7 +168,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// Whoever logs in for somebody else, by sudo, leaves them their file.
+/// Keeps the owner of the file, for logins by sudo.
 #[cfg(unix)]
 fn keep_owner(old: &Path, new: &Path) {
     use std::os::unix::fs::{MetadataExt as _, chown};

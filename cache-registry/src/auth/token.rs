@@ -56,7 +56,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Gets a token for the scopes: a secret goes into a form, and into a header where the server takes no form.
+    /// Gets a token for the scopes: the secret is sent in a form, or in a header if the server accepts no form.
     pub(super) async fn run(&self) -> Result<Token> {
         let realm = self.realm()?;
         let by_form = match form(self.bearer, self.credential, self.scopes) {
@@ -76,7 +76,7 @@ impl Exchange<'_> {
         token(&Reading { tuning: self.tuning, message: FAILED }.read(response, MOST_READ).await?)
     }
 
-    /// The token server. A registry that is reached by HTTPS cannot have a credential sent in the clear.
+    /// The token server. A registry that uses HTTPS cannot make us send a credential by plain HTTP.
     fn realm(&self) -> Result<Url> {
         let url = Url::parse(&self.bearer.realm).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let unusable = |why: &str| error::new(ErrorKind::Unauthenticated, why);
@@ -164,7 +164,7 @@ fn may_know_the_header_only(status: StatusCode, credential: &Credential) -> bool
     is_password && is_refusal && status != StatusCode::TOO_MANY_REQUESTS
 }
 
-/// The token in an answer. As in Go, names count in any case, and what is empty or `null` is not there.
+/// The token in an answer. As in Go, names match in any case, and an empty or `null` value counts as absent.
 fn token(body: &[u8]) -> Result<Token> {
     // The parser's message could quote the token.
     let unreadable = || error::new(ErrorKind::Unauthenticated, "the token server's answer holds no token");
@@ -178,7 +178,7 @@ fn token(body: &[u8]) -> Result<Token> {
     Ok(Token { header, fresh_until })
 }
 
-/// Seconds as a number or as its text; what is no life at all says nothing.
+/// Seconds, as a number or as text; anything else is ignored.
 fn lifetime(given: Option<&Value>) -> Duration {
     let seconds = given.and_then(|value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()));
     let seconds = seconds.filter(|&seconds| seconds > 0.0).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE);

@@ -1,4 +1,4 @@
-//! What a probe sends: a cache of one layer with random bytes.
+//! The cache that a probe sends: one layer of random bytes.
 
 use cache_core::manifest::{Document, EncodedManifest, ManifestForm};
 use cache_core::model::random_number;

@@ -1,4 +1,4 @@
-//! [`RegistryProbe`]: finds out what a registry can do, with a tiny cache under a tag of its own.
+//! [`RegistryProbe`]: tests what a registry can do, with a tiny cache under a tag of its own.
 
 mod artefacts;
 mod requests;
@@ -26,9 +26,9 @@ const NOT_WRITTEN: &str = "not tried: no manifest can be written";
 
 /// The repository to probe.
 ///
-/// The probe writes to one tag, `buildcache-doctor-<random>`, and never looks at the tag of its configuration. It sends
-/// about 5 KiB in 30 requests. At the end it deletes each manifest that it wrote by its digest, and each of its blobs
-/// where the registry deletes blobs; what stays is in the [`Diagnosis`].
+/// The probe writes to one tag, `buildcache-doctor-<random>`, and does not use the tag in its configuration. It sends
+/// about 5 KiB in 30 requests. At the end it deletes its manifests by their digests, and its blobs if the registry can;
+/// the [`Diagnosis`] lists what could not be deleted.
 pub struct RegistryProbe {
     client: Arc<Client>,
     exporter: RegistryExporter,

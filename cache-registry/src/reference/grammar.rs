@@ -1,6 +1,6 @@
 //! The [grammar of references](https://github.com/distribution/reference/blob/main/reference.go), part by part.
 //!
-//! What is checked here is put into paths of URLs: nothing that passes can lead out of its repository.
+//! The checked parts are put into paths of URLs: no valid part can lead out of its repository.
 
 use std::net::Ipv6Addr;
 

@@ -1,4 +1,4 @@
-//! Image references: which registry, which repository, which manifest in it.
+//! Image references: the registry, the repository, and the tag or digest.
 
 mod grammar;
 

@@ -1,4 +1,4 @@
-//! Caps on the answers that the SDK reads whole: whatever is no object that is being read.
+//! Limits the answers that the SDK reads whole, which are all but objects.
 
 use std::error::Error as StdError;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Requests about many objects.
+//! Requests that list or delete many objects.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! An event for whoever reads logs of each request that the SDK sends.
+//! Logs each request that the SDK sends.
 
 use std::error::Error as StdError;
 

@@ -1,4 +1,4 @@
-//! What the files of AWS say, and the SDK does not look at.
+//! Reads settings in the files of AWS that the SDK ignores.
 
 use std::path::{Path, PathBuf};
 
