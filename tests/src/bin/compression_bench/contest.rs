@@ -2,9 +2,10 @@
 //!
 //! The time of the processors is counted too: unlike the time on the clock it is about the same on a busy machine.
 
-use std::fs;
 use std::process::Command;
 use std::time::Instant;
+
+use cache_tests::bench::{median, processors};
 
 use crate::Outcome;
 use crate::theirs;
@@ -114,20 +115,4 @@ impl Table {
         let theirs = &theirs.name;
         println!("  {factor:.2} times as fast as {theirs} ({by_cpu:.2} by CPU){sizes}; {least} {}", verdict(factor));
     }
-}
-
-/// Seconds that processors worked so far for this process and for the children it has waited for.
-fn processors() -> Outcome<f64> {
-    /// Linux counts so many ticks a second, whatever its own clock does.
-    const TICKS: f64 = 100.0;
-    let text = fs::read_to_string("/proc/self/stat")?;
-    // The name, the second field, may hold anything; the times are the 14th to the 17th.
-    let (_, fields) = text.rsplit_once(')').ok_or("Linux says it")?;
-    let times: Vec<f64> = fields.split_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
-    Ok(times.iter().sum::<f64>() / TICKS)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,5 +1,7 @@
 //! What is behind signed URLs: block blobs, as far as clients use them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -7,7 +9,7 @@ use hyper::header::HeaderName;
 use super::entries::Entries;
 use super::http::{Answer, empty, full, sliced};
 use super::routes::{Asked, Refusal};
-use super::{Dialect, Shared, token};
+use super::{Dialect, Shared};
 
 pub(super) const FOLDER: &str = "/devstoreaccount1/actions-cache/";
 
@@ -60,7 +62,7 @@ pub(super) fn route(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, 
 /// The place of a block, as its id says it: 64 bytes as BuildKit writes them, 48 as `@actions/cache` does.
 fn number(id: &str) -> Result<u32, Refusal> {
     let invalid = || Refusal::new(400, "InvalidQueryParameterValue", "invalid block id");
-    let decoded = token::decode(&id.replace('+', "-").replace('/', "_")).ok_or_else(invalid)?;
+    let decoded = STANDARD.decode(id).map_err(|_| invalid())?;
     match decoded.len() {
         0 => Ok(0),
         64 => Ok(u32::from_be_bytes(decoded[16..20].try_into().map_err(|_| invalid())?)),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::routes::Refusal;
@@ -15,8 +17,8 @@ pub fn mint(scopes: &[(&str, u64)], lives: Duration) -> String {
     let now = now();
     let ac: Vec<Value> = scopes.iter().map(|(name, mask)| json!({ "Scope": name, "Permission": mask })).collect();
     let claims = json!({ "ac": Value::from(ac).to_string(), "nbf": now - 60, "exp": now + lives.as_secs() });
-    let part = |value: &Value| encode(value.to_string().as_bytes());
-    let signature = encode(format!("signature of {claims}").as_bytes());
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string().as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(format!("signature of {claims}").as_bytes());
     format!("{}.{}.{signature}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(&claims))
 }
 
@@ -33,38 +35,11 @@ pub(super) fn scopes(authorization: Option<&str>) -> Result<Vec<Scope>, Refusal>
 }
 
 fn claims(token: &str) -> Option<Value> {
-    serde_json::from_slice(&decode(token.split('.').nth(1)?)?).ok()
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?).ok()
 }
 
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Base64 for URLs, without padding.
-fn encode(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        let digits = (0..=group.len()).map(|n| ALPHABET[(word >> (18 - 6 * n) & 63) as usize] as char);
-        text.extend(digits);
-    }
-    text
-}
-
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut word, mut bits) = (Vec::new(), 0_u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        word = word << 6 | u32::try_from(ALPHABET.iter().position(|digit| *digit == c)?).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((word >> bits) as u8);
-            word &= (1 << bits) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -77,14 +52,5 @@ mod tests {
         let read = scopes(Some(&format!("Bearer {token}"))).ok().unwrap();
         assert_eq!(read, [("refs/heads/a".to_owned(), 3), ("refs/heads/main".to_owned(), 1)]);
         assert!(scopes(Some("Bearer a.b.c")).is_err() && scopes(None).is_err());
-    }
-
-    #[test]
-    fn base64_is_its_own_inverse() {
-        for length in 0..20_u8 {
-            let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(97)).collect();
-            assert_eq!(decode(&encode(&bytes)).unwrap(), bytes);
-        }
-        assert_eq!(encode(b"\xfb\xff"), "-_8");
     }
 }
