@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::failure::Failure;
 use crate::process;
+use crate::way;
 use crate::workspace::Workspace;
 
 /// A benchmark: its name here, its package and its `[[bench]]` target.
@@ -42,14 +43,20 @@ const PROGRAMS: [Program; 6] = [
     Program { name: "s3", binary: "s3_bench", flags: &["--release"], runs_buildcache: true },
 ];
 
+/// The benchmark that needs a BuildKit, and no library of the workspace.
+const WAY: &str = "way";
+
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     let name = args.next().unwrap_or_else(|| BENCHES[0].name.to_owned());
+    if name == WAY {
+        return way::run(args);
+    }
     if let Some(program) = PROGRAMS.iter().find(|program| program.name == name) {
         return program.run(args);
     }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
         let programs = PROGRAMS.iter().map(|program| program.name);
-        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain(programs).collect();
+        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain(programs).chain([WAY]).collect();
         return Err(Failure::usage(format!("there is no benchmark `{name}`, only {}", known.join(", "))));
     };
     let mut command = process::cargo(["bench", "--locked", "--package", bench.package, "--bench", bench.target]);
@@ -61,12 +68,7 @@ impl Program {
         let mut command = process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests"]);
         command.args(self.flags).args(["--bin", self.binary, "--"]);
         if self.runs_buildcache {
-            let workspace = Workspace::load()?;
-            process::run(&mut process::cargo(["build", "--locked", "--release", "--bin", "buildcache"]))?;
-            let directory = workspace.target.join("release");
-            let buildcache = process::find("buildcache", [directory.clone()])
-                .ok_or_else(|| Failure::new(format!("cargo built no `buildcache` in {}", directory.display())))?;
-            command.arg(buildcache);
+            command.arg(Workspace::load()?.build_release("cache-cli", "buildcache", &[])?);
         }
         process::run(command.args(args.rest()))
     }

@@ -5,7 +5,6 @@ mod build;
 mod buildkit;
 mod differential;
 mod docker;
-mod server;
 
 use std::path::Path;
 
@@ -13,12 +12,13 @@ use crate::args::Args;
 use crate::demo;
 use crate::failure::Failure;
 use crate::scratch::Scratch;
+use crate::servers::buildkit::{Daemon, Snapshots, Tools};
 use crate::workspace::Workspace;
 
 /// Runs something beside a BuildKit of its own, which is told the daemon's address, a folder to build, and where `buildctl` is. Where
 /// none is installed, that is said, and nothing runs.
 pub(crate) fn with_buildkit(run: impl FnOnce(&str, &Path, &Path) -> Result<(), Failure>) -> Result<(), Failure> {
-    let tools = match buildkit::Tools::find() {
+    let tools = match buildkit_tools() {
         Ok(tools) => tools,
         Err(reason) => {
             println!("skipped: {reason}");
@@ -26,14 +26,18 @@ pub(crate) fn with_buildkit(run: impl FnOnce(&str, &Path, &Path) -> Result<(), F
         }
     };
     let scratch = Scratch::new("buildkit")?;
-    let daemon = buildkit::Daemon::start(&tools, scratch.path())?;
+    let daemon = Daemon::start(&tools, scratch.path(), Snapshots::Copied)?;
     let context = build::prepare(scratch.path())?;
     run(daemon.address(), &context, tools.folder())
 }
 
+fn buildkit_tools() -> Result<Tools, String> {
+    Tools::find().map_err(|reason| format!("the round trip through buildkitd: {reason}"))
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
-    let (buildkit, docker) = (buildkit::Tools::find(), docker::Tools::find());
+    let (buildkit, docker) = (buildkit_tools(), docker::Tools::find());
     let peer = differential::peer();
     if let Ok(peer) = &peer {
         differential::compare(peer)?;

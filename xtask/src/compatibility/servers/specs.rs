@@ -5,6 +5,7 @@ use std::process::Command;
 use super::Place;
 use super::commands::emulator_script;
 use crate::process;
+use crate::servers::S3_STORE_KEYS;
 
 /// Azurite's account, which Microsoft publishes.
 const AZURITE: &str = "account_name=devstoreaccount1,secret_access_key=\
@@ -20,7 +21,7 @@ pub(super) fn s3(place: &Place, name: &str) -> String {
 
 /// The keys of the store of the tests.
 pub(super) fn s3s(place: &Place, name: &str) -> String {
-    s3_of(place, name, "access_key_id=AKIATESTS3BUILDCACHE,secret_access_key=swordfish/3f9a+wJalrXUtnFEMI")
+    s3_of(place, name, S3_STORE_KEYS)
 }
 
 pub(super) fn s3rver(place: &Place, name: &str) -> String {

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::Daemon;
 use crate::failure::Failure;
 use crate::interop::build;
 use crate::process;
+use crate::servers::buildkit::Daemon;
 
 /// The file that both builds are described by; one step of it is edited in between.
 const FILE: &str = "Dockerfile";

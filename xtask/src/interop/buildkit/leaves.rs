@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::trip::{exported, imported, layer_with};
-use super::{Daemon, Tools};
 use crate::failure::Failure;
-use crate::interop::build::{self, Hits};
+use crate::hits::{self, Hits};
 use crate::process;
+use crate::servers::buildkit::{Daemon, Snapshots, Tools};
 
 const IMPORTS: usize = 10;
 
@@ -183,12 +183,12 @@ impl Imports<'_> {
     fn afresh(&self, build: Build, args: &[&str], hits: Hits) -> Result<(bool, String), Failure> {
         let home = self.directory.join("fresh");
         fs::create_dir(&home).map_err(|error| Failure::io("create", &home, &error))?;
-        let daemon = Daemon::start(self.tools, &home)?;
+        let daemon = Daemon::start(self.tools, &home, Snapshots::Copied)?;
         let mut command = daemon.build(&self.context, build.file);
         if let Some(platforms) = build.platforms {
             command.args(["--opt", &format!("platform={platforms}")]);
         }
-        let told = build::try_to(hits, command.args(args));
+        let told = hits::try_to(hits, command.args(args));
         drop(daemon);
         fs::remove_dir_all(&home).map_err(|error| Failure::io("remove", &home, &error))?;
         told

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Daemon;
 use crate::failure::Failure;
-use crate::interop::build::{self, Hits, SIBLING_FILE};
+use crate::hits::{self, Hits};
+use crate::interop::build::{self, SIBLING_FILE};
 use crate::process;
+use crate::servers::buildkit::Daemon;
 
 /// The file that describes the build.
 const FILE: &str = "Dockerfile";
@@ -97,7 +98,7 @@ impl<'a> Trip<'a> {
 
     fn build(&self, hits: Hits, file: &str, args: &[&str]) -> Result<(), Failure> {
         let name = [&["buildctl build", file], args].concat().join(" ");
-        build::expect(hits, &name, self.daemon.build(&self.context, file).args(args))
+        hits::expect(hits, &name, self.daemon.build(&self.context, file).args(args))
     }
 
     /// Builds with a daemon that remembers nothing.

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use super::Tools;
 use crate::failure::Failure;
-use crate::interop::server::Server;
 use crate::process;
+use crate::servers::Server;
 
 /// How many seconds the client may take for one command.
 const LIMIT: &str = "300";

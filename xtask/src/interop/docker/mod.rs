@@ -2,17 +2,18 @@
 //! and that one becomes an inline cache again.
 
 mod daemon;
-mod registry;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use self::daemon::Daemon;
-use self::registry::Registry;
-use super::build::{self, Hits};
+use super::build;
 use crate::failure::Failure;
+use crate::hits::{self, Hits};
 use crate::process;
 use crate::scratch::Scratch;
+use crate::servers::find_debian;
+use crate::servers::registry::Registry;
 use crate::setup;
 
 /// Where the programs of Docker are.
@@ -27,15 +28,11 @@ impl Tools {
     ///
     /// The error says what is not there and how to get it.
     pub(super) fn find() -> Result<Self, String> {
-        let find = |name: &str, package: &str| {
-            let debian = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
-            let found = process::find(name, debian.into_iter().chain(process::search_path()));
-            found.ok_or_else(|| because(&format!("no {name} found (on Debian: apt-get install {package})")))
-        };
+        let find = |name: &str, package: &str| find_debian(name, package).map_err(|reason| because(&reason));
         let tools = Self {
             dockerd: find("dockerd", "docker.io")?,
             docker: find("docker", "docker.io")?,
-            registry: find("docker-registry", "docker-registry")?,
+            registry: Registry::find().map_err(|reason| because(&reason))?,
         };
         if setup::is_root() { Ok(tools) } else { Err(because("only root can start it")) }
     }
@@ -93,7 +90,7 @@ impl Trip<'_> {
 
     fn build(&self, hits: Hits, args: &[&str]) -> Result<(), Failure> {
         let name = [&["docker build"], args].concat().join(" ");
-        build::expect(hits, &name, self.daemon.build(args).arg(self.context))
+        hits::expect(hits, &name, self.daemon.build(args).arg(self.context))
     }
 
     /// Builds with a daemon that remembers nothing.

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A running server; dropping it stops it.
-pub(super) struct Server {
+pub(crate) struct Server {
     name: &'static str,
     child: Child,
     directory: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts the program, whose files are all below the directory, and waits until it is ready.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
         directory: &Path,

@@ -1,25 +1,28 @@
 //! A `docker-registry` of its own, on loopback.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::{Server, find_debian, free_address};
 use crate::failure::Failure;
-use crate::interop::server::Server;
 
 /// A running registry.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     _server: Server,
     address: SocketAddr,
 }
 
 impl Registry {
+    /// Where the program is; the error says how to get it.
+    pub(crate) fn find() -> Result<PathBuf, String> {
+        find_debian("docker-registry", "docker-registry")
+    }
+
     /// Starts the program with its content below the directory and waits until it answers.
-    pub(super) fn start(program: &Path, directory: &Path) -> Result<Self, Failure> {
-        let address = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| Failure::new(format!("no port is free for docker-registry: {error}")))?;
+    pub(crate) fn start(program: &Path, directory: &Path) -> Result<Self, Failure> {
+        let address = free_address("docker-registry")?;
         let path = directory.join("registry.yml");
         fs::write(&path, config(address, &directory.join("registry")))
             .map_err(|error| Failure::io("write", &path, &error))?;
@@ -31,7 +34,7 @@ impl Registry {
     }
 
     /// The reference of an image or a cache in it.
-    pub(super) fn reference(&self, tag: &str) -> String {
+    pub(crate) fn reference(&self, tag: &str) -> String {
         format!("{}/app:{tag}", self.address)
     }
 }
