@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cache_core::model::{Compression, CompressionKind, Descriptor, DiffId, Digester, MediaType, annotation};
+use cache_core::model::{Compression, CompressionKind, Descriptor, DiffId, Digest, Digester, MediaType, annotation};
 use cache_core::seams::BlobStream;
 use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::{Stream, StreamExt};
 
 use super::CodecPool;
 use super::error::not_built_in;
-use super::hashing::{Hashed, hashed};
+use super::hashing::{Hashed, counted, hashed};
 
 /// A finished layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,12 +118,29 @@ impl fmt::Debug for Encoding {
 /// # Errors
 /// [`ErrorKind::Unsupported`] when this build has no such compression. The stream fails with the errors of `tar`.
 pub fn encode(tar: BlobStream, compression: &Compression, pool: &CodecPool) -> Result<Encoding> {
-    encode_checked(tar, compression, pool, |_| Ok(()))
+    encode_checked(Tar { bytes: tar, digest: None }, compression, pool, |_| Ok(()))
+}
+
+/// A tar stream.
+pub(crate) struct Tar {
+    pub(crate) bytes: BlobStream,
+    /// Its digest, if the bytes are verified against it.
+    pub(crate) digest: Option<Digest>,
+}
+
+impl Tar {
+    /// The stream; `check` gets its digest at the end.
+    fn hashed(self, pool: &CodecPool, check: impl FnOnce(Hashed) -> Result<()> + Send + 'static) -> BlobStream {
+        match self.digest {
+            Some(digest) => counted(self.bytes, digest, check),
+            None => hashed(self.bytes, Digester::sha256(), pool, check),
+        }
+    }
 }
 
 /// Compresses a tar stream that `check` may refuse at its end, by its diff ID.
 pub(crate) fn encode_checked(
-    tar: BlobStream,
+    tar: Tar,
     compression: &Compression,
     pool: &CodecPool,
     check: impl FnOnce(DiffId) -> Result<()> + Send + 'static,
@@ -142,20 +159,16 @@ pub(crate) fn encode_checked(
             compressed(tar, MediaType::OCI_LAYER_ZSTD, pool, check, |tar| super::zstd::encode(tar, level, pool))
         }
         #[cfg(feature = "estargz")]
-        CompressionKind::Estargz => Ok(estargz(tar, compression.level(), pool, check)),
+        CompressionKind::Estargz => Ok(estargz(tar.bytes, compression.level(), pool, check)),
         kind => Err(not_built_in(kind)),
     }
 }
 
 /// A plain tar is its own layer: digest and diff ID are one.
-fn uncompressed(
-    tar: BlobStream,
-    pool: &CodecPool,
-    check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static,
-) -> Encoding {
+fn uncompressed(tar: Tar, pool: &CodecPool, check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static) -> Encoding {
     let encoded = Arc::new(OnceLock::new());
     let known = Arc::clone(&encoded);
-    let bytes = hashed(tar, Digester::sha256(), pool, move |found| {
+    let bytes = tar.hashed(pool, move |found| {
         let found = check(found)?;
         let _ = known.set(Encoded::new(MediaType::OCI_LAYER, found, found));
         Ok(())
@@ -166,7 +179,7 @@ fn uncompressed(
 /// A layer that `codec` makes of the tar; both are hashed beside it.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 fn compressed(
-    tar: BlobStream,
+    tar: Tar,
     media_type: MediaType,
     pool: &CodecPool,
     check: impl FnOnce(Hashed) -> Result<Hashed> + Send + 'static,
@@ -174,7 +187,7 @@ fn compressed(
 ) -> Result<Encoding> {
     let (of_tar, encoded) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
     let (tar_known, known) = (Arc::clone(&of_tar), Arc::clone(&encoded));
-    let tar = hashed(tar, Digester::sha256(), pool, move |found| {
+    let tar = tar.hashed(pool, move |found| {
         let _ = tar_known.set(check(found)?);
         Ok(())
     });

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::model::{Digest, Digester};
 use cache_core::seams::BlobStream;
 use cache_core::{Error, Result};
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use super::pool::{CodecPool, Job};
 
@@ -113,6 +113,23 @@ pub(crate) fn hashed(
 ) -> BlobStream {
     let hasher = Hasher { pool: pool.clone(), state: State::Idle(Box::new(digester)), waiting: Vec::new(), bytes: 0 };
     Box::pin(Hashing { inner: Some(inner), hasher, size: 0, check: Some(Box::new(check)) })
+}
+
+/// Passes on a stream with a known digest, and counts its bytes; at its end, `check` may fail it.
+pub(crate) fn counted(
+    inner: BlobStream,
+    digest: Digest,
+    check: impl FnOnce(Hashed) -> Result<()> + Send + 'static,
+) -> BlobStream {
+    Box::pin(stream::try_unfold((inner, 0_u64, check), move |(mut inner, size, check)| async move {
+        match inner.try_next().await? {
+            Some(piece) => {
+                let size = size.saturating_add(piece.len() as u64);
+                Ok(Some((piece, (inner, size, check))))
+            }
+            None => check(Hashed { digest, size }).map(|()| None),
+        }
+    }))
 }
 
 type Check = Box<dyn FnOnce(Hashed) -> Result<()> + Send>;

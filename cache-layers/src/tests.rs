@@ -1,7 +1,9 @@
 //! What goes in comes out, whatever the number of threads; what is broken is an error.
 
 use bytes::Bytes;
-use cache_core::model::{Compression, CompressionKind, Descriptor, Digest, LayerEncoding, MediaType, annotation};
+use cache_core::model::{
+    Compression, CompressionKind, Descriptor, DiffId, Digest, LayerEncoding, MediaType, annotation,
+};
 use cache_core::seams::{BlobStream, stream_of};
 use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -243,6 +245,24 @@ async fn a_layer_of_another_tar_is_not_converted() {
     let config = Descriptor::of(MediaType::OCI_CONFIG, b"{}");
     let error = recompress(&config, stream_of("{}".into()), &Compression::default(), &pool).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_plain_tar_that_was_verified_is_not_hashed_again() {
+    let (tar, pool, verified) = (text(100_000), CodecPool::new(2), Digest::sha256(b"what the reader has found"));
+    for kind in kinds() {
+        let found = async |media_type: MediaType| {
+            let layer = Descriptor::new(media_type, verified, tar.len() as u64);
+            let mut encoding = recompress(&layer, pieces(&tar), &Compression::new(kind), &pool).unwrap();
+            collect(&mut encoding).await.unwrap();
+            encoding.finish().unwrap()
+        };
+        let encoded = found(MediaType::OCI_LAYER).await;
+        assert_eq!(encoded.uncompressed_size, tar.len() as u64);
+        assert_eq!(encoded.diff_id, DiffId(verified), "{kind}");
+        // What this type says is not what counts, so that its bytes may be compressed.
+        assert_eq!(found(MediaType::OCI_LAYER.to_docker()).await.diff_id, DiffId(Digest::sha256(&tar)), "{kind}");
+    }
 }
 
 #[test]
