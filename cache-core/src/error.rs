@@ -57,7 +57,7 @@ pub enum ErrorKind {
     RateLimited,
     /// The server or the connection failed; trying again may help.
     Unavailable,
-    /// The bytes are not those that the descriptor promises.
+    /// The bytes do not match their descriptor.
     DigestMismatch,
     /// The manifest or the cache config cannot be what BuildKit wrote.
     InvalidManifest,
@@ -69,8 +69,8 @@ pub enum ErrorKind {
     Storage,
     /// The bytes are in an archive tier and have to be restored before they can be read.
     Archived,
-    /// The place can neither take the blob nor show it: another writer began it, never finished, and holds its
-    /// key. An export leaves out the results that need it.
+    /// The place can neither store nor return the blob: another writer reserved its key and never finished. An export
+    /// leaves out the results that need it.
     Locked,
     /// The backend cannot do this.
     Unsupported,

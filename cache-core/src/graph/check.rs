@@ -32,11 +32,11 @@ pub enum FindingCode {
     LayerOutOfRange,
     /// A layer's parents lead back to it; BuildKit's import fails.
     LayerLoop,
-    /// BuildKit v0.25.0 and later find only a part of this cache, another part each time: several leaves share records
-    /// (warning). `optimize` and `repair` write it so that it is found whole; a copy keeps it as it is.
+    /// BuildKit v0.25.0 and later find only a part of this cache, a different part each time, because several leaves
+    /// share records (warning). `optimize` and `repair` write it so that all of it is found; a copy does not change it.
     SeveralLeaves,
-    /// Records that are the same lead to each other (warning). Made one, they lead in a circle, which newer BuildKit may
-    /// build when it imports the cache; `optimize` and `repair` write it so that it cannot.
+    /// Equal records link to each other (warning). When newer BuildKit merges them on import, they may form a loop;
+    /// `optimize` and `repair` write the cache so that they cannot.
     MergedLoop,
     /// A record stands in the config twice (warning).
     DuplicateRecord,
@@ -50,9 +50,9 @@ pub enum FindingCode {
     CreatedAtInvalid,
     /// BuildKit cannot extract layers of this media type; the build fails when the layer is used.
     MediaTypeUnknown,
-    /// A layer's bytes are compressed in another way than its media type says (warning). BuildKit and containerd go by the
-    /// bytes, other readers by the type; `repair` corrects it. Compressed bytes that OCI's type calls a plain tar are
-    /// [`LayerUnreadable`](Self::LayerUnreadable).
+    /// A layer has another compression than its media type says (warning). BuildKit and containerd detect the
+    /// compression from the bytes, other readers use the media type; `repair` corrects it. Compressed bytes with OCI's
+    /// media type of a plain tar are [`LayerUnreadable`](Self::LayerUnreadable).
     MediaTypeMismatch,
     /// The image's history covers fewer layers than it has; BuildKit crashes on import.
     HistoryTooShort,
@@ -62,9 +62,10 @@ pub enum FindingCode {
     BlobArchived,
     /// The stored blob has another size; the build fails when the layer is used.
     BlobSizeWrong,
-    /// The blob's bytes are not those of its digest; the build fails when the layer is used.
+    /// The blob's bytes do not match its digest; the build fails when the layer is used.
     BlobCorrupt,
-    /// The blob does not decompress, or not as its media type has it read; the build fails when the layer is used.
+    /// The blob does not decompress, or its media type has it read as a plain tar; the build fails when the layer is
+    /// used.
     LayerUnreadable,
     /// The decompressed layer is not the one that its diff ID names; the build fails or uses wrong files.
     DiffIdWrong,
@@ -167,7 +168,7 @@ pub struct AffectedRecords {
     pub has_more: bool,
 }
 
-/// Checks everything that can be told without reading a blob.
+/// Checks everything that can be checked without reading a blob.
 ///
 /// ```
 /// use cache_core::{CacheConfig, CacheManifest, Descriptor, check};
@@ -217,14 +218,14 @@ fn check_leaves(manifest: &CacheManifest) -> impl Iterator<Item = Finding> {
     let config = manifest.split_leaves().map(|leaves| ("config".to_owned(), leaves));
     let image = |image: &InlineImage| Some((format!("image {}", image.manifest), image.split_leaves?));
     config.into_iter().chain(manifest.inline_images().iter().filter_map(image)).map(|(object, leaves)| {
-        let message = format!("{leaves} leaves share records; BuildKit v0.25.0 and later find a part of them only");
+        let message = format!("{leaves} leaves share records; BuildKit v0.25.0 and later find only a part of them");
         Finding::new(FindingCode::SeveralLeaves, object, message)
     })
 }
 
 /// Findings about the graph as a whole.
 fn check_loops(manifest: &CacheManifest) -> Option<Finding> {
-    let message = "records that are the same lead to each other, in a circle once they are made one";
+    let message = "equal records link to each other, and form a loop when they are merged";
     closes_loop(manifest).then(|| Finding::new(FindingCode::MergedLoop, "config", message))
 }
 
@@ -413,7 +414,7 @@ impl<'a> Affected<'a> {
         affected
     }
 
-    /// The records that have a result with `blob` in its chain. Who asks about very many blobs is told of fewer in the end.
+    /// The records that have a result with `blob` in its chain. After very many calls, fewer records are named.
     #[must_use]
     pub fn by(&self, blob: &Digest) -> AffectedRecords {
         let own = self.by_blob.get(blob).map_or(&[][..], Vec::as_slice);

@@ -1,4 +1,4 @@
-//! From a manifest's bytes to a cache: which document it is, where its config is, and whether it is an image instead.
+//! Loads a cache from the bytes of a manifest: tells which document it is, finds its config, and recognises images.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::seams::{BlobProvider, read_all};
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// Reads the cache that `document` names, from a registry or a directory; `None` for an image that holds no cache.
+/// Reads the cache of a manifest in a registry or a directory; `None` for an image without a cache.
 ///
 /// The rules are BuildKit's: the type is told from the body, any entry with the cache config's media type is the
 /// config, and a document without one is an image or an index of images, whose configs may hold records.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] when a document is not what it has to be, [`ErrorKind::DigestMismatch`] when the
-/// config's bytes are not the ones the manifest names, and whatever `blobs` answers.
+/// [`ErrorKind::InvalidManifest`] if a document is malformed, [`ErrorKind::DigestMismatch`] if the config does not
+/// match the manifest, and the errors of `blobs`.
 pub async fn load(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) -> Result<Option<CacheManifest>> {
     let Parsed { media_type, shape } = Parsed::decode(&document)?;
     let (config, layers, form) = match shape {

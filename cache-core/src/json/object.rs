@@ -1,4 +1,4 @@
-//! [`JsonObject`]: a document that is re-written without losing keys that this crate does not know.
+//! [`JsonObject`]: a document that is rewritten without losing unknown keys.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::key_is;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A JSON object whose fields keep their order, and their values as text: a number of any length stays what it is.
+/// A JSON object whose fields keep their order and the text of their values, so that numbers of any length are not
+/// changed.
 ///
 /// Names match as in Go, without regard to case, and of two fields of one name the last counts.
 ///

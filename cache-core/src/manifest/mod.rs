@@ -248,8 +248,8 @@ impl CacheManifest {
         self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(form, _)| *form).or(self.form)
     }
 
-    /// Says which form a manifest that was made here is written in when nobody asks for one: that of the cache it was
-    /// made from, say.
+    /// Sets the default form for a manifest that was not read from a document, for example the form of the cache that
+    /// it was made from.
     #[must_use]
     pub fn with_form(self, form: Option<ManifestForm>) -> Self {
         Self { form, ..self }

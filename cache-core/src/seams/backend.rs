@@ -61,7 +61,7 @@ pub trait CacheBackend: Send + Sync + 'static {
     async fn probe(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheProbe>>>;
 }
 
-/// A place to publish to: the two sides of it, as [`CacheBackend::publisher`] opens them.
+/// The importer and the exporter of one place, as [`CacheBackend::publisher`] opens them.
 #[non_exhaustive]
 pub struct Publisher {
     /// Reads the cache that the exporter replaces, and no other.

@@ -118,7 +118,7 @@ impl Progress for Silent {
     fn event(&self, _: &Event<'_>) {}
 }
 
-/// Who is told of what happens outside of exports, as when a read is tried again; nobody by default.
+/// Receives events outside of exports, such as the retry of a read; by default nothing does.
 #[derive(Clone)]
 pub struct Listener(Arc<dyn Progress>);
 

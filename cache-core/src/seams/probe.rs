@@ -97,19 +97,17 @@ pub enum Publishing {
 impl fmt::Display for Publishing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conditional => f.write_str("a commit here is conditional, so jobs that publish at once lose nothing"),
+            Self::Conditional => f.write_str("commits are conditional here, so concurrent jobs lose nothing"),
             Self::Contributions { removes } => {
                 f.write_str(
-                    "there are no conditional writes here: each job leaves what it adds as NAME.publish-… until the cache \
-                     has it, so jobs that publish at once lose nothing",
+                    "there are no conditional writes here: each job writes its part as NAME.publish-… until the cache contains it, so concurrent jobs lose nothing",
                 )?;
-                let rest = "; what they leave cannot be deleted here, and needs a retention rule";
+                let rest = "; these parts cannot be deleted here, and need a retention rule";
                 f.write_str(if *removes { "" } else { rest })
             }
             Self::Timed(wait) => write!(
                 f,
-                "there are no conditional writes here, and no list of what jobs add: each job waits {} s after its commit \
-                 and looks again, so nothing is lost unless a commit takes longer",
+                "there are no conditional writes and no lists here: each job waits {} s after its commit and checks again, so nothing is lost unless a commit takes longer",
                 wait.as_secs_f32()
             ),
         }

@@ -1,9 +1,8 @@
-//! Which records of several graphs are the same: the least relation in which records with one key that share an
-//! alternative for every input are one.
+//! Finds which records of several graphs are the same: records are the same if they have the same key and share an
+//! alternative for every input.
 //!
-//! It is a congruence closure: what is above decides what is the same below, and a union further up can make records
-//! the same further down. The least relation does not depend on the order in which it is found. Links that lead back do
-//! not matter here.
+//! It is a congruence closure: merging two records can make records below them the same. The result does not depend on
+//! the order of merging. Links that close a loop do not matter here.
 
 use std::collections::{HashMap, HashSet};
 

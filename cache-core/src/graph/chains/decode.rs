@@ -1,4 +1,4 @@
-//! From a config to the graph, with every error for which BuildKit refuses a whole import.
+//! Builds the graph from a config, with every error for which BuildKit refuses an import.
 
 use std::sync::Arc;
 
@@ -11,10 +11,9 @@ use crate::manifest::{CacheConfig, CacheKey, CacheManifest, CacheRecord, RecordL
 use crate::model::Descriptor;
 
 impl CacheChains {
-    /// Builds the graph of a manifest, in the form that [`normalize`](Self::normalize) gives it where records are made
-    /// one.
+    /// Builds the graph of a manifest, and merges equal records as [`normalize`](Self::normalize) does.
     ///
-    /// A result with a layer that has no descriptor is left out, as in BuildKit.
+    /// A result with a layer without a descriptor is left out, as in BuildKit.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] with BuildKit's words: `invalid looping record`, `invalid record ID: N`,
@@ -34,10 +33,10 @@ impl CacheChains {
     }
 }
 
-/// Whether records that are the same lead to each other, so that they lead in a circle once they are made one.
+/// Whether equal records link to each other, so that they form a loop when they are merged.
 ///
-/// Two records are the same only if some two are that share an alternative as they are written; where none do, which is
-/// nearly always, the graph need not be made.
+/// Records can only be equal if two of them share an alternative as they are written. If none do, which is nearly
+/// always the case, the graph need not be built.
 pub(crate) fn closes_loop(manifest: &CacheManifest) -> bool {
     let records = &manifest.config().records;
     if Repeated::new(records.iter().flat_map(first_alternatives), |alternative| alternative).is_empty() {

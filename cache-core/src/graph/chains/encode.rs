@@ -1,4 +1,4 @@
-//! From the graph to a config: deterministic, and byte for byte BuildKit's where BuildKit's own order is determined.
+//! Encodes the graph as a config: deterministic, and with BuildKit's bytes wherever BuildKit's own order is determined.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, CacheRecord, Chain
 use crate::model::{Descriptor, Digest, Timestamp};
 
 impl CacheChains {
-    /// Makes the manifest of this graph: every record, each with its newest result, and the layers these need.
+    /// Makes the manifest of this graph: every record with its newest result, and the layers that the results need.
     ///
     /// Equal graphs give equal bytes. Layers stand in order of their blob, then of what is below them; records in order
-    /// of their key, then of their inputs. Layer media types become OCI's. A lazy result that nobody resolved is left
+    /// of their key, then of their inputs. Layer media types become OCI's. Lazy results that are not resolved are left
     /// out: [`select`](Self::select) resolves them.
     #[must_use]
     pub fn to_manifest(&self) -> CacheManifest {

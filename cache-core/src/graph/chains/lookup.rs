@@ -1,4 +1,4 @@
-//! Which results a step can reuse, as BuildKit's importer answers it.
+//! Looks up the results that a step can reuse, as BuildKit's importer does.
 
 use super::{Alternative, CacheChains, CacheLink, Edge, Link, RecordId, StoredLayers, StoredResult};
 use crate::manifest::CacheKey;
@@ -24,9 +24,9 @@ impl CacheChains {
 
     /// Finds the records of a step with this key whose inputs are those given.
     ///
-    /// For each input any of the alternatives will do (by definition with the step's selector, by content without
-    /// one); every input has to match. A step without inputs is a root. The answer is in no particular order and often
-    /// one record; its result, if it has one, is [`hit`](Self::hit).
+    /// Every input has to match, by any of its alternatives: by definition, with the step's selector, or by content,
+    /// without one. A step without inputs is a root. The records are in no particular order, and often there is only
+    /// one; its result, if any, is [`hit`](Self::hit).
     #[must_use]
     pub fn lookup(&self, key: &CacheKey, inputs: &[Vec<CacheLink>]) -> Vec<RecordId> {
         if inputs.is_empty() {

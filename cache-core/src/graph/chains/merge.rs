@@ -1,4 +1,4 @@
-//! The union of several caches, and the normal form of one.
+//! Merges several caches into one, and brings a cache into normal form.
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
@@ -10,20 +10,20 @@ use super::{Alternative, CacheChains, StoredLayers, StoredResult, topology};
 use crate::error::Result;
 
 impl CacheChains {
-    /// Adds everything that is in `other`, and makes records one that are the same.
+    /// Adds everything in `other`, and merges equal records.
     ///
     /// Every lookup that hits in either graph hits in the union. The order of merging does not change the bytes, and
     /// merging a graph into itself changes nothing but what [`normalize`](Self::normalize) does. Where records are kept
     /// apart because of a loop, that holds for the graphs of one call: [`merge_all`](Self::merge_all) takes any number.
     ///
     /// # Errors
-    /// None today; a graph that cannot be merged would be reported here.
+    /// None today; reserved for graphs that cannot be merged.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.merge_all([other])
     }
 
-    /// Adds everything that is in all of the `others`, whose order does not matter. They may be owned, and made one after
-    /// the other: each is dropped before the next one is asked for.
+    /// Adds everything in the `others`, whose order does not matter. They may be owned, and made one after the other:
+    /// each is dropped before the next one is requested.
     ///
     /// # Errors
     /// As [`merge`](Self::merge).
@@ -37,12 +37,12 @@ impl CacheChains {
         Ok(())
     }
 
-    /// Makes records one that have the same key and share an alternative for every input, until none are left, and
-    /// orders the results of each: the newest first, then the shorter chain, then by digest.
+    /// Merges records that have the same key and share an alternative for every input, until there are none, and sorts
+    /// the results of each: the newest first, then by length of the chain, then by digest.
     ///
-    /// Where that would close a loop, the records of the loop are made one only as far as they can be. A record that
-    /// would be one with a record above it goes into that one; what of it leads back stays a record of its own, with
-    /// the same results. What is cut where depends on what the records are, and on nothing else.
+    /// If that would close a loop, the records of the loop are merged only as far as possible. A record that equals a
+    /// record above it is merged into that one, and the inputs that lead back stay with a separate record, with the
+    /// same results. Which link is cut depends only on the content of the records.
     pub fn normalize(&mut self) {
         let nodes = self.take_nodes();
         self.rebuild(&nodes);

@@ -1,8 +1,8 @@
-//! [`CacheChains`]: records joined by links and selectors, with the results they lead to.
+//! [`CacheChains`]: records joined by links and selectors, with their results.
 //!
-//! This is what a sound [`CacheConfig`](crate::CacheConfig) becomes, and what a build tool fills. Nothing in it can
-//! dangle or loop: links are checked when they are added, and a link that would close a loop is dropped, as BuildKit
-//! does.
+//! It is made from a sound [`CacheConfig`](crate::CacheConfig), or filled by a build tool. Every link leads to a
+//! record, and nothing loops: links are checked when they are added, and a link that would close a loop is dropped, as
+//! in BuildKit.
 
 mod closure;
 mod decode;
@@ -62,7 +62,7 @@ pub struct CacheChains {
     has_joined: bool,
 }
 
-/// A record of a [`CacheChains`]; it stays valid when records are merged, and means nothing in another graph.
+/// A record of a [`CacheChains`]. It stays valid when records are merged; it must not be used with another graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordId(u32);
 
@@ -81,7 +81,7 @@ pub struct CacheLink {
 pub struct CacheResult {
     /// When the result was made.
     pub created_at: Timestamp,
-    /// The layers, bottom first, or who can make them.
+    /// The layers, bottom first, or the means to make them.
     pub layers: ResultLayers,
 }
 
@@ -197,11 +197,11 @@ impl CacheChains {
         self.add(key, &[], Vec::new())
     }
 
-    /// Adds a record, or adds to the one that is already there.
+    /// Adds a record, or adds to the equal one that exists.
     ///
-    /// `inputs` holds for each input the alternatives that stand for it. A record with the same key that shares an
-    /// alternative for every input is the same record: links and results are added to it. A link that would close a
-    /// loop is dropped. A random key (`random:…`) is never stored: `None`.
+    /// `inputs` has the alternatives of each input. A record with the same key that shares an alternative for every
+    /// input is the same record: links and results are added to it. A link that would close a loop is dropped. A random
+    /// key (`random:…`) is never stored: `None`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] for an input without alternatives and for a record of another graph.

@@ -1,4 +1,4 @@
-//! Which results a mode keeps, and resolving lazy layers.
+//! Selects the results that a mode exports, and resolves lazy layers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -60,14 +60,14 @@ const CONCURRENCY: usize = 4;
 type Lazy = (u32, usize, Arc<dyn LazyLayers>);
 
 impl CacheChains {
-    /// Resolves lazy results as `mode` needs them and keeps the results that it exports; records all stay.
+    /// Resolves the lazy results that `mode` needs, and keeps only the results that it exports. All records are kept.
     ///
     /// [`Mode::Max`] resolves all results. [`Mode::Min`] resolves those of the last steps (records with a result and no
     /// descendant with one), takes others whose blobs exist, and keeps a result only if all of its blobs are
     /// in the chain of one last step.
     ///
     /// # Errors
-    /// Whatever a [`LazyLayers`] answers.
+    /// The error of a [`LazyLayers`].
     pub async fn select(&mut self, mode: Mode) -> Result<()> {
         match mode {
             Mode::Max => self.make(|_| true).await?,
@@ -81,7 +81,7 @@ impl CacheChains {
         Ok(())
     }
 
-    /// Drops every result that needs one of `blobs`; records stay.
+    /// Drops every result that needs one of `blobs`; all records are kept.
     pub fn drop_results_needing(&mut self, blobs: &HashSet<Digest>) {
         let mut is_sound = vec![true; self.layers.len()];
         for layer in self.layers.all() {
