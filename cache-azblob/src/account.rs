@@ -88,7 +88,7 @@ impl AccountKey {
         // The decoder's words quote a byte of the key.
         let decoded = STANDARD.decode(text.expose().trim()).ok().filter(|key| !key.is_empty());
         decoded.map(Self).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidSpec, "an account key is base64").with("attribute", "secret_access_key")
+            Error::new(ErrorKind::InvalidSpec, "the account's key is not base64").with("attribute", "secret_access_key")
         })
     }
 

@@ -183,8 +183,8 @@ impl AzblobConfig {
     pub(crate) fn access(&self) -> Result<Access> {
         match &self.key {
             Some(_) if self.account.has_signature() => {
-                let message = "account_url holds a signature, and there is an account key too";
-                Err(invalid(message, "secret_access_key").with_hint("leave one of the two out"))
+                let message = "account_url has a signature, and an account key is given too";
+                Err(invalid(message, "secret_access_key").with_hint("leave out one of the two"))
             }
             Some(key) => Ok(Access::Key(self.signing_name()?, key.clone())),
             None if self.account.has_signature() => Ok(Access::Signature),
@@ -200,7 +200,7 @@ impl AzblobConfig {
     fn signing_name(&self) -> Result<String> {
         let name = self.account_name.as_deref().or_else(|| self.account.name());
         name.map(str::to_owned).ok_or_else(|| {
-            let message = "account_url names the host by its address, which does not say what the account is called";
+            let message = "the host in account_url is an IP address, which does not tell the name of the account";
             invalid(message, "account_name").with_hint("give account_name")
         })
     }

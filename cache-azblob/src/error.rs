@@ -24,7 +24,7 @@ pub(crate) fn of(error: azure_core::Error, message: &str) -> Error {
         }
         AzureKind::Credential => new(ErrorKind::Unauthenticated, message)
             .with("cause", one_line(&error.to_string()))
-            .with_hint("log in with `az login`, set AZURE_CLIENT_SECRET and its like, or give secret_access_key"),
+            .with_hint("log in with `az login`, set the variables AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give secret_access_key"),
         _ => match core_error(&error) {
             // A bound of ours: its own kind and cause.
             Some(ours) => match ours.silent_for() {

@@ -136,7 +136,7 @@ fn checked(key: String, name: &str) -> Result<String> {
     if is_short && !matches!(key.as_str(), "" | "." | ".." | "/") {
         return Ok(key);
     }
-    let message = if is_short { "the name leads to no blob" } else { "the name is longer than 1,024 characters" };
+    let message = if is_short { "no blob can have this name" } else { "the name is longer than 1,024 characters" };
     Err(Error::new(ErrorKind::InvalidSpec, message)
         .with("attribute", "name")
         .with("name", format!("{:?}", shown_place(name))))

@@ -116,7 +116,7 @@ impl AzblobProbe {
         if pieces.concat() == BYTES.get(1..9).unwrap_or_default() {
             return Ok(());
         }
-        Err(error::new(ErrorKind::Unsupported, "another part is sent than was asked for"))
+        Err(error::new(ErrorKind::Unsupported, "the service sent another part than was requested"))
     }
 
     async fn try_refresh(&self, key: &str) -> Result<()> {

@@ -33,7 +33,7 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
         });
         return found.cloned().ok_or_else(|| place.no_cache_among(caches));
     };
-    let digest: Digest = digest.parse().map_err(|_| Failure::usage("what is given as the digest is none"))?;
+    let digest: Digest = digest.parse().map_err(|_| Failure::usage("the given digest is invalid"))?;
     let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
     let mut found = caches.iter().filter(has_digest);
     match (found.next(), found.next()) {
@@ -41,7 +41,7 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
         (Some(cache), None) => Ok(cache.clone()),
         (Some(one), Some(other)) => {
             let failure = Failure::usage(format!("several names lead to it: {}, {}", label(one), label(other)));
-            Err(failure.with_hint("say which one by its tag"))
+            Err(failure.with_hint("select one by its tag"))
         }
     }
 }
@@ -57,7 +57,7 @@ fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<Cac
         _ => {
             let names: Vec<String> = found.iter().map(|cache| label(cache)).collect();
             let failure = Failure::usage(format!("several branches have it: {}", names.join(", ")));
-            Err(failure.with_hint("say which one by its whole name, as scope=NAME@REF"))
+            Err(failure.with_hint("select one by its full name, scope=NAME@REF"))
         }
     }
 }

@@ -73,7 +73,9 @@ fn explained(error: Error, words: &str) -> Error {
         ErrorKind::LimitExceeded | ErrorKind::PermissionDenied if says("quota") || says("storage") => error.with_hint(
             "the caches of the repository are at their limit: delete some with `buildcache rm`, or raise it",
         ),
-        ErrorKind::Unauthenticated => error.with_hint("a token lasts as long as its job; take that of a job that runs"),
+        ErrorKind::Unauthenticated => {
+            error.with_hint("a token is valid for as long as its job runs; use the token of a running job")
+        }
         _ if says("legacy service is shutting down") => error.with_hint(
             "this is API version 1, which GitHub took down: set version=2, or ACTIONS_CACHE_SERVICE_V2=true",
         ),
@@ -82,7 +84,8 @@ fn explained(error: Error, words: &str) -> Error {
 }
 
 /// What to do about a token that can only read.
-pub(crate) const READ_ONLY: &str = "runs for forks and for untrusted triggers get tokens that only read; export from a run on a branch of the repository";
+pub(crate) const READ_ONLY: &str =
+    "runs for forks and for untrusted triggers get read-only tokens; export from a run on a branch of the repository";
 
 /// The message of a server about an error.
 struct Answer {

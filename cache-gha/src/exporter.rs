@@ -77,7 +77,7 @@ impl GhaExporter {
                 return Err(never_finished(key));
             }
             if wait == FIRST_WAIT {
-                let text = format!("another writer has reserved {key} and is waited for");
+                let text = format!("waiting for another writer, which has reserved {key}");
                 self.session.progress().event(&Event::Retrying { error: &text, wait: patience });
             }
             tokio::time::sleep(wait.min(left)).await;
@@ -99,8 +99,7 @@ impl GhaExporter {
 fn never_finished(key: &str) -> Error {
     let error = error::new(ErrorKind::Locked, "the blob was reserved by another job and never finished");
     error.with("key", key).with_hint(
-        "no list shows such a key and nobody can give it back: results that need it are left out until the service \
-         forgets it, or another branch exports",
+        "the key stays locked until the service forgets it: results that need the blob are left out; another branch can export them",
     )
 }
 

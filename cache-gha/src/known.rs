@@ -146,7 +146,9 @@ impl Known {
         }
         drop(blobs);
         match gone {
-            Some(blob) => Err(error::new(ErrorKind::Unavailable, "a blob that was there is gone").with("blob", blob)),
+            Some(blob) => {
+                Err(error::new(ErrorKind::Unavailable, "a blob that was present has been deleted").with("blob", blob))
+            }
             None => Ok(()),
         }
     }

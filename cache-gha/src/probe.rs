@@ -84,7 +84,7 @@ impl CacheProbe for GhaProbe {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),
             looked => Outcome::from(looked.map(drop)),
         };
-        found.record("lookup", looked, "without this no cache can be imported: take the token of a job that runs");
+        found.record("lookup", looked, "without this no cache can be imported: use the token of a running job");
         if found.record("write", write(&session, &key).await, error::READ_ONLY) {
             found.record("read", read(&session, &key).await, "entries can be written but not read back");
         } else {
@@ -93,7 +93,7 @@ impl CacheProbe for GhaProbe {
         let is_written = found.works("write");
         match session.rest() {
             Some(rest) if is_written => {
-                let advice = "exports look every blob up, and `ls` and `du` cannot work: give ghtoken actions: read";
+                let advice = "exports look up every blob, and `ls` and `du` cannot work: give ghtoken actions: read";
                 found.record("list", list(&session, rest, &key).await, advice);
                 let advice = "`rm` and `prune` cannot work: give ghtoken actions: write";
                 found.record("delete", delete(&session, rest, &key).await, advice);

@@ -142,7 +142,7 @@ impl fmt::Display for Taken {
 impl StdError for Taken {}
 
 fn taken(key: &str) -> Error {
-    error::new(ErrorKind::Conflict, "somebody else has the key").with("key", key).with_source(Taken)
+    error::new(ErrorKind::Conflict, "another writer has the key").with("key", key).with_source(Taken)
 }
 
 fn is_taken(error: &Error) -> bool {

@@ -74,12 +74,12 @@ impl Token {
         let (message, at) = if self.expires < now {
             ("cache token has expired", self.expires)
         } else if self.not_before > now {
-            ("cache token does not count yet", self.not_before)
+            ("cache token is not valid yet", self.not_before)
         } else {
             return Ok(());
         };
         let error = error::new(ErrorKind::Unauthenticated, message).with("at", time(at));
-        Err(error.with_hint("a token lasts as long as its job; take that of a job that runs"))
+        Err(error.with_hint("a token is valid for as long as its job runs; use the token of a running job"))
     }
 
     pub(crate) fn secret(&self) -> &Secret {
@@ -124,7 +124,7 @@ fn parse_scopes(text: &str) -> Result<Vec<Scope>> {
 
 fn malformed(why: &str) -> Error {
     let error = error::new(ErrorKind::InvalidSpec, "cache token is malformed").with("attribute", "token");
-    error.with("cause", why).with_hint("the token is the value of ACTIONS_RUNTIME_TOKEN, and no GITHUB_TOKEN")
+    error.with("cause", why).with_hint("use the value of ACTIONS_RUNTIME_TOKEN; a GITHUB_TOKEN is something else")
 }
 
 fn time(seconds: f64) -> Timestamp {

@@ -72,7 +72,7 @@ impl CacheBackend for Inline {
             }
         }
         let error =
-            inline(ErrorKind::InvalidSpec, "the image is in no place that is built in").with("attribute", "image");
+            inline(ErrorKind::InvalidSpec, "no backend that is built in has such an image").with("attribute", "image");
         Err(error.with_hint(
             "image=./DIR names an OCI layout, a directory with an index.json; image=HOST/NAME:TAG a reference",
         ))

@@ -50,10 +50,10 @@ impl InlineExporter {
         let load = || async {
             let root = self.image.root().await?;
             let (root, version) =
-                root.ok_or_else(|| inline(ErrorKind::NotFound, "there is no image to put the cache into"))?;
+                root.ok_or_else(|| inline(ErrorKind::NotFound, "there is no image to write the cache into"))?;
             let tree = Tree::load(&*self.image, root, &self.limits).await?;
             if tree.images().next().is_none() {
-                return Err(inline(ErrorKind::InvalidManifest, "what is there is no image with layers"));
+                return Err(inline(ErrorKind::InvalidManifest, "this is no image with layers"));
             }
             Ok((tree, version))
         };
@@ -122,8 +122,7 @@ impl CacheExporter for InlineExporter {
     }
 }
 
-const NO_MATCH: &str = "no result of the cache is made of the image's layers alone; \
-                        export image and cache from one build, the cache with mode=max";
+const NO_MATCH: &str = "no result of the cache consists of the image's layers; export image and cache from one build, the cache with mode=max";
 
 /// The image's config with the records that are about it.
 fn edit(image: &Image, cache: &CacheManifest, coverage: &mut Coverage) -> Result<Option<Vec<u8>>> {

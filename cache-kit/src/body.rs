@@ -91,7 +91,7 @@ impl BodyReader {
 
     /// A retry would be as slow.
     fn too_slow(&self, idle: Duration) -> Error {
-        let cause = format!("less than {} bytes a second have come for {} s", self.slowest, idle.as_secs_f32());
+        let cause = format!("fewer than {} bytes a second came for {} s", self.slowest, idle.as_secs_f32());
         Error::new(ErrorKind::Unavailable, self.message).with("cause", cause).with_retryable(false)
     }
 }
@@ -171,7 +171,7 @@ mod tests {
     async fn what_was_fast_before_is_no_excuse() {
         let fast = stream::iter([Ok(Bytes::from(vec![0; 8 << 20]))]);
         let error = reader().read(fast.chain(every(Duration::from_secs(1), 1))).await.unwrap_err();
-        assert!(error.context("cause").unwrap().starts_with("less than"), "{error}");
+        assert!(error.context("cause").unwrap().starts_with("fewer than"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

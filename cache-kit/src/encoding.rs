@@ -80,7 +80,7 @@ impl ContentEncoding {
 
 fn unsupported(encoding: &str, message: &str) -> Error {
     let error = Error::new(ErrorKind::Unsupported, message).with("content-encoding", encoding);
-    error.with_hint("a proxy in front of the server encodes what was asked for as it is")
+    error.with_hint("a proxy in front of the server encodes the answer although no encoding was requested")
 }
 
 fn broken(source: io::Error, message: &str) -> Error {

@@ -71,7 +71,7 @@ fn open_pipe(path: &Path, options: &OpenOptions, patience: Duration) -> io::Resu
     let (tell, told) = mpsc::sync_channel(1);
     let (path, options) = (path.to_owned(), options.clone());
     thread::Builder::new().spawn(move || tell.send(options.open(path)))?;
-    let alone = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "it is a pipe, and nobody is at its other end"));
+    let alone = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "it is a pipe, and nobody has opened its other end"));
     told.recv_timeout(patience).unwrap_or_else(alone)
 }
 

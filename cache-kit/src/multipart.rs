@@ -133,7 +133,7 @@ impl Default for PartLimits {
     }
 }
 
-const BAD_PARTS: &str = "delete the blob that is there; the store puts parts together in a way of its own";
+const BAD_PARTS: &str = "delete the stored blob; the store joins parts in a wrong way";
 
 /// Uploads `size` bytes of `stream`: one request for up to one part, else parts in parallel.
 ///
@@ -165,7 +165,8 @@ pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limi
     }
     match to.stored_size().await? {
         Some(stored) if stored != size => {
-            let error = Error::new(ErrorKind::DigestMismatch, "the store does not hold what was sent in parts");
+            let error =
+                Error::new(ErrorKind::DigestMismatch, "the stored size is not that of the parts that were sent");
             Err(error.with("size", size).with("stored", stored).with_hint(BAD_PARTS))
         }
         _ => Ok(()),

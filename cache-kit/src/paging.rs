@@ -95,13 +95,13 @@ impl<S: PageSource> Pager<S> {
         let new: Vec<S::Item> = page.items.into_iter().filter(|item| self.listed.is_new(&S::id(item))).collect();
         match page.next {
             NextPage::End => self.is_whole = true,
-            NextPage::Lost => return Err(self.wrong("it says that there is more, and not where")),
+            NextPage::Lost => return Err(self.wrong("it says that there is more, but not where")),
             NextPage::At(_) if on_page > 0 && new.is_empty() => return Err(self.wrong("it sends the same page again")),
             NextPage::At(_) if self.empty > self.bounds.empty_pages => {
                 return Err(self.wrong("it sends nothing but empty pages"));
             }
             NextPage::At(next) if !self.asked.is_new(&next) => {
-                return Err(self.wrong("it leads back to a page that it has sent"));
+                return Err(self.wrong("it leads back to an earlier page"));
             }
             NextPage::At(next) => self.cursor = Some(next),
         }
@@ -141,8 +141,7 @@ impl<S: PageSource> Pager<S> {
     fn wrong(&self, cause: &str) -> Error {
         let error = Error::new(ErrorKind::Unavailable, "the server's list does not end").with("cause", cause);
         let error = error.with("pages", self.pages).with_retryable(false);
-        self.source
-            .with_context(error.with_hint("nothing is deleted, or taken for complete, by a list that is not whole"))
+        self.source.with_context(error.with_hint("an incomplete list is never used: nothing is deleted because of it"))
     }
 }
 
@@ -224,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn more_without_a_way_on_is_no_end() {
         for items in [vec![], vec![1]] {
-            assert_eq!(cause(&Book::new([(items, NextPage::Lost)])).await, "it says that there is more, and not where");
+            assert_eq!(cause(&Book::new([(items, NextPage::Lost)])).await, "it says that there is more, but not where");
         }
     }
 
@@ -234,12 +233,9 @@ mod tests {
         let same = Book::new([(vec![1], At(0))]);
         assert_eq!((cause(&same).await.as_str(), same.1.into_inner()), ("it sends the same page again", 2));
         let empty = Book::new([(vec![], At(1)), (vec![], At(2)), (vec![], At(1))]);
-        assert_eq!(
-            (cause(&empty).await.as_str(), empty.1.into_inner()),
-            ("it leads back to a page that it has sent", 3)
-        );
+        assert_eq!((cause(&empty).await.as_str(), empty.1.into_inner()), ("it leads back to an earlier page", 3));
         let growing = Book::new([(vec![1], At(1)), (vec![2], At(2)), (vec![3, 1], At(1))]);
-        assert_eq!(cause(&growing).await, "it leads back to a page that it has sent");
+        assert_eq!(cause(&growing).await, "it leads back to an earlier page");
     }
 
     #[tokio::test]

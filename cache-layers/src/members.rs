@@ -53,7 +53,7 @@ impl<D: Member> Members<D> {
             begun.and_then(|()| self.decoder.decode(&mut taken, &mut written))
         };
         let has_ended = result.map_err(|error| {
-            let message = if after_the_end { "layer has something after its end" } else { "layer does not decompress" };
+            let message = if after_the_end { "layer goes on after its end" } else { "layer does not decompress" };
             broken(message).with_source(error)
         })?;
         out.extend_from_slice(written.written());

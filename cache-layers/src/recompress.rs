@@ -30,7 +30,7 @@ use super::{CodecPool, Encoding, encode, hashed};
 /// wrong.
 pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool: &CodecPool) -> Result<Encoding> {
     if layer.media_type.layer_encoding().is_none() {
-        let error = Error::new(ErrorKind::Unsupported, "blob is no layer, its compression cannot be changed");
+        let error = Error::new(ErrorKind::Unsupported, "blob is no layer, so its compression cannot be changed");
         return Err(error.with("blob", layer.digest).with("media-type", &layer.media_type));
     }
     let tar = decompressed(layer.media_type.clone(), bytes, pool.clone());

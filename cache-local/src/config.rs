@@ -191,10 +191,9 @@ impl LocalConfig {
     pub(crate) fn selection(&self) -> Result<Selection> {
         match (self.digest, self.tag.as_deref()) {
             (Some(digest), _) => Ok(Selection::Digest(digest)),
-            (None, Some("")) => Err(on_attribute(
-                Error::new(ErrorKind::InvalidSpec, "an import needs a tag that is not empty, or a digest"),
-                "tag",
-            )),
+            (None, Some("")) => {
+                Err(on_attribute(Error::new(ErrorKind::InvalidSpec, "an import needs a tag or a digest"), "tag"))
+            }
             (None, Some(tag)) => Ok(Selection::Tag(tag.to_owned())),
             (None, None) => Ok(Selection::Default),
         }

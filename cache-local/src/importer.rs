@@ -118,9 +118,8 @@ pub(crate) fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> R
 fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
     let Some(snapshot) = layout.read_index(limits.config)? else { return Ok(None) };
     let Some(entry) = selection.entry(&snapshot.index) else { return Ok(None) };
-    let unreadable = || {
-        at(ErrorKind::InvalidManifest, "the entry of index.json has no digest that can be read", &layout.index_path())
-    };
+    let unreadable =
+        || at(ErrorKind::InvalidManifest, "the entry of index.json has no valid digest", &layout.index_path());
     entry.descriptor().map(|descriptor| Some(descriptor.clone())).ok_or_else(unreadable)
 }
 
@@ -137,7 +136,7 @@ fn existing(layout: &Layout, digest: Digest) -> Result<Descriptor> {
 fn gone(layout: &Layout, digest: Digest) -> Error {
     at(ErrorKind::NotFound, "the manifest that index.json names is gone", &layout.index_path())
         .with("manifest", digest)
-        .with_hint("repair looks for a manifest in the directory to lead the name to")
+        .with_hint("repair looks for a manifest in the directory to point the name to")
 }
 
 impl Selection {

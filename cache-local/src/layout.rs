@@ -143,7 +143,7 @@ fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
         Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io(error, "cannot look the file up", path)),
+        Err(error) => Err(io(error, "cannot look up the file", path)),
     }
 }
 
@@ -152,7 +152,7 @@ fn only_file(file: File, path: &Path) -> Result<File> {
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),
-        Err(error) => Err(io(error, "cannot look the file up", path)),
+        Err(error) => Err(io(error, "cannot look up the file", path)),
     }
 }
 

@@ -47,7 +47,7 @@ impl IndexLock {
             if left.is_zero() {
                 let error = at(
                     ErrorKind::LimitExceeded,
-                    "another process keeps the lock of index.json",
+                    "another process holds the lock of index.json",
                     &root.path().join(INDEX_LOCK),
                 );
                 return Err(error.with("waited", format!("{}ms", timeout.as_millis())));

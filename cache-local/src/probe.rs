@@ -59,7 +59,11 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     found.record("directory", Ok(()), "");
     try_locks(&root, &mut found);
     let index = layout.read_index(config.limits().config).map(drop);
-    found.record("index", index, "BuildKit fails on this index.json after it has written the cache: mend or remove it");
+    found.record(
+        "index",
+        index,
+        "BuildKit fails on this index.json after it has written the cache: repair or delete it",
+    );
     try_blob(&root, &mut found);
     let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
     found.recommended = is_usable.then(|| recommended(config));
@@ -68,7 +72,7 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     }
     let is_default = config.form().is_none_or(|form| form == ManifestForm::ImageManifest);
     if is_default {
-        found.notes.push("BuildKit before v0.12 cannot read an image manifest: image-manifest=false is for it".into());
+        found.notes.push("BuildKit before v0.12 cannot read an image manifest: use image-manifest=false for it".into());
     }
     if config.tag().is_some() {
         found.notes.push("BuildKit before v0.11 has no tag for exports".into());
@@ -83,14 +87,16 @@ fn is_refused(found: &Diagnosis, name: &str) -> bool {
 
 /// Takes the lock as writers do, and checks that it excludes others.
 fn try_locks(root: &Dir, found: &mut Diagnosis) {
-    const ADVICE: &str = "writers of this directory cannot keep out of each other's way: use a local file system";
+    const ADVICE: &str = "writers of this directory cannot lock each other out: use a local file system";
     let path = root.path().join(INDEX_LOCK);
     match try_lock(root, INDEX_LOCK).map_err(|error| io_error(error, "cannot lock the file", &path)) {
         Err(error) => drop(found.record("lock", Err(error), ADVICE)),
         Ok(Attempt::Held | Attempt::Gone) => found.skip("lock", "another process is writing to the directory"),
         Ok(Attempt::Locked(held)) => {
             let excludes = match try_lock(root, INDEX_LOCK) {
-                Ok(Attempt::Locked(_)) => Err(at(ErrorKind::Unsupported, "the lock keeps nobody out", &path)),
+                Ok(Attempt::Locked(_)) => {
+                    Err(at(ErrorKind::Unsupported, "the lock does not keep other processes out", &path))
+                }
                 _ => Ok(()),
             };
             // A lock file that stays behind blocks no other writer.
@@ -115,7 +121,7 @@ fn try_blob(root: &Dir, found: &mut Diagnosis) {
         }
     };
     found.record("blob", Ok(()), ADVICE);
-    found.record("blob-mode", blob.protect(), "blobs stay writable here; nothing depends on it");
+    found.record("blob-mode", blob.protect(), "blobs stay writable here, which does no harm");
 }
 
 /// A blob with its two names; both are gone when it is dropped.

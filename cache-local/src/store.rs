@@ -63,7 +63,7 @@ impl CacheStore for LocalStore {
     /// The cache is the one that was listed, even if its name points to another one by now.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         let manifest = cache.version.as_str().parse().map_err(|error: InvalidDigest| {
-            let message = "the entry of index.json has no digest that can be read";
+            let message = "the entry of index.json has no valid digest";
             at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source(error)
         })?;
         Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))

@@ -225,7 +225,7 @@ async fn plan(
 fn explain_lost(error: Error) -> Error {
     let is_lost = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Archived);
     let is_lost = is_lost && error.side() == Some(Side::Source);
-    if is_lost { error.with_hint("copy with --skip-missing to do without the results that need it") } else { error }
+    if is_lost { error.with_hint("copy with --skip-missing to leave out the results that need it") } else { error }
 }
 
 /// The manifest without lost blobs; the same one when none is lost.

@@ -106,7 +106,7 @@ pub fn part_of(manifest: &CacheManifest, shard: Shard) -> impl Iterator<Item = &
     manifest.blobs().iter().map(AsRef::as_ref).filter(move |blob| shard.has(&blob.digest))
 }
 
-const ARCHIVED: &str = "it is in an archive, and nobody can read it before it is restored; a copy sends it again";
+const ARCHIVED: &str = "it is archived, and has to be restored before it can be read; a copy sends it again";
 
 async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &CodecPool) -> Result<Option<Finding>> {
     let found = |code, message: String| Ok(Some(Finding::new(code, format!("blob {}", blob.digest), message)));
@@ -167,8 +167,7 @@ async fn read_through(
 }
 
 fn mistyped(found: LayerEncoding, said: LayerEncoding) -> (FindingCode, String) {
-    let message =
-        format!("it is {}, and its media type says {}; BuildKit goes by the bytes", found.name(), said.name());
+    let message = format!("it is {}, and its media type says {}; BuildKit uses the bytes", found.name(), said.name());
     (FindingCode::MediaTypeMismatch, message)
 }
 

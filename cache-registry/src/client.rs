@@ -284,7 +284,7 @@ fn elsewhere(error: Error, host: &str) -> Error {
     let error = error.with("host", host);
     match error.kind() {
         ErrorKind::Unauthenticated => error
-            .with_hint("the registry has sent the request on to this host, which is given no login of the registry"),
+            .with_hint("the registry has redirected the request to this host, which is sent no login of the registry"),
         _ => error,
     }
 }

@@ -56,7 +56,7 @@ fn plain_http_hint(error: &reqwest::Error, url: &Url) -> Option<&'static str> {
         );
     }
     (is_https && url.port().is_none() && is_refused(error))
-        .then_some("nobody answers by HTTPS: if the registry is meant to speak plain HTTP, use registry.insecure=true")
+        .then_some("nothing answers by HTTPS: if the registry is meant to speak plain HTTP, use registry.insecure=true")
 }
 
 /// The hint for a certificate that one side refuses; a retry does not help.

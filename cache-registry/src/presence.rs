@@ -97,7 +97,7 @@ impl Presence {
         let looked: Vec<(Descriptor, bool)> = stream::iter(looks).buffer_unordered(LOOKS).try_collect().await?;
         self.note(&looked);
         let Some((blob, _)) = looked.iter().find(|(_, is_there)| !is_there) else { return Ok(()) };
-        let error = error::new(ErrorKind::Unavailable, "the registry says that it has the blob, and cannot read it");
+        let error = error::new(ErrorKind::Unavailable, "the registry reports the blob as present, but cannot read it");
         Err(client.with_context(error.with("blob", blob.digest)))
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn refused(response: Response, message: &str, tuning: &Tuning) 
     let error = if answer.words.is_empty() { error } else { error.with("server", &answer.words) };
     match (kind, led_to) {
         (_, Some(origin)) => error.with_hint(format!(
-            "the registry leads to {origin}, where this request cannot follow: name the registry as it is called there"
+            "the registry redirects to {origin}, which this request cannot follow: use the registry's name in that address"
         )),
         (ErrorKind::Unsupported, None) if answer.has("MANIFEST_INVALID") => {
             error.with_hint("try another form: image-manifest=true, or image-manifest=false")

@@ -22,7 +22,7 @@ use crate::importer::MANIFEST_TYPES;
 use crate::reference::is_tag;
 use crate::{RegistryConfig, RegistryImporter, error, tags};
 
-const LOOK: &str = "cannot look the manifest up";
+const LOOK: &str = "cannot look up the manifest";
 const DELETE: &str = "cannot delete the manifest";
 /// How many manifests are looked up at the same time.
 const LOOKS: usize = 8;
@@ -92,7 +92,7 @@ impl RegistryStore {
     /// Looks up a tag; `None` if it was deleted meanwhile.
     async fn entry(&self, tag: &str) -> Result<Option<CacheEntry>> {
         if !is_tag(tag) {
-            return Err(error::new(ErrorKind::InvalidManifest, "the registry lists a tag that is none"));
+            return Err(error::new(ErrorKind::InvalidManifest, "the registry lists an invalid tag"));
         }
         let found = self.client.retrying(|| manifest_digest(&self.client, &self.scopes, tag)).await?;
         Ok(found.map(|found| {
@@ -132,10 +132,10 @@ impl RegistryStore {
         let unreadable = listing.unreadable.into_iter().next();
         let (message, other) = match (other, unreadable) {
             (Some(other), _) => {
-                ("this registry deletes a manifest with all its tags, and another tag leads to it", other)
+                ("this registry deletes a manifest with all its tags, and another tag points to it", other)
             }
             (None, Some(unreadable)) => {
-                ("this registry deletes a manifest with all its tags, and one cannot be looked at", unreadable.name)
+                ("this registry deletes a manifest with all its tags, and one tag cannot be read", unreadable.name)
             }
             (None, None) => return Ok(()),
         };

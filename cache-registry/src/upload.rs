@@ -15,7 +15,7 @@ use crate::client::{Client, Request, digest_of};
 use crate::{error, redirect};
 
 pub(crate) const UPLOAD: &str = "cannot upload the blob";
-const STATE: &str = "cannot look the upload up";
+const STATE: &str = "cannot look up the upload";
 const OCTETS: &str = "application/octet-stream";
 /// The smallest chunk a registry takes, as it says at the start of an upload.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");

@@ -123,7 +123,7 @@ impl Client {
         match self.blob(key).get_properties(None).await {
             Ok(response) => Ok(Some(Found::of(response.headers()))),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.failed(error, "cannot look the blob up", key)),
+            Err(error) => Err(self.failed(error, "cannot look up the blob", key)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Client {
             ..BlockBlobClientCommitBlockListOptions::default()
         };
         let list = BlockLookupList { latest: Some(ids), ..BlockLookupList::default() };
-        let failed = |error| self.failed(error, "cannot make the blob of its blocks", key);
+        let failed = |error| self.failed(error, "cannot join the blocks of the blob", key);
         let list = list.try_into().map_err(failed)?;
         self.blob(key).block_blob_client().commit_block_list(list, Some(options)).await.map(drop).map_err(failed)
     }
@@ -256,7 +256,7 @@ impl Client {
         match self.container.get_properties(None).await {
             Ok(_) => Ok(true),
             Err(error) if error::code_of(&error).as_deref() == Some("ContainerNotFound") => Ok(false),
-            Err(error) => Err(self.with_context(error::of(error, "cannot look the container up"))),
+            Err(error) => Err(self.with_context(error::of(error, "cannot look up the container"))),
         }
     }
 

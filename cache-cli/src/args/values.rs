@@ -27,7 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let spec = CacheSpec::new("flag").with("timeout", rest);
     let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(bad_duration)?;
     let total = Duration::from_secs(u64::from(days) * 86_400).saturating_add(rest);
-    if total.is_zero() { Err("the time has to be longer than nothing".to_owned()) } else { Ok(total) }
+    if total.is_zero() { Err("the time has to be more than zero".to_owned()) } else { Ok(total) }
 }
 
 /// A duration that may be nothing.

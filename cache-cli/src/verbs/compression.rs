@@ -26,7 +26,7 @@ pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Fai
             let attribute = place.spec.shown(name);
             let said = if name == "force-compression" { String::new() } else { format!(" {flag}") };
             let message = format!("destination: --{name}{said} contradicts {name}={attribute} of {}", place.spec);
-            return Err(Failure::usage(message).with_hint("leave one of them out"));
+            return Err(Failure::usage(message).with_hint("leave out one of them"));
         }
         if attribute.is_none() {
             place.spec = place.spec.clone().with(name, flag);
@@ -65,8 +65,8 @@ pub(super) fn conversion(
     let conversion = Conversion::new(compression);
     let Some(dir) = &args.tmp_dir else { return Ok(Some(conversion)) };
     if !dir.is_dir() {
-        let message = format!("there is no folder {} to keep converted layers in", dir.display());
-        return Err(Failure::usage(message).with_hint("--tmp-dir says where to keep them"));
+        let message = format!("the folder {} for converted layers does not exist", dir.display());
+        return Err(Failure::usage(message).with_hint("--tmp-dir sets another folder"));
     }
     Ok(Some(conversion.with_spool(dir)))
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failur
     let listing = list(session, &mut place).await?;
     output::print(session, &listing)?;
     for Unreadable { name, error } in &listing.unreadable {
-        session.warn(format!("{name} cannot be looked at: {error}"));
+        session.warn(format!("{name} cannot be read: {error}"));
     }
     match listing.failure {
         _ if !listing.caches.is_empty() => Ok(Exit::Done),

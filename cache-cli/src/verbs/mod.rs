@@ -36,7 +36,7 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> Result<Exit, Failure> 
             return Err(Failure::usage("-o dot is for graph; expected table or json"));
         }
         Some(OutputForm::File(_)) if !matches!(verb, Verb::Report(_)) => {
-            let failure = Failure::usage("what -o is given is no form; expected table or json");
+            let failure = Failure::usage("unknown form for -o; expected table or json");
             return Err(failure.with_hint("-o takes a file for report only"));
         }
         _ => {}

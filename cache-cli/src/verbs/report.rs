@@ -82,7 +82,7 @@ async fn read_store(session: &Session, place: &mut Place) -> Result<Vec<Read>, F
         match importer.resolve().await {
             Ok(Some(resolved)) => caches.push(Read { name, manifest: resolved.manifest, importer }),
             Ok(None) => {}
-            Err(error) => session.warn(format!("{name} is passed by: {}", with_causes(&error))),
+            Err(error) => session.warn(format!("{name} is skipped: {}", with_causes(&error))),
         }
     }
     Ok(caches)

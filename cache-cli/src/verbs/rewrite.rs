@@ -109,10 +109,10 @@ pub(super) fn destination(
     }
     let options = place.spec.export_options().map_err(compression::refused)?;
     if options.ignore_error {
-        return Err(Failure::usage("destination: ignore-error is for copy: here nothing else would be done"));
+        return Err(Failure::usage("destination: ignore-error is for copy alone"));
     }
     if args.is_none() && options.compression.is_some() {
-        let message = "destination: compression is for copy and optimize: here layers stay as they are";
+        let message = "destination: compression is for copy and optimize: other verbs convert no layers";
         return Err(Failure::usage(message));
     }
     Ok((place, options))
@@ -169,7 +169,7 @@ async fn resolve(
     }
     match intent {
         Intent::Optimize(_) if unnamed::is_there(session, place).await => {
-            Err(unreadable_at(place, error).with_hint("repair looks for another cache there to lead the name to"))
+            Err(unreadable_at(place, error).with_hint("repair looks for another cache there to point the name to"))
         }
         Intent::Optimize(_) => Err(nothing_to_save(place, error)),
         Intent::Repair(depth) => match unnamed::newest(session, place, depth).await? {

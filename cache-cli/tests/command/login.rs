@@ -102,7 +102,7 @@ fn a_file_with_a_password_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let person = Person::with_config(r#"{"psFormat":"x","auths":{"ghcr.io":{"auth":"YTpi"}}}"#);
     let run = person.log_in(RIGHT, &[]);
-    assert!(run.stderr.contains("as it is"), "{}", run.stderr);
+    assert!(run.stderr.contains("unencrypted"), "{}", run.stderr);
     let config: Value = serde_json::from_str(&person.config()).unwrap();
     assert_eq!((&config["psFormat"], &config["auths"]["ghcr.io"]["auth"]), (&"x".into(), &"YTpi".into()));
     let mode = |name: &str| fs::metadata(person.sandbox.path(name)).unwrap().permissions().mode() & 0o777;

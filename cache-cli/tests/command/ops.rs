@@ -341,7 +341,7 @@ fn no_cache_exits_4() {
 #[test]
 fn a_copy_of_a_cache_that_buildkit_finds_a_part_of_names_optimize_which_mends_it() {
     let sandbox = Sandbox::with("v0.32/two-platforms");
-    let warning = "optimize writes it so that all of it is found";
+    let warning = "optimize makes all of it findable";
     let copy = sandbox.run(&["copy", "type=local,src=a", "type=local,dest=b"]);
     assert!(copy.code == 0 && copy.stderr.contains(warning), "{}", copy.stderr);
     assert_eq!(config(&sandbox, "b"), config(&sandbox, "a"));

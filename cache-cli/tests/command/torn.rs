@@ -25,7 +25,7 @@ fn nothing_is_pruned_while_an_entry_names_an_absent_manifest() {
     for args in [&["prune", "-f", "--grace", "1ns"][..], &["prune", "--dry-run", "--grace", "1ns"]] {
         let run = sandbox.run(&[args, &["type=local,src=a"]].concat());
         assert_eq!(run.code, 1, "{}", run.stdout);
-        assert!(run.stderr.contains("is not there") && run.stderr.contains("hint: repair"), "{}", run.stderr);
+        assert!(run.stderr.contains("does not exist") && run.stderr.contains("hint: repair"), "{}", run.stderr);
     }
     assert_eq!(files(&sandbox.path("a")), before);
 }

@@ -43,7 +43,7 @@ pub(crate) async fn commit(session: &Arc<Session>, name: &IndexName, bytes: Byte
             Some(_) => (last, hidden) = (number, hidden + 1),
         }
     }
-    Err(error::new(ErrorKind::Conflict, "others wrote again and again").with_tries(MOST_ROUNDS))
+    Err(error::new(ErrorKind::Conflict, "other writers were faster each time").with_tries(MOST_ROUNDS))
 }
 
 struct Commit<'a> {
@@ -107,7 +107,7 @@ impl Commit<'_> {
     /// Waits for the holder of `key` until there is another index than `newest`, or until its time is over.
     async fn is_holder_dead(&self, key: &str, newest: Option<&str>) -> Result<bool> {
         let (begin, mut wait) = (Instant::now(), FIRST_WAIT);
-        self.tell(&format!("another writer has reserved {key} and is waited for"), self.patience());
+        self.tell(&format!("waiting for another writer, which has reserved {key}"), self.patience());
         loop {
             let found = super::newest(self.session, self.name).await?;
             if self::key(found.as_ref()) != newest {
@@ -131,7 +131,7 @@ impl Commit<'_> {
         let other = self.look_once((number, hold), before).await?;
         if let Some(other) = &other {
             self.tell(
-                &format!("readers get {other} and not {key}: it is written under a later number"),
+                &format!("readers get {other} instead of {key}: the index is written again under a later number"),
                 Duration::ZERO,
             );
         }
@@ -188,12 +188,12 @@ fn key(newest: Option<&Newest>) -> Option<&str> {
 }
 
 fn never_shown(key: &str, other: &str) -> Error {
-    let error = error::new(ErrorKind::Unavailable, "the index is written, and the service gives readers another one");
+    let error = error::new(ErrorKind::Unavailable, "the index is written, but the service gives readers another one");
     let error = error.with("key", key).with("found", other).with_retryable(false);
-    error.with_hint("the caches that are there have to be deleted, or another scope be written")
+    error.with_hint("delete the existing caches of this scope, or use another scope")
 }
 
 /// BuildKit reports success here, and no reader ever sees that index.
 fn explain(error: Error) -> Error {
-    error.with_hint("the blobs are there and the index is not: the export can be run again, and uploads only the index")
+    error.with_hint("the blobs are uploaded, but the index is not: run the export again, which uploads only the index")
 }

@@ -42,7 +42,7 @@ impl V1 {
     }
 
     async fn look(&self, key: &str) -> Result<Option<Found>> {
-        const MESSAGE: &str = "cannot look the entry up";
+        const MESSAGE: &str = "cannot look up the entry";
         let keys: String = byte_serialize(key.as_bytes()).collect();
         let call = Call::new(Method::GET, format!("{CACHE}?keys={keys}&version={VERSION}"), MESSAGE);
         let Some(reply) = unless_missing(self.client.send(call).await)? else { return Ok(None) };

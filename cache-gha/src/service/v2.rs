@@ -49,7 +49,7 @@ impl Twirp {
     }
 
     async fn lookup(&self, key: &str) -> Result<Option<Found>> {
-        const MESSAGE: &str = "cannot look the entry up";
+        const MESSAGE: &str = "cannot look up the entry";
         // Only a restore key is matched as a prefix.
         let body = json!({ "key": key, "restore_keys": [key], "version": VERSION });
         let answer = self.call("GetCacheEntryDownloadURL", &body, MESSAGE).await;

@@ -35,7 +35,7 @@ pub(super) fn streamed(write: impl FnOnce(&mut Pieces) -> Result<()> + Send + 's
             Some(Message::Piece(piece)) => Ok(Some((piece, (receiver, None)))),
             Some(Message::End) => Ok(None),
             Some(Message::Failed(error)) => Err(error),
-            None => Err(Error::new(ErrorKind::Storage, "reading the directory was broken off")),
+            None => Err(Error::new(ErrorKind::Storage, "the thread that read the directory stopped")),
         }
     }))
 }

@@ -98,7 +98,7 @@ async fn read_range(blobs: &dyn BlobProvider, blob: &Descriptor, range: Range<u6
     if bytes.len() as u64 == expected {
         return Ok(bytes);
     }
-    let error = Error::new(ErrorKind::Unavailable, "store answered another part of the blob than it was asked for");
+    let error = Error::new(ErrorKind::Unavailable, "the store returned another part of the blob than was requested");
     Err(error.with("blob", blob.digest).with("expected", expected).with("got", bytes.len()))
 }
 

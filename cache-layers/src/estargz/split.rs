@@ -135,7 +135,7 @@ impl Splitter {
     fn entry(&mut self, entry: Entry) -> Result<()> {
         if is_toc(&entry.path) {
             let error = Error::new(ErrorKind::Unsupported, "layer holds a table of contents already");
-            return Err(error.with("path", TOC_NAME).with_hint("take the layer as it is, or leave that file out"));
+            return Err(error.with("path", TOC_NAME).with_hint("use the layer as it is, or leave out that file"));
         }
         match entry.size {
             0 => {

@@ -217,7 +217,7 @@ impl Scanner {
             return Err(self.unsupported("tar holds a sparse file").with_hint("make the layer without sparse files"));
         }
         if EntryKind::from_flag(header.flag).is_none() {
-            let error = self.unsupported("tar holds an entry that layers do not have");
+            let error = self.unsupported("tar has an entry of a kind that layers cannot have");
             return Err(error.with("type", char::from(header.flag).escape_default()));
         }
         let mut entry = header.entry;

@@ -221,9 +221,9 @@ impl<'a> Place<'a> {
         // One that was refreshed is too young for anybody to delete.
         let was_there = |blob: &&Descriptor| pushed.get(&blob.digest) == Some(&Pushed::Present);
         let blobs = manifest.blobs().iter().map(AsRef::as_ref);
-        self.push_again(blobs.filter(was_there), source)
-            .await
-            .map_err(|error| error.with_hint("the cache is written, and a blob of it has gone meanwhile: copy again"))
+        self.push_again(blobs.filter(was_there), source).await.map_err(|error| {
+            error.with_hint("the cache is written, but one of its blobs was deleted meanwhile: copy again")
+        })
     }
 
     async fn pushed(&self) -> Result<()> {
@@ -319,5 +319,5 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 fn abandoned() -> Error {
-    Error::new(ErrorKind::Unavailable, "the export was given up")
+    Error::new(ErrorKind::Unavailable, "the export was stopped")
 }

@@ -16,7 +16,7 @@ pub struct ExportReport {
     /// The blobs that the place could neither store nor return ([`ErrorKind::Locked`](cache_core::ErrorKind::Locked));
     /// the results that need them were left out of the written cache.
     pub left_out: Vec<Digest>,
-    /// The outcome of the commit; `None` if no result was left to write.
+    /// The outcome of the commit; nothing was written if no result was left.
     pub committed: Committed,
 }
 

@@ -248,7 +248,7 @@ impl Wake for Wakers {
 }
 
 fn too_slow() -> Error {
-    let error = Error::new(ErrorKind::Unavailable, "the destination took no bytes while others waited for it");
+    let error = Error::new(ErrorKind::Unavailable, "the destination accepted no bytes while others waited for it");
     error.with("seconds", PATIENCE.as_secs()).on(Side::Destination)
 }
 

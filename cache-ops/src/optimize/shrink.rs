@@ -21,7 +21,7 @@ pub(super) fn shrink(manifest: CacheManifest, limit: u64) -> Result<(CacheManife
     let (mut low, mut high) = (0, oldest.len().saturating_sub(1));
     let mut fitting = without(high)?;
     if size(&fitting) > limit {
-        let error = Error::new(ErrorKind::LimitExceeded, "the newest result alone is too much for the limit");
+        let error = Error::new(ErrorKind::LimitExceeded, "the newest result alone exceeds the limit");
         return Err(error.with("size", size(&fitting)).with("limit", limit));
     }
     while high - low > 1 {

@@ -127,8 +127,10 @@ async fn reach(
     if !store.caches().await?.contains(entry) {
         return Ok(None);
     }
-    let error = Error::new(ErrorKind::NotFound, "the manifest that the name leads to is not there");
-    Err(error.with("manifest", listed.digest).with_hint("repair it first: it looks for a manifest to lead the name to"))
+    let error = Error::new(ErrorKind::NotFound, "the manifest of this name does not exist");
+    Err(error
+        .with("manifest", listed.digest)
+        .with_hint("repair it first: repair looks for a manifest to point the name to"))
 }
 
 fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
@@ -141,5 +143,5 @@ fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
 
 fn unreadable(entry: &CacheEntry, error: Error) -> Error {
     let error = error.with("cache", entry.name.as_deref().unwrap_or("(no name)"));
-    error.with_hint("nobody knows which blobs a cache needs that cannot be read: see what repair can save of it")
+    error.with_hint("it is unknown which blobs an unreadable cache needs: repair it first, as far as that is possible")
 }

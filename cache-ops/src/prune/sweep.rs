@@ -87,7 +87,7 @@ pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSet
         match store.abort_uploads(before(now, plan)).await {
             Ok(aborted) => report.uploads = aborted,
             // All that the plan says is done by now.
-            Err(error) => report.note = Some(format!("what dead writers have left of uploads stays: {error}")),
+            Err(error) => report.note = Some(format!("unfinished uploads of killed writers are not deleted: {error}")),
         }
     }
     Ok(report)

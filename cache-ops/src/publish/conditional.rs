@@ -12,7 +12,7 @@ use crate::ExportReport;
 use crate::export::{Place, export_one};
 use crate::joined::JoinedBlobs;
 
-const SETTLING: &str = "another writer's commit may still replace this one; looking again after that";
+const SETTLING: &str = "another writer's commit may still replace this one, so it is checked again after that";
 
 /// How many commits may meet something that no read finds: a store may show a new cache late.
 const MOST_UNSEEN: u32 = 3;
@@ -47,8 +47,9 @@ impl Job<'_> {
             return error;
         }
         if current.is_none() && self.unseen.fetch_add(1, Ordering::Relaxed) >= MOST_UNSEEN {
-            let seen = Error::new(ErrorKind::Unsupported, "what the place holds is no cache, and would be replaced");
-            return seen.on(Side::Destination).with_source(error).with_hint("publish to a name of its own");
+            let seen =
+                Error::new(ErrorKind::Unsupported, "the place has something that is no cache, and would be replaced");
+            return seen.on(Side::Destination).with_source(error).with_hint("publish under another name");
         }
         error.with_retryable(true)
     }

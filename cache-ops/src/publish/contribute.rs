@@ -139,8 +139,10 @@ impl Look {
     fn last(self) -> Result<Last> {
         let error = match self.next {
             Next::Done(manifest) if self.sees_ours => return Ok(Last { manifest: *manifest, old: self.old }),
-            Next::Done(_) => Error::new(ErrorKind::Unavailable, "the store's list lacks what was just contributed")
-                .with_hint("is the clock right?"),
+            Next::Done(_) => {
+                Error::new(ErrorKind::Unavailable, "the store's list lacks the contribution that was just written")
+                    .with_hint("is the clock right?")
+            }
             Next::Write(_) => Error::new(ErrorKind::Conflict, "others are publishing to this place at the same time"),
         };
         Err(error.on(Side::Destination).with_retryable(true))
@@ -234,7 +236,7 @@ impl Rounds<'_> {
     /// Replaces what is in the place. All blobs are there: ours were pushed, and those of others before they were named.
     async fn write(&self, union: &CacheManifest, begun: Instant) -> Result<Committed> {
         if begun.elapsed() >= ROUND {
-            let error = Error::new(ErrorKind::Unavailable, "reading what others contributed took too long");
+            let error = Error::new(ErrorKind::Unavailable, "reading the contributions of others took too long");
             return Err(error.on(Side::Destination).with_retryable(true));
         }
         let names = self.known().names.len();

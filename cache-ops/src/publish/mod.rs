@@ -100,7 +100,7 @@ impl Job<'_> {
         let Some(resolved) = resolved else { return Ok(None) };
         if !resolved.manifest.inline_images().is_empty() {
             let error = Error::new(ErrorKind::Unsupported, "the place holds an image, and a cache would replace it");
-            return Err(error.on(Side::Destination).with_hint("publish to a name of its own"));
+            return Err(error.on(Side::Destination).with_hint("publish under another name"));
         }
         let chains = CacheChains::from_manifest(&resolved.manifest).map_err(unsound)?;
         Ok(Some(Current { manifest: resolved.manifest, chains, version: resolved.version }))
@@ -129,7 +129,7 @@ impl Job<'_> {
 
 /// The present cache is no sound graph, so nothing can be merged with it.
 fn unsound(error: Error) -> Error {
-    error.on(Side::Destination).with_hint("repair the cache that is there, or delete it, and publish again")
+    error.on(Side::Destination).with_hint("repair or delete the present cache, and publish again")
 }
 
 /// Whether the store has no list, or refuses it to us.

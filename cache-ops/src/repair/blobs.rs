@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{MendedBlob, RepairOptions, about};
 use crate::{Depth, Examined, examine_layer};
 
-const ARCHIVED: &str = "it is in an archive, and nobody can read it";
+const ARCHIVED: &str = "it is archived, and cannot be read";
 
 /// The outcome of looking at one blob.
 enum Verdict {
@@ -129,9 +129,9 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         Examined::Missing => return Ok(Verdict::Lost(FindingCode::BlobMissing, "the store does not have it")),
         Examined::Archived => return Ok(Verdict::Lost(FindingCode::BlobArchived, ARCHIVED)),
         Examined::Unreadable => {
-            return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes are right, and no layer"));
+            return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes match the digest, but are no layer"));
         }
-        _ => return Ok(Verdict::Lost(FindingCode::BlobCorrupt, "its bytes are not those of its digest")),
+        _ => return Ok(Verdict::Lost(FindingCode::BlobCorrupt, "its bytes do not match its digest")),
     };
     let mut codes = Vec::new();
     let mut mended = asked.clone();
@@ -167,7 +167,7 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         None => lost(FindingCode::BlobMissing, "the store does not have it"),
         Some(info) if info.is_archived => lost(FindingCode::BlobArchived, ARCHIVED),
         Some(info) if info.size != asked.size => {
-            lost(FindingCode::BlobSizeWrong, "the stored size is not that of the manifest")
+            lost(FindingCode::BlobSizeWrong, "the stored size differs from that in the manifest")
         }
         Some(_) => Ok(as_described(asked, described)),
     }
@@ -180,7 +180,7 @@ fn as_described(asked: &Descriptor, described: Option<Arc<Descriptor>>) -> Verdi
         None => lost(FindingCode::BlobUndescribed, "the manifest does not describe it"),
         Some(_) if asked.diff_id().is_none() => lost(FindingCode::DiffIdMissing, "its diff ID is not known"),
         Some(_) if asked.media_type.layer_encoding().is_none() => {
-            lost(FindingCode::MediaTypeUnknown, "its media type is none that BuildKit extracts")
+            lost(FindingCode::MediaTypeUnknown, "BuildKit cannot extract its media type")
         }
         Some(_) => settle(asked.clone(), Vec::new(), described),
     }

@@ -112,7 +112,7 @@ impl Keeper<'_> {
         let (program, file) = (helper::program(name), self.file.display());
         let error = error::new(ErrorKind::Unauthenticated, "the credential helper is not installed");
         self.with_context(error.with("helper", &program))
-            .with_hint(format!("install {program}, or take it out of {file}"))
+            .with_hint(format!("install {program}, or remove it from {file}"))
     }
 
     fn with_context(&self, error: Error) -> Error {

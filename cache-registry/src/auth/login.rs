@@ -91,7 +91,7 @@ impl Login {
             Origin::Nowhere { missing, looked } => match missing.first() {
                 Some(MissingHelper { helper, source }) => {
                     let error = error.with("login", format!("none: {helper}, named by {source}, is not installed"));
-                    error.with_hint(format!("install {helper}, or take it out of {source} and {}", log_in(registry)))
+                    error.with_hint(format!("install {helper}, or remove it from {source} and {}", log_in(registry)))
                 }
                 None => {
                     let places = if looked.is_empty() { "any file".to_owned() } else { looked.join(", ") };

@@ -128,7 +128,7 @@ impl Auth {
         match self.login.get() {
             Some(login) if is_refusal => login.explain(error, self.reference.registry()),
             None if error.kind() == ErrorKind::Unauthenticated => {
-                error.with_hint("the registry does not say how to log in: it takes no login from here")
+                error.with_hint("the registry does not say how to log in, so no login can be sent")
             }
             _ => error,
         }

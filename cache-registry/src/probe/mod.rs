@@ -92,7 +92,7 @@ impl RegistryProbe {
         let listed = self.client.retrying(|| self.list_tags()).await;
         found.record("tag-list", listed, "`ls`, `du`, `prune` and `copy --all` cannot work here");
         let listed = self.client.retrying(|| self.list_referrers(manifest)).await;
-        found.record("referrers", listed, "signatures and attestations go to tags of their own instead");
+        found.record("referrers", listed, "signatures and attestations are stored under separate tags instead");
     }
 
     /// Deletes everything again.
@@ -193,7 +193,7 @@ impl CacheProbe for RegistryProbe {
         if is_default {
             found
                 .notes
-                .push("BuildKit before v0.12 cannot read an image manifest: image-manifest=false is for it".into());
+                .push("BuildKit before v0.12 cannot read an image manifest: use image-manifest=false for it".into());
         }
         Ok(found)
     }

@@ -86,9 +86,9 @@ impl RegistryProbe {
         let request = Request::new(Method::GET, url, &scopes, RANGES).header(RANGE, "bytes=1-8");
         let response = self.expect_success(self.client.send(request).await?, RANGES).await?;
         if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(self.answered(&response, "the registry sends the whole blob where a part was asked for"));
+            return Err(self.answered(&response, "the registry sends the whole blob instead of the requested part"));
         }
-        let wrong = self.answered(&response, "the registry sends another part than was asked for");
+        let wrong = self.answered(&response, "the registry sends another part than was requested");
         let bytes = self.client.read(response, blob.descriptor.size, RANGES).await?;
         if bytes == blob.bytes.slice(1..9) { Ok(()) } else { Err(wrong) }
     }
@@ -99,7 +99,7 @@ impl RegistryProbe {
         let url = self.client.url(&format!("manifests/{tag}")).await?;
         let request = Request::new(Method::GET, url, &self.scopes, BACK).accept(MANIFEST_TYPES);
         let response = self.expect_success(self.client.send(request).await?, BACK).await?;
-        let changed = self.answered(&response, "the registry gives another manifest back than was written");
+        let changed = self.answered(&response, "the registry returns another manifest than was written");
         let bytes = self.client.read(response, self.client.config().limits().manifest, BACK).await?;
         if bytes == manifest.bytes { Ok(()) } else { Err(changed) }
     }

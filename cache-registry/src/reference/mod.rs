@@ -47,7 +47,7 @@ impl Reference {
     fn read(text: &str) -> Result<Self, String> {
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) => {
-                (named, Some(digest.parse().map_err(|_| "what follows @ is no digest".to_owned())?))
+                (named, Some(digest.parse().map_err(|_| "the part after @ is no digest".to_owned())?))
             }
             None => (text, None),
         };

@@ -127,7 +127,7 @@ impl Client {
 
     /// Looks up an object. The answer to HEAD has no body, so a refusal is asked for again by a request whose answer has one.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
-        const MESSAGE: &str = "cannot look the object up";
+        const MESSAGE: &str = "cannot look up the object";
         let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
         match self.answer(MESSAGE, None, request.send()).await.map_err(|error| error.with("key", key))? {
             Ok(head) => {

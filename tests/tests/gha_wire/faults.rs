@@ -27,7 +27,7 @@ async fn an_index_that_cannot_be_uploaded_is_a_failure_and_the_old_cache_stays()
     place.server().plan(Plan::new(Method::PUT, "actions-cache", Fault::Answer(403, None, "no")));
     let error = exporter.commit(&new.manifest, Expect::Any).await.unwrap_err();
     assert_eq!((error.kind(), error.context("server")), (ErrorKind::PermissionDenied, Some("no")), "{error:?}");
-    assert!(error.hint().unwrap().contains("run again"));
+    assert!(error.hint().unwrap().contains("run the export again"));
     assert_holds(place.config_of(&main_token()), &old).await;
 }
 

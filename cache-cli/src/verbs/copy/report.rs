@@ -369,8 +369,8 @@ fn split_leaves(manifest: &CacheManifest, committed: &Committed) -> Option<Strin
         && committed.descriptor.is_some() == manifest.raw_manifest().is_some();
     is_kept.then(|| {
         format!(
-            "BuildKit v0.25.0 and later find a part of this cache only, another part each time ({leaves} leaves share \
-             records); optimize writes it so that all of it is found"
+            "BuildKit v0.25.0 and later find only a part of this cache, a different part each time ({leaves} leaves share \
+             records); optimize makes all of it findable"
         )
     })
 }

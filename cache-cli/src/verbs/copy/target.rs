@@ -35,7 +35,7 @@ impl Target {
         if args.dry_run && is_image {
             let failure = Failure::usage(format!("destination: --dry-run cannot tell what {} takes", place.spec));
             return Err(
-                failure.with_hint("copy into a copy of the layout; it needs no more than the image's documents")
+                failure.with_hint("copy into a copy of the layout instead; the image's documents are enough for it")
             );
         }
         let conversion = compression::conversion(session, &args.compression, options.compression, &place)?;
@@ -62,7 +62,7 @@ fn agree(flag: Option<Mode>, attribute: Option<Mode>, place: &Place) -> Result<O
         (Some(flag), Some(attribute)) if flag != attribute => {
             let message = format!("destination: --mode {flag} contradicts mode={attribute} of {}", place.spec);
             let failure = Failure::usage(message);
-            Err(failure.with_hint("leave one of them out"))
+            Err(failure.with_hint("leave out one of them"))
         }
         _ => Ok(flag.or(attribute)),
     }

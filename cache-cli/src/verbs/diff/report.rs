@@ -194,7 +194,7 @@ impl Report for Differences {
         }
         let mut text = table.to_string();
         for side in [&self.a, &self.b].into_iter().filter(|side| !side.diverging.is_empty()) {
-            let _ = writeln!(text, "\n{} goes its own way at", text::printable(&side.cache));
+            let _ = writeln!(text, "\n{} diverges at", text::printable(&side.cache));
             let shown = if all { usize::MAX } else { SHOWN };
             for diverging in side.diverging.iter().take(shown) {
                 diverging.write(&mut text, now);

@@ -126,7 +126,7 @@ impl Caches {
         let mut entries = store.caches().await.map_err(|error| place.explain(error))?;
         if entries.len() > SEARCHED {
             let (store, count) = (place.store_spec(), entries.len());
-            session.warn(format!("{store} has {count} caches: the newest {SEARCHED} are looked into"));
+            session.warn(format!("{store} has {count} caches: the newest {SEARCHED} are searched"));
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
             entries.truncate(SEARCHED);
         }
@@ -140,7 +140,7 @@ impl Caches {
                     self.consulted.push(Opened { name, found, is_imported: false, importer });
                 }
                 Ok(_) => {}
-                Err(error) => session.warn(format!("{name} is passed by: {}", with_causes(&error))),
+                Err(error) => session.warn(format!("{name} is skipped: {}", with_causes(&error))),
             }
         }
         Ok(())

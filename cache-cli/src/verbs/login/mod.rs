@@ -16,14 +16,14 @@ pub(super) async fn log_in(session: &Session, args: &LoginArgs) -> Result<Exit, 
     let password = password::read().await?;
     let kept = logins.keep(&args.registry, &args.username, &password).await?;
     if !kept.is_checked {
-        session.warn(format!("{} lets everybody in: it has not looked at the password", kept.registry));
+        session.warn(format!("{} did not ask for the password: it lets everybody in", kept.registry));
     }
     if let Some(place) = &kept.hidden_by {
-        session.warn(format!("another login to {} is found first, in {place}", kept.registry));
+        session.warn(format!("another login to {} takes precedence, in {place}", kept.registry));
     }
     if kept.helper.is_none() {
         let file = kept.file.display();
-        session.warn(format!("the password is in {file} as it is; a credential helper (credsStore) would hide it"));
+        session.warn(format!("the password is in {file}, unencrypted; a credential helper (credsStore) would hide it"));
     }
     output::print(session, &LoggedIn::new(kept, &args.username))?;
     Ok(Exit::Done)
@@ -32,7 +32,7 @@ pub(super) async fn log_in(session: &Session, args: &LoginArgs) -> Result<Exit, 
 pub(super) async fn log_out(session: &Session, args: &LogoutArgs) -> Result<Exit, Failure> {
     let forgotten = logins(session, false)?.forget(&args.registry).await?;
     if let Some(place) = &forgotten.left {
-        session.warn(format!("another login to {} counts now, in {place}", forgotten.registry));
+        session.warn(format!("another login to {} is used now, in {place}", forgotten.registry));
     }
     output::print(session, &LoggedOut::from(forgotten))?;
     Ok(Exit::Done)

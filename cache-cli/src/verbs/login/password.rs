@@ -30,7 +30,7 @@ fn read_from(input: impl Read) -> Result<String, Failure> {
     match password.len() as u64 {
         0 => Err(Failure::usage("there is no password on stdin")),
         1..=MOST_BYTES => Ok(password.to_owned()),
-        _ => Err(Failure::usage("what is on stdin is too long for a password")),
+        _ => Err(Failure::usage("the input on stdin is too long for a password")),
     }
 }
 

@@ -73,8 +73,7 @@ async fn open(session: &Session, args: &MergeArgs) -> Result<Target, Failure> {
     let facts = place.facts(session)?;
     if !facts.is_conditional && !args.publish {
         session.reporter.note(
-            "this place has no conditional writes: a writer that commits in the very same moment may not be noticed; \
-             with --publish nobody loses anything",
+            "this place has no conditional writes: a writer that commits at the same moment may not be noticed; use --publish to lose nothing",
         );
     }
     let limit = args.max_config_size.map(SizeLimit::Shrink).or(facts.import_limit.map(SizeLimit::Refuse));
@@ -88,7 +87,7 @@ async fn current(target: &Target) -> Result<Option<Resolved>, Failure> {
     })?;
     if resolved.as_ref().is_some_and(|resolved| !resolved.manifest.inline_images().is_empty()) {
         let message = format!("{} holds an image, and a cache would replace it", target.place.spec);
-        return Err(Failure::new(Exit::Failed, message).with_hint("write the cache to a name of its own"));
+        return Err(Failure::new(Exit::Failed, message).with_hint("write the cache under another name"));
     }
     Ok(resolved)
 }
@@ -170,7 +169,7 @@ async fn add(
     session.reporter.finish();
     let published = published.map_err(|error| explain(error, target))?;
     if let PublishWay::Timed { wait, list } = &published.way {
-        let why = list.as_ref().map(|why| format!(" (what others contribute cannot be listed: {why})"));
+        let why = list.as_ref().map(|why| format!(" (contributions of others cannot be listed: {why})"));
         session.reporter.note(&format!(
             "this store has no conditional writes{}: nothing is lost as long as no job takes longer than {} s to commit",
             why.unwrap_or_default(),
@@ -209,8 +208,7 @@ async fn replace(
 fn explain(error: Error, target: &Target) -> Error {
     let error = match error.kind() {
         ErrorKind::LimitExceeded if error.hint().is_none() => error.with_hint(
-            "--max-config-size drops the oldest results, and optimize what no lookup needs; give a larger size to have it \
-             all the same",
+            "--max-config-size drops the oldest results, and optimize drops what no lookup needs; a larger size writes it anyway",
         ),
         _ => error,
     };

@@ -41,7 +41,7 @@ pub(super) async fn run(session: &Session, args: &PruneArgs) -> Result<Exit, Fai
             .map_err(|error| place.explain(error))?,
     };
     if plan.is_of_nothing() && !place.is_there() {
-        return Err(place.no_cache().with_hint("there is nothing at all: look whether the spec is right"));
+        return Err(place.no_cache().with_hint("the store is empty: check the spec"));
     }
     say(session, &plan);
     if args.dry_run {
@@ -84,7 +84,7 @@ fn say(session: &Session, plan: &PrunePlan) {
         session.warn(format!("the caches that have to stay take {over} more than --max-used-space"));
     }
     if plan.blobs.is_some() && plan.grace().is_zero() {
-        session.warn("--grace 0: an export that is under way loses the blobs that it has pushed, if it has not ended");
+        session.warn("--grace 0: a running export loses the blobs that it has pushed");
     }
     for unreadable in &plan.unreadable {
         session.warn(format!("{} stays: it cannot be read: {}", unreadable.name, unreadable.why));
@@ -135,7 +135,7 @@ fn words(event: &PruneEvent) -> String {
 
 fn unfinished(place: &Place, error: Error) -> Failure {
     let mut failure = Failure::from(place.explain(error));
-    failure.message = format!("not everything is deleted, and every cache is whole: {}", failure.message);
+    failure.message = format!("not everything is deleted, but every cache is whole: {}", failure.message);
     failure
 }
 

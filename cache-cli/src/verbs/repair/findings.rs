@@ -52,10 +52,10 @@ pub(super) fn read(files: &[PathBuf], manifest: &CacheManifest) -> Result<BTreeM
     for file in files {
         let verified = read_one(file)?;
         if verified.config_digest != Some(config) {
-            let failure = refused(file, "it is about another cache, or about this one before it was written again");
+            let failure = refused(file, "it is about another cache, or about an earlier state of this one");
             return Err(failure.with_hint("verify the cache as it is now"));
         }
-        let shard: Shard = verified.shard.parse().map_err(|_| refused(file, "its shard is none"))?;
+        let shard: Shard = verified.shard.parse().map_err(|_| refused(file, "its shard is invalid"))?;
         parts.entry(shard.of()).or_default().insert(shard.number());
         let of_blobs = verified.findings.iter().filter_map(|found| {
             let digest = found.object.strip_prefix("blob ")?.parse::<Digest>().ok()?;
@@ -103,7 +103,7 @@ fn check_whole(parts: &BTreeMap<u16, BTreeSet<u16>>) -> Result<(), Failure> {
 }
 
 fn refused(file: &Path, why: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot go by {}: {why}", file.display()))
+    Failure::new(Exit::Failed, format!("cannot use {}: {why}", file.display()))
 }
 
 #[cfg(test)]

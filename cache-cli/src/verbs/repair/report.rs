@@ -129,7 +129,7 @@ impl Report for Repair {
         if let Some(instead) = &self.instead {
             let digest = instead.digest.map(|digest| digest.to_string()).unwrap_or_default();
             let written = text::time_and_age(instead.modified, now);
-            let _ = writeln!(text, "found    cache {digest}, to which no name leads, written {written}");
+            let _ = writeln!(text, "found    cache {digest}, which has no name, written {written}");
         }
         for mended in &self.mended {
             let _ = writeln!(text, "mended   blob {}: {}", mended.blob.digest, mended.codes.join(", "));

@@ -63,7 +63,7 @@ fn check(entry: &CacheEntry, content: EntryContent, args: &RmArgs) -> Result<(),
     }
     let what = format!("{} is {}", entry.name.as_deref().unwrap_or("it"), is(content));
     if args.blobs {
-        let failure = Failure::usage(format!("{what}: --blobs deletes those of a cache alone"));
+        let failure = Failure::usage(format!("{what}: --blobs deletes only the blobs of a cache"));
         return Err(failure.with_hint("leave --blobs out"));
     }
     if args.any {
@@ -76,9 +76,9 @@ fn check(entry: &CacheEntry, content: EntryContent, args: &RmArgs) -> Result<(),
     };
     let failure = Failure::new(exit, format!("{what}: nothing is deleted"));
     Err(failure.with_hint(match content {
-        EntryContent::Missing => "repair looks for a manifest to lead it to; --any deletes the name all the same",
-        EntryContent::Unreadable => "repair says whether anything can be saved; --any deletes the name all the same",
-        _ => "rm is for caches; --any deletes the name all the same, and never its blobs",
+        EntryContent::Missing => "repair looks for a manifest to point it to; --any deletes the name anyway",
+        EntryContent::Unreadable => "repair says whether anything can be saved; --any deletes the name anyway",
+        _ => "rm is for caches; --any deletes the name anyway, and never its blobs",
     }))
 }
 
@@ -106,6 +106,6 @@ pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: Vec<Cach
 }
 
 fn unreadable(cache: &CacheEntry, error: Error) -> Error {
-    let message = format!("{} cannot be read, so nobody knows which blobs it needs", label(cache));
-    Error::new(error.kind(), message).with_source(error).with_hint("repair that cache first, or leave --blobs out")
+    let message = format!("{} cannot be read, so it is unknown which blobs it needs", label(cache));
+    Error::new(error.kind(), message).with_source(error).with_hint("repair that cache first, or leave out --blobs")
 }

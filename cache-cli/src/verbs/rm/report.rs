@@ -90,7 +90,7 @@ impl Report for Removal {
             let _ = writeln!(text, "{verb} {count}, {size}");
         }
         if self.with_blobs && self.blobs.is_empty() {
-            text.push_str("no blob goes with it: other caches reach them all\n");
+            text.push_str("no blob is deleted: other caches reach all of them\n");
         }
         for blob in self.blobs.iter().filter(|_| all || self.dry_run) {
             let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));

@@ -34,7 +34,7 @@ async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Sh
             findings if findings.is_empty() => return Err(place.explain(error).into()),
             findings => {
                 if unnamed::is_there(session, place).await {
-                    session.warn("there is a cache to which no name leads: repair leads this name to it");
+                    session.warn("there is a cache without a name: repair points this name to it");
                 }
                 return Ok(Verification::of_unreadable(depth, &findings));
             }

@@ -116,7 +116,7 @@ fn affected(finding: &FindingReport, limit: usize) -> Option<String> {
     let keys = &finding.affected;
     match finding.breaks {
         Breaks::Nothing => return None,
-        Breaks::Cache => return Some("the whole cache is of no use: BuildKit's import fails".to_owned()),
+        Breaks::Cache => return Some("the whole cache is unusable: BuildKit's import fails".to_owned()),
         Breaks::Results if keys.is_empty() => return Some("no result needs it".to_owned()),
         Breaks::Results => {}
     }
