@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,16 +13,41 @@ use super::runner::Runner;
 use crate::sandbox::{Sandbox, copy_dir};
 
 const ARCHIVE: &str = "buildcache-9.9.9-x86_64-unknown-linux-musl.tar.gz";
+/// Archives of the same release that no test unpacks.
+const OTHERS: [&str; 4] =
+    ["aarch64-unknown-linux-musl", "x86_64-apple-darwin", "aarch64-apple-darwin", "x86_64-pc-windows-msvc"];
 
 /// Lays the action out beside a release of its own, whose checksum it knows.
 pub(super) fn install(runner: &mut Runner) {
+    let pins = lay_out(runner);
+    fs::write(runner.path("action/action/SHA256SUMS"), pins).unwrap();
+}
+
+/// Lays the action out as this checkout has it, and makes a release beside it; gives what its `SHA256SUMS` says.
+fn lay_out(runner: &mut Runner) -> String {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     copy_dir(&repository.join("action"), &runner.path("action/action"));
     fs::copy(repository.join("action.yml"), runner.path("action/action.yml")).unwrap();
-    let pin = format!("{}  {ARCHIVE}\n", release(runner));
-    fs::write(runner.path("action/action/SHA256SUMS"), pin).unwrap();
+    let mut pins = format!("{}  {ARCHIVE}\n", release(runner));
+    for target in OTHERS {
+        pins += &format!("{}  buildcache-9.9.9-{target}.tar.gz\n", "1".repeat(64));
+    }
+    pins += &format!("{}  buildcache_9.9.9-1_amd64.deb\n", "2".repeat(64));
     runner.contexts["github"]["server_url"] = format!("file://{}", runner.path("server").display()).into();
     runner.contexts["github"]["action_repository"] = "owner/buildcache".into();
+    pins
+}
+
+/// Runs a line in the folder of the action, which is a repository; tells whether it went well, and what it said.
+fn bash(runner: &Runner, line: &str) -> (bool, String) {
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", line]).current_dir(runner.path("action"));
+    for who in ["AUTHOR", "COMMITTER"] {
+        bash.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@localhost");
+    }
+    let output = bash.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
 }
 
 /// Makes the archive of a release, and tells its checksum.
@@ -61,6 +87,57 @@ fn an_archive_whose_checksum_is_another_or_unknown_is_not_unpacked() {
     let unknown = runner.action(&json!({ "version": "9.9.8" })).unwrap_err();
     assert!(unknown.1.contains("the checksum of"), "{unknown:?}");
     assert!(!runner.path("temp/buildcache-9.9.9/bin").exists());
+}
+
+#[test]
+fn an_archive_that_was_replaced_after_the_release_is_not_unpacked() {
+    let runner = runner();
+    let archive = runner.path("server/owner/buildcache/releases/download/v9.9.9").join(ARCHIVE);
+    fs::OpenOptions::new().append(true).open(archive).unwrap().write_all(b"more").unwrap();
+    let refused = runner.action(&json!({})).unwrap_err();
+    assert!(refused.0 == 1 && refused.1.contains("is expected"), "{refused:?}");
+    assert!(!runner.path("temp/buildcache-9.9.9/bin").exists());
+    assert!(!runner.path("home/.docker/cli-plugins/docker-buildcache").exists());
+}
+
+#[test]
+fn a_checkout_that_is_no_release_installs_only_what_it_is_told_the_checksum_of() {
+    let mut runner = Runner::new();
+    let pins = lay_out(&mut runner);
+    let refused = runner.action(&json!({})).unwrap_err();
+    assert!(refused.0 == 1 && refused.1.contains("this is no release of the action"), "{refused:?}");
+    let unknown = runner.action(&json!({ "version": "9.9.9" })).unwrap_err();
+    assert!(unknown.1.contains("the checksum of"), "{unknown:?}");
+    let sum = pins.split(' ').next().unwrap();
+    assert_eq!(runner.action(&json!({ "version": "9.9.9", "sha256": sum })).unwrap()["version"], "9.9.9");
+}
+
+#[test]
+fn the_tag_of_a_release_is_an_action_that_installs_this_release() {
+    let mut runner = Runner::new();
+    let sums = lay_out(&mut runner);
+    fs::write(runner.path("sums"), &sums).unwrap();
+    fs::write(runner.path("fewer"), sums.lines().skip(1).collect::<Vec<_>>().join("\n")).unwrap();
+    let made = "git init -q && git add . && GIT_COMMITTER_DATE=@1000000000 git commit -qm first";
+    assert!(bash(&runner, made).0);
+    let (refused, why) = bash(&runner, "bash action/pin.sh 9.9.9 ../fewer");
+    assert!(!refused && why.contains("no checksum of buildcache-9.9.9-x86_64-unknown-linux-musl.tar.gz"), "{why}");
+
+    for _ in 0..2 {
+        let (pinned, why) = bash(&runner, "bash action/pin.sh 9.9.9 ../sums");
+        assert!(pinned, "{why}");
+    }
+    let told = bash(&runner, "git diff --stat v9.9.9~ v9.9.9; git log --format=%ct v9.9.9").1;
+    let lines: Vec<&str> = told.lines().map(str::trim).collect();
+    assert!(lines[0].starts_with("action/SHA256SUMS") && lines[1].starts_with("1 file"), "{told}");
+    assert_eq!(lines[2..].len(), 2, "{told}");
+    assert_eq!(lines[2], lines[3], "what is built of the tag has another time: {told}");
+
+    fs::write(runner.path("others"), sums.replace('1', "3")).unwrap();
+    let (refused, why) = bash(&runner, "git reset -q --hard v9.9.9~ && bash action/pin.sh 9.9.9 ../others");
+    assert!(!refused && why.contains("is of something else"), "{why}");
+    assert!(bash(&runner, "git reset -q --hard v9.9.9").0);
+    assert_eq!(runner.action(&json!({})).unwrap()["version"], "9.9.9");
 }
 
 #[test]
