@@ -52,6 +52,11 @@ impl JsonObject {
         Ok(decoded.map_err(|error| unreadable(error).with("field", name))?.flatten())
     }
 
+    /// All fields in their order, with their values as they were written.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_ref()))
+    }
+
     /// Sets a field, in place or at the end.
     ///
     /// # Panics

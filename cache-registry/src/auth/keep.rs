@@ -9,6 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cache_core::json::JsonObject;
 use cache_core::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::ser::Error as _;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::files::{AuthFile, docker_key, read_if_there, registry_keys, unreadable};
 use super::helper::{self, Done};
@@ -19,6 +23,8 @@ const AUTHS: &str = "auths";
 /// How often the lock of a folder is tried, and the wait between two tries.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many levels of a file are laid out; Docker has five.
+const LEVELS: u8 = 32;
 
 /// A file of logins, and a registry.
 pub(crate) struct Keeper<'a> {
@@ -92,7 +98,8 @@ impl Keeper<'_> {
             logins.set(key, &entry);
         }
         document.set(AUTHS, &logins);
-        replace(&target, &indented(&document)).map_err(|error| self.unwritten(error))
+        let text = indented(&document).map_err(io::Error::from);
+        text.and_then(|text| replace(&target, &text)).map_err(|error| self.unwritten(error))
     }
 
     /// The file to write; links are followed, as in a home directory that is kept in a repository. Its folder is
@@ -183,44 +190,33 @@ fn keep_owner(old: &Path, new: &Path) {
 fn keep_owner(_: &Path, _: &Path) {}
 
 /// A document as Docker lays it out, with a tab for each level.
-fn indented(document: &JsonObject) -> Vec<u8> {
-    let json = document.encode();
-    let (mut out, mut depth) = (Vec::with_capacity(json.len() * 2), 0_usize);
-    let (mut is_string, mut is_escaped) = (false, false);
-    for (at, &byte) in json.iter().enumerate() {
-        match byte {
-            _ if is_string => out.push(byte),
-            b'{' | b'[' => {
-                out.push(byte);
-                depth += 1;
-                if !matches!(json.get(at + 1), Some(b'}' | b']')) {
-                    new_line(&mut out, depth);
-                }
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if !matches!(out.last(), Some(b'{' | b'[')) {
-                    new_line(&mut out, depth);
-                }
-                out.push(byte);
-            }
-            b',' => {
-                out.push(byte);
-                new_line(&mut out, depth);
-            }
-            b':' => out.extend(b": "),
-            _ => out.push(byte),
-        }
-        is_string ^= byte == b'"' && !is_escaped;
-        is_escaped = is_string && byte == b'\\' && !is_escaped;
-    }
+fn indented(document: &JsonObject) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let with_tabs = PrettyFormatter::with_indent(b"\t");
+    Laid(&to_raw_value(document)?, LEVELS).serialize(&mut Serializer::with_formatter(&mut out, with_tabs))?;
     out.push(b'\n');
-    out
+    Ok(out)
 }
 
-fn new_line(out: &mut Vec<u8>, depth: usize) {
-    out.push(b'\n');
-    out.extend(std::iter::repeat_n(b'\t', depth));
+/// A value whose fields keep their order and their text, and so many levels of which are laid out.
+struct Laid<'a>(&'a RawValue, u8);
+
+impl Serialize for Laid<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let &Self(value, levels) = self;
+        let text = value.get();
+        match text.as_bytes() {
+            [b'{', ..] if levels > 0 => {
+                let object: JsonObject = serde_json::from_str(text).map_err(S::Error::custom)?;
+                serializer.collect_map(object.fields().map(|(name, value)| (name, Laid(value, levels - 1))))
+            }
+            [b'[', ..] if levels > 0 => {
+                let list: Vec<&RawValue> = serde_json::from_str(text).map_err(S::Error::custom)?;
+                serializer.collect_seq(list.into_iter().map(|value| Laid(value, levels - 1)))
+            }
+            _ => value.serialize(serializer),
+        }
+    }
 }
 
 #[cfg(test)]
