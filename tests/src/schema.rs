@@ -1,7 +1,7 @@
 //! Documents of the program, compared with the files of `schemas/`.
 //!
 //! The words of JSON Schema that these files use are known here, and no others: a file with another one is refused. What no
-//! schema names is refused too, although a reader has to bear it.
+//! schema names is refused too, although a reader has to bear it. (The crate `jsonschema` would be 28 crates more.)
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use serde_json::{Map, Value};
 
 /// Words that say nothing about what is right.
-const HARMLESS: [&str; 8] = ["$schema", "$defs", "title", "description", "format", "default", "minimum", "maximum"];
+const HARMLESS: [&str; 6] = ["$schema", "$defs", "title", "description", "format", "default"];
 
 /// Compares a document with the file that its `schema` names; any other JSON is none of ours.
 ///
@@ -75,7 +75,13 @@ impl Place<'_> {
                     }
                 }
                 "pattern" => self.text(said, value)?,
-                "const" | "enum" | "required" | "additionalProperties" => {}
+                "minimum" if value.is_number() && value.as_f64() < said.as_f64() => {
+                    return self.wrong(format!("{value} is below {said}"));
+                }
+                "maximum" if value.is_number() && value.as_f64() > said.as_f64() => {
+                    return self.wrong(format!("{value} is above {said}"));
+                }
+                "const" | "enum" | "minimum" | "maximum" | "required" | "additionalProperties" => {}
                 word if HARMLESS.contains(&word) => {}
                 word => return self.wrong(format!("no check knows the word {word}")),
             }
@@ -156,6 +162,8 @@ mod tests {
         assert!(changed("hint", json!(7)).is_err());
         assert!(changed("more", json!("x")).unwrap_err().contains("error.more"));
         assert!(changed("exitCode", json!(-1.5)).is_err());
+        assert!(changed("exitCode", json!(256)).unwrap_err().contains("above"));
+        assert!(changed("exitCode", json!(-1)).unwrap_err().contains("below"));
         assert!(changed("schema", json!("buildcache.nothing/v1")).is_err());
         let mut document = good.clone();
         let _ = document.as_object_mut().unwrap().remove("error");
