@@ -19,7 +19,6 @@ pub(crate) struct BlobReport {
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) media_type: MediaType,
     /// Its digest.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(crate) digest: Digest,
     /// Its size in bytes.
     pub(crate) size: u64,
@@ -106,10 +105,8 @@ pub(crate) struct DroppedReport {
     /// The key of its record.
     pub(crate) key: String,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(crate) created_at: Option<Timestamp>,
     /// The blob of its top layer.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(crate) layer: Option<Digest>,
 }
 

@@ -48,10 +48,8 @@ struct Listed {
     /// Its tag, name or scope.
     name: Option<String>,
     /// What the name leads to; none in stores that keep caches alone.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::EntryContent>"))]
     content: Option<EntryContent>,
     /// Its manifest, where the store says it.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The media type of the manifest.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
@@ -59,11 +57,9 @@ struct Listed {
     /// The size of the manifest in bytes.
     size: Option<u64>,
     /// When it was last written, as far as is known.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     modified: Option<Timestamp>,
     /// When it was last used, where the store says it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     used: Option<Timestamp>,
 }
 

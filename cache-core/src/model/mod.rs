@@ -8,6 +8,8 @@ mod digest;
 mod limits;
 mod mode;
 mod random;
+#[cfg(feature = "schemars")]
+mod schema;
 mod timestamp;
 
 pub use self::annotations::Annotations;

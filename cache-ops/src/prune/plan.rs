@@ -18,6 +18,7 @@ use crate::{LookEvent, Reached};
 /// [`prune`](crate::prune()) checks again before it deletes: a cache that was written since is kept, and so is a blob
 /// that was written, refreshed or reached since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PrunePlan {
@@ -27,7 +28,7 @@ pub struct PrunePlan {
     pub grace_seconds: u64,
     /// The caches to delete, the oldest first.
     pub caches: Vec<PlannedCache>,
-    /// The blobs to delete; `None` if the store cannot list them.
+    /// The blobs to delete; `None`, which is `null` in JSON, if the store cannot list them.
     pub blobs: Option<Vec<PlannedBlob>>,
     /// Why there are no blobs in the plan, and who deletes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -50,6 +51,7 @@ pub struct PrunePlan {
 
 /// A cache to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PlannedCache {
@@ -69,6 +71,7 @@ pub struct PlannedCache {
 
 /// A name that is kept because its cache cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct UnreadableName {
     /// The tag, name or scope.
@@ -79,6 +82,7 @@ pub struct UnreadableName {
 
 /// A blob to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PlannedBlob {

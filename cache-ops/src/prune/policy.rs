@@ -33,6 +33,7 @@ pub struct PrunePolicy {
 
 /// Why a cache is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PruneReason {
     /// It was written longer ago than `older_than`.

@@ -62,10 +62,8 @@ pub(super) struct Copied {
     /// The bytes of all blobs.
     total_bytes: u64,
     /// The blobs that the source has lost and `--skip-missing` did without.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     skipped: Vec<Digest>,
     /// The blobs that the destination can neither take nor show; the results that need them are left out.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     left_out: Vec<Digest>,
     /// For a dry run, the blobs that would be pushed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -37,7 +37,6 @@ struct Side {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// What the other one has not.
     only_here: Only,
@@ -54,7 +53,6 @@ struct Only {
     /// How many results.
     results: usize,
     /// The blobs of layers.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     layers: Vec<Digest>,
     /// Their bytes.
     bytes: u64,
@@ -84,10 +82,8 @@ struct Key {
     /// What made its layer.
     description: Option<String>,
     /// When its result was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// The blob of its top layer.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     layer: Option<Digest>,
 }
 

@@ -36,7 +36,6 @@ pub(super) struct CacheUsage {
     /// Its spec.
     pub(super) cache: String,
     /// The manifest that it led to.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(super) digest: Option<Digest>,
     /// How many blobs it reaches.
     pub(super) blobs: usize,
@@ -95,7 +94,6 @@ pub(super) struct Unreadable {
     /// Its tag, name or scope.
     pub(super) name: Option<String>,
     /// Its manifest.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     pub(super) digest: Option<Digest>,
     /// Why it cannot be read.
     pub(super) error: String,
@@ -107,7 +105,6 @@ pub(super) struct Unreadable {
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayerUsage {
     /// Its blob.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) blob: Digest,
     /// Its media type.
     #[cfg_attr(test, schemars(with = "String"))]

@@ -43,7 +43,6 @@ struct CacheReport {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// Whether the build imported it.
     is_imported: bool,
@@ -55,7 +54,6 @@ struct CacheReport {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TimesReport {
     /// When the build began.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     started: Option<Timestamp>,
     /// Seconds from its start to its end.
     pub(super) wall: f64,
@@ -76,7 +74,6 @@ pub(super) struct StepReport {
     /// The stage that it is in.
     pub(super) stage: Option<String>,
     /// The digest of its vertex.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     vertex: Option<Digest>,
     /// `hit`, `ran`, `failed`, `unfinished` or `not-reached`.
     pub(super) outcome: &'static str,
@@ -87,7 +84,6 @@ pub(super) struct StepReport {
     /// The key of its record.
     record: Option<String>,
     /// The blob of its layer.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     layer: Option<Digest>,
     /// Why it ran.
     pub(super) miss: Option<MissReport>,

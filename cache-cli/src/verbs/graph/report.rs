@@ -22,7 +22,6 @@ pub(crate) struct GraphDocument<'a> {
     /// What this document is.
     schema: &'static str,
     /// The manifest.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The records, parents before children.
     #[serde(serialize_with = "one_by_one::<_, Record, _>")]
@@ -61,7 +60,6 @@ struct Link {
 #[serde(rename_all = "camelCase")]
 struct ResultReport {
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// Its top layer, a place in `layers`.
     layer: usize,
@@ -72,7 +70,6 @@ struct ResultReport {
 #[serde(rename_all = "camelCase")]
 struct Layer {
     /// Its blob.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     blob: Digest,
     /// The layer below it, a place in `layers`.
     parent: Option<usize>,
@@ -82,7 +79,6 @@ struct Layer {
     /// Its size in bytes.
     size: u64,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
     /// What made it.
     description: Option<String>,

@@ -69,10 +69,8 @@ pub(super) struct Totals {
     /// Results that list their layers.
     pub(super) chains: usize,
     /// When the oldest result was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) oldest_result: Option<Timestamp>,
     /// When the newest result was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) newest_result: Option<Timestamp>,
 }
 
@@ -106,7 +104,6 @@ pub(super) struct LayerReport {
     /// Its place in this list.
     pub(super) index: usize,
     /// Its blob.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) blob: Digest,
     /// -1 for none.
     pub(super) parent: i64,
@@ -117,10 +114,9 @@ pub(super) struct LayerReport {
     pub(super) size: Option<u64>,
     /// The digest of what it decompresses to.
     #[serde(rename = "diffID")]
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::DiffId>"))]
+    #[cfg_attr(test, schemars(with = "Option<cache_core::DiffId>"))]
     pub(super) diff_id: Option<DiffId>,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     pub(super) created_at: Option<Timestamp>,
 }
 
@@ -160,7 +156,6 @@ pub(super) struct ResultReport {
     /// The index of the top layer.
     layer: i64,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
 }
 
@@ -172,7 +167,6 @@ pub(super) struct ChainReport {
     /// The indices of its layers, the lowest first.
     layers: Vec<i64>,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     created_at: Option<Timestamp>,
 }
 
@@ -181,7 +175,6 @@ pub(super) struct ChainReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct InlineReport {
     /// The manifest of the image.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     pub(super) manifest: Digest,
     /// How many layers it has.
     pub(super) layers: usize,

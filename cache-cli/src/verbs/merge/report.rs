@@ -56,7 +56,6 @@ struct Part {
     /// Its spec.
     cache: String,
     /// The manifest that it led to.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     #[serde(flatten)]
     sizes: SizesReport,

@@ -30,7 +30,6 @@ pub(crate) struct PlanFile {
     /// The spec of the store.
     store: String,
     #[serde(flatten)]
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::PrunePlan"))]
     plan: PrunePlan,
 }
 

@@ -20,23 +20,19 @@ pub(crate) struct Pruned {
     /// The spec of the store.
     store: String,
     /// The caches that were deleted.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::PlannedCache>"))]
     caches: Vec<PlannedCache>,
     /// Caches of the plan that somebody else had deleted.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::PlannedCache>"))]
     gone_caches: Vec<PlannedCache>,
     /// Caches of the plan that stay.
     kept_caches: Vec<KeptCache>,
     /// What has a name, cannot be read, and stays.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::UnreadableName>"))]
     unreadable: Vec<UnreadableName>,
     /// None where the store cannot delete blobs.
     blobs: Option<usize>,
     /// The bytes of the blobs that were deleted.
     bytes: u64,
     /// Blobs of the plan that stay: they were written, refreshed or reached in between.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     kept_blobs: Vec<Digest>,
     /// Blobs that no cache reaches and that are younger than `--grace`, with their bytes.
     young_blobs: usize,

@@ -65,10 +65,8 @@ pub(super) enum Status {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Instead {
     /// Its manifest.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// When it was written.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Timestamp>"))]
     modified: Option<Timestamp>,
 }
 

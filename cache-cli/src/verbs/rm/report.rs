@@ -26,14 +26,12 @@ pub(crate) struct Removal {
     /// The name that was deleted.
     name: Option<String>,
     /// The manifest that it led to.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// The blobs that were deleted.
     blobs: Vec<RemovedBlob>,
     /// Their bytes.
     bytes: u64,
     /// Blobs that somebody wrote or refreshed in between; they stay.
-    #[cfg_attr(test, schemars(with = "Vec<crate::verbs::schemas::Digest>"))]
     kept: Vec<Digest>,
 }
 
@@ -42,7 +40,6 @@ pub(crate) struct Removal {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RemovedBlob {
     /// The blob.
-    #[cfg_attr(test, schemars(with = "crate::verbs::schemas::Digest"))]
     digest: Digest,
     /// Its size in bytes.
     size: u64,

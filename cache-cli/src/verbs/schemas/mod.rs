@@ -1,14 +1,9 @@
 //! The schema files of `schemas/`: made of the types that are written, and compared with what is there.
 
-mod foreign;
-
-use std::borrow::Cow;
-
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 
-pub(crate) use self::foreign::{EntryContent, PlannedCache, PrunePlan, UnreadableName};
 use super::{
     copy, diff, doctor, du, explain, graph, inspect, login, ls, merge, optimize, prune, repair, rm, specs, verify,
 };
@@ -55,30 +50,5 @@ fn file(document: &SchemaFile) -> String {
     schema["properties"]["schema"]["const"] = json!(title);
     format!("{schema:#}\n")
 }
-
-/// A type of another crate, which is a text of one form in a document.
-macro_rules! text {
-    ($name:ident, $description:literal, $pattern:literal) => {
-        pub(crate) struct $name;
-
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "description": $description, "pattern": $pattern })
-            }
-        }
-    };
-}
-
-text!(Digest, "A digest as the OCI image spec has it.", "^sha(256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})$");
-text!(
-    DiffId,
-    "The digest of a layer's uncompressed tar.",
-    "^sha(256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})$"
-);
-text!(Timestamp, "A time as RFC 3339 has it.", "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)$");
 
 mod tests;

@@ -25,10 +25,8 @@ pub(crate) struct Verification {
     /// `deep`, or `fast` if no blob was read.
     depth: &'static str,
     /// The manifest.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     digest: Option<Digest>,
     /// What all parts of one cache have in common, whatever holds it.
-    #[cfg_attr(test, schemars(with = "Option<crate::verbs::schemas::Digest>"))]
     config_digest: Option<Digest>,
     /// Which part of the blobs was looked at.
     shard: String,
