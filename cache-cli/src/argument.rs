@@ -1,9 +1,11 @@
-//! Common mistakes in specs: a path, a URL, a reference with attributes. The error names the spec that was
-//! probably meant.
+//! Common mistakes in specs: a path, a URL, a reference with attributes, attributes without a type. The error names the
+//! spec that was probably meant.
 
 use std::path::Path;
 
-use cache_core::CacheSpec;
+use cache_core::seams::BackendFacts;
+use cache_core::spec::ExportOptions;
+use cache_core::{Backends, CacheSpec};
 
 use crate::exit::Failure;
 
@@ -34,11 +36,18 @@ enum Meant {
 ///
 /// # Errors
 /// A usage failure whose hint is the spec that was probably meant.
-pub(crate) fn parse(argument: &str) -> Result<CacheSpec, Failure> {
-    if let Some(failure) = path(argument).or_else(|| url(argument)).or_else(|| reference(argument)) {
+pub(crate) fn parse(argument: &str, backends: &Backends) -> Result<CacheSpec, Failure> {
+    let mistakes = [path, url, reference].into_iter().find_map(|mistake| mistake(argument));
+    if let Some(failure) = mistakes.or_else(|| kind(argument, backends)) {
         return Err(failure);
     }
-    Ok(argument.parse()?)
+    argument.parse().map_err(|error: cache_core::Error| {
+        let failure = Failure::from(error);
+        match typed(argument, backends) {
+            Some(spec) => failure.with_hint(format!("did you mean {spec}?")),
+            None => failure,
+        }
+    })
 }
 
 /// A path: no repository begins with a dot or a slash, and a directory that is there is hardly meant to be one.
@@ -90,6 +99,26 @@ fn reference(argument: &str) -> Option<Failure> {
     Some(meant("a reference with attributes needs its type", &spec))
 }
 
+/// A type alone, which would be the name of an official image.
+fn kind(argument: &str, backends: &Backends) -> Option<Failure> {
+    let kind = backends.kinds().find(|kind| *kind == argument)?;
+    Some(meant(&format!("{kind} is a type, and no spec"), &CacheSpec::new(kind)))
+}
+
+/// `bucket=b,region=r`: attributes that one type alone takes, with that type.
+fn typed(argument: &str, backends: &Backends) -> Option<CacheSpec> {
+    let name = |field: &str| field.split_once('=').map_or(field, |(name, _)| name).to_lowercase();
+    let names: Vec<String> = argument.split(',').map(name).collect();
+    let takes = |facts: &BackendFacts, name: &String| {
+        facts.attributes.iter().chain(&ExportOptions::ATTRIBUTES).any(|attribute| attribute.name == name)
+    };
+    let mut kinds = backends.facts().filter(|facts| names.iter().all(|name| takes(facts, name)));
+    match (kinds.next(), kinds.next()) {
+        (Some(facts), None) => format!("type={},{argument}", facts.kind).parse().ok(),
+        _ => None,
+    }
+}
+
 fn directory(path: &str) -> CacheSpec {
     CacheSpec::new("local").with("src", path)
 }
@@ -102,6 +131,10 @@ fn meant(message: &str, spec: &CacheSpec) -> Failure {
 mod tests {
     use super::*;
     use crate::exit::Exit;
+
+    fn parse(argument: &str) -> Result<CacheSpec, Failure> {
+        super::parse(argument, &Backends::new())
+    }
 
     fn hint(argument: &str) -> String {
         let failure = parse(argument).unwrap_err();

@@ -29,12 +29,12 @@ pub(crate) struct Place {
 impl Place {
     /// Parses the one spec of a verb.
     pub(crate) fn parse(session: &Session, argument: &str) -> Result<Self, Failure> {
-        Ok(Self::new(session, argument::parse(argument)?, None))
+        Ok(Self::new(session, argument::parse(argument, &session.backends)?, None))
     }
 
     /// Parses one end of a copy.
     pub(crate) fn parse_on(session: &Session, side: Side, argument: &str) -> Result<Self, Failure> {
-        let spec = argument::parse(argument).map_err(|failure| failure.on(side))?;
+        let spec = argument::parse(argument, &session.backends).map_err(|failure| failure.on(side))?;
         Ok(Self::new(session, spec, Some(side)))
     }
 

@@ -67,6 +67,10 @@ struct Listed {
 pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let listing = list(session, &mut place).await?;
+    let is_empty = listing.caches.is_empty() && listing.failure.is_none();
+    if is_empty && place.is_directory() && !place.is_there() {
+        return Err(place.no_cache());
+    }
     output::print(session, &listing)?;
     for Unreadable { name, error } in &listing.unreadable {
         session.warn(format!("{name} cannot be read: {error}"));
@@ -74,7 +78,6 @@ pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failur
     match listing.failure {
         _ if !listing.caches.is_empty() => Ok(Exit::Done),
         Some(failure) => Err(failure),
-        None if place.is_directory() && !place.is_there() => Err(place.no_cache()),
         None => Ok(Exit::Done),
     }
 }

@@ -37,6 +37,15 @@ fn what_is_no_spec_leads_to_the_one_that_is_meant() {
         assert_eq!(hint(&sandbox, argument), format!("did you mean {spec}?"), "{argument}");
     }
     assert_eq!(hint(&sandbox, &here), format!("did you mean type=local,src={here}?"));
+    for (argument, spec) in [
+        ("gha", "type=gha"),
+        ("src=a", "type=local,src=a"),
+        ("dest=b,mode=max", "type=local,dest=b,mode=max"),
+        ("bucket=b,region=r", "type=s3,bucket=b,region=r"),
+        ("account_url=hush,container=c", "type=azblob,account_url=REDACTED,container=c"),
+    ] {
+        assert_eq!(hint(&sandbox, argument), format!("did you mean {spec}?"), "{argument}");
+    }
     assert!(hint(&sandbox, "oci-archive:a.tar").contains("type=local,src=DIR"));
     assert_eq!(hint(&sandbox, "type=locl,src=a"), "did you mean type=local?");
 }

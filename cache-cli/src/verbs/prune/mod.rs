@@ -124,7 +124,7 @@ fn words(event: &PruneEvent) -> String {
     match event {
         PruneEvent::Cache { name, is_gone } => {
             let name = name.as_deref().unwrap_or("(no name)");
-            format!("{} cache {name}", if *is_gone { "deleted" } else { "kept" })
+            format!("cache {name} {}", if *is_gone { "is gone" } else { "stays" })
         }
         PruneEvent::Blobs { done, total, bytes } => {
             format!("{done} of {} are done, {} deleted", text::count(*total, "blob"), text::size(*bytes))
