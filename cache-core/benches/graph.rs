@@ -1,7 +1,7 @@
-//! How long a big config takes to become a graph and a config again.
+//! How long a big config takes to become a graph and a config again, and how long a huge one takes to be checked.
 //!
 //! `cargo bench -p cache-core --bench graph` prints medians for 50,000 and 100,000 records whose results are chains of
-//! up to 40 layers. `$CACHEBENCH` may name a peer that is run on the same document in the same run: a program called
+//! up to 40 layers, and then what `inspect` and `verify --fast` do with a million records. `$CACHEBENCH` may name a peer that is run on the same document in the same run: a program called
 //! with an input and an output path, which prints its own times.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{
-    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation,
+    CacheChains, CacheConfig, CacheKey, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation, check,
 };
 
 const DEPTH: usize = 40;
 const ROUNDS: usize = 7;
+const HUGE: usize = 1_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut totals = Vec::new();
@@ -38,6 +39,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     println!("100,000 take {:.2} times as long as 50,000", totals[1].as_secs_f64() / totals[0].as_secs_f64());
+    check_huge()
+}
+
+/// Bytes to config, config to findings.
+fn check_huge() -> Result<(), Box<dyn Error>> {
+    let document = branches(HUGE).encode();
+    println!("{HUGE} records, {} bytes", document.len());
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let descriptors = descriptors(HUGE);
+        let start = Instant::now();
+        let config = CacheConfig::decode(&document)?;
+        let parsed = start.elapsed();
+        let manifest = CacheManifest::new(config, descriptors);
+        let joined = start.elapsed();
+        let findings = check(&manifest);
+        let checked = start.elapsed();
+        if !findings.is_empty() {
+            return Err("a sound config has findings".into());
+        }
+        rounds.push([parsed, joined - parsed, checked - joined]);
+    }
+    for (n, name) in ["parse", "join", "check"].into_iter().enumerate() {
+        println!("  {name:<8} {:>8.1?}", median(rounds.iter().map(|round| round[n]).collect()));
+    }
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Findings: what is wrong with a cache, under stable codes, and which results it affects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use crate::graph::chains::closes_loop;
 use crate::graph::repeated::Repeated;
@@ -185,8 +187,9 @@ pub fn check(manifest: &CacheManifest) -> Vec<Finding> {
     findings.extend(check_leaves(manifest));
     findings.extend(check_records(manifest.config()));
     findings.extend(check_loops(manifest));
-    findings.extend(check_layers(manifest));
-    findings.extend(check_descriptors(manifest));
+    let places = manifest.places();
+    findings.extend(check_layers(manifest, &places));
+    findings.extend(check_descriptors(manifest, &places));
     findings.extend(manifest.inline_images().iter().filter(|image| image.history < image.layers).map(|image| {
         let message = format!("history covers {} of {} layers; BuildKit crashes on it", image.history, image.layers);
         Finding::new(FindingCode::HistoryTooShort, format!("image {}", image.manifest), message)
@@ -273,17 +276,17 @@ fn links_of(record: &CacheRecord) -> impl Iterator<Item = i64> {
     record.inputs.iter().flatten().map(|link| link.link)
 }
 
-fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
+fn check_layers(manifest: &CacheManifest, places: &[Option<usize>]) -> Vec<Finding> {
     let config = manifest.config();
     let layers = &config.layers;
     // Layers below one without a descriptor are not checked: the result is lost in any case.
-    let is_described = |layer: usize| manifest.descriptor(&layers[layer].blob).is_some();
+    let is_described = |layer: usize| places[layer].is_some();
     let mut findings = Vec::new();
-    let mut find = |layer: i64, object: String| {
+    let mut find = |layer: i64, object: &dyn Fn() -> String| {
         let found = usize::try_from(layer).ok().filter(|&layer| layer < layers.len());
         if found.is_none() {
             let message = format!("names layer {layer}, of {} there are", layers.len());
-            findings.push(Finding::new(FindingCode::LayerOutOfRange, object, message));
+            findings.push(Finding::new(FindingCode::LayerOutOfRange, object(), message));
         }
         found
     };
@@ -293,7 +296,7 @@ fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
         let object = || format!("record {n} {}", record.key);
         for chain in &record.chains {
             for &layer in &chain.layers {
-                let Some(layer) = find(layer, object()) else { continue };
+                let Some(layer) = find(layer, &object) else { continue };
                 listed[layer] = true;
                 if !is_described(layer) {
                     break;
@@ -301,11 +304,11 @@ fn check_layers(manifest: &CacheManifest) -> Vec<Finding> {
             }
         }
         for result in &record.results {
-            let mut next = find(result.layer, object());
+            let mut next = find(result.layer, &object);
             while let Some(layer) = next.filter(|&layer| !std::mem::replace(&mut followed[layer], true)) {
                 let parent = layers[layer].parent;
                 let is_end = parent == -1 || !is_described(layer);
-                next = if is_end { None } else { find(parent, format!("layer {layer}")) };
+                next = if is_end { None } else { find(parent, &|| format!("layer {layer}")) };
             }
         }
     }
@@ -330,13 +333,19 @@ fn loops<I: Iterator<Item = i64>>(len: usize, next: impl Fn(usize) -> I) -> Vec<
     found
 }
 
-fn check_descriptors(manifest: &CacheManifest) -> Vec<Finding> {
+fn check_descriptors(manifest: &CacheManifest, places: &[Option<usize>]) -> Vec<Finding> {
     let mut wrong: BTreeMap<Digest, (FindingCode, String)> = BTreeMap::new();
-    for blob in manifest.undescribed_blobs() {
-        wrong.insert(blob, (FindingCode::BlobUndescribed, "the manifest does not describe it".to_owned()));
+    let mut is_named = vec![false; manifest.blobs().len()];
+    for (layer, place) in manifest.config().layers.iter().zip(places) {
+        match place {
+            Some(place) => is_named[*place] = true,
+            None => {
+                let finding = (FindingCode::BlobUndescribed, "the manifest does not describe it".to_owned());
+                wrong.insert(layer.blob, finding);
+            }
+        }
     }
-    let named: HashSet<Digest> = manifest.config().layers.iter().map(|layer| layer.blob).collect();
-    for blob in manifest.blobs().iter().filter(|blob| named.contains(&blob.digest)) {
+    for (blob, _) in manifest.blobs().iter().zip(is_named).filter(|(_, is_named)| *is_named) {
         if let Some(finding) = check_descriptor(blob) {
             wrong.insert(blob.digest, finding);
         }

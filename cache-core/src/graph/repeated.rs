@@ -1,7 +1,9 @@
 //! [`Repeated`]: which of very many values may be there more than once, at 8 bytes for each.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::HashSet;
+use foldhash::quality::RandomState;
 
 /// The hashes of values that were seen more than once; other values may share them.
 pub(crate) struct Repeated {
@@ -12,7 +14,7 @@ pub(crate) struct Repeated {
 impl Repeated {
     /// Looks at what `of` makes of each item.
     pub(crate) fn new<I, V: Hash>(items: impl Iterator<Item = I>, of: impl Fn(I) -> V) -> Self {
-        let hasher = RandomState::new();
+        let hasher = RandomState::default();
         let mut hashes: Vec<u64> = items.map(|item| hasher.hash_one(of(item))).collect();
         hashes.sort_unstable();
         let hashes = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();

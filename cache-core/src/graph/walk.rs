@@ -12,8 +12,8 @@ pub(crate) struct Walked {
 pub(crate) fn walk<I: Iterator<Item = i64>>(len: usize, links: impl Fn(usize) -> I) -> Walked {
     let (mut order, mut closing) = (Vec::with_capacity(len), Vec::new());
     let (mut done, mut open) = (vec![false; len], vec![false; len]);
+    let mut path: Vec<(usize, I)> = Vec::new();
     for start in 0..len {
-        let mut path: Vec<(usize, I)> = Vec::new();
         let mut enter = Some(start);
         loop {
             if let Some(node) = enter.take().filter(|&node| !done[node]) {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
@@ -52,7 +52,8 @@ pub fn push_string(out: &mut Vec<u8>, text: &[u8]) {
 ///
 /// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
 pub(crate) fn key_is(key: &str, name: &str) -> bool {
-    if key.is_ascii() {
+    // What is folded takes more bytes than what it becomes.
+    if key.len() <= name.len() || key.is_ascii() {
         return key.eq_ignore_ascii_case(name);
     }
     let fold = |c: char| match c {
@@ -109,10 +110,55 @@ where
     T: Deserialize<'de> + Default,
     A: MapAccess<'de>,
 {
-    if let Some(values) = map.next_value::<Option<Vec<Option<T>>>>()? {
+    if let Some(Tight(values)) = map.next_value::<Option<Tight<Option<T>>>>()? {
         *slot = values.into_iter().map(Option::unwrap_or_default).collect();
     }
     Ok(())
+}
+
+/// As [`take_list`], of members that are never `null`.
+pub(crate) fn take_tight<'de, T, A>(slot: &mut Vec<T>, map: &mut A) -> Result<(), A::Error>
+where
+    T: Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    if let Some(Tight(values)) = map.next_value::<Option<Tight<T>>>()? {
+        *slot = values;
+    }
+    Ok(())
+}
+
+/// A list without room for more. Most lists of a config have one member, and serde makes room for four.
+pub(crate) struct Tight<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tight<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TightVisitor(PhantomData))
+    }
+}
+
+struct TightVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TightVisitor<T> {
+    type Value = Tight<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tight<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            if values.is_empty() {
+                values.reserve_exact(1);
+            }
+            values.push(value);
+        }
+        if values.len() > 1 {
+            values.shrink_to_fit();
+        }
+        Ok(Tight(values))
+    }
 }
 
 /// Takes the next value into a size, which Go holds as an `int64`.

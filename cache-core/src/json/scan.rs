@@ -20,15 +20,26 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
         return false;
     }
-    let mut depth = 0_usize;
-    outside_strings(bytes).any(|(_, byte)| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+    let (mut depth, mut is_string) = (0_usize, false);
+    for piece in bytes.split(|byte| *byte == b'"') {
+        if is_string {
+            // A quote behind a backslash is a part of the string, unless that has one too.
+            is_string = piece.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+            continue;
         }
-        depth > MAX_DEPTH
-    })
+        for byte in piece {
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > MAX_DEPTH {
+                return true;
+            }
+        }
+        is_string = true;
+    }
+    false
 }
 
 /// The document with each `-0` as a zero, every other byte in its place; `None` where there is no such number.
@@ -88,5 +99,8 @@ mod tests {
         assert!(decode(nested(10_000)).is_ok());
         assert_eq!(decode(nested(10_001)).unwrap_err().to_string(), "exceeded max depth");
         assert!(decode(format!(r#"{{"a":["{}"]}}"#, "[".repeat(20_000))).is_ok());
+        assert!(decode(format!(r#"{{"a":["\"{}","\\"]}}"#, "[".repeat(20_000))).is_ok());
+        let behind_a_string = format!(r#"{{"a":"\\","b":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        assert_eq!(decode(behind_a_string).unwrap_err().to_string(), "exceeded max depth");
     }
 }

@@ -23,7 +23,7 @@ const JOINS: &[u8] = b"buildcache: the record that joins the leaves of a cache";
 ///
 /// All leaves are alternatives of one input, which takes the fewest bytes.
 pub fn join_leaves(records: &mut Vec<CacheRecord>) {
-    let leaves = leaves(records);
+    let leaves = leaves(records, &link_counts(records));
     if leaves.len() > 1 {
         let link = |leaf| RecordLink { selector: String::new(), link: i64::try_from(leaf).unwrap_or(i64::MAX) };
         let inputs = vec![leaves.into_iter().map(link).collect()];
@@ -62,8 +62,11 @@ pub(super) fn part_leaves(records: &mut Vec<CacheRecord>) -> bool {
 /// With two, each walk meets it only once. A few caches with more lose nothing either, but to tell these apart needs
 /// the records above each pair of leaves.
 pub(crate) fn split_leaves(records: &[CacheRecord]) -> Option<usize> {
-    let leaves = leaves(records);
     let links = link_counts(records);
+    if links.iter().all(|links| *links <= 2) {
+        return None;
+    }
+    let leaves = leaves(records, &links);
     let mut below = vec![Below::Nothing; records.len()];
     for &leaf in &leaves {
         let mut todo = vec![leaf];
@@ -113,8 +116,7 @@ fn joins(record: &CacheRecord, records: &[CacheRecord]) -> bool {
 }
 
 /// The records that no record links to; random keys are never stored.
-fn leaves(records: &[CacheRecord]) -> Vec<usize> {
-    let links = link_counts(records);
+fn leaves(records: &[CacheRecord], links: &[usize]) -> Vec<usize> {
     (0..records.len()).filter(|&n| links[n] == 0 && !records[n].key.is_random()).collect()
 }
 

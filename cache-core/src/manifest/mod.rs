@@ -7,10 +7,11 @@ mod leaves;
 mod oci;
 mod wire;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt as _};
 
 pub(crate) use self::config::unreadable;
 pub use self::config::{
@@ -265,6 +266,11 @@ impl CacheManifest {
     #[must_use]
     pub fn descriptor(&self, blob: &Digest) -> Option<&Arc<Descriptor>> {
         self.by_digest.get(blob).map(|&at| &self.descriptors[at])
+    }
+
+    /// For each layer of the config which of [`blobs`](Self::blobs) it is; none where nothing describes it.
+    pub(crate) fn places(&self) -> Vec<Option<usize>> {
+        self.config.layers.iter().map(|layer| self.by_digest.get(&layer.blob).copied()).collect()
     }
 
     /// Every blob once, in the order of the manifest.

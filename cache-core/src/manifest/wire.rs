@@ -1,17 +1,19 @@
 //! The decoding of `cacheconfig.v0` by Go's rules.
 
-use serde::de::MapAccess;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
-use crate::json::{go_struct, take, take_list};
+use crate::json::{Tight, go_struct, take, take_list, take_tight};
 use crate::model::{DiffId, Digest};
 
 go_struct!(CacheConfig { "layers" => take(layers), "records" => take(records) });
 
 #[derive(Default)]
 struct WireLayer {
-    blob: String,
+    blob: WireDigest,
     parent: i64,
     annotations: Option<Box<LayerAnnotations>>,
 }
@@ -21,8 +23,39 @@ go_struct!(WireLayer { "blob" => take(blob), "parent" => take(parent), "annotati
 impl<'de> Deserialize<'de> for CacheLayer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let WireLayer { blob, parent, annotations } = WireLayer::deserialize(deserializer)?;
-        let nobodys = || Digest::sha256(format!("no digest: {blob}").as_bytes());
-        Ok(Self { blob: blob.parse().unwrap_or_else(|_| nobodys()), parent, annotations })
+        let blob = match blob {
+            WireDigest::Digest(blob) => blob,
+            WireDigest::Text(text) => Digest::sha256(format!("no digest: {text}").as_bytes()),
+        };
+        Ok(Self { blob, parent, annotations })
+    }
+}
+
+/// Text that may be a digest.
+enum WireDigest {
+    Digest(Digest),
+    Text(Box<str>),
+}
+
+impl Default for WireDigest {
+    fn default() -> Self {
+        Self::Text(Box::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for WireDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl Visitor<'_> for TextVisitor {
+            type Value = WireDigest;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<WireDigest, E> {
+                Ok(text.parse().map_or_else(|_| WireDigest::Text(text.into()), WireDigest::Digest))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
@@ -38,10 +71,11 @@ fn take_diff_id<'de, A: MapAccess<'de>>(
     wrong: &mut Option<Box<str>>,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    if let Some(text) = map.next_value::<Option<String>>()? {
-        *diff_id = text.parse().ok();
-        *wrong = (diff_id.is_none() && !text.is_empty()).then(|| text.into_boxed_str());
-    }
+    (*diff_id, *wrong) = match map.next_value::<Option<WireDigest>>()? {
+        Some(WireDigest::Digest(digest)) => (Some(DiffId(digest)), None),
+        Some(WireDigest::Text(text)) => (None, Some(text).filter(|text| !text.is_empty())),
+        None => return Ok(()),
+    };
     Ok(())
 }
 
@@ -60,21 +94,10 @@ go_struct!(CacheRecord {
     "inputs" => take_inputs(inputs),
 });
 
-/// A list that is read has room for four, and most records have one of each: that would be most of the memory of a config.
-fn take_tight<'de, T, A>(list: &mut Vec<T>, map: &mut A) -> Result<(), A::Error>
-where
-    T: Deserialize<'de>,
-    A: MapAccess<'de>,
-{
-    take(list, map)?;
-    list.shrink_to_fit();
-    Ok(())
-}
-
 fn take_inputs<'de, A: MapAccess<'de>>(inputs: &mut Vec<Vec<RecordLink>>, map: &mut A) -> Result<(), A::Error> {
-    take_list(inputs, map)?;
-    inputs.iter_mut().for_each(Vec::shrink_to_fit);
-    inputs.shrink_to_fit();
+    if let Some(Tight(found)) = map.next_value::<Option<Tight<Option<Tight<RecordLink>>>>>()? {
+        *inputs = found.into_iter().map(|input| input.map_or_else(Vec::new, |Tight(links)| links)).collect();
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::{go_struct, take, take_size};
@@ -347,14 +348,27 @@ impl From<&'static str> for MediaType {
 impl From<String> for MediaType {
     /// A layer's type, which most descriptors have, needs no memory of its own.
     fn from(name: String) -> Self {
-        let known = LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name);
-        known.map_or(Self(Cow::Owned(name)), Self::known)
+        known_layer(&name).unwrap_or(Self(Cow::Owned(name)))
     }
+}
+
+fn known_layer(name: &str) -> Option<MediaType> {
+    LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name).map(MediaType::known)
 }
 
 impl<'de> Deserialize<'de> for MediaType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::from)
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = MediaType;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<MediaType, E> {
+                Ok(known_layer(name).unwrap_or_else(|| MediaType(Cow::Owned(name.to_owned()))))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
@@ -61,9 +62,8 @@ impl Digest {
     /// The lower-case hex, the part after the colon.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(128);
-        push_hex(&mut text, self.as_bytes());
-        text
+        let mut text = [0; TEXT];
+        String::from_utf8_lossy(write_hex(&mut text, self.as_bytes())).into_owned()
     }
 
     /// The raw hash.
@@ -163,11 +163,12 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(135);
-        text.push_str(self.algorithm());
-        text.push(':');
-        push_hex(&mut text, self.as_bytes());
-        f.pad(&text)
+        let mut text = [0; TEXT];
+        let (name, rest) = text.split_at_mut(PREFIX);
+        name.copy_from_slice(self.algorithm().as_bytes());
+        rest[0] = b':';
+        let end = PREFIX + 1 + write_hex(&mut rest[1..], self.as_bytes()).len();
+        f.pad(str::from_utf8(&text[..end]).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -205,10 +206,23 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        struct DigestVisitor;
+        impl Visitor<'_> for DigestVisitor {
+            type Value = Digest;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(DigestVisitor)
     }
 }
+
+/// The longest text of a digest, and its part before the colon.
+const TEXT: usize = 135;
+const PREFIX: usize = 6;
 
 fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
     let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
@@ -216,26 +230,37 @@ fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
         return None;
     }
     let mut out = [0; N];
+    let mut all = 0;
     for (byte, [high, low]) in out.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
+        let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+        all |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(out)
+    (all & NO_DIGIT == 0).then_some(out)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
+/// In the table of digits: this byte is none.
+const NO_DIGIT: u8 = 0x80;
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+/// The value of each byte as a digit. A branch for each would be guessed wrong half of the time.
+const NIBBLES: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        table[DIGITS[value] as usize] = value as u8;
+        value += 1;
     }
+    table
+};
+
+/// Writes `bytes` to the start of `text`, and returns what was written.
+fn write_hex<'a>(text: &'a mut [u8], bytes: &[u8]) -> &'a [u8] {
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    &text[..bytes.len() * 2]
 }
 
 /// Text from outside is shortened and kept on one line in errors.

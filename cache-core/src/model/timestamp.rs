@@ -99,6 +99,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(time) = plain(text) {
+            return Ok(Self(time));
+        }
         let invalid = || InvalidTimestamp(text.chars().take(64).collect());
         let strict = as_strict(text);
         let text = &*strict;
@@ -115,6 +118,54 @@ impl FromStr for Timestamp {
         let is_written = |time: &OffsetDateTime| (0..=9999).contains(&time.year());
         parsed.ok().flatten().filter(is_written).map(Self).ok_or_else(invalid)
     }
+}
+
+/// A time in UTC as it nearly always is written: a config has one in each record. Any other goes the long way.
+fn plain(text: &str) -> Option<OffsetDateTime> {
+    let (seconds, rest) = text.as_bytes().split_at_checked(19)?;
+    let [a, b, c, d, b'-', e, f, b'-', g, h, b'T', i, j, b':', k, l, b':', m, n] = *seconds else { return None };
+    let pair = |tens: u8, ones: u8| u8::try_from(number(&[tens, ones])?).ok();
+    let nanoseconds = match rest {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => {
+            digits.iter().chain([b'0'; 9].iter()).take(9).try_fold(0, add_digit)?
+        }
+        _ => return None,
+    };
+    let year = i32::try_from(number(&[a, b, c, d])?).ok()?;
+    let date = time::Date::from_calendar_date(year, time::Month::try_from(pair(e, f)?).ok()?, pair(g, h)?).ok()?;
+    let time = time::Time::from_hms_nano(pair(i, j)?, pair(k, l)?, pair(m, n)?, nanoseconds).ok()?;
+    Some(OffsetDateTime::new_utc(date, time))
+}
+
+/// A time in UTC as RFC 3339, and how long that is: the zeros at the end of the fraction are left out.
+fn written(time: &OffsetDateTime) -> ([u8; 30], usize) {
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    let ((year, month, day), (hour, minute, second, nanoseconds)) = (time.to_calendar_date(), time.to_hms_nano());
+    put(&mut text[..4], year.unsigned_abs());
+    let pairs = [u8::from(month), day, hour, minute, second];
+    pairs.into_iter().zip([5, 8, 11, 14, 17]).for_each(|(pair, at)| put(&mut text[at..at + 2], pair.into()));
+    put(&mut text[20..29], nanoseconds);
+    let zeros = text[20..29].iter().rev().take_while(|digit| **digit == b'0').count();
+    let end = if zeros == 9 { 19 } else { 29 - zeros };
+    text[end] = b'Z';
+    (text, end + 1)
+}
+
+fn put(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, add_digit)
+}
+
+/// `number` has at most eight digits.
+fn add_digit(number: u32, digit: &u8) -> Option<u32> {
+    digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
 }
 
 /// RFC 3339 of what Go takes besides: an hour of one digit, a comma before the fraction.
@@ -142,6 +193,10 @@ fn far_offset(text: &str) -> Option<(String, time::Duration)> {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.offset() == time::UtcOffset::UTC {
+            let (text, length) = written(&self.0);
+            return f.pad(str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?);
+        }
         // A value is parsed from RFC 3339, or is a system time after year 0: it can be written as RFC 3339.
         f.pad(&self.0.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
@@ -190,6 +245,33 @@ mod tests {
             "2026-11-23T08:33:51-11:00",
         ] {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_plain_time_is_read_and_written_as_any_other() {
+        for text in [
+            "2026-11-23T12:44:08.569712334Z",
+            "2026-11-23T07:40:36.5Z",
+            "2024-02-29T23:59:59Z",
+            "0000-01-01T00:00:00.000000001Z",
+            "9999-12-31T23:59:59.999999999Z",
+        ] {
+            let parsed = OffsetDateTime::parse(text, &Rfc3339).unwrap();
+            assert_eq!(plain(text), Some(parsed), "{text}");
+            assert_eq!(Timestamp(parsed).to_string(), parsed.format(&Rfc3339).unwrap());
+        }
+        for text in [
+            "2026-11-23T12:44:08+05:30",
+            "2026-11-23T07:40:36.1234567891Z",
+            "2026-11-23T07:40:36.Z",
+            "2026-11-23T07:40:60Z",
+            "2026-11-23T24:40:00Z",
+            "2025-02-29T23:59:59Z",
+            "2026-1a-23T07:40:36Z",
+            "2026-11-23T07:40:36",
+        ] {
+            assert_eq!(plain(text), None, "{text}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! It is a congruence closure: merging two records can make records below them the same. The result does not depend on
 //! the order of merging. Links that close a loop do not matter here.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{Alternative, StoredResult};
 

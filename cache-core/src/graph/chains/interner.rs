@@ -1,8 +1,9 @@
 //! Small numbers for keys and selectors, so that the graph compares and hashes integers.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 /// Maps each distinct value to a small number.
 #[derive(Debug, Clone)]

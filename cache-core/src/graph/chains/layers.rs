@@ -2,9 +2,10 @@
 //!
 //! A layer is its blob on top of its parent: the same blob on another parent is another layer, as in BuildKit.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::model::{Descriptor, Digest, annotation};
 

@@ -16,8 +16,9 @@ mod select;
 mod topology;
 mod unfold;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 pub(crate) use self::decode::closes_loop;
 use self::interner::Interner;

@@ -3,7 +3,7 @@
 //! The order makes the loop guard cheap: a link from an earlier record to a later one can close no loop, and any other
 //! is decided by looking at the records between the two only.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::{Alternative, CacheChains, Edge, Link};
 
@@ -38,7 +38,7 @@ impl CacheChains {
     /// The descendants of `from`, itself included, that stand no later than `limit`; `None` when `target` is one.
     fn descendants_until(&self, from: u32, target: u32, limit: u32) -> Option<Vec<u32>> {
         let mut found = vec![from];
-        let mut seen = HashSet::from([from]);
+        let mut seen = HashSet::from_iter([from]);
         let mut at = 0;
         while let Some(&record) = found.get(at) {
             for &child in &self.records[record as usize].children {
@@ -57,7 +57,7 @@ impl CacheChains {
     /// The ancestors of `from`, itself included, that stand no earlier than `limit`.
     fn ancestors_down_to(&self, from: u32, limit: u32) -> Vec<u32> {
         let mut found = vec![from];
-        let mut seen = HashSet::from([from]);
+        let mut seen = HashSet::from_iter([from]);
         let mut at = 0;
         while let Some(&record) = found.get(at) {
             for parent in self.records[record as usize].inputs.iter().flatten() {

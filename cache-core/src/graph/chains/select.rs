@@ -1,9 +1,9 @@
 //! Selects the results that a mode exports, and resolves lazy layers.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 

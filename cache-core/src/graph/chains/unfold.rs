@@ -5,7 +5,7 @@
 //! below it, the lower goes into the upper, and what of its inputs leads back stays a record of its own. So no lookup is
 //! lost, and at the end no two records are the same.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::{Alternative, CacheChains, Link};
 use crate::model::Digest;
@@ -136,7 +136,7 @@ impl CacheChains {
 
     /// Everything below a record, itself included.
     fn descendants(&self, of: u32) -> HashSet<u32> {
-        let mut found = HashSet::from([of]);
+        let mut found = HashSet::from_iter([of]);
         let mut todo = vec![of];
         while let Some(id) = todo.pop() {
             todo.extend(self.records[id as usize].children.iter().filter(|&&child| found.insert(child)));
