@@ -3,6 +3,8 @@
 pub(super) mod report;
 mod table;
 
+use std::mem::ManuallyDrop;
+
 use cache_core::{Error, ErrorKind, check};
 
 use self::report::Inspection;
@@ -16,7 +18,8 @@ use crate::spec::Place;
 /// Shows the cache, sound or not; with `--raw`, the bytes of its config.
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
-    let (_, resolved) = place.resolve(session).await?;
+    // The process ends: a million records are not freed one by one.
+    let resolved = ManuallyDrop::new(place.resolve(session).await?.1);
     let manifest = &resolved.manifest;
     if args.raw {
         let config = manifest.raw_config().ok_or_else(|| {
