@@ -39,13 +39,13 @@ impl Keys {
 
     /// The name whose index is at a key, when it is no blob's.
     pub(crate) fn name_at<'a>(&self, key: &'a str) -> Option<&'a str> {
-        let name = key.strip_prefix(&self.manifests())?;
+        let name = key.strip_prefix(self.prefix.as_str())?.strip_prefix(self.manifests_prefix.as_str())?;
         self.digest_at(key).is_none().then_some(name)
     }
 
     /// The digest of the blob at a key.
     pub(crate) fn digest_at(&self, key: &str) -> Option<Digest> {
-        key.strip_prefix(&self.blobs())?.parse().ok()
+        key.strip_prefix(self.prefix.as_str())?.strip_prefix(self.blobs_prefix.as_str())?.parse().ok()
     }
 }
 
