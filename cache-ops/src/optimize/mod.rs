@@ -100,7 +100,7 @@ impl Optimized {
 /// Merges equal records, and drops records that lead to no result and layers that no result needs. Every lookup that
 /// led to a result still does, and to the newest one.
 ///
-/// If that is not enough for [`OptimizeOptions::max_config_size`], results are dropped too, and with them the records
+/// If that is not enough for [`OptimizeOptions::with_max_config_size`], results are dropped too, and with them the records
 /// that led to nothing else. A result counts as no older than the newest result that needs it, so what the last build
 /// used is dropped last, whenever it was made.
 ///
