@@ -4,8 +4,8 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
+use cache_kit::Secret;
 use url::{Host, Url};
 
 /// The URL of a storage account, which may hold a shared access signature in its query.

@@ -5,10 +5,9 @@ use std::env;
 use std::fmt;
 
 use cache_core::model::Limits;
-use cache_core::seams::Listener;
-use cache_core::spec::{Secret, SecretSource, shown_place};
+use cache_core::spec::shown_place;
 use cache_core::{CacheSpec, Error, ErrorKind, Result};
-use cache_kit::{PartLimits, ReadAhead, Tuning, read_secret};
+use cache_kit::{Listener, PartLimits, ReadAhead, Secret, SecretSource, Tuning, read_secret};
 
 use crate::account::{Account, AccountKey};
 use crate::{KIND, Keys};
@@ -26,7 +25,7 @@ const MOST_BLOCKS: u32 = 50_000;
 ///
 /// ```
 /// use cache_azblob::{AzblobConfig, Environment};
-/// use cache_core::spec::Secret;
+/// use cache_kit::Secret;
 ///
 /// let config = AzblobConfig::new("https://account.blob.core.windows.net", Environment::new())?
 ///     .with_container("caches")?
@@ -83,7 +82,7 @@ impl AzblobConfig {
     /// or invalid.
     pub fn from_spec(spec: &CacheSpec, environment: Environment) -> Result<Self> {
         let mut attrs = spec.attrs();
-        let url = match attrs.secret("account_url") {
+        let url = match attrs.optional("account_url").map(SecretSource::parse) {
             Some(source) => environment.read("account_url", source)?,
             None => Secret::new(environment.variable(ACCOUNT_URL).unwrap_or_default()),
         };
@@ -93,7 +92,8 @@ impl AzblobConfig {
         let manifests = attrs.optional("manifests_prefix").unwrap_or("manifests");
         let blobs = attrs.optional("blobs_prefix").unwrap_or("blobs");
         let names = attrs.optional("name").unwrap_or("buildkit").split(';');
-        let key = attrs.secret("secret_access_key").map(|source| environment.read("secret_access_key", source));
+        let key = attrs.optional("secret_access_key").map(SecretSource::parse);
+        let key = key.map(|source| environment.read("secret_access_key", source));
         let key = key.transpose()?.filter(|key| !key.is_empty());
         attrs.finish()?;
         if url.is_empty() {

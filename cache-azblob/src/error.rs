@@ -7,7 +7,7 @@ use azure_core::error::ErrorKind as AzureKind;
 use azure_core::http::RawResponse;
 use azure_core::http::headers::{HeaderName, Headers};
 use cache_core::{Error, ErrorKind, Timestamp};
-use cache_kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
+use cache_kit::{UNTRUSTED, is_untrusted, kind_of_status, one_line, parse_retry_after};
 
 use crate::KIND;
 
@@ -106,7 +106,7 @@ fn kind_of(status: u16, code: &str) -> ErrorKind {
         (409, _) => ErrorKind::Unsupported,
         (412, code) if !code.is_empty() => ErrorKind::Unsupported,
         (416, _) => ErrorKind::DigestMismatch,
-        _ => ErrorKind::from_status(status),
+        _ => kind_of_status(status),
     }
 }
 

@@ -159,7 +159,7 @@ impl CacheProbe for AzblobProbe {
         if found.works("write") {
             self.clean_up(&key, &mut found).await;
             if found.works("conditional-write") {
-                found.note_publishing(Publishing::Conditional);
+                found.publishing = Some(Publishing::Conditional);
             }
             found.recommended = Some(self.recommended.clone());
         }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use cache_core::Backends;
-use cache_core::seams::Listener;
-use cache_kit::Uploads;
+use cache_kit::{Listener, Uploads};
 
 use crate::logins::Logins;
 #[cfg(feature = "registry")]

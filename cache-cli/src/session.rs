@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_core::Backends;
-use cache_core::seams::Listener;
+use cache_kit::Listener;
 use cache_ops::ExportSettings;
 
 use crate::args::{Globals, OutputForm};

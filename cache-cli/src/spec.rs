@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache_core::seams::{BackendFacts, CacheEntry, CacheProbe, Naming, Publisher};
 use cache_core::spec::{Attribute, Values};
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Error, ErrorKind, Resolved, Side};
+use cache_ops::ExportOptions;
 
 use crate::argument;
 use crate::exit::Failure;
@@ -193,7 +194,7 @@ impl Place {
 
     /// Takes off what every destination takes, for a cache that is changed where it is; a bad value is an error all the same.
     pub(crate) fn ignore_options(&mut self) -> Result<(), Failure> {
-        self.spec.export_options().map(drop).map_err(|error| self.explain(error).into())
+        ExportOptions::take(&mut self.spec).map(drop).map_err(|error| self.explain(error).into())
     }
 
     /// Takes off what every destination takes, and what destinations of this kind take besides; a bad value is an error all the same.

@@ -32,13 +32,21 @@ struct Inner {
     context: Vec<(&'static str, String)>,
     hint: Option<String>,
     retryable: bool,
+    facts: Facts,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What a program acts on.
+#[derive(Clone, Default)]
+struct Facts {
     retry_after: Option<Duration>,
     status: Option<u16>,
     code: Option<String>,
     tries: Option<u32>,
     silent_for: Option<Duration>,
     unknown_attribute: Option<String>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
+    blob: Option<(String, u64)>,
+    holds_image: bool,
 }
 
 /// What kind of failure it was, for a caller to match on.
@@ -78,31 +86,6 @@ pub enum ErrorKind {
     InUse,
 }
 
-impl ErrorKind {
-    /// The kind of an answer with this status, where the body says no more. A backend maps the codes of its service first.
-    ///
-    /// ```
-    /// use cache_core::ErrorKind;
-    ///
-    /// assert_eq!(ErrorKind::from_status(412), ErrorKind::Conflict);
-    /// assert_eq!(ErrorKind::from_status(503), ErrorKind::Unavailable);
-    /// ```
-    #[must_use]
-    pub fn from_status(status: u16) -> Self {
-        match status {
-            401 => Self::Unauthenticated,
-            403 => Self::PermissionDenied,
-            404 => Self::NotFound,
-            409 | 412 => Self::Conflict,
-            413 => Self::LimitExceeded,
-            429 => Self::RateLimited,
-            501 => Self::Unsupported,
-            408 | 500.. => Self::Unavailable,
-            _ => Self::Unsupported,
-        }
-    }
-}
-
 /// Which end of a copy failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -124,12 +107,7 @@ impl Error {
             context: Vec::new(),
             hint: None,
             retryable,
-            retry_after: None,
-            status: None,
-            code: None,
-            tries: None,
-            silent_for: None,
-            unknown_attribute: None,
+            facts: Facts::default(),
             source: None,
         }))
     }
@@ -138,20 +116,21 @@ impl Error {
     #[must_use]
     pub fn silence(message: impl Into<String>, waited: Duration) -> Self {
         let mut error = Self::new(ErrorKind::Unavailable, message);
-        error.0.silent_for = Some(waited);
+        error.0.facts.silent_for = Some(waited);
         error.with("cause", format_args!("nothing has moved for {} s", waited.as_secs_f32()))
     }
 
     /// How long the server said nothing, if that is what failed: trying again takes as long as the first try did.
     #[must_use]
     pub fn silent_for(&self) -> Option<Duration> {
-        self.0.silent_for
+        self.0.facts.silent_for
     }
 
     /// Adds a named fact to show: the backend, the digest, the key. The first fact of a name stays.
     ///
     /// Facts are for people. What a program acts on has a method of its own: [`status`](Self::status),
-    /// [`code`](Self::code), [`tries`](Self::tries), [`unknown_attribute`](Self::unknown_attribute).
+    /// [`code`](Self::code), [`tries`](Self::tries), [`blob`](Self::blob), [`holds_image`](Self::holds_image),
+    /// [`unknown_attribute`](Self::unknown_attribute).
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         if self.context(name).is_none() {
@@ -191,36 +170,50 @@ impl Error {
     /// Sets how long the server asked to wait.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.0.retry_after = Some(wait);
+        self.0.facts.retry_after = Some(wait);
         self
     }
 
     /// Sets the HTTP status that the server answered with, and shows it.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
-        self.0.status.get_or_insert(status);
+        self.0.facts.status.get_or_insert(status);
         self.with("status", status)
     }
 
     /// Sets the server's own error code (`NoSuchKey`), and shows it.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
-        self.0.code.get_or_insert_with(|| code.to_owned());
+        self.0.facts.code.get_or_insert_with(|| code.to_owned());
         self.with("code", code)
     }
 
     /// Sets how often the call was made, and shows it.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
-        self.0.tries.get_or_insert(tries);
+        self.0.facts.tries.get_or_insert(tries);
         self.with("tries", tries)
     }
 
     /// Sets the unknown attribute of a spec, and shows it in the message.
     #[must_use]
     pub fn with_unknown_attribute(mut self, name: &str) -> Self {
-        self.0.unknown_attribute.get_or_insert_with(|| name.to_owned());
+        self.0.facts.unknown_attribute.get_or_insert_with(|| name.to_owned());
         self.with("unknown", name)
+    }
+
+    /// Sets the blob that was read, and the size that its descriptor says, and shows both.
+    #[must_use]
+    pub fn with_blob(mut self, digest: impl fmt::Display, size: u64) -> Self {
+        self.0.facts.blob.get_or_insert_with(|| (digest.to_string(), size));
+        self.with("blob", digest).with("size", size)
+    }
+
+    /// Says that the place holds an image, which a cache would replace, and shows it.
+    #[must_use]
+    pub fn with_image(mut self) -> Self {
+        self.0.facts.holds_image = true;
+        self.with("holds", "image")
     }
 
     /// The kind to match on.
@@ -244,25 +237,37 @@ impl Error {
     /// The HTTP status that the server answered with.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.0.status
+        self.0.facts.status
     }
 
     /// The server's own error code.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.0.code.as_deref()
+        self.0.facts.code.as_deref()
     }
 
     /// How often the call was made, if more than once.
     #[must_use]
     pub fn tries(&self) -> Option<u32> {
-        self.0.tries
+        self.0.facts.tries
     }
 
     /// The unknown attribute of a spec.
     #[must_use]
     pub fn unknown_attribute(&self) -> Option<&str> {
-        self.0.unknown_attribute.as_deref()
+        self.0.facts.unknown_attribute.as_deref()
+    }
+
+    /// The digest of the blob that was read, and the size that its descriptor says, if it was too large or not whole.
+    #[must_use]
+    pub fn blob(&self) -> Option<(&str, u64)> {
+        self.0.facts.blob.as_ref().map(|(digest, size)| (digest.as_str(), *size))
+    }
+
+    /// Whether the place holds an image, which a cache would replace.
+    #[must_use]
+    pub fn holds_image(&self) -> bool {
+        self.0.facts.holds_image
     }
 
     /// What a person can do about it.
@@ -280,7 +285,7 @@ impl Error {
     /// How long the server asked to wait before the next try.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+        self.0.facts.retry_after
     }
 
     /// Maps a file system error; absence and refusal keep their own kinds.
@@ -360,6 +365,13 @@ mod tests {
             .on(Side::Destination)
             .on(Side::Source);
         assert_eq!(error.to_string(), "destination: write failed (blob=1)");
+    }
+
+    #[test]
+    fn what_a_program_acts_on_does_not_go_by_what_is_shown() {
+        let error = Error::new(ErrorKind::Unavailable, "ended early").with("blob", "shown").with_blob("sha256:00", 7);
+        assert_eq!((error.blob(), error.context("blob")), (Some(("sha256:00", 7)), Some("shown")));
+        assert!(!error.holds_image() && error.with_image().holds_image());
     }
 
     #[test]

@@ -10,11 +10,9 @@ pub mod seams;
 pub mod spec;
 
 pub use self::error::{Error, ErrorKind, Result, Side};
-pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, check, load};
+pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, Mode, check, load};
 pub use self::manifest::{CacheConfig, CacheKey, CacheManifest};
-pub use self::model::{
-    Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, Mode, Timestamp, annotation,
-};
+pub use self::model::{Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, Timestamp, annotation};
 pub use self::seams::{
     Backends, BlobProvider, BlobStream, CacheBackend, CacheExporter, CacheImporter, CacheStore, Event, Expect,
     Progress, Pushed, Resolved, Version, read_all, read_verified,

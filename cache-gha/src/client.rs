@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result};
-use cache_kit::{BodyReader, Bounds, Flow, MAX_REDIRECTS, Outgoing, RequestLog, Timeouts, is_downgrade};
+use cache_kit::{BodyReader, Bounds, Flow, MAX_REDIRECTS, Outgoing, RequestLog, Secret, Timeouts, is_downgrade};
 use futures_util::stream::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, BodyStream};

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use cache_core::{Error, ErrorKind, Timestamp};
-use cache_kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
+use cache_kit::{UNTRUSTED, is_untrusted, kind_of_status, one_line, parse_retry_after};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
@@ -115,9 +115,11 @@ impl Answer {
         let is_taken = self.code == "already_exists" || self.code.contains("AlreadyExists");
         match status.as_u16() {
             _ if is_taken || self.words.to_lowercase().contains("already exist") => ErrorKind::Conflict,
+            // Twirp's word for a method that the service does not have.
+            _ if self.code == "bad_route" => ErrorKind::Unsupported,
             _ if self.code == "resource_exhausted" => ErrorKind::RateLimited,
             403 if self.words.to_lowercase().contains("rate limit") => ErrorKind::RateLimited,
-            status => ErrorKind::from_status(status),
+            status => kind_of_status(status),
         }
     }
 }

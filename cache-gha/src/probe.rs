@@ -109,7 +109,7 @@ impl CacheProbe for GhaProbe {
         }
         if is_written {
             found.recommended = Some(self.recommended()?);
-            found.note_publishing(session.settles_in().map_or(Publishing::Conditional, Publishing::Timed));
+            found.publishing = Some(session.settles_in().map_or(Publishing::Conditional, Publishing::Timed));
             found.notes.push("the cache is written for one branch and seen by those that start from it".to_owned());
         }
         Ok(found)

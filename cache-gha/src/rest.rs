@@ -6,9 +6,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::seams::{Deleted, Listener, Quota};
+use cache_core::seams::{Deleted, Quota};
 use cache_core::{Error, ErrorKind, Result, Timestamp};
-use cache_kit::{Bounds, NextPage, Page, PageSource, RetryPolicy, paged};
+use cache_kit::{Bounds, Listener, NextPage, Page, PageSource, RetryPolicy, paged};
 use futures_util::stream::TryStreamExt;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};

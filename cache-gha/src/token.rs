@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind, Result, Timestamp};
+use cache_kit::Secret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -6,8 +6,7 @@ use crate::{Bounds, PartLimits, ReadAhead, RetryPolicy, Timeouts};
 /// memory of parts.
 ///
 /// ```
-/// use cache_kit::RetryPolicy;
-/// use cache_kit::{PartLimits, Tuning};
+/// use cache_kit::{PartLimits, RetryPolicy, Tuning};
 ///
 /// let tuning = Tuning::default().with_retry(RetryPolicy::never()).with_parts(PartLimits::new(5 << 20, 4));
 /// assert_eq!(tuning.retry().attempts(), 1);

@@ -5,6 +5,7 @@
 mod blocks;
 mod built_in;
 mod decode;
+mod detect;
 #[cfg(feature = "layer")]
 mod dirs;
 mod encode;
@@ -35,6 +36,7 @@ mod zstd;
 
 pub use self::built_in::{can_decode, can_encode};
 pub use self::decode::decode;
+pub use self::detect::{detect_encoding, is_read_by_bytes};
 #[cfg(feature = "layer")]
 pub use self::dirs::{LayerDir, TreeOptions, tar_tree};
 pub use self::encode::{Encoded, Encoding, encode};

@@ -8,7 +8,7 @@ use cache_core::seams::BlobStream;
 use cache_core::{Error, ErrorKind, Result};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{CodecPool, decode};
+use super::{CodecPool, decode, detect_encoding, is_read_by_bytes};
 
 /// The size of a tar header in bytes.
 const HEADER: usize = 512;
@@ -50,7 +50,7 @@ impl LayerStart {
     /// compression's magic.
     #[must_use]
     pub fn encoding(&self) -> LayerEncoding {
-        if self.is_tar() { LayerEncoding::Uncompressed } else { LayerEncoding::detect(&self.0) }
+        if self.is_tar() { LayerEncoding::Uncompressed } else { detect_encoding(&self.0) }
     }
 
     /// Whether the bytes begin a tar archive. An archive may be empty, and old ones have no magic.
@@ -67,8 +67,8 @@ impl LayerStart {
     /// [`ErrorKind::InvalidManifest`] for compressed bytes with the media type of a plain tar: BuildKit does not
     /// decompress them, and so finds no tar.
     pub fn read_as(&self, media_type: &MediaType) -> Result<LayerEncoding> {
-        if media_type.is_read_by_bytes() {
-            return Ok(LayerEncoding::detect(&self.0));
+        if is_read_by_bytes(media_type) {
+            return Ok(detect_encoding(&self.0));
         }
         let found = self.encoding();
         if found == LayerEncoding::Uncompressed {

@@ -4,6 +4,7 @@ use cache_core::model::{Compression, Descriptor, DiffId, Digest, Digester, Layer
 use cache_core::seams::BlobStream;
 use cache_core::{Error, ErrorKind, Result};
 
+use super::detect::is_read_by_bytes;
 use super::encode::{Tar, encode_checked};
 #[cfg(not(feature = "estargz"))]
 use super::error::not_built_in;
@@ -53,7 +54,7 @@ pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool:
 /// The digest of the tar, if that of the blob says it: a blob with OCI's media type of a plain tar is one, or is refused.
 fn known_diff_id(layer: &Descriptor) -> Option<Digest> {
     let is_plain = layer.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
-    let is_named_so = is_plain && !layer.media_type.is_read_by_bytes() && layer.digest.algorithm() == "sha256";
+    let is_named_so = is_plain && !is_read_by_bytes(&layer.media_type) && layer.digest.algorithm() == "sha256";
     is_named_so.then_some(layer.digest)
 }
 

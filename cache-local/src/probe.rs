@@ -68,7 +68,7 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
     found.recommended = is_usable.then(|| recommended(config));
     if found.works("lock") {
-        found.note_publishing(Publishing::Conditional);
+        found.publishing = Some(Publishing::Conditional);
     }
     let is_default = config.form().is_none_or(|form| form == ManifestForm::ImageManifest);
     if is_default {

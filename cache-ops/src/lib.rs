@@ -11,6 +11,7 @@ mod graph;
 mod index;
 mod joined;
 mod optimize;
+mod options;
 mod prune;
 mod publish;
 mod reach;
@@ -34,6 +35,7 @@ pub use self::export::{Concurrency, Conversion, ExportReport, ExportSettings, Re
 pub use self::graph::{Graph, GraphInput, GraphLayer, GraphLink, GraphRecord, GraphResult, graph};
 pub use self::joined::JoinedBlobs;
 pub use self::optimize::{CacheSizes, DroppedResult, OptimizeOptions, Optimized, optimize};
+pub use self::options::ExportOptions;
 pub use self::prune::{
     KeptCache, NameGlob, PlannedBlob, PlannedCache, PruneEvent, PrunePlan, PrunePolicy, PruneReason, PruneReport,
     PruneSettings, UnreadableName, plan_prune, prune,

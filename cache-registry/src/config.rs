@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use cache_core::manifest::ManifestForm;
 use cache_core::model::Limits;
-use cache_core::seams::Listener;
-use cache_core::spec::{Attrs, Secret};
+use cache_core::spec::Attrs;
 use cache_core::{CacheSpec, Result};
-use cache_kit::{ReadAhead, Tuning};
+use cache_kit::{Listener, ReadAhead, Secret, Tuning};
 
 use crate::Proxies;
 use crate::auth::{AuthSource, Credential};

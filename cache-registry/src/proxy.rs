@@ -1,7 +1,7 @@
 //! [`Proxies`]: which requests go through which proxy.
 
-use cache_core::spec::Secret;
 use cache_core::{ErrorKind, Result};
+use cache_kit::Secret;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 
 use crate::error;

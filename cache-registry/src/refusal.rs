@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_core::{Error, ErrorKind, Timestamp};
-use cache_kit::{Tuning, one_line, parse_retry_after};
+use cache_kit::{Tuning, kind_of_status, one_line, parse_retry_after};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -74,7 +74,7 @@ impl Answer {
             409 | 412 => ErrorKind::PermissionDenied,
             // ECR has no status of its own for that.
             400 if self.words.contains("immutable") => ErrorKind::PermissionDenied,
-            status => ErrorKind::from_status(status),
+            status => kind_of_status(status),
         }
     }
 }

@@ -7,10 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cache_core::model::Limits;
-use cache_core::seams::Listener;
-use cache_core::spec::{Attrs, Secret, SecretSource};
+use cache_core::spec::Attrs;
 use cache_core::{CacheSpec, ErrorKind, Result};
-use cache_kit::{Tuning, read_secret};
+use cache_kit::{GoDuration, Listener, Secret, SecretSource, Tuning, read_secret};
 
 use crate::conditions::Conditions;
 use crate::copy_limits::CopyLimits;
@@ -77,7 +76,7 @@ impl S3Config {
         if let Some(name) = attrs.optional("name") {
             config.names = keys::names(name);
         }
-        config.touch_refresh = attrs.duration("touch_refresh")?.unwrap_or(config.touch_refresh);
+        config.touch_refresh = GoDuration::of(&mut attrs, "touch_refresh")?.unwrap_or(config.touch_refresh);
         config.parallelism = attrs.parse("upload_parallelism", "a positive integer")?;
         config.endpoint = attrs.optional("endpoint_url").filter(|url| !url.is_empty()).map(Endpoint::new);
         config.is_path_style = attrs.bool("use_path_style")?.unwrap_or(false);
@@ -235,7 +234,7 @@ impl FromStr for RetryMode {
 /// The static keys; half of a pair is an error here, where BuildKit would take another identity without a word.
 fn credential(attrs: &mut Attrs<'_>) -> Result<Option<Credential>> {
     let mut secret = |name| {
-        let source = attrs.secret(name);
+        let source = attrs.optional(name).map(SecretSource::parse);
         move || source.map(|source| read(name, source)).transpose()
     };
     let parts = [secret("access_key_id"), secret("secret_access_key"), secret("session_token")];

@@ -6,7 +6,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 use cache_core::{Error, ErrorKind, Timestamp};
-use cache_kit::{UNTRUSTED, is_untrusted, one_line, parse_retry_after};
+use cache_kit::{UNTRUSTED, is_untrusted, kind_of_status, one_line, parse_retry_after};
 
 use crate::KIND;
 use crate::client::TOO_LONG;
@@ -127,7 +127,7 @@ fn by_status(status: u16) -> (ErrorKind, Option<&'static str>) {
     match status {
         301 | 307 => (ErrorKind::InvalidSpec, Some("set region to the one that the bucket is in")),
         403 => (ErrorKind::PermissionDenied, Some(DENIED)),
-        _ => (ErrorKind::from_status(status), None),
+        _ => (kind_of_status(status), None),
     }
 }
 

@@ -200,7 +200,7 @@ impl CacheProbe for S3Probe {
         };
         found.record("list", self.list(small).await, advice);
         self.clean_up(&keys, &mut found).await;
-        found.note_publishing(match (is_conditional, found.works("list")) {
+        found.publishing = Some(match (is_conditional, found.works("list")) {
             (true, _) => Publishing::Conditional,
             (false, true) => Publishing::Contributions { removes: found.works("delete") },
             (false, false) => Publishing::Timed(SETTLE_TIME),

@@ -3,7 +3,7 @@
 #![cfg(feature = "azblob")]
 
 use cache_azblob::AzblobProbe;
-use cache_core::seams::{CacheProbe, Outcome};
+use cache_core::seams::{CacheProbe, Outcome, Publishing};
 use cache_core::{CacheSpec, ErrorKind};
 use cache_tests::harness::Harness;
 use cache_tests::places::Azblob;
@@ -21,7 +21,8 @@ async fn a_sound_account_can_do_everything_and_keeps_nothing() {
     let found = probe.diagnose().await.unwrap();
     assert_eq!(found.checks.iter().map(|check| check.name).collect::<Vec<_>>(), CHECKS);
     assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");
-    assert_eq!((found.leftovers.len(), found.notes.len()), (0, 2), "{found:?}");
+    assert_eq!((found.leftovers.len(), found.notes.len()), (0, 1), "{found:?}");
+    assert_eq!(found.publishing, Some(Publishing::Conditional));
     assert_eq!(place.contents().await, ["buildkit-cache"]);
     let recommended = found.recommended.unwrap();
     assert_eq!((recommended.get("name"), recommended.get("secret_access_key")), (Some("main"), None));

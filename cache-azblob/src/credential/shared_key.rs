@@ -107,7 +107,7 @@ fn resource(account: &str, url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::spec::Secret;
+    use cache_kit::Secret;
 
     use super::*;
 

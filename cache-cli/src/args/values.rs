@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_core::CacheSpec;
+use cache_kit::GoDuration;
 
 use super::OutputForm;
 
@@ -24,8 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         None => (0, text),
     };
     let rest = if days > 0 && rest.is_empty() { "0" } else { rest };
-    let spec = CacheSpec::new("flag").with("timeout", rest);
-    let rest = spec.attrs().duration("timeout").ok().flatten().ok_or_else(bad_duration)?;
+    let GoDuration(rest) = rest.parse().map_err(|_| bad_duration())?;
     let total = Duration::from_secs(u64::from(days) * 86_400).saturating_add(rest);
     if total.is_zero() { Err("the time has to be more than zero".to_owned()) } else { Ok(total) }
 }

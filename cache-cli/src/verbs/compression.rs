@@ -42,7 +42,7 @@ pub(super) fn refused(error: Error) -> Failure {
 
 /// How many layers are compressed with something else than what is wanted.
 pub(super) fn layers_to_convert(manifest: &CacheManifest, conversion: &Conversion) -> usize {
-    manifest.blobs().iter().filter(|blob| conversion.compression().needs_conversion(blob)).count()
+    manifest.blobs().iter().filter(|blob| conversion.converts(blob)).count()
 }
 
 /// The conversion for the chosen compression; `None` if it changes nothing.

@@ -3,9 +3,8 @@
 
 use cache_core::graph::FindingCode;
 use cache_core::seams::{BackendFacts, CacheEntry, Publisher};
-use cache_core::spec::ExportOptions;
 use cache_core::{CacheExporter, CacheImporter, CacheManifest, Error, Expect, Finding, Mode, Resolved, Side};
-use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, copy_manifest};
+use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, ExportOptions, copy_manifest};
 
 use super::{compression, unnamed};
 use crate::args::CompressionArgs;
@@ -107,7 +106,7 @@ pub(super) fn destination(
     if let Some(args) = args {
         compression::agree(args, &mut place)?;
     }
-    let options = place.spec.export_options().map_err(compression::refused)?;
+    let options = ExportOptions::take(&mut place.spec).map_err(compression::refused)?;
     if options.ignore_error {
         return Err(Failure::usage("destination: ignore-error is for copy alone"));
     }
@@ -123,7 +122,7 @@ fn in_place(source: &Place, args: Option<&CompressionArgs>) -> Result<ExportOpti
     let Some(args) = args else { return Ok(ExportOptions::default()) };
     let mut place = source.clone();
     compression::agree(args, &mut place)?;
-    let mut options = place.spec.export_options().map_err(compression::refused)?;
+    let mut options = ExportOptions::take(&mut place.spec).map_err(compression::refused)?;
     options.mode = None;
     Ok(options)
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use cache_core::spec::{Attribute, ExportOptions, Values};
+use cache_core::spec::{Attribute, Values};
 use cache_core::{Digest, Timestamp};
+use cache_ops::ExportOptions;
 use serde::Serialize;
 
 use crate::args::SpecsArgs;

@@ -11,15 +11,18 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::ser::Serialize;
-use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, Serializer};
 
 pub use self::object::JsonObject;
 pub(crate) use self::scan::from_slice;
 
 /// Encodes `value` byte for byte as Go does.
-pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+///
+/// # Errors
+/// When the value cannot be JSON, which holds for no plain data.
+pub fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::new();
     write(value, &mut out)?;
     Ok(out)
@@ -28,24 +31,6 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
 /// As [`to_vec`], piece by piece.
 pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, GoFormatter))
-}
-
-/// Appends a string as Go does; each byte that is not UTF-8 becomes an escaped U+FFFD.
-pub fn push_string(out: &mut Vec<u8>, text: &[u8]) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
-    out.push(b'"');
-    if text.iter().all(is_plain) {
-        out.extend_from_slice(text);
-    } else {
-        for chunk in text.utf8_chunks() {
-            let quoted = to_vec(&chunk.valid()).unwrap_or_default();
-            out.extend_from_slice(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default());
-            for _ in chunk.invalid() {
-                out.extend_from_slice(b"\\ufffd");
-            }
-        }
-    }
-    out.push(b'"');
 }
 
 /// Whether `key`, as found in a document, names the Go struct field `name` (lower-case ASCII letters and dots).
@@ -184,7 +169,7 @@ impl<'de, T: GoObject> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let mut value = T::default();
-        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             if !value.field(&key, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -193,62 +178,23 @@ impl<'de, T: GoObject> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// An object's key, borrowed from the document when it holds no escape.
-struct Key<'de>(Cow<'de, str>);
+/// A text, borrowed from the document when it holds no escape.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Key<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Borrowed(key)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Key(Cow::Owned(key.to_owned())))
-    }
-}
-
+/// serde_json escapes the rest as Go does.
 struct GoFormatter;
 
 impl Formatter for GoFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            let (plain, tail) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut chars = tail.chars();
-            if let Some(escaped) = chars.next() {
-                write!(writer, "\\u{:04x}", u32::from(escaped))?;
-            }
-            rest = chars.as_str();
+        let mut written = 0;
+        for (at, escaped) in fragment.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            escaped.chars().try_for_each(|c| write!(writer, "\\u{:04x}", u32::from(c)))?;
+            written = at + escaped.len();
         }
-        writer.write_all(rest.as_bytes())
-    }
-
-    fn write_char_escape<W: ?Sized + io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
-        match escape {
-            CharEscape::Solidus => writer.write_all(b"/"),
-            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04x}"),
-            CharEscape::Quote => writer.write_all(b"\\\""),
-            CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),
-            CharEscape::Backspace => writer.write_all(b"\\b"),
-            CharEscape::FormFeed => writer.write_all(b"\\f"),
-            CharEscape::LineFeed => writer.write_all(b"\\n"),
-            CharEscape::CarriageReturn => writer.write_all(b"\\r"),
-            CharEscape::Tab => writer.write_all(b"\\t"),
-        }
+        writer.write_all(&fragment.as_bytes()[written..])
     }
 }
 
@@ -261,13 +207,6 @@ mod tests {
         let bytes = to_vec(&"a<b>&\u{2028}\u{2029}\"\\/\n\u{1}é").unwrap();
         let expected = "\"a\\u003cb\\u003e\\u0026\\u2028\\u2029\\\"\\\\/\\n\\u0001é\"";
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_escaped_one_by_one() {
-        let mut out = Vec::new();
-        push_string(&mut out, b"a\xf0\x9f\xff<\xc3\xa9");
-        assert_eq!(out, b"\"a\\ufffd\\ufffd\\ufffd\\u003c\xc3\xa9\"");
     }
 
     #[test]

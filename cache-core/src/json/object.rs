@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::key_is;
+use super::scan::outside_strings;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A JSON object whose fields keep their order and the text of their values, so that numbers of any length are not
@@ -100,17 +101,14 @@ fn unreadable(error: serde_json::Error) -> Error {
 
 /// Raw JSON as Go writes it.
 fn compact(json: &str) -> Vec<u8> {
+    let blanks = outside_strings(json.as_bytes()).filter(|(_, byte)| byte.is_ascii_whitespace());
+    let mut blanks = blanks.map(|(at, _)| at).peekable();
     let mut out = String::with_capacity(json.len());
-    let (mut is_string, mut is_escaped) = (false, false);
-    for c in json.chars() {
+    for (_, c) in json.char_indices().filter(|(at, _)| blanks.next_if_eq(at).is_none()) {
         match c {
-            ' ' | '\t' | '\n' | '\r' if !is_string => {}
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             _ => out.push(c),
         }
-        let is_quote = c == '"' && !is_escaped;
-        is_string ^= is_quote;
-        is_escaped = is_string && c == '\\' && !is_escaped;
     }
     out.into_bytes()
 }

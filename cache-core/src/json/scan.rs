@@ -64,7 +64,7 @@ fn is_exponent(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The bytes that are in no string, with their places.
-fn outside_strings(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+pub(super) fn outside_strings(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     let (mut is_string, mut is_escaped) = (false, false);
     bytes.iter().copied().enumerate().filter(move |&(_, byte)| {
         let was_string = is_string;

@@ -4,13 +4,13 @@
 //! is what a sound config becomes; [`check`](crate::check) says what is wrong with an unsound one.
 
 use std::fmt;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
-use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp};
+use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp, debug_as_text};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -24,14 +24,16 @@ pub struct CacheConfig {
 }
 
 /// One layer: a blob on top of a parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CacheLayer {
     /// The layer's blob. Text that is no digest becomes a digest that no blob has, so that the layer has no
     /// descriptor, and its results are dropped.
     pub blob: Digest,
     /// The index of the parent layer, -1 for none. A document without the key means 0.
+    #[serde(skip_serializing_if = "is_zero")]
     pub parent: i64,
     /// The descriptor, in the indexes of s3, azblob and gha, which have no manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Box<LayerAnnotations>>,
 }
 
@@ -181,11 +183,7 @@ impl fmt::Display for CacheKey {
     }
 }
 
-impl fmt::Debug for CacheKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_text!(CacheKey);
 
 impl Serialize for CacheKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -198,17 +196,7 @@ impl Serialize for CacheKey {
 
 impl<'de> Deserialize<'de> for CacheKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl serde::de::Visitor<'_> for KeyVisitor {
-            type Value = CacheKey;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a digest")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<CacheKey, E> {
-                Ok(text.into())
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
+        json::Text::deserialize(deserializer).map(|json::Text(text)| (&*text).into())
     }
 }
 
@@ -240,9 +228,9 @@ impl CacheConfig {
     /// The digest of what [`encode`](Self::encode) gives, without these bytes in memory.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut out = BufWriter::new(Hashed(Digester::sha256()));
+        let mut out = BufWriter::new(Digester::sha256());
         json::write(self, &mut out).expect("a config is plain data, which always encodes");
-        out.into_inner().expect("nothing fails that hashes").0.finish()
+        out.into_inner().expect("nothing fails that hashes").finish()
     }
 
     /// Encodes the config byte for byte as BuildKit does; the order of layers and records is kept.
@@ -252,38 +240,9 @@ impl CacheConfig {
     }
 }
 
-/// Hashes what is written.
-#[derive(Debug)]
-struct Hashed(Digester);
-
-impl io::Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The error of a document that does not decode.
 pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
-}
-
-impl Serialize for CacheLayer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Out<'a> {
-            blob: &'a Digest,
-            #[serde(skip_serializing_if = "is_zero")]
-            parent: i64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            annotations: &'a Option<Box<LayerAnnotations>>,
-        }
-        Out { blob: &self.blob, parent: self.parent, annotations: &self.annotations }.serialize(serializer)
-    }
 }
 
 impl Serialize for LayerAnnotations {

@@ -22,7 +22,7 @@ pub use self::leaves::join_leaves;
 pub(crate) use self::leaves::split_leaves;
 pub(crate) use self::oci::{Parsed, Shape};
 use crate::error::Result;
-use crate::model::{Descriptor, Digest, Limits, MediaType};
+use crate::model::{Descriptor, Digest, Limits, MediaType, check_size};
 
 /// A cache as it is stored: the config, and a descriptor for every blob.
 ///
@@ -89,7 +89,7 @@ impl EncodedManifest {
     /// [`ErrorKind::LimitExceeded`](crate::ErrorKind::LimitExceeded) when one of them is too large for that.
     pub fn checked(self, limits: &Limits) -> Result<Self> {
         limits.check_config(self.config.descriptor.size)?;
-        limits.check_manifest(self.manifest.descriptor.size)?;
+        check_size("manifest", self.manifest.descriptor.size, limits.manifest)?;
         Ok(self)
     }
 }
@@ -172,7 +172,13 @@ impl CacheManifest {
         }
         let form = form.or(self.form).unwrap_or(ManifestForm::ImageManifest);
         let config = self.config_document();
-        let layers: Vec<Descriptor> = self.layer_descriptors().map(|layer| rewrite_for(form, layer)).collect();
+        // As BuildKit writes layers to a manifest: the media type of the form, no foreign URLs.
+        let written = |layer: &Descriptor| Descriptor {
+            media_type: form.layer_type(&layer.media_type),
+            urls: Vec::new(),
+            ..layer.clone()
+        };
+        let layers: Vec<Descriptor> = self.layer_descriptors().map(written).collect();
         let manifest = Document::new(form.media_type(), oci::encode(form, &config.descriptor, &layers));
         EncodedManifest { form, config, manifest }
     }
@@ -297,10 +303,4 @@ impl CacheManifest {
         let blobs = self.config.layers.iter().map(|layer| layer.blob);
         blobs.filter(|blob| !self.by_digest.contains_key(blob)).collect()
     }
-}
-
-/// A layer's descriptor as BuildKit writes it to a manifest: the media type of the form, no foreign URLs.
-fn rewrite_for(form: ManifestForm, layer: &Descriptor) -> Descriptor {
-    let media_type = form.layer_type(&layer.media_type);
-    Descriptor { media_type, urls: Vec::new(), ..layer.clone() }
 }

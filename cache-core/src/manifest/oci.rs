@@ -1,7 +1,7 @@
 //! The three manifests that hold a cache in a registry or a directory, and how a document is told apart.
 
 use serde::de::MapAccess;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::ManifestForm;
 use super::config::unreadable;
@@ -40,7 +40,7 @@ impl Parsed {
             _ => inferred,
         };
         let shape = if has_manifest_shape {
-            let config = wire.config.flatten().and_then(|OptionalDescriptor(config)| config).map(Box::new);
+            let config = wire.config.flatten().and_then(WireDescriptor::into_descriptor).map(Box::new);
             Shape::Manifest { config, layers: wire.layers.flatten().unwrap_or_default() }
         } else {
             Shape::Index { manifests: wire.manifests.flatten().unwrap_or_default() }
@@ -61,7 +61,8 @@ fn agree(agrees: bool, given: MediaType) -> Result<MediaType> {
 #[derive(Default)]
 struct WireDocument {
     media_type: Option<MediaType>,
-    config: Option<Option<OptionalDescriptor>>,
+    /// It may be the empty object: an image manifest without a config.
+    config: Option<Option<WireDescriptor>>,
     layers: Option<Option<Vec<Descriptor>>>,
     manifests: Option<Option<Vec<Descriptor>>>,
 }
@@ -83,39 +84,24 @@ where
     Ok(())
 }
 
-/// A descriptor that may be the empty object: an image manifest without a config.
-struct OptionalDescriptor(Option<Descriptor>);
-
-impl<'de> Deserialize<'de> for OptionalDescriptor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(WireDescriptor::deserialize(deserializer)?.into_descriptor()))
-    }
-}
-
 /// Encodes the document of `form` around a config and one descriptor per layer, in the layers' order.
 pub(super) fn encode(form: ManifestForm, config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Manifest<'a> {
+    struct Out<'a> {
         schema_version: u32,
         media_type: MediaType,
-        config: &'a Descriptor,
-        layers: &'a [Descriptor],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        config: Option<&'a Descriptor>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        layers: Option<&'a [Descriptor]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        manifests: Option<Vec<&'a Descriptor>>,
     }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Index<'a> {
-        schema_version: u32,
-        media_type: MediaType,
-        manifests: Vec<&'a Descriptor>,
+    let mut out = Out { schema_version: 2, media_type: form.media_type(), config: None, layers: None, manifests: None };
+    match form {
+        ManifestForm::ImageManifest => (out.config, out.layers) = (Some(config), Some(layers)),
+        ManifestForm::Index | ManifestForm::DockerList => out.manifests = Some(layers.iter().chain([config]).collect()),
     }
-    let (schema_version, media_type) = (2, form.media_type());
-    let encoded = match form {
-        ManifestForm::ImageManifest => json::to_vec(&Manifest { schema_version, media_type, config, layers }),
-        ManifestForm::Index | ManifestForm::DockerList => {
-            let manifests = layers.iter().chain([config]).collect();
-            json::to_vec(&Index { schema_version, media_type, manifests })
-        }
-    };
-    encoded.expect("a manifest is plain data, which always encodes")
+    json::to_vec(&out).expect("a manifest is plain data, which always encodes")
 }

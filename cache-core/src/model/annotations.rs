@@ -1,10 +1,9 @@
 //! [`Annotations`]: the annotations of a descriptor, in a fraction of a map's memory.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Index;
 
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::annotation;
@@ -105,16 +104,6 @@ fn known(key: Key) -> Key {
     known.into_iter().find(|known| *known == key).map_or(key, Cow::Borrowed)
 }
 
-impl Index<&str> for Annotations {
-    type Output = String;
-
-    /// # Panics
-    /// When the key is not there.
-    fn index(&self, key: &str) -> &String {
-        self.get(key).expect("the annotation is there")
-    }
-}
-
 impl<K: Into<Cow<'static, str>>> Extend<(K, String)> for Annotations {
     fn extend<I: IntoIterator<Item = (K, String)>>(&mut self, pairs: I) {
         self.0.extend(pairs.into_iter().map(|(key, value)| (known(key.into()), value)));
@@ -153,22 +142,7 @@ impl Serialize for Annotations {
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnnotationsVisitor;
-        impl<'de> Visitor<'de> for AnnotationsVisitor {
-            type Value = Annotations;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("annotations")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
-                let mut annotations = Annotations::default();
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    annotations.0.push((known(Cow::Owned(key)), value));
-                }
-                annotations.tidy();
-                Ok(annotations)
-            }
-        }
-        deserializer.deserialize_map(AnnotationsVisitor)
+        BTreeMap::<String, String>::deserialize(deserializer).map(Self::from_iter)
     }
 }
 
@@ -196,7 +170,7 @@ mod tests {
     fn a_key_is_found_replaced_and_removed() {
         let mut annotations: Annotations = [("b", "1".to_owned()), ("a", "2".to_owned())].into_iter().collect();
         assert_eq!(annotations.insert("a", "3".to_owned()).as_deref(), Some("2"));
-        assert_eq!(annotations["a"], "3");
+        assert_eq!(annotations.get("a").map(String::as_str), Some("3"));
         assert_eq!(annotations.remove("b").as_deref(), Some("1"));
         assert!(!annotations.contains_key("b") && annotations.len() == 1);
         annotations.retain(|key, _| key != "a");

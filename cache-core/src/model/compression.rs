@@ -5,17 +5,16 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Descriptor, LayerEncoding, annotation};
+use crate::model::LayerEncoding;
 
 /// How layers are compressed: the kind, the level, and whether layers that exist are converted.
 ///
 /// ```
-/// use cache_core::{CacheSpec, Compression, CompressionKind};
+/// use cache_core::{Compression, CompressionKind};
 ///
-/// let mut spec: CacheSpec = "type=local,dest=cache,compression=zstd,compression-level=9,force-compression=".parse()?;
-/// let compression = spec.export_options()?.compression.expect("it was given");
-/// assert_eq!(compression, Compression::new(CompressionKind::Zstd).with_level(9)?.with_force(true));
-/// assert_eq!(spec.to_string(), "type=local,dest=cache");
+/// let compression = Compression::new(CompressionKind::Zstd).with_level(9)?.with_force(true);
+/// assert_eq!((compression.level(), compression.is_forced()), (Some(9), true));
+/// assert!(compression.with_level(23).is_err());
 /// # Ok::<(), cache_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -85,7 +84,7 @@ impl FromStr for CompressionKind {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             invalid("unsupported compression type")
-                .with("attribute", KIND)
+                .with("attribute", "compression")
                 .with_hint("use uncompressed, gzip, estargz or zstd")
         })
     }
@@ -96,10 +95,6 @@ impl fmt::Display for CompressionKind {
         f.pad(self.name())
     }
 }
-
-/// The names of the attributes, for errors.
-const KIND: &str = "compression";
-const LEVEL: &str = "compression-level";
 
 impl Compression {
     /// The default level of a kind, for new layers only.
@@ -116,7 +111,7 @@ impl Compression {
         if let Some(levels) = self.kind.levels().filter(|levels| !levels.contains(&level)) {
             let message = format!("invalid compression level {level} for {}", self.kind);
             let hint = format!("use {} to {}", levels.start(), levels.end());
-            return Err(invalid(message).with("attribute", LEVEL).with_hint(hint));
+            return Err(invalid(message).with("attribute", "compression-level").with_hint(hint));
         }
         Ok(Self { level: Some(level), ..self })
     }
@@ -143,18 +138,6 @@ impl Compression {
     #[must_use]
     pub fn is_forced(&self) -> bool {
         self.force
-    }
-
-    /// Whether a layer has to be converted.
-    ///
-    /// An unforced compression converts nothing, and what is no layer stays as it is. A layer of the right kind stays
-    /// whatever its level, as in BuildKit. Whether a gzip layer is an eStargz is told by its annotation: object stores
-    /// lose that, and whoever reads from one restores it from the blob's footer first.
-    #[must_use]
-    pub fn needs_conversion(&self, blob: &Descriptor) -> bool {
-        let Some(encoding) = blob.media_type.layer_encoding().filter(|_| self.force) else { return false };
-        let is_estargz = blob.annotations.contains_key(annotation::ESTARGZ_TOC);
-        encoding != self.kind.encoding() || is_estargz != (self.kind == CompressionKind::Estargz)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::{go_struct, take, take_size};
 use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
@@ -14,21 +14,26 @@ use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
 ///
 /// Equal descriptors encode to equal bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Descriptor {
     /// The media type.
+    #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
     pub media_type: MediaType,
     /// The content's digest.
     pub digest: Digest,
     /// The content's length in bytes.
     pub size: u64,
     /// Other places to fetch the blob from; BuildKit drops them on export.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// The annotations, ordered by key.
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
     /// The platform of an image in an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// The content itself (`data`), where the document has it and it matches the digest. It is not written again.
+    #[serde(skip)]
     pub data: Option<Box<[u8]>>,
 }
 
@@ -96,7 +101,7 @@ pub(crate) struct WireDescriptor {
     urls: Vec<String>,
     annotations: Annotations,
     platform: Option<Platform>,
-    data: Option<EmbeddedData>,
+    data: Option<String>,
 }
 
 impl WireDescriptor {
@@ -109,23 +114,17 @@ impl WireDescriptor {
             urls: self.urls,
             annotations: self.annotations,
             platform: self.platform,
-            data: self.data.and_then(|data| data.of(&digest, size)),
+            data: self.data.and_then(|data| embedded(&data, &digest, size)),
         })
     }
 }
 
-/// The field `data`: base64, as Go writes bytes.
-#[derive(Deserialize)]
-struct EmbeddedData(String);
-
-impl EmbeddedData {
-    /// The bytes, if they are those that the descriptor promises.
-    fn of(&self, digest: &Digest, size: u64) -> Option<Box<[u8]>> {
-        let bytes = STANDARD.decode(&self.0).ok().filter(|bytes| bytes.len() as u64 == size)?;
-        let mut digester = digest.digester();
-        digester.update(&bytes);
-        (digester.finish() == *digest).then(|| bytes.into_boxed_slice())
-    }
+/// The bytes of the field `data`, base64 as Go writes it, if they are those that the descriptor promises.
+fn embedded(data: &str, digest: &Digest, size: u64) -> Option<Box<[u8]>> {
+    let bytes = STANDARD.decode(data).ok().filter(|bytes| bytes.len() as u64 == size)?;
+    let mut digester = digest.digester();
+    digester.update(&bytes);
+    (digester.finish() == *digest).then(|| bytes.into_boxed_slice())
 }
 
 go_struct!(WireDescriptor {
@@ -142,33 +141,6 @@ impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = WireDescriptor::deserialize(deserializer)?;
         wire.into_descriptor().ok_or_else(|| serde::de::Error::custom("descriptor without a digest"))
-    }
-}
-
-impl Serialize for Descriptor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Out<'a> {
-            #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
-            media_type: &'a MediaType,
-            digest: &'a Digest,
-            size: u64,
-            #[serde(skip_serializing_if = "<[String]>::is_empty")]
-            urls: &'a [String],
-            #[serde(skip_serializing_if = "Annotations::is_empty")]
-            annotations: &'a Annotations,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            platform: &'a Option<Platform>,
-        }
-        Out {
-            media_type: &self.media_type,
-            digest: &self.digest,
-            size: self.size,
-            urls: &self.urls,
-            annotations: &self.annotations,
-            platform: &self.platform,
-        }
-        .serialize(serializer)
     }
 }
 
@@ -224,31 +196,19 @@ impl MediaType {
     /// Foreign and non-distributable layers become distributable ones, as BuildKit rewrites them before an export.
     #[must_use]
     pub fn to_oci(&self) -> Self {
-        self.through(|row| (row.docker == self.0 || row.nondistributable.contains(&&*self.0)).then_some(row.oci))
+        self.row().map_or_else(|| self.clone(), |row| Self::known(row.oci))
     }
 
     /// The Docker name of a layer type; any other type as it is.
     #[must_use]
     pub fn to_docker(&self) -> Self {
-        self.through(|row| (row.oci == self.0 || row.nondistributable.contains(&&*self.0)).then_some(row.docker))
+        self.row().map_or_else(|| self.clone(), |row| Self::known(row.docker))
     }
 
     /// How the blob is compressed, when this is a layer type that BuildKit can extract.
     #[must_use]
     pub fn layer_encoding(&self) -> Option<LayerEncoding> {
-        LAYERS
-            .iter()
-            .find(|row| row.oci == self.0 || row.docker == self.0 || row.nondistributable.contains(&&*self.0))
-            .map(|row| row.encoding)
-    }
-
-    /// Whether readers go by the bytes of a layer of this type, whatever compression the type names.
-    ///
-    /// So does containerd, and BuildKit with it, for every layer type but OCI's plain tar, which it does not decompress
-    /// (<https://pkg.go.dev/github.com/containerd/containerd/v2/core/images#DiffCompression>).
-    #[must_use]
-    pub fn is_read_by_bytes(&self) -> bool {
-        self.layer_encoding().is_some() && !OCI_PLAIN.contains(&self.as_str())
+        self.row().map(|row| row.encoding)
     }
 
     /// The type of a layer of another encoding, in the same family: Docker's stay Docker's, all else becomes OCI's.
@@ -259,8 +219,9 @@ impl MediaType {
         row.map_or_else(|| self.clone(), |row| Self::known(if is_docker { row.docker } else { row.oci }))
     }
 
-    fn through(&self, name: impl Fn(&LayerRow) -> Option<&'static str>) -> Self {
-        LAYERS.iter().find_map(name).map_or_else(|| self.clone(), Self::known)
+    fn row(&self) -> Option<&'static LayerRow> {
+        let name = self.as_str();
+        LAYERS.iter().find(|row| row.oci == name || row.docker == name || row.nondistributable.contains(&name))
     }
 }
 
@@ -277,19 +238,6 @@ pub enum LayerEncoding {
 }
 
 impl LayerEncoding {
-    /// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
-    ///
-    /// A zstd layer may begin with a [skippable frame](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2).
-    #[must_use]
-    pub fn detect(first: &[u8]) -> Self {
-        match first {
-            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, _, _, _, _, ..] => Self::Zstd,
-            _ => Self::Uncompressed,
-        }
-    }
-
     /// Its name in messages.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -300,10 +248,6 @@ impl LayerEncoding {
         }
     }
 }
-
-/// The types of layers that are never decompressed.
-const OCI_PLAIN: [&str; 2] =
-    ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 
 struct LayerRow {
     encoding: LayerEncoding,
@@ -420,23 +364,6 @@ mod tests {
         let unknown = MediaType::from("application/x-own");
         assert_eq!((unknown.to_oci(), unknown.to_docker()), (unknown.clone(), unknown.clone()));
         assert_eq!(unknown.layer_encoding(), None);
-    }
-
-    #[test]
-    fn every_layer_type_but_the_plain_tar_of_oci_is_read_by_its_bytes() {
-        for row in LAYERS {
-            for name in [row.oci, row.docker].iter().chain(row.nondistributable) {
-                let is_plain = name.starts_with("application/vnd.oci") && name.ends_with(".tar");
-                assert_eq!(MediaType::from(*name).is_read_by_bytes(), !is_plain, "{name}");
-            }
-        }
-        assert!(!MediaType::CACHE_CONFIG.is_read_by_bytes());
-    }
-
-    #[test]
-    fn a_skippable_frame_begins_a_zstd_layer() {
-        assert_eq!(LayerEncoding::detect(&[0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]), LayerEncoding::Zstd);
-        assert_eq!(LayerEncoding::detect(&[0x50, 0x2a, 0x4d, 0x18]), LayerEncoding::Uncompressed);
     }
 
     /// The four media types of the [OCI](https://github.com/opencontainers/image-spec/blob/main/media-types.md) and

@@ -1,6 +1,7 @@
 //! Content digests: valid by construction, `Copy`, ordered like their text.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::de::Visitor;
@@ -85,27 +86,13 @@ impl Digest {
             Repr::Sha512(_) => State::Sha512(Sha512::new()),
         })
     }
-
-    /// Whether the processor has instructions for the algorithm, which then hash faster than most stores send.
-    pub fn has_instructions(&self) -> bool {
-        matches!(self.0, Repr::Sha256(_)) && has_sha256_instructions()
-    }
-}
-
-fn has_sha256_instructions() -> bool {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    return std::arch::is_x86_feature_detected!("sha");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("sha2");
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-    return false;
 }
 
 /// Hashes a stream piece by piece.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Digester(State);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum State {
     Sha256(Sha256),
     Sha384(Sha384),
@@ -139,9 +126,14 @@ impl Digester {
     }
 }
 
-impl fmt::Debug for Digester {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digester")
+impl io::Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -172,19 +164,9 @@ impl fmt::Display for Digest {
     }
 }
 
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_text!(Digest, DiffId);
 
 impl fmt::Display for DiffId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for DiffId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }

@@ -23,19 +23,12 @@ impl Limits {
     /// # Errors
     /// [`ErrorKind::LimitExceeded`] when `size` bytes are too many.
     pub fn check_config(&self, size: u64) -> Result<()> {
-        check("config", size, self.config)
-    }
-
-    /// Checks before a manifest is written that it can be read back.
-    ///
-    /// # Errors
-    /// [`ErrorKind::LimitExceeded`] when `size` bytes are too many.
-    pub fn check_manifest(&self, size: u64) -> Result<()> {
-        check("manifest", size, self.manifest)
+        check_size("config", size, self.config)
     }
 }
 
-fn check(document: &str, size: u64, limit: u64) -> Result<()> {
+/// Checks before a document is written that it can be read back.
+pub(crate) fn check_size(document: &str, size: u64, limit: u64) -> Result<()> {
     if size <= limit {
         return Ok(());
     }

@@ -39,15 +39,6 @@ pub struct ContributionName {
 }
 
 impl ContributionName {
-    /// How long a contribution stays at least, merged or not.
-    ///
-    /// A round of a publish takes less than ten minutes from its list to its write; what is older than this was seen by
-    /// every round that can still write. So the clocks of those who publish to one place may differ by half an hour.
-    pub const YOUNG: Duration = Duration::from_secs(60 * 60);
-    /// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the
-    /// next publish adds it again.
-    pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-
     /// A new name for a contribution to `cache` at `now`.
     #[must_use]
     pub fn new(cache: &str, now: Timestamp) -> Self {

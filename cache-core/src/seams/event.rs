@@ -1,7 +1,5 @@
 //! What happens during an export, for progress displays.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Compression, Descriptor, Digest};
@@ -116,36 +114,6 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn event(&self, _: &Event<'_>) {}
-}
-
-/// Receives events outside of exports, such as the retry of a read; by default nothing does.
-#[derive(Clone)]
-pub struct Listener(Arc<dyn Progress>);
-
-impl Listener {
-    /// Tells `progress`.
-    #[must_use]
-    pub fn new(progress: Arc<dyn Progress>) -> Self {
-        Self(progress)
-    }
-}
-
-impl Default for Listener {
-    fn default() -> Self {
-        Self(Arc::new(Silent))
-    }
-}
-
-impl Progress for Listener {
-    fn event(&self, event: &Event<'_>) {
-        self.0.event(event);
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
 }
 
 impl<F: Fn(&Event<'_>) + Send + Sync> Progress for F {

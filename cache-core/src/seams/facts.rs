@@ -21,8 +21,7 @@ use crate::spec::Attribute;
 pub struct BackendFacts {
     /// The `type` of its specs.
     pub kind: &'static str,
-    /// The attributes that its specs take, without those that every destination has
-    /// ([`ExportOptions::ATTRIBUTES`](crate::spec::ExportOptions::ATTRIBUTES)).
+    /// The attributes that its specs take, without those that every destination has (`ExportOptions` of `cache-ops`).
     pub attributes: &'static [Attribute],
     /// What in a spec names one cache of a store; `None` for a place without a store.
     pub naming: Option<Naming>,

@@ -66,9 +66,3 @@ impl Version {
         &self.0
     }
 }
-
-impl From<Version> for String {
-    fn from(version: Version) -> Self {
-        version.0
-    }
-}

@@ -14,7 +14,7 @@ mod store;
 
 pub use self::backend::{Backends, CacheBackend, Publisher};
 pub use self::contributions::{ContributionName, Contributions};
-pub use self::event::{Event, Listener, Progress, Silent};
+pub use self::event::{Event, Progress, Silent};
 pub use self::exporter::{CacheExporter, Expect};
 pub use self::facts::{BackendFacts, ExporterFacts, Naming};
 pub use self::image::{ImageBackend, ImageStore};

@@ -1,6 +1,5 @@
 //! Probes: finding out by trial what a store can do.
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,6 +49,8 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
     /// The spec to write caches with; none when there is no way to write one.
     pub recommended: Option<CacheSpec>,
+    /// How jobs that publish at the same time keep what each of them adds; none where nothing can be written.
+    pub publishing: Option<Publishing>,
     /// Notes for the user.
     pub notes: Vec<String>,
     /// Test artefacts that could not be deleted.
@@ -94,33 +95,7 @@ pub enum Publishing {
     Timed(Duration),
 }
 
-impl fmt::Display for Publishing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conditional => f.write_str("commits are conditional here, so concurrent jobs lose nothing"),
-            Self::Contributions { removes } => {
-                f.write_str(
-                    "there are no conditional writes here: each job writes its part as NAME.publish-… until the cache contains it, so concurrent jobs lose nothing",
-                )?;
-                let rest = "; these parts cannot be deleted here, and need a retention rule";
-                f.write_str(if *removes { "" } else { rest })
-            }
-            Self::Timed(wait) => write!(
-                f,
-                "there are no conditional writes and no lists here: each job waits {} s after its commit and checks again, so nothing is lost unless a commit takes longer",
-                wait.as_secs_f32()
-            ),
-        }
-    }
-}
-
 impl Check {
-    /// A check with this outcome.
-    #[must_use]
-    pub fn new(name: &'static str, outcome: Outcome) -> Self {
-        Self { name, outcome, advice: None }
-    }
-
     /// Whether it works.
     #[must_use]
     pub fn works(&self) -> bool {
@@ -143,20 +118,16 @@ impl Diagnosis {
 
     /// Adds the outcome of a check, with advice for when it failed; returns whether it succeeded.
     pub fn record(&mut self, name: &'static str, outcome: impl Into<Outcome>, advice: &'static str) -> bool {
-        let check = Check::new(name, outcome.into());
-        let works = check.works();
-        self.checks.push(Check { advice: (!works && !advice.is_empty()).then_some(advice), ..check });
+        let outcome = outcome.into();
+        let works = matches!(outcome, Outcome::Works);
+        let advice = (!works && !advice.is_empty()).then_some(advice);
+        self.checks.push(Check { name, outcome, advice });
         works
     }
 
     /// Adds a check that was not tried.
     pub fn skip(&mut self, name: &'static str, why: impl Into<String>) {
-        self.checks.push(Check::new(name, Outcome::Unknown(why.into())));
-    }
-
-    /// Says in words how jobs that publish at the same time keep what each of them adds.
-    pub fn note_publishing(&mut self, way: Publishing) {
-        self.notes.push(format!("merge --publish: {way}"));
+        self.checks.push(Check { name, outcome: Outcome::Unknown(why.into()), advice: None });
     }
 
     /// Whether the check of this name works.

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Descriptor, Digest, Digester, Timestamp};
@@ -121,8 +120,17 @@ pub async fn read_verified(from: &dyn BlobProvider, blob: &Descriptor) -> Result
 /// Verifies a stream of a whole blob as [`read_verified`] does.
 #[must_use]
 pub fn verified(blob: Descriptor, inner: BlobStream) -> BlobStream {
-    let digester = Some(blob.digest.digester());
-    Box::pin(Verifying { inner, blob, digester, read: 0 })
+    let digester = blob.digest.digester();
+    let next = |(mut inner, blob, mut digester, read): (BlobStream, Descriptor, Digester, u64)| async move {
+        let Some(piece) = inner.try_next().await? else {
+            return check_end(&blob, read, || digester.finish()).map(|()| None);
+        };
+        let read = read.saturating_add(piece.len() as u64);
+        check_length(&blob, read)?;
+        digester.update(&piece);
+        Ok(Some((piece, (inner, blob, digester, read))))
+    };
+    Box::pin(stream::try_unfold((inner, blob, digester, 0), next))
 }
 
 /// Reads a whole document into memory and verifies it; reads at most `limit` bytes.
@@ -132,7 +140,7 @@ pub fn verified(blob: Descriptor, inner: BlobStream) -> BlobStream {
 pub async fn read_all(from: &dyn BlobProvider, blob: &Descriptor, limit: u64) -> Result<Bytes> {
     if blob.size > limit {
         let error = Error::new(ErrorKind::LimitExceeded, "document is too large to read");
-        return Err(error.with("blob", blob.digest).with("size", blob.size).with("limit", limit));
+        return Err(error.with_blob(blob.digest, blob.size).with("limit", limit));
     }
     let mut stream = read_verified(from, blob).await?;
     let mut first = match stream.next().await {
@@ -153,26 +161,7 @@ pub async fn read_all(from: &dyn BlobProvider, blob: &Descriptor, limit: u64) ->
 /// A stream of one piece.
 #[must_use]
 pub fn stream_of(bytes: Bytes) -> BlobStream {
-    Box::pin(futures_util::stream::once(async { Ok(bytes) }))
-}
-
-struct Verifying {
-    inner: BlobStream,
-    blob: Descriptor,
-    /// `None` once the stream has ended.
-    digester: Option<Digester>,
-    read: u64,
-}
-
-impl Verifying {
-    fn absorb(&mut self, piece: &Bytes) -> Result<()> {
-        self.read = self.read.saturating_add(piece.len() as u64);
-        check_length(&self.blob, self.read)?;
-        if let Some(digester) = &mut self.digester {
-            digester.update(piece);
-        }
-        Ok(())
-    }
+    Box::pin(stream::once(async { Ok(bytes) }))
 }
 
 /// Checks what was read of a blob so far. Who hashes a blob on threads of its own says by this and [`check_end`] what
@@ -185,7 +174,7 @@ pub fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
         return Ok(());
     }
     let error = Error::new(ErrorKind::DigestMismatch, "blob is longer than its descriptor says");
-    Err(error.with("blob", blob.digest).with("size", blob.size))
+    Err(error.with_blob(blob.digest, blob.size))
 }
 
 /// Checks a blob of which everything was read; `digest` is called when the length is right.
@@ -195,7 +184,7 @@ pub fn check_length(blob: &Descriptor, read: u64) -> Result<()> {
 pub fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) -> Result<()> {
     if read < blob.size {
         let error = Error::new(ErrorKind::Unavailable, "blob ended early");
-        return Err(error.with("blob", blob.digest).with("size", blob.size).with("got", read));
+        return Err(error.with_blob(blob.digest, blob.size).with("got", read));
     }
     let found = digest();
     if found == blob.digest {
@@ -203,33 +192,4 @@ pub fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) 
     }
     let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
     Err(error.with("blob", blob.digest).with("got", found))
-}
-
-impl Stream for Verifying {
-    type Item = Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.digester.is_none() {
-            return Poll::Ready(None);
-        }
-        let next = std::task::ready!(self.inner.poll_next_unpin(cx));
-        Poll::Ready(match next {
-            Some(Ok(piece)) => match self.absorb(&piece) {
-                Ok(()) => Some(Ok(piece)),
-                Err(error) => self.fail(error),
-            },
-            Some(Err(error)) => self.fail(error),
-            None => match self.digester.take().map(|digester| check_end(&self.blob, self.read, || digester.finish())) {
-                Some(Err(error)) => Some(Err(error)),
-                _ => None,
-            },
-        })
-    }
-}
-
-impl Verifying {
-    fn fail(&mut self, error: Error) -> Option<Result<Bytes>> {
-        self.digester = None;
-        Some(Err(error))
-    }
 }

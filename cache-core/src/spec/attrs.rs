@@ -1,10 +1,9 @@
 //! Typed reading of a spec's attributes.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::nearest::LONGEST;
-use super::{CacheSpec, SecretSource, duration, invalid, nearest, shown};
+use super::{CacheSpec, invalid, nearest, shown};
 use crate::error::{Error, Result};
 
 /// Reads a spec's attributes by name and type, and tracks which ones were never read.
@@ -58,17 +57,6 @@ impl<'a> Attrs<'a> {
         self.optional(name).map(parse).transpose()
     }
 
-    /// A duration as Go's `time.ParseDuration` reads it, not negative.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) for any other text, a number without a unit included.
-    pub fn duration(&mut self, name: &'static str) -> Result<Option<Duration>> {
-        let parse = |value: &str| {
-            duration::parse(value).ok_or_else(|| bad_value(name, value, "a number with a unit, like 24h or 1h30m"))
-        };
-        self.optional(name).map(parse).transpose()
-    }
-
     /// A value that has its own parser.
     ///
     /// # Errors
@@ -76,11 +64,6 @@ impl<'a> Attrs<'a> {
     pub fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>> {
         let parse = |value: &str| value.parse().map_err(|_| bad_value(name, value, expected));
         self.optional(name).map(parse).transpose()
-    }
-
-    /// The source of a secret attribute's value, when it is given.
-    pub fn secret(&mut self, name: &'static str) -> Option<SecretSource> {
-        self.optional(name).map(SecretSource::parse)
     }
 
     /// Ends the reading: an attribute that was never read is an error that names the nearest known one.

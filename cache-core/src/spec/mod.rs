@@ -2,11 +2,8 @@
 
 mod attribute;
 mod attrs;
-mod compression;
 mod csv;
-mod duration;
 mod nearest;
-mod secret;
 mod shown;
 
 use std::borrow::Cow;
@@ -17,10 +14,9 @@ use std::str::FromStr;
 pub use self::attribute::{Attribute, Values};
 pub use self::attrs::Attrs;
 pub(crate) use self::nearest::nearest;
-pub use self::secret::{Secret, SecretSource};
 pub use self::shown::shown_place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Compression, Mode};
+use crate::model::debug_as_text;
 
 /// Where a cache is: a type and its attributes.
 ///
@@ -41,44 +37,6 @@ use crate::model::{Compression, Mode};
 pub struct CacheSpec {
     kind: String,
     attributes: BTreeMap<String, String>,
-}
-
-/// What a destination's spec says to the core and not to its backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ExportOptions {
-    /// Which results to keep; all when absent.
-    pub mode: Option<Mode>,
-    /// Whether a failed export is a warning.
-    pub ignore_error: bool,
-    /// How layers are compressed; as they are when absent.
-    pub compression: Option<Compression>,
-}
-
-impl ExportOptions {
-    /// The attributes that they are read from, which every destination takes.
-    pub const ATTRIBUTES: [Attribute; 5] = [
-        Attribute::new("mode", "which results to keep")
-            .of(Values::OneOf(&["min", "max"]))
-            .with_default("all that the source has")
-            .of_exports(),
-        Attribute::new("ignore-error", "whether a failed export is a warning")
-            .of(Values::Bool)
-            .with_default("false")
-            .of_exports(),
-        Attribute::new("compression", "the compression of new layers")
-            .of(Values::OneOf(&["uncompressed", "gzip", "estargz", "zstd"]))
-            .with_default("as they are")
-            .of_exports(),
-        Attribute::new("compression-level", "the level: -2 to 9 for gzip and estargz, -7 to 22 for zstd")
-            .of(Values::Number)
-            .with_default("the kind's own")
-            .of_exports(),
-        Attribute::new("force-compression", "whether existing layers of another compression are converted")
-            .of(Values::Bool)
-            .with_default("false")
-            .of_exports(),
-    ];
 }
 
 impl CacheSpec {
@@ -189,21 +147,6 @@ impl CacheSpec {
         }
         spec
     }
-
-    /// Takes off the attributes that every destination has, so that a backend never sees them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a bad value.
-    pub fn export_options(&mut self) -> Result<ExportOptions> {
-        let mut attrs = self.attrs();
-        let mode = attrs.parse("mode", "min or max")?;
-        let ignore_error = attrs.bool("ignore-error")?.unwrap_or(false);
-        let compression = compression::parse(&mut attrs)?;
-        for attribute in ExportOptions::ATTRIBUTES {
-            self.remove(attribute.name);
-        }
-        Ok(ExportOptions { mode, ignore_error, compression })
-    }
 }
 
 impl FromStr for CacheSpec {
@@ -234,11 +177,7 @@ impl fmt::Display for CacheSpec {
     }
 }
 
-impl fmt::Debug for CacheSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_text!(CacheSpec);
 
 /// Fields of a spec as they may be shown.
 fn shown_fields(fields: &[String]) -> String {

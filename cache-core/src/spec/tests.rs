@@ -117,17 +117,6 @@ fn a_slip_in_a_required_attribute_is_told() {
 }
 
 #[test]
-fn export_options_leave_the_spec() {
-    let mut given = spec("type=local,dest=a,mode=max,ignore-error=true");
-    let options = given.export_options().unwrap();
-    assert_eq!((options.mode, options.ignore_error), (Some(Mode::Max), true));
-    assert_eq!(given, spec("type=local,dest=a"));
-    for bad in ["mode=MAX", "mode=", "ignore-error=x", "compression=", "compression-level=x", "force-compression=x"] {
-        assert!(spec(&format!("type=local,dest=a,{bad}")).export_options().is_err(), "{bad}");
-    }
-}
-
-#[test]
 fn a_spec_to_read_has_nothing_that_only_destinations_have() {
     let attributes = [
         Attribute::new("src", ""),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use std::{env, fmt};
 
-use cache_core::seams::Listener;
-use cache_core::spec::Secret;
-use cache_kit::{PartLimits, Tuning, Uploads};
+use cache_kit::{Listener, PartLimits, Secret, Tuning, Uploads};
 
 use crate::budget::Budget;
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::model::Limits;
-use cache_core::spec::{Attrs, Secret};
+use cache_core::spec::Attrs;
 use cache_core::{CacheSpec, Error, ErrorKind, Result};
-use cache_kit::RetryPolicy;
+use cache_kit::{GoDuration, RetryPolicy, Secret};
 use url::Url;
 
 pub use self::environment::Environment;
@@ -39,7 +39,7 @@ pub enum ApiVersion {
 /// A cache of GitHub Actions, for opening an importer or an exporter without a spec.
 ///
 /// ```
-/// use cache_core::spec::Secret;
+/// use cache_kit::Secret;
 /// use cache_gha::{ApiVersion, Environment, GhaConfig};
 ///
 /// # let token = "eyJhbGciOiJIUzI1NiJ9.\
@@ -110,7 +110,7 @@ impl GhaConfig {
         let scope = attrs.optional("scope").unwrap_or(DEFAULT_SCOPE);
         let endpoint = endpoint_of(&mut attrs, &environment)?;
         let repository = repository_of(&mut attrs, &environment)?;
-        let timeout = attrs.duration("timeout")?;
+        let timeout = GoDuration::of(&mut attrs, "timeout")?;
         attrs.finish()?;
         Self { endpoint, repository, timeout, ..Self::without_service(environment) }.with_scope(scope)
     }

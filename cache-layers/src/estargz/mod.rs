@@ -12,6 +12,7 @@ mod pack;
 mod read;
 mod split;
 mod strip;
+mod text;
 mod toc;
 
 pub(super) use self::encode::encode;

@@ -7,12 +7,13 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cache_core::model::{Digest, Digester};
-use cache_core::{Error, ErrorKind, Result, json};
+use cache_core::{Error, ErrorKind, Result};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
 use super::TOC_NAME;
+use super::text::push_string;
 use crate::tar::{BLOCK, END, Entry, EntryKind, padding, rfc3339, write_header};
 
 /// The largest table of contents in bytes: more than a million entries.
@@ -251,7 +252,7 @@ impl Object<'_> {
     fn text(&mut self, name: &str, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.key(name);
-            json::push_string(self.out, value);
+            push_string(self.out, value);
         }
     }
 
@@ -266,9 +267,9 @@ impl Object<'_> {
     fn nested(&mut self, name: &[u8], value: &[u8]) {
         self.separate();
         self.out.extend_from_slice(b"\n\t\t\t\t");
-        json::push_string(self.out, name);
+        push_string(self.out, name);
         self.out.extend_from_slice(b": ");
-        json::push_string(self.out, value);
+        push_string(self.out, value);
     }
 
     fn separate(&mut self) {

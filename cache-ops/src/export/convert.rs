@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cache_core::seams::BlobInfo;
 use cache_core::{
-    BlobProvider, BlobStream, CacheChains, CacheManifest, Compression, Descriptor, Digest, Error, ErrorKind, Result,
-    Side,
+    BlobProvider, BlobStream, CacheChains, CacheManifest, Compression, CompressionKind, Descriptor, Digest, Error,
+    ErrorKind, Result, Side, annotation,
 };
 use cache_layers::{CodecPool, recompress, restore_annotations};
 use futures_util::stream::TryStreamExt;
@@ -65,13 +65,26 @@ impl Conversion {
         self.compression.is_forced()
     }
 
+    /// Whether a layer is converted.
+    ///
+    /// An unforced compression converts nothing, and what is no layer stays as it is. A layer of the right kind stays
+    /// whatever its level, as in BuildKit. Whether a gzip layer is an eStargz is told by its annotation: object stores
+    /// lose that, and a copy from one restores it from the blob's footer first.
+    #[must_use]
+    pub fn converts(&self, blob: &Descriptor) -> bool {
+        let Some(encoding) = blob.media_type.layer_encoding().filter(|_| self.is_forced()) else { return false };
+        let kind = self.compression.kind();
+        let is_estargz = blob.annotations.contains_key(annotation::ESTARGZ_TOC);
+        encoding != kind.encoding() || is_estargz != (kind == CompressionKind::Estargz)
+    }
+
     /// The layer to convert, with the annotations that it may have lost; `None` if it need not be converted.
     pub(super) async fn wants(&self, blob: &Descriptor, source: &dyn BlobProvider) -> Result<Option<Descriptor>> {
         if !self.is_forced() || blob.media_type.layer_encoding().is_none() {
             return Ok(None);
         }
         let known = restore_annotations(blob, source).await?;
-        let is_wanted = [blob, &known].into_iter().any(|layer| self.compression.needs_conversion(layer));
+        let is_wanted = [blob, &known].into_iter().any(|layer| self.converts(layer));
         Ok(is_wanted.then_some(known))
     }
 

@@ -27,8 +27,19 @@ pub(super) struct Verified<'a> {
 
 impl Verified<'_> {
     fn is_for_the_pool(&self, blob: &Descriptor) -> bool {
-        blob.size > SMALL && (self.pool.threads() > FEW_THREADS || !blob.digest.has_instructions())
+        blob.size > SMALL && (self.pool.threads() > FEW_THREADS || !has_instructions(&blob.digest))
     }
+}
+
+/// Whether the processor has instructions for the algorithm, which then hash faster than most stores send.
+fn has_instructions(digest: &Digest) -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let has_sha256 = std::arch::is_x86_feature_detected!("sha");
+    #[cfg(target_arch = "aarch64")]
+    let has_sha256 = std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    let has_sha256 = false;
+    has_sha256 && digest.algorithm() == "sha256"
 }
 
 #[async_trait]
@@ -143,7 +154,7 @@ mod tests {
         assert!(!is_for_the_pool(FEW_THREADS + 1, &sha512, SMALL));
         assert!(is_for_the_pool(FEW_THREADS + 1, &sha256, SMALL + 1));
         assert!(is_for_the_pool(FEW_THREADS, &sha512, SMALL + 1));
-        let is_slow = !Digest::sha256(b"").has_instructions();
+        let is_slow = !has_instructions(&Digest::sha256(b""));
         assert_eq!(is_for_the_pool(FEW_THREADS, &sha256, SMALL + 1), is_slow);
     }
 

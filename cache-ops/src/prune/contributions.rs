@@ -6,6 +6,7 @@ use cache_core::{CacheStore, Result, Timestamp};
 use super::PruneSettings;
 use super::look::{Looked, look};
 use crate::Reached;
+use crate::publish::KEPT;
 
 /// The contributions of a store.
 #[derive(Default)]
@@ -31,5 +32,5 @@ impl Contributed {
 
 fn is_old(entry: &CacheEntry, now: Timestamp) -> bool {
     let name = entry.name.as_deref().and_then(ContributionName::parse);
-    name.is_some_and(|name| name.age(now) >= ContributionName::KEPT)
+    name.is_some_and(|name| name.age(now) >= KEPT)
 }

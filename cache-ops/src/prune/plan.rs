@@ -264,7 +264,7 @@ async fn free(
             continue;
         }
         if is_older(blob.modified, policy.grace, now) {
-            free.old.push(planned_blob(blob));
+            free.old.push(planned_blob(&blob));
         } else {
             free.young_blobs += 1;
             free.young_bytes = free.young_bytes.saturating_add(blob.size);
@@ -274,6 +274,11 @@ async fn free(
     Ok(free)
 }
 
-fn planned_blob(blob: BlobEntry) -> PlannedBlob {
-    PlannedBlob { digest: blob.digest, size: blob.size, modified: blob.modified, version: blob.version.into() }
+fn planned_blob(blob: &BlobEntry) -> PlannedBlob {
+    PlannedBlob {
+        digest: blob.digest,
+        size: blob.size,
+        modified: blob.modified,
+        version: blob.version.as_str().to_owned(),
+    }
 }

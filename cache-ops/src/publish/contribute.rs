@@ -25,6 +25,14 @@ use crate::joined::JoinedBlobs;
 
 /// How old a list may be when the union of what it names is written.
 const ROUND: Duration = Duration::from_secs(10 * 60);
+/// How long a contribution stays at least, merged or not.
+///
+/// A round takes less than [`ROUND`] from its list to its write; what is older than this was seen by every round that can
+/// still write. So the clocks of those who publish to one place may differ by half an hour.
+const YOUNG: Duration = Duration::from_secs(60 * 60);
+/// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the next publish adds
+/// it again.
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many contributions are read at once, and how many are read and removed at all: more were left by nobody who
 /// removes what is old.
 const AT_ONCE: usize = 8;
@@ -181,9 +189,9 @@ impl Rounds<'_> {
         let listed = self.contributions.list().await.map_err(|error| error.on(Side::Destination))?;
         // The newest, in order of time.
         let newest = listed.into_iter().rev().take(MOST);
-        let (fresh, left): (Vec<_>, Vec<_>) = newest.partition(|name| name.age(now) < ContributionName::KEPT);
+        let (fresh, left): (Vec<_>, Vec<_>) = newest.partition(|name| name.age(now) < KEPT);
         let sees_ours = fresh.contains(self.name);
-        let old = fresh.iter().chain(&left).filter(|name| name.age(now) >= ContributionName::YOUNG).cloned().collect();
+        let old = fresh.iter().chain(&left).filter(|name| name.age(now) >= YOUNG).cloned().collect();
         self.read(fresh).await?;
         let current = self.job.current().await?;
         Ok(Look { begun, old, sees_ours, next: self.decide(current)? })

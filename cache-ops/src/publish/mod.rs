@@ -19,6 +19,7 @@ use cache_core::{
 };
 use cache_kit::RetryPolicy;
 
+pub(crate) use self::contribute::KEPT;
 pub use self::report::{Leftovers, PublishWay, Published};
 pub use self::settings::{PublishSettings, SizeLimit};
 

@@ -7,6 +7,7 @@ use cache_core::graph::FindingCode;
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
 use cache_core::{BlobProvider, CacheManifest, Descriptor, Digest, Finding, MediaType, Result, Timestamp, annotation};
+use cache_layers::is_read_by_bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -203,9 +204,7 @@ fn settle(mut mended: Descriptor, mut codes: Vec<FindingCode>, described: Option
 fn retyped(said: &MediaType, encoding: LayerEncoding) -> Option<(MediaType, FindingCode)> {
     match said.layer_encoding() {
         Some(known) if known == encoding => None,
-        Some(_) if said.is_read_by_bytes() => {
-            Some((said.with_layer_encoding(encoding), FindingCode::MediaTypeMismatch))
-        }
+        Some(_) if is_read_by_bytes(said) => Some((said.with_layer_encoding(encoding), FindingCode::MediaTypeMismatch)),
         Some(_) => Some((said.with_layer_encoding(encoding), FindingCode::LayerUnreadable)),
         None => Some((MediaType::OCI_LAYER.with_layer_encoding(encoding), FindingCode::MediaTypeUnknown)),
     }

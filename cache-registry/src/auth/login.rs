@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use cache_core::spec::Secret;
 use cache_core::{Error, ErrorKind};
+use cache_kit::Secret;
 
 use super::Credential;
 

@@ -183,7 +183,7 @@ impl CacheProbe for RegistryProbe {
         self.try_lists(&written, &mut found).await;
         self.clean_up(&artefacts, &written, &mut found).await;
         if !written.is_empty() {
-            found.note_publishing(match found.works("tag-list") {
+            found.publishing = Some(match found.works("tag-list") {
                 true => Publishing::Contributions { removes: found.works("delete") },
                 false => Publishing::Timed(SETTLE_TIME),
             });

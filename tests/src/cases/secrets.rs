@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 
 use cache_core::{CacheSpec, Error, Expect};
-use cache_ops::{ExportSettings, export};
+use cache_ops::{ExportOptions, ExportSettings, export};
 
 use super::{blob, commit, write};
 use crate::faulty::{Fault, Faulty};
@@ -81,7 +81,7 @@ async fn names(place: &dyn Harness) -> Vec<String> {
 async fn errors_about(place: &dyn Harness, spec: &CacheSpec) -> Vec<Error> {
     let backend = place.backend();
     let errors = [
-        spec.clone().export_options().err(),
+        ExportOptions::take(&mut spec.clone()).err(),
         backend.importer(spec).await.err(),
         backend.exporter(spec).await.err(),
         backend.publisher(spec).await.err(),

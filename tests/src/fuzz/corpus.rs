@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use cache_core::CacheManifest;
 use cache_core::model::LayerEncoding;
+use cache_layers::detect_encoding;
 
 use crate::malformed::{self, Malformed};
 use crate::random::Random;
@@ -18,7 +19,7 @@ fn documents(text: &str) -> Vec<Vec<u8>> {
 /// The layers in all fixtures that are encoded so and are small, eStargz layers among those of gzip.
 fn layers(encoding: LayerEncoding) -> Vec<Vec<u8>> {
     let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
-    let is_seed = |bytes: &Bytes| LayerEncoding::detect(bytes) == encoding && bytes.len() < 64 << 10;
+    let is_seed = |bytes: &Bytes| detect_encoding(bytes) == encoding && bytes.len() < 64 << 10;
     let layers = blobs.into_values().filter(|bytes| is_seed(bytes) && !bytes.starts_with(b"{"));
     layers.map(|bytes| bytes.to_vec()).collect()
 }

@@ -1,6 +1,6 @@
 //! Durations, as an attribute of a spec holds them.
 
-use cache_core::CacheSpec;
+use cache_kit::GoDuration;
 
 /// What is read as a duration is the same after a trip through nanoseconds.
 ///
@@ -8,9 +8,8 @@ use cache_core::CacheSpec;
 /// When a promise is broken.
 pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let read = |text: &str| CacheSpec::new("x").with("wait", text).attrs().duration("wait");
-    let Ok(Some(wait)) = read(text) else { return };
+    let Ok(GoDuration(wait)) = text.parse() else { return };
     assert!(i64::try_from(wait.as_nanos()).is_ok(), "Go has no such duration");
-    let again = read(&format!("{}ns", wait.as_nanos())).expect("nanoseconds are a duration");
-    assert_eq!(again, Some(wait));
+    let again = format!("{}ns", wait.as_nanos()).parse().expect("nanoseconds are a duration");
+    assert_eq!(GoDuration(wait), again);
 }

@@ -1,6 +1,7 @@
 //! The CSV of specs.
 
 use cache_core::CacheSpec;
+use cache_ops::ExportOptions;
 
 /// What parses is shown as text that parses to the same.
 ///
@@ -16,7 +17,7 @@ pub fn target(data: &[u8]) {
             assert_eq!(again, spec, "shown as {shown:?}");
         }
         let _ = spec.attrs().finish();
-        let _ = spec.clone().export_options();
+        let _ = ExportOptions::take(&mut spec.clone());
         let _ = spec.attrs().bool("insecure");
     }
 }

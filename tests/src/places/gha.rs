@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore};
-use cache_kit::{PartLimits, RetryPolicy, Timeouts};
+use cache_kit::{PartLimits, RetryPolicy, Secret, Timeouts};
 
 use super::{hostile, plans, system_time};
 use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::spec::Secret;
 use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_gha::{ApiVersion, Environment, GhaConfig};
-use cache_kit::Timeouts;
+use cache_kit::{Secret, Timeouts};
 use serde_json::{Value, json};
 
 use super::gha::{MAIN, exception, token};

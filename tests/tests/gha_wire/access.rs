@@ -1,9 +1,9 @@
 //! Tokens, and what they may not do.
 
 use cache_core::seams::CacheProbe;
-use cache_core::spec::Secret;
 use cache_core::{CacheExporter, ErrorKind, Expect, Pushed};
 use cache_gha::{GhaExporter, GhaProbe};
+use cache_kit::Secret;
 use cache_ops::export;
 use cache_tests::graphs;
 use cache_tests::places::Gha;

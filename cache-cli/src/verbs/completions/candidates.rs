@@ -5,7 +5,8 @@ use std::path::Path;
 
 use cache_core::CacheSpec;
 use cache_core::seams::{BackendFacts, Naming};
-use cache_core::spec::{Attribute, ExportOptions, Values};
+use cache_core::spec::{Attribute, Values};
+use cache_ops::ExportOptions;
 
 use crate::session::Session;
 use crate::spec::Place;

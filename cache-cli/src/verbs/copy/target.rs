@@ -1,7 +1,7 @@
 //! A destination of a copy, opened and ready to be written.
 
 use cache_core::{CacheExporter, CacheImporter, Error, Expect, Mode};
-use cache_ops::Conversion;
+use cache_ops::{Conversion, ExportOptions};
 
 use crate::args::CopyArgs;
 use crate::exit::Failure;
@@ -26,7 +26,7 @@ impl Target {
     /// Opens the place; nothing is written.
     pub(super) async fn open(session: &Session, args: &CopyArgs, mut place: Place) -> Result<Self, Failure> {
         compression::agree(&args.compression, &mut place)?;
-        let options = place.spec.export_options().map_err(compression::refused)?;
+        let options = ExportOptions::take(&mut place.spec).map_err(compression::refused)?;
         let mode = agree(args.mode, options.mode, &place)?;
         if args.check_present && place.is_directory() {
             place.spec = place.spec.with("check-present", "true");

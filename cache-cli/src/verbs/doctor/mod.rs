@@ -4,6 +4,7 @@ pub(super) mod report;
 
 use cache_core::seams::Diagnosis;
 use cache_core::{CacheSpec, Mode};
+use cache_ops::ExportOptions;
 
 use self::report::Report;
 use crate::args::DoctorArgs;
@@ -25,7 +26,7 @@ pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Fa
 }
 
 async fn examine(session: &Session, place: &mut Place) -> Result<(Report, Exit), Failure> {
-    let options = place.spec.export_options()?;
+    let options = ExportOptions::take(&mut place.spec)?;
     let probe = place.required_probe(session).await?;
     let found = probe.diagnose().await.map_err(|error| place.explain(error))?;
     let exit = verdict(&found);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cache_core::seams::{Check, Diagnosis, Outcome};
+use cache_core::seams::{Check, Diagnosis, Outcome, Publishing};
 use cache_core::{CacheSpec, Digest, Error, Timestamp};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ impl Report {
             cache: cache.to_string(),
             checks: found.checks.into_iter().map(Checked::from).collect(),
             cache_to: cache_to.map(|spec| spec.to_string()),
-            notes: found.notes,
+            notes: found.publishing.map(publishing).into_iter().chain(found.notes).collect(),
             leftovers: found.leftovers,
         }
     }
@@ -80,6 +80,24 @@ impl From<Check> for Checked {
         };
         Self { name: check.name, outcome, status, words, advice: check.advice }
     }
+}
+
+/// How jobs that publish at the same time keep what each of them adds.
+fn publishing(way: Publishing) -> String {
+    let text = match way {
+        Publishing::Conditional => "commits are conditional here, so concurrent jobs lose nothing".to_owned(),
+        Publishing::Contributions { removes } => {
+            let rest = if removes { "" } else { "; these parts cannot be deleted here, and need a retention rule" };
+            format!(
+                "there are no conditional writes here: each job writes its part as NAME.publish-… until the cache contains it, so concurrent jobs lose nothing{rest}"
+            )
+        }
+        Publishing::Timed(wait) => format!(
+            "there are no conditional writes and no lists here: each job waits {} s after its commit and checks again, so nothing is lost unless a commit takes longer",
+            wait.as_secs_f32()
+        ),
+    };
+    format!("merge --publish: {text}")
 }
 
 fn status(error: &Error) -> Option<u16> {

@@ -11,7 +11,8 @@ use super::layers::LayerId;
 use super::lookup::best;
 use super::{CacheChains, StoredLayers};
 use crate::error::Result;
-use crate::model::{Descriptor, Digest, Mode};
+use crate::graph::Mode;
+use crate::model::{Descriptor, Digest};
 
 /// Makes the layers of a result when an export needs them.
 ///

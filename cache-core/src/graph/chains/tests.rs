@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
+use crate::graph::Mode;
 use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, CacheRecord, ChainResult, LayerResult, RecordLink};
-use crate::model::{Digest, MediaType, Mode, annotation};
+use crate::model::{Digest, MediaType, annotation};
 
 fn key(name: &str) -> CacheKey {
     CacheKey::output(Digest::sha256(name.as_bytes()), 0)

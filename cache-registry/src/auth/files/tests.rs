@@ -1,6 +1,6 @@
 //! Credentials as people have them.
 
-use cache_core::spec::Secret;
+use cache_kit::Secret;
 
 use super::*;
 

@@ -2,10 +2,51 @@
 
 #![warn(clippy::arithmetic_side_effects)]
 
+use std::str::FromStr;
 use std::time::Duration;
 
-/// Go's `time.ParseDuration`; `None` for a negative one too, which no attribute takes.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+use cache_core::Result;
+use cache_core::spec::Attrs;
+
+/// A duration as Go's `time.ParseDuration` reads it, but a negative one, which no attribute takes.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cache_core::CacheSpec;
+/// use cache_kit::GoDuration;
+///
+/// let spec = CacheSpec::new("gha").with("timeout", "1h30m");
+/// assert_eq!(GoDuration::of(&mut spec.attrs(), "timeout")?, Some(Duration::from_secs(5400)));
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoDuration(pub Duration);
+
+impl GoDuration {
+    /// The duration of an attribute, when it is given.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) for any other text, a number without a unit included.
+    pub fn of(attrs: &mut Attrs<'_>, name: &'static str) -> Result<Option<Duration>> {
+        let given: Option<Self> = attrs.parse(name, "a number with a unit, like 24h or 1h30m")?;
+        Ok(given.map(|Self(duration)| duration))
+    }
+}
+
+impl FromStr for GoDuration {
+    type Err = NotADuration;
+
+    fn from_str(text: &str) -> Result<Self, NotADuration> {
+        parse(text).map(Self).ok_or(NotADuration)
+    }
+}
+
+/// The text is not a duration of Go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotADuration;
+
+fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(Duration::ZERO);

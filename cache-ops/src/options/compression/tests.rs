@@ -1,13 +1,13 @@
 //! BuildKit's rules for the attributes, word for word, and the table of conversions.
 
+use cache_core::{Descriptor, Digest, MediaType, annotation};
+
 use super::*;
-use crate::error::ErrorKind;
-use crate::model::{Descriptor, Digest, MediaType, annotation};
-use crate::spec::CacheSpec;
+use crate::{Conversion, ExportOptions};
 
 fn parsed(attributes: &str) -> Result<Option<Compression>> {
     let mut spec: CacheSpec = format!("type=local,dest=a,{attributes}").parse()?;
-    spec.export_options().map(|options| options.compression)
+    ExportOptions::take(&mut spec).map(|options| options.compression)
 }
 
 fn message(attributes: &str) -> String {
@@ -99,9 +99,13 @@ fn a_forced_compression_converts_what_is_of_another_kind() {
         let layer = layer(media_type, has_toc);
         for kind in CompressionKind::ALL {
             let compression = Compression::new(kind).with_level(1).unwrap();
-            assert!(!compression.needs_conversion(&layer), "an unforced one converts nothing");
+            assert!(!Conversion::new(compression).converts(&layer), "an unforced one converts nothing");
             let is_kept = kept_by.contains(&kind);
-            assert_eq!(compression.with_force(true).needs_conversion(&layer), !is_kept, "{media_type} to {kind}");
+            assert_eq!(
+                Conversion::new(compression.with_force(true)).converts(&layer),
+                !is_kept,
+                "{media_type} to {kind}"
+            );
         }
     }
 }
