@@ -11,7 +11,7 @@ pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Fin
         ErrorKind::InvalidManifest => &[FindingCode::ConfigUnreadable],
         ErrorKind::DigestMismatch => &[FindingCode::BlobCorrupt],
         ErrorKind::NotFound => &[FindingCode::BlobMissing],
-        ErrorKind::LimitExceeded if error.context("size").is_some() => &[FindingCode::ConfigTooLarge],
+        ErrorKind::LimitExceeded if error.blob().is_some() => &[FindingCode::ConfigTooLarge],
         ErrorKind::Unavailable if is_cut_short(error, blobs).await => {
             &[FindingCode::BlobSizeWrong, FindingCode::ConfigUnreadable]
         }
@@ -24,9 +24,8 @@ pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Fin
 
 /// Whether a document that ended early is shorter in the store too, so that no retry can help.
 async fn is_cut_short(error: &Error, blobs: &dyn BlobProvider) -> bool {
-    let digest = error.context("blob").and_then(|blob| blob.parse::<Digest>().ok());
-    let size = error.context("size").and_then(|size| size.parse::<u64>().ok());
-    let Some((digest, size)) = digest.zip(size) else { return false };
+    let Some((digest, size)) = error.blob() else { return false };
+    let Ok(digest) = digest.parse::<Digest>() else { return false };
     let document = Descriptor::new(MediaType::CACHE_CONFIG, digest, size);
     matches!(blobs.stat(&document).await, Ok(Some(found)) if found.size != size)
 }

@@ -159,7 +159,7 @@ async fn resolve(
     let error = match importer.resolve().await {
         Ok(Some(resolved)) => return Ok((importer, resolved, None)),
         Ok(None) => return Err(place.no_cache_here(session).await),
-        Err(error) if error.context("holds") == Some("image") => return Err(image_in_place(place)),
+        Err(error) if error.holds_image() => return Err(image_in_place(place)),
         Err(error) => error,
     };
     let findings = unreadable::findings(&error, &*importer).await;

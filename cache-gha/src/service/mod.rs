@@ -65,9 +65,7 @@ fn decode(body: &[u8], message: &str) -> Result<Fields> {
 
 /// A service that answers 404 has no such entry, as BuildKit has it; but for Twirp's word for a method that it does not have.
 fn unless_missing<T>(answer: Result<T>) -> Result<Option<T>> {
-    let is_missing = |error: &Error| {
-        error.status() == Some(404) && !error.context("server").is_some_and(|words| words.starts_with("bad_route"))
-    };
+    let is_missing = |error: &Error| error.status() == Some(404) && error.kind() != ErrorKind::Unsupported;
     match answer {
         Err(error) if is_missing(&error) => Ok(None),
         answer => answer.map(Some),
