@@ -39,9 +39,16 @@ enum Repr {
 pub struct DiffId(pub Digest);
 
 /// The text is not a digest that BuildKit accepts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid digest {0:?}; expected sha256:, sha384: or sha512: and lower-case hex")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDigest(String);
+
+impl std::error::Error for InvalidDigest {}
+
+impl fmt::Display for InvalidDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid digest {:?}; expected sha256:, sha384: or sha512: and lower-case hex", self.0)
+    }
+}
 
 impl Digest {
     /// Hashes `bytes` with sha256, the algorithm BuildKit writes.

@@ -25,9 +25,16 @@ use time::format_description::well_known::Rfc3339;
 pub struct Timestamp(OffsetDateTime);
 
 /// The text is not a time that Go's JSON decoder accepts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid time {0:?}; expected RFC 3339, like 2026-11-23T12:44:08Z")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTimestamp(String);
+
+impl std::error::Error for InvalidTimestamp {}
+
+impl fmt::Display for InvalidTimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid time {:?}; expected RFC 3339, like 2026-11-23T12:44:08Z", self.0)
+    }
+}
 
 impl Timestamp {
     /// Go's zero time, which stands for "unknown".
