@@ -164,7 +164,7 @@ mod tests {
         let begun = Instant::now();
         let error = reader().read(every(Duration::from_secs(1), 1)).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable(), begun.elapsed()), (ErrorKind::Unavailable, false, IDLE));
-        assert_eq!(error.context("cause"), Some("less than 1024 bytes a second have come for 60 s"));
+        assert_eq!(error.context("cause"), Some("fewer than 1024 bytes a second came for 60 s"));
     }
 
     #[tokio::test(start_paused = true)]
