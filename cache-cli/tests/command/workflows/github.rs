@@ -61,8 +61,11 @@ fn a_cache_that_has_lost_a_blob_is_mended_before_a_build() {
     runner.workflow(&workflow);
     is_sound(&sandbox, "type=local,src=cache");
 
-    let layer = sandbox.json(&["inspect", "type=local,src=cache"])["layers"][0]["blob"].as_str().unwrap().to_owned();
-    fs::remove_file(sandbox.blob("cache", &layer)).unwrap();
+    // The layer that no other one is on: without the lowest one nothing would be left.
+    let layers = sandbox.json(&["inspect", "type=local,src=cache"])["layers"].as_array().unwrap().clone();
+    let is_top = |layer: &&Value| layers.iter().all(|other| other["parent"] != layer["index"]);
+    let layer = layers.iter().find(is_top).unwrap()["blob"].as_str().unwrap();
+    fs::remove_file(sandbox.blob("cache", layer)).unwrap();
     assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=cache"]).code, 3);
     // Without the build, which would write the blob again.
     let steps = workflow["jobs"]["build"]["steps"].as_array_mut().unwrap();
