@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use cache_core::seams::BackendFacts;
-use cache_core::spec::ExportOptions;
 use cache_core::{Backends, CacheSpec};
+use cache_ops::ExportOptions;
 
 use crate::exit::Failure;
 

@@ -83,7 +83,7 @@ impl CacheChains {
     }
 
     /// Drops every result that needs one of `blobs`; all records are kept.
-    pub fn drop_results_needing(&mut self, blobs: &HashSet<Digest>) {
+    pub fn drop_results_needing(&mut self, blobs: &std::collections::HashSet<Digest>) {
         let mut is_sound = vec![true; self.layers.len()];
         for layer in self.layers.all() {
             let is_parent_sound = self.layers.parent(layer).is_none_or(|parent| is_sound[parent.index()]);
