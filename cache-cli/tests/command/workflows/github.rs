@@ -72,6 +72,13 @@ fn a_cache_that_has_lost_a_blob_is_mended_before_a_build() {
     steps.retain(|step| step["name"] != "Build");
     runner.workflow(&workflow);
     is_sound(&sandbox, "type=local,src=cache");
+
+    // Nothing is left to repair: the build goes on without a cache.
+    for layer in sandbox.json(&["inspect", "type=local,src=cache"])["layers"].as_array().unwrap() {
+        fs::remove_file(sandbox.blob("cache", layer["blob"].as_str().unwrap())).unwrap();
+    }
+    runner.workflow(&workflow);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=cache"]).code, 4);
 }
 
 #[test]
