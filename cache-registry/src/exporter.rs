@@ -287,7 +287,7 @@ impl RegistryExporter {
         if self.found(&name).await?.is_some() {
             return Ok(());
         }
-        let error = error::new(ErrorKind::Unavailable, "the registry has taken the manifest, and does not have it");
+        let error = error::new(ErrorKind::Unavailable, "the registry has accepted the manifest, but does not have it");
         Err(self.client.with_context(error.with("manifest", name)))
     }
 
@@ -304,9 +304,10 @@ impl RegistryExporter {
                 _ => return error,
             }
         }
-        let refused = error::new(ErrorKind::Unsupported, "the registry takes no index that names layers");
+        let refused = error::new(ErrorKind::Unsupported, "the registry refuses an index that names layers");
+        let server = error.context("server").unwrap_or_default().to_owned();
         self.client
-            .with_context(refused.with("mediaType", media_type).with_source(error))
+            .with_context(refused.with("server", server).with("mediaType", media_type).with_source(error))
             .with_hint("set image-manifest=true at the destination: BuildKit since v0.12 reads it")
     }
 

@@ -138,7 +138,7 @@ impl CacheImporter for RegistryImporter {
         if self.refuses_images && !is_cache(&bytes).map_err(about)? {
             let error = error::new(ErrorKind::Unsupported, "the tag holds an image, and a cache would replace it");
             return Err(
-                about(error.with_image()).with_hint("write the cache to a tag of its own, or delete the image first")
+                about(error.with_image()).with_hint("write the cache to another tag, or delete the image first")
             );
         }
         let cache = load(bytes, self, &self.client.config().limits()).await.map_err(about)?;
@@ -160,7 +160,7 @@ impl BlobProvider for RegistryImporter {
 /// Looks up a blob; where the registry does not say its length, the descriptor's size is taken.
 pub(crate) async fn stat(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<Option<BlobInfo>> {
     let about = |error: Error| error.with("blob", blob.digest);
-    let request = Request::new(Method::HEAD, reader::url(client, blob).await?, scopes, "cannot look the blob up");
+    let request = Request::new(Method::HEAD, reader::url(client, blob).await?, scopes, "cannot look up the blob");
     let request = request.accept(&format!("{}, */*", blob.media_type));
     let response = client.send(request.clone()).await.map_err(about)?;
     match response.status() {
