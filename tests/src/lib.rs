@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod base64;
 #[cfg(feature = "local")]
 pub mod bench;
 pub mod cases;
@@ -12,6 +13,7 @@ pub mod graphs;
 pub mod harness;
 pub mod malformed;
 pub mod places;
+pub mod programs;
 pub mod random;
 pub mod schema;
 pub mod servers;

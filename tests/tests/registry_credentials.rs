@@ -158,7 +158,7 @@ async fn an_error_names_the_login_that_was_used() {
         (error.to_string(), error.hint().unwrap_or_default().to_owned())
     };
     let host = place.server().host();
-    let wrong = cache_tests::servers::registry::base64(b"tester:hush-hush");
+    let wrong = cache_tests::base64::base64(b"tester:hush-hush");
     std::fs::write(&path, format!(r#"{{"auths":{{"{host}":{{"auth":"{wrong}"}}}}}}"#)).unwrap();
     let (message, hint) = said(Environment::new().with_auth_file(&path)).await;
     assert!(message.contains(&shown) && hint.contains("not accepted"), "{message} {hint}");

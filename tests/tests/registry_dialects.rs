@@ -15,9 +15,10 @@ use cache_ops::{
     plan_prune, prune, verify,
 };
 use cache_registry::{RegistryConfig, RegistryExporter, RegistryImporter, RegistryStore};
+use cache_tests::base64::base64;
 use cache_tests::graphs::{self, Generated};
 use cache_tests::places::Registry;
-use cache_tests::servers::registry::{Access, Account, Fault, Listing, Options, Plan, base64};
+use cache_tests::servers::registry::{Access, Account, Fault, Listing, Options, Plan};
 use futures_util::stream::TryStreamExt;
 use hyper::Method;
 use hyper::header::ACCEPT_ENCODING;

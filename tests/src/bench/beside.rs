@@ -1,9 +1,9 @@
 //! Several programs that do the same, in turn.
 
 use std::any::Any;
-use std::process::Command;
 
 use super::{Figure, Load, Outcome, median};
+use crate::programs::is_installed;
 
 /// What one round of a program took, up and down, and what it wrote.
 pub type Round = Outcome<([Figure; 2], Box<dyn Any>)>;
@@ -28,8 +28,7 @@ impl<'a> Contender<'a> {
 #[must_use]
 pub fn installed<'a>(all: Vec<(Contender<'a>, &str)>) -> Vec<Contender<'a>> {
     let is_there = |contender: &Contender<'_>, source: &str| {
-        let answer = Command::new(contender.name).arg(version_flag(contender.name)).output();
-        let is_there = answer.is_ok_and(|output| output.status.success());
+        let is_there = is_installed(contender.name, version_flag(contender.name));
         if !is_there {
             println!("  {:<11} skipped: it is not installed ({source})", contender.name);
         }

@@ -12,6 +12,7 @@ use cache_core::CacheExporter;
 use cache_gha::GhaExporter;
 use cache_local::{LocalConfig, LocalImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy};
+use cache_tests::base64::base64;
 use cache_tests::bench::{Figure, Load, Outcome, make_of, measure};
 use cache_tests::harness::Harness;
 use cache_tests::places::{Azblob, Gha, S3};
@@ -89,7 +90,7 @@ impl Store {
         match self {
             Self::Registry(_) => String::new(),
             Self::S3(_) => SECRET_KEY.to_owned(),
-            Self::Azblob(_) => azblob::base64(azblob::KEY),
+            Self::Azblob(_) => base64(azblob::KEY),
             Self::Gha(store) => store.token().to_owned(),
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cache_tests::bench::{Figure, Load, Outcome, make, measure};
+use cache_tests::programs::is_installed;
 use cache_tests::servers::docker_registry::{DockerRegistry, Setup};
 use cache_tests::servers::registry::{Access, Options, Server};
 
@@ -39,7 +40,7 @@ async fn main() -> Outcome<()> {
 }
 
 fn compare(buildcache: &str, folder: &Path, runs: usize) -> Outcome<()> {
-    let has_skopeo = Command::new("skopeo").arg("--version").output().is_ok_and(|output| output.status.success());
+    let has_skopeo = is_installed("skopeo", "--version");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         ours.push(copy(buildcache, folder, DockerRegistry::start(Setup::Plain).host())?);

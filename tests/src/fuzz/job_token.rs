@@ -3,7 +3,7 @@
 use cache_core::{CacheBackend as _, CacheSpec, ErrorKind};
 use futures_util::FutureExt as _;
 
-use crate::servers::azblob::base64;
+use crate::base64::base64;
 
 /// Any token is taken or refused as a bad spec, whether it is the input or only holds it.
 ///

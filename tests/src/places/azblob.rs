@@ -10,8 +10,9 @@ use cache_core::{CacheBackend, CacheSpec, Digest, Timestamp};
 use cache_kit::{PartLimits, RetryPolicy, Timeouts};
 
 use super::{hostile, plans, system_time, whole};
+use crate::base64::base64;
 use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
-use crate::servers::azblob::{ACCOUNT, KEY, Logged, Options, SIGNATURE, Server, base64};
+use crate::servers::azblob::{ACCOUNT, KEY, Logged, Options, SIGNATURE, Server};
 use crate::servers::http::{Answer, Method, fields, full};
 
 /// An empty account that wants its key for everything.

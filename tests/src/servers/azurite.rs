@@ -11,8 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
-use super::azblob::{base64, hmac};
+use super::azblob::hmac;
 use super::installed::installed;
+use crate::base64::base64;
 
 /// Where `cargo xtask setup` puts it.
 const PROGRAM: &str = "azurite-3.35.0/node_modules/.bin/azurite-blob";

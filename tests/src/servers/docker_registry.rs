@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::programs::is_installed;
+
 /// What the account of [`Setup::Password`] logs in with.
 pub const ACCOUNT: (&str, &str) = ("tester", "correct-horse-41");
 /// The bcrypt hash of its password.
@@ -56,7 +58,7 @@ impl DockerRegistry {
     /// Whether the program is installed; `cargo xtask setup` installs it.
     #[must_use]
     pub fn is_installed() -> bool {
-        Command::new("docker-registry").arg("--version").output().is_ok_and(|output| output.status.success())
+        is_installed("docker-registry", "--version")
     }
 
     /// Starts one and waits until it answers.

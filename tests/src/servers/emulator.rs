@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::programs::is_installed;
+
 /// A running emulator; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Emulator {
@@ -21,8 +23,7 @@ impl Emulator {
     /// Whether Python is installed.
     #[must_use]
     pub fn is_installed() -> bool {
-        let version = Command::new("python3").arg("--version").output();
-        version.is_ok_and(|output| output.status.success())
+        is_installed("python3", "--version")
     }
 
     /// Starts one and waits until it listens.

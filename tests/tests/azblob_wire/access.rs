@@ -2,10 +2,11 @@
 
 use cache_azblob::AzblobStore;
 use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Expect};
+use cache_tests::base64::base64;
 use cache_tests::graphs;
 use cache_tests::harness::Harness;
 use cache_tests::places::Azblob;
-use cache_tests::servers::azblob::{Container, Options, SIGNATURE, base64};
+use cache_tests::servers::azblob::{Container, Options, SIGNATURE};
 
 use crate::{blob, exporter, importer, write};
 

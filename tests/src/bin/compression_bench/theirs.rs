@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cache_tests::programs::is_installed;
+
 use crate::Outcome;
 
 /// What a Go program does with a layer: BuildKit's own gzip is Go's.
@@ -59,7 +61,7 @@ impl Theirs {
 
     /// A tool that reads a file and writes to standard output.
     pub(crate) fn tool(&self, name: &str, args: &[&str], input: &Path) -> Option<Vec<Command>> {
-        is_installed(name).then(|| vec![command(name, args, [input])])
+        is_there(name).then(|| vec![command(name, args, [input])])
     }
 
     pub(crate) fn go(&self, args: &[&str], input: &Path) -> Option<Vec<Command>> {
@@ -70,14 +72,14 @@ impl Theirs {
     pub(crate) fn zstd_between_digests(&self, level: &str, tar: &Path) -> Option<Vec<Command>> {
         let layer = self.folder.join("layer.zst");
         let out = layer.to_str()?;
-        (is_installed("zstd") && is_installed("openssl")).then(|| {
+        (is_there("zstd") && is_there("openssl")).then(|| {
             let zstd = command("zstd", &["-q", "-T0", level, "-f", "-o", out], [tar]);
             vec![command("openssl", &DIGEST, [tar]), zstd, command("openssl", &DIGEST, [&layer])]
         })
     }
 
     pub(crate) fn digests(&self, files: &[PathBuf]) -> Option<Vec<Command>> {
-        is_installed("openssl").then(|| vec![command("openssl", &DIGEST, files)])
+        is_there("openssl").then(|| vec![command("openssl", &DIGEST, files)])
     }
 
     /// Writes what a tool makes to a file; whether the tool is installed.
@@ -128,9 +130,8 @@ fn command(
     command
 }
 
-fn is_installed(name: &str) -> bool {
-    let arg = if name == "openssl" { "version" } else { "--version" };
-    Command::new(name).arg(arg).output().is_ok_and(|output| output.status.success())
+fn is_there(name: &str) -> bool {
+    is_installed(name, if name == "openssl" { "version" } else { "--version" })
 }
 
 /// Builds the Go program with `go` of the path or of `GOROOT`, and says which Go that is: its codecs have changed.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::body::Incoming;
 
-pub use self::signature::{base64, hmac};
+pub use self::signature::hmac;
 pub use self::stored::{Blob, Container, Stored};
 use super::http;
 use super::http::{Answer, Service};

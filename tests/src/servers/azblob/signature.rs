@@ -1,13 +1,12 @@
 //! Checks who is asking, from the published rules and not from what a client makes of them:
 //! <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use cache_core::Digest;
 use hyper::http::request::Parts;
 
 use super::http::fields;
 use super::{ACCOUNT, KEY};
+use crate::base64::base64;
 
 /// What is wrong with a signature; none when it is right.
 pub(super) fn fault(parts: &Parts) -> Option<&'static str> {
@@ -58,12 +57,6 @@ pub fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     let hex = Digest::sha256(bytes).hex();
     (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex")).collect()
-}
-
-/// Base64 (RFC 4648, section 4).
-#[must_use]
-pub fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method};
 
 use super::http::{Answer, json};
 use super::routes::denied;
 use super::{Shared, State};
+use crate::base64::base64;
 
 /// Who may use a registry.
 #[derive(Debug, Clone)]
@@ -174,9 +173,3 @@ pub(super) fn token(shared: &Shared, method: &Method, headers: &HeaderMap, field
 
 /// The name of the header in answers.
 pub(super) const CHALLENGE: hyper::header::HeaderName = WWW_AUTHENTICATE;
-
-/// Standard base64.
-#[must_use]
-pub fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
-}

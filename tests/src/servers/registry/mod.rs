@@ -14,7 +14,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-pub use self::access::{Access, Account, base64};
+pub use self::access::{Access, Account};
 pub use self::listing::Listing;
 pub use self::stored::Stored;
 pub use self::uploads::SIGNATURE;
