@@ -9,7 +9,7 @@ use cache_ops::ExportOptions;
 
 use crate::exit::Failure;
 
-/// Other tools' names of places, and the spec for each.
+/// URL schemes of other tools, and what each of them stands for.
 const SCHEMES: [(&str, Meant); 9] = [
     ("docker://", Meant::Registry),
     ("https://", Meant::Registry),
@@ -22,7 +22,7 @@ const SCHEMES: [(&str, Meant); 9] = [
     ("s3://", Meant::Bucket),
 ];
 
-/// The spec for such a URL.
+/// The kind of place that a URL names.
 #[derive(Debug, Clone, Copy)]
 enum Meant {
     Registry,
@@ -32,7 +32,8 @@ enum Meant {
     Bucket,
 }
 
-/// Parses a spec by buildx's rules, after the tries that these rules would take for something else.
+/// Parses a spec by buildx's rules. Common mistakes are found first, since these rules would read them as something
+/// else.
 ///
 /// # Errors
 /// A usage failure whose hint is the spec that was probably meant.
@@ -50,7 +51,8 @@ pub(crate) fn parse(argument: &str, backends: &Backends) -> Result<CacheSpec, Fa
     })
 }
 
-/// A path: no repository begins with a dot or a slash, and a directory that is there is hardly meant to be one.
+/// Finds a path: no repository begins with a dot or a slash, and the name of an existing directory is hardly meant as a
+/// repository.
 fn path(argument: &str) -> Option<Failure> {
     if argument.contains(['=', ',']) {
         return None;
@@ -87,7 +89,7 @@ fn url(argument: &str) -> Option<Failure> {
     Some(meant(&format!("a spec has no {scheme}"), &spec))
 }
 
-/// `host/app:cache,mode=max`: a reference stands alone, or is an attribute beside others.
+/// Finds a reference that is followed by attributes (`host/app:cache,mode=max`). A bare reference takes none.
 fn reference(argument: &str) -> Option<Failure> {
     let (first, rest) = argument.split_once(',')?;
     let is_reference = !first.contains(['=', '"']) && first.contains('/') && rest.contains('=');
@@ -99,13 +101,13 @@ fn reference(argument: &str) -> Option<Failure> {
     Some(meant("a reference with attributes needs its type", &spec))
 }
 
-/// A type alone, which would be the name of an official image.
+/// Finds a type alone (`s3`), which these rules read as the name of an official image.
 fn kind(argument: &str, backends: &Backends) -> Option<Failure> {
     let kind = backends.kinds().find(|kind| *kind == argument)?;
     Some(meant(&format!("{kind} is a type, and no spec"), &CacheSpec::new(kind)))
 }
 
-/// `bucket=b,region=r`: attributes that one type alone takes, with that type.
+/// Adds the type to attributes without one (`bucket=b,region=r`), if they fit exactly one type.
 fn typed(argument: &str, backends: &Backends) -> Option<CacheSpec> {
     let name = |field: &str| field.split_once('=').map_or(field, |(name, _)| name).to_lowercase();
     let names: Vec<String> = argument.split(',').map(name).collect();
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_spec_names_the_one_that_is_meant() {
+    fn common_mistakes_name_the_spec_that_was_meant() {
         for (argument, spec) in [
             ("./cache", "type=local,src=./cache"),
             ("/abs/cache", "type=local,src=/abs/cache"),
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn specs_are_what_they_were() {
+    fn specs_without_a_mistake_are_not_changed() {
         for argument in ["type=local,src=./cache", "host/app:cache", "app", "type=registry,ref=host/app"] {
             assert_eq!(parse(argument).unwrap(), argument.parse().unwrap());
         }

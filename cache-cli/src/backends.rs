@@ -1,4 +1,4 @@
-//! The backends that this program was built with: the one place that knows the features.
+//! The backends that this program was built with. Only this file knows the features.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::logins::Logins;
 #[cfg(feature = "registry")]
 use crate::logins::{ForgottenLogin, KeptLogin};
 
-/// One line per backend, behind its feature. `uploads` are those that should come to their end before the program does;
-/// `listener` is told of calls that are made again, and `authfile` is where logins to registries are looked for first.
+/// One line per backend, behind its feature. `uploads` counts the uploads that should finish before the program ends,
+/// `listener` receives the events of retries, and `authfile` is searched first for logins to registries.
 pub(crate) fn backends(uploads: &Uploads, listener: Listener, authfile: Option<&Path>) -> Backends {
     let backends = Backends::new();
     #[cfg(feature = "azblob")]
@@ -25,7 +25,7 @@ pub(crate) fn backends(uploads: &Uploads, listener: Listener, authfile: Option<&
     let backends = backends.with(registry(&listener, authfile));
     #[cfg(feature = "s3")]
     let backends = backends.with(s3(&listener));
-    // A build without the network has nobody to give them to.
+    // A build without network backends does not use them.
     drop((uploads, listener, authfile));
     backends
 }
@@ -46,8 +46,8 @@ fn s3(listener: &Listener) -> cache_s3::S3 {
     cache_s3::S3::new(cache_s3::Environment::from_env().with_listener(listener.clone()))
 }
 
-/// One line per backend that keeps images, in the order in which they are asked whether a name is theirs: a directory
-/// that is there is no reference.
+/// One line per backend that keeps images, in the order in which they are asked whether a name is theirs. The name of
+/// an existing directory is taken for a directory and not for a reference.
 #[cfg(feature = "inline")]
 #[cfg_attr(not(feature = "registry"), expect(unused_variables, reason = "a directory is never tried again"))]
 fn inline(listener: &Listener, authfile: Option<&Path>) -> cache_inline::Inline {
@@ -73,7 +73,7 @@ fn registry_environment(authfile: Option<&Path>) -> cache_registry::Environment 
     }
 }
 
-/// Logins to registries; none in a build that knows no registry.
+/// Logins to registries; `None` in a build without the registry backend.
 pub(crate) fn logins(authfile: Option<&Path>, is_insecure: bool) -> Option<Box<dyn Logins>> {
     #[cfg(feature = "registry")]
     return Some(Box::new(cache_registry::Logins::new(registry_environment(authfile)).with_insecure(is_insecure)));

@@ -12,7 +12,7 @@ pub(crate) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// How many blobs are named before the question, unless all are asked for.
+/// Blobs that are named before the question, unless all are asked for.
 const NAMED: usize = 20;
 
 /// Lists the blobs that would be deleted.
@@ -29,7 +29,7 @@ pub(crate) fn list(blobs: impl Iterator<Item = (Digest, u64)>, all: bool) {
     }
 }
 
-/// Asks, and takes anything but `y` or `yes` as no.
+/// Asks, and takes any answer but `y` or `yes` as no.
 ///
 /// The answer is read on its own thread, so that Ctrl-C need not wait for it.
 pub(crate) async fn ask(question: &str) -> bool {
@@ -41,7 +41,7 @@ pub(crate) async fn ask(question: &str) -> bool {
             let _ = send.send(line);
         }
     };
-    // Without a thread there is no answer, which counts as no.
+    // If no thread can be started, there is no answer, which counts as no.
     drop(std::thread::Builder::new().spawn(read));
     answer.await.is_ok_and(|line| is_yes(&line))
 }

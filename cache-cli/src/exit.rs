@@ -1,4 +1,4 @@
-//! Exit codes, and the failures that lead to them.
+//! Exit codes, and failures with their exit codes.
 
 use std::error::Error as _;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Every one, in order of their codes.
+    /// All of them, in the order of their codes.
     pub(crate) const ALL: [Self; 8] = [
         Self::Done,
         Self::Failed,
@@ -39,7 +39,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// What it tells.
+    /// Its meaning, for the manual and the help.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, nothing wrong",
@@ -124,7 +124,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The error and what caused it, on one line; a cause that the error quotes is not said twice.
+/// The error and its causes on one line. A cause that the error quotes already is left out.
 pub(crate) fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_said_once() {
+    fn causes_are_named_once() {
         let error = Error::new(ErrorKind::Storage, "write failed").with("at", "disk full");
         let quoted = error.with_source(std::io::Error::other("disk full"));
         assert_eq!(Failure::from(quoted).message, "write failed (at=disk full)");

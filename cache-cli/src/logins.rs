@@ -1,4 +1,4 @@
-//! Logins to registries, as the verbs see them: whether a build has any is known in `backends`.
+//! Logins to registries, as the verbs see them. `backends` implements them, if the build has the registry backend.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use cache_core::Result;
 /// Where logins are kept.
 #[async_trait]
 pub(crate) trait Logins {
-    /// Asks the registry whether it takes the login, and keeps it.
+    /// Checks the login with the registry, and stores it.
     async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<KeptLogin>;
 
-    /// Forgets the login to a registry.
+    /// Removes the login to a registry.
     async fn forget(&self, registry: &str) -> Result<ForgottenLogin>;
 }
 
-/// A login that was kept.
+/// A login that was stored.
 pub(crate) struct KeptLogin {
     pub(crate) registry: String,
     pub(crate) file: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct KeptLogin {
     pub(crate) hidden_by: Option<String>,
 }
 
-/// A login that was forgotten.
+/// A login that was removed.
 pub(crate) struct ForgottenLogin {
     pub(crate) registry: String,
     pub(crate) file: PathBuf,

@@ -1,6 +1,6 @@
 //! `buildcache`: flags, glue and reports over the crates of this workspace.
 //!
-//! This file runs one verb: it starts the runtime, listens to signals and the clock, and turns what came out into an exit
+//! This file runs one verb: it starts the runtime, handles signals and the timeout, and turns the outcome into an exit
 //! code.
 
 mod args;
@@ -43,9 +43,9 @@ use crate::plugin::Call;
 use crate::session::Session;
 use crate::signals::Interrupt;
 
-/// How long calls into the file system that are still running may take to end after the verb did.
+/// How long calls into the file system may still run after the verb has ended.
 const LAST_CALLS: Duration = Duration::from_secs(5);
-/// How long uploads that have begun may take to come to their end after the verb did.
+/// How long uploads under way may still run after the verb has ended.
 const LAST_UPLOADS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -87,13 +87,13 @@ fn written(outcome: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// A file that becomes larger than the process may write (`ulimit -f`) is an error like others, and not its end.
+/// Makes a file that exceeds the size limit of the process (`ulimit -f`) an error, instead of the end of the process.
 #[cfg(unix)]
 fn survive_large_files(runtime: &Runtime) {
     /// `SIGXFSZ`, on Linux and macOS.
     const FILE_TOO_LARGE: i32 = 25;
     let _runtime = runtime.enter();
-    // With a handler it does not end the process. Without one the default applies.
+    // The signal does not end a process that has a handler. If none can be installed, the default stays.
     drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE)));
 }
 
@@ -123,7 +123,7 @@ async fn checked(session: &Session, verb: Verb) -> Result<Exit, Failure> {
     verbs::run(session, verb).await
 }
 
-/// Lets uploads come to their end that have begun: a service keeps their keys for them, whatever becomes of them.
+/// Lets uploads under way finish: the service keeps their keys reserved even if they break off.
 async fn settle(session: &Session, uploads: &Uploads) {
     let (begun, limit) = (uploads.count(), LAST_UPLOADS.as_secs());
     if begun == 0 {
@@ -137,7 +137,7 @@ async fn settle(session: &Session, uploads: &Uploads) {
     }
 }
 
-/// Drops the verb when its time is up, and says what it was about to try again.
+/// Drops the verb when its time is up, and names the last call that failed and was repeated.
 async fn in_time(session: &Session, verb: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let Some(limit) = session.globals.timeout else { return verb.await };
     tokio::time::timeout(limit, verb).await.unwrap_or_else(|_| {

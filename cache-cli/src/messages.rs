@@ -1,7 +1,7 @@
 //! Messages on stderr outside of the progress display.
 //!
-//! A stderr that is gone stops nothing: the exit code says the same. Colours are clap's, and none where nobody sees them
-//! or `NO_COLOR` is set.
+//! If stderr is closed, messages are dropped; the exit code is the same. Colours are those of clap, and are left out if
+//! stderr is no terminal or `NO_COLOR` is set.
 
 use std::io::Write;
 
@@ -12,14 +12,14 @@ use crate::exit::Failure;
 use crate::text;
 use crate::visible::shown;
 
-/// How a line begins that is more than progress.
+/// Labels of lines that are no progress, and their styles.
 const LABELS: [(&str, Style); 3] = [
     ("error:", AnsiColor::Red.on_default().bold()),
     ("warning:", AnsiColor::Yellow.on_default().bold()),
     ("hint:", AnsiColor::Green.on_default()),
 ];
 
-/// One line.
+/// Prints one line.
 pub(crate) fn line(text: &str) {
     let text = text::printable(text);
     let label = LABELS.iter().find_map(|(label, style)| Some((label, style, text.strip_prefix(label)?)));
@@ -30,7 +30,7 @@ pub(crate) fn line(text: &str) {
     };
 }
 
-/// Why the verb failed, and what to do about it.
+/// Prints why the verb failed, and what to do about it.
 pub(crate) fn failure(failure: &Failure) {
     line(&format!("error: {}", failure.message));
     if let Some(hint) = &failure.hint {
@@ -53,7 +53,7 @@ pub(crate) struct FailureDocument<'a> {
     exit_code: u8,
 }
 
-/// The same as one line of JSON, for whoever asked for JSON.
+/// Prints the same as one line of JSON, for `-o json`.
 pub(crate) fn failure_as_json(failure: &Failure) {
     let (error, hint) = (failure.message.as_str(), failure.hint.as_deref());
     let document = FailureDocument { schema: "buildcache.error/v1", error, hint, exit_code: failure.exit.code() };

@@ -6,7 +6,7 @@ use cache_core::seams::{CacheEntry, Naming};
 use crate::exit::Failure;
 use crate::spec::Place;
 
-/// An entry in words.
+/// Names an entry in a message.
 pub(crate) fn label(cache: &CacheEntry) -> String {
     let digest = cache.descriptor.as_ref().map(|manifest| manifest.digest.to_string());
     match (&cache.name, digest) {
@@ -17,7 +17,7 @@ pub(crate) fn label(cache: &CacheEntry) -> String {
     }
 }
 
-/// The entry that the spec's digest or name leads to.
+/// Finds the entry with the digest or the name in the spec.
 pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
     let Some(digest) = place.cache_digest() else {
         let name = place.cache_name();
@@ -27,7 +27,7 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
             return select_branch(caches, place, name.unwrap_or_default());
         }
         let found = by_name(caches, name.unwrap_or("latest")).or(match caches {
-            // An image's layout holds one entry without a name, which is then meant.
+            // The layout of an image holds one entry, which has no name.
             [only] if name.is_none() && only.name.is_none() => Some(only),
             _ => None,
         });
@@ -46,7 +46,7 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
     }
 }
 
-/// The one branch that has a cache of this name: `ls` shows `name@refs/heads/main`.
+/// Finds the cache of this name if only one branch has it. `ls` shows it as `name@refs/heads/main`.
 fn select_branch(caches: &[CacheEntry], place: &Place, name: &str) -> Result<CacheEntry, Failure> {
     let begin = format!("{name}@");
     let is_named = |cache: &&CacheEntry| cache.name.as_ref().is_some_and(|full| full.starts_with(&begin));

@@ -8,7 +8,7 @@ const DEFAULT: &str = "buildkit";
 const DIGEST: &str = "digest";
 const REF: &str = "ref";
 
-/// The name.
+/// What a name is called in messages: the attribute, or `tag`.
 pub(crate) fn label(naming: Naming) -> &'static str {
     attribute(naming).unwrap_or("tag")
 }
@@ -21,7 +21,7 @@ pub(crate) fn name(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     }
 }
 
-/// The name of the cache that a spec leads to: the first of a list, and BuildKit's own where none is said.
+/// The name of the cache that a spec reads: the first of a list, or BuildKit's default if the spec has none.
 pub(crate) fn cache(naming: Naming, spec: &CacheSpec) -> Option<&str> {
     match naming {
         Naming::Attribute(name) | Naming::AttributeOnBranch(name) => {

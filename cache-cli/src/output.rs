@@ -14,13 +14,13 @@ use crate::visible::Visible;
 
 /// The outcome of a verb: a JSON document that can also be shown as text.
 pub(crate) trait Report: Serialize {
-    /// As text; ages count from `now`, and `all` shows what is otherwise cut short.
+    /// The report as text. Ages are counted from `now`; `all` shows everything that is otherwise shortened.
     fn table(&self, now: Timestamp, all: bool) -> String;
 
-    /// The caches that it is about.
+    /// The digests of its caches.
     fn digests(&self) -> Vec<Digest>;
 
-    /// What `--quiet` prints, one in each line: digests, unless a verb goes through caches by name.
+    /// What `--quiet` prints, one in each line: digests, or names for a verb that lists caches by name.
     fn identifiers(&self) -> Vec<String> {
         self.digests().iter().map(ToString::to_string).collect()
     }
@@ -39,7 +39,7 @@ pub(crate) fn print(session: &Session, report: &impl Report) -> Result<(), Failu
     write(text.as_bytes())
 }
 
-/// A document for programs, indented for people, as it is encoded: it may be larger than memory.
+/// Prints an indented JSON document while it is encoded, since it may be larger than memory.
 fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     let encoded = encode(report, &mut stdout).map_err(|error| match error.io_error_kind() {
@@ -49,7 +49,7 @@ fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     done(encoded.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
 }
 
-/// As [`print_json`] prints it.
+/// The text that [`print_json`] prints.
 pub(crate) fn json(report: &impl Serialize) -> Result<String, Failure> {
     let mut text = Vec::new();
     let encoded = encode(report, &mut text).map(|()| String::from_utf8_lossy(&text).into_owned());
@@ -61,7 +61,7 @@ fn encode(report: &impl Serialize, out: &mut impl Write) -> serde_json::Result<(
     report.serialize(&mut Serializer::with_formatter(out, Visible::default()))
 }
 
-/// Writes to stdout; a reader that went away (`buildcache … | head`) is no failure.
+/// Writes to stdout. A closed pipe (`buildcache … | head`) is no failure.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     done(stdout.write_all(bytes).and_then(|()| stdout.flush()))
@@ -82,7 +82,7 @@ mod tests {
     use crate::text::is_invisible;
 
     #[test]
-    fn json_shows_a_terminal_what_it_holds_and_decodes_to_the_same() {
+    fn json_is_escaped_for_terminals_and_decodes_to_the_same() {
         let names = ["main\u{202e}txt", "\u{1b}[31m", "\u{9b}31m", "é عربي"];
         let text = json(&names).unwrap();
         assert!(!text.chars().any(|c| is_invisible(c) || (c.is_control() && c != '\n')), "{text:?}");

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The word with which Docker asks a plugin what it is.
+/// The argument with which Docker asks a plugin for its metadata.
 const METADATA: &str = "docker-cli-plugin-metadata";
 /// The name of the executable as a plugin, and of the command that it adds to Docker.
 const EXECUTABLE: &str = "docker-buildcache";
@@ -17,7 +17,7 @@ const COMMAND: &str = "buildcache";
 pub(crate) enum Call {
     /// The metadata of this plugin for Docker, as JSON.
     Metadata(String),
-    /// A verb, without what Docker adds.
+    /// A verb, without the word that Docker adds.
     Verb(Vec<OsString>),
 }
 

@@ -30,7 +30,7 @@ impl From<&Descriptor> for BlobReport {
     }
 }
 
-/// The digest that names a cache: its manifest's, its only image's, or that of an index that has no manifest around it.
+/// The digest that names a cache: that of its manifest, of its only image, or of an index without a manifest.
 pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
     match (manifest.raw_manifest(), manifest.inline_images()) {
         (Some(document), _) => Some(document.descriptor.digest),
@@ -39,7 +39,7 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
     }
 }
 
-/// The digest of a cache's records and layers as they would be written, which tells whether two looks were at one cache.
+/// The digest of a cache's config as it would be written. It is the same for two shards of one cache.
 pub(crate) fn config_digest(manifest: &CacheManifest) -> Digest {
     manifest.config().digest()
 }
@@ -116,10 +116,10 @@ impl From<&DroppedResult> for DroppedReport {
     }
 }
 
-/// How many dropped results a table names.
+/// Dropped results that a table names.
 const NAMED: usize = 10;
 
-/// Dropped results for people.
+/// Dropped results as text.
 pub(crate) fn dropped_lines(dropped: &[DroppedReport], now: Timestamp, all: bool) -> String {
     let mut text = String::new();
     let shown = if all { usize::MAX } else { NAMED };

@@ -1,7 +1,6 @@
 //! `-vv` and `RUST_LOG`: a line on stderr for each request.
 //!
-//! Only events of this project are shown, whatever `RUST_LOG` asks for: what the libraries below it say of a request may
-//! hold a secret.
+//! Only events of this project are shown, whatever `RUST_LOG` selects: the libraries below may log secrets.
 
 use std::env;
 
@@ -10,7 +9,7 @@ use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// How the targets of this project begin.
+/// The prefix of this project's targets.
 const OURS: &str = "buildcache";
 
 /// Shows requests if they are asked for, by the flag or by the variable.
@@ -18,11 +17,11 @@ pub(crate) fn show(is_asked: bool) {
     let Some(chosen) = chosen(env::var("RUST_LOG").ok().as_deref(), is_asked) else { return };
     let ours = filter_fn(|event| event.target().starts_with(OURS));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    // Somebody who shows them already goes on doing so.
+    // A subscriber that is installed already stays.
     let _ = tracing_subscriber::registry().with(lines.with_filter(chosen.and(ours))).try_init();
 }
 
-/// What is to be shown; the variable goes before the flag, if it says anything.
+/// What to show. The variable takes precedence over the flag, unless it is empty.
 fn chosen(variable: Option<&str>, is_asked: bool) -> Option<Targets> {
     let by_flag = is_asked.then(|| Targets::new().with_target(OURS, LevelFilter::DEBUG));
     let by_variable = variable.filter(|text| !text.is_empty()).and_then(|text| text.parse::<Targets>().ok());
@@ -36,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variable_goes_before_the_flag() {
+    fn the_variable_takes_precedence_over_the_flag() {
         assert!(chosen(None, false).is_none() && chosen(Some(""), false).is_none());
         let shows = |chosen: Option<Targets>| chosen.unwrap().would_enable("buildcache::request", &Level::DEBUG);
         assert!(shows(chosen(None, true)));

@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::messages;
 use crate::progress::{CommitListener, Reporter};
 
-/// How many blobs are looked at at once unless that is said.
+/// Blobs that are checked at once, unless `--concurrency` is given.
 const LOOKS: u16 = 8;
 
 /// One run of the program.
@@ -22,14 +22,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// `backends` opens them with somebody to tell of retries.
+    /// `backends` receives the listener for retries.
     pub(crate) fn new(backends: impl FnOnce(Listener) -> Backends, globals: Globals) -> Self {
         let reporter = Arc::new(Reporter::new(globals.progress_form(), globals.is_verbose()));
         let backends = backends(Listener::new(Arc::clone(&reporter) as _));
         Self { backends, globals, reporter }
     }
 
-    /// How many blobs are looked at at once.
+    /// Blobs that are checked at once.
     pub(crate) fn concurrency(&self) -> usize {
         usize::from(self.globals.concurrency.unwrap_or(LOOKS))
     }
@@ -44,13 +44,13 @@ impl Session {
         }
     }
 
-    /// The settings of an export with its own name.
+    /// The settings of an export whose progress is shown under the name `task`.
     pub(crate) fn export_settings_of(&self, task: String) -> ExportSettings {
         let told = CommitListener::new(Arc::clone(&self.reporter), task);
         self.export_settings().with_progress(Arc::new(told))
     }
 
-    /// Says that something failed, in the form that was asked for.
+    /// Prints a failure in the format of `-o`.
     pub(crate) fn fail(&self, failure: &Failure) {
         match self.globals.output {
             Some(OutputForm::Json) => messages::failure_as_json(failure),
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// Shows a note in any format of progress.
+    /// Shows a warning in any format of progress.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         self.reporter.warn(text.as_ref());
     }

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use crate::exit::{Exit, Failure};
 use crate::messages;
 
-/// How long a verb may go on after a signal that is in a call that nobody can drop, as when it reads from a pipe.
+/// How long the process may go on after a signal while the verb is in a call that cannot be dropped, such as a blocking
+/// read from a pipe.
 const DEAF: Duration = Duration::from_secs(3);
 
 /// The first signal, as the verb sees it.
@@ -27,7 +28,7 @@ impl Interrupt {
         self.is_heard.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until it is certain that nobody listens.
+    /// Returns once the verb has not reacted for [`DEAF`]; never if it has.
     async fn unheard(&self) {
         tokio::time::sleep(DEAF).await;
         if self.is_heard.load(Ordering::Relaxed) {
@@ -41,8 +42,8 @@ impl Interrupt {
     }
 }
 
-/// Passes the first signal on, so that the verb is dropped where it waits; the second one ends the process at once, and so
-/// does the first one where nobody waits.
+/// Passes the first signal on, so that the verb is dropped at its next `.await`. The process ends at the second signal,
+/// or if the verb has not reacted within [`DEAF`].
 ///
 /// Installs the handlers, which needs a runtime.
 pub(crate) fn listen() -> io::Result<Arc<Interrupt>> {
@@ -86,7 +87,8 @@ mod unix {
         }
     }
 
-    /// Whether the program was started to ignore a signal, as `nohup` does with SIGHUP. If that is unknown, it was not.
+    /// Whether the program was started with the signal ignored, as `nohup` does with SIGHUP; `false` if that is
+    /// unknown.
     fn is_ignored(kind: SignalKind) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

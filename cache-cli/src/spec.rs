@@ -13,16 +13,16 @@ use crate::exit::Failure;
 use crate::naming;
 use crate::session::Session;
 
-/// How many caches are named that are there instead of one that is not.
+/// Existing caches that are named in the hint for a missing one.
 const NAMED: usize = 8;
-/// How long they may be looked for.
+/// How long they may take to list.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A spec, and which end of a copy it is.
+/// A spec, with the facts of its backend and its side in a copy.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) spec: CacheSpec,
-    /// The facts of its backend; `None` if that is not built in or does not exist.
+    /// The facts of its backend; `None` if the backend is not built in or does not exist.
     facts: Option<BackendFacts>,
     side: Option<Side>,
 }
@@ -44,7 +44,7 @@ impl Place {
         Self { spec, facts, side }
     }
 
-    /// Whether it is an image that exists already, which takes no layers.
+    /// Whether the cache is part of an image, which takes no layers.
     pub(crate) fn is_image(&self) -> bool {
         self.facts.is_some_and(|facts| facts.is_image)
     }
@@ -54,8 +54,8 @@ impl Place {
         self.facts.is_some_and(|facts| !facts.paths.is_empty() && !facts.is_image)
     }
 
-    /// Whether there is a place that may be empty: a directory that exists. Of any other, nobody knows before it holds
-    /// something.
+    /// Whether the place exists even if it is empty, as a directory can. Of other kinds of place, that is unknown until
+    /// they hold something.
     pub(crate) fn is_there(&self) -> bool {
         let paths = self.facts.map_or(&[][..], |facts| facts.paths);
         self.is_directory() && paths.iter().filter_map(|name| self.spec.get(name)).any(|path| Path::new(path).is_dir())
@@ -64,7 +64,7 @@ impl Place {
     /// The facts of its backend.
     ///
     /// # Errors
-    /// When the program was built without it, or there is none.
+    /// If the program was built without the backend, or there is none.
     pub(crate) fn facts(&self, session: &Session) -> Result<BackendFacts, Failure> {
         match self.facts {
             Some(facts) => Ok(facts),
@@ -77,7 +77,8 @@ impl Place {
         self.facts?.naming
     }
 
-    /// Opens the cache to read it. What only an export has (`mode=max` of a pasted `--cache-to`) is checked and ignored.
+    /// Opens the cache to read it. Attributes that only an export has (`mode=max` of a pasted `--cache-to`) are checked
+    /// and ignored.
     pub(crate) async fn importer(&mut self, session: &Session) -> Result<Box<dyn CacheImporter>, Failure> {
         self.ignore_export_options()?;
         self.open(session, async |backend, spec| backend.importer(spec).await).await
@@ -92,13 +93,16 @@ impl Place {
         self.open(session, async |backend, spec| backend.publisher(spec).await).await
     }
 
-    /// The store that the cache is in, where this kind of place has one.
+    /// The store of the cache; `None` for a kind of place without one.
     pub(crate) async fn store(&mut self, session: &Session) -> Result<Option<Box<dyn CacheStore>>, Failure> {
         self.ignore_export_options()?;
         self.open(session, async |backend, spec| backend.store(spec).await).await
     }
 
-    /// The store that the cache is in.
+    /// The store of the cache.
+    ///
+    /// # Errors
+    /// If this kind of place has none.
     pub(crate) async fn required_store(&mut self, session: &Session) -> Result<Box<dyn CacheStore>, Failure> {
         let store = self.store(session).await?;
         store.ok_or_else(|| Failure::usage(format!("type={} has no store that could be listed", self.spec.kind())))
@@ -112,7 +116,7 @@ impl Place {
         })
     }
 
-    /// The cache; it is a failure if there is none.
+    /// Reads the cache; it is a failure if there is none.
     pub(crate) async fn resolve(&mut self, session: &Session) -> Result<(Box<dyn CacheImporter>, Resolved), Failure> {
         let importer = self.importer(session).await?;
         let resolved = importer.resolve().await.map_err(|error| self.explain(error))?;
@@ -152,17 +156,17 @@ impl Place {
         self.naming().is_some() && self.store_spec() == self.spec && !self.neighbours(session).await.is_empty()
     }
 
-    /// The failure for a missing cache.
+    /// The failure if the cache does not exist.
     pub(crate) fn no_cache(&self) -> Failure {
         Failure::no_cache(&self.spec, self.side)
     }
 
-    /// The same, with the names of the caches that are there.
+    /// The same, with the names of the caches in the store.
     pub(crate) async fn no_cache_here(&self, session: &Session) -> Failure {
         self.no_cache_among(&self.neighbours(session).await)
     }
 
-    /// The caches of the store; none where it does not say soon.
+    /// The caches of the store; empty if they cannot be listed within [`LOOK`].
     async fn neighbours(&self, session: &Session) -> Vec<CacheEntry> {
         let listed = async { self.clone().store(session).await.ok()??.list().await.ok() };
         let listed = tokio::time::timeout(LOOK, listed).await.ok().flatten();
@@ -192,15 +196,16 @@ impl Place {
         error.with("cache", &self.spec)
     }
 
-    /// Takes off what every destination takes, for a cache that is changed where it is; a bad value is an error all the same.
+    /// Removes the attributes that every destination takes, for a cache that is changed in place. A bad value is an
+    /// error.
     pub(crate) fn ignore_options(&mut self) -> Result<(), Failure> {
         ExportOptions::take(&mut self.spec).map(drop).map_err(|error| self.explain(error).into())
     }
 
-    /// Takes off what every destination takes, and what destinations of this kind take besides; a bad value is an error all the same.
+    /// Removes the attributes that only a destination takes, of every kind and of this kind. A bad value is an error.
     fn ignore_export_options(&mut self) -> Result<(), Failure> {
         self.ignore_options()?;
-        // An image is only written: without what names it, nobody could say so.
+        // An inline cache can only be written. Its attributes stay, so that the backend can say so.
         let facts = self.facts.filter(|facts| !facts.is_image);
         let attributes = facts.map_or(&[][..], |facts| facts.attributes);
         let is_of_exports = |attribute: &&Attribute| attribute.on_export && attribute.values == Values::Bool;
@@ -318,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_of_a_list_is_the_one_that_is_read() {
+    fn the_first_name_of_a_list_is_read() {
         let name = |spec: &str, naming| {
             Place::of(spec, BackendFacts::new("any").with_naming(naming)).cache_name().map(str::to_owned)
         };

@@ -4,20 +4,20 @@ use std::borrow::Cow;
 
 use crate::text::printable;
 
-/// How narrow a column of text may become.
+/// The least width of a column of text, in characters.
 const NARROWEST: usize = 12;
-/// What stands between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
 
 /// Columns under a header; the last one is not padded.
 pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
-    /// How wide a line may be, where that is known.
+    /// The width of the terminal, if it is known.
     room: Option<usize>,
 }
 
-/// A column's name and how its cells stand.
+/// A column's name, and how its cells are aligned.
 #[derive(Clone, Copy)]
 pub(crate) enum Column {
     /// Text.
@@ -50,7 +50,7 @@ impl Table {
         self.fitted(widths)
     }
 
-    /// Takes from the widest columns of text until a line fits; numbers stay whole.
+    /// Narrows the widest columns of text until a line fits. Columns of numbers keep their width.
     fn fitted(&self, mut widths: Vec<usize>) -> Vec<usize> {
         let Some(room) = self.room else { return widths };
         let gaps = GAP * widths.len().saturating_sub(1);
@@ -72,7 +72,7 @@ impl Table {
         for (at, ((cell, width), column)) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
             line.push_str(&" ".repeat(if at == 0 { 0 } else { GAP }));
             let cell = &*shortened(cell, *width);
-            // Not by a format's width, which ends at 65,535.
+            // Not by the width of a format, which is at most 65,535.
             let room = " ".repeat(width.saturating_sub(cell.chars().count()));
             match column {
                 Column::Left(_) => line.extend([cell, room.as_str()]),
@@ -98,7 +98,7 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// A text that fits, with its beginning and its end.
+/// Shortens a text to its beginning and its end.
 fn shortened(text: &str, width: usize) -> Cow<'_, str> {
     let length = text.chars().count();
     if length <= width {
@@ -138,7 +138,7 @@ mod tests {
         table.room = Some(40);
         let header = format!("NAME  DIGEST{}SIZE", " ".repeat(24));
         assert_eq!(table.to_string(), header + "\nmain  sha256:abababababa…babababab   5 B\n");
-        // What cannot be made narrower stays readable.
+        // A column stays readable even if the line does not fit.
         table.room = Some(10);
         assert!(table.to_string().lines().all(|line| line.chars().count() == 4 + 2 + 12 + 2 + 4));
     }

@@ -1,4 +1,4 @@
-//! What the unit tests of the verbs share: caches in memory, and sessions that see them.
+//! Shared by the unit tests of the verbs: caches in memory, and sessions with them.
 
 use cache_core::{
     Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, Timestamp, annotation,
@@ -12,7 +12,7 @@ use crate::session::Session;
 /// Contents of layers, of different sizes.
 pub(crate) const LAYERS: &[&str] = &["a", "bb", "cccc", "dddddddd"];
 
-/// A session that knows `type=memory`, and says nothing.
+/// A session with `type=memory`, and without progress.
 pub(crate) fn session(store: &MemoryCache) -> Session {
     let globals = Globals { quiet: true, concurrency: Some(4), ..Globals::default() };
     Session::new(|_| Backends::new().with(store.clone()), globals)
@@ -32,7 +32,7 @@ pub(crate) fn layer(content: &str) -> Descriptor {
     blob.with_annotation(annotation::UNCOMPRESSED, diff_id)
 }
 
-/// Exports a cache of a root and one step for each layer, each step on top of the one before.
+/// Exports a cache with a root and one step for each layer, each on top of the one before.
 pub(crate) async fn insert(store: &MemoryCache, name: &str, layers: &[&str]) {
     let mut chains = CacheChains::new();
     let mut below = chains.add_root(CacheKey::content(Digest::sha256(b"sources"))).unwrap().unwrap();
@@ -48,7 +48,7 @@ pub(crate) async fn insert(store: &MemoryCache, name: &str, layers: &[&str]) {
     export(&chains.to_manifest(), store, &store.named(name), &settings).await.unwrap();
 }
 
-/// The `n`th minute of a day.
+/// Minute `n` of a day.
 pub(crate) fn time(n: usize) -> Timestamp {
     format!("2026-11-23T00:{n:02}:00Z").parse().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Sizes, ages and counts, as people read them.
+//! Sizes, ages and counts as text for people.
 
 use std::time::Duration;
 
@@ -25,17 +25,17 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A time; none for Go's zero time, which stands for one that nobody wrote down.
+/// A time; `None` for Go's zero time, which stands for an unknown one.
 pub(crate) fn known(time: Timestamp) -> Option<Timestamp> {
     Some(time).filter(|time| !time.is_zero())
 }
 
-/// How long ago a time was, in words.
+/// How long ago a time was.
 pub(crate) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
     time.and_then(known).map_or_else(|| "at an unknown time".to_owned(), |time| format!("{} ago", age(time, now)))
 }
 
-/// A time and its age; `-` where it is not known.
+/// A time and its age; `-` if it is unknown.
 pub(crate) fn time_and_age(time: Option<Timestamp>, now: Timestamp) -> String {
     time.and_then(known).map_or_else(|| "-".to_owned(), |time| format!("{time} ({} ago)", age(time, now)))
 }
@@ -56,7 +56,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Text from outside without characters that control a terminal or disguise the text.
+/// Escapes characters that control a terminal or disguise the text.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_nobody_wrote_down_has_no_age() {
+    fn a_zero_time_has_no_age() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         assert_eq!(time_and_age(Some(Timestamp::ZERO), now), "-");
         assert_eq!(ago(Some(Timestamp::ZERO), now), "at an unknown time");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn text_cannot_look_like_another_one() {
+    fn text_cannot_be_disguised() {
         assert_eq!(printable("main\u{202e}txt\u{2066}\u{200b} عربي"), "main\\u{202e}txt\\u{2066}\\u{200b} عربي");
     }
 }

@@ -1,4 +1,5 @@
-//! The threads of the program: a process that may not start them says so, where the runtime would panic or wait for ever.
+//! The threads of the program. If the process may not start them, that is an error; the runtime alone would panic or
+//! wait for ever.
 
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
@@ -7,14 +8,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// What to do about it.
+/// The hint for the failure to start threads.
 pub(crate) const HINT: &str = "let this user, or this container, have more processes (ulimit -u, pids limit)";
 
-/// Long enough: the first thread for calls that block stays, so that there is always one.
+/// How long idle threads for blocking calls are kept: the first one stays for as long as the program runs.
 const KEPT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// As many threads as there are cores, the main thread being one of them, which runs the verb; and one that may block. Where
-/// fewer may be started, the fewest that do.
+/// Starts the runtime with a thread for each core, counting the main thread, which runs the verb, and with one more for
+/// blocking calls. If the process may not start so many, there is one worker beside the main thread.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let wanted = cores.saturating_sub(1).max(1);
@@ -35,7 +36,7 @@ fn try_threads(count: usize, spawn: impl Fn(Box<dyn FnOnce() + Send>) -> io::Res
     let held = Arc::new(Mutex::new(held));
     let wait = || {
         let held = Arc::clone(&held);
-        // It ends with an error as soon as the other end is dropped.
+        // `recv` ends as soon as the sender is dropped.
         Box::new(move || drop(held.lock().map(|held| held.recv())))
     };
     let threads: Vec<io::Result<JoinHandle<()>>> = (0..count).map(|_| spawn(wait())).collect();
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_may_not_be_started_are_an_error_and_the_others_end() {
+    fn a_thread_that_cannot_be_started_is_an_error_and_the_others_end() {
         let started = AtomicUsize::new(0);
         let three = |job| match started.fetch_add(1, Ordering::Relaxed) {
             0..3 => spawn(job),

@@ -1,4 +1,4 @@
-//! `SSL_CERT_FILE`, which the TLS of every backend reads whole and more than once.
+//! Checks `SSL_CERT_FILE`, which the TLS of each backend reads into memory, more than once.
 
 use std::env;
 use std::path::PathBuf;
@@ -8,10 +8,11 @@ use cache_kit::check_file;
 use crate::exit::Failure;
 
 const VARIABLE: &str = "SSL_CERT_FILE";
-/// No file of CAs is larger.
+/// The largest file of CAs that is accepted, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// Refuses what has no end, and what can be read once. A file that is not there holds no CA.
+/// Refuses a file that is too large or endless, and one that can be read only once (a pipe). A missing file counts as
+/// one without CAs.
 pub(crate) fn check() -> Result<(), Failure> {
     let Some(path) = env::var_os(VARIABLE).map(PathBuf::from).filter(|path| path.exists()) else { return Ok(()) };
     check_file(&path, LARGEST).map_err(|error| {

@@ -5,7 +5,7 @@ use cache_core::{BlobProvider, Descriptor, Digest, Error, ErrorKind, Finding, Me
 
 use crate::exit::with_causes;
 
-/// The findings that an error of `resolve` stands for; none for one that says nothing about the cache.
+/// The findings for an error of `resolve`; empty if the error says nothing about the cache.
 pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Finding> {
     let codes: &[FindingCode] = match error.kind() {
         ErrorKind::InvalidManifest => &[FindingCode::ConfigUnreadable],
@@ -22,7 +22,7 @@ pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Fin
     codes.iter().map(|&code| Finding::new(code, object.clone(), with_causes(error))).collect()
 }
 
-/// Whether a document that ended early is shorter in the store too, so that no retry can help.
+/// Whether the document that ended early has another size in the store too, so that no retry can help.
 async fn is_cut_short(error: &Error, blobs: &dyn BlobProvider) -> bool {
     let Some((digest, size)) = error.blob() else { return false };
     let Ok(digest) = digest.parse::<Digest>() else { return false };

@@ -1,4 +1,4 @@
-//! The command line, and the errors of invalid ones.
+//! Parses the command line, and reports errors in it.
 
 use std::ffi::OsString;
 
@@ -14,7 +14,7 @@ pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     let is_json = asks_for_json(&line);
     Cli::try_parse_from(as_verbs(line)).unwrap_or_else(|error| {
         let error = discreet(error);
-        // Help and versions are no failures.
+        // `--help` and `--version` are no failures.
         if is_json && error.use_stderr() {
             messages::failure_as_json(&failure(&error));
             std::process::exit(Exit::Usage.code().into());
@@ -23,8 +23,8 @@ pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     })
 }
 
-/// Two ways to ask that are no verbs: `help specs` is about specs, and not about the verb that lists their attributes;
-/// `version` is what other plugins of Docker have.
+/// Rewrites two forms that clap does not know: `help specs` lists the attributes of specs, and does not show the help
+/// of that verb; `version` is `--version`, as in other plugins of Docker.
 fn as_verbs(mut line: Vec<OsString>) -> Vec<OsString> {
     let is = |at: usize, word: &str| line.get(at).is_some_and(|found| found == word);
     if is(1, "help") && is(2, "specs") {
@@ -35,14 +35,14 @@ fn as_verbs(mut line: Vec<OsString>) -> Vec<OsString> {
     line
 }
 
-/// Whether `-o json` is among what could not be parsed.
+/// Whether the command line has `-o json`, even if it could not be parsed.
 fn asks_for_json(line: &[OsString]) -> bool {
     let is_flag = |word: &OsString| word == "-o" || word == "--output";
     let is_both = |word: &OsString| ["-ojson", "-o=json", "--output=json"].iter().any(|both| word == both);
     line.iter().any(is_both) || line.windows(2).any(|pair| is_flag(&pair[0]) && pair[1] == "json")
 }
 
-/// What clap says, without its label and the usage.
+/// Clap's message and tip, without its label and the usage.
 fn failure(error: &Error) -> Failure {
     let text = error.to_string();
     let mut paragraphs = text.trim_start_matches("error: ").split("\n\n");
@@ -51,22 +51,22 @@ fn failure(error: &Error) -> Failure {
     Failure { hint: tip.map(str::to_owned), ..Failure::usage(message) }
 }
 
-/// What a person typed where no verb, flag or spec is expected may be a spec with secrets in it, and is not repeated. Nor is
-/// the value of a flag: one that was forgotten takes the spec after it.
+/// Removes from an error what may be a secret: an unexpected argument, which may be a spec, and the value of a flag. If
+/// that value was forgotten, the flag takes the spec after it.
 fn discreet(mut error: Error) -> Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
         let is_secret = matches!(error.get(kind), Some(ContextValue::String(typed)) if !is_harmless(kind, typed));
         if is_secret {
             error.insert(kind, ContextValue::String("…".to_owned()));
-            // A hint that repeats it.
+            // The hint repeats the argument.
             error.insert(ContextKind::Suggested, ContextValue::None);
         }
     }
     error
 }
 
-/// A flag, a placeholder of the help, or a word that may be a misspelt verb or value; one word more than a verb takes may be
-/// a password.
+/// Whether the text is a flag, a placeholder of the help, or a short word that may be a misspelt verb or value. A
+/// surplus argument may be a password.
 fn is_harmless(kind: ContextKind, typed: &str) -> bool {
     let is_flag = typed.starts_with(['-', '<', '[']) && !typed.contains('=');
     let is_word = typed.len() <= 12 && typed.chars().all(|c| c.is_ascii_lowercase() || c == '-');
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_for_json_is_told_so_of_a_bad_line_too() {
+    fn errors_of_the_command_line_are_json_if_that_was_asked_for() {
         let line = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         assert!(asks_for_json(&line(&["buildcache", "ls", "-o", "json"])));
         assert!(asks_for_json(&line(&["buildcache", "--output=json", "lss"])));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn version_is_asked_for_as_of_other_plugins() {
+    fn version_and_help_specs_work_without_being_verbs() {
         let line = |words: &[&str]| as_verbs(words.iter().map(OsString::from).collect());
         assert_eq!(line(&["docker-buildcache", "version"]), ["docker-buildcache", "--version"]);
         assert_eq!(line(&["buildcache", "help", "specs", "s3"]), ["buildcache", "specs", "s3"]);

@@ -1,4 +1,4 @@
-//! [`Visible`]: indented JSON in which what a terminal would not show is escaped.
+//! [`Visible`]: indented JSON in which characters that a terminal does not show are escaped.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -54,11 +54,11 @@ impl Formatter for Visible {
     }
 }
 
-/// JSON in which what a terminal would not show is escaped, as in text.
+/// Escapes the characters in JSON that a terminal does not show or that disguise text.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        // Outside of strings JSON has none of these.
+        // Outside of strings, JSON has no such characters.
         if is_invisible(c) || c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) {
             let _ = write!(shown, "\\u{:04x}", u32::from(c));
         } else {

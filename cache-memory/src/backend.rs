@@ -1,4 +1,4 @@
-//! From a spec to a cache of a store.
+//! Opens a cache of a [`MemoryCache`] from a spec.
 
 use async_trait::async_trait;
 use cache_core::manifest::ManifestForm;
@@ -9,7 +9,7 @@ use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheSto
 use crate::MemoryCache;
 use crate::attributes::ATTRIBUTES;
 
-/// Specs of `type=memory` name a cache of this store by `name`.
+/// The attribute `name` of `type=memory` names a cache of this store.
 #[async_trait]
 impl CacheBackend for MemoryCache {
     fn facts(&self) -> BackendFacts {
@@ -46,7 +46,7 @@ impl MemoryCache {
         self.named(attrs.optional("name").unwrap_or("latest"))
     }
 
-    /// The place of a spec that may say the form of what is written.
+    /// The cache of an exporter's spec, which may set the form of the manifest.
     fn written(&self, spec: &CacheSpec) -> Result<Self> {
         let mut attrs = spec.attrs();
         let (place, form) = (self.place(&mut attrs), ManifestForm::from_attrs(&mut attrs)?);

@@ -1,4 +1,4 @@
-//! [`MemoryCache`]: a store in memory, and one cache of it.
+//! [`MemoryCache`]: a store in memory, with one of its caches selected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -10,7 +10,7 @@ use cache_core::{Descriptor, Digest, Error, ErrorKind, Expect, Result, Timestamp
 
 /// A store in memory that holds caches by name; clones are views of one store.
 ///
-/// It keeps documents as bytes, in the form it was asked for, like a registry does.
+/// Documents are kept as bytes in the form that was written, as in a registry.
 ///
 /// ```
 /// use cache_core::CacheImporter;
@@ -63,12 +63,12 @@ impl MemoryCache {
         digest
     }
 
-    /// Adds any bytes under any digest, as a corrupt store would hold them.
+    /// Stores bytes under a digest that need not be theirs, as in a corrupt store.
     pub fn overwrite(&self, digest: Digest, bytes: impl Into<Bytes>) {
         self.lock().blobs.insert(digest, (bytes.into(), Timestamp::now()));
     }
 
-    /// Deletes a blob, as a store that loses it.
+    /// Deletes a blob, as if the store had lost it.
     pub fn lose(&self, digest: &Digest) {
         self.lock().blobs.remove(digest);
     }
@@ -81,7 +81,7 @@ impl MemoryCache {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Store> {
-        // Every change is one statement, so a panic elsewhere leaves nothing half done.
+        // Every change is one statement, so a panic elsewhere leaves the store consistent.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +118,7 @@ impl fmt::Debug for MemoryCache {
     }
 }
 
-/// The version of a name that leads to this manifest.
+/// The version of a name that points to this manifest.
 pub(crate) fn version(descriptor: &Descriptor) -> Version {
     Version::new(descriptor.digest.to_string())
 }

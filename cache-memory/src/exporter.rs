@@ -28,7 +28,7 @@ impl CacheExporter for MemoryCache {
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
 
-    /// A blob that is there and was not written in the last half hour is refreshed, so that no clean-up takes it.
+    /// A present blob that was not written in the last half hour is refreshed, so that no prune deletes it.
     async fn push(&self, blob: &Descriptor, from: &dyn BlobProvider) -> Result<Pushed> {
         if let Some(pushed) = self.refresh(blob) {
             return Ok(pushed);
@@ -65,7 +65,7 @@ impl CacheExporter for MemoryCache {
 }
 
 impl MemoryCache {
-    /// What a push does with a present blob.
+    /// Refreshes a present blob if it is old; `None` if the blob does not exist with its size.
     fn refresh(&self, blob: &Descriptor) -> Option<Pushed> {
         let now = Timestamp::now();
         let mut store = self.lock();

@@ -1,4 +1,4 @@
-//! Images, for inline caches: a name leads to the root of one.
+//! Images, for inline caches: a name points to the root of an image.
 
 use async_trait::async_trait;
 use cache_core::manifest::Document;
@@ -9,7 +9,7 @@ use cache_core::{CacheSpec, Expect, Result, Version, read_all};
 use crate::MemoryCache;
 use crate::cache::version;
 
-/// The name's document is the image's root.
+/// The document that the name points to is the root of the image.
 #[async_trait]
 impl ImageStore for MemoryCache {
     async fn root(&self) -> Result<Option<(Document, Version)>> {

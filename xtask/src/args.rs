@@ -1,8 +1,8 @@
-//! The words of a command line, taken off one flag at a time.
+//! Parses a command line, one flag at a time.
 
 use crate::failure::Failure;
 
-/// What is left of the command line.
+/// The words of the command line that are not parsed yet.
 pub(crate) struct Args(Vec<String>);
 
 impl Args {
@@ -10,14 +10,14 @@ impl Args {
         Self(words.into_iter().collect())
     }
 
-    /// Takes off a flag and says whether it was there.
+    /// Removes a flag and returns whether it was there.
     pub(crate) fn flag(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|word| word != name);
         self.0.len() < before
     }
 
-    /// Takes off `NAME VALUE` or `NAME=VALUE`; `None` if it is not there.
+    /// Removes `NAME VALUE` or `NAME=VALUE` and returns the value; `None` if there is none.
     pub(crate) fn option(&mut self, name: &str) -> Result<Option<String>, Failure> {
         let prefix = format!("{name}=");
         let Some(at) = self.0.iter().position(|word| word == name || word.starts_with(&prefix)) else {
@@ -33,12 +33,12 @@ impl Args {
         Ok(Some(self.0.remove(at)))
     }
 
-    /// Takes off the first word.
+    /// Removes the first word and returns it.
     pub(crate) fn next(&mut self) -> Option<String> {
         if self.0.is_empty() { None } else { Some(self.0.remove(0)) }
     }
 
-    /// All words that nothing took; fails on a flag among them.
+    /// The words that are left; fails if one of them is a flag.
     pub(crate) fn operands(self) -> Result<Vec<String>, Failure> {
         match self.0.iter().find(|word| word.starts_with('-')) {
             Some(word) => Err(Failure::usage(format!("unknown flag `{word}`"))),
@@ -46,12 +46,12 @@ impl Args {
         }
     }
 
-    /// All words that nothing took, flags or not.
+    /// The words that are left, flags included.
     pub(crate) fn rest(self) -> Vec<String> {
         self.0
     }
 
-    /// Fails if a word is left that nothing took.
+    /// Fails if a word is left.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self.0.first() {
             Some(word) => Err(Failure::usage(format!("unexpected argument `{word}`"))),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn words_nobody_takes_are_refused() {
+    fn words_that_are_left_are_refused() {
         let mut words = args("--no-test --frob");
         assert!(words.flag("--no-test"));
         assert!(!words.flag("--no-test"));

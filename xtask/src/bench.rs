@@ -19,13 +19,13 @@ const BENCHES: [Bench; 3] = [
     Bench { name: "ops", package: "cache-ops", target: "ops" },
 ];
 
-/// A benchmark that is a program of `cache-tests`: it compares whole commands.
+/// A benchmark that is a program of `cache-tests`, for whole commands.
 struct Program {
     name: &'static str,
     binary: &'static str,
-    /// The flags that build it; one that serves or compresses itself has to be fast.
+    /// The flags to build it with. One that serves or compresses itself is built for speed.
     flags: &'static [&'static str],
-    /// Whether it runs `buildcache`, and is told where that is.
+    /// Whether it runs `buildcache`, whose path it is given.
     runs_buildcache: bool,
 }
 

@@ -15,7 +15,7 @@ use crate::workspace::{Member, Workspace};
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: &str = "10";
 
-/// What a step may look at.
+/// What the steps check.
 struct Scope<'a> {
     workspace: &'a Workspace,
     krate: Option<&'a str>,
@@ -92,14 +92,14 @@ fn fuzz(scope: &Scope<'_>) -> Result<(), Failure> {
         println!("the fuzz targets run with `cache-tests`");
         return Ok(());
     }
-    // As the tests are built, so that nothing is compiled once more; the core is optimised there too, and sums are checked.
+    // Built as the tests are, so that nothing is compiled twice; the core is optimised and overflow is checked.
     let mut command = process::cargo(["run", "--quiet"]);
     command.args(selection(Some("cache-tests")));
     process::run(command.args(["--bin", "fuzz", "--", "--seconds", FUZZ_SECONDS]))
 }
 
-/// Licences, bans and sources as `deny.toml` says, and advisories where their database is on this machine: it changes from
-/// day to day and is not part of the repository. The workflow fetches it.
+/// Checks licences, bans and sources by `deny.toml`, and advisories if their database is on this machine. The database
+/// changes daily and is not part of the repository; the workflow fetches it.
 fn deny(_: &Scope<'_>) -> Result<(), Failure> {
     if process::output(&mut process::cargo(["deny", "--version"])).is_err() {
         println!(

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job on a cache that BuildKit wrote, with nothing to configure.
+//! `cargo xtask demo`: copies and checks a cache that BuildKit wrote, without any configuration.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ const FIXTURE: &str = "tests/fixtures/local/v0.32/max-manifest";
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
     let workspace = Workspace::load()?;
-    // The demo copies a directory, so it needs no cloud SDK: that keeps a first build short.
+    // The demo copies a directory. Without the cloud SDKs a first build is short.
     let buildcache = build(&workspace, &["--no-default-features", "--features", "local"])?;
     let scratch = Scratch::new("demo")?;
     let copy = scratch.path().join("copy");
@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the command line, with these flags of cargo, and returns where it is.
+/// Builds the command line with these flags of cargo, and returns its path.
 pub(crate) fn build(workspace: &Workspace, flags: &[&str]) -> Result<PathBuf, Failure> {
     let mut cargo = process::cargo(["build", "--locked", "--package", "cache-cli", "--bin", "buildcache"]);
     process::run(cargo.args(flags).current_dir(&workspace.root))?;

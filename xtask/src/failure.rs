@@ -1,4 +1,4 @@
-//! Why a task stopped, and the exit status that tells the shell so.
+//! [`Failure`]: why a task failed, with its exit status.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// The exit status of a wrong command line.
 pub(crate) const USAGE: u8 = 2;
 
-/// A message for a person and a status for the shell.
+/// A message and an exit status.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -24,19 +24,19 @@ impl Failure {
         Self { message: message.into(), status: USAGE }
     }
 
-    /// An operating system error, with what was being done to which path.
+    /// An error of the operating system, with the action and the path.
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
         Self::new(format!("cannot {action} {}: {error}", path.display()))
     }
 
-    /// The same failure with another exit status; a status no shell can tell from success becomes 1.
+    /// Sets the exit status. One that a shell would take for success becomes 1.
     #[must_use]
     pub(crate) fn with_status(self, status: Option<i32>) -> Self {
         let status = status.and_then(|status| u8::try_from(status).ok()).filter(|status| *status != 0);
         Self { status: status.unwrap_or(1), ..self }
     }
 
-    /// The same failure, told by the step it happened in.
+    /// Puts the name of the step in front of the message.
     #[must_use]
     pub(crate) fn within(self, step: &str) -> Self {
         Self { message: format!("{step}: {}", self.message), ..self }

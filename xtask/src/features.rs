@@ -1,4 +1,5 @@
-//! Each feature of each crate alone: the workspace build turns on everything and hides what a feature forgot.
+//! Checks each feature of each crate alone. A build of the workspace has all features on, and hides what one of them
+//! lacks.
 
 use crate::failure::Failure;
 use crate::process;
@@ -6,7 +7,7 @@ use crate::workspace::Member;
 
 /// Lints the library and the binaries of every member with no feature, then with each of its features alone.
 ///
-/// It is clippy and not `cargo check` because only clippy can deny warnings in our crates without recompiling the rest.
+/// Clippy is used, since `cargo check` cannot deny warnings in our crates without compiling the others again.
 pub(crate) fn check(members: &[&Member]) -> Result<(), Failure> {
     for member in members {
         for feature in selections(member) {
@@ -17,8 +18,8 @@ pub(crate) fn check(members: &[&Member]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The feature flags to try; none for a member without features, because the other steps cover it. What `default` stands for is
-/// covered by no feature or by the whole workspace.
+/// The feature flags to try; none for a member without features, since the other steps cover it. The features of
+/// `default` are covered by those of no feature or of the whole workspace.
 fn selections(member: &Member) -> Vec<Vec<&str>> {
     if member.features.is_empty() {
         return Vec::new();

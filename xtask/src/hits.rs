@@ -1,4 +1,4 @@
-//! Which steps of a build were hits, by what BuildKit says of them.
+//! Which steps of a build were hits, as read from BuildKit's progress.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 pub(crate) enum Hits {
     Every,
     None,
-    /// Every step but those whose names hold one of these texts.
+    /// Every step except those whose names contain one of these texts.
     But(&'static [&'static str]),
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Hits {
     }
 }
 
-/// Runs a build that tells its progress in plain text, and fails unless as many steps are hits; `name` is for people.
+/// Runs a build with plain progress, and fails unless the expected steps are hits. `name` is for the message.
 pub(crate) fn expect(expected: Hits, name: &str, build: &mut Command) -> Result<(), Failure> {
     let log = progress(build)?;
     let steps = steps(&log);
@@ -46,7 +46,7 @@ pub(crate) fn expect(expected: Hits, name: &str, build: &mut Command) -> Result<
     Ok(())
 }
 
-/// Runs a build that tells its progress in plain text, and says whether as many steps are hits, and what it told.
+/// Runs a build with plain progress; returns whether the expected steps are hits, and the progress.
 pub(crate) fn try_to(expected: Hits, build: &mut Command) -> Result<(bool, String), Failure> {
     let log = progress(build)?;
     Ok((agrees(&steps(&log), expected), log))
@@ -69,8 +69,8 @@ fn progress(build: &mut Command) -> Result<String, Failure> {
     Err(Failure::new(format!("the build failed ({}):\n{log}", output.status)))
 }
 
-/// The steps of the Dockerfile in plain progress, by their name, and whether each was a hit. A hit whose layers are fetched for
-/// an output is not called `CACHED`; its layers are extracted.
+/// The steps of the Dockerfile in plain progress, by name, and whether each was a hit. A hit whose layers are fetched
+/// for an output is not marked `CACHED`, but its layers are extracted.
 fn steps(progress: &str) -> BTreeMap<&str, bool> {
     let lines: Vec<_> = progress.lines().filter_map(|line| line.strip_prefix('#')?.split_once(' ')).collect();
     let is_step = |text: &str| text.starts_with('[') && text.contains('/') && !text.starts_with("[internal]");

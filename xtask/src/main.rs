@@ -1,4 +1,4 @@
-//! `cargo xtask`: what the people and the CI of this workspace run.
+//! `cargo xtask`: the tasks that people and CI run in this workspace.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to a terminal")]
 
@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use crate::args::Args;
 use crate::failure::Failure;
 
-/// A command as the usage shows it, and the function behind it.
+/// A command as shown in the usage, and its function.
 struct Task {
     name: &'static str,
     synopsis: &'static str,

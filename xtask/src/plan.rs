@@ -1,4 +1,4 @@
-//! `cargo xtask plan`: which crates does CI have to check after a change?
+//! `cargo xtask plan`: which crates CI has to check after a change.
 //!
 //! It prints a job matrix for GitHub Actions: `{"crate":["cache-core","cache-cli"]}`.
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::process;
 use crate::workspace::{Member, Workspace};
 
-/// What the change is compared with if nothing else is said.
+/// The default base of the comparison.
 const BASE: &str = "origin/main";
 
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
@@ -36,7 +36,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What differs between the working tree and the commit where it left the base.
+/// The files that differ between the working tree and its merge base with `base`.
 fn changed_files(base: &str, root: &Path) -> Result<Vec<String>, Failure> {
     let mut command = Command::new("git");
     let text = process::output(command.current_dir(root).args(["diff", "--name-only", "--merge-base", base]))?;

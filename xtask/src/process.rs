@@ -1,4 +1,4 @@
-//! Runs other programs: shown as typed, their failure passed on.
+//! Runs other programs, and passes their failures on.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 
-/// The cargo that runs this program, so that `cargo +nightly xtask` stays on nightly.
+/// The cargo that runs this program, so that `cargo +nightly xtask` uses nightly throughout.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args);
     command
 }
 
-/// Prints the command as a person types it, runs it on this terminal, and fails with its status.
+/// Prints the command as one types it, runs it on this terminal, and fails with its status.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     println!("$ {}", as_typed(command));
     let status = command.status().map_err(|error| not_started(command, &error))?;
@@ -25,7 +25,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     Err(Failure::new(format!("`{}` failed ({status})", as_typed(command))).with_status(status.code()))
 }
 
-/// Runs the command silently and returns what it printed; what it complained about becomes the failure.
+/// Runs the command silently and returns its stdout. If it fails, its stderr is the message.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
     if output.status.success() {

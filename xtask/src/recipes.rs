@@ -1,7 +1,7 @@
-//! `cargo xtask recipes`: every workflow of `docs/recipes`, run on servers of its own.
+//! `cargo xtask recipes`: runs every workflow of `docs/recipes` with servers on loopback.
 //!
-//! The runs are tests of `cache-cli`, in which `docker` is a stand-in. Where BuildKit is installed they run once more, and its
-//! `buildctl` builds.
+//! The runs are tests of `cache-cli`, in which `docker` is a stand-in. If BuildKit is installed, they run a second time
+//! with its `buildctl`.
 
 use crate::args::Args;
 use crate::failure::Failure;

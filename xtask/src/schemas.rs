@@ -1,4 +1,4 @@
-//! `cargo xtask schemas`: writes `schemas/*.json` anew, from the types that the command writes.
+//! `cargo xtask schemas`: generates `schemas/*.json` from the types of the documents.
 
 use crate::args::Args;
 use crate::failure::Failure;
@@ -6,7 +6,7 @@ use crate::process;
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     args.finish()?;
-    // A test makes them, so that the library that does is in no program that is handed out.
+    // A test generates them, so that `schemars` is not part of the released program.
     let test = ["test", "--package", "cache-cli", "--all-features", "--locked", "--bin", "buildcache", "schemas::"];
     process::run(process::cargo(test).env("UPDATE_SNAPSHOTS", "1"))
 }

@@ -1,4 +1,4 @@
-//! A directory of its own for one run, removed at its end.
+//! A temporary directory for one run.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process;
 
 use crate::failure::Failure;
 
-/// A fresh temporary directory; dropping it removes it with all that is in it.
+/// A new temporary directory, which is removed with its content when it is dropped.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {

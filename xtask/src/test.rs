@@ -1,4 +1,4 @@
-//! `cargo xtask test`: sets up, then runs every test with all features.
+//! `cargo xtask test`: runs `setup`, then every test with all features.
 //!
 //! The documentation tests come first, so that the last line is the summary of the main run.
 
@@ -16,7 +16,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     test(&scope, krate.as_deref())
 }
 
-/// Runs the tests of the members in scope; both runs happen even if the first fails.
+/// Runs the documentation tests and the other tests of the members, the latter even if the former fail.
 pub(crate) fn test(scope: &[&Member], krate: Option<&str>) -> Result<(), Failure> {
     setup::set_up();
     let documentation = if scope.iter().any(|member| member.has_library) {
@@ -33,7 +33,7 @@ pub(crate) fn test(scope: &[&Member], krate: Option<&str>) -> Result<(), Failure
     tests.and(documentation)
 }
 
-/// The flags that select one crate or all; the same in every step, so that all share what is compiled.
+/// The flags that select one crate or all. They are the same in every step, so that steps share what is compiled.
 pub(crate) fn selection(krate: Option<&str>) -> Vec<&str> {
     let mut flags = krate.map_or_else(|| vec!["--workspace"], |name| vec!["--package", name]);
     flags.extend(["--all-features", "--locked"]);

@@ -1,4 +1,4 @@
-//! What the values of flags can be.
+//! Parses the values of flags.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use cache_kit::GoDuration;
 
 use super::OutputForm;
 
-/// `table`, `json`, `dot`, or a file.
+/// Parses `table`, `json`, `dot`, or the name of a file.
 pub(super) fn output_form(text: &str) -> Result<OutputForm, String> {
     match text {
         "" => Err("expected table, json, or for report the file to write".to_owned()),
@@ -17,7 +17,7 @@ pub(super) fn output_form(text: &str) -> Result<OutputForm, String> {
     }
 }
 
-/// A duration as the attributes of a spec are read (`24h`, `1h30m`), and days before it (`7d`, `1d12h`).
+/// Parses a duration as in the attributes of a spec (`24h`, `1h30m`), with days in front if wanted (`7d`, `1d12h`).
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (days, rest) = match text.split_once('d') {
         Some((days, rest)) => (days.parse::<u32>().map_err(|_| bad_duration())?, rest),
@@ -29,18 +29,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if total.is_zero() { Err("the time has to be more than zero".to_owned()) } else { Ok(total) }
 }
 
-/// A duration that may be nothing.
+/// Parses a duration that may be zero.
 pub(super) fn grace(text: &str) -> Result<Duration, String> {
     if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { duration(text) }
 }
 
-/// A size with or without a unit (`512MiB`, `2GB`, `1000`).
+/// Parses a size with or without a unit (`512MiB`, `2GB`, `1000`).
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<bytesize::ByteSize>();
     parsed.map(|size| size.as_u64()).map_err(|_| "expected a number like 2GB or 512MiB".to_owned())
 }
 
-/// Without the text: a flag whose value was forgotten takes the spec after it.
+/// The message does not quote the value. If the value was forgotten, the flag takes the spec after it, which may hold a
+/// secret.
 fn bad_duration() -> String {
     "expected a number with a unit, like 90s, 1h30m or 7d".to_owned()
 }

@@ -11,7 +11,7 @@ use super::{Reporter, Step};
 pub(crate) struct CommitListener {
     reporter: Arc<Reporter>,
     task: String,
-    /// Where it goes, if others go elsewhere at the same time.
+    /// The destination, if there are several at the same time.
     place: Option<String>,
     committed: Mutex<Option<Instant>>,
 }
@@ -21,7 +21,7 @@ impl CommitListener {
         Self { reporter, task, place: None, committed: Mutex::default() }
     }
 
-    /// Names the place in everything that is told.
+    /// Puts the name of the place into every event.
     pub(crate) fn at(self, place: Option<String>) -> Self {
         Self { place, ..self }
     }

@@ -1,4 +1,4 @@
-//! How far a look at a large store is: a line now and then.
+//! The progress of reading a large store: a line every few seconds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use cache_ops::LookEvent;
 use super::Reporter;
 use crate::text;
 
-/// How often it is told.
+/// The shortest time between two lines.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Tells how far a look is; a short one says nothing.
+/// Prints how far the reading of a store is. If it takes less than [`EVERY`], nothing is printed.
 pub(crate) struct Looking {
     reporter: Arc<Reporter>,
     told: Mutex<Instant>,
@@ -53,7 +53,7 @@ mod tests {
     use crate::progress::ProgressForm;
 
     #[test]
-    fn it_is_told_every_five_seconds() {
+    fn a_line_is_printed_every_five_seconds() {
         let looking = Looking::new(&Arc::new(Reporter::new(ProgressForm::Quiet, false)));
         let start = Instant::now();
         let told: Vec<u64> = (0..20).filter(|&at| looking.is_time(start + Duration::from_secs(at))).collect();

@@ -7,11 +7,11 @@ use cache_core::Digest;
 
 use super::Step;
 
-/// How long nothing may be said of a blob that is under way.
+/// The longest time without a line about a blob under way.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Counts steps, those of all tasks that are under way together. A blob that is read again after a failure counts once;
-/// bytes that need not move are taken off the total, so that a rate is that of moved bytes.
+/// Counts the steps of all tasks under way. A blob that is read again after a failure counts once. Bytes that need not
+/// be moved leave the total, so that a rate is that of moved bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     task: String,
@@ -20,18 +20,18 @@ pub(crate) struct Meter {
     pub(super) blobs_done: usize,
     pub(super) bytes: u64,
     pub(super) bytes_done: u64,
-    /// The last call that failed and was made again.
+    /// The last call that failed and was repeated.
     pub(super) last_failure: Option<String>,
     open: HashMap<Digest, Open>,
 }
 
-/// A blob that is being worked on, by one task or several.
+/// A blob under way, in one or more tasks.
 #[derive(Debug)]
 struct Open {
     tasks: usize,
     size: u64,
     seen: u64,
-    /// When it was last told of, and how far it was then.
+    /// When it was last reported, and its bytes at that time.
     told: (Instant, u64),
 }
 
@@ -41,7 +41,7 @@ pub(super) struct UnderWay {
     pub(super) blob: Digest,
     pub(super) done: u64,
     pub(super) size: u64,
-    /// Bytes in each second since it was last told of.
+    /// Bytes per second since it was last reported.
     pub(super) rate: u64,
 }
 
@@ -73,7 +73,7 @@ impl Meter {
         }
     }
 
-    /// The blobs of which nothing was told for long; they count as told now.
+    /// Returns the blobs that were not reported for [`SILENCE`], and counts them as reported now.
     pub(super) fn under_way(&mut self, now: Instant) -> Vec<UnderWay> {
         let mut found = Vec::new();
         for (blob, open) in &mut self.open {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_that_takes_long_is_told_every_ten_seconds() {
+    fn a_blob_that_takes_long_is_reported_every_ten_seconds() {
         let blob = Descriptor { size: 4_000, ..Descriptor::of(MediaType::OCI_LAYER, b"x") };
         let (mut meter, start) = (Meter::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);

@@ -22,9 +22,9 @@ use self::meter::Meter;
 pub(crate) use self::watched::Watched;
 use crate::{messages, text};
 
-/// How many blobs are named that are left out.
+/// How many of the blobs that are left out are named.
 const NAMED: usize = 3;
-/// How often it is looked for blobs of which nothing was said for long.
+/// The time between two checks for blobs that were not reported for long.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Formats of progress.
@@ -53,15 +53,15 @@ pub(crate) enum Step<'a> {
     Converted { blob: &'a Descriptor, into: &'a Descriptor },
     /// Work on a blob begins.
     BlobStarted { blob: &'a Descriptor },
-    /// Bytes of a blob went through.
+    /// Bytes of a blob were moved.
     Bytes { blob: Digest, bytes: u64 },
-    /// A blob is done; `how` says in which way.
+    /// A blob is done; `how` says what was done with it.
     BlobDone { blob: &'a Descriptor, how: &'static str },
-    /// A call failed and is made again.
+    /// A call failed and is repeated.
     Retrying { error: &'a str, seconds: f64 },
     /// The manifest is about to be written.
     Committing,
-    /// The manifest is written; none where nothing was.
+    /// The manifest is written; `None` if nothing was.
     Committed { manifest: Option<&'a Descriptor> },
     /// A note.
     Note(&'a str),
@@ -73,10 +73,10 @@ pub(crate) enum Step<'a> {
 
 /// Shows steps in one format.
 trait Show: Send + Sync {
-    /// `meter` counts everything so far, `step` included. `place` is where it happened, when there are several.
+    /// `meter` has counted everything so far, including `step`. `place` is the destination, if there are several.
     fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>);
 
-    /// Time has passed, perhaps without a step.
+    /// Called every [`TICK`], also without steps.
     fn tick(&self, meter: &mut Meter, now: Instant);
 }
 
@@ -107,7 +107,7 @@ impl Reporter {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says now and then what is still under way, without end.
+    /// Reports blobs under way from time to time; never returns.
     pub(crate) async fn keep_telling(&self) -> Infallible {
         let mut ticks = tokio::time::interval(TICK);
         loop {
@@ -116,7 +116,7 @@ impl Reporter {
         }
     }
 
-    /// The last call that failed and was made again.
+    /// The last call that failed and was repeated.
     pub(crate) fn last_failure(&self) -> Option<String> {
         self.meter().last_failure.clone()
     }
@@ -190,7 +190,7 @@ fn choose(form: ProgressForm, verbose: bool) -> Box<dyn Show> {
     }
 }
 
-/// Shows warnings alone: nothing that went wrong is ever hidden.
+/// Shows only warnings, which are never hidden.
 struct Quiet;
 
 impl Show for Quiet {
@@ -203,7 +203,7 @@ impl Show for Quiet {
     fn tick(&self, _: &mut Meter, _: Instant) {}
 }
 
-/// A line, with the place in front that it is about.
+/// A line with the place in front.
 fn at(place: Option<&str>, line: &str) -> String {
     place.map_or_else(|| line.to_owned(), |place| format!("{place}: {line}"))
 }

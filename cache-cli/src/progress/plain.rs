@@ -6,7 +6,7 @@ use super::meter::{Meter, UnderWay};
 use super::{Show, Step, at};
 use crate::{messages, text};
 
-/// A line for each blob that is done; with `verbose`, one for each that is begun too.
+/// A line for each blob that is done; with `verbose`, also one when it starts.
 pub(super) struct Plain {
     pub(super) verbose: bool,
 }
@@ -14,7 +14,7 @@ pub(super) struct Plain {
 impl Show for Plain {
     fn show(&self, meter: &Meter, place: Option<&str>, step: &Step<'_>) {
         if let Some(line) = line(meter, step, self.verbose) {
-            // What is begun names its place itself.
+            // The text of the task names the place already.
             let place = place.filter(|_| !matches!(step, Step::Started { .. }));
             messages::line(&at(place, &line));
         }

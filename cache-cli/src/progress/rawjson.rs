@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::meter::Meter;
 use super::{Show, Step};
 
-/// The shortest time between two reports of bytes: one for each piece would be thousands of lines for a gigabyte.
+/// The shortest time between two reports of bytes. One for each piece would be thousands of lines for a gigabyte.
 const BYTES_EVERY: Duration = Duration::from_millis(200);
 
 /// Writes objects with the event's name under `event` and the time since the start under `elapsedMs`.
@@ -50,7 +50,7 @@ impl Show for RawJson {
         }
     }
 
-    /// Whoever reads the events can count the time.
+    /// Readers of the events can measure the time themselves.
     fn tick(&self, _: &mut Meter, _: Instant) {}
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_now_and_then() {
+    fn bytes_are_reported_at_most_every_200_ms() {
         let shown = RawJson::new();
         let start = Instant::now();
         assert!(shown.is_due(start));

@@ -63,11 +63,11 @@ impl Show for Tty {
         }
     }
 
-    /// The bar shows that time passes.
+    /// The bar redraws itself.
     fn tick(&self, _: &mut Meter, _: Instant) {}
 }
 
-/// The template is a constant that a test parses; a display that looks plain would still be better than none.
+/// A test parses the template. If it were invalid, the default style would be used.
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("=> ").tick_chars("-\\|/ ")
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_is_one() {
+    fn the_template_is_valid() {
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

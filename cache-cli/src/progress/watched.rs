@@ -1,4 +1,4 @@
-//! A provider of blobs that reports how far they were read.
+//! A provider of blobs that reports how far they are read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::{Reporter, Step};
 
-/// Passes calls on and tells the reporter; a blob is done when it was looked up or read to its end, as `depth` says.
+/// Forwards calls and reports them. With [`Depth::Fast`] a blob is done once it is looked up, with [`Depth::Deep`] once
+/// it is read to its end.
 pub(crate) struct Watched<'a> {
     pub(crate) inner: &'a dyn BlobProvider,
     pub(crate) reporter: Arc<Reporter>,

@@ -1,4 +1,4 @@
-//! The flags about compression, and what they make of a place.
+//! The flags about compression, and their effect on a destination.
 
 use cache_core::{CacheManifest, Compression, Error, Side};
 use cache_ops::Conversion;
@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::spec::Place;
 
-/// Adds the flags about compression to the attributes, which may not contradict them.
+/// Adds the flags about compression to the attributes of the place. Attributes may not contradict the flags.
 pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Failure> {
     let level = args.compression_level.map(|level| level.to_string());
     let force = args.force_compression.then(|| "true".to_owned());
@@ -17,7 +17,7 @@ pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Fai
     {
         let Some(flag) = flag else { continue };
         let attribute = place.spec.get(name);
-        // What BuildKit takes for a yes is one, and what it takes for nothing is refused later on.
+        // BuildKit's spellings of false contradict the flag. Invalid values are refused later.
         let is_other = attribute.is_some_and(|attribute| match name {
             "force-compression" => ["0", "f", "F", "FALSE", "false", "False"].contains(&attribute),
             _ => attribute != flag,
@@ -35,12 +35,12 @@ pub(super) fn agree(args: &CompressionArgs, place: &mut Place) -> Result<(), Fai
     Ok(())
 }
 
-/// An attribute that asks for what cannot be done here is a bad spec, like one with a bad value.
+/// The failure of an attribute about compression: a usage error, also for a compression that cannot be written here.
 pub(super) fn refused(error: Error) -> Failure {
     Failure { exit: Exit::Usage, ..error.on(Side::Destination).into() }
 }
 
-/// How many layers are compressed with something else than what is wanted.
+/// Layers that have to be converted.
 pub(super) fn layers_to_convert(manifest: &CacheManifest, conversion: &Conversion) -> usize {
     manifest.blobs().iter().filter(|blob| conversion.converts(blob)).count()
 }

@@ -63,7 +63,7 @@ struct Listed {
     used: Option<Timestamp>,
 }
 
-/// Lists the caches; none at all is an empty list, unless there is no such directory.
+/// Lists the caches. A store without caches is an empty list; a directory that does not exist is a failure.
 pub(super) async fn run(session: &Session, args: &LsArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let listing = list(session, &mut place).await?;
@@ -99,7 +99,7 @@ async fn list(session: &Session, place: &mut Place) -> Result<Listing, Failure> 
     })
 }
 
-/// What an entry leads to, where a store may hold more than caches; one that cannot be looked at is listed all the same.
+/// What an entry leads to; `None` in stores that hold only caches.
 async fn content(store: &dyn CacheStore, entry: &CacheEntry) -> Option<EntryContent> {
     entry.descriptor.as_ref()?;
     Some(EntryContent::of(store, entry).await.unwrap_or(EntryContent::Unreadable))
@@ -162,7 +162,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// The form that a manifest's media type is; any other type as it is.
+/// The name of the form with this media type; any other type as it is.
 fn form(media_type: &MediaType) -> String {
     let forms = [ManifestForm::ImageManifest, ManifestForm::Index, ManifestForm::DockerList];
     let form = forms.into_iter().find(|form| form.media_type() == *media_type);

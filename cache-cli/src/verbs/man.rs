@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 
 pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
     let mut command = Cli::command().disable_help_subcommand(true);
-    // Verbs learn of the flags that all of them take.
+    // Adds the global flags to the verbs.
     command.build();
     fs::create_dir_all(&args.folder).map_err(|error| unwritten(&args.folder, &error))?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
@@ -32,7 +32,7 @@ fn write(folder: &Path, command: Command) -> Result<(), Failure> {
     written.and_then(|()| fs::write(&path, page)).map_err(|error| unwritten(&path, &error))
 }
 
-/// How the program ends, which is the same for every verb.
+/// The section about exit codes, which is the same for every verb.
 fn exit_status() -> String {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);

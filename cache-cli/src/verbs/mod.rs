@@ -1,4 +1,4 @@
-//! The verbs, one file each: what they read, what they find, and how it is reported.
+//! The verbs, one file or folder each.
 
 mod completions;
 mod compression;

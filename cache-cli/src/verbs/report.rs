@@ -1,4 +1,4 @@
-//! `report`: caches, and what a build made of them, as one HTML file.
+//! `report`: writes an HTML file about caches and a build.
 
 use std::path::Path;
 
@@ -48,8 +48,7 @@ pub(super) async fn run(session: &Session, args: &ReportArgs) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-/// Explains the build that the log is of: what it made is the export, the first of the others is what it imported, and
-/// the rest is looked into.
+/// Explains the build of the log, with the roles of the caches as in [`Caches::of_report`].
 async fn explain(session: &Session, args: &ReportArgs, log: &BuildLog) -> Result<Explanation, Failure> {
     Caches::of_report(session, &args.specs, log).await?.explain(session, Some(log), false).await
 }
@@ -71,7 +70,7 @@ async fn read_all(session: &Session, args: &ReportArgs) -> Result<Vec<Read>, Fai
     Ok(caches)
 }
 
-/// Every cache of a store; those that cannot be read are said and passed by.
+/// Reads every cache of a store. Those that cannot be read are skipped with a warning.
 async fn read_store(session: &Session, place: &mut Place) -> Result<Vec<Read>, Failure> {
     let store = place.required_store(session).await?;
     let mut caches = Vec::new();
@@ -101,7 +100,7 @@ async fn reported_cache<'a>(
     Ok(reported.with_findings(found.findings))
 }
 
-/// Blobs in the stores of the caches that no cache reaches.
+/// Measures what no cache reaches in the stores of the caches.
 async fn dead(session: &Session, specs: &[String]) -> Result<Dead, Failure> {
     let places: Vec<Place> = specs.iter().map(|spec| Place::parse(session, spec)).collect::<Result<_, _>>()?;
     let usages = usages(session, places).await?;
@@ -111,7 +110,7 @@ async fn dead(session: &Session, specs: &[String]) -> Result<Dead, Failure> {
     Ok(Dead::new(blobs, bytes))
 }
 
-/// Writes the page to a file that is whole or not there; `-` is stdout.
+/// Writes the page to a file, whole or not at all; `-` is stdout.
 fn write(path: &Path, page: &[u8]) -> Result<(), Failure> {
     if path.as_os_str() == "-" {
         return output::write(page);

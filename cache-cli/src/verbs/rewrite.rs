@@ -1,5 +1,5 @@
-//! Where a verb that changes a cache reads it and writes it: in place, on condition that nobody wrote in between, or
-//! somewhere else.
+//! Source and destination of a verb that changes a cache. In place, the cache is replaced only if it has not changed
+//! since it was read.
 
 use cache_core::graph::FindingCode;
 use cache_core::seams::{BackendFacts, CacheEntry, Publisher};
@@ -13,14 +13,15 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::unreadable;
 
-/// A cache that is read, and the place that its successor goes to.
+/// A cache that was read, and the destination of the changed one.
 pub(super) struct Rewrite {
     pub(super) source: Place,
     pub(super) importer: Box<dyn CacheImporter>,
     pub(super) resolved: Resolved,
-    /// Where the cache is, when it is not the one that the spec leads to: that cannot be read, as the findings say.
+    /// The entry of the cache, if it is another one than the spec names, with the findings that say why the named one
+    /// cannot be read.
     pub(super) instead: Option<(CacheEntry, Vec<Finding>)>,
-    /// What layers are converted to on the way, if any need it.
+    /// How layers are converted, if any need it.
     pub(super) conversion: Option<Conversion>,
     destination: Place,
     exporter: Box<dyn CacheExporter>,
@@ -29,8 +30,8 @@ pub(super) struct Rewrite {
 }
 
 impl Rewrite {
-    /// Opens both ends and reads the cache. Without `to`, or with the same spec, it is changed in place. Only a verb with
-    /// flags about compression takes attributes about it.
+    /// Opens source and destination and reads the cache. Without `to`, or with the same spec, the cache is changed in
+    /// place. Attributes about compression are allowed only for verbs with flags about it.
     pub(super) async fn open(
         session: &Session,
         spec: &str,
@@ -68,12 +69,12 @@ impl Rewrite {
         &self.resolved.manifest
     }
 
-    /// What is true of the place that is written.
+    /// The facts about the destination.
     pub(super) fn destination_facts(&self, session: &Session) -> Result<BackendFacts, Failure> {
         self.destination.facts(session)
     }
 
-    /// The spec of the place that is written.
+    /// The spec of the destination.
     pub(super) fn destination(&self) -> &cache_core::CacheSpec {
         &self.destination.spec
     }
@@ -82,7 +83,7 @@ impl Rewrite {
         self.expect != Expect::Any
     }
 
-    /// Writes the successor, whose blobs are the cache's own or made of them.
+    /// Writes the changed cache, whose blobs are those of the cache that was read, or are converted from them.
     pub(super) async fn write(&self, session: &Session, manifest: &CacheManifest) -> Result<CopyReport, Failure> {
         let settings = session.export_settings_of(format!("write to {}", self.destination.spec));
         let settings = settings.with_expect(self.expect.clone());
@@ -96,7 +97,7 @@ impl Rewrite {
     }
 }
 
-/// A place to write to, and what its spec asks for; without flags about compression, no attributes about it either.
+/// Parses a destination and its options. Without flags about compression, attributes about it are refused.
 pub(super) fn destination(
     session: &Session,
     spec: &str,
@@ -117,7 +118,7 @@ pub(super) fn destination(
     Ok((place, options))
 }
 
-/// What is asked for of a cache that is changed where it is: nothing but what the flags say.
+/// The options of a cache that is changed in place: only those of the flags.
 fn in_place(source: &Place, args: Option<&CompressionArgs>) -> Result<ExportOptions, Failure> {
     let Some(args) = args else { return Ok(ExportOptions::default()) };
     let mut place = source.clone();
@@ -127,13 +128,13 @@ fn in_place(source: &Place, args: Option<&CompressionArgs>) -> Result<ExportOpti
     Ok(options)
 }
 
-/// What is to be done with the cache.
+/// What a verb does with the cache.
 #[derive(Clone, Copy)]
 pub(super) enum Intent<'a> {
-    /// To save what can be saved, blobs being looked at so closely: in place of a cache that cannot even be read, another one
-    /// of the store is looked for, to which no name leads.
+    /// Repairs it, checking blobs at this depth. If the cache cannot be read, an unnamed one in the store takes its
+    /// place.
     Repair(Depth),
-    /// To make it smaller, and to convert it.
+    /// Makes it smaller, and converts its layers.
     Optimize(&'a CompressionArgs),
 }
 
@@ -146,7 +147,7 @@ impl<'a> Intent<'a> {
     }
 }
 
-/// What was read: the cache, and what it was read instead of.
+/// A cache that was read. If it is an unnamed one, its entry and what is wrong with the named one.
 type Read = (Box<dyn CacheImporter>, Resolved, Option<(CacheEntry, Vec<Finding>)>);
 
 /// Reads the cache.

@@ -1,4 +1,4 @@
-//! `specs`: every attribute of every type that the program was built with.
+//! `specs`: lists every attribute of the types in this build.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What a name can be led to whose own cache cannot be read: the newest sound cache in the store that no name leads to.
+//! Finds a replacement for a named cache that cannot be read: the newest sound cache in the store without a name.
 
 use cache_core::seams::CacheEntry;
 use cache_core::{CacheImporter, CacheStore, Error, Resolved};
@@ -9,21 +9,21 @@ use crate::named::select;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// A cache that no name leads to.
+/// A cache without a name.
 pub(super) struct Unnamed {
     pub(super) entry: CacheEntry,
     pub(super) importer: Box<dyn CacheImporter>,
-    /// The cache, at the version of the name that is to lead to it.
+    /// The cache, with the version of the name that will point to it.
     pub(super) resolved: Resolved,
 }
 
-/// Whether there is anything to look at.
+/// Whether the store has any.
 pub(super) async fn is_there(session: &Session, place: &Place) -> bool {
     let Ok(Some(store)) = place.clone().store(session).await else { return false };
     store.unnamed().await.is_ok_and(|found| !found.is_empty())
 }
 
-/// Finds the newest one that is sound, or else the newest that can be read.
+/// Finds the newest sound one, or else the newest one that can be read.
 pub(super) async fn newest(session: &Session, place: &Place, depth: Depth) -> Result<Option<Unnamed>, Failure> {
     let Some(store) = place.clone().store(session).await? else { return Ok(None) };
     let about = |error: Error| Failure::from(place.explain(error));

@@ -1,4 +1,4 @@
-//! What is tried on every store, and what `doctor` said about it before.
+//! The steps that are tried on every store, compared with what `doctor` says about it.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -17,9 +17,9 @@ const SOURCES: [&str; 6] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Came {
     Well,
-    /// It did not, and this is what was said.
+    /// It failed, with this message.
     Badly(String),
-    /// There is no such thing here, or no way to try it.
+    /// The store has no such operation, or it cannot be tried.
     Untried,
 }
 
@@ -28,9 +28,9 @@ pub(crate) struct Row {
     pub(crate) store: &'static str,
     pub(crate) version: String,
     pub(crate) steps: Vec<(&'static str, Came)>,
-    /// What `doctor` found that does not work.
+    /// The checks of `doctor` that do not work.
     pub(crate) refused: Vec<String>,
-    /// Where what happened is not what `doctor` said.
+    /// Where the outcome differs from what `doctor` says.
     pub(crate) lies: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ const STEPS: [(&str, Step); 10] = [
     ("rm", |battery| battery.rm()),
 ];
 
-/// The checks of `doctor` that a step depends on: it works if one of them does.
+/// The checks of `doctor` that a step depends on. The step works if one of them does.
 const DEPENDS: [(&str, &[&str]); 5] = [
     ("copy", &["write", "push", "upload", "save"]),
     ("large", &["multipart", "single-upload", "block-upload"]),
@@ -110,7 +110,8 @@ impl Battery<'_> {
         format!("type=local,src={}", self.bench.root.join("tests/fixtures/local/v0.32").join(name).display())
     }
 
-    /// Whether there is a way to: without GitHub's REST API nobody lists a cache service, and `doctor` did not try either.
+    /// Whether the step can be tried. Without GitHub's REST API a cache service cannot be listed, and `doctor` does not
+    /// check that either.
     fn can_try(&self, step: &str, checks: &BTreeMap<String, String>) -> bool {
         let is_listed = checks.get("list").is_none_or(|outcome| outcome != "unknown");
         is_listed || !["ls", "prune", "rm"].contains(&step)
@@ -144,7 +145,7 @@ impl Battery<'_> {
         self.lists("large", true)
     }
 
-    /// Whether the list has this cache, or has it no more.
+    /// Checks that `ls` lists this cache, or no longer does.
     fn lists(&self, name: &str, is_there: bool) -> Came {
         let (status, out, said) = self.run(&["ls", "-o", "json", &self.spec("main")]);
         let listed: Value = serde_json::from_str(&out).unwrap_or_default();
@@ -158,7 +159,7 @@ impl Battery<'_> {
         }
     }
 
-    /// Six publishers at once; every record of each of them has to be there.
+    /// Runs six publishers at once. The cache has to hold every record of each of them.
     fn publish(&self) -> Came {
         let to = self.spec("shared");
         let publishers: Vec<std::io::Result<Child>> = SOURCES
@@ -203,7 +204,7 @@ impl Battery<'_> {
         serde_json::from_str::<Value>(&out).ok()?["totals"]["records"].as_u64()
     }
 
-    /// A cache of two, of which one has lost its layer: that is found, and what is left is repaired.
+    /// Merges two caches and deletes the layer of one. `verify` has to find that, and `repair` to leave a sound cache.
     fn repair(&self) -> Came {
         let both = self.local("both");
         let (source, large) = (self.source("max-manifest"), self.large_source());
@@ -222,7 +223,7 @@ impl Battery<'_> {
         if repaired == Came::Well { self.works(&["verify", &torn]) } else { repaired }
     }
 
-    /// The spec of a cache with both indices that has lost the large layer.
+    /// Writes the merged cache without its large layer, and returns its spec.
     fn torn(&self, both: &str) -> Result<String, Came> {
         let copy = |from: &str, to: &str| match self.works(&["copy", from, to]) {
             Came::Well => Ok(()),
@@ -237,7 +238,7 @@ impl Battery<'_> {
                 Ok(format!("{whole},blobs_prefix=fewblobs/"))
             }
             Loss::Request(lose) => {
-                // A repository of its own, where there are any.
+                // In its own repository, where the store has repositories.
                 let torn = spec.replace("/team/cache:", "/team/torn:");
                 copy(both, &torn)?;
                 let digest = self.layer(&self.large_source()).unwrap_or_default();
@@ -247,13 +248,13 @@ impl Battery<'_> {
         }
     }
 
-    /// The digest of the first layer.
+    /// The digest of a cache's first layer.
     fn layer(&self, spec: &str) -> Option<String> {
         let (_, out, _) = self.run(&["inspect", "-o", "json", spec]);
         Some(serde_json::from_str::<Value>(&out).ok()?["layers"][0]["blob"].as_str()?.to_owned())
     }
 
-    /// What only a deleted cache needed goes, and nothing else.
+    /// Deletes a cache and prunes. Only the blobs that no other cache needs may be deleted.
     fn prune(&self) -> Came {
         for words in [&["rm", "-f", &self.spec("large")][..], &["prune", "-f", "--grace", "1s", &self.spec("main")]] {
             let came = self.works(words);
@@ -280,7 +281,7 @@ impl Battery<'_> {
         command
     }
 
-    /// The status, what was printed, and the last line of what was said.
+    /// Returns the status, stdout, and the last line of stderr.
     fn run(&self, words: &[&str]) -> (i32, String, String) {
         match self.command(words).args(["--progress", "quiet", "--timeout", "120s"]).output() {
             Ok(output) => {

@@ -1,7 +1,8 @@
-//! `cargo xtask compatibility`: the same battery on every store that can be started here, and a table of the outcomes.
+//! `cargo xtask compatibility`: tries the same steps on every store that can be started here, and makes a table of the
+//! outcomes.
 //!
-//! It is no part of CI. A server that is not installed is installed where a registry of packages has it, in the version that
-//! is pinned here, and is left out where nothing has. The table replaces the one in `docs/compatibility.md`.
+//! It is not part of CI. A server that is not installed is installed from a package registry in the version that is
+//! pinned here, and left out if no registry has it. The table replaces the one in `docs/compatibility.md`.
 
 mod battery;
 mod servers;
@@ -22,7 +23,7 @@ use crate::workspace::Workspace;
 
 const LARGE: &str = include_str!("large.py");
 
-/// What every battery is run with.
+/// What every battery needs.
 pub(crate) struct Bench {
     buildcache: PathBuf,
     root: PathBuf,
@@ -58,7 +59,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Runs the battery on one server, where it is there.
+/// Runs the battery on one server; `None` if the server is not installed.
 fn try_out(server: &Server, bench: &Bench) -> Result<Option<Row>, Failure> {
     println!("\n{}", server.name);
     let Some(program) = server.find() else {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 const BEGIN: &str = "<!-- made by `cargo xtask compatibility` -->";
 const END: &str = "<!-- end of what is made -->";
 
-/// One line for each store, and below the table what was said where something did not work.
+/// A table with one line for each store, and below it the message of each step that failed.
 pub(super) fn render(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let names: Vec<&str> = first.steps.iter().map(|(name, _)| *name).collect();
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_stands_between_its_markers_and_the_rest_stays() {
+    fn only_the_text_between_the_markers_is_replaced() {
         let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
         let replaced = replace(&text, "| new |\n").unwrap();
         assert_eq!(replaced, format!("a\n{BEGIN}\n\n| new |\n\n{END}\nb\n"));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_work_is_said_below() {
+    fn messages_of_failed_steps_are_below_the_table() {
         let steps =
             vec![("copy", Came::Well), ("ls", Came::Badly("exit 1: no | list".to_owned())), ("rm", Came::Untried)];
         let row =

@@ -1,4 +1,4 @@
-//! How many crates each of ours may pull.
+//! How many crates each of our crates may pull in.
 
 use super::tree;
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ const BUDGETS: [(&str, usize); 13] = [
     ("cache-cli", 330),
 ];
 
-/// Prints what each published member pulls; reports those over their budget or without one.
+/// Prints how many crates each published member pulls in; reports those over their budget or without one.
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, Failure> {
     let mut findings = Vec::new();
     for member in workspace.members.iter().filter(|member| member.is_published) {

@@ -4,12 +4,13 @@ use crate::workspace::{Member, Workspace};
 
 /// The crate at the bottom.
 const CORE: &str = "cache-core";
-/// What whoever talks to a server needs.
+/// The crate for code that talks to a server.
 const KIT: &str = "cache-kit";
-/// What whoever looks into layers needs.
+/// The crate for code that reads layers.
 const LAYERS: &str = "cache-layers";
 
-/// Reports every dependency that the architecture does not allow; those of examples and tests do not reach users.
+/// Reports every dependency that the architecture does not allow. Those of examples and tests are not checked, since
+/// they do not reach users.
 pub(super) fn check(workspace: &Workspace) -> Vec<String> {
     let arrows = workspace.members.iter().flat_map(|member| {
         let shipped = member.dependencies.iter().filter(|dependency| !dependency.is_dev);
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_of_others_do_not_matter_here() {
+    fn third_party_crates_are_not_checked() {
         assert!(check(&with(0, "serde")).is_empty());
     }
 }

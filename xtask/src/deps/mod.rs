@@ -1,5 +1,5 @@
-//! `cargo xtask deps`: which way dependencies point, what they may pull, how many crates that is, and what of them runs
-//! while the program is built.
+//! `cargo xtask deps`: checks the direction of dependencies, banned crates, the number of crates, and the build scripts
+//! and macros among them.
 
 mod budget;
 mod direction;
@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Selections that open no connection, and therefore pull nothing that could.
+/// Selections that open no connection, and so pull in no crate of [`NETWORK`].
 const OFFLINE: [(&str, &[&str]); 9] = [
     ("cache-core", &["--all-features"]),
     ("cache-inline", &["--all-features"]),
@@ -24,10 +24,10 @@ const OFFLINE: [(&str, &[&str]); 9] = [
     ("cache-cli", &["--no-default-features", "--features", "inline,local"]),
 ];
 
-/// What an offline crate does not pull.
+/// Crates that an offline selection does not pull in.
 const NETWORK: [&str; 8] = ["aws-lc-rs", "hyper", "native-tls", "openssl", "openssl-sys", "reqwest", "ring", "rustls"];
 
-/// What nothing pulls: all of us use one TLS stack, rustls with aws-lc-rs.
+/// Crates that nothing may pull in: there is one TLS stack, rustls with aws-lc-rs.
 const BANNED: [&str; 2] = ["openssl-sys", "ring"];
 
 pub(crate) fn run(mut args: Args) -> Result<(), Failure> {

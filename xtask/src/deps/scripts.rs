@@ -1,6 +1,6 @@
-//! What runs on the machine that builds: the build scripts and macros of others, each with its version.
+//! Third-party build scripts and macros, which run on the machine that builds, each with its version.
 //!
-//! They are listed in a file, so that a new one, or a new version of one, is a change that somebody looks at.
+//! They are listed in a file, so that a new one, or a new version of one, shows in a review.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::failure::Failure;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The list, relative to the root: a line for each, as `KIND NAME VERSION`.
+/// The list, relative to the root. Each line is `KIND NAME VERSION`.
 const PINNED: &str = "xtask/build-scripts.txt";
 
-/// Reports what runs and is not in the list, and what is in the list and does not run.
+/// Reports scripts and macros that are not in the list, and entries that no build runs.
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, Failure> {
     let running = running()?;
     let path = workspace.root.join(PINNED);
@@ -39,7 +39,7 @@ fn compare(running: &BTreeSet<String>, pinned: &str) -> Vec<String> {
     new.chain(gone).collect()
 }
 
-/// What runs in a build of the program on any platform.
+/// The scripts and macros that run in a build of the program on any platform.
 fn running() -> Result<BTreeSet<String>, Failure> {
     let selection = ["--package", "cache-cli", "--all-features", "--edges", "normal,build", "--target", "all"];
     let built = tree::packages(&selection)?;
@@ -54,7 +54,7 @@ fn line((kind, package): (&'static str, String)) -> String {
     format!("{kind} {}", package.replacen(" v", " ", 1))
 }
 
-/// The kinds of what runs, with packages as `name vVERSION`; what is ours has no source.
+/// The scripts and macros with their packages, as `name vVERSION`. Our own packages have no source.
 fn in_metadata(metadata: &Value) -> Vec<(&'static str, String)> {
     let packages =
         metadata["packages"].as_array().into_iter().flatten().filter(|package| package["source"].is_string());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_version_is_a_finding_and_so_is_what_is_gone() {
+    fn a_new_version_is_a_finding_and_so_is_a_stale_entry() {
         let running = BTreeSet::from(["script a 1.1.0".to_owned(), "script b 1.0.0".to_owned()]);
         assert_eq!(compare(&running, "script a 1.1.0\nscript b 1.0.0\n"), [""; 0]);
         let findings = compare(&running, "script a 1.0.0\nscript b 1.0.0\n");

@@ -1,26 +1,26 @@
-//! What `cargo tree` finds below a selection of crates on this platform.
+//! The packages that `cargo tree` lists for a selection of crates on this platform.
 
 use std::collections::BTreeSet;
 
 use crate::failure::Failure;
 use crate::process;
 
-/// The packages a selection pulls and those selected, each once, as `name vVERSION`.
+/// The selected packages and those they pull in, each once, as `name vVERSION`.
 pub(super) fn packages(selection: &[&str]) -> Result<BTreeSet<String>, Failure> {
     let format = ["tree", "--locked", "--prefix", "none", "--format", "{p}"];
     let mut cargo = process::cargo(format);
-    // What a selection pulls is its own, whatever the configuration builds together.
+    // Features are those of the selection alone, whatever the configuration unifies.
     cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected").args(selection);
     let text = process::output(&mut cargo)?;
     Ok(parse(&text))
 }
 
-/// Says whether a package of this name is among them.
+/// Whether a package of this name is among them.
 pub(super) fn holds(packages: &BTreeSet<String>, name: &str) -> bool {
     packages.iter().any(|package| package.split(' ').next() == Some(name))
 }
 
-/// The first two words of each line: the rest says where a package comes from and that it came before.
+/// Keeps the first two words of each line. The rest is the source of a package, and whether it was listed before.
 fn parse(text: &str) -> BTreeSet<String> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()

@@ -1,11 +1,11 @@
-//! Hashes and encodings in one version each, as far as the SDKs agree on one.
+//! How many versions of crates for hashes and encodings there may be: one, as far as the SDKs agree.
 
 use std::collections::BTreeSet;
 
 use super::tree;
 use crate::failure::Failure;
 
-/// How many versions there may be, and who wants which.
+/// How many versions there may be, and why.
 const ALLOWED: [(&str, usize, &str); 4] = [
     ("base64", 2, "octocrab and azure_core want 0.22, reqwest wants 0.23"),
     ("digest", 2, "octocrab and the checksums of the AWS SDK want 0.10, its signatures want 0.11"),
@@ -13,7 +13,7 @@ const ALLOWED: [(&str, usize, &str); 4] = [
     ("sha2", 2, "octocrab wants 0.10, the AWS SDK wants 0.11"),
 ];
 
-/// Reports what has more versions, in the whole program and in one that opens no connection.
+/// Reports crates with more versions, in the whole program and in one that opens no connection.
 pub(super) fn check() -> Result<Vec<String>, Failure> {
     let all = tree::packages(&["--package", "cache-cli", "--all-features", "--edges", "normal"])?;
     let offline =

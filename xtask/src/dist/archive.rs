@@ -1,4 +1,4 @@
-//! Archives that are equal when what is in them is, and the list of their checksums.
+//! Reproducible archives, and the list of their checksums.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use super::Release;
 use crate::failure::Failure;
 use crate::process;
 
-/// Packs the folder: entries in order of their names, all of one time and of root.
+/// Packs the folder. Entries are in the order of their names, have the same time, and belong to root.
 pub(super) fn pack(release: &Release<'_>, tree: &Path) -> Result<PathBuf, Failure> {
     let archive = release.folder.join(format!("{}.tar.gz", release.name()));
     let tar = archive.with_extension("");
-    // macOS has GNU's under another name.
+    // GNU tar has another name on macOS.
     let gnu = ["gtar", "tar"].into_iter().find_map(|name| process::find(name, process::search_path()));
     let mut pack = Command::new(gnu.unwrap_or_else(|| "tar".into()));
     pack.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar", "--mode=go-w"]);
@@ -23,12 +23,12 @@ pub(super) fn pack(release: &Release<'_>, tree: &Path) -> Result<PathBuf, Failur
     ));
     pack.arg("--directory").arg(release.folder).arg("--create").arg("--file").arg(&tar);
     process::output(pack.arg(tree.file_name().unwrap_or_default()))?;
-    // Without its name and time in it.
+    // `--no-name` leaves the file's name and time out.
     process::output(Command::new("gzip").args(["--no-name", "--best", "--force"]).arg(&tar))?;
     Ok(archive)
 }
 
-/// Writes `SHA256SUMS`, as `sha256sum --check` reads it, of everything in the folder that is handed out.
+/// Writes `SHA256SUMS` of all files of the release, in the form of `sha256sum --check`.
 pub(super) fn sums(folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::io("read", folder, &error);
     let mut names = Vec::new();

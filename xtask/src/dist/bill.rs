@@ -6,7 +6,7 @@ use super::Release;
 use super::packages::Package;
 use crate::failure::Failure;
 
-/// The bill of one program. It has no serial number and no time, so that equal programs have equal bills.
+/// The bill of materials of one program. It has no serial number and no time, so that equal programs have equal bills.
 pub(super) fn cyclonedx(release: &Release<'_>, packages: &[Package]) -> Result<String, Failure> {
     let components: Vec<Value> = packages.iter().map(component).collect();
     let bill = json!({
@@ -32,7 +32,7 @@ fn component(package: &Package) -> Value {
     let Package { name, version, licence, checksum, .. } = package;
     let mut component = json!({ "type": "library", "name": name, "version": version });
     if !licence.is_empty() {
-        // What old manifests divide by a slash is a choice.
+        // Old manifests write `A/B` for `A OR B`.
         component["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
     }
     if let Some(checksum) = checksum {

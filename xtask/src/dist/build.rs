@@ -1,4 +1,4 @@
-//! Builds the program, with a linker that can.
+//! Builds the program for a target. For musl, zig compiles C and links.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,15 +10,15 @@ use crate::failure::Failure;
 use crate::process;
 use crate::setup::zigbuild;
 
-/// Builds it, and tells where it is.
+/// Builds the program, and returns its path.
 pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Failure> {
     let target = release.target;
     has_standard_library(target)?;
     let mut cargo = auditable(target.ends_with("-musl"))?;
     cargo.args(["--profile", "dist", "--locked", "--package", "cache-cli", "--bin", "buildcache", "--target", target]);
-    // Only the features that it asks for itself, whatever the configuration builds together.
+    // Features are those of the program alone, whatever the configuration unifies.
     cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
-    // Objects of C may hold the time at which they were compiled.
+    // C objects may contain the time at which they were compiled.
     cargo.env("SOURCE_DATE_EPOCH", release.epoch).env("CARGO_INCREMENTAL", "0");
     for (name, value) in paths::unnamed(release)? {
         cargo.env(name, value);
@@ -31,7 +31,7 @@ pub(super) fn program(release: &Release<'_>) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new(format!("cargo built no {name} in {}", folder.display())))
 }
 
-/// A build that leaves the list of all crates in the program, where `cargo audit bin` and scanners of images find it.
+/// A build that embeds the list of all crates in the program, for `cargo audit bin` and image scanners.
 fn auditable(with_zig: bool) -> Result<Command, Failure> {
     if process::output(&mut process::cargo(["auditable", "--version"])).is_err() {
         return Err(Failure::new("cargo-auditable is missing: `cargo install cargo-auditable --locked` installs it"));
@@ -45,13 +45,14 @@ fn auditable(with_zig: bool) -> Result<Command, Failure> {
     Ok(cargo)
 }
 
-/// `PATH` with zig: it has a C compiler, a linker and a libc for every target, so that `aws-lc-sys` and `zstd-sys` build for each.
+/// `PATH` with zig. Zig has a C compiler, a linker and a libc for every target, with which `aws-lc-sys` and `zstd-sys`
+/// build.
 fn zig_path() -> Result<OsString, Failure> {
     let program = zigbuild().program().or_else(|| process::find("cargo-zigbuild", process::search_path()));
     let program = program.ok_or_else(|| {
         Failure::new("cargo-zigbuild is not there, and PyPI does not give it: `pip install cargo-zigbuild` installs it")
     })?;
-    // It looks for the zig of its own package through the Python beside it.
+    // `cargo-zigbuild` finds the zig of its own package with the Python in the same folder.
     let folder = program.parent().map(Path::to_owned);
     env::join_paths(folder.into_iter().chain(process::search_path()))
         .map_err(|error| Failure::new(format!("PATH: {error}")))

@@ -12,25 +12,26 @@ use crate::process;
 
 const MANUAL: &str = "share/man/man1";
 const DOCUMENTATION: &str = "share/doc/buildcache";
-/// Where each shell looks for completions.
+/// The path from which each shell loads completions.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/buildcache"),
     ("fish", "share/fish/vendor_completions.d/buildcache.fish"),
     ("zsh", "share/zsh/site-functions/_buildcache"),
 ];
-/// Where Docker looks for plugins below `/usr/local` and `/usr`.
+/// The path of the plugin for Docker, below `/usr/local` or `/usr`.
 #[cfg(unix)]
 const PLUGIN: &str = "libexec/docker/cli-plugins/docker-buildcache";
-/// Files of the repository that go along.
+/// Files of the repository that are in the archive.
 const ALONG: [&str; 3] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
-/// The program that is handed out, and one of the same sources that runs here and tells of itself.
+/// The program of the release, and one of the same sources that runs on this machine and prints its own manual and
+/// completions.
 pub(super) struct Programs<'a> {
     pub(super) handed_out: &'a Path,
     pub(super) helper: &'a mut Option<PathBuf>,
 }
 
-/// Makes the folder anew.
+/// Writes the folder again, from nothing.
 pub(super) fn lay_out(release: &Release<'_>, programs: Programs<'_>, packages: &[Package]) -> Result<PathBuf, Failure> {
     let program = programs.handed_out;
     let tree = release.tree();
@@ -56,7 +57,7 @@ pub(super) fn lay_out(release: &Release<'_>, programs: Programs<'_>, packages: &
     Ok(tree)
 }
 
-/// The program under the name of a plugin, so that `docker buildcache` is there with it.
+/// Links the program under the name of a plugin, so that `docker buildcache` works.
 #[cfg(unix)]
 fn plugin(tree: &Path) -> Result<(), Failure> {
     let link = tree.join(PLUGIN);
@@ -70,7 +71,7 @@ fn plugin(_: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The program that was built, or the one of another target, or else one for this machine.
+/// The program of this target if it runs here, or that of another target, or else one that is built for this machine.
 fn helper(release: &Release<'_>, programs: Programs<'_>) -> Result<PathBuf, Failure> {
     let Programs { handed_out, helper } = programs;
     if process::output(Command::new(handed_out).arg("--version")).is_ok() {

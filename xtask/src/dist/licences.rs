@@ -1,4 +1,4 @@
-//! The licences of all crates, in one text: what their authors want to go along with the program.
+//! The licences of all crates in one text, which have to be distributed with the program.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use super::packages::Package;
 use crate::failure::Failure;
 
-/// How the files begin that hold licences and notices.
+/// Prefixes of the names of files with licences and notices.
 const NAMES: [&str; 5] = ["copying", "copyright", "licence", "license", "notice"];
 
-/// A list of the crates with their licences, then every text once, below the crates that it is from.
+/// A list of the crates with their licences, then every text once, below the crates that have it.
 pub(super) fn text(packages: &[Package]) -> Result<String, Failure> {
     let mut text = "buildcache contains the crates below. The texts of their licences follow.\n\n".to_owned();
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -25,7 +25,7 @@ pub(super) fn text(packages: &[Package]) -> Result<String, Failure> {
             texts.entry(licence.trim().to_owned()).or_default().push(from);
         }
     }
-    // In order of the crates that they are from, and not of the texts.
+    // In the order of the crates, and not of the texts.
     let mut texts: Vec<(Vec<String>, String)> = texts.into_iter().map(|(licence, from)| (from, licence)).collect();
     texts.sort();
     for (mut from, licence) in texts {
@@ -35,7 +35,7 @@ pub(super) fn text(packages: &[Package]) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The files of a crate that hold a licence or a notice, in order of their names.
+/// The files of a crate with a licence or a notice, in the order of their names.
 fn files(package: &Package) -> Result<Vec<PathBuf>, Failure> {
     let failed = |error: std::io::Error| Failure::io("read", &package.folder, &error);
     let mut files = Vec::new();

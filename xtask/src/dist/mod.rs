@@ -1,7 +1,8 @@
-//! `cargo xtask dist`: what a release has, for each target: an archive with the program, its manual, completions, the licences of
-//! all that is in it and a bill of materials, and the checksums of the archives.
+//! `cargo xtask dist`: makes the files of a release. For each target there is an archive with the program, its manual,
+//! completions, the licences of its crates and a bill of materials. The checksums of the archives are in one file.
 //!
-//! Equal sources, toolchain and paths make equal bytes: times are those of `SOURCE_DATE_EPOCH`, or of the last commit.
+//! The same sources, toolchain and paths give the same bytes. All times are `SOURCE_DATE_EPOCH`, or that of the last
+//! commit.
 
 mod archive;
 mod bill;
@@ -21,19 +22,20 @@ use crate::failure::Failure;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// What a release for Linux is built for: static, so that it runs on any distribution and in an empty image.
+/// The targets of a release for Linux. They are static, so that the program runs on any distribution and in an empty
+/// image.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
-/// The largest program that is handed out, in bytes.
+/// The largest program that may be released, in bytes.
 const MOST_BYTES: u64 = 25_000_000;
 
-/// One archive in the making.
+/// An archive that is made.
 struct Release<'a> {
     workspace: &'a Workspace,
     version: &'a str,
     target: &'a str,
-    /// Seconds since 1970 that every file is said to be written at.
+    /// The time of every file, in seconds since 1970.
     epoch: &'a str,
-    /// `target/assets`, where the archives and their checksums go.
+    /// `target/assets`, for the archives and their checksums.
     folder: &'a Path,
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
 }
 
 impl Release<'_> {
-    /// `helper` is a program of the same sources that runs here, once there is one.
+    /// `helper` is a program of the same sources that runs on this machine, once one is built.
     fn make(&self, helper: &mut Option<PathBuf>, makes_deb: bool) -> Result<(), Failure> {
         println!("\n{}", self.target);
         let program = build::program(self)?;
@@ -79,7 +81,7 @@ impl Release<'_> {
         Ok(())
     }
 
-    /// What the folder in the archive is called.
+    /// The name of the folder in the archive.
     fn name(&self) -> String {
         format!("buildcache-{}-{}", self.version, self.target)
     }
@@ -89,9 +91,9 @@ impl Release<'_> {
         self.folder.join(self.target)
     }
 
-    /// A package for Debian, of the files that are laid out; `cargo-deb` has to be installed.
+    /// Makes a package for Debian from the same files; needs `cargo-deb`.
     fn deb(&self) -> Result<(), Failure> {
-        // Where `cache-cli/Cargo.toml` looks for the files, whatever the target.
+        // `cache-cli/Cargo.toml` names the files below this path, whatever the target.
         process::output(Command::new("ln").args(["-sfn", self.target, "deb"]).current_dir(self.folder))?;
         let mut deb = process::cargo(["deb", "--no-build", "--no-strip", "--package", "cache-cli"]);
         deb.args(["--profile", "dist", "--target", self.target, "--output"]).arg(self.folder);

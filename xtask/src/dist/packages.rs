@@ -15,15 +15,15 @@ use crate::process;
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
-    /// An SPDX expression; empty where its manifest has none.
+    /// An SPDX expression; empty if the manifest has none.
     pub(super) licence: String,
-    /// Where its sources are.
+    /// The folder of its sources.
     pub(super) folder: PathBuf,
-    /// The SHA-256 of the package in its registry; none for the crates of this workspace.
+    /// The SHA-256 of the package in its registry; `None` for crates of this workspace.
     pub(super) checksum: Option<String>,
 }
 
-/// All crates that the program and its build scripts are made of, for the target, in order of name and version.
+/// All crates of the program and its build scripts for the target, in the order of name and version.
 pub(super) fn below(release: &Release<'_>) -> Result<Vec<Package>, Failure> {
     let names = names(release)?;
     let checksums = checksums(release)?;
@@ -45,11 +45,11 @@ pub(super) fn below(release: &Release<'_>) -> Result<Vec<Package>, Failure> {
     Ok(packages)
 }
 
-/// `name vVERSION` of each.
+/// The crates as `name vVERSION`.
 fn names(release: &Release<'_>) -> Result<BTreeSet<String>, Failure> {
     let tree = ["tree", "--locked", "--prefix", "none", "--format", "{p}", "--package", "cache-cli"];
     let mut cargo = process::cargo(tree);
-    // What the program pulls is its own, whatever the configuration builds together.
+    // Features are those of the program alone, whatever the configuration unifies.
     cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
     cargo.args(["--edges", "normal,build", "--target", release.target]).current_dir(&release.workspace.root);
     let text = process::output(&mut cargo)?;
@@ -57,7 +57,7 @@ fn names(release: &Release<'_>) -> Result<BTreeSet<String>, Failure> {
     Ok(text.lines().filter(|line| !line.is_empty()).map(name).collect())
 }
 
-/// What `Cargo.lock` says of each `name version`.
+/// The checksums in `Cargo.lock`, by `name version`.
 fn checksums(release: &Release<'_>) -> Result<BTreeMap<String, String>, Failure> {
     let path = release.workspace.root.join("Cargo.lock");
     let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;

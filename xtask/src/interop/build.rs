@@ -1,4 +1,4 @@
-//! A small build from nothing.
+//! A small build without base image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::failure::Failure;
 use crate::process;
 
-/// Writes its second argument into the file its first argument names.
+/// Writes its second argument to the file that its first argument names.
 const PROGRAM: &str = r#"#include <stdio.h>
 int main(int argc, char **argv) {
   FILE *file = argc == 3 ? fopen(argv[1], "w") : NULL;
@@ -15,7 +15,7 @@ int main(int argc, char **argv) {
 }
 "#;
 
-/// Every step leaves a file that is named after it, so that its layer can be told from the others.
+/// Every step writes a file that is named after it, by which its layer is found.
 const DOCKERFILE: &str = r#"FROM scratch AS first
 COPY write /write
 RUN ["/write", "/one", "1"]
@@ -25,7 +25,7 @@ RUN ["/write", "/two", "2"]
 COPY --from=first /one /one
 "#;
 
-/// A build that shares its first steps with the other one.
+/// A build that shares its first steps with [`DOCKERFILE`].
 const SIBLING: &str = r#"FROM scratch AS first
 COPY write /write
 RUN ["/write", "/one", "1"]
@@ -38,7 +38,7 @@ COPY --from=first /one /uno
 /// The file that describes [`SIBLING`] in the context.
 pub(super) const SIBLING_FILE: &str = "Dockerfile.sibling";
 
-/// Writes the build's context and compiles the program that its steps run; returns where the context is.
+/// Writes the context of the build and compiles the program that its steps run; returns the path of the context.
 pub(super) fn prepare(directory: &Path) -> Result<PathBuf, Failure> {
     let context = directory.join("context");
     fs::create_dir(&context).map_err(|error| Failure::io("create", &context, &error))?;

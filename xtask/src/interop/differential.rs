@@ -1,4 +1,4 @@
-//! Our graph beside BuildKit's own code, where somebody has a program that runs it.
+//! Compares our graph with BuildKit's own code, if there is a program that runs it (`GRAPH_PEER`).
 
 use std::env;
 use std::path::PathBuf;
@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use crate::failure::Failure;
 use crate::process;
 
-/// How many random configs are compared.
+/// Random configs that are compared.
 const CONFIGS: &str = "10000";
 
-/// The program that answers with BuildKit's code; the error says that none is named.
+/// The program with BuildKit's code; the error says that none is set.
 pub(super) fn peer() -> Result<PathBuf, String> {
     let peer = env::var_os("GRAPH_PEER").map(PathBuf::from);
     peer.ok_or_else(|| "the graph beside BuildKit's: $GRAPH_PEER names no program (see xtask/README.md)".to_owned())
 }
 
-/// Compares random configs; one that is read or found otherwise fails, and is told with its seed.
+/// Compares random configs. A difference in reading or lookup is a failure, which names the seed.
 pub(super) fn compare(peer: &PathBuf) -> Result<(), Failure> {
     let mut command =
         process::cargo(["run", "--quiet", "--locked", "--package", "cache-tests", "--no-default-features"]);

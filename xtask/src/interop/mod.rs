@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: a cache goes from a real BuildKit through `buildcache copy` back into BuildKit, and every step
-//! of the build hits.
+//! `cargo xtask interop`: passes caches of a real BuildKit through `buildcache` and back into BuildKit, and checks that
+//! the steps of the build are hits.
 
 mod build;
 mod buildkit;
@@ -15,8 +15,8 @@ use crate::scratch::Scratch;
 use crate::servers::buildkit::{Daemon, Snapshots, Tools};
 use crate::workspace::Workspace;
 
-/// Runs something beside a BuildKit of its own, which is told the daemon's address, a folder to build, and where `buildctl` is. Where
-/// none is installed, that is said, and nothing runs.
+/// Starts a BuildKit and calls `run` with the daemon's address, a folder to build, and the folder of `buildctl`. If
+/// BuildKit is not installed, a line says so, and nothing runs.
 pub(crate) fn with_buildkit(run: impl FnOnce(&str, &Path, &Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let tools = match buildkit_tools() {
         Ok(tools) => tools,

@@ -1,4 +1,4 @@
-//! BuildKit: where its programs are, and a buildkitd with a fresh root and a unix socket.
+//! BuildKit: its programs, and a buildkitd with a new root and a unix socket.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::Server;
 use crate::failure::Failure;
 use crate::process;
 
-/// Where the programs of BuildKit are.
+/// The paths of BuildKit's programs.
 pub(crate) struct Tools {
     buildkitd: PathBuf,
     buildctl: PathBuf,
@@ -16,7 +16,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Looks into `$BUILDKIT_BIN`, then into `PATH`; the error says what is not there.
+    /// Searches `$BUILDKIT_BIN`, then `PATH`. The error says which program is missing.
     pub(crate) fn find() -> Result<Self, String> {
         let find = |name: &str| {
             let configured = env::var_os("BUILDKIT_BIN").map(PathBuf::from);
@@ -26,12 +26,12 @@ impl Tools {
         Ok(Self { buildkitd: find("buildkitd")?, buildctl: find("buildctl")?, runc: find("runc")? })
     }
 
-    /// What the client says it is.
+    /// The version that the client prints.
     pub(crate) fn version(&self) -> Result<String, Failure> {
         version(&self.buildctl)
     }
 
-    /// Where `buildctl` is.
+    /// The folder of `buildctl`.
     pub(crate) fn folder(&self) -> &Path {
         self.buildctl.parent().unwrap_or(&self.buildctl)
     }
@@ -40,13 +40,13 @@ impl Tools {
 /// How a daemon keeps the files of its steps.
 #[derive(Clone, Copy)]
 pub(crate) enum Snapshots {
-    /// Each step has a copy of everything below it, which works on any file system.
+    /// Each step has a copy of all files below it, which works on any file system.
     Copied,
-    /// As the daemon does it by itself: overlayfs where the file system bears it.
+    /// The daemon's default: overlayfs if the file system supports it.
     Best,
 }
 
-/// A running buildkitd and the way to talk to it.
+/// A running buildkitd and its client.
 pub(crate) struct Daemon {
     _server: Server,
     client: Client,
@@ -73,12 +73,12 @@ impl Daemon {
         Ok(Self { _server: server, client })
     }
 
-    /// What `buildctl --addr` takes.
+    /// The address for `buildctl --addr`.
     pub(crate) fn address(&self) -> &str {
         &self.client.address
     }
 
-    /// A build of a file in the context, to be told of caches.
+    /// A build of a file in the context, without flags about caches.
     pub(crate) fn build(&self, context: &Path, file: &str) -> Command {
         let mut command = self.client.command(&["build", "--frontend", "dockerfile.v0", "--progress", "plain"]);
         for name in ["context", "dockerfile"] {
@@ -88,18 +88,18 @@ impl Daemon {
         command
     }
 
-    /// Removes everything the daemon remembers of earlier builds.
+    /// Removes the cache of earlier builds from the daemon.
     pub(crate) fn prune(&self) -> Result<(), Failure> {
         process::output(&mut self.client.command(&["prune", "--all"])).map(drop)
     }
 
-    /// What the client says it is.
+    /// The version that the client prints.
     pub(crate) fn version(&self) -> Result<String, Failure> {
         version(&self.client.buildctl)
     }
 }
 
-/// A `buildctl` and its daemon's address.
+/// The `buildctl` client and the address of its daemon.
 struct Client {
     buildctl: PathBuf,
     address: String,
@@ -113,7 +113,7 @@ impl Client {
     }
 }
 
-/// Such as `buildctl github.com/moby/buildkit v0.32.0`.
+/// The version, such as `buildctl github.com/moby/buildkit v0.32.0`.
 fn version(buildctl: &Path) -> Result<String, Failure> {
     let text = process::output(Command::new(buildctl).arg("--version"))?;
     Ok(text.split_whitespace().take(3).collect::<Vec<_>>().join(" "))

@@ -1,4 +1,4 @@
-//! Servers that a task starts for itself, on loopback and with all their files in a folder of its own.
+//! Servers that a task starts, on loopback and with all of their files in one folder.
 
 pub(crate) mod buildkit;
 pub(crate) mod registry;
@@ -11,18 +11,18 @@ pub(crate) use self::server::Server;
 use crate::failure::Failure;
 use crate::process;
 
-/// What the S3 store of the tests (`s3_store`) lets in, in the words of a spec.
+/// The keys of the S3 store of the tests (`s3_store`), as attributes of a spec.
 pub(crate) const S3_STORE_KEYS: &str =
     "access_key_id=AKIATESTS3BUILDCACHE,secret_access_key=swordfish/3f9a+wJalrXUtnFEMI";
 
-/// An address on loopback that nobody listens at.
+/// A free address on loopback.
 pub(crate) fn free_address(server: &str) -> Result<SocketAddr, Failure> {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .map_err(|error| Failure::new(format!("no port is free for {server}: {error}")))
 }
 
-/// A program of a package of Debian: looked for where Debian has it, then in `PATH`. The error says how to get it.
+/// Finds a program of a Debian package in Debian's folders, then in `PATH`. The error says how to get it.
 pub(crate) fn find_debian(name: &str, package: &str) -> Result<PathBuf, String> {
     let debian = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
     let found = process::find(name, debian.into_iter().chain(process::search_path()));

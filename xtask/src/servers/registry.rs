@@ -1,4 +1,4 @@
-//! A `docker-registry` of its own, on loopback.
+//! A `docker-registry` on loopback.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Where the program is; the error says how to get it.
+    /// Finds the program; the error says how to get it.
     pub(crate) fn find() -> Result<PathBuf, String> {
         find_debian("docker-registry", "docker-registry")
     }
@@ -39,7 +39,7 @@ impl Registry {
     }
 }
 
-/// JSON, which is YAML.
+/// The configuration as JSON, which is also YAML.
 fn config(address: SocketAddr, content: &Path) -> String {
     let config = serde_json::json!({
         "version": 0.1,
@@ -57,7 +57,7 @@ mod tests {
     use super::config;
 
     #[test]
-    fn the_registry_is_on_loopback_and_its_content_where_it_is_told() {
+    fn the_config_has_the_address_and_the_folder() {
         let config = config("127.0.0.1:5000".parse().unwrap(), Path::new("/tmp/a \"b\""));
         let config: serde_json::Value = serde_json::from_str(&config).unwrap();
         assert_eq!(config["http"]["addr"], "127.0.0.1:5000");

@@ -1,4 +1,4 @@
-//! A server that runs as long as a scenario: started with a log, waited for, stopped, and its mounts taken down.
+//! A server that runs during a scenario. It is started with a log and stopped at the end, and its mounts are removed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program, whose files are all below the directory, and waits until it is ready.
+    /// Starts the program, whose files are below the directory, and waits until it is ready.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,
@@ -57,7 +57,7 @@ impl Server {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Asks the server to stop, so that it ends its own children, before killing it.
+    /// Asks the server to stop, so that it ends its children, and kills it if it does not.
     fn stop(&mut self) {
         if self.has_stopped() {
             return;
@@ -85,7 +85,7 @@ impl Drop for Server {
     }
 }
 
-/// The mount points below a directory, the last mounted first; those whose names `mountinfo` has to escape are not ours.
+/// The mount points below a directory, the last mounted first. Names that `mountinfo` escapes are none of ours.
 fn mounts_below<'a>(mountinfo: &'a str, directory: &Path) -> Vec<&'a str> {
     let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
     let mut below: Vec<_> = points.filter(|point| Path::new(point).starts_with(directory)).collect();

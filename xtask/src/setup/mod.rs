@@ -1,7 +1,7 @@
-//! `cargo xtask setup`: makes sure that what the tests need is there.
+//! `cargo xtask setup`: installs what the tests need.
 //!
-//! A machine has Rust, a C compiler, Python and Node. Everything else is a step below. A step looks first, so that it
-//! can run any number of times, and never compiles a cargo tool from source.
+//! A machine has Rust, a C compiler, Python and Node. Everything else is a step below. A step does nothing if its part
+//! is there already, so that it can run any number of times. No step compiles a cargo tool from source.
 
 mod packages;
 mod system;
@@ -14,11 +14,11 @@ use crate::process;
 
 /// What a step found or did.
 enum Outcome {
-    /// It was there already; the text says which version.
+    /// It was there already, in this version.
     Found(String),
-    /// It was not there and is now; the text says which version and from where.
+    /// It was installed; the text is the version and the source.
     Installed(String),
-    /// It is not there and the tests do without it; the text says how.
+    /// It is missing and the tests run without it; the text says how.
     Absent(&'static str),
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs every step; each says one line.
+/// Runs every step; each prints one line.
 pub(crate) fn set_up() {
     for step in &STEPS {
         let said = match (step.run)() {
@@ -55,7 +55,7 @@ pub(crate) fn set_up() {
     }
 }
 
-/// Says whether `cargo nextest` can run.
+/// Whether `cargo nextest` can run.
 pub(crate) fn has_nextest() -> bool {
     nextest_version().is_some()
 }

@@ -1,4 +1,4 @@
-//! Packages of PyPI and npm, each in a folder of the user's cache, where the tests look for it.
+//! Packages of PyPI and npm, each in a folder of the user's cache, where the tests find it.
 
 use std::env;
 use std::fs;
@@ -12,9 +12,9 @@ use crate::process;
 pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
-    /// What the registry calls it with its version; of PyPI also what it depends on, where that has to be of one version too.
+    /// The name and version for the registry; for PyPI also dependencies whose version is pinned.
     spec: &'static str,
-    /// The file in its folder that is there when it is installed.
+    /// The file in its folder that shows that it is installed.
     file: &'static str,
     tool: Tool,
 }
@@ -35,7 +35,7 @@ pub(crate) fn azurite_package() -> Package {
     Package::npm("azurite", "3.35.0", "azurite@3.35.0", "node_modules/.bin/azurite-blob")
 }
 
-/// A C compiler and linker for every target: zig, in one version, so that the same sources are linked to the same bytes.
+/// Zig, a C compiler and linker for every target. Its version is pinned, so that the same sources give the same bytes.
 pub(crate) fn zigbuild() -> Package {
     Package::pip("cargo-zigbuild", "0.24.1", "cargo-zigbuild==0.24.1 ziglang==0.17.1", "bin/cargo-zigbuild")
 }
@@ -59,7 +59,7 @@ pub(super) fn actions_cache() -> Outcome {
 }
 
 impl Package {
-    /// A package of PyPI, in an environment of its own.
+    /// A package of PyPI, in its own environment.
     pub(crate) const fn pip(name: &'static str, version: &'static str, spec: &'static str, file: &'static str) -> Self {
         Self { name, version, spec, file, tool: Tool::Pip }
     }
@@ -73,7 +73,7 @@ impl Package {
         self.version
     }
 
-    /// Its file, installed if it was not; none where that cannot be done.
+    /// Its file, installed if needed; `None` if that fails.
     pub(crate) fn program(&self) -> Option<PathBuf> {
         match self.step("") {
             Outcome::Found(_) | Outcome::Installed(_) => Some(self.folder()?.join(self.file)),
@@ -81,7 +81,7 @@ impl Package {
         }
     }
 
-    /// Looks, installs it if it is not there, and says so, or what happens without it.
+    /// Installs it if it is missing. `skipped` says what happens without it.
     fn step(&self, skipped: &'static str) -> Outcome {
         let Some(folder) = self.folder() else { return Outcome::Absent(skipped) };
         if folder.join(self.file).exists() {

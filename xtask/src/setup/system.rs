@@ -1,11 +1,11 @@
-//! Packages of Debian, for the whole machine; root installs them without being asked.
+//! Packages of Debian, for the whole machine. They are installed without a question if the user is root.
 
 use std::process::Command;
 
 use super::Outcome;
 use crate::process;
 
-/// Debian's registry, for the tests against a real one.
+/// Debian's registry, for the tests with a real one.
 pub(super) fn docker_registry() -> Outcome {
     const SKIPPED: &str = "the tests of a real registry are skipped";
     if let Some(version) = docker_registry_version() {
@@ -18,13 +18,13 @@ pub(super) fn docker_registry() -> Outcome {
     version.map_or(Outcome::Absent(SKIPPED), |version| Outcome::Installed(format!("{version} with apt-get")))
 }
 
-/// `docker-registry github.com/docker/distribution 2.8.2+ds1`: the last word.
+/// The last word of `docker-registry github.com/docker/distribution 2.8.2+ds1`.
 fn docker_registry_version() -> Option<String> {
     let text = process::output(Command::new("docker-registry").arg("--version")).ok()?;
     text.split_whitespace().last().map(str::to_owned)
 }
 
-/// Programs that read layers, for the tests that hand them ours; each is a package of Debian by its own name.
+/// Programs that read layers, for the tests that give them ours. Each is a Debian package of the same name.
 pub(super) fn layer_tools() -> Outcome {
     const TOOLS: [&str; 5] = ["gzip", "pigz", "zstd", "skopeo", "umoci"];
     let is_there = |tool: &str| process::output(Command::new(tool).arg("--version")).is_ok();
@@ -38,7 +38,7 @@ pub(super) fn layer_tools() -> Outcome {
     Outcome::Absent("the tests that hand layers to them are skipped")
 }
 
-/// Whether this user may do everything.
+/// Whether this user is root.
 pub(crate) fn is_root() -> bool {
     process::output(Command::new("id").arg("-u")).is_ok_and(|text| text.trim() == "0")
 }

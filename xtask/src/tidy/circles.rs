@@ -7,7 +7,7 @@ use super::Violation;
 use super::paths::{NamedPath, paths};
 use super::source::Source;
 
-/// How many re-exports an import is followed through.
+/// Re-exports that an import is followed through at most.
 const MOST_STEPS: usize = 8;
 
 /// A module by its path below the root of its crate.
@@ -69,7 +69,7 @@ impl Crate {
         imports
     }
 
-    /// The module that has what a path names, behind the re-exports on the way.
+    /// The module in which the item of a path is defined; re-exports are followed.
     fn resolve(&self, from: &Name, segments: &[String]) -> Option<&Name> {
         let (mut from, mut segments) = (from, segments);
         for _ in 0..MOST_STEPS {
@@ -83,7 +83,7 @@ impl Crate {
         None
     }
 
-    /// The deepest module that a path leads through, and what is left of the path.
+    /// The deepest module in a path, and the rest of the path.
     fn module_of<'a>(&self, from: &Name, segments: &'a [String]) -> Option<(&Name, &'a [String])> {
         let above = segments.iter().take_while(|segment| *segment == "super").count();
         let (mut at, mut rest) = match segments.first()?.as_str() {
@@ -103,7 +103,7 @@ impl Crate {
     }
 }
 
-/// The shortest way from a module back to itself.
+/// The shortest circle through a module.
 fn circle<'a>(start: &'a Name, edges: &BTreeMap<&'a Name, BTreeMap<&'a Name, usize>>) -> Option<Vec<&'a Name>> {
     let mut before = BTreeMap::new();
     let mut next = VecDeque::from([start]);

@@ -9,8 +9,8 @@ use crate::workspace::{Dependency, Member, Workspace};
 /// The files that do the same job in every backend.
 const BACKEND_FILES: [&str; 7] = ["lib", "attributes", "config", "importer", "exporter", "store", "error"];
 
-/// The files that a backend has no use for: an inline cache is read, listed and named by the place that its image is in, and a
-/// store in memory is its own config and has no errors of others to map.
+/// Files that a backend does not need. An inline cache is read, listed and named by the backend of its image. A store
+/// in memory is its own config, and has no foreign errors to map.
 const UNUSED: [(&str, &[&str]); 2] =
     [("cache-inline", &["config", "importer", "store"]), ("cache-memory", &["config", "error"])];
 
@@ -40,8 +40,8 @@ fn backend_files(member: &Member, root: &Path) -> Vec<Violation> {
     absent.map(|name| missing(source.join(format!("{name}.rs")))).collect()
 }
 
-/// `cargo publish` needs a version beside a path, and wants none where the dependency is for tests only: it drops such
-/// an entry, so that two crates can use each other in their tests.
+/// A path dependency that is published needs a version. One for tests must have none: `cargo publish` drops it then, so
+/// that two crates can use each other in their tests.
 fn versions(member: &Member, root: &Path) -> Vec<Violation> {
     let path = member.dir.join("Cargo.toml");
     let manifest = fs::read_to_string(root.join(&path)).unwrap_or_default();
@@ -59,7 +59,7 @@ fn versions(member: &Member, root: &Path) -> Vec<Violation> {
         .collect()
 }
 
-/// The line of a dependency below the heading of its table; 1 if it is written in another way.
+/// The line of a dependency in its table; 1 if it is written in another way.
 fn line_of(manifest: &str, dependency: &Dependency) -> usize {
     let table = if dependency.is_dev { "dev-dependencies" } else { "dependencies" };
     let lines = manifest.lines().enumerate();

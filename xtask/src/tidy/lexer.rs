@@ -1,6 +1,6 @@
-//! Tells code, comments and literals of Rust source apart, well enough to search one without the others.
+//! Separates code, comments and literals of Rust source, so that one can be searched without the others.
 
-/// What a byte of source belongs to.
+/// The kind of text that a byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Code,
@@ -18,7 +18,7 @@ pub(super) fn classify(text: &str) -> Vec<Class> {
     classes
 }
 
-/// The class of the first token and how long it is; code goes byte by byte.
+/// The class and the length of the first token. Code is read byte by byte.
 fn token(rest: &[u8]) -> (Class, usize) {
     match rest {
         [b'/', b'/', ..] => (Class::Comment, find(rest, b"\n").unwrap_or(rest.len())),

@@ -3,7 +3,7 @@
 use super::Violation;
 use super::source::Source;
 
-/// How an item that belongs into `lib.rs` begins, after its visibility.
+/// What an item of `lib.rs` begins with, after its visibility.
 const ALLOWED: [&str; 2] = ["mod ", "use "];
 
 /// Reports the first line of every item that is neither an attribute, a `mod x;` nor a `use`.

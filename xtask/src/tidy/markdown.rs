@@ -1,4 +1,4 @@
-//! Rules for pages that people read as they are: on a code host, and not through rustdoc.
+//! Rules for Markdown pages that are read on a code host, and not through rustdoc.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -43,7 +43,7 @@ fn is_hidden(line: &str) -> bool {
     line == "#" || line.starts_with("# ")
 }
 
-/// The first `[`name`]` of a line that no address follows.
+/// The first `[`name`]` of a line without an address.
 fn undefined(line: &str) -> Option<&str> {
     let mut rest = line;
     while let Some(start) = rest.find("[`") {
@@ -62,7 +62,7 @@ fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
 }
 
-/// Whether it leads to a file of this repository that is not there.
+/// Whether the link leads to a file of this repository that does not exist.
 fn is_missing(root: &Path, page: &Path, target: &str) -> bool {
     let file = target.split('#').next().unwrap_or_default();
     if file.is_empty() || file.contains("://") {
@@ -71,7 +71,7 @@ fn is_missing(root: &Path, page: &Path, target: &str) -> bool {
     !root.join(resolved(&page.with_file_name(file))).exists()
 }
 
-/// The path without `..`: a folder that is left need not be there.
+/// The path without `..`, since a folder before `..` need not exist.
 fn resolved(path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in path.components() {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_rustdoc_understands_is_found() {
+    fn rustdoc_syntax_is_reported() {
         assert_eq!(messages("```rust\n# fn main() {}\n```\n").len(), 1);
         assert_eq!(messages("see [`Digest`] and [`copy`](../README.md)").len(), 1);
         assert!(messages("```toml\n# a comment\n```\n\n# A heading\n").is_empty());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_files_that_are_there() {
+    fn links_lead_to_files_that_exist() {
         assert!(messages("[a](../README.md#xtask) [b](main.rs) [c](#here) [d](https://host/x)").is_empty());
         assert_eq!(messages("[a](nowhere.md)"), ["src/x.md:1: the link to nowhere.md leads nowhere"]);
     }

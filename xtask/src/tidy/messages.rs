@@ -1,4 +1,4 @@
-//! The page about messages quotes messages that there are.
+//! Checks that the messages on the troubleshooting page exist in the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use super::Violation;
 use crate::failure::Failure;
 
 const PAGE: &str = "docs/troubleshooting.md";
-/// The part of the page whose headings quote our own sources, up to the next part.
+/// The part of the page whose headings quote our own messages, up to the next part.
 const OURS: &str = "## Messages of buildcache";
 
-/// Every heading of the page that quotes a message which no source has.
+/// Reports every heading that quotes a message which no source has.
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>, Failure> {
     let page = root.join(PAGE);
     let text = fs::read_to_string(&page).map_err(|error| Failure::io("read", &page, &error))?;
@@ -27,14 +27,14 @@ pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>, Fa
     Ok(stale.map(violation).collect())
 }
 
-/// The sources of what is published.
+/// Whether the file is a source of a published crate.
 fn is_source(root: &Path, file: &Path) -> bool {
     let inside = file.strip_prefix(root).unwrap_or(file);
     let is_ours = inside.iter().next().is_some_and(|first| first.to_string_lossy().starts_with("cache-"));
     is_ours && inside.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// What the headings of our part quote, with their lines.
+/// The messages in the headings of our part, with their lines.
 fn quoted(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().skip_while(|(_, line)| *line != OURS).skip(1);
     let ours = lines.take_while(|(_, line)| !line.starts_with("## "));

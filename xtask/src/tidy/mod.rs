@@ -24,7 +24,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// Directories that hold nothing anybody wrote by hand here.
+/// Directories without files that are written by hand.
 const SKIPPED: [&str; 5] = [".git", "target", "fixtures", "snapshots", "node_modules"];
 
 /// A broken rule and where.
@@ -37,7 +37,7 @@ struct Violation {
     message: String,
 }
 
-/// What is known of all files together.
+/// What is collected from all files.
 #[derive(Default)]
 struct Whole {
     sizes: Sizes,

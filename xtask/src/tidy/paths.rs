@@ -1,12 +1,12 @@
-//! The paths in a source file that start at `crate`, `self` or `super`, with those inside the braces of a `use`.
+//! The paths in a source file that start at `crate`, `self` or `super`, including those in the braces of a `use`.
 
-/// A path, such as `crate::model::Digest`, and where it stands.
+/// A path, such as `crate::model::Digest`, and its line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NamedPath {
     /// Counted from 1.
     pub(super) line: usize,
     pub(super) segments: Vec<String>,
-    /// What a `use` calls it in this file; nothing for a path in code.
+    /// The name that a `use` gives it in this file; `None` for a path in code.
     pub(super) name: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub(super) fn paths(code: &str) -> Vec<NamedPath> {
 struct Reader {
     line: usize,
     paths: Vec<NamedPath>,
-    /// What was read of a path.
+    /// The segments of the path that is being read.
     segments: Vec<String>,
     alias: Option<String>,
     last: String,
@@ -71,7 +71,7 @@ impl Reader {
         }
     }
 
-    /// Keeps the path that was read, if it leads through this crate.
+    /// Keeps the path that was read, if it is one of this crate.
     fn end_path(&mut self) {
         let (mut segments, alias) = (std::mem::take(&mut self.segments), self.alias.take());
         if segments.len() > 1 && segments.last().is_some_and(|last| last == "self") {

@@ -31,12 +31,12 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
     wrong.map(|(at, what)| source.violation(at + 1, format!("{what} ({})", ROOMS.join(" < ")))).collect()
 }
 
-/// How high a room is.
+/// The position of a room, from the bottom.
 fn floor(room: &str) -> Option<usize> {
     ROOMS.iter().position(|known| *known == room)
 }
 
-/// What of a line leads out of a room that is on `floor`, from a module that is `depth` below the root of the crate.
+/// The imports in a line that are not allowed in a room on `floor`, in a module `depth` levels below the crate's root.
 fn upwards(line: &str, floor: usize, depth: usize) -> impl Iterator<Item = String> {
     let climbs = line.contains(&"super::".repeat(depth));
     let climb = climbs.then(|| "`super` leads out of the room".to_owned());

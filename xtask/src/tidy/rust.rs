@@ -6,11 +6,11 @@ use super::source::Source;
 use super::{Violation, lib_rs, rooms};
 use crate::workspace::Workspace;
 
-/// How long the production code of a file may be.
+/// The most lines of production code in a file.
 const MAX_LINES: usize = 600;
 /// The one file that knows which backends exist.
 const GATES: &str = "cache-cli/src/backends.rs";
-/// What production code does not call.
+/// Calls that are not allowed in production code.
 const FORBIDDEN: [&str; 4] = [".unwrap()", "dbg!(", "todo!(", "unimplemented!("];
 
 /// Applies every rule to the file.
@@ -29,7 +29,7 @@ pub(super) fn check(source: &Source, workspace: &Workspace) -> Vec<Violation> {
     violations
 }
 
-/// Every file says what it is for; the root of a crate may say so with its README.
+/// Every file opens with its purpose; for the root of a crate that may be its README.
 fn header(source: &Source) -> Option<Violation> {
     let opens = source.text.starts_with("//!") || source.text.starts_with("#![doc = include_str!(");
     (!opens && !source.path.ends_with("build.rs")).then(|| source.violation(1, "the file does not open with `//!`"))
@@ -49,7 +49,7 @@ fn calls(source: &Source) -> Vec<Violation> {
     found.flatten().collect()
 }
 
-/// A backend is gated by its crate; only the command line chooses among them.
+/// Features for backends are allowed only in [`GATES`].
 fn gates(source: &Source, workspace: &Workspace) -> Vec<Violation> {
     if source.path == Path::new(GATES) {
         return Vec::new();
@@ -62,7 +62,7 @@ fn gates(source: &Source, workspace: &Workspace) -> Vec<Violation> {
     found.flatten().collect()
 }
 
-/// Says whether this is the `lib.rs` of a crate people depend on.
+/// Whether this is the `lib.rs` of a published crate.
 fn is_library_root(path: &Path, workspace: &Workspace) -> bool {
     workspace.members.iter().any(|member| member.is_published && path == member.dir.join("src/lib.rs"))
 }

@@ -1,4 +1,4 @@
-//! How large the rooms of `cache-core` are, which `ARCHITECTURE.md` tells.
+//! Compares the sizes of the rooms of `cache-core` with the table in `ARCHITECTURE.md`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::source::Source;
 use super::{Violation, rooms};
 
-/// Where the table is, whose rows begin with a room and its lines.
+/// The document with the table. Its rows begin with a room and its lines.
 pub(super) const DOCUMENT: &str = "ARCHITECTURE.md";
 
 /// Lines of production code and its documentation, for each room.
@@ -33,7 +33,7 @@ impl Sizes {
     }
 }
 
-/// The line of a room's row, and how many lines it says the room has.
+/// The line of a room's row, and the size that it states.
 fn row(text: &str, room: &str) -> Option<(usize, usize)> {
     text.lines().enumerate().find_map(|(at, line)| {
         let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);

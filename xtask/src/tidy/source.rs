@@ -1,17 +1,17 @@
-//! A Rust source file in the views that the rules search.
+//! A Rust source file, with and without comments and literals.
 
 use std::path::{Path, PathBuf};
 
 use super::Violation;
 use super::lexer::{Class, classify};
 
-/// A file and what of it is code.
+/// A file, and views of its text that the rules search.
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
-    /// The text with comments and literals turned to blanks.
+    /// The text with blanks in place of comments and literals.
     pub(super) code: String,
-    /// The text with comments turned to blanks.
+    /// The text with blanks in place of comments.
     pub(super) uncommented: String,
 }
 
@@ -23,13 +23,13 @@ impl Source {
         Self { path: path.to_owned(), text, code, uncommented }
     }
 
-    /// Says whether the whole file runs in tests or benchmarks only.
+    /// Whether the whole file is for tests or benchmarks.
     pub(super) fn is_test(&self) -> bool {
         let in_directory = self.path.iter().any(|name| name == "tests" || name == "benches");
         in_directory || self.path.ends_with("tests.rs")
     }
 
-    /// How many lines stand before the test module.
+    /// The number of lines before the test module.
     pub(super) fn production_lines(&self) -> usize {
         let lines: Vec<_> = self.code.lines().collect();
         let opens_tests = |at: &usize| {
@@ -55,7 +55,7 @@ fn is_module(line: &str) -> bool {
     ["mod ", "pub mod ", "pub(crate) mod ", "pub(super) mod "].iter().any(|start| line.starts_with(start))
 }
 
-/// The text with every byte of the other classes turned to a blank; lines stay where they are.
+/// The text with blanks in place of the other classes. Line ends stay.
 fn blanked(text: &str, classes: &[Class], keep: impl Fn(Class) -> bool) -> String {
     let blank = |(at, character): (usize, char)| if character == '\n' || keep(classes[at]) { character } else { ' ' };
     text.char_indices().map(blank).collect()

@@ -1,4 +1,4 @@
-//! What an archive says of what is in it: the bill of materials, the licences, and the list in the program itself.
+//! Checks the bill of materials and the licences of an archive, and the list of crates in the program.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::Trial;
 use crate::failure::Failure;
 
-/// Where the list of crates is in a program that `cargo auditable` built.
+/// The section with the list of crates in a program that `cargo auditable` built.
 const SECTION: &[u8] = b".dep-v0";
 const DOCUMENTATION: &str = "share/doc/buildcache";
 
-/// Every crate of a registry has its licence in the text, and the program holds the list of its crates.
+/// Every crate of a registry has its licence in the text, and the program contains the list of its crates.
 pub(super) fn check(trial: &Trial<'_>) -> Result<String, Failure> {
     let bill: Value = serde_json::from_str(&trial.read(&format!("{DOCUMENTATION}/buildcache.cdx.json"))?)
         .map_err(|error| Failure::new(format!("the bill is no JSON: {error}")))?;

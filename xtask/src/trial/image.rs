@@ -1,4 +1,4 @@
-//! The image from scratch that the `Dockerfile` makes of the program, built by a real BuildKit.
+//! Builds the image of the `Dockerfile`, which is from scratch, with a real BuildKit.
 
 use std::process::Command;
 
@@ -7,10 +7,10 @@ use super::root::{Root, copy, make};
 use crate::failure::Failure;
 use crate::{interop, process};
 
-/// Where the system keeps the certificates of public CAs.
+/// The system's certificates of public CAs.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Builds it without a network: the stage with the certificates is replaced by those of this machine.
+/// Builds it without a network: the stage with the certificates is replaced by the certificates of this machine.
 pub(super) fn from_scratch(trial: &Trial<'_>) -> Result<String, Failure> {
     if trial.root.is_foreign() || trial.prefix != "/usr/local" {
         return Ok("not tried: the archive of this machine is".to_owned());

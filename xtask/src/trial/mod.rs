@@ -1,5 +1,5 @@
-//! `cargo xtask trial`: the archives of a release as somebody has them who has nothing else. Each is unpacked in an empty root, in
-//! which there is no Rust, no shell and no library, and everything in it is tried there.
+//! `cargo xtask trial`: tries the archives of a release. Each is unpacked in an empty root without Rust, shell and
+//! libraries, and everything in it is tried there.
 
 mod bill;
 mod image;
@@ -18,7 +18,7 @@ use crate::process;
 use crate::scratch::Scratch;
 use crate::workspace::Workspace;
 
-/// Something that is tried of an archive; what it returns is said of it.
+/// A check of an archive; its result is printed.
 struct Check {
     name: &'static str,
     run: fn(&Trial<'_>) -> Result<String, Failure>,
@@ -40,7 +40,7 @@ struct Trial<'a> {
     workspace: &'a Workspace,
     root: &'a Root,
     version: &'a str,
-    /// Where the program and what belongs to it are below the root.
+    /// The folder of the program and its files, below the root.
     prefix: &'a str,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The archives and packages of the folder that are for Linux.
+/// The archives and packages for Linux in the folder.
 fn handed_out(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -77,7 +77,7 @@ fn handed_out(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(archives)
 }
 
-/// It is the one whose sum was written beside it.
+/// The archive has the checksum in `SHA256SUMS`.
 fn checksum(archive: &Path) -> Result<(), Failure> {
     let (folder, name) = (archive.parent().unwrap_or(Path::new(".")), archive.file_name().unwrap_or_default());
     let sums = folder.join("SHA256SUMS");
@@ -119,7 +119,7 @@ fn said(name: &str, found: &str) {
 }
 
 impl Trial<'_> {
-    /// Runs the program, and gives what it says; another exit code than this one is a failure.
+    /// Runs the program and returns its output. An exit code other than `code` is a failure.
     fn buildcache(&self, words: &[&str], code: i32) -> Result<String, Failure> {
         self.program("buildcache", words, code)
     }

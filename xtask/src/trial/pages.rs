@@ -1,4 +1,4 @@
-//! What shells and `man` read.
+//! Checks the completions and the manual pages.
 
 use std::fs;
 use std::process::Command;
@@ -7,14 +7,14 @@ use super::Trial;
 use crate::failure::Failure;
 use crate::process;
 
-/// Where each shell looks, below `/usr/local` and, in a package, below `/usr`.
+/// The path for each shell, below `/usr/local` and, in a package, below `/usr`.
 const SHELLS: [(&str, &str, &str); 3] = [
     ("bash", "share/bash-completion/completions/buildcache", "share/bash-completion/completions/buildcache"),
     ("fish", "share/fish/vendor_completions.d/buildcache.fish", "share/fish/vendor_completions.d/buildcache.fish"),
     ("zsh", "share/zsh/site-functions/_buildcache", "share/zsh/vendor-completions/_buildcache"),
 ];
 
-/// The files are what the program prints, and bash completes by its file in the root.
+/// The files are equal to what the program prints, and bash completes with its file in the root.
 pub(super) fn completions(trial: &Trial<'_>) -> Result<String, Failure> {
     for (shell, archive, package) in SHELLS {
         let file = trial.read(if trial.prefix == "/usr" { package } else { archive })?;
@@ -36,7 +36,7 @@ pub(super) fn completions(trial: &Trial<'_>) -> Result<String, Failure> {
     }
 }
 
-/// Every verb has a page, which says how it ends and which groff reads without a warning.
+/// Every verb has a page with its exit codes, which groff reads without a warning.
 pub(super) fn manual(trial: &Trial<'_>) -> Result<String, Failure> {
     let help = trial.buildcache(&["--help"], 0)?;
     let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());

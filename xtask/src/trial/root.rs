@@ -1,4 +1,4 @@
-//! An empty root of a file system, in which programs find what was put there, and nothing else.
+//! An empty root of a file system, in which programs see only what was put there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::{Command, Output, Stdio};
 use crate::failure::Failure;
 use crate::process;
 
-/// Where programs are looked for in it.
+/// `PATH` in the root.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const HOME: &str = "/root";
-/// Where the emulator of another machine is, for a program that this one does not run.
+/// The emulator, for programs of another machine.
 const EMULATOR: &str = "/emulator";
 
 /// The root, in a folder of this machine.
@@ -20,7 +20,7 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Makes it, for programs of this target.
+    /// Creates it, for programs of this target.
     pub(super) fn new(folder: PathBuf, target: &str) -> Result<Self, Failure> {
         for name in ["work", "tmp", "root", "usr/local"] {
             make(&folder.join(name))?;
@@ -33,7 +33,7 @@ impl Root {
         Ok(root)
     }
 
-    /// A folder that is one already.
+    /// A folder that is a root already.
     pub(super) fn made(folder: PathBuf) -> Self {
         Self { folder, emulates: false }
     }
@@ -48,12 +48,12 @@ impl Root {
         Ok(())
     }
 
-    /// Whether its programs are those of another machine.
+    /// Whether its programs are for another machine.
     pub(super) fn is_foreign(&self) -> bool {
         self.emulates
     }
 
-    /// Where this machine has one of its files.
+    /// The path of one of its files on this machine.
     pub(super) fn path(&self, inside: &str) -> PathBuf {
         self.folder.join(inside.trim_start_matches('/'))
     }
@@ -65,11 +65,11 @@ impl Root {
         process::output(&mut tar).map(drop)
     }
 
-    /// Copies a program of this machine into it, with its libraries; tells whether there is one.
+    /// Copies a program of this machine into it, with its libraries; returns whether the program exists.
     pub(super) fn install(&self, name: &str) -> Result<bool, Failure> {
         let Some(program) = process::find(name, process::search_path()) else { return Ok(false) };
         copy(&program, &self.path("usr/bin").join(name))?;
-        // A static program has no list, and `ldd` fails.
+        // For a static program `ldd` fails.
         let libraries = process::output(Command::new("ldd").arg(&program)).unwrap_or_default();
         for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
             copy(Path::new(library), &self.path(library))?;
@@ -83,14 +83,14 @@ impl Root {
         process::output(Command::new("cp").arg("-R").arg(from).arg(self.path(inside))).map(drop)
     }
 
-    /// Runs one of its programs, in `/work`, with nothing in its environment.
+    /// Runs one of its programs in `/work`, with an empty environment.
     pub(super) fn run(&self, words: &[&str]) -> Result<Output, Failure> {
         let mut command = enter(&self.folder);
         if self.emulates {
             command.arg(EMULATOR);
         }
         let program = words.first().copied().unwrap_or_default();
-        // The emulator looks for nothing by itself.
+        // The emulator does not search `PATH`.
         let found = PATH.split(':').map(|folder| format!("{folder}/{program}")).find(|path| self.path(path).is_file());
         command.arg(found.as_deref().unwrap_or(program)).args(words.get(1..).unwrap_or_default());
         command.env_clear().env("PATH", PATH).env("HOME", HOME).stdin(Stdio::null());
@@ -98,9 +98,9 @@ impl Root {
     }
 }
 
-/// A program in the root, without the rights of anybody outside of it.
+/// A command that runs in the root, in its own user namespace.
 fn enter(root: &Path) -> Command {
-    // Found here, since the root has no such program.
+    // Searched on this machine, since the root has no such program.
     let unshare = process::find("unshare", process::search_path());
     let mut command = Command::new(unshare.unwrap_or_else(|| "unshare".into()));
     command.args(["--map-root-user", "--mount", "--wd=/work"]).arg(format!("--root={}", root.display()));

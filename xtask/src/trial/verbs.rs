@@ -1,4 +1,4 @@
-//! The program in the root: alone, on a cache that BuildKit wrote, and as a plugin of the real `docker`.
+//! Runs the program in the root: alone, on a cache that BuildKit wrote, and as a plugin of the real `docker`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::Trial;
 use super::root::write;
 use crate::failure::Failure;
 
-/// It starts without a library, and is what the archive says it is.
+/// The program starts without libraries, and has the version of the archive.
 pub(super) fn version(trial: &Trial<'_>) -> Result<String, Failure> {
     let said = trial.buildcache(&["--version"], 0)?;
     let wanted = format!("buildcache {}\n", trial.version);
@@ -19,7 +19,7 @@ pub(super) fn version(trial: &Trial<'_>) -> Result<String, Failure> {
     Ok(format!("{}, {:.1} MB{how}", said.trim(), bytes.len() as f64 / 1e6))
 }
 
-/// The main job.
+/// It copies and verifies a cache.
 pub(super) fn copy_and_verify(trial: &Trial<'_>) -> Result<String, Failure> {
     let copied = trial.buildcache(&["copy", "type=local,src=cache", "type=local,dest=mirror,tag=main"], 0)?;
     let _ = trial.buildcache(&["verify", "type=local,src=mirror,tag=main"], 0)?;
@@ -33,7 +33,7 @@ pub(super) fn copy_and_verify(trial: &Trial<'_>) -> Result<String, Failure> {
     Ok(copied.trim().to_owned())
 }
 
-/// Scripts go by them.
+/// Its exit codes are the documented ones.
 pub(super) fn exit_codes(trial: &Trial<'_>) -> Result<String, Failure> {
     let _ = trial.buildcache(&["inspect", "type=locl,src=cache"], 2)?;
     let _ = trial.buildcache(&["verify", "type=local,src=nowhere"], 4)?;
@@ -49,7 +49,7 @@ pub(super) fn exit_codes(trial: &Trial<'_>) -> Result<String, Failure> {
     Ok("2 for a bad spec, 3 for a damaged cache, 4 for none".to_owned())
 }
 
-/// As a plugin, in the folder where Docker looks for those of the system.
+/// It is a plugin in Docker's folder for the system.
 pub(super) fn docker(trial: &Trial<'_>) -> Result<String, Failure> {
     if trial.root.is_foreign() {
         return Ok("not tried: the client is of this machine".to_owned());
@@ -57,7 +57,7 @@ pub(super) fn docker(trial: &Trial<'_>) -> Result<String, Failure> {
     if !trial.root.install("docker")? {
         return Ok("not tried: no docker is installed".to_owned());
     }
-    // The client opens it for each plugin.
+    // The client opens `/dev/null` for each plugin.
     write(&trial.root.path("dev/null"), "")?;
     let said = trial.program("docker", &["buildcache", "version"], 0)?;
     if said != format!("buildcache {}\n", trial.version) {

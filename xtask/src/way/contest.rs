@@ -1,4 +1,4 @@
-//! One round: every way out of BuildKit and back into it, each measured once.
+//! One round: every way to export and import, each measured once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use crate::hits::{self, Hits};
 use crate::process;
 use crate::servers::buildkit::{Daemon, Snapshots};
 
-/// What `buildcache copy` compresses with.
+/// The compressions of `buildcache copy` that are measured.
 const COMPRESSIONS: [&str; 2] = ["gzip", "zstd"];
 
 /// What is measured.
 pub(super) struct Contest<'a> {
     pub(super) programs: &'a Programs,
-    /// Where each measurement has a folder of its own.
+    /// The folder in which each measurement has its own folder.
     pub(super) directory: &'a Path,
     pub(super) context: &'a Path,
     pub(super) kind: Kind,
-    /// The program that is such a store.
+    /// The program of the store.
     pub(super) store: &'a Path,
 }
 
-/// A folder that is there for one measurement.
+/// A folder for one measurement.
 struct Home(PathBuf);
 
 impl Contest<'_> {
-    /// Measures everything; who is first changes from round to round.
+    /// Measures everything. The order changes from round to round.
     pub(super) fn round(&self, round: usize, figures: &mut Figures) -> Result<(), Failure> {
         if round.is_multiple_of(2) {
             self.straight(figures)?;
@@ -43,7 +43,7 @@ impl Contest<'_> {
         }
     }
 
-    /// BuildKit's own export to the store.
+    /// Measures BuildKit's own export to the store.
     fn straight(&self, figures: &mut Figures) -> Result<(), Failure> {
         for compression in self.kind.compressions_of_buildkit() {
             let home = self.home("straight")?;
@@ -58,7 +58,7 @@ impl Contest<'_> {
         Ok(())
     }
 
-    /// BuildKit's export to a directory, and the copies of that to the store.
+    /// Measures BuildKit's export to a directory, and the copies from there to the store.
     fn by_directory(&self, round: usize, figures: &mut Figures) -> Result<(), Failure> {
         let home = self.home("directory")?;
         let cache = home.0.join("cache");
@@ -108,7 +108,7 @@ impl Contest<'_> {
         Ok(daemon)
     }
 
-    /// How long a daemon takes that has the context and nothing else, to hand out all layers.
+    /// The time in which an empty daemon with the context imports the cache and outputs all layers.
     fn import(&self, store: &Store) -> Result<f64, Failure> {
         let home = self.home("import")?;
         let daemon = Daemon::start(&self.programs.buildkit, &home.0, Snapshots::Best)?;
@@ -138,7 +138,7 @@ impl Drop for Home {
     }
 }
 
-/// How many seconds a command takes; what was written before is on disk by then.
+/// The time of a command, in seconds. Earlier writes are flushed to disk first.
 fn timed(command: &mut Command) -> Result<f64, Failure> {
     sync()?;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What is built: steps that copy slices of real programs, which compress as those of users do.
+//! The build: steps that copy slices of real programs, which compress like the layers of users.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -9,12 +9,12 @@ use std::process::Command;
 use crate::failure::Failure;
 use crate::process;
 
-/// The file that describes the build.
+/// The Dockerfile of the build.
 pub(super) const BUILD: &str = "Dockerfile";
-/// One that has a daemon fetch the whole context, so that a build that is measured does not wait for it.
+/// A Dockerfile with which the daemon fetches the whole context, so that the measured build does not wait for it.
 pub(super) const CONTEXT: &str = "Dockerfile.context";
 
-/// Some steps of one size.
+/// A number of steps of one size.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
     pub(super) name: &'static str,
@@ -30,7 +30,7 @@ pub(super) const LOADS: [Load; 2] = [
 ];
 
 impl Load {
-    /// Writes the context of the build, and says where it is.
+    /// Writes the context of the build, and returns its path.
     pub(super) fn write(self, directory: &Path) -> Result<PathBuf, Failure> {
         let context = directory.join(self.name);
         fs::create_dir(&context).map_err(|error| Failure::io("create", &context, &error))?;
@@ -38,7 +38,7 @@ impl Load {
         let mut dockerfile = "FROM scratch\n".to_owned();
         for step in 0..self.steps {
             let path = context.join(format!("step-{step}"));
-            // The number makes layers differ that begin at the same place.
+            // The number makes layers that begin at the same place differ.
             let slice = slice(&programs, step * programs.len() / self.steps, self.size);
             let write = || File::create(&path).and_then(|mut file| write_step(&mut file, step, slice));
             write().map_err(|error| Failure::io("write", &path, &error))?;
@@ -57,7 +57,7 @@ fn write_step<'a>(file: &mut File, step: usize, pieces: impl Iterator<Item = &'a
     pieces.into_iter().try_for_each(|piece| file.write_all(piece))
 }
 
-/// The libraries of the compiler that runs this.
+/// The libraries of the compiler.
 fn programs() -> Result<Vec<u8>, Failure> {
     let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let folder = Path::new(sysroot.trim()).join("lib");
@@ -75,7 +75,7 @@ fn programs() -> Result<Vec<u8>, Failure> {
     Ok(programs)
 }
 
-/// So many bytes from there on; after the end comes the start.
+/// `size` bytes from `start` on; after the end it continues at the beginning.
 fn slice(bytes: &[u8], start: usize, size: usize) -> impl Iterator<Item = &[u8]> {
     let mut left = size;
     let pieces = std::iter::once(&bytes[start..]).chain(std::iter::repeat(bytes));

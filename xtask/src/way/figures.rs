@@ -1,12 +1,12 @@
-//! What was measured, and how it is printed: medians and ratios.
+//! The measurements, printed as medians and ratios.
 
 use std::collections::BTreeMap;
 
-/// Seconds of every round, by what took them.
+/// The seconds of every round, by measurement.
 #[derive(Default)]
 pub(super) struct Figures {
     runs: BTreeMap<Run, Vec<f64>>,
-    /// What a way left in the store, in MB.
+    /// The size of the cache in the store, in MB.
     megabytes: BTreeMap<Run, f64>,
 }
 

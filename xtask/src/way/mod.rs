@@ -1,8 +1,10 @@
-//! `cargo xtask bench way`: a cache on its whole way, out of a real BuildKit and into another one.
+//! `cargo xtask bench way`: measures the whole way of a cache, from the export of a real BuildKit to the import by
+//! another one.
 //!
-//! BuildKit exports what it has built to a store; beside that it exports to a directory without compressing, and `buildcache
-//! copy` brings that to the store, which a build need not wait for. What is in the store then goes into a daemon that knows
-//! nothing, and every step has to hit. Each export has a daemon and a store of its own: BuildKit keeps what it has compressed.
+//! BuildKit exports a build to a store. Compared with that, it exports to a directory without compression, and
+//! `buildcache copy` copies that to the store, for which the build need not wait. An empty daemon then imports the
+//! cache from the store, and every step has to hit. Each export has its own daemon and store, since BuildKit keeps what
+//! it has compressed.
 
 mod contest;
 mod data;
@@ -26,16 +28,16 @@ use crate::servers::buildkit;
 use crate::servers::registry::Registry;
 use crate::workspace::Workspace;
 
-/// How often everything is measured unless told; medians are reported.
+/// The default number of rounds, of which the medians are printed.
 const ROUNDS: usize = 3;
-/// How cargo builds the store of the tests.
+/// The flags of cargo for the S3 store of the tests.
 const S3_STORE: [&str; 3] = ["--no-default-features", "--features", "s3"];
 
 /// The programs that are measured.
 struct Programs {
     buildkit: buildkit::Tools,
     buildcache: PathBuf,
-    /// A `buildcache` of earlier days.
+    /// An older `buildcache`, for comparison.
     old: Option<PathBuf>,
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn run(mut args: Args) -> Result<(), Failure> {
 }
 
 impl Programs {
-    /// Measures with one set of data, to each of the stores.
+    /// Measures one set of data with each of the stores.
     fn measure(&self, load: Load, stores: &[(Kind, PathBuf)], rounds: usize) -> Result<(), Failure> {
         let scratch = Scratch::new("way")?;
         let context = load.write(scratch.path())?;
@@ -93,7 +95,7 @@ impl Programs {
     }
 }
 
-/// The one of this name, or all.
+/// The one of this name, or all without a name.
 fn chosen<T: Copy>(
     flag: &str,
     name: Option<String>,
@@ -115,7 +117,7 @@ mod tests {
     use super::chosen;
 
     #[test]
-    fn all_are_meant_where_none_is_named() {
+    fn all_are_chosen_without_a_name() {
         let choose = |name: Option<&str>| chosen("--x", name.map(str::to_owned), &["a", "b"], |name| name);
         assert_eq!(choose(None).unwrap(), ["a", "b"]);
         assert_eq!(choose(Some("b")).unwrap(), ["b"]);

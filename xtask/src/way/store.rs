@@ -1,4 +1,4 @@
-//! The stores that a cache goes to, each empty and on loopback.
+//! The stores of the measurements, empty and on loopback.
 
 use std::fs;
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use crate::process;
 use crate::servers::registry::Registry;
 use crate::servers::{S3_STORE_KEYS, Server, free_address};
 
-/// What kind of store it is.
+/// The kind of a store.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Registry,
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// What BuildKit can be told to compress with there: it has gzip alone for all but registries and directories.
+    /// The compressions that BuildKit has there: only gzip, except for registries and directories.
     pub(super) fn compressions_of_buildkit(self) -> &'static [&'static str] {
         match self {
             Self::Registry => &["gzip", "zstd"],
@@ -64,12 +64,12 @@ impl Store {
         Ok(Self { _server: server, folder, spec })
     }
 
-    /// How BuildKit and buildcache name the cache.
+    /// The spec of the cache, for BuildKit and buildcache.
     pub(super) fn spec(&self) -> &str {
         &self.spec
     }
 
-    /// How much there is in it, in MB.
+    /// The size of its content, in MB.
     pub(super) fn megabytes(&self) -> Result<f64, Failure> {
         let said = process::output(Command::new("du").args(["--summarize", "--bytes"]).arg(&self.folder))?;
         let bytes = said.split_whitespace().next().and_then(|bytes| bytes.parse::<f64>().ok());

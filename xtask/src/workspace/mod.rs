@@ -48,7 +48,7 @@ impl Workspace {
         Self { target: text(&metadata["target_directory"]).into(), root, members }
     }
 
-    /// Builds a program for speed, with these flags of cargo, and returns where it is.
+    /// Builds a program in release mode with these flags of cargo, and returns its path.
     pub(crate) fn build_release(&self, package: &str, name: &str, flags: &[&str]) -> Result<PathBuf, Failure> {
         let mut cargo = process::cargo(["build", "--locked", "--release", "--package", package, "--bin", name]);
         process::run(cargo.args(flags).current_dir(&self.root))?;
@@ -72,7 +72,7 @@ impl Workspace {
         })
     }
 
-    /// The members one `--crate` names, or all of them.
+    /// The member that `--crate` names, or all of them.
     pub(crate) fn scope(&self, krate: Option<&str>) -> Result<Vec<&Member>, Failure> {
         match krate {
             Some(name) => Ok(vec![self.member(name)?]),
@@ -101,7 +101,7 @@ impl Member {
         }
     }
 
-    /// The name of the place this crate keeps a cache in: `local` for `cache-local`; `None` for the other crates.
+    /// The type of this backend: `local` for `cache-local`; `None` for the other crates.
     pub(crate) fn backend(&self) -> Option<&str> {
         let name = self.name.strip_prefix("cache-")?;
         (!["core", "kit", "layers", "ops", "report", "cli", "tests"].contains(&name)).then_some(name)

@@ -41,13 +41,13 @@ fn members_are_read_from_metadata() {
 }
 
 #[test]
-fn backends_are_what_is_left_without_core_and_tools() {
+fn backends_are_the_crates_without_core_and_tools() {
     let names: Vec<_> = sample().backends().map(|member| member.backend().unwrap().to_owned()).collect();
     assert_eq!(names, ["local", "s3"]);
 }
 
 #[test]
-fn an_unknown_crate_is_a_usage_failure_that_lists_the_known() {
+fn an_unknown_crate_is_a_usage_failure_that_lists_the_members() {
     let failure = sample().scope(Some("cache-what")).err().unwrap();
     assert_eq!(failure.status(), crate::failure::USAGE);
     assert!(failure.to_string().contains("cache-core, cache-local"));

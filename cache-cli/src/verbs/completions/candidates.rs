@@ -1,4 +1,4 @@
-//! What a spec that somebody is typing can become.
+//! The completions of a spec that is being typed.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use cache_ops::ExportOptions;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// How many entries of a directory are looked at: a shell waits for the answer.
+/// Entries of a directory that are read at most, since a shell waits for the answer.
 const MOST_ENTRIES: usize = 10_000;
 
-/// The longer words that `word` is the beginning of; none when it is no beginning of a spec.
+/// The completions of `word`; none if it is not the beginning of a spec.
 pub(super) async fn of(session: &Session, word: &str) -> Vec<String> {
     let (head, tail) = word.rfind(',').map_or(("", word), |comma| word.split_at(comma + 1));
     let continued = |tails: Vec<String>| tails.into_iter().map(|tail| format!("{head}{tail}")).collect();
@@ -73,7 +73,7 @@ fn is_name(facts: BackendFacts, name: &str) -> bool {
     naming == name && !facts.paths.is_empty()
 }
 
-/// The names of the caches in the store; none where it cannot be read.
+/// The names of the caches in the store; none if it cannot be read.
 async fn caches(session: &Session, head: &str) -> Vec<String> {
     let Ok(spec) = head.trim_end_matches(',').parse::<CacheSpec>() else { return Vec::new() };
     let Ok(mut place) = Place::parse(session, &spec.to_string()) else { return Vec::new() };
@@ -82,7 +82,7 @@ async fn caches(session: &Session, head: &str) -> Vec<String> {
     caches.into_iter().filter_map(|cache| cache.name).collect()
 }
 
-/// The directories that a path can become.
+/// The directories that complete a path.
 fn directories(value: &str) -> Vec<String> {
     let (folder, _) = value.rfind('/').map_or(("", value), |slash| value.split_at(slash + 1));
     let Ok(entries) = fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {

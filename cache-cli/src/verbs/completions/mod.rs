@@ -1,7 +1,7 @@
-//! `completions`: what a shell needs to complete the command line.
+//! `completions`: scripts that complete the command line in a shell.
 //!
-//! Verbs and flags are in the script itself. Where a spec stands, the script asks the program (`__complete`), which knows
-//! the types, their attributes, and the caches in directories of this machine.
+//! Verbs and flags are in the script itself. For a spec, the script calls the program (`__complete`), which knows the
+//! types, their attributes, and the caches in directories of this machine.
 
 mod candidates;
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What completes specs in a shell; nothing in those that have no more than verbs and flags.
+/// The part of the script that completes specs; empty for shells in which only verbs and flags are completed.
 fn specs(shell: Shell) -> &'static str {
     match shell {
         Shell::Bash => include_str!("specs.bash"),
@@ -31,7 +31,7 @@ fn specs(shell: Shell) -> &'static str {
     }
 }
 
-/// Prints what a word of the command line can become, one a line.
+/// Prints the completions of a word of the command line, one per line.
 pub(super) async fn complete(session: &Session, args: &CompleteArgs) -> Result<Exit, Failure> {
     let candidates = candidates::of(session, &args.word).await;
     output::write(candidates.iter().map(|word| format!("{word}\n")).collect::<String>().as_bytes())?;

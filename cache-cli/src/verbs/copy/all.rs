@@ -13,9 +13,9 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::text;
 
-/// One job for each named cache; all of them are opened before the first one is written.
+/// Returns one job for each named cache. All destinations are opened before the first one is written.
 ///
-/// A name that cannot be looked at keeps no other from being copied; `copies` remembers it as a failure.
+/// A name that cannot be read does not stop the others. It is a failure in `copies`.
 pub(super) async fn jobs(session: &Session, args: &CopyArgs, copies: &mut Copies) -> Result<Vec<Job>, Failure> {
     let mut source = Place::parse_on(session, Side::Source, &args.source)?;
     if source.store_spec() != source.spec {
@@ -45,14 +45,14 @@ pub(super) async fn jobs(session: &Session, args: &CopyArgs, copies: &mut Copies
     Ok(jobs)
 }
 
-/// Says how many names lead to something else.
+/// Warns that some names lead to something other than caches.
 pub(super) fn say_others(session: &Session, others: usize) {
     let names = text::count(others, "name");
     session
         .warn(format!("--all copies caches, and leaves out {names} of other things (images, charts, signatures, …)"));
 }
 
-/// The failure of a store in which no name leads to a cache.
+/// The failure if no name in the store leads to a cache.
 pub(super) fn nothing(session: &Session, source: &str) -> Result<Failure, Failure> {
     Ok(Place::parse_on(session, Side::Source, source)?.no_cache())
 }
@@ -77,7 +77,7 @@ async fn job(
     Ok(Job { source: reader, place, name: Some(name.to_owned()), targets })
 }
 
-/// The destination under the cache's name.
+/// The destination, with the name of the cache.
 fn named(session: &Session, place: Place, name: &str) -> Result<Place, Failure> {
     let kind = place.facts(session)?.kind;
     let Some(naming) = place.naming() else {
@@ -94,7 +94,7 @@ fn named(session: &Session, place: Place, name: &str) -> Result<Place, Failure> 
     Ok(named)
 }
 
-/// The kinds of place that name their caches, for messages.
+/// The types whose caches have names, for messages.
 fn named_kinds(session: &Session) -> String {
     let named = session.backends.facts().filter(|facts| facts.naming.is_some());
     named.map(|facts| facts.kind).collect::<Vec<_>>().join(", ")

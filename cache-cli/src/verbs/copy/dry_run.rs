@@ -1,4 +1,4 @@
-//! A destination that takes nothing and remembers what it was offered and has not.
+//! An exporter that writes nothing, and records the blobs that the destination lacks.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,9 @@ use cache_core::{
 
 use super::report::WouldPush;
 
-/// Looks every blob up at both ends instead of moving it.
+/// Looks up every blob at the source and the destination instead of moving it.
 pub(super) struct DryRun<'a> {
-    /// The destination as it is.
+    /// The cache at the destination, if any.
     there: Option<&'a dyn CacheImporter>,
     offered: Mutex<WouldPush>,
 }

@@ -1,4 +1,4 @@
-//! One cache to all of its destinations at once.
+//! Copies one cache to all of its destinations at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ pub(super) async fn copy(session: &Session, args: &CopyArgs, job: &Job, manifest
     copied.into_values().collect()
 }
 
-/// Targets with their numbers. Two in one store are in different rounds: the second one finds what the first one sent.
+/// Groups targets into rounds, with their positions. Two targets in one store are in different rounds, so that the
+/// second one finds the blobs of the first one.
 fn rounds(targets: &[Target]) -> Vec<Vec<(usize, &Target)>> {
     let mut rounds: Vec<Vec<(usize, &Target)>> = Vec::new();
     for (at, target) in targets.iter().enumerate() {
@@ -42,7 +43,7 @@ fn rounds(targets: &[Target]) -> Vec<Vec<(usize, &Target)>> {
     rounds
 }
 
-/// A target whose expectations are known.
+/// A target with its settings and its condition for the commit.
 struct Ready<'a> {
     at: usize,
     target: &'a Target,
@@ -85,7 +86,7 @@ impl<'a> Ready<'a> {
         let told = Arc::new(told.at((args.destinations.len() > 1).then(|| target.place.spec.to_string())));
         let settings = session.export_settings().with_expect(expect);
         let settings = match args.dry_run {
-            // Lookups are no progress.
+            // A dry run only looks blobs up, and shows no progress.
             true => settings.with_progress(Arc::new(Silent)),
             false => settings.with_progress(Arc::clone(&told) as _),
         };
@@ -94,7 +95,7 @@ impl<'a> Ready<'a> {
 
     fn destination(&self, args: &CopyArgs) -> Destination<'_> {
         let to = if args.dry_run { &self.dry_run as &dyn CacheExporter } else { &*self.target.exporter };
-        // A converted layer has a digest when it is made, which a dry run does not.
+        // The digest of a converted layer is known only after the conversion, which a dry run does not do.
         let conversion = self.target.conversion.clone().filter(|_| !args.dry_run);
         let options = CopyOptions::default().with_mode(self.target.mode).with_skip_missing(args.skip_missing);
         let options = options.with_conversion(conversion);

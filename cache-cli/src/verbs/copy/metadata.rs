@@ -1,4 +1,4 @@
-//! `--metadata-file`: the outcome of the commit, as BuildKit's clients write it.
+//! `--metadata-file`: the outcome of the commit, in the form of BuildKit's clients.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,11 +11,11 @@ use super::report::{Copied, Copies};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// The file, opened before anything is copied; what was in it stays until there is something to write.
+/// The file, which is opened before anything is copied. Its content stays until there is something to write.
 pub(super) struct MetadataFile {
     path: PathBuf,
     file: File,
-    /// Whether it is to go if nothing is written.
+    /// Whether the file was created, and is deleted if nothing is written.
     is_new: bool,
 }
 
@@ -54,7 +54,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()))
 }
 
-/// One destination has BuildKit's key `cache.manifest`; several have it each, in a list.
+/// For one destination an object with BuildKit's key `cache.manifest`; for several, a list of such objects.
 fn document(copies: &[Copied]) -> Value {
     match copies {
         [one] => Value::Object(manifest(one)),

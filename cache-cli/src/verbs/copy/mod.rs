@@ -73,7 +73,7 @@ pub(super) async fn run(session: &Session, args: &CopyArgs) -> Result<Exit, Fail
     Ok(copies.exit())
 }
 
-/// Opens both ends of a copy, so that a bad spec is refused before anything is written.
+/// Opens the source and the destinations of a copy, so that a bad spec is refused before anything is written.
 async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
     let mut place = Place::parse_on(session, Side::Source, &args.source)?;
     let source = place.importer(session).await?;
@@ -85,7 +85,7 @@ async fn single(session: &Session, args: &CopyArgs) -> Result<Job, Failure> {
     Ok(Job { source, place, name: None, targets })
 }
 
-/// The cache; none where something else has the name.
+/// Reads the cache; `None` if the name leads to none.
 async fn resolve(job: &Job) -> Result<Option<CacheManifest>, Failure> {
     let resolved = job.source.resolve().await.map_err(|error| job.place.explain(error))?;
     Ok(resolved.map(|resolved| resolved.manifest))

@@ -124,17 +124,17 @@ struct CoverageReport {
     layers: usize,
 }
 
-/// What the core says about a copy that did not fail.
+/// The report of a copy that did not fail.
 pub(super) struct Written {
     pub(super) copied: CopyReport,
     pub(super) would_push: Option<WouldPush>,
 }
 
-/// What a dry run found out.
+/// What a dry run found.
 pub(super) struct WouldPush {
     /// The blobs that would be pushed, in order of their digests.
     pub(super) blobs: Vec<Descriptor>,
-    /// How many blobs need not be.
+    /// How many blobs exist at the destination.
     pub(super) already_there: usize,
 }
 
@@ -150,7 +150,7 @@ impl Copies {
         self.copies.push(copied);
     }
 
-    /// Remembers a failure; the first one says how the program ends.
+    /// Records a failure. The first one sets the exit code.
     pub(super) fn fail(&mut self, exit: Exit) {
         self.failed.get_or_insert(exit);
     }
@@ -276,7 +276,7 @@ impl Copied {
         }
     }
 
-    /// A dry run converts nothing, and says how much would be.
+    /// A dry run converts nothing, and reports how many layers would be converted.
     fn expect_conversions(&mut self, manifest: &CacheManifest, conversion: &Conversion) {
         self.converted = layers_to_convert(manifest, conversion);
         if self.converted > 0 {
@@ -288,17 +288,17 @@ impl Copied {
         }
     }
 
-    /// Says which cache of a store it was.
+    /// Sets the name of the cache.
     pub(super) fn named(self, name: Option<String>) -> Self {
         Self { name, ..self }
     }
 
-    /// Whether it failed, and that is no failure here.
+    /// Whether it failed and `ignore-error` is set.
     pub(super) fn is_ignored(&self) -> bool {
         self.status == Status::Ignored
     }
 
-    /// What BuildKit will not be able to do with what was written.
+    /// Why BuildKit cannot use all of what was written.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -337,7 +337,7 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
     }
     let committed = &copied.export.committed;
     warnings.extend(split_leaves(&copied.manifest, committed));
-    // BuildKit reads the config and the manifest of an image whatever their size.
+    // BuildKit has no size limit for the config and the manifest of an image.
     let Some(manifest) = committed.descriptor.as_ref().filter(|_| committed.coverage.is_none()) else {
         return warnings;
     };
@@ -359,7 +359,8 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
     warnings
 }
 
-/// A config whose bytes were kept has the leaves that it had; one that was encoded anew has one.
+/// The warning about a config with several leaves. A config whose bytes were kept still has them; one that was encoded
+/// again has one.
 fn split_leaves(manifest: &CacheManifest, committed: &Committed) -> Option<String> {
     let leaves = manifest.split_leaves()?;
     let is_kept = committed.coverage.is_none()

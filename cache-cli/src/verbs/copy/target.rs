@@ -9,15 +9,15 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::verbs::compression;
 
-/// Where a cache goes, and how.
+/// A destination, and how the cache is written there.
 pub(super) struct Target {
     pub(super) place: Place,
     pub(super) exporter: Box<dyn CacheExporter>,
-    /// The same place, seen by a reader; only where the copy depends on what it holds, or is a dry run.
+    /// The importer of the same place; only if the copy depends on what it holds, or is a dry run.
     pub(super) current: Option<Box<dyn CacheImporter>>,
     is_conditional: bool,
     pub(super) mode: Option<Mode>,
-    /// What the layers are converted to.
+    /// How layers are converted.
     pub(super) conversion: Option<Conversion>,
     pub(super) ignores_errors: bool,
 }
@@ -39,7 +39,7 @@ impl Target {
             );
         }
         let conversion = compression::conversion(session, &args.compression, options.compression, &place)?;
-        // An image is read before it is written, and is only ever replaced if it is still the same.
+        // An image is always read first, and replaced only if it has not changed since.
         let is_conditional = args.if_unchanged && !is_image;
         let (current, exporter) = match is_conditional || args.dry_run {
             true => place.both_sides(session).await.map(|sides| (Some(sides.importer), sides.exporter))?,
@@ -48,7 +48,7 @@ impl Target {
         Ok(Self { place, exporter, current, is_conditional, mode, conversion, ignores_errors: options.ignore_error })
     }
 
-    /// What the place has to hold at the commit: whatever it holds now, if that matters.
+    /// The condition of the commit: with `--if-unchanged`, the place still holds what it holds now.
     pub(super) async fn expect(&self) -> Result<Expect, Error> {
         let Some(current) = self.current.as_ref().filter(|_| self.is_conditional) else { return Ok(Expect::Any) };
         let resolved = current.resolve().await.map_err(|error| self.place.explain(error))?;
@@ -56,7 +56,7 @@ impl Target {
     }
 }
 
-/// The mode of the flag and that of the attribute, which may not contradict each other.
+/// The mode of the flag or the attribute, which may not contradict each other.
 fn agree(flag: Option<Mode>, attribute: Option<Mode>, place: &Place) -> Result<Option<Mode>, Failure> {
     match (flag, attribute) {
         (Some(flag), Some(attribute)) if flag != attribute => {

@@ -94,7 +94,7 @@ async fn lost_blobs_are_left_out_when_asked() {
 async fn an_ignored_error_is_no_failure() {
     let store = store().await;
     store.lose(&layer("bb").digest);
-    // A destination that has the blob needs none: only a dry run looks it up at the source.
+    // The destination has the blob already, so that only a dry run looks it up at the source.
     let args = args("type=memory,name=a", &["type=memory,name=b,ignore-error=true"]);
     assert_eq!(run(&session(&store), &CopyArgs { dry_run: true, ..args }).await, Ok(Exit::Done));
 }
@@ -178,7 +178,7 @@ async fn a_dry_run_converts_nothing() {
 }
 
 #[tokio::test]
-async fn a_folder_for_converted_layers_that_is_not_there_is_refused_before_anything_is_written() {
+async fn a_missing_directory_for_converted_layers_is_refused_before_anything_is_written() {
     let store = store().await;
     let destinations = ["type=memory,name=b", "type=memory,name=c,compression=zstd,force-compression=true"];
     let compression = CompressionArgs { tmp_dir: Some("/nowhere/at/all".into()), ..CompressionArgs::default() };

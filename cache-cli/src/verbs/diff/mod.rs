@@ -1,4 +1,4 @@
-//! `diff`: what one cache has and another has not.
+//! `diff`: what one cache has and another one lacks.
 
 pub(super) mod report;
 
@@ -12,7 +12,7 @@ use crate::output;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// Compares the caches by what a build finds in them.
+/// Compares the caches as a build sees them.
 pub(super) async fn run(session: &Session, args: &DiffArgs) -> Result<Exit, Failure> {
     let (a, b) = (read(session, &args.a).await?, read(session, &args.b).await?);
     let differences = diff(&a.1, &b.1).map_err(|error| Failure::from(which(error, &a, &b)))?;
@@ -27,7 +27,7 @@ async fn read(session: &Session, spec: &str) -> Result<(Place, CacheManifest), F
     Ok((place, resolved.manifest))
 }
 
-/// Says which of the two caches an error is about.
+/// Adds to an error which of the two caches it is about.
 fn which(error: Error, a: &(Place, CacheManifest), b: &(Place, CacheManifest)) -> Error {
     let is_sound = |manifest| cache_core::CacheChains::from_manifest(manifest).is_ok();
     if is_sound(&a.1) { b.0.explain(error) } else { a.0.explain(error) }

@@ -11,7 +11,7 @@ use crate::report::digest_of;
 use crate::table::{Column, Table};
 use crate::text;
 
-/// How many divergences of each side a table shows.
+/// Divergences of each side that a table shows.
 const SHOWN: usize = 20;
 
 /// What differs between two caches.

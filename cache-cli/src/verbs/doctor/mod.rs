@@ -1,4 +1,4 @@
-//! `doctor`: what a store can do, and the `--cache-to` that follows from it.
+//! `doctor`: tests what a store can do, and prints the `--cache-to` to use.
 
 pub(super) mod report;
 
@@ -13,7 +13,7 @@ use crate::output;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// Tries the place; no way to write there is a failure, after the report.
+/// Tests the place. If it cannot be written, that is a failure after the report.
 pub(super) async fn run(session: &Session, args: &DoctorArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let (report, exit) = examine(session, &mut place).await?;
@@ -42,7 +42,7 @@ fn verdict(found: &Diagnosis) -> Exit {
     }
 }
 
-/// The mode that was asked for, else all results: BuildKit's own default leaves most of them out.
+/// Adds the mode of the spec, or `max`: BuildKit's default, `min`, leaves most results out.
 fn with_mode(spec: &CacheSpec, mode: Option<Mode>) -> CacheSpec {
     spec.clone().with("mode", mode.unwrap_or(Mode::Max).to_string())
 }

@@ -82,7 +82,7 @@ impl From<Check> for Checked {
     }
 }
 
-/// How jobs that publish at the same time keep what each of them adds.
+/// How jobs that publish at the same time lose nothing.
 fn publishing(way: Publishing) -> String {
     let text = match way {
         Publishing::Conditional => "commits are conditional here, so concurrent jobs lose nothing".to_owned(),
@@ -104,13 +104,13 @@ fn status(error: &Error) -> Option<u16> {
     error.status()
 }
 
-/// What the server said; an error that no server said anything about speaks for itself.
+/// The server's message, or the error itself if no server answered.
 fn words(error: &Error) -> String {
     error.context("server").map_or_else(|| with_causes(error), str::to_owned)
 }
 
 impl Checked {
-    /// The status and the words, which may begin with it.
+    /// The status and the message, which may begin with the status.
     fn answer(&self) -> String {
         let words = self.words.clone().unwrap_or_default();
         let status = self.status.map(|status| status.to_string()).filter(|status| !words.contains(status.as_str()));
@@ -150,7 +150,7 @@ impl output::Report for Report {
         text
     }
 
-    /// A probe leaves no cache.
+    /// None: a probe leaves no cache.
     fn digests(&self) -> Vec<Digest> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! `du`: what caches weigh, alone and together, and what their stores hold that no cache reaches.
+//! `du`: the sizes of caches, alone and together, and what no cache in their stores reaches.
 
 pub(super) mod report;
 mod store;
@@ -18,10 +18,10 @@ use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// How many layers are listed unless all are asked for.
+/// Layers that are listed, unless all are asked for.
 const BIGGEST: usize = 10;
 
-/// Weighs the named caches and the stores they are in.
+/// Measures the named caches and their stores.
 pub(super) async fn run(session: &Session, args: &DuArgs) -> Result<Exit, Failure> {
     let places: Vec<Place> = args.specs.iter().map(|spec| Place::parse(session, spec)).collect::<Result<_, _>>()?;
     let usage = weigh(session, places).await?;
@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, args: &DuArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// A cache on the scales.
+/// A cache that is measured.
 struct Weighed {
     cache: String,
     digest: Option<Digest>,
@@ -41,7 +41,7 @@ async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failu
     let mut caches = Vec::with_capacity(places.len());
     for place in &mut places {
         let (importer, resolved) = match place.resolve(session).await {
-            // A store without the default name is weighed all the same.
+            // The spec names no cache, and the default one does not exist: only the store is measured.
             Err(failure) if failure.exit == Exit::NoCache && place.is_store_of_caches(session).await => continue,
             resolved => resolved?,
         };
@@ -59,7 +59,7 @@ async fn weigh(session: &Session, mut places: Vec<Place>) -> Result<Usage, Failu
     Ok(usage)
 }
 
-/// What is shared and what is not, by digest.
+/// Counts which blobs are shared, by digest.
 fn compare(caches: &[Weighed], limit: usize) -> Usage {
     let mut uses: HashMap<Digest, usize> = HashMap::new();
     let mut union = Reach::default();

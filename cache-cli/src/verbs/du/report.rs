@@ -70,7 +70,7 @@ pub(crate) struct StoreUsage {
 }
 
 impl StoreUsage {
-    /// Blobs and bytes that no cache reaches; none while a cache of the store cannot be read.
+    /// Blobs and bytes that no cache reaches; `None` while a cache of the store cannot be read.
     pub(crate) fn unreachable(&self) -> Option<(usize, u64)> {
         self.unreachable_blobs.zip(self.unreachable_bytes)
     }

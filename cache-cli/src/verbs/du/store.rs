@@ -1,4 +1,4 @@
-//! What a store holds, and how much of it no cache reaches.
+//! The size of a store, and of what no cache in it reaches.
 
 use cache_core::{CacheStore, Error};
 use cache_ops::{UnreadableEntry, weigh};
@@ -9,7 +9,7 @@ use crate::progress::Looking;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// Weighs every store that one of the places is in, each once; kinds of places without a store are passed over.
+/// Measures the store of each place, each store once. Places without a store are skipped.
 pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<StoreUsage>, Failure> {
     let mut seen = Vec::new();
     let mut usages = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<
             continue;
         }
         seen.push(key);
-        // The cache itself could be opened: what is missing here is only needed for its neighbours.
+        // The cache itself could be opened. A store that cannot be is only a warning.
         let store = match place.store(session).await {
             Ok(Some(store)) => store,
             Ok(None) => continue,
@@ -29,7 +29,7 @@ pub(crate) async fn usages(session: &Session, places: Vec<Place>) -> Result<Vec<
                 continue;
             }
         };
-        // What no cache reaches is not known without a list of blobs, and neither is what the store holds.
+        // Without a list of blobs, the size of the store is unknown.
         if let Some(collection) = store.own_collection() {
             session
                 .reporter

@@ -1,4 +1,4 @@
-//! The caches that `explain` looks into: opened, read, and asked for blobs.
+//! The caches that `explain` searches.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::report::digest_of;
 use crate::session::Session;
 use crate::spec::Place;
 
-/// How many caches of a store are looked into, at most.
+/// Caches of a store that are searched at most.
 const SEARCHED: usize = 500;
 
-/// Everything that was read.
+/// All caches that were read.
 pub(crate) struct Caches {
     pub(super) consulted: Vec<Opened>,
     pub(super) exported: Option<(Place, CacheManifest)>,
@@ -29,7 +29,7 @@ pub(super) struct Opened {
     importer: Box<dyn CacheImporter>,
 }
 
-/// What is at a cache's place.
+/// What a spec leads to.
 pub(super) enum Found {
     Cache(Box<CacheManifest>),
     Absent,
@@ -37,8 +37,8 @@ pub(super) enum Found {
 }
 
 impl Caches {
-    /// Opens the caches of a command line. With a single one and others to import, the single one is the export if it
-    /// holds results that the build made.
+    /// Opens the caches of a command line. With one positional spec beside `--from`, that one is the export if it holds
+    /// results that the build made.
     pub(crate) async fn open(session: &Session, args: &ExplainArgs, log: Option<&BuildLog>) -> Result<Self, Failure> {
         let mut caches = Self { consulted: Vec::new(), exported: None };
         let mut imported = vec![args.old.as_str()];
@@ -65,8 +65,8 @@ impl Caches {
         Ok(caches)
     }
 
-    /// Opens the caches of a report: what the build made is the export, the first of the others is what it imported, and
-    /// the rest is looked into.
+    /// Opens the caches of a report. The first one with results that the build made is the export. Of the others, the
+    /// first counts as imported, and the rest is searched.
     pub(crate) async fn of_report(session: &Session, specs: &[String], log: &BuildLog) -> Result<Self, Failure> {
         let mut caches = Self { consulted: Vec::new(), exported: None };
         for spec in specs {
@@ -84,8 +84,8 @@ impl Caches {
         Ok(caches)
     }
 
-    /// Explains the build, then looks whether the results that were not used are still there, and explains it again if
-    /// some are not.
+    /// Explains the build, then checks whether the results that were not used still exist, and explains it again if
+    /// some do not.
     pub(crate) async fn explain(
         &self,
         session: &Session,
@@ -119,7 +119,7 @@ impl Caches {
         self.consulted.iter().zip(lost).map(|(cache, lost)| cache.side().with_lost(lost.clone())).collect()
     }
 
-    /// Adds every cache of a store that is not among those that are known.
+    /// Adds every cache of a store that is not known yet.
     async fn search(&mut self, session: &Session, spec: &str) -> Result<(), Failure> {
         let mut place = Place::parse(session, spec)?;
         let store = place.required_store(session).await?;
@@ -168,7 +168,7 @@ impl Opened {
         make(self.name.clone(), content)
     }
 
-    /// Whether the store has lost a blob, or has it with another size.
+    /// Whether a blob is missing in the store, or has another size there.
     async fn has_lost(&self, blob: &Digest) -> Result<bool, Failure> {
         let Found::Cache(manifest) = &self.found else { return Ok(false) };
         let Some(blob) = manifest.descriptor(blob) else { return Ok(true) };
@@ -176,7 +176,7 @@ impl Opened {
         Ok(found.is_none_or(|found| found.size != blob.size))
     }
 
-    /// The blobs that a full check finds wrong.
+    /// The blobs in which a deep check finds an error.
     async fn unsound(&self, session: &Session) -> Result<HashSet<Digest>, Failure> {
         let Found::Cache(manifest) = &self.found else { return Ok(HashSet::new()) };
         let report = verify(manifest, &*self.importer, Depth::Deep, session.concurrency()).await?;
@@ -185,7 +185,7 @@ impl Opened {
     }
 }
 
-/// Reads what the build wrote. A build that failed wrote nothing: with a log, that is no failure.
+/// Reads the export. With a log, a missing export is no failure, since a build that fails writes none.
 async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Option<(Place, CacheManifest)>, Failure> {
     let mut place = Place::parse(session, spec)?;
     match place.resolve(session).await {
@@ -198,7 +198,7 @@ async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Opt
     }
 }
 
-/// Opens a cache that may be absent or broken: both are causes.
+/// Opens a cache. It may be absent or unreadable: both are causes of misses.
 async fn open(session: &Session, spec: &str, is_imported: bool) -> Result<Opened, Failure> {
     let mut place = Place::parse(session, spec)?;
     let importer = place.importer(session).await?;
@@ -211,7 +211,7 @@ async fn open(session: &Session, spec: &str, is_imported: bool) -> Result<Opened
     Ok(Opened { name: place.spec.to_string(), found, is_imported, importer })
 }
 
-/// Whether an error says something about the cache, and not about the way to it.
+/// Whether the error is about the cache, and not about the connection to it.
 fn is_of_the_cache(kind: ErrorKind) -> bool {
     matches!(
         kind,

@@ -1,4 +1,4 @@
-//! `explain`: why steps of a build ran although there was a cache.
+//! `explain`: why steps of a build missed the cache.
 
 mod caches;
 pub(super) mod report;
@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
 
-/// Explains a build; whatever it finds, that it could explain is success.
+/// Explains a build. Misses are no failure.
 pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<Exit, Failure> {
     let log = args.log.as_deref().map(read_log).transpose()?;
     if log.is_none() && args.new.is_none() {

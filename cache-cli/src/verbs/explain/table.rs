@@ -1,4 +1,4 @@
-//! `explain` for people.
+//! The table of `explain`.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use super::report::{GroupReport, Report, StepReport};
 use crate::output;
 use crate::text;
 
-/// How many characters of a step's name a line shows.
+/// Characters of a step's name that a line shows.
 const NAME: usize = 60;
-/// How many causes are told at the end.
+/// Causes that are shown at the end.
 const CAUSES: usize = 5;
 
 impl output::Report for Report {
@@ -138,7 +138,7 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// Seconds as people read them; what is shorter in milliseconds.
+/// A time in seconds, or in milliseconds if it is shorter than one.
 fn time(seconds: f64) -> String {
     if seconds < 0.995 {
         return format!("{:.0}ms", seconds * 1e3);

@@ -1,4 +1,4 @@
-//! `graph`: the records and layers of a cache, drawn.
+//! `graph`: draws the records and layers of a cache.
 
 pub(super) mod report;
 mod tree;

@@ -99,7 +99,7 @@ impl Serialize for Drawing {
     }
 }
 
-/// Each element as the document shows it, made when it is written: together they would be the graph once more.
+/// Converts elements one by one while they are written. All at once would take as much memory as the graph.
 fn one_by_one<'a, T, U: From<&'a T> + Serialize, S: Serializer>(
     all: &&'a [T],
     serializer: S,

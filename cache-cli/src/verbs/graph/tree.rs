@@ -1,4 +1,4 @@
-//! The graph as a tree of text: what hangs on a record stands below it, and the layers that its result adds.
+//! The graph as a tree of text: below each record its children, and the layers that its result adds.
 
 use std::fmt::Write as _;
 
@@ -7,19 +7,19 @@ use cache_ops::{Graph, GraphResult};
 
 use crate::text;
 
-/// How far a line is indented at most, however deep the graph is.
+/// The largest indentation of a line, in levels.
 const DEEPEST: usize = 30;
-/// How many hex digits stand for a digest.
+/// Hex digits of a shortened digest.
 const SHORT: usize = 12;
 
-/// A record that is still to be drawn, and how deep it stands.
+/// A record that is still to be drawn, and its depth.
 struct Todo {
     record: usize,
     depth: usize,
 }
 
-/// Draws every record once, below the first one that it hangs on; where it hangs on others too, a line says so. Every
-/// layer is drawn once, below the first result that needs it. With `all`, digests are whole.
+/// Draws every record once, below its first parent; below other parents, a line refers to it. Every layer is drawn
+/// once, below the first result that needs it. With `all`, digests are not shortened.
 pub(super) fn draw(graph: &Graph, now: Timestamp, all: bool) -> String {
     let mut drawing = Drawing {
         graph,
@@ -39,7 +39,7 @@ pub(super) fn draw(graph: &Graph, now: Timestamp, all: bool) -> String {
     drawing.text
 }
 
-/// For each layer how many it stands on, itself included; parents stand before children.
+/// For each layer, the length of its chain, itself included. Parents come before children.
 fn depths(graph: &Graph) -> Vec<usize> {
     let mut depths: Vec<usize> = Vec::with_capacity(graph.layers.len());
     for layer in &graph.layers {
@@ -54,13 +54,13 @@ struct Drawing<'a> {
     all: bool,
     is_drawn: Vec<bool>,
     is_shown: Vec<bool>,
-    /// How many layers the chain of each layer has.
+    /// The length of the chain of each layer.
     depths: Vec<usize>,
     text: String,
 }
 
 impl Drawing<'_> {
-    /// Draws a record; answers what hangs on it, the first to draw last.
+    /// Draws a record and returns its children; the one to draw first is the last.
     fn record(&mut self, todo: &Todo) -> Vec<Todo> {
         let record = &self.graph.records[todo.record];
         let mut line = self.digest_text(&record.key.to_string());
@@ -88,7 +88,7 @@ impl Drawing<'_> {
         format!("result of {layers}, {}", text::ago(Some(result.created_at), self.now))
     }
 
-    /// The layers of a result that were not shown yet, bottom first.
+    /// Draws the layers of a result that were not drawn yet, lowest first.
     fn layers(&mut self, top: usize, depth: usize) {
         let mut new = Vec::new();
         let mut at = Some(top);

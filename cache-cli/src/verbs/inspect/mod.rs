@@ -1,4 +1,4 @@
-//! `inspect`: what is in a cache.
+//! `inspect`: shows what is in a cache.
 
 pub(super) mod report;
 mod table;
@@ -18,7 +18,7 @@ use crate::spec::Place;
 /// Shows the cache, sound or not; with `--raw`, the bytes of its config.
 pub(super) async fn run(session: &Session, args: &InspectArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
-    // The process ends: a million records are not freed one by one.
+    // The process ends soon, so a million records need not be freed one by one.
     let resolved = ManuallyDrop::new(place.resolve(session).await?.1);
     let manifest = &resolved.manifest;
     if args.raw {

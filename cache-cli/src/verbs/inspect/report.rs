@@ -1,4 +1,4 @@
-//! `buildcache.inspect/v1`: a cache as a document that says the same of the same cache, always.
+//! `buildcache.inspect/v1`: equal caches have equal documents.
 
 use std::collections::BTreeMap;
 
@@ -88,11 +88,11 @@ pub(super) struct MediaTypeReport {
     pub(super) bytes: u64,
 }
 
-/// The layers of a cache, made one by one: there may be a million.
+/// The layers of a cache. Their reports are made one by one, since there may be a million.
 #[derive(Debug)]
 pub(super) struct Layers<'a>(&'a CacheManifest);
 
-/// Its records, as its layers.
+/// The records of a cache; their reports are made one by one as well.
 #[derive(Debug)]
 pub(super) struct Records<'a>(&'a [CacheRecord]);
 
@@ -201,7 +201,7 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// Names the command that draws it.
+    /// Sets the command that draws the cache.
     pub(super) fn with_report_command(self, command: String) -> Self {
         Self { report_command: Some(command), ..self }
     }

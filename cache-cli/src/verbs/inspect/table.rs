@@ -1,4 +1,4 @@
-//! `inspect` for people.
+//! The table of `inspect`.
 
 use std::fmt::Write as _;
 

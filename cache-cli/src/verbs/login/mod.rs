@@ -1,4 +1,4 @@
-//! `login`, `logout`: credentials of registries, where Docker keeps them.
+//! `login`, `logout`: credentials of registries, in Docker's places for them.
 
 mod password;
 pub(super) mod report;

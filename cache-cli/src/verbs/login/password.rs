@@ -1,4 +1,4 @@
-//! The password, which comes on stdin: arguments and variables can be seen by others.
+//! Reads the password from stdin, since other users can see arguments and variables.
 
 use std::io::{self, IsTerminal as _, Read};
 
@@ -6,10 +6,10 @@ use tokio::sync::oneshot;
 
 use crate::exit::{Exit, Failure};
 
-/// No password is longer; tokens are a few KiB.
+/// The longest password that is accepted; tokens are a few KiB.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// Reads it on a thread of its own, so that Ctrl-C need not wait for it.
+/// Reads the password on its own thread, so that Ctrl-C need not wait for it.
 pub(super) async fn read() -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         let failure = Failure::usage("stdin is a terminal, which would show the password");
@@ -20,7 +20,7 @@ pub(super) async fn read() -> Result<String, Failure> {
     answer.await.unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "stdin cannot be read")))
 }
 
-/// All of it, but for the line's end that `echo` adds.
+/// Reads everything, without the end of line that `echo` adds.
 fn read_from(input: impl Read) -> Result<String, Failure> {
     let mut text = String::new();
     let read = input.take(MOST_BYTES + 1).read_to_string(&mut text);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_has_an_end() {
+    fn endless_and_binary_passwords_are_refused() {
         assert_eq!(read_from(io::repeat(b'a')).unwrap_err().exit, Exit::Usage);
         assert!(read_from(&b"\xff"[..]).is_err());
     }

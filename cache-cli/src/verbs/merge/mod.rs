@@ -1,4 +1,4 @@
-//! `merge`: one cache of several, and the way in which concurrent jobs publish to one place.
+//! `merge`: merges several caches into one; with `--publish`, concurrent jobs add to one cache.
 
 pub(super) mod report;
 
@@ -27,7 +27,7 @@ struct Source {
     resolved: Resolved,
 }
 
-/// The place that the union goes to, seen from both sides.
+/// The destination of the union, with its importer and its exporter.
 struct Target {
     place: Place,
     importer: Box<dyn CacheImporter>,
@@ -39,12 +39,12 @@ struct Target {
 /// Reads every source, and writes their union.
 pub(super) async fn run(session: &Session, args: &MergeArgs) -> Result<Exit, Failure> {
     let target = open(session, args).await?;
-    // What the place holds before anything else is read is what it has to hold at the commit.
+    // The destination is read before the sources. At the commit it has to hold the same.
     let current = current(&target).await?;
     let sources = read(session, &args.sources).await?;
     let union = union(&sources, target.mode).await?;
     let theirs = current.as_ref().filter(|_| args.publish);
-    // What does not fit is an error before anything is written.
+    // A config that is too large is an error before anything is written.
     let manifest = fit(&with(&union, theirs, &target)?, form(&sources, theirs), &target)?;
     let (status, result, written) = match (args.dry_run, args.publish) {
         (true, _) => (Status::DryRun, manifest, None),
@@ -102,14 +102,14 @@ async fn read(session: &Session, specs: &[String]) -> Result<Vec<Source>, Failur
     Ok(sources)
 }
 
-/// Everything that is in any of the sources, whatever their order.
+/// The union of all sources. Their order does not matter.
 async fn union(sources: &[Source], mode: Option<Mode>) -> Result<CacheChains, Failure> {
     let read = |source: &Source| {
         let chains = CacheChains::from_manifest(&source.resolved.manifest);
         chains.map_err(|error| source.place.explain(error.with_hint("repair it first")))
     };
     let mut failed = None;
-    // One graph at a time: several big ones need not be in memory together.
+    // One graph at a time, so that several large ones are not in memory together.
     let graphs = sources.iter().map_while(|source| read(source).map_err(|error| failed = Some(error)).ok());
     let mut union = CacheChains::new();
     union.merge_all(graphs)?;
@@ -122,7 +122,7 @@ async fn union(sources: &[Source], mode: Option<Mode>) -> Result<CacheChains, Fa
     Ok(union)
 }
 
-/// The union with what the place holds.
+/// Merges the union with the cache at the destination.
 fn with(union: &CacheChains, theirs: Option<&Resolved>, target: &Target) -> Result<CacheChains, Failure> {
     let mut whole = union.clone();
     if let Some(theirs) = theirs {
@@ -132,14 +132,14 @@ fn with(union: &CacheChains, theirs: Option<&Resolved>, target: &Target) -> Resu
     Ok(whole)
 }
 
-/// The manifest of a union, within the limit.
+/// The manifest of a union, made to fit the size limit.
 fn fit(union: &CacheChains, form: Option<ManifestForm>, target: &Target) -> Result<CacheManifest, Failure> {
     let manifest = union.to_manifest().with_form(form);
     let Some(limit) = target.limit else { return Ok(manifest) };
     limit.fit(manifest).map_err(|error| explain(error, target).into())
 }
 
-/// The form of what a publish adds to, or the one that all sources share; the union keeps it.
+/// The form to write: that of the cache at the destination, or the one that all sources share.
 fn form(sources: &[Source], theirs: Option<&Resolved>) -> Option<ManifestForm> {
     if let Some(theirs) = theirs {
         return theirs.manifest.form();
@@ -156,7 +156,7 @@ fn blobs<'a>(sources: &'a [Source]) -> JoinedBlobs<'a> {
     sources.iter().fold(JoinedBlobs::new(), of_source)
 }
 
-/// Adds the union to what the place holds, however often somebody else writes first.
+/// Publishes the union: adds it to the cache at the destination, again if another writer was first.
 async fn add(
     session: &Session,
     union: &CacheChains,
@@ -186,7 +186,7 @@ async fn add(
     Ok(published)
 }
 
-/// Writes the union if the place still holds what it held.
+/// Writes the union if the destination has not changed.
 async fn replace(
     session: &Session,
     manifest: &CacheManifest,

@@ -1,4 +1,4 @@
-//! `optimize`: the same cache in fewer bytes.
+//! `optimize`: makes a cache smaller without losing hits.
 
 pub(super) mod report;
 
@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
 
-/// Makes the cache smaller, and writes it where something has changed.
+/// Makes the cache smaller, and writes it if it has changed.
 pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, Failure> {
     let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Optimize(&args.compression)).await?;
     let limit = match args.max_config_size {
@@ -25,7 +25,7 @@ pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, 
     let to_convert =
         rewrite.conversion.as_ref().map_or(0, |conversion| layers_to_convert(&optimized.manifest, conversion));
     let is_written = !args.dry_run && (is_changed || to_convert > 0 || !rewrite.is_in_place());
-    // What has not changed keeps its bytes.
+    // An unchanged cache keeps its bytes.
     let manifest = if is_changed { &optimized.manifest } else { rewrite.manifest() };
     let written = if is_written { Some(rewrite.write(session, manifest).await?) } else { None };
     let converted = written.as_ref().map_or(to_convert, |written| written.converted.len());

@@ -16,9 +16,9 @@ use crate::table::{Column, Table};
 use crate::text;
 
 const SCHEMA: &str = "buildcache.prune-plan/v1";
-/// How large a plan may be: a million blobs.
+/// The largest plan in bytes, enough for a million blobs.
 const LIMIT: u64 = 256 << 20;
-/// How many blobs are listed unless all are asked for.
+/// Blobs that are listed, unless all are asked for.
 const LISTED: usize = 10;
 
 /// A plan, and the store that it is for.
@@ -33,7 +33,7 @@ pub(crate) struct PlanFile {
     plan: PrunePlan,
 }
 
-/// What stands before the plan in such a file.
+/// The fields beside the plan in the file.
 #[derive(Deserialize)]
 struct Head {
     schema: String,
@@ -53,7 +53,8 @@ impl PlanFile {
             let failure = Failure::usage(format!("{} is no plan: {error}", path.display()));
             failure.with_hint("prune --dry-run -o json makes one")
         };
-        // One after the other: together they would be kept in a form that takes many times the file's size.
+        // Head and plan are parsed one after the other. In one pass, `flatten` would buffer the plan in many times its
+        // size.
         let head: Head = serde_json::from_slice(&bytes).map_err(no_plan)?;
         if head.schema != SCHEMA {
             return Err(Failure::usage(format!("the plan has the schema {}, not {SCHEMA}", head.schema)));
@@ -70,7 +71,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") { read_whole(io::stdin().lock()) } else { read_whole(open_file(path)?) }
 }
 
-/// Reads a plan; no more than the beginning of what is none from there on.
+/// Reads a plan. If the beginning is no JSON object, the rest is not read.
 fn read_whole(file: impl Read) -> io::Result<Vec<u8>> {
     let (mut file, mut bytes) = (BufReader::new(file.take(LIMIT + 1)), Vec::new());
     let begin = file.fill_buf()?;
@@ -120,7 +121,7 @@ impl Report for PlanFile {
     }
 }
 
-/// What no cache reaches and stays all the same; nothing where that is nothing.
+/// A line about unreachable blobs that are kept because they are young; empty if there are none.
 pub(super) fn young(blobs: usize, bytes: u64, grace_seconds: u64) -> String {
     if blobs == 0 {
         return String::new();
@@ -130,7 +131,7 @@ pub(super) fn young(blobs: usize, bytes: u64, grace_seconds: u64) -> String {
     format!("--grace keeps {count}, {size}, that no cache reaches: younger than {grace}\n")
 }
 
-/// What a cache is called.
+/// The name of a cache, or its digest.
 pub(super) fn name(cache: &PlannedCache) -> String {
     let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
     cache.name.clone().unwrap_or_else(digest)

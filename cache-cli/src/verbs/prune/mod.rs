@@ -1,4 +1,4 @@
-//! `prune`: deletes caches by policy, and the blobs that none reaches.
+//! `prune`: deletes caches by policy, and the blobs that no cache reaches.
 
 pub(super) mod file;
 pub(super) mod report;
@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::{messages, text};
 
-/// How many caches the question names.
+/// Caches that the question names.
 const ASKED: usize = 5;
 
 /// Plans, asks, and deletes.
@@ -77,7 +77,7 @@ fn settings(session: &Session, args: &PruneArgs) -> PruneSettings {
     args.rate.into_iter().fold(settings, PruneSettings::with_rate)
 }
 
-/// What a person should know of the plan, whatever comes of it.
+/// Prints notes and warnings about the plan.
 fn say(session: &Session, plan: &PrunePlan) {
     if plan.bytes_over > 0 {
         let over = text::size(plan.bytes_over);
@@ -94,7 +94,7 @@ fn say(session: &Session, plan: &PrunePlan) {
     }
 }
 
-/// Says what the question is about.
+/// Lists what would be deleted, before the question.
 fn name_all(plan: &PrunePlan, all: bool) {
     for cache in &plan.caches {
         let (name, size) = (file::name(cache), text::size(cache.bytes));

@@ -23,7 +23,7 @@ async fn blobs(store: &MemoryCache) -> Vec<Digest> {
     store.blobs().map_ok(|blob: BlobEntry| blob.digest).try_collect().await.unwrap()
 }
 
-/// Three caches, the first the oldest, and a blob of a day ago that no cache reaches.
+/// Three caches, the first one the oldest, and a day-old blob that no cache reaches.
 async fn store() -> (MemoryCache, Digest) {
     let store = MemoryCache::new();
     for (n, name) in ["a", "b", "c"].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `repair --findings`: what `verify -o json` found, on one machine or on many.
+//! `repair --findings`: reads the output of `verify -o json`, of one run or of all shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use serde::Deserialize;
 use crate::exit::{Exit, Failure};
 use crate::report::config_digest;
 
-/// How many bytes of a file are read.
+/// The largest file that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
-/// What can be wrong with a blob.
+/// The findings about a blob.
 const OF_BLOBS: [FindingCode; 8] = [
     FindingCode::BlobMissing,
     FindingCode::BlobArchived,
@@ -26,7 +26,7 @@ const OF_BLOBS: [FindingCode; 8] = [
     FindingCode::MediaTypeMismatch,
 ];
 
-/// What of a `buildcache.verify/v1` counts here.
+/// The fields of a `buildcache.verify/v1` that are used here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Verified {
@@ -42,10 +42,10 @@ struct Found {
     object: String,
 }
 
-/// What all files together found wrong with the blobs of a cache.
+/// Reads the findings of all files about the blobs of a cache.
 ///
 /// # Errors
-/// For a file that is none of `verify`'s, or is about another cache; and for shards that are missing.
+/// If a file is not written by `verify`, or is about another cache, and if shards are missing.
 pub(super) fn read(files: &[PathBuf], manifest: &CacheManifest) -> Result<BTreeMap<Digest, FindingCode>, Failure> {
     let config = config_digest(manifest);
     let (mut parts, mut found) = (BTreeMap::<u16, BTreeSet<u16>>::new(), BTreeMap::new());
@@ -68,7 +68,7 @@ pub(super) fn read(files: &[PathBuf], manifest: &CacheManifest) -> Result<BTreeM
     Ok(found)
 }
 
-/// Of several findings about one blob an error counts.
+/// Adds a finding. Of several about one blob, an error takes precedence.
 fn add(found: &mut BTreeMap<Digest, FindingCode>, blob: Digest, code: FindingCode) {
     let known = found.entry(blob).or_insert(code);
     if code.is_error() {
@@ -86,7 +86,7 @@ fn read_one(file: &Path) -> Result<Verified, Failure> {
     }
 }
 
-/// All parts of one division are there.
+/// Checks that all shards of one division are present.
 fn check_whole(parts: &BTreeMap<u16, BTreeSet<u16>>) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for (of, numbers) in parts {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_a_blob_counts_before_a_warning() {
+    fn an_error_about_a_blob_takes_precedence_over_a_warning() {
         let (mut found, blob) = (BTreeMap::new(), Digest::sha256(b"blob"));
         for code in [FindingCode::BlobMissing, FindingCode::MediaTypeMismatch] {
             add(&mut found, blob, code);

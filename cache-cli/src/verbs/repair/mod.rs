@@ -1,4 +1,4 @@
-//! `repair`: the largest sound cache that is in a damaged one.
+//! `repair`: writes the largest sound cache that is in a damaged one.
 
 mod findings;
 pub(super) mod report;
@@ -16,7 +16,7 @@ use crate::output;
 use crate::progress::{Step, Watched};
 use crate::session::Session;
 
-/// Looks at every blob, or goes by a look that others had, and writes what is sound.
+/// Checks every blob, or uses the findings of `verify`, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
     let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Repair(depth)).await?;
@@ -34,14 +34,14 @@ pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Fa
         (false, true) => Status::Repaired,
         (false, false) => Status::Sound,
     };
-    // A sound cache stays as it is where it is.
+    // A sound cache is not written again in place.
     let is_written = !args.dry_run && (is_changed || !rewrite.is_in_place());
     let written = if is_written { Some(rewrite.write(session, &repaired.manifest).await?) } else { None };
     output::print(session, &Repair::new(&rewrite, status, &repaired, written.as_ref()))?;
     Ok(Exit::Done)
 }
 
-/// Looks at every blob.
+/// Checks every blob.
 async fn look(session: &Session, rewrite: &Rewrite, depth: Depth) -> Result<Repaired, Error> {
     let bytes = if depth == Depth::Deep { rewrite.manifest().unique_bytes() } else { 0 };
     session.reporter.step(&Step::Started { task: "repair", blobs: rewrite.manifest().blobs().len(), bytes });

@@ -111,7 +111,7 @@ impl Repair {
     }
 }
 
-/// What was wrong with the cache that another one takes the place of.
+/// What was wrong with the cache that is replaced by another one.
 fn unreadable(rewrite: &Rewrite) -> impl Iterator<Item = FindingReport> {
     let findings = rewrite.instead.iter().flat_map(|(_, findings)| findings);
     findings.map(|finding| FindingReport { breaks: Breaks::Cache, ..FindingReport::from(finding) })

@@ -1,4 +1,4 @@
-//! `rm`: one cache out of its store, and with `--blobs` what only it reached.
+//! `rm`: deletes a cache from its store, and with `--blobs` the blobs that only it reached.
 
 mod plan;
 pub(super) mod report;
@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::text;
 
-/// Deletes the cache: its name first, its blobs after it.
+/// Deletes the name of the cache, then its blobs.
 pub(super) async fn run(session: &Session, args: &RmArgs) -> Result<Exit, Failure> {
     let is_asked = !args.force && !args.dry_run;
     if is_asked && !confirm::is_possible() {
@@ -69,7 +69,7 @@ async fn delete(session: &Session, store: &dyn CacheStore, place: &Place, plan: 
     Ok(removal)
 }
 
-/// Deletes what publishers have left for the cache: the next one would bring it back.
+/// Deletes the contributions to the cache, since the next publisher would add them again.
 async fn delete_contributions(store: &dyn CacheStore, plan: &Plan) -> Result<(), Error> {
     let Some(name) = &plan.entry.name else { return Ok(()) };
     for entry in store.contributions().await? {
@@ -81,7 +81,8 @@ async fn delete_contributions(store: &dyn CacheStore, plan: &Plan) -> Result<(),
     Ok(())
 }
 
-/// Deletes what only the cache reached, as things stand now: a cache that was written in between keeps its blobs.
+/// Deletes the blobs that only this cache reached. The other caches are read again, so that one that was written in
+/// between keeps its blobs.
 async fn delete_blobs(
     session: &Session,
     store: &dyn CacheStore,
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_cache_stays_unless_that_is_asked_for_and_its_blobs_stay_in_any_case() {
+    async fn a_name_of_something_else_is_deleted_only_with_any_and_never_its_blobs() {
         let store = MemoryCache::new();
         let image = insert_image(&store, "app").await;
         let session = session(&store);

@@ -1,4 +1,4 @@
-//! Which cache `rm` means, and which blobs go with it.
+//! Which cache `rm` deletes, and which blobs with it.
 
 use cache_core::seams::CacheEntry;
 use cache_core::{CacheStore, Digest, Error};
@@ -13,9 +13,9 @@ use crate::spec::Place;
 pub(super) struct Plan {
     pub(super) entry: CacheEntry,
     pub(super) content: EntryContent,
-    /// What the cache reaches; empty when the blobs stay.
+    /// The blobs that the cache reaches; empty without `--blobs`.
     pub(super) reach: Reach,
-    /// What only the cache reaches, when its blobs go too.
+    /// The blobs that only this cache reaches; `None` without `--blobs`.
     pub(super) blobs: Option<Reach>,
 }
 
@@ -24,19 +24,19 @@ impl Plan {
         self.entry.descriptor.as_ref().map(|manifest| manifest.digest)
     }
 
-    /// The cache in words, or what else it is.
+    /// Names the cache in a message, or says what else it is.
     pub(super) fn label(&self) -> String {
         let label = label(&self.entry);
         if self.content == EntryContent::Cache { label } else { format!("{label}, which is {}", is(self.content)) }
     }
 }
 
-/// Finds the cache that the spec names, and what only it reaches if its blobs are to go too.
+/// Finds the cache that the spec names, and with `--blobs` the blobs that only it reaches.
 ///
-/// What is no cache is not deleted unless that was asked for, and its blobs never are.
+/// A name of something other than a cache is deleted only with `--any`, and its blobs never are.
 pub(super) async fn plan(store: &dyn CacheStore, place: &Place, args: &RmArgs) -> Result<Plan, Failure> {
     let listing = store.list().await.map_err(|error| place.explain(error))?;
-    // What another name leads to matters to its blobs alone.
+    // Another name that cannot be read matters only if blobs are deleted.
     let name = place.cache_name().unwrap_or("latest");
     let caches = match listing.unreadable.iter().any(|unreadable| args.blobs || unreadable.name == name) {
         true => listing.whole().map_err(|error| place.explain(error))?,
@@ -56,7 +56,7 @@ pub(super) async fn plan(store: &dyn CacheStore, place: &Place, args: &RmArgs) -
     Ok(Plan { entry, content, reach, blobs: Some(free) })
 }
 
-/// Whether the thing may be deleted as `args` say.
+/// Checks whether the flags allow to delete what the name leads to.
 fn check(entry: &CacheEntry, content: EntryContent, args: &RmArgs) -> Result<(), Failure> {
     if content == EntryContent::Cache {
         return Ok(());
@@ -93,10 +93,10 @@ fn is(content: EntryContent) -> &'static str {
     }
 }
 
-/// What of `reach` none of the other caches reaches.
+/// The part of `reach` that none of the other caches reaches.
 ///
 /// # Errors
-/// When one of them cannot be read: what it reaches is then unknown.
+/// If one of them cannot be read, since what it reaches is then unknown.
 pub(super) async fn free(store: &dyn CacheStore, reach: &Reach, others: Vec<CacheEntry>) -> Result<Reach, Error> {
     let kept = Reached::of_caches(store, others, &|_| {}).await;
     match kept.unreadable.into_iter().next() {

@@ -46,7 +46,7 @@ struct RemovedBlob {
 }
 
 impl Removal {
-    /// The cache alone; blobs are added as they go.
+    /// The report of the cache alone; blobs are added as they are deleted.
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             schema: "buildcache.rm/v1",

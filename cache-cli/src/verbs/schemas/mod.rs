@@ -1,4 +1,4 @@
-//! The schema files of `schemas/`: made of the types that are written, and compared with what is there.
+//! The files in `schemas/`: generated from the types of the documents, and compared with the files that exist.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::messages;
 
-/// A document, by the word before the version in its `schema`.
+/// A document; `name` is the word before the version in its `schema`.
 struct SchemaFile {
     name: &'static str,
     make: fn(SchemaGenerator) -> Schema,
@@ -41,7 +41,7 @@ fn root<T: JsonSchema>(generator: SchemaGenerator) -> Schema {
     generator.into_root_schema_for::<T>()
 }
 
-/// The file of a document. Readers of an older version of the program find fields that they do not know, so none is forbidden.
+/// The schema file of a document. It does not forbid unknown fields, since a reader may have an older schema.
 fn file(document: &SchemaFile) -> String {
     let SchemaFile { name, make } = document;
     let mut schema = make(SchemaSettings::draft2020_12().for_serialize().into_generator()).to_value();

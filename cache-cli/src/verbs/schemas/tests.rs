@@ -1,4 +1,4 @@
-//! The files are current, and leave nothing undescribed.
+//! The schema files are current, and describe every field.
 
 use std::fs;
 use std::path::{Path, PathBuf};

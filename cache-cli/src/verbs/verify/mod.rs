@@ -1,4 +1,4 @@
-//! `verify`: whether BuildKit can use every part of a cache.
+//! `verify`: checks that BuildKit can use every part of a cache.
 
 pub(super) mod report;
 
@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::spec::Place;
 use crate::unreadable;
 
-/// Checks the cache; a cache that cannot even be read is a finding too.
+/// Checks the cache. One that cannot be read is a finding too.
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Fa
 async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Shard)) -> Result<Verification, Failure> {
     let importer = place.importer(session).await?;
     let manifest = match importer.resolve().await {
-        // The process ends: a million records are not freed one by one.
+        // The process ends soon, so a million records need not be freed one by one.
         Ok(Some(resolved)) => ManuallyDrop::new(resolved.manifest),
         Ok(None) => return Err(place.no_cache_here(session).await),
         Err(error) => match unreadable::findings(&error, &*importer).await {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_bytes_are_found_by_reading_alone() {
+    async fn wrong_bytes_are_found_only_by_reading() {
         let store = store().await;
         store.overwrite(layer("cccc").digest, "CCCC");
         assert_eq!(codes(&store, Depth::Fast).await, Vec::<&str>::new());

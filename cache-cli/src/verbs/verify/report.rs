@@ -10,7 +10,7 @@ use crate::output::Report;
 use crate::report::{Breaks, FindingReport, Severity, config_digest, digest_of};
 use crate::text;
 
-/// How many of the affected records a table names.
+/// Affected records that a table names.
 const NAMED: usize = 3;
 
 /// What is wrong with a cache.
@@ -109,7 +109,7 @@ impl Report for Verification {
     }
 }
 
-/// What cannot be used because of a finding; at most `limit` records are named.
+/// What cannot be used because of a finding; names at most `limit` records.
 fn affected(finding: &FindingReport, limit: usize) -> Option<String> {
     let keys = &finding.affected;
     match finding.breaks {

@@ -1,4 +1,4 @@
-//! The commands that start servers, each with what the server wants to find in its folder.
+//! The commands that start servers. Each writes the files that its server needs.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(super) fn distribution(program: &Path, place: &Place) -> Command {
         place.folder("data").display(),
         place.host()
     );
-    // A server without its configuration says so.
+    // If this fails, the server reports that its configuration is missing.
     let _ = fs::write(&config, text);
     let mut command = command(program, &["serve", &config.display().to_string()]);
     command.env("OTEL_TRACES_EXPORTER", "none");
@@ -113,7 +113,7 @@ pub(super) fn emulator_script() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/gha_emulator.py").display().to_string()
 }
 
-/// A script that becomes the server: it is told the program, the folder, the port, and another port.
+/// A script that starts the server. Its arguments are the program, the folder, the port, and another free port.
 fn script(text: &str, program: &Path, place: &Place) -> Command {
     let other_port = free_port().unwrap_or_default().to_string();
     let mut command = Command::new("sh");

@@ -3,7 +3,7 @@
 use super::{From, Loss, Place, Server, commands, loss, specs};
 use crate::setup::{self, Package};
 
-/// What most servers have in common.
+/// The defaults of most servers.
 const PLAIN: Server = Server {
     name: "",
     from: From::Here,
@@ -145,12 +145,12 @@ pub(crate) const SERVERS: [Server; 15] = [
     },
 ];
 
-/// Whether there is the bucket, which it is asked to make.
+/// Creates the bucket and returns whether it exists.
 fn has_bucket(place: &Place) -> bool {
     place.ask("PUT", "/team").is_some_and(|(status, _)| status == 200)
 }
 
-/// Whether the job runs that says where the service is.
+/// Whether the job runs that writes down the URL of the service.
 fn has_job(place: &Place) -> bool {
     place.listens() && place.said("url").is_some()
 }

@@ -1,28 +1,28 @@
-//! [`Loss`]: how a store comes to lose a blob that a cache needs.
+//! [`Loss`]: how a blob that a cache needs is deleted from a store.
 
 use super::Place;
 
-/// How a blob is lost behind the back of whoever wrote it.
+/// How a blob is deleted without buildcache.
 #[derive(Clone, Copy)]
 pub(crate) enum Loss {
-    /// Indexes and blobs are put below prefixes of their own, so that one can be had without the others.
+    /// The store has separate prefixes for indexes and blobs, so that an index can be read with other blobs.
     Prefixes,
-    /// The blob of this digest is taken away; whether it was there.
+    /// Deletes the blob with this digest, and returns whether it existed.
     Request(fn(&Place, &str) -> bool),
 }
 
-/// A registry lets everybody delete a blob of a repository.
+/// Deletes a blob of a repository in a registry.
 pub(super) fn of_a_registry(place: &Place, digest: &str) -> bool {
     place.ask("DELETE", &format!("/v2/team/torn/blobs/{digest}")).is_some_and(|(status, _)| status == 202)
 }
 
-/// As GitHub does with what is too old.
+/// Deletes an entry as GitHub does when it is too old.
 pub(super) fn of_the_emulator(place: &Place, digest: &str) -> bool {
     let path = format!("/repos/o/r/actions/caches?key={}", key(digest));
     place.ask("DELETE", &path).is_some_and(|(status, _)| status == 200)
 }
 
-/// act has no request for it, but keeps each entry in a file that its number names.
+/// Deletes the file of an entry, which is named after the entry's number: act has no request for that.
 pub(super) fn of_act(place: &Place, digest: &str) -> bool {
     let find = || {
         let url = place.said("url")?;
@@ -37,10 +37,10 @@ pub(super) fn of_act(place: &Place, digest: &str) -> bool {
     find().is_some()
 }
 
-/// What BuildKit calls the version of all of its entries: the SHA-256 of `|go-actionscache-1.0`.
+/// The version of all entries of BuildKit: the SHA-256 of `|go-actionscache-1.0`.
 const VERSION: &str = "693bb7016429d80366022f036f84856888c9f13e00145f5f6f4dce303a38d6f2";
 
-/// The key of a blob as a part of a URL.
+/// The key of a blob, encoded for a URL.
 fn key(digest: &str) -> String {
     format!("buildkit-blob-1-{}", digest.replace(':', "%3A"))
 }

@@ -1,4 +1,4 @@
-//! The stores, and how each of them is started on a port and in a folder of its own.
+//! The stores, and how each is started on its own port and in its own folder.
 
 mod commands;
 mod list;
@@ -30,25 +30,25 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     /// Where the program comes from.
     from: From,
-    /// What there is to do for somebody who does not have it.
+    /// How to get the server, for people who do not have it.
     pub(crate) instead: &'static str,
     command: fn(&Path, &Place) -> Command,
-    /// The spec of a cache of this name.
+    /// The spec of the cache with this name.
     spec: fn(&Place, &str) -> String,
-    /// Whether it can be used; what it lacks at first is made here.
+    /// Whether the server can be used. It may create a bucket or the like first.
     is_up: fn(&Place) -> bool,
     pub(crate) loss: Loss,
-    /// What people set who use it.
+    /// Environment variables that users of the server set.
     variables: fn(&Place) -> Vec<(&'static str, String)>,
 }
 
 /// Where the program of a server comes from.
 enum From {
-    /// The first of these variables or names on `PATH`, and what asks it for its version.
+    /// The first of these variables or names on `PATH`, and the argument that prints its version.
     System(&'static [&'static str], &'static str),
-    /// This repository, which needs Python for it.
+    /// This repository; it runs with Python.
     Here,
-    /// A program of the tests, and the version of what it serves.
+    /// A program of the tests, and the version of the server in it.
     Built(&'static str, &'static str),
     Package(fn() -> Package),
 }
@@ -60,7 +60,7 @@ pub(crate) struct Started {
 }
 
 impl Server {
-    /// The program, installed where a registry of packages has it.
+    /// Finds the program, or installs it from a package registry.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         match &self.from {
             From::System(names, _) => names.iter().find_map(|name| {
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-/// Builds a program of the tests as these are built, and returns where it is.
+/// Builds a program of the tests as the tests are built, and returns its path.
 fn build(name: &str) -> Result<PathBuf, Failure> {
     let workspace = Workspace::load()?;
     let mut cargo = process::cargo(["build", "--locked", "--workspace", "--all-features", "--bin", name]);
@@ -135,7 +135,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

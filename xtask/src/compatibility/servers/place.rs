@@ -1,4 +1,4 @@
-//! [`Place`]: where a server runs, and how it is asked for something without its client.
+//! [`Place`]: the port and the folder of a server, and plain HTTP requests to it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::scratch::Scratch;
 
-/// A port, and a folder of its own.
+/// A port and a folder.
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(super) port: u16,
@@ -27,25 +27,25 @@ impl Place {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// A folder in the server's own, which is there.
+    /// Creates a folder inside the server's folder.
     pub(super) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.join("files").join(name);
-        // Who cannot write there says so when it starts.
+        // If this fails, the server reports it when it starts.
         let _ = fs::create_dir_all(&folder);
         folder
     }
 
-    /// What a file says that the server has left in its folder.
+    /// The content of a file that the server has written to its folder.
     pub(super) fn said(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.folder.join(name)).ok().filter(|text| !text.is_empty())
     }
 
-    /// Whether somebody listens at the port.
+    /// Whether the port accepts connections.
     pub(super) fn listens(&self) -> bool {
         TcpStream::connect(self.host()).is_ok()
     }
 
-    /// Sends a request of HTTP without a body; the status and the rest of the answer.
+    /// Sends an HTTP request without a body; returns the status and the rest of the answer.
     pub(super) fn ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let host = self.host();
         let ask = || -> std::io::Result<String> {

@@ -1,4 +1,4 @@
-//! The specs of caches in each kind of store, and what is set beside them.
+//! The specs of caches in each store, and the environment variables that go with them.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::commands::emulator_script;
 use crate::process;
 use crate::servers::S3_STORE_KEYS;
 
-/// Azurite's account, which Microsoft publishes.
+/// Azurite's account, whose key is public.
 const AZURITE: &str = "account_name=devstoreaccount1,secret_access_key=\
                        Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -37,12 +37,12 @@ pub(super) fn azurite(place: &Place, name: &str) -> String {
     format!("type=azblob,account_url=http://{}/devstoreaccount1,{AZURITE},name={name}", place.host())
 }
 
-/// Without a key, so that the token is what counts.
+/// Without a key, so that the token is used.
 pub(super) fn azurite_oauth(place: &Place, name: &str) -> String {
     format!("type=azblob,account_url=https://{}/devstoreaccount1,name={name}", place.host())
 }
 
-/// Where the token and the CA come from.
+/// The variables for the token and the CA.
 pub(super) fn azurite_oauth_variables(place: &Place) -> Vec<(&'static str, String)> {
     let file = |name: &str| place.folder.join(name).display().to_string();
     let path = format!("{}:{}", file("bin"), std::env::var("PATH").unwrap_or_default());
@@ -64,18 +64,18 @@ pub(super) fn emulator_v2(place: &Place, name: &str) -> String {
 fn emulator(place: &Place, name: &str, url: &str) -> String {
     let mut mint = Command::new("python3");
     mint.args([&emulator_script(), "token", "--scope", "refs/heads/main=3"]);
-    // Without a token the spec is refused, and that is what is said.
+    // Without a token the spec is refused, which the table then shows.
     let token = process::output(&mut mint).unwrap_or_default();
     let (host, token) = (place.host(), token.trim());
     format!("type=gha,{url}=http://{host}/,token={token},repository=o/r,ghtoken=x,scope={name}")
 }
 
-/// A repository of GitHub is looked for on the same host.
+/// GitHub's REST API is on the same host.
 pub(super) fn emulator_variables(place: &Place) -> Vec<(&'static str, String)> {
     vec![("GITHUB_API_URL", format!("http://{}", place.host()))]
 }
 
-/// The token that the job was given, and the URL with the secret that act puts into it.
+/// The token of the job, and the URL, into which act puts a secret.
 pub(super) fn act(place: &Place, name: &str) -> String {
     let (url, token) = (place.said("url").unwrap_or_default(), place.folder.join("token"));
     format!("type=gha,url={url},token=@{},scope={name}", token.display())

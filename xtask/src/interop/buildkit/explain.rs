@@ -1,4 +1,4 @@
-//! Two builds with a change in between: what `buildcache explain` says of the second one.
+//! Builds twice with a change in between, and checks what `buildcache explain` says about the second build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::interop::build;
 use crate::process;
 use crate::servers::buildkit::Daemon;
 
-/// The file that both builds are described by; one step of it is edited in between.
+/// The Dockerfile of both builds; one step of it is edited in between.
 const FILE: &str = "Dockerfile";
-/// What the step writes before and after.
+/// The text of the step before and after.
 const EDIT: (&str, &str) = (r#""/two", "2""#, r#""/two", "22""#);
 
 /// Builds, edits one command, builds again, and has the miss explained; then builds once more without an edit.
@@ -55,7 +55,7 @@ impl Rebuild<'_> {
         fs::write(&file, text.replace(EDIT.0, EDIT.1)).map_err(|error| Failure::io("write", &file, &error))
     }
 
-    /// Builds with a daemon that remembers nothing; returns where the log is.
+    /// Builds with an empty daemon; returns the path of the log.
     fn build(&self, from: Option<&Path>, to: &Path) -> Result<PathBuf, Failure> {
         self.daemon.prune()?;
         let mut command = self.daemon.build(&self.context, FILE);

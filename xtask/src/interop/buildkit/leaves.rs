@@ -1,7 +1,7 @@
-//! Caches with several leaves, of which BuildKit v0.25.0 and later find a part only unless one record joins them.
+//! Caches with several leaves. BuildKit v0.25.0 and later find only a part of such a cache, unless one record joins the
+//! leaves.
 //!
-//! Which part that is depends on chance, so one import proves nothing: each cache is imported ten times, by daemons that
-//! know nothing yet.
+//! Which part is found is random, so one import proves nothing: each cache is imported ten times, by empty daemons.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::servers::buildkit::{Daemon, Snapshots, Tools};
 
 const IMPORTS: usize = 10;
 
-/// For two platforms, whose steps differ though they copy the same files.
+/// A build for two platforms, whose steps differ although they copy the same files.
 const PLATFORMS: Build = Build { file: "Dockerfile.platforms", platforms: Some("linux/amd64,linux/arm64") };
 
 const PLATFORMS_FILE: &str = "FROM scratch AS assets
@@ -37,7 +37,7 @@ const SIBLINGS: [Build; 3] = [
     Build { file: "Dockerfile.three", platforms: None },
 ];
 
-/// A build whose last step is all that joins two stages.
+/// A build whose two stages are joined only by the last step.
 const FORK: Build = Build { file: "Dockerfile.fork", platforms: None };
 
 const FORK_FILE: &str = "FROM scratch AS left
@@ -57,7 +57,7 @@ struct Build {
     platforms: Option<&'static str>,
 }
 
-/// Imports every kind of cache that could have several leaves.
+/// Imports every kind of cache that may have several leaves.
 pub(super) fn imports(tools: &Tools, buildcache: &Path, directory: &Path) -> Result<(), Failure> {
     let imports = Imports { tools, buildcache, directory, context: context(directory)? };
     imports.of_platforms()?;
@@ -92,7 +92,7 @@ struct Imports<'a> {
 }
 
 impl Imports<'_> {
-    /// What BuildKit wrote for two platforms, optimized, and the least of it.
+    /// BuildKit's cache for two platforms, after `optimize` and with `mode=min`.
     fn of_platforms(&self) -> Result<(), Failure> {
         let written = self.written(PLATFORMS)?;
         let hits = self.count(PLATFORMS, &written, Hits::Every)?.0;
@@ -106,7 +106,7 @@ impl Imports<'_> {
         self.expect("the least of the cache of two platforms", &[PLATFORMS], &min, Hits::Every)
     }
 
-    /// BuildKit exports what it has imported without the record that joined it, and the cache is the same.
+    /// BuildKit exports an imported cache without the record that joined its leaves. The cache is otherwise the same.
     fn export_again(&self, written: &Path, optimized: &Path) -> Result<(), Failure> {
         let again = self.directory.join("platforms-again");
         let (from, to) = (imported(optimized), exported(&again));
@@ -115,8 +115,8 @@ impl Imports<'_> {
             .map_err(|failure| Failure::new(format!("{failure}; the build said:\n{log}")))
     }
 
-    /// Three builds in one cache, as it was merged and optimized once more. Side by side the newest BuildKit loses steps even
-    /// of caches that it wrote with one leaf each, so that nothing is expected of that.
+    /// Three builds in one cache, merged, and then optimized. Importing the three caches side by side is not tested:
+    /// the newest BuildKit then loses steps, even of caches that it wrote with one leaf each.
     fn of_siblings(&self) -> Result<(), Failure> {
         let [one, two, three] = SIBLINGS.map(|sibling| self.written(sibling));
         let (one, two, three) = (one?, two?, three?);
@@ -135,7 +135,7 @@ impl Imports<'_> {
         Ok(merged)
     }
 
-    /// A cache that has lost the layer of its last step, which leaves two leaves.
+    /// A repaired cache that had lost the layer of its last step, so that two leaves remain.
     fn of_fork(&self) -> Result<(), Failure> {
         let (written, repaired) = (self.written(FORK)?, self.directory.join("fork-repaired"));
         let layer = layer_with(&written, "joined/right/a.txt")?;
@@ -144,7 +144,7 @@ impl Imports<'_> {
         self.expect("the repaired cache of two stages", &[FORK], &repaired, Hits::But(&["/joined/"]))
     }
 
-    /// Builds without any cache and has BuildKit write one.
+    /// Builds without a cache and exports one.
     fn written(&self, build: Build) -> Result<PathBuf, Failure> {
         let written = self.directory.join(format!("{}-written", build.file));
         let (is_built, log) = self.afresh(build, &["--export-cache", &exported(&written)], Hits::None)?;
@@ -154,7 +154,7 @@ impl Imports<'_> {
         Ok(written)
     }
 
-    /// Fails unless every import has the hits.
+    /// Fails unless every import has the expected hits.
     fn expect(&self, what: &str, builds: &[Build], cache: &Path, hits: Hits) -> Result<(), Failure> {
         self.run(&["verify", &imported(cache)])?;
         for &build in builds {
@@ -167,7 +167,7 @@ impl Imports<'_> {
         Ok(())
     }
 
-    /// How many imports have the hits, and what a build said that had others.
+    /// How many imports have the expected hits, and the progress of a build that did not.
     fn count(&self, build: Build, cache: &Path, hits: Hits) -> Result<(usize, Option<String>), Failure> {
         let (mut count, mut other) = (0, None);
         for _ in 0..IMPORTS {
@@ -179,7 +179,7 @@ impl Imports<'_> {
         Ok((count, other))
     }
 
-    /// Builds with a daemon of its own.
+    /// Builds with a new daemon.
     fn afresh(&self, build: Build, args: &[&str], hits: Hits) -> Result<(bool, String), Failure> {
         let home = self.directory.join("fresh");
         fs::create_dir(&home).map_err(|error| Failure::io("create", &home, &error))?;

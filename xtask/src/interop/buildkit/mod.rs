@@ -1,4 +1,4 @@
-//! The round trip through a `buildkitd`, by way of a cache in a directory.
+//! The round trip through `buildkitd`, with caches in directories.
 
 mod explain;
 mod leaves;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::scratch::Scratch;
 use crate::servers::buildkit::{Daemon, Snapshots, Tools};
 
-/// What BuildKit wrote goes through each verb that writes a cache, and back into BuildKit.
+/// Passes a cache of BuildKit through each verb that writes a cache, and imports it again.
 pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure> {
     let scratch = Scratch::new("interop-buildkit")?;
     let daemon = Daemon::start(tools, scratch.path(), Snapshots::Copied)?;

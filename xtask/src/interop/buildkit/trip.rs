@@ -1,4 +1,4 @@
-//! The ways of a cache from BuildKit through `buildcache` and back, by way of directories.
+//! Caches that go from BuildKit through a verb of `buildcache` and back, in directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::interop::build::{self, SIBLING_FILE};
 use crate::process;
 use crate::servers::buildkit::Daemon;
 
-/// The file that describes the build.
+/// The Dockerfile of the build.
 const FILE: &str = "Dockerfile";
-/// The exit status of a `verify` that found something.
+/// The exit status of `verify` with findings.
 const FINDINGS: i32 = 3;
 
-/// A build whose cache BuildKit has written to a directory, and everything that the ways need.
+/// A build whose cache BuildKit has exported to a directory, and what the round trips need.
 pub(super) struct Trip<'a> {
     daemon: &'a Daemon,
     buildcache: &'a Path,
@@ -25,7 +25,7 @@ pub(super) struct Trip<'a> {
 }
 
 impl<'a> Trip<'a> {
-    /// Builds without any cache and has BuildKit write one.
+    /// Builds without a cache and exports one.
     pub(super) fn start(daemon: &'a Daemon, buildcache: &'a Path, directory: &'a Path) -> Result<Self, Failure> {
         let context = build::prepare(directory)?;
         let trip = Self { daemon, buildcache, directory, context, written: directory.join("written") };
@@ -33,7 +33,7 @@ impl<'a> Trip<'a> {
         Ok(trip)
     }
 
-    /// A copy has the hits of its source.
+    /// A copy gives the same hits as its source.
     pub(super) fn copy(&self) -> Result<(), Failure> {
         let copied = self.directory.join("copied");
         self.run(&["copy", &imported(&self.written), &exported(&copied)])?;
@@ -43,7 +43,7 @@ impl<'a> Trip<'a> {
         self.conclude("the copy")
     }
 
-    /// A copy in another compression has the hits of its source.
+    /// A copy in another compression gives the same hits as its source.
     pub(super) fn convert(&self) -> Result<(), Failure> {
         for compression in ["zstd", "estargz", "uncompressed"] {
             let converted = self.directory.join(compression);
@@ -57,7 +57,7 @@ impl<'a> Trip<'a> {
         Ok(())
     }
 
-    /// Two caches in one have the hits of both.
+    /// A merged cache gives the hits of both of its sources.
     pub(super) fn merge(&self) -> Result<(), Failure> {
         let (sibling, merged) = (self.directory.join("sibling"), self.directory.join("merged"));
         self.daemon.prune()?;
@@ -70,7 +70,7 @@ impl<'a> Trip<'a> {
         self.conclude("the merged cache")
     }
 
-    /// A cache that lost the layer of one step still has the hits that need no such layer, once it is repaired.
+    /// A repaired cache that lost the layer of one step still gives the hits that do not need that layer.
     pub(super) fn repair(&self) -> Result<(), Failure> {
         let (damaged, repaired) = (self.directory.join("damaged"), self.directory.join("repaired"));
         self.run(&["copy", &imported(&self.written), &exported(&damaged)])?;
@@ -101,7 +101,7 @@ impl<'a> Trip<'a> {
         hits::expect(hits, &name, self.daemon.build(&self.context, file).args(args))
     }
 
-    /// Builds with a daemon that remembers nothing.
+    /// Builds with an empty daemon.
     fn build_afresh(&self, hits: Hits, file: &str, cache: Option<&Path>) -> Result<(), Failure> {
         self.daemon.prune()?;
         match cache {
@@ -119,7 +119,7 @@ pub(super) fn exported(directory: &Path) -> String {
     format!("type=local,dest={},mode=max", directory.display())
 }
 
-/// The layer of a cache that holds a file of this name.
+/// The layer of a cache that contains a file of this name.
 pub(super) fn layer_with(cache: &Path, name: &str) -> Result<PathBuf, Failure> {
     let blobs = cache.join("blobs/sha256");
     let entries = fs::read_dir(&blobs).map_err(|error| Failure::io("read", &blobs, &error))?;

@@ -1,5 +1,5 @@
-//! A dockerd of its own: its data, its containerd and its socket are below one directory, and it leaves the host's
-//! network alone.
+//! A dockerd for the tests. Its data, its containerd and its socket are below one directory, and it does not change the
+//! host's network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::failure::Failure;
 use crate::process;
 use crate::servers::Server;
 
-/// How many seconds the client may take for one command.
+/// The time limit of one command of the client, in seconds.
 const LIMIT: &str = "300";
 
-/// A running dockerd and the way to talk to it.
+/// A running dockerd and its client.
 pub(super) struct Daemon {
     _server: Server,
     client: Client,
@@ -23,7 +23,7 @@ impl Daemon {
     /// Starts dockerd below the directory and waits until it answers.
     pub(super) fn start(tools: &Tools, directory: &Path) -> Result<Self, Failure> {
         let below = |name: &str| directory.join(name);
-        // Without a file of ours it reads the machine's.
+        // Without this file it would read the one of the machine.
         let config = below("dockerd.json");
         fs::write(&config, "{}").map_err(|error| Failure::io("write", &config, &error))?;
         let address = format!("unix://{}", below("docker.sock").display());
@@ -44,7 +44,7 @@ impl Daemon {
         Ok(Self { _server: server, client })
     }
 
-    /// A build, whose context is the next argument; there is no network for its steps.
+    /// A build whose context is the next argument. Its steps have no network.
     pub(super) fn build(&self, args: &[&str]) -> Command {
         let mut command = self.client.command(&["build", "--network", "none", "--progress", "plain"]);
         command.args(args);
@@ -55,7 +55,7 @@ impl Daemon {
         process::output(&mut self.client.command(&["push", image])).map(drop)
     }
 
-    /// Removes everything the daemon remembers of earlier builds: their cache, and their images.
+    /// Removes the cache and the images of earlier builds from the daemon.
     pub(super) fn prune(&self) -> Result<(), Failure> {
         for what in ["builder", "image"] {
             process::output(&mut self.client.command(&[what, "prune", "--all", "--force"]))?;
@@ -63,14 +63,14 @@ impl Daemon {
         Ok(())
     }
 
-    /// Such as `dockerd 20.10.24+dfsg1`.
+    /// The version, such as `dockerd 20.10.24+dfsg1`.
     pub(super) fn version(&self) -> Result<String, Failure> {
         let text = process::output(&mut self.client.command(&["version", "--format", "{{.Server.Version}}"]))?;
         Ok(format!("dockerd {}", text.trim()))
     }
 }
 
-/// A `docker` with an empty configuration and its daemon's address.
+/// The `docker` client, with an empty configuration and the address of its daemon.
 struct Client {
     docker: PathBuf,
     config: PathBuf,
@@ -78,7 +78,7 @@ struct Client {
 }
 
 impl Client {
-    /// The command ends with status 124 when the daemon lets it wait too long.
+    /// A command that ends with status 124 after [`LIMIT`].
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=10", LIMIT]).arg(&self.docker).args(["--host", &self.address]).args(args);

@@ -1,5 +1,5 @@
-//! The round trip through the BuildKit in `dockerd`, by way of a registry: an inline cache becomes a cache of its own,
-//! and that one becomes an inline cache again.
+//! The round trip through the BuildKit in `dockerd`, over a registry: an inline cache is copied to an ordinary cache,
+//! and that one into an image again.
 
 mod daemon;
 
@@ -16,7 +16,7 @@ use crate::servers::find_debian;
 use crate::servers::registry::Registry;
 use crate::setup;
 
-/// Where the programs of Docker are.
+/// The paths of Docker's programs.
 pub(super) struct Tools {
     dockerd: PathBuf,
     docker: PathBuf,
@@ -24,9 +24,9 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Looks where Debian keeps them, then into `PATH`: the `docker` of another release may want `buildx` to build.
+    /// Searches Debian's folders, then `PATH`: the `docker` of another release may need `buildx` to build.
     ///
-    /// The error says what is not there and how to get it.
+    /// The error says which program is missing and how to get it.
     pub(super) fn find() -> Result<Self, String> {
         let find = |name: &str, package: &str| find_debian(name, package).map_err(|reason| because(&reason));
         let tools = Self {
@@ -54,7 +54,7 @@ pub(super) fn round_trip(tools: &Tools, buildcache: &Path) -> Result<(), Failure
     trip.embed(&cache, &plain)
 }
 
-/// What every stage of the round trip needs.
+/// What the stages of the round trip need.
 struct Trip<'a> {
     buildcache: &'a Path,
     daemon: &'a Daemon,
@@ -62,18 +62,18 @@ struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    /// Turns the inline cache of a new image into a cache of its own.
+    /// Copies the inline cache of a new image to an ordinary cache.
     fn extract(&self, image: &str, cache: &str) -> Result<(), Failure> {
         self.build(Hits::None, &["--build-arg", "BUILDKIT_INLINE_CACHE=1", "--tag", image])?;
         self.daemon.push(image)?;
-        // BuildKit reads no cache in the form of an image before v0.12.
+        // BuildKit before v0.12 cannot read an image manifest.
         self.copy(image, &format!("type=registry,ref={cache},image-manifest=false"))?;
         self.build_afresh(Hits::None, &[])?;
         self.build_afresh(Hits::Every, &["--cache-from", cache])?;
         self.conclude("the copy of an inline cache")
     }
 
-    /// Puts the cache into an image that has none, but the same layers.
+    /// Copies the cache into an image with the same layers and without a cache.
     fn embed(&self, cache: &str, image: &str) -> Result<(), Failure> {
         self.build_afresh(Hits::Every, &["--cache-from", cache, "--tag", image])?;
         self.daemon.push(image)?;
@@ -93,7 +93,7 @@ impl Trip<'_> {
         hits::expect(hits, &name, self.daemon.build(args).arg(self.context))
     }
 
-    /// Builds with a daemon that remembers nothing.
+    /// Builds with an empty daemon.
     fn build_afresh(&self, hits: Hits, args: &[&str]) -> Result<(), Failure> {
         self.daemon.prune()?;
         self.build(hits, args)
