@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648, section 4), as keys, logins and documents have it.
+//! Base64 (RFC 4648, section 4), for keys, logins and documents.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! A source that counts how often each blob is read.
+//! [`Counting`]: a source that counts how often each blob is read.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,13 +15,13 @@ pub struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    /// Nothing is read yet.
+    /// A counter at zero.
     #[must_use]
     pub fn new(inner: &'a dyn BlobProvider) -> Self {
         Self { inner, reads: Mutex::default() }
     }
 
-    /// How often each blob was read whole; those that never were are left out.
+    /// How often each blob was read whole; blobs that were not are left out.
     #[must_use]
     pub fn reads(&self) -> BTreeMap<Digest, usize> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,4 +1,4 @@
-//! A reader of eStargz that shares nothing with ours: it checks a blob against the published format, byte by byte.
+//! A reader of eStargz that shares no code with ours. It checks every byte of a blob against the published format.
 //!
 //! <https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md>
 
@@ -13,19 +13,19 @@ use tokio::io::AsyncReadExt;
 /// The footer's length.
 const FOOTER: usize = 51;
 
-/// A blob that keeps all rules.
+/// A blob that follows all rules.
 #[derive(Debug, Clone)]
 pub struct Estargz {
-    /// The tar stream that went in.
+    /// The original tar stream.
     pub payload: Vec<u8>,
-    /// The table of contents as it is written.
+    /// The table of contents as it was written.
     pub json: String,
     /// Its entries.
     pub entries: Vec<Value>,
 }
 
 impl Estargz {
-    /// The table of contents without what depends on the compressor.
+    /// The table of contents without fields that depend on the compressor.
     #[must_use]
     pub fn without_offsets(&self) -> String {
         let is_kept = |line: &&str| !line.trim_start().starts_with("\"offset\": ");
@@ -33,10 +33,10 @@ impl Estargz {
     }
 }
 
-/// Reads a blob and checks everything in it; the error says which rule it breaks.
+/// Reads a blob and checks all of it; the error names the broken rule.
 ///
 /// # Errors
-/// When a rule is broken.
+/// If a rule is broken.
 pub async fn read(blob: &Descriptor, bytes: &[u8]) -> Result<Estargz, String> {
     let toc_offset = footer(bytes)?;
     let members = members(bytes).await?;
@@ -70,7 +70,7 @@ fn footer(bytes: &[u8]) -> Result<usize, String> {
     Ok(offset)
 }
 
-/// The content of each gzip member, by where the member starts.
+/// The content of each gzip member, by the member's offset.
 async fn members(bytes: &[u8]) -> Result<BTreeMap<usize, Vec<u8>>, String> {
     let (mut members, mut rest) = (BTreeMap::new(), bytes);
     while !rest.is_empty() {
@@ -104,7 +104,7 @@ fn check_descriptor(blob: &Descriptor, bytes: &[u8], json: &str, stream: &[u8]) 
     says(annotation::UNCOMPRESSED, Digest::sha256(stream).to_string())
 }
 
-/// Each chunk starts a member and has its digest, and the chunks of a file have the file's.
+/// Each chunk starts a member and has the right digest, and so has each file.
 fn check_contents(entries: &[Value], members: &BTreeMap<usize, Vec<u8>>) -> Result<(), String> {
     let mut file: Option<(&Value, Vec<u8>)> = None;
     for entry in entries {
@@ -135,7 +135,7 @@ fn check_file(file: Option<(&Value, Vec<u8>)>) -> Result<(), String> {
     require(entry["digest"] == Digest::sha256(&content).to_string(), "a file has another digest")
 }
 
-/// The table says of each entry what its header says.
+/// The entries of the table agree with the headers of the tar.
 fn check_entries(entries: &[Value], payload: &[u8]) -> Result<(), String> {
     let mut archive = tar::Archive::new(payload);
     let mut found = archive.entries().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! A source that goes wrong as planned: it truncates, corrupts, fails, refuses, loses, or is slow.
+//! [`Faulty`]: a source with planned faults: it truncates, corrupts, fails, refuses, loses, or is slow.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -14,18 +14,18 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::random::Random;
 
-/// What goes wrong with a blob. Offsets are those of the whole blob, whatever range is read.
+/// A fault of a blob. Offsets are those of the whole blob, whatever range is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The stream ends before this byte, without an error.
     Truncate(u64),
-    /// This byte is another one.
+    /// This byte is wrong.
     Corrupt(u64),
     /// The stream fails in this way before this byte.
     Fail(ErrorKind, u64),
     /// The store does not have the blob.
     Lose,
-    /// The bytes come in pieces of this length, and other tasks run before each of them.
+    /// The bytes are sent in pieces of this length, and other tasks run before each of them.
     Trickle(usize),
     /// Each piece takes this long; for tests whose time is paused.
     Delay(Duration),
@@ -38,12 +38,12 @@ pub struct Faulty<'a> {
     /// The fault of all other blobs.
     otherwise: Option<Fault>,
     refusals: AtomicU32,
-    /// The blobs whose first read was broken off, where that is planned.
+    /// The blobs whose first read has failed, if that is planned.
     stumbled: Option<Mutex<HashSet<Digest>>>,
 }
 
 impl<'a> Faulty<'a> {
-    /// Nothing goes wrong yet.
+    /// A source without faults.
     #[must_use]
     pub fn new(inner: &'a dyn CacheImporter) -> Self {
         Self { inner, faults: HashMap::new(), otherwise: None, refusals: AtomicU32::new(0), stumbled: None }
@@ -56,25 +56,25 @@ impl<'a> Faulty<'a> {
         self
     }
 
-    /// Plans a fault for every blob that has none of its own.
+    /// Plans a fault for every other blob.
     #[must_use]
     pub fn with_everywhere(self, fault: Fault) -> Self {
         Self { otherwise: Some(fault), ..self }
     }
 
-    /// Refuses the first so many reads, of anything, as a server does that wants one to slow down.
+    /// Refuses the first `calls` reads, like a server with a rate limit.
     #[must_use]
     pub fn with_refusals(self, calls: u32) -> Self {
         Self { refusals: AtomicU32::new(calls), ..self }
     }
 
-    /// Breaks the first read of every blob off in its middle, in a way that may pass.
+    /// Makes the first read of every blob fail in the middle, with an error that may pass.
     #[must_use]
     pub fn with_stumbles(self) -> Self {
         Self { stumbled: Some(Mutex::default()), ..self }
     }
 
-    /// Plans one fault that makes an export fail, another one for each seed, for one of `blobs`.
+    /// Plans a random fault for one of `blobs` that makes an export fail. Each seed gives another one.
     #[must_use]
     pub fn with_random(self, seed: u64, blobs: &[Arc<Descriptor>]) -> Self {
         let mut random = Random::new(seed);
@@ -145,7 +145,7 @@ impl CacheImporter for Faulty<'_> {
     }
 }
 
-/// The stream up to the byte `end` of the blob, and then an error or nothing; it starts at the byte `at`.
+/// The stream, which starts at byte `at` of the blob, up to byte `end`, and then an error or nothing.
 fn ended(stream: BlobStream, at: u64, end: u64, error: Option<ErrorKind>) -> BlobStream {
     let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
     let cut = stream.scan(left, |left, piece| {
@@ -158,7 +158,7 @@ fn ended(stream: BlobStream, at: u64, end: u64, error: Option<ErrorKind>) -> Blo
     Box::pin(cut.chain(stream::iter(error)))
 }
 
-/// The stream with another byte at `byte` of the blob; it starts at the byte `at`.
+/// The stream, which starts at byte `at` of the blob, with a wrong byte at `byte`.
 fn corrupted(stream: BlobStream, at: u64, byte: u64) -> BlobStream {
     let broken = stream.scan(at, move |at, piece| {
         let piece = piece.map(|bytes| {
@@ -174,7 +174,7 @@ fn corrupted(stream: BlobStream, at: u64, byte: u64) -> BlobStream {
     Box::pin(broken)
 }
 
-/// The bytes with one bit of the byte `at` the other way round.
+/// The bytes with one flipped bit in byte `at`.
 #[must_use]
 pub fn flipped(bytes: &[u8], at: usize) -> Bytes {
     let mut flipped = BytesMut::from(bytes);
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_ends_where_it_is_planned_to() {
+    async fn a_stream_is_truncated_where_planned() {
         assert_eq!(read(Fault::Truncate(4), None).await.unwrap(), b"0123");
         assert_eq!(read(Fault::Truncate(4), Some(2..9)).await.unwrap(), b"23");
         assert_eq!(read(Fault::Truncate(0), None).await.unwrap(), b"");
     }
 
     #[tokio::test]
-    async fn one_byte_is_another_one() {
+    async fn one_byte_is_corrupted() {
         assert_eq!(read(Fault::Corrupt(3), None).await.unwrap(), b"0122456789");
         assert_eq!(read(Fault::Corrupt(3), Some(3..5)).await.unwrap(), b"24");
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_random_fault_never_goes_unseen() {
+    async fn a_random_fault_always_makes_a_read_fail() {
         let (memory, blob) = source(b"0123456789");
         for seed in 0..50 {
             let faulty = Faulty::new(&memory).with_random(seed, &[Arc::new(blob.clone())]);

@@ -1,4 +1,4 @@
-//! The caches that real BuildKit wrote, read without any of the backends.
+//! The caches that real BuildKit has written, read without a backend.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use cache_core::{BlobProvider, BlobStream, CacheManifest, Descriptor, Digest, Er
 /// A directory that BuildKit exported a cache to.
 #[derive(Debug, Clone)]
 pub struct Fixture {
-    /// `v0.32/max-manifest`, say.
+    /// Its name, such as `v0.32/max-manifest`.
     pub name: String,
     /// The directory.
     pub path: PathBuf,
@@ -25,7 +25,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// Every directory that BuildKit exported to, in order of name.
+/// All fixtures, in the order of their names.
 #[must_use]
 pub fn all() -> Vec<Fixture> {
     let mut fixtures = Vec::new();
@@ -38,7 +38,7 @@ pub fn all() -> Vec<Fixture> {
     fixtures
 }
 
-/// The fixture of that name.
+/// The fixture with this name.
 #[must_use]
 pub fn named(name: &str) -> Fixture {
     Fixture { name: name.to_owned(), path: root().join("local").join(name) }
@@ -56,7 +56,7 @@ impl Fixture {
         entries.into_iter().map(|entry| (tag(&entry), entry)).collect()
     }
 
-    /// Every manifest in the directory that holds a cache, older generations included.
+    /// All manifests of caches in the directory, older generations included.
     #[must_use]
     pub fn manifests(&self) -> BTreeMap<Digest, Bytes> {
         let is_cache = |bytes: &Bytes| {

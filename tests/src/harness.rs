@@ -1,4 +1,4 @@
-//! What the conformance suite asks of a backend, and the macro that makes a test of each case.
+//! [`Harness`]: what the conformance suite needs from a backend, and the macro that makes a test of each case.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use cache_core::seams::ImageStore;
 use cache_core::{CacheBackend, CacheExporter, CacheImporter, CacheSpec, CacheStore, Digest, Timestamp};
 use cache_kit::{Bounds, RetryPolicy, Timeouts};
 
-/// A fresh place of one backend, and the ways to look and reach behind the backend's back.
+/// A fresh place of one backend, with ways to inspect and change the store without the backend.
 ///
-/// A value is one place that nothing was written to; a test makes its own and drops it when it is done.
+/// A new value is an empty place. Each test makes its own, and drops it at the end.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// The backend, configured as a program would.
+    /// The backend, configured as in a program.
     fn backend(&self) -> Box<dyn CacheBackend>;
 
     /// The spec of the place.
     fn spec(&self) -> CacheSpec;
 
-    /// The spec of another cache in the same store; `None` where a store has one cache.
+    /// The spec of another cache in the same store; `None` if a store has only one cache.
     fn other_spec(&self) -> Option<CacheSpec>;
 
-    /// An image of the place that nothing was written to; `None` where the backend holds no images.
+    /// An empty image of the place; `None` if the backend holds no images.
     async fn image(&self) -> Option<Box<dyn ImageStore>> {
         None
     }
@@ -31,8 +31,8 @@ pub trait Harness: Send + Sync {
     /// Whether the store keeps manifests in a form (`image-manifest`, `oci-mediatypes`), byte for byte.
     fn keeps_form(&self) -> bool;
 
-    /// How a push is tried again, which is for whoever calls it: never, but where the store itself fails now and then when
-    /// writers come together.
+    /// The retries of a push, which are up to the caller: none, unless the store itself fails sometimes with concurrent
+    /// writers.
     fn retry(&self) -> RetryPolicy {
         RetryPolicy::never()
     }
@@ -43,13 +43,13 @@ pub trait Harness: Send + Sync {
     /// Every secret that is configured.
     fn secrets(&self) -> Vec<String>;
 
-    /// The `Debug` of everything that holds the configuration.
+    /// The `Debug` output of every value that holds the configuration.
     fn shown(&self) -> Vec<String>;
 
-    /// Everything that is in the store, the store's own folder or bucket included.
+    /// The content of the store, including the store's own folder or bucket.
     async fn contents(&self) -> Vec<String>;
 
-    /// How many requests the store has had since the last call; `None` where the suite has no server of its own.
+    /// The number of requests since the last call; `None` if the server is not one of the suite.
     fn requests(&self) -> Option<usize> {
         None
     }
@@ -57,84 +57,84 @@ pub trait Harness: Send + Sync {
     /// What an interrupted write has left in the store: temporary files, open uploads.
     async fn leftovers(&self) -> Vec<String>;
 
-    /// Takes a blob away.
+    /// Deletes a blob.
     async fn lose(&self, blob: &Digest);
 
-    /// Puts other bytes in the place of a blob.
+    /// Replaces the bytes of a blob.
     async fn overwrite(&self, blob: &Digest, bytes: Bytes);
 
-    /// Makes the store hostile, and gives a backend for it that has tight bounds and tries once; `None` where the suite
-    /// has no server of its own.
+    /// Makes the store hostile, and returns a backend for it with tight bounds and without retries; `None` if the
+    /// server is not one of the suite.
     fn hostile(&self, _: &Hostility) -> Option<Box<dyn CacheBackend>> {
         None
     }
 
-    /// Makes the store answer in its own way; says whether the suite has a server that can.
+    /// Makes the store answer with this quirk; returns whether the server can.
     fn speak(&self, _: Quirk) -> bool {
         false
     }
 
-    /// A backend for the store that waits so long; `None` where the suite has no server of its own.
+    /// A backend with these timeouts; `None` if the server is not one of the suite.
     fn hasty(&self, _: Timeouts) -> Option<Box<dyn CacheBackend>> {
         None
     }
 
-    /// Makes the store what it was; says whether it did what it was to do once.
+    /// Makes the store normal again; returns whether all planned faults have occurred.
     fn calm(&self) -> bool {
         true
     }
 
-    /// Sets when a blob was last written, and says whether that can be done here.
+    /// Sets when a blob was last written; returns whether the store supports that.
     async fn set_modified(&self, _blob: &Digest, _modified: Timestamp) -> bool {
         false
     }
 }
 
-/// How a store keeps its clients busy, or leads them astray.
+/// How a store keeps its clients busy, or misleads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hostility {
-    /// Every request is refused, in a body without end.
+    /// Every request is refused, with an endless body.
     EndlessErrors,
-    /// The body of every good answer goes on without end.
+    /// The body of every successful answer is endless.
     EndlessBodies,
-    /// Every body comes byte by byte.
+    /// Every body is sent byte by byte.
     Trickle,
     /// Two pages of a list lead to each other.
     RepeatingPages,
     /// Every page of a list leads to another one.
     EndlessPages,
-    /// After so many requests, one is redirected.
+    /// After `after` requests, one is redirected.
     Redirect {
-        /// How many requests are answered well before it.
+        /// How many requests succeed before.
         after: usize,
         /// The status.
         status: u16,
         /// The URL.
         to: String,
     },
-    /// After so many requests, one is answered with this challenge.
+    /// After `after` requests, one is answered with this challenge.
     Challenge {
-        /// How many requests are answered well before it.
+        /// How many requests succeed before.
         after: usize,
-        /// What `WWW-Authenticate` says.
+        /// The value of `WWW-Authenticate`.
         challenge: String,
     },
 }
 
-/// How a store, or a proxy before it, answers.
+/// How a store, or a proxy in front of it, answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quirk {
-    /// Blobs come whole, whatever is asked for.
+    /// Blobs are sent whole, whatever the range.
     NoRanges,
-    /// A part of a blob does not say which part it is.
+    /// The answer to a range does not say which range it is.
     UntoldRanges,
-    /// The first part of a blob that is asked for is another one.
+    /// The first answer to a range is another range.
     OtherRangeFirst,
-    /// Blobs and documents come in gzip.
+    /// Blobs and documents are sent in gzip.
     Gzip,
-    /// They are said to be in gzip, and are not.
+    /// Answers wrongly claim to be in gzip.
     GzipInName,
-    /// The store says that it holds a byte less of each blob than was sent.
+    /// The store reports a size of each blob that is a byte too small.
     LosesParts,
     /// Nothing is answered.
     Silent,
@@ -142,7 +142,7 @@ pub enum Quirk {
     SilentInBodies,
 }
 
-/// Bounds that a test can wait for.
+/// Bounds that are small enough for tests.
 #[must_use]
 pub fn tight_bounds() -> Bounds {
     let mut bounds = Bounds::default();
@@ -150,7 +150,7 @@ pub fn tight_bounds() -> Bounds {
     bounds
 }
 
-/// How long a hostile server may be silent, and how long a slow one is listened to.
+/// The limits for a silent server and for a slow body.
 pub const TIGHT_IDLE: Duration = Duration::from_millis(400);
 
 impl dyn Harness + '_ {
@@ -172,13 +172,13 @@ impl dyn Harness + '_ {
         open_exporter(self, &spec).await
     }
 
-    /// Opens the other cache of the store from both sides, where there is one.
+    /// Opens both sides of the other cache of the store, if there is one.
     pub async fn other(&self) -> Option<(Box<dyn CacheImporter>, Box<dyn CacheExporter>)> {
         let spec = self.other_spec()?;
         Some((open_importer(self, &spec).await, open_exporter(self, &spec).await))
     }
 
-    /// Opens the store that the place is in, where the backend can list and delete.
+    /// Opens the store of the place, if the backend can list and delete.
     pub async fn store(&self) -> Option<Box<dyn CacheStore>> {
         self.backend().store(&self.spec()).await.expect("the spec is valid")
     }
@@ -192,23 +192,22 @@ async fn open_exporter(place: &(dyn Harness + '_), spec: &CacheSpec) -> Box<dyn 
     place.backend().exporter(spec).await.expect("the spec is valid")
 }
 
-/// What holds after every case, and after a writer is dropped: nothing is in the store that is no part of a cache.
+/// Checks, after every case and after a writer is dropped, that the store contains nothing but caches.
 ///
 /// # Panics
-/// When there is.
+/// If it contains something else.
 pub async fn check_leftovers(place: &dyn Harness) {
     settle().await;
     let leftovers = place.leftovers().await;
     assert!(leftovers.is_empty(), "there are leftovers: {leftovers:?}");
 }
 
-/// Waits until what was dropped has come to its end in the background: paused time stands still as long as a file is
-/// being written.
+/// Waits until dropped work has ended in the background: paused time does not advance while a file is written.
 pub async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// Makes a test of every case, in a module of that name, each on a place of its own.
+/// Makes a test of every case in a module with this name, each with its own place.
 ///
 /// ```ignore
 /// cache_tests::conformance!(memory, cache_tests::places::Memory::new());

@@ -1,6 +1,6 @@
-//! Documents that are wrong in one way each: every kind of which BuildKit's importer knows, with what it says.
+//! Documents with one mistake each: one for each error of BuildKit's importer, with the message.
 //!
-//! The texts are BuildKit's where it has one (cache-format §2.1 and §4.1); what stands in brackets is where.
+//! The messages are BuildKit's if it has one (cache-format §2.1 and §4.1), with the position in brackets.
 
 use bytes::Bytes;
 use cache_core::{ErrorKind, MediaType};
@@ -12,19 +12,19 @@ pub struct Malformed {
     pub bytes: Bytes,
     /// The kind of the error.
     pub kind: ErrorKind,
-    /// What the error says, or how it begins.
+    /// The message, or its beginning.
     pub error: &'static str,
 }
 
-/// The digest of nothing, for whatever needs a digest.
+/// The digest of no bytes.
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A document with the digest of nothing for each `@`.
+/// A document in which each `@` is replaced by [`EMPTY`].
 fn malformed(document: &str, error: &'static str) -> Malformed {
     Malformed { bytes: document.replace('@', EMPTY).into(), kind: ErrorKind::InvalidManifest, error }
 }
 
-/// Configs that decode and are no graph.
+/// Configs that decode, but are no graph.
 #[must_use]
 pub fn graphs() -> Vec<Malformed> {
     vec![
@@ -64,7 +64,7 @@ pub fn graphs() -> Vec<Malformed> {
     ]
 }
 
-/// Configs with an index that leads to no layer.
+/// Configs with an index of a missing layer.
 #[must_use]
 pub fn layer_indices() -> Vec<Malformed> {
     vec![
@@ -159,7 +159,7 @@ pub fn manifests() -> Vec<Malformed> {
     documents
 }
 
-/// Every manifest type around the contents of the other shape.
+/// Every type of manifest with the contents of another type.
 fn mismatched() -> impl Iterator<Item = Malformed> {
     let manifest = [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST].map(|kind| (kind, r#""manifests":[]"#));
     let index = [MediaType::OCI_INDEX, MediaType::DOCKER_LIST].map(|kind| (kind, r#""layers":[]"#));
@@ -170,7 +170,7 @@ fn mismatched() -> impl Iterator<Item = Malformed> {
     manifest.into_iter().chain(index).map(mismatched)
 }
 
-/// Image configs of which the records cannot be read; each belongs to an image of one layer.
+/// Image configs with unreadable records; each is for an image with one layer.
 #[must_use]
 pub fn image_configs() -> Vec<Malformed> {
     let records = |value: &str| format!(r#"{{"rootfs":{{"diff_ids":["@"]}},"moby.buildkit.cache.v0":{value}}}"#);
@@ -186,7 +186,7 @@ pub fn image_configs() -> Vec<Malformed> {
     ]
 }
 
-/// An image manifest of `layers` layers around an image config; the layers are the digest of nothing.
+/// An image manifest with this config and `layers` layers, which are empty blobs.
 #[must_use]
 pub fn image(config: &[u8], layers: usize) -> Bytes {
     let layer = format!(r#"{{"mediaType":"{}","digest":"{EMPTY}","size":0}}"#, MediaType::OCI_LAYER);

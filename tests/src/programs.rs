@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Whether the program runs, and says its version when it is given this flag.
+/// Whether the program runs and prints its version with this flag.
 #[must_use]
 pub fn is_installed(program: &str, flag: &str) -> bool {
     Command::new(program).arg(flag).output().is_ok_and(|output| output.status.success())

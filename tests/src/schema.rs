@@ -1,7 +1,7 @@
-//! Documents of the program, compared with the files of `schemas/`.
+//! Compares documents of the program with the files in `schemas/`.
 //!
-//! The words of JSON Schema that these files use are known here, and no others: a file with another one is refused. What no
-//! schema names is refused too, although a reader has to bear it. (The crate `jsonschema` would be 28 crates more.)
+//! Only those keywords of JSON Schema are known that these files use: a file with another one is refused. Unknown
+//! fields are refused too, although readers have to accept them. (The crate `jsonschema` would add 28 crates.)
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,13 +10,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-/// Words that say nothing about what is right.
+/// Keywords that do not restrict a document.
 const HARMLESS: [&str; 6] = ["$schema", "$defs", "title", "description", "format", "default"];
 
-/// Compares a document with the file that its `schema` names; any other JSON is none of ours.
+/// Compares a document with the file that its `schema` names. Other JSON is not checked.
 ///
 /// # Errors
-/// Where the document is not what its schema says.
+/// If the document does not match its schema.
 pub fn check(document: &Value) -> Result<(), String> {
     let Some(name) = document["schema"].as_str().and_then(|name| name.strip_prefix("buildcache.")) else {
         return Ok(());
@@ -132,7 +132,7 @@ impl Place<'_> {
         }
     }
 
-    /// The patterns are few: digests and times.
+    /// Only the patterns of digests and times are known.
     fn text(&self, pattern: &Value, value: &Value) -> Result<(), String> {
         let Some(text) = value.as_str() else { return Ok(()) };
         let is_right = match pattern.as_str().unwrap_or_default() {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_schema_does_not_say_is_found() {
+    fn a_mismatch_with_the_schema_is_found() {
         let good = json!({ "schema": "buildcache.error/v1", "error": "x", "hint": null, "exitCode": 2 });
         assert_eq!(check(&good), Ok(()));
         let changed = |name: &str, value: Value| {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_not_passed_over() {
+    fn an_unknown_keyword_is_refused() {
         let schema = json!({ "maxLength": 3 });
         assert!(Place { root: &schema, path: String::new() }.check(&schema, &json!("long")).is_err());
     }

@@ -1,8 +1,8 @@
-//! Random tar streams in every dialect that layers come in.
+//! Random tar streams in every dialect of layers.
 
 use crate::random::Random;
 
-/// Lengths of content around which something happens: blocks, and chunks of 4 MiB.
+/// Lengths of content near boundaries: blocks, and chunks of 4 MiB.
 const LENGTHS: [usize; 9] = [0, 1, 511, 512, 513, 5_000, (4 << 20) - 1, 4 << 20, (4 << 20) + 1];
 
 /// A tar stream of up to twelve entries.
@@ -14,7 +14,7 @@ pub fn random(random: &mut Random) -> Vec<u8> {
     }
     let mut bytes = builder.into_inner().expect("memory does not fail");
     match random.below(4) {
-        // The closing zeros may be missing, or be more, or something may follow them.
+        // The closing zeros may be missing, or be longer, or be followed by other bytes.
         0 => bytes.truncate(bytes.len() - 1024),
         1 => bytes.resize(bytes.len().next_multiple_of(10_240), 0),
         2 => bytes.extend(random.bytes(700)),
@@ -57,7 +57,7 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, random: &mut Random, n: usize) {
     written.expect("memory does not fail");
 }
 
-/// Short, long enough for a prefix, and too long for ustar.
+/// A name that is short, or long enough for a prefix, or too long for ustar.
 fn name(random: &mut Random, n: usize) -> String {
     match random.below(4) {
         0 => format!("{}/{n}", "p".repeat(90)),

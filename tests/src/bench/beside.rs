@@ -1,30 +1,31 @@
-//! Several programs that do the same, in turn.
+//! Compares several programs that do the same, in turn.
 
 use std::any::Any;
 
 use super::{Figure, Load, Outcome, median};
 use crate::programs::is_installed;
 
-/// What one round of a program took, up and down, and what it wrote.
+/// The figures of one round of a program, up and down, and what it wrote.
 pub type Round = Outcome<([Figure; 2], Box<dyn Any>)>;
 
-/// A program that moves the load up to a store and down again.
+/// A program that copies the load to a store and back.
 pub struct Contender<'a> {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
-    /// A round, with a store of its own.
+    /// Runs a round with its own store.
     pub run: Box<dyn Fn() -> Round + 'a>,
 }
 
 impl<'a> Contender<'a> {
-    /// A contender by this name.
+    /// A contender with this name.
     pub fn new<T: 'static>(name: &'static str, run: impl Fn() -> Outcome<([Figure; 2], T)> + 'a) -> Self {
         let run = move || run().map(|(figures, written)| (figures, Box::new(written) as Box<dyn Any>));
         Self { name, run: Box::new(run) }
     }
 }
 
-/// Those of the contenders after the first whose program is installed; says which is not, and who has it.
+/// The contenders whose program is installed, for a comparison with ours. Prints the missing programs and where to get
+/// them.
 #[must_use]
 pub fn installed<'a>(all: Vec<(Contender<'a>, &str)>) -> Vec<Contender<'a>> {
     let is_there = |contender: &Contender<'_>, source: &str| {
@@ -41,15 +42,15 @@ fn version_flag(program: &str) -> &'static str {
     if program == "azcopy" { "--version" } else { "version" }
 }
 
-/// Runs all in turn and prints what each took, and what the first took as a part of that of each other one.
+/// Runs all in turn and prints the figures of each, and the first one's figures relative to each other one.
 ///
-/// Whoever writes first pays for the memory that the machine has to find for its files: so they take turns at being first,
-/// and a round before all others does not count. What a round wrote is given back with its figures, and stays until all are
-/// done if it is little: ext4 without a journal passes over the inodes of files that were removed in the last minutes, one by
-/// one, which takes longer than to write a small file.
+/// The program that writes first is slower, since the machine has to find memory for its files. So the order rotates,
+/// and a first round does not count. A round returns what it wrote, which is kept until all are done if it is small:
+/// ext4 without a journal skips the inodes of recently removed files one by one, which takes longer than writing a
+/// small file.
 ///
 /// # Errors
-/// When one of them does not end well.
+/// If one of them fails.
 pub fn beside(load: Load, rounds: usize, contenders: &[Contender<'_>]) -> Outcome<()> {
     let mut written = Vec::new();
     let mut figures = vec![Vec::new(); contenders.len()];

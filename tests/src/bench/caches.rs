@@ -1,4 +1,4 @@
-//! Caches of a size, in directories.
+//! Makes caches of a given size in directories.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -10,18 +10,18 @@ use cache_local::{LocalConfig, LocalExporter};
 use super::{Load, Outcome};
 use crate::random::Random;
 
-/// How much is written at once.
+/// Bytes that are written at once.
 const PIECE: usize = 1 << 20;
 
-/// Makes a cache in a directory whose results are one layer each, of seeded bytes.
+/// Makes a cache in a directory. Each result is one layer of seeded bytes.
 ///
 /// # Errors
-/// When the directory cannot be written.
+/// If the directory cannot be written.
 pub async fn make(folder: &Path, load: Load) -> Outcome<()> {
     make_of(folder, load, load.blobs as u64).await
 }
 
-/// As [`make`], of the bytes of this seed: of two caches with one seed the smaller one is a part of the other.
+/// As [`make`], with this seed. Of two caches with one seed, the smaller one is a part of the other.
 ///
 /// # Errors
 /// As [`make`].

@@ -1,4 +1,4 @@
-//! What a command takes.
+//! Measures the time and memory of a command.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use super::Outcome;
 
-/// What a run took.
+/// The figures of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Figure {
-    /// From its start to its end.
+    /// Seconds from its start to its end.
     pub seconds: f64,
-    /// What processors worked for it, in seconds.
+    /// Processor time, in seconds.
     pub cpu: f64,
-    /// The most memory that the process had, in MiB.
+    /// Peak memory, in MiB.
     pub peak: f64,
 }
 
 impl Figure {
-    /// The medians of several runs, each by itself.
+    /// The median of each figure of several runs.
     ///
     /// # Panics
     /// When there is none.
@@ -42,11 +42,11 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 
 /// Runs a command to its end.
 ///
-/// All that was written before is put on disk first: a store on this machine has gigabytes left to write from the run
-/// before, and they would be in the way of a command that puts its own files on disk.
+/// Earlier writes are flushed to disk first: a store on this machine may have gigabytes to write from the run before,
+/// which would slow down a command that flushes its own files.
 ///
 /// # Errors
-/// When it does not end well.
+/// If it fails.
 pub fn measure(command: &mut Command) -> Outcome<Figure> {
     Command::new("sync").status()?;
     let (before, start) = (processors()?, Instant::now());
@@ -68,22 +68,22 @@ pub fn measure(command: &mut Command) -> Outcome<Figure> {
     }
 }
 
-/// The most memory that a process has had so far, in MiB; it is gone when the process has ended.
+/// The peak memory of a process so far, in MiB; `None` once the process has ended.
 fn peak_of(child: &Child) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
-/// Seconds that processors have worked for this process, and for the children that it has waited for.
+/// The processor time of this process and the children that it has waited for, in seconds.
 ///
 /// # Errors
-/// Where `/proc` does not say it: it is Linux that does.
+/// If `/proc` does not have it, as outside of Linux.
 pub fn processors() -> Outcome<f64> {
-    /// Linux counts so many ticks a second, whatever its own clock does.
+    /// Ticks per second in `/proc`, which are fixed on Linux.
     const TICKS: f64 = 100.0;
     let text = fs::read_to_string("/proc/self/stat")?;
-    // The name, the second field, may hold anything; the times are the 14th to the 17th.
+    // The second field, the name, may contain anything; the times are fields 14 to 17.
     let (_, fields) = text.rsplit_once(')').ok_or("Linux says it")?;
     let times: Vec<f64> = fields.split_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
     Ok(times.iter().sum::<f64>() / TICKS)

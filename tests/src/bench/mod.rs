@@ -1,4 +1,4 @@
-//! What benchmarks of whole commands share: caches of a size, what a command takes, and peers beside it.
+//! Shared by the benchmarks of whole commands: caches of a given size, measurements, and comparisons.
 
 mod beside;
 mod caches;
@@ -10,13 +10,13 @@ pub use self::beside::{Contender, Round, beside, installed};
 pub use self::caches::{make, make_of};
 pub use self::measure::{Figure, measure, median, processors};
 
-/// What a benchmark comes to.
+/// The result of a benchmark.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Blobs of one size.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
     /// The number of pairs.
     pub blobs: usize,
@@ -25,7 +25,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Whether what many rounds write fits on a disk beside each other.
+    /// Whether the files of many rounds fit on a disk together.
     fn is_light(&self) -> bool {
         self.blobs * self.size < 1 << 30
     }

@@ -1,6 +1,7 @@
-//! Caches up to Azurite and down again, by `buildcache copy`, `rclone copy` and `azcopy copy`: `azblob_bench BUILDCACHE [RUNS]`.
+//! Copies caches to Azurite and back, with `buildcache copy`, `rclone copy` and `azcopy copy`:
+//! `azblob_bench BUILDCACHE [RUNS]`.
 //!
-//! All move the same layers, with four at once, in turn, to and from an Azurite of their own. What has no figure here is
+//! All copy the same layers, four at once, in turn, each with its own Azurite. A program that is not installed is
 //! skipped with a line that says so. The data is seeded and removed at the end.
 
 use std::fs;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
 const RUNS: usize = 3;
-/// How many blobs each moves at once.
+/// Blobs that each program copies at once.
 const AT_ONCE: &str = "4";
 
 #[tokio::main(flavor = "current_thread")]
@@ -46,15 +47,15 @@ fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<
     beside(load, runs, &contenders)
 }
 
-/// Where layers are: none is the server.
+/// The place of layers; `None` is the server.
 type Place<'a> = Option<&'a Path>;
 
-/// Up to a new server and down from it.
+/// Copies to a new server and back.
 fn there_and_back(
     folder: &Path,
     run: impl Fn(&Azurite, Place<'_>, Place<'_>) -> Outcome<Figure>,
 ) -> Outcome<([Figure; 2], (Azurite, TempDir))> {
-    // rclone asks for a newer version of the service than Azurite knows.
+    // rclone requests a newer version of the service than Azurite has.
     let server = Azurite::start_for_newer_clients();
     let up = run(&server, Some(&folder.join("cache")), None)?;
     let back = tempfile::tempdir_in(folder)?;
@@ -74,7 +75,7 @@ fn copy(buildcache: &str, server: &Azurite, from: Place<'_>, to: Place<'_>) -> O
     measure(command.env("BENCH_KEY", KEY))
 }
 
-/// The layers alone: it knows nothing of caches.
+/// Copies only the layers, since rclone does not know caches.
 fn rclone(server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     let name = |place: Place<'_>| match place {
         Some(path) => path.join("blobs/sha256").display().to_string(),
@@ -87,7 +88,7 @@ fn rclone(server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     measure(command.env("RCLONE_CONFIG_BENCH_ENDPOINT", server.url()))
 }
 
-/// The layers alone; it makes no container, and keeps plans and logs in a folder.
+/// Copies only the layers. azcopy creates no container, and keeps plans and logs in a folder.
 fn azcopy(server: &Azurite, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     let plans = tempfile::tempdir()?;
     let url = |path: &str| server.signed_url(path, "rwdlac");

@@ -1,8 +1,10 @@
-//! Copies of one cache of small blobs to every kind of store and back, at three distances: `copies_bench BUILDCACHE [OTHER]`.
+//! Copies a cache of small blobs to every kind of store and back, with three latencies: `copies_bench BUILDCACHE
+//! [OTHER]`.
 //!
-//! A first copy, a second one, one with a hundredth of new blobs, and one down. The stores are those of the tests, in this
-//! process, and answer each request so much later. It prints the requests and the time of each, and with another build of
-//! the program how many times those are, in turn on stores of their own. The data is seeded and removed at the end.
+//! There is a first copy, a second one, one with a hundredth of new blobs, and one back. The stores are those of the
+//! tests, in this process, and delay each answer by the latency. It prints the requests and the time of each copy. With
+//! another build of the program, which runs in turn on its own stores, it also prints the factors between the two. The
+//! data is seeded and removed at the end.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +21,7 @@ use cache_tests::places::{Azblob, Gha, S3};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY};
 use cache_tests::servers::{azblob, registry};
 
-/// How many blobs there are unless `BLOBS` says otherwise; a hundredth of as many is new the third time.
+/// The number of blobs, unless `BLOBS` sets another one. A hundredth of that is new in the third copy.
 const BLOBS: usize = 2_000;
 const SIZE: usize = 16 << 10;
 const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(20)];
@@ -103,7 +105,7 @@ impl Store {
     }
 }
 
-/// What one copy took.
+/// The figures of one copy.
 struct Run {
     requests: usize,
     figure: Figure,
@@ -145,13 +147,13 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// All copies by one build.
+/// Runs all copies with one build.
 async fn copies(buildcache: &str, kind: &str, (folder, delay): (&Path, Duration)) -> Outcome<Vec<(&'static str, Run)>> {
     let source = |name: &str| format!("type=local,src={}", folder.join(name).display());
     let store = Store::start(kind, delay);
     let mut runs = Vec::new();
     match &store {
-        // The program stays under GitHub's limit of uploads, which would take ten minutes.
+        // The program would stay below GitHub's limit of uploads, which would take ten minutes.
         Store::Gha(store) => {
             let exporter = GhaExporter::new(store.config_of(store.token()))?;
             let importer = LocalImporter::new(LocalConfig::new(folder.join("cache")));

@@ -1,6 +1,6 @@
 //! Exports a generated cache to a directory, for the tests that kill it: `exporter DIR TAG SEED [--hold]`.
 //!
-//! With `--hold` it says so in the middle of a blob, and goes on when there is a line on its standard input.
+//! With `--hold` it stops in the middle of a blob, prints a line, and continues after a line on stdin.
 
 use std::io::stdin;
 use std::ops::Range;
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Blobs that stop half-way, if they are to.
+/// A source that can stop in the middle of a blob.
 struct Source {
     blobs: MemoryCache,
     holds: bool,
@@ -61,7 +61,7 @@ impl BlobProvider for Source {
     }
 }
 
-/// Stops the whole process, as a debugger would.
+/// Stops the whole process, like a debugger.
 fn hold(bytes: Bytes) -> Bytes {
     println!("holding");
     stdin().read_line(&mut String::new()).expect("standard input can be read");

@@ -1,6 +1,6 @@
 //! Feeds seeded mutations to every fuzz target: `fuzz --seconds N [--target T] [--seed S]`.
 //!
-//! Prints the target and how many inputs it took. On a panic it prints the seed and the input, and exits 1.
+//! Prints each target with its number of inputs. On a panic it prints the seed and the input, and exits 1.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -12,13 +12,13 @@ use cache_tests::fuzz::{TARGETS, Target, mutations};
 
 const USAGE: &str = "usage: fuzz [--seconds N] [--target T] [--seed S]";
 
-/// At most so many targets run at once.
+/// Targets that run at once.
 const THREADS: usize = 2;
 
-/// No input of this size may take longer.
+/// The longest time for one input.
 const TOO_LONG: Duration = Duration::from_secs(10);
 
-/// What the command line asks for.
+/// The arguments of the command line.
 struct Args {
     seconds: u64,
     target: Option<String>,
@@ -58,7 +58,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
     Ok(args)
 }
 
-/// Runs the targets, each for its own time; whether all of them held.
+/// Runs each target for its time; returns whether all succeeded.
 fn run_all(targets: &[&Target], args: &Args) -> bool {
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
@@ -77,9 +77,9 @@ fn run_all(targets: &[&Target], args: &Args) -> bool {
     failed.into_inner() == 0
 }
 
-/// Runs one target until its time is over or an input breaks it.
+/// Runs one target until its time is over or an input fails.
 fn run(target: &Target, args: &Args) -> Result<(), String> {
-    // Some seeds take long to make, and the time is for trying them.
+    // Some seeds take long to make, which does not count.
     let inputs = mutations(target, args.seed);
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let (mut executions, mut slowest) = (0_u64, Duration::ZERO);
@@ -90,7 +90,7 @@ fn run(target: &Target, args: &Args) -> Result<(), String> {
         let mut outcome = timed(target, &input);
         executions += 1;
         if outcome.is_some_and(|took| took > TOO_LONG) {
-            // The machine may have been busy with something else.
+            // The machine may have been busy: try again.
             outcome = timed(target, &input);
         }
         let broken = match outcome {
@@ -108,7 +108,7 @@ fn run(target: &Target, args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the target took; nothing when it panicked.
+/// How long the target took; `None` if it panicked.
 fn timed(target: &Target, input: &[u8]) -> Option<Duration> {
     let start = Instant::now();
     catch_unwind(AssertUnwindSafe(|| (target.run)(input))).ok().map(|()| start.elapsed())

@@ -1,8 +1,8 @@
-//! A bucket of a million blobs and 20,000 caches, which is made up: `million_bench BUILDCACHE [OTHER]`.
+//! Measures verbs on a made-up bucket of a million blobs and 20,000 caches: `million_bench BUILDCACHE [OTHER]`.
 //!
-//! `ls`, `du`, `prune --dry-run` and a prune of what no cache reaches, beside the bare listing: every page of blobs and names,
-//! one after the other on one connection, and nothing done with it. It prints the requests, the time and the memory of each, and
-//! with another build of the program its own beside them. `BLOBS` and `CACHES` set other sizes.
+//! `ls`, `du`, `prune --dry-run` and a prune of unreachable blobs are compared with the bare listing: every page of
+//! blobs and names, one after the other on one connection, without processing. It prints the requests, the time and the
+//! memory of each, and those of another build of the program, if there is one. `BLOBS` and `CACHES` set other sizes.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 const PAGE: usize = 1_000;
 const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
-/// How much longer than the bare listing a look may take, and how much memory.
+/// How many times the time of the bare listing a verb may take, and its highest peak of memory in MiB.
 const TIMES: f64 = 1.3;
 const MEMORY: f64 = 300.0;
 
@@ -80,7 +80,7 @@ fn report(what: &str, asked: Asked, figure: Figure, bare: f64) {
     );
 }
 
-/// How many pages there are, and how long it takes to read them.
+/// The number of pages, and the seconds that it takes to read them.
 async fn bare(server: &Server) -> Outcome<(usize, f64)> {
     let host = server.endpoint().replace("http://", "");
     let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(&host).await?)).await?;

@@ -1,4 +1,4 @@
-//! Publishes generated caches to a place, one after the other, for the test that runs many at once:
+//! Publishes generated caches to a place, one after the other, for the test that runs many of these programs at once:
 //! `publisher SPEC SEED…`.
 
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use cache_core::{Backends, CacheChains, CacheSpec, Result};
 use cache_ops::{PublishSettings, publish};
 use cache_tests::graphs;
 
-/// Longer than a server of the tests takes to make an index visible.
+/// Longer than the servers of the tests take to make an index visible.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Publishes a cache, and checks that it is in what was read back.
+/// Publishes a cache, and checks that the cache that is read back contains it.
 async fn add(spec: &str, seed: u64) -> Result<()> {
     let (backends, spec): (_, CacheSpec) = (backends(), spec.parse()?);
     let Publisher { importer, exporter, .. } = backends.find(&spec)?.publisher(&spec).await?;
@@ -42,7 +42,7 @@ async fn add(spec: &str, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// Every store that several may write to; nothing comes from the environment, and no budget slows a test down.
+/// Every backend for several writers. The environment is not read, and no budget slows the test down.
 fn backends() -> Backends {
     let gha = cache_gha::Environment::new().with_upload_budget(100_000, Duration::from_secs(1));
     Backends::new()

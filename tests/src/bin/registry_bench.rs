@@ -1,7 +1,8 @@
-//! Pushes caches to a registry on loopback, by `buildcache copy` and by `skopeo copy`: `registry_bench BUILDCACHE [RUNS]`.
+//! Pushes caches to a registry on loopback, with `buildcache copy` and `skopeo copy`: `registry_bench BUILDCACHE
+//! [RUNS]`.
 //!
-//! Both read the same directory and write to Debian's `docker-registry`, in turn. What has no figure here is skipped with
-//! a line that says so. The data is seeded and removed at the end.
+//! Both read the same directory and write to Debian's `docker-registry`, in turn. A program that is not installed is
+//! skipped with a line that says so. The data is seeded and removed at the end.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,8 @@
-//! Caches up to an S3 store and down again, by `buildcache copy`, `rclone copy` and `s5cmd cp`: `s3_bench BUILDCACHE [RUNS]`.
+//! Copies caches to an S3 store and back, with `buildcache copy`, `rclone copy` and `s5cmd cp`: `s3_bench BUILDCACHE
+//! [RUNS]`.
 //!
-//! All move the same layers, with four at once, in turn, to and from a store of their own: `s3s` with its file system, in
-//! a process of its own, which is this program (`s3_bench serve FOLDER`). What has no figure here is skipped with a line
+//! All copy the same layers, four at once, in turn, each with its own store: `s3s` on a file system, in another
+//! process, which is this program (`s3_bench serve FOLDER`). A program that is not installed is skipped with a line
 //! that says so. The data is seeded and removed at the end.
 
 use std::fs;
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 const SMALL: Load = Load { name: "small", blobs: 1_000, size: 64 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
 const RUNS: usize = 3;
-/// How many blobs each moves at once.
+/// Blobs that each program copies at once.
 const AT_ONCE: &str = "4";
 
 #[tokio::main]
@@ -40,7 +41,7 @@ async fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Streams bodies, as a real store does; the address is on the first line of the output.
+/// Serves a store that streams bodies, like a real one. The first line of the output is its address.
 async fn serve(folder: &Path) -> Outcome<()> {
     let (service, _) = service(folder, Options { page: 1_000, ..Options::default() });
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -50,13 +51,13 @@ async fn serve(folder: &Path) -> Outcome<()> {
         stream.set_nodelay(true)?;
         let service = service.clone();
         tokio::spawn(async move {
-            // Whoever closes a connection has what it wanted.
+            // A client that closes a connection is done.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-/// A store in a process of its own; it ends when it is dropped.
+/// A store in another process; it ends when it is dropped.
 struct Store {
     process: Child,
     endpoint: String,
@@ -75,7 +76,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -91,10 +92,10 @@ fn compare(buildcache: &str, folder: &Path, load: Load, runs: usize) -> Outcome<
     beside(load, runs, &contenders)
 }
 
-/// Where layers are: none is the store.
+/// The place of layers; `None` is the store.
 type Place<'a> = Option<&'a Path>;
 
-/// Up to a new store and down from it.
+/// Copies to a new store and back.
 fn there_and_back(
     folder: &Path,
     run: impl Fn(&Store, Place<'_>, Place<'_>) -> Outcome<Figure>,
@@ -122,11 +123,11 @@ fn copy(buildcache: &str, store: &Store, from: Place<'_>, to: Place<'_>) -> Outc
     measure(command.env("BENCH_KEY", SECRET_KEY))
 }
 
-/// The layers alone: it knows nothing of caches.
+/// Copies only the layers, since rclone does not know caches.
 fn rclone(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     let name = |place: Place<'_>| match place {
         Some(path) => path.join("blobs/sha256").display().to_string(),
-        // Without the slash it asks first whether that is an object, which s3s-fs fails on.
+        // Without the slash rclone first looks it up as an object, on which s3s-fs fails.
         None => format!("bench:{BUCKET}/blobs/"),
     };
     let mut command = Command::new("rclone");
@@ -137,7 +138,7 @@ fn rclone(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     measure(command.env("RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY", SECRET_KEY))
 }
 
-/// The layers alone, with its own parts of 50 MiB, four of a file at once.
+/// Copies only the layers, with s5cmd's parts of 50 MiB, four of a file at once.
 fn s5cmd(store: &Store, from: Place<'_>, to: Place<'_>) -> Outcome<Figure> {
     let name = |place: Place<'_>| match place {
         Some(path) => format!("{}/", path.join("blobs/sha256").display()),

@@ -1,4 +1,4 @@
-//! s3s on a file system, as a program of its own: `s3_store PORT FOLDER`.
+//! Serves s3s on a file system: `s3_store PORT FOLDER`.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ async fn main() -> std::io::Result<()> {
         let (stream, _) = listener.accept().await?;
         let service = service.clone();
         tokio::spawn(async move {
-            // Who goes away in the middle of a request is no matter for the others.
+            // A client that disconnects does not affect the others.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -1,4 +1,4 @@
-//! What servers and proxies make of answers: blobs and documents are read all the same, and silence ends.
+//! Servers and proxies that change answers, or send none: blobs and documents are still read, and waits have a limit.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use crate::graphs;
 use crate::harness::{Harness, Quirk};
 use crate::random::Random;
 
-/// No ranges, other ranges, ranges that do not say where they begin: what is read is the blob.
+/// Blobs are read right if the server ignores ranges, sends other ranges, or does not say where a range begins.
 pub async fn blobs_are_read_whatever_becomes_of_ranges(place: &dyn Harness) {
     for quirk in [Quirk::NoRanges, Quirk::UntoldRanges, Quirk::OtherRangeFirst] {
         reads_are_right(place, quirk).await;
     }
 }
 
-/// gzip that a proxy adds is undone, in parts too; a header that only says so changes nothing.
+/// gzip that a proxy adds is decompressed, also in parts. A header that wrongly claims gzip is ignored.
 pub async fn gzip_on_the_way_is_undone(place: &dyn Harness) {
     for quirk in [Quirk::Gzip, Quirk::GzipInName] {
         reads_are_right(place, quirk).await;
@@ -49,7 +49,7 @@ async fn reads_are_right(place: &dyn Harness, quirk: Quirk) {
     }
 }
 
-/// A store that keeps other bytes than those that were sent in parts is found out by its own word for the size.
+/// A store that loses bytes of an upload in parts is detected by the size that it reports.
 pub async fn parts_that_a_store_loses_are_found_out(place: &dyn Harness) {
     if !place.speak(Quirk::LosesParts) {
         return;
@@ -61,7 +61,8 @@ pub async fn parts_that_a_store_loses_are_found_out(place: &dyn Harness) {
     place.lose(&desc.digest).await;
 }
 
-/// A server that accepts and says nothing is given up: the first answer has less time than a body, and the error tells it.
+/// A server that accepts a connection and sends nothing is an error. An answer has less time than a body, and the error
+/// states the wait.
 pub async fn a_silent_server_is_given_up_and_the_wait_is_told(place: &dyn Harness) {
     let (desc, source) = blob(Random::new(6).bytes(100_000));
     place.exporter().await.push(&desc, &source).await.unwrap();

@@ -1,4 +1,4 @@
-//! Blobs: making them present, looking them up, reading them.
+//! Blobs: push, stat and read.
 
 use cache_core::seams::Silent;
 use cache_core::{ErrorKind, Pushed};
@@ -9,7 +9,7 @@ use crate::faulty::{Fault, Faulty};
 use crate::harness::Harness;
 use crate::random::Random;
 
-/// After a push that sent bytes, the blob is there with its size, byte for byte.
+/// After a push that sent bytes, the blob exists with its size and its bytes.
 pub async fn push_uploads_then_is_present(place: &dyn Harness) {
     let (desc, source) = blob("layer");
     assert_eq!(place.exporter().await.push(&desc, &source).await.unwrap(), Pushed::Uploaded);
@@ -46,7 +46,7 @@ pub async fn concurrent_pushes_of_one_blob_all_succeed(place: &dyn Harness) {
     assert_eq!(bytes_of(place.importer().await.read(desc, None).await.unwrap()).await, bytes);
 }
 
-/// Sizes at both ends: nothing at all, and one byte more than a part of 8 MiB.
+/// An empty blob, and one that is a byte larger than a part of 8 MiB.
 pub async fn an_empty_blob_and_a_large_one_round_trip(place: &dyn Harness) {
     for bytes in [Vec::new(), Random::new(2).bytes((8 << 20) + 1)] {
         let (desc, source) = blob(bytes.clone());
@@ -57,7 +57,7 @@ pub async fn an_empty_blob_and_a_large_one_round_trip(place: &dyn Harness) {
     }
 }
 
-/// Absence is an answer, in a place that nothing was written to and in one with other blobs.
+/// Absence is no error, in an empty place and in one with other blobs.
 pub async fn stat_of_an_absent_blob_is_none(place: &dyn Harness) {
     let (absent, _) = blob("absent");
     assert_eq!(place.importer().await.stat(&absent).await.unwrap(), None);
@@ -66,7 +66,7 @@ pub async fn stat_of_an_absent_blob_is_none(place: &dyn Harness) {
     assert_eq!(place.importer().await.stat(&absent).await.unwrap(), None);
 }
 
-/// Reading what is not there fails, and the error names the blob.
+/// Reading a missing blob fails, and the error names the blob.
 pub async fn read_of_an_absent_blob_is_not_found(place: &dyn Harness) {
     let (absent, _) = blob("absent");
     let importer = place.importer().await;
@@ -77,7 +77,7 @@ pub async fn read_of_an_absent_blob_is_not_found(place: &dyn Harness) {
     }
 }
 
-/// A range gives its own bytes and no others.
+/// A range returns exactly its bytes.
 pub async fn ranged_reads_give_exactly_the_range(place: &dyn Harness) {
     let bytes = Random::new(3).bytes(200_000);
     let (desc, source) = blob(bytes.clone());

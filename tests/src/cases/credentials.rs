@@ -1,4 +1,4 @@
-//! Which credential goes where: none to where a redirect leads, and none to a token server that a place has no use for.
+//! Which host gets which credential: none for the target of a redirect, and none for a foreign token server.
 //!
 //! `docs/security.md` has the rule.
 
@@ -6,12 +6,12 @@ use super::hostile::{Known, everything};
 use crate::harness::{Harness, Hostility};
 use crate::servers::thief::{Asks, Thief};
 
-/// Bytes of a blob that goes in parts where these are small.
+/// Bytes of a blob that is sent in several small parts.
 const LARGE: usize = 200_000;
-/// No run has more requests.
+/// The most requests of a run.
 const MOST_REQUESTS: usize = 500;
 
-/// Each request that the backend makes is redirected to a host that nobody named, by the status that keeps method and body.
+/// Each request of the backend is redirected to a foreign host, with the status that keeps method and body.
 pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
     tokio::time::resume();
     let thief = Thief::start(Asks::Bearer);
@@ -19,7 +19,7 @@ pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
     at_every_request(place, &thief, |after| Hostility::Redirect { after, status: 307, to: to.clone() }).await;
 }
 
-/// Each request that the backend makes is answered with the challenge of a token server elsewhere.
+/// Each request of the backend is answered with the challenge of a foreign token server.
 pub async fn who_a_challenge_leads_to_is_told_no_secret(place: &dyn Harness) {
     tokio::time::resume();
     let thief = Thief::start(Asks::Bearer);

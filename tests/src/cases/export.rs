@@ -1,4 +1,4 @@
-//! Whole exports: what they leave, what they tell, and what is left of one that was dropped.
+//! Whole exports: their result, their events, and what a dropped one leaves.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::faulty::{Fault, Faulty};
 use crate::graphs;
 use crate::harness::{Harness, check_leftovers, settle};
 
-/// Every blob is there, has its digest, and decompresses to its diff ID.
+/// Every blob exists, has its digest, and decompresses to its diff ID.
 pub async fn an_exported_cache_verifies_deeply(place: &dyn Harness) {
     for seed in 0..4 {
         let cache = graphs::cache(seed);
@@ -30,14 +30,14 @@ pub async fn a_second_export_sends_no_bytes(place: &dyn Harness) {
     assert_eq!(second.pushed.values().sum::<usize>(), blobs(&cache));
 }
 
-/// A copy of a cache that is there takes at most so many requests, however many blobs it has.
+/// The most requests for an export of an existing cache, whatever its number of blobs.
 const REQUESTS: usize = 12;
-/// And for each blob that is new, so many more.
+/// The requests for each new blob besides.
 const REQUESTS_A_BLOB: usize = 5;
-/// So many blobs that nobody asks for each of them.
+/// A number of blobs above which they are not looked up one by one.
 const MANY: usize = 100;
 
-/// A cache that is there takes a few requests, and those of its new blobs.
+/// An export of an existing cache takes few requests besides those for new blobs.
 pub async fn a_second_export_of_many_blobs_asks_almost_nothing(place: &dyn Harness) {
     write(place, &graphs::wide(MANY)).await;
     for new in [0, 2] {
@@ -52,7 +52,7 @@ pub async fn a_second_export_of_many_blobs_asks_almost_nothing(place: &dyn Harne
     }
 }
 
-/// What was taken for present without a question is found to be gone all the same.
+/// A lost blob is detected although it was taken for present without a lookup.
 pub async fn a_blob_that_was_lost_among_many_is_pushed_again(place: &dyn Harness) {
     let cache = graphs::wide(MANY);
     write(place, &cache).await;
@@ -66,7 +66,7 @@ fn blobs(cache: &graphs::Generated) -> usize {
     cache.manifest.blobs().len()
 }
 
-/// Events come in order, once for each blob, and count every byte.
+/// Events are in order, once for each blob, and count every byte.
 pub async fn an_export_tells_what_happens(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let told = Arc::new(Mutex::new((Vec::new(), 0)));
@@ -92,7 +92,7 @@ pub async fn an_export_tells_what_happens(place: &dyn Harness) {
     assert_eq!(bytes, cache.manifest.unique_bytes());
 }
 
-/// A dropped export leaves the old cache, or in its last moment the new one; the next export leaves nothing else.
+/// A dropped export leaves the old cache, or the new one if it was about to end. The next export leaves nothing else.
 pub async fn dropping_an_export_leaves_the_old_cache(place: &dyn Harness) {
     let old = graphs::cache(1_000);
     write(place, &old).await;
@@ -112,7 +112,7 @@ pub async fn dropping_an_export_leaves_the_old_cache(place: &dyn Harness) {
             assert_eq!(held, newest);
             break;
         }
-        // A server that had received the commit by then may carry it out after this look.
+        // A server that has already received the commit may still execute it after this check.
         let mut at = 0..;
         possible.retain(|_| at.next().is_some_and(|at| at == held || at == newest));
         polls += 1 + polls / 4;
@@ -121,7 +121,7 @@ pub async fn dropping_an_export_leaves_the_old_cache(place: &dyn Harness) {
     check_leftovers(place).await;
 }
 
-/// Whoever commits last wins, whole.
+/// The cache of the last commit is left, with all of its blobs.
 pub async fn concurrent_exports_of_different_caches_leave_one_of_them(place: &dyn Harness) {
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
     let exports = caches.iter().map(|cache| async {

@@ -1,4 +1,4 @@
-//! Sources that fail, and stores that went bad: nothing is lost, and the error says what and where.
+//! Sources that fail, and damaged stores: nothing is lost, and the error says what failed and where.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::faulty::{Fault, Faulty, flipped};
 use crate::graphs::{self, Generated};
 use crate::harness::{Harness, check_leftovers};
 
-/// A source that ends early, again and again, does not answer.
+/// A source that ends early again and again is unavailable.
 pub async fn a_truncated_source_fails_and_commits_nothing(place: &dyn Harness) {
     for at in [0, 1, 20] {
         let error = fails_and_commits_nothing(place, Fault::Truncate(at)).await;
@@ -26,7 +26,7 @@ pub async fn a_truncated_source_fails_and_commits_nothing(place: &dyn Harness) {
     }
 }
 
-/// Wrong bytes never reach a cache, and the error says whose they are.
+/// Wrong bytes never reach a cache, and the error names the side that sent them.
 pub async fn wrong_bytes_are_a_digest_mismatch_of_the_source(place: &dyn Harness) {
     for at in [0, 20] {
         let error = fails_and_commits_nothing(place, Fault::Corrupt(at)).await;
@@ -43,13 +43,13 @@ pub async fn a_source_that_fails_midway_commits_nothing(place: &dyn Harness) {
     }
 }
 
-/// A blob that the source has lost is its own kind of failure.
+/// A blob that the source has lost is an error of kind `NotFound`.
 pub async fn a_blob_that_the_source_lost_is_not_found(place: &dyn Harness) {
     let error = fails_and_commits_nothing(place, Fault::Lose).await;
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
 }
 
-/// Exports a cache of which one blob has that fault, over an old cache.
+/// Exports a cache over an old one, with a fault in one blob, and returns the error.
 async fn fails_and_commits_nothing(place: &dyn Harness, fault: Fault) -> Error {
     let (old, new) = (graphs::cache(1), graphs::cache(2));
     write(place, &old).await;
@@ -57,7 +57,7 @@ async fn fails_and_commits_nothing(place: &dyn Harness, fault: Fault) -> Error {
     let source = Faulty::new(&new.blobs).with(blob.digest, fault);
     let exporter = place.exporter().await;
     let outcome = export(&new.manifest, &source, &*exporter, &ExportSettings::default()).await;
-    // A writer may keep a directory of its own for as long as it lives.
+    // A writer may have its own directory until it is dropped.
     drop(exporter);
     let error = outcome.expect_err("the source is faulty");
     assert_eq!(error.side(), Some(Side::Source), "{error:?}");
@@ -68,13 +68,13 @@ async fn fails_and_commits_nothing(place: &dyn Harness, fault: Fault) -> Error {
     error
 }
 
-/// A blob of `new` that a place with `old` has to be sent.
+/// A blob of `new` that is not in `old`.
 fn not_in<'a>(old: &Generated, new: &'a Generated) -> &'a Descriptor {
     let mut blobs = new.manifest.blobs().iter();
     blobs.find(|blob| old.manifest.descriptor(&blob.digest).is_none()).expect("two seeds have different layers")
 }
 
-/// Whichever blob fails, in whichever way, the old cache stays.
+/// Whatever the fault and the blob, the old cache stays.
 pub async fn a_random_fault_commits_nothing(place: &dyn Harness) {
     let old = graphs::cache(1_000);
     write(place, &old).await;
@@ -95,7 +95,7 @@ pub async fn a_random_fault_commits_nothing(place: &dyn Harness) {
     }
 }
 
-/// Time alone is no failure.
+/// A slow source is no failure.
 pub async fn a_slow_source_is_waited_for(place: &dyn Harness) {
     for fault in [Fault::Delay(Duration::from_secs(3_600)), Fault::Trickle(7)] {
         let cache = graphs::cache(1);
@@ -106,7 +106,7 @@ pub async fn a_slow_source_is_waited_for(place: &dyn Harness) {
     }
 }
 
-/// A push is tried again as long as the source asks for patience, and an export that was not patient can be run again.
+/// A push is retried while the source refuses temporarily, and an export without retries can be run again.
 pub async fn a_source_that_refuses_is_tried_again(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let source = Faulty::new(&cache.blobs).with_refusals(10);
@@ -118,7 +118,7 @@ pub async fn a_source_that_refuses_is_tried_again(place: &dyn Harness) {
     assert_holds(place, &cache).await;
 }
 
-/// A push that is tried again, or that goes on where it stopped, tells and counts no byte twice.
+/// A push that is retried or resumed counts and reports no byte twice.
 pub async fn bytes_count_once_however_often_they_are_sent(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let told = Arc::new(AtomicU64::new(0));
@@ -135,7 +135,7 @@ pub async fn bytes_count_once_however_often_they_are_sent(place: &dyn Harness) {
     assert_holds(place, &cache).await;
 }
 
-/// A blob that was present and goes before the commit is pushed again.
+/// A present blob that is deleted before the commit is pushed again.
 pub async fn a_blob_that_goes_during_an_export_is_pushed_again(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let [present, .., last] = cache.manifest.blobs() else { panic!("the cache has two blobs") };
@@ -148,7 +148,7 @@ pub async fn a_blob_that_goes_during_an_export_is_pushed_again(place: &dyn Harne
     assert_holds(place, &cache).await;
 }
 
-/// A source during whose read of one blob the store loses another one, once.
+/// A source that, while one blob is read, deletes another one from the store, once.
 struct Pruner<'a> {
     blobs: &'a MemoryCache,
     place: &'a dyn Harness,
@@ -171,7 +171,7 @@ impl BlobProvider for Pruner<'_> {
     }
 }
 
-/// A blob that the store lost is a finding, with the results that need it.
+/// A lost blob is a finding, with the results that need it.
 pub async fn a_lost_blob_is_found_out(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
@@ -186,7 +186,7 @@ pub async fn a_lost_blob_is_found_out(place: &dyn Harness) {
     }
 }
 
-/// A blob with another byte, and one with another length, are findings.
+/// A blob with a wrong byte, and one with a wrong length, are findings.
 pub async fn a_corrupt_blob_is_found_out(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
@@ -209,7 +209,7 @@ fn codes(report: &VerifyReport) -> Vec<FindingCode> {
     report.findings.iter().map(|finding| finding.code).collect()
 }
 
-/// A manifest without its config is an error, not "no cache yet": the next export must know.
+/// A manifest without its config is an error, and not an absent cache, so that the next export notices it.
 pub async fn a_lost_config_is_not_found(place: &dyn Harness) {
     write(place, &graphs::cache(1)).await;
     let Some(config) = config_beside_a_manifest(place).await else { return };
@@ -221,7 +221,7 @@ pub async fn a_lost_config_is_not_found(place: &dyn Harness) {
     assert_holds(place, &graphs::cache(2)).await;
 }
 
-/// BuildKit takes a config whatever its digest; here it is verified.
+/// BuildKit accepts a config with a wrong digest; here it is verified.
 pub async fn a_corrupt_config_is_a_digest_mismatch(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
@@ -236,14 +236,14 @@ pub async fn a_corrupt_config_is_a_digest_mismatch(place: &dyn Harness) {
     place.lose(&config.digest).await;
 }
 
-/// The config's descriptor, where it is a blob of its own.
+/// The descriptor of the config, if the config is a separate blob.
 async fn config_beside_a_manifest(place: &dyn Harness) -> Option<Descriptor> {
     let manifest = resolve(place).await?.manifest;
     manifest.raw_manifest()?;
     manifest.raw_config().map(|config| config.descriptor.clone())
 }
 
-/// An export repairs what the store has lost.
+/// An export pushes a blob again that the store has lost.
 pub async fn a_lost_blob_is_pushed_again(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;

@@ -1,4 +1,5 @@
-//! Servers that keep their clients busy: every call ends, in time and in bytes, and no list is taken for whole that is not.
+//! Servers that keep their clients busy: every call is bounded in time and bytes, and an incomplete list is never taken
+//! for a complete one.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,34 +13,34 @@ use crate::graphs::{self, Generated, Shape};
 use crate::harness::{Harness, Hostility};
 use crate::random::Random;
 
-/// Bytes of a blob that every store takes in parts.
+/// Bytes of a blob that is sent in parts to every store.
 const LARGE: usize = (8 << 20) + 1;
-/// A cache of few blobs: it is written again for every run.
+/// A cache of few blobs, since it is written again for every run.
 const SMALL: Shape = Shape { records: 3, depth: 2, results: 2, layer_bytes: 100 };
-/// How long a call may take, many times longer than it should on a machine that is busy with other things.
+/// The longest time of a call, far above what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What an error says is read up to a limit.
+/// The body of an error is read up to a limit.
 pub async fn endless_errors_end(place: &dyn Harness) {
     try_everything(place, Hostility::EndlessErrors).await;
 }
 
-/// Documents, lists and the answers to writes have a cap, and blobs end where their descriptors say.
+/// Documents, lists and the answers to writes have a size limit, and blobs end at the size in their descriptors.
 pub async fn endless_bodies_end(place: &dyn Harness) {
     try_everything(place, Hostility::EndlessBodies).await;
 }
 
-/// Who sends a byte now and then is given up.
+/// A body that is sent very slowly is an error.
 pub async fn bodies_that_trickle_end(place: &dyn Harness) {
     try_everything(place, Hostility::Trickle).await;
 }
 
-/// Pages that lead to each other are an error, and not the end of the list.
+/// Pages that lead to each other are an error, and not the end of a list.
 pub async fn lists_that_repeat_are_no_lists(place: &dyn Harness) {
     lists_are_errors(place, Hostility::RepeatingPages).await;
 }
 
-/// So are more pages than a list may have.
+/// Too many pages are an error as well.
 pub async fn endless_lists_are_no_lists(place: &dyn Harness) {
     lists_are_errors(place, Hostility::EndlessPages).await;
 }
@@ -57,7 +58,7 @@ async fn lists_are_errors(place: &dyn Harness, how: Hostility) {
     place.calm();
 }
 
-/// Every call that there is ends; what comes of it does not matter.
+/// Every call ends, whatever its result.
 async fn try_everything(place: &dyn Harness, how: Hostility) {
     let known = Known::write(place).await;
     let Some(backend) = place.hostile(&how) else { return };
@@ -65,12 +66,12 @@ async fn try_everything(place: &dyn Harness, how: Hostility) {
     everything(&*backend, place, &known, (0, LARGE)).await;
     place.calm();
     if let Some(store) = place.store().await {
-        // Who could not be told that an upload is given up keeps it.
+        // The server may keep uploads that could not be cancelled.
         let _ = store.abort_uploads(Timestamp::now()).await;
     }
 }
 
-/// What a place held before it became hostile.
+/// The content of a place before it became hostile.
 pub(super) struct Known {
     cache: Generated,
     caches: Vec<CacheEntry>,
@@ -78,7 +79,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Writes a cache and lists what is there.
+    /// Writes a cache and lists the content.
     pub(super) async fn write(place: &dyn Harness) -> Self {
         let cache = graphs::cache_of(1, SMALL);
         write(place, &cache).await;
@@ -91,7 +92,7 @@ impl Known {
     }
 }
 
-/// Makes every call that there is, with blobs of its own for each seed, the larger one of so many bytes.
+/// Makes every call. Each seed gives other blobs; the second value is the size of the larger one.
 pub(super) async fn everything(backend: &dyn CacheBackend, place: &dyn Harness, known: &Known, blobs: (u64, usize)) {
     let spec = place.spec();
     read(&*backend.importer(&spec).await.expect("the spec is valid"), &known.cache).await;
@@ -138,7 +139,7 @@ async fn probe(backend: &dyn CacheBackend, place: &dyn Harness) {
     }
 }
 
-/// What a call gives, if it ends.
+/// The result of a call, which has to end in time.
 async fn ends<T>(call: &str, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let ended = tokio::time::timeout(PATIENCE, future).await;
     ended.unwrap_or_else(|_| panic!("{call} does not end"))

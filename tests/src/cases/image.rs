@@ -1,4 +1,4 @@
-//! Images that a cache can be put into, where the backend holds some.
+//! Images that a cache can be written into, for backends that hold images.
 
 use cache_core::manifest::Document;
 use cache_core::seams::ImageStore;
@@ -6,7 +6,7 @@ use cache_core::{Descriptor, ErrorKind, Expect, MediaType, Version, read_all};
 
 use crate::harness::Harness;
 
-/// A name that leads nowhere is no image, and looking for it leaves no trace.
+/// A name without a document is no image, and looking it up leaves no trace.
 pub async fn root_of_nothing_is_none_and_creates_nothing(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let before = place.contents().await;
@@ -15,7 +15,7 @@ pub async fn root_of_nothing_is_none_and_creates_nothing(place: &dyn Harness) {
     assert_eq!(place.contents().await, before);
 }
 
-/// The name leads to the very bytes that were written, under their media type.
+/// The name points to the bytes that were written, with their media type.
 pub async fn put_root_then_root_gives_the_same_document(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     for (n, media_type) in [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST].into_iter().enumerate() {
@@ -50,7 +50,7 @@ pub async fn an_index_leads_to_its_manifests(place: &dyn Harness) {
     }
 }
 
-/// What is put can be read, twice is as good as once, and the name leads nowhere until the root is written.
+/// A document that is put can be read, can be put twice, and is not reachable by the name until the root is written.
 pub async fn put_is_idempotent_and_leads_nowhere(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let (config, manifest) = image("a", MediaType::OCI_MANIFEST);
@@ -63,7 +63,7 @@ pub async fn put_is_idempotent_and_leads_nowhere(place: &dyn Harness) {
     assert_eq!(read(&*store, &manifest.descriptor).await, manifest.bytes);
 }
 
-/// A root takes the place of the one before, whatever that was.
+/// A root replaces the previous one, of any kind.
 pub async fn put_root_replaces(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let [first, second] = [write(&*store, "a", Expect::Any).await, write(&*store, "b", Expect::Any).await];
@@ -71,7 +71,7 @@ pub async fn put_root_replaces(place: &dyn Harness) {
     assert_eq!(version(&*store).await, second.unwrap());
 }
 
-/// A name that leads somewhere is not made to lead elsewhere by somebody who takes it for free.
+/// A write that expects a free name does not replace an existing root.
 pub async fn put_root_absent_conflicts_when_something_is_there(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let first = write(&*store, "a", Expect::Absent).await.unwrap();
@@ -79,7 +79,7 @@ pub async fn put_root_absent_conflicts_when_something_is_there(place: &dyn Harne
     assert_eq!(version(&*store).await, first);
 }
 
-/// Who has read an image that somebody replaced since writes nothing.
+/// A write that expects a replaced version writes nothing.
 pub async fn put_root_version_conflicts_after_another(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let first = write(&*store, "a", Expect::Absent).await.unwrap();

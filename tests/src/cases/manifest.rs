@@ -1,4 +1,4 @@
-//! The manifest: what a commit makes of a place, and on which condition.
+//! The manifest: commits and their conditions, and what is read back.
 
 use cache_core::manifest::{CacheRecord, ManifestForm};
 use cache_core::seams::Committed;
@@ -11,14 +11,14 @@ use super::{assert_conflict, assert_holds, assert_sound, commit, holds, is_same,
 use crate::graphs;
 use crate::harness::Harness;
 
-/// Looking for a cache leaves no trace; BuildKit's own importer creates the directory.
+/// Looking up a cache leaves no trace, unlike in BuildKit, whose importer creates the directory.
 pub async fn resolve_of_nothing_is_none_and_creates_nothing(place: &dyn Harness) {
     let before = place.contents().await;
     assert!(resolve(place).await.is_none());
     assert_eq!(place.contents().await, before);
 }
 
-/// What was committed is what is read: the graph, the blobs, and the version that the commit answered.
+/// The cache that is read has the graph, the blobs and the version of the commit.
 pub async fn commit_then_resolve_gives_the_same_cache(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let report = write(place, &cache).await;
@@ -31,7 +31,7 @@ pub async fn commit_then_resolve_gives_the_same_cache(place: &dyn Harness) {
     }
 }
 
-/// A manifest that was read is written back as it was, to the byte, in whichever form.
+/// A manifest that was read is written back with the same bytes, in every form.
 pub async fn a_manifest_with_a_form_keeps_its_bytes(place: &dyn Harness) {
     if !place.keeps_form() {
         return;
@@ -50,7 +50,7 @@ pub async fn a_manifest_with_a_form_keeps_its_bytes(place: &dyn Harness) {
     }
 }
 
-/// `image-manifest` and `oci-mediatypes` choose the form, and every form holds the same cache.
+/// `image-manifest` and `oci-mediatypes` choose the form, and every form contains the same cache.
 pub async fn each_form_can_be_asked_for(place: &dyn Harness) {
     if !place.keeps_form() {
         return;
@@ -66,7 +66,7 @@ pub async fn each_form_can_be_asked_for(place: &dyn Harness) {
 
 const FORMS: [ManifestForm; 3] = [ManifestForm::ImageManifest, ManifestForm::Index, ManifestForm::DockerList];
 
-/// Without a condition the last commit is what the place holds.
+/// Without a condition, a commit replaces the cache.
 pub async fn commit_replaces(place: &dyn Harness) {
     for seed in 1..4 {
         let cache = graphs::cache(seed);
@@ -75,7 +75,7 @@ pub async fn commit_replaces(place: &dyn Harness) {
     }
 }
 
-/// Two names in one store are two caches, whatever blobs they share.
+/// Two names in one store are two caches, even if they share blobs.
 pub async fn names_do_not_share_a_cache(place: &dyn Harness) {
     let Some((other, exporter)) = place.other().await else { return };
     let (first, second) = (graphs::cache(1), graphs::cache(2));
@@ -96,7 +96,7 @@ pub async fn commit_absent_conflicts_when_something_is_there(place: &dyn Harness
     assert!(holds(place, &first).await);
 }
 
-/// A commit on an old version is refused, and changes nothing; on the present version it is done.
+/// A commit on an old version is refused and changes nothing; one on the current version succeeds.
 pub async fn commit_version_conflicts_after_another_commit(place: &dyn Harness) {
     let [first, second, third] = [1, 2, 3].map(graphs::cache);
     write(place, &first).await;
@@ -108,7 +108,7 @@ pub async fn commit_version_conflicts_after_another_commit(place: &dyn Harness) 
     assert!(holds(place, &third).await);
 }
 
-/// A version names a cache, so there has to be one.
+/// A commit on a version is refused if there is no cache.
 pub async fn commit_version_conflicts_when_nothing_is_there(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let elsewhere = Version::new(Digest::sha256(b"elsewhere").to_string());
@@ -116,7 +116,7 @@ pub async fn commit_version_conflicts_when_nothing_is_there(place: &dyn Harness)
     assert!(resolve(place).await.is_none());
 }
 
-/// Of writers that all expect to be the first, one is.
+/// Of several writers that expect no cache, exactly one succeeds.
 pub async fn one_of_many_conditional_commits_wins(place: &dyn Harness) {
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
     let commits = join_all(caches.iter().map(|cache| commit(place, cache, Expect::Absent))).await;
@@ -131,7 +131,7 @@ pub async fn one_of_many_conditional_commits_wins(place: &dyn Harness) {
     assert!(holds(place, winners[0]).await, "the place holds the cache of a loser");
 }
 
-/// A cache without layers is not written, as in BuildKit: the cache that is there stays.
+/// A cache without layers is not written, as in BuildKit: the existing cache stays.
 pub async fn an_empty_cache_is_skipped(place: &dyn Harness) {
     if !place.keeps_form() {
         return;

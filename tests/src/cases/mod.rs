@@ -1,6 +1,6 @@
-//! The rules that every backend keeps, each one a function; the list is in [`conformance!`](crate::conformance).
+//! The rules for every backend, one function each; the list is in [`conformance!`](crate::conformance).
 //!
-//! A case sees a backend through the traits alone, and does nothing where the backend has no such thing.
+//! A case uses a backend only through the traits, and does nothing if the backend lacks the operation.
 
 pub mod answers;
 pub mod blob;
@@ -33,7 +33,7 @@ use futures_util::stream::TryStreamExt;
 use crate::graphs::Generated;
 use crate::harness::Harness;
 
-/// A blob and a source that has it.
+/// A blob and a source with it.
 fn blob(bytes: impl Into<Bytes>) -> (Descriptor, MemoryCache) {
     let (bytes, source) = (bytes.into(), MemoryCache::new());
     let _ = source.insert(bytes.clone());
@@ -44,14 +44,14 @@ async fn bytes_of(stream: BlobStream) -> Vec<u8> {
     stream.try_collect::<Vec<Bytes>>().await.expect("the blob can be read").concat()
 }
 
-/// Writes a cache to the place, whatever it holds.
+/// Writes a cache to the place without a condition.
 async fn write(place: &dyn Harness, cache: &Generated) -> ExportReport {
     export(&cache.manifest, &cache.blobs, &*place.exporter().await, &ExportSettings::default())
         .await
         .expect("a sound cache is written")
 }
 
-/// Writes a cache to the place if it holds what is expected.
+/// Writes a cache to the place on a condition.
 async fn commit(place: &dyn Harness, cache: &Generated, expect: Expect) -> Result<Committed, Error> {
     let settings = ExportSettings::default().with_expect(expect);
     export(&cache.manifest, &cache.blobs, &*place.exporter().await, &settings).await.map(|report| report.committed)
@@ -70,7 +70,7 @@ async fn holds(place: &dyn Harness, cache: &Generated) -> bool {
     resolve(place).await.is_some_and(|resolved| is_same(&resolved.manifest, &cache.manifest))
 }
 
-/// Whether two manifests have the same graph; the descriptors in an s3 index are no part of it.
+/// Whether two manifests have the same graph, without the descriptors that an s3 index contains.
 fn is_same(a: &CacheManifest, b: &CacheManifest) -> bool {
     let without_annotations = |manifest: &CacheManifest| {
         let mut config = manifest.config().clone();
@@ -104,7 +104,7 @@ fn assert_conflict(outcome: Result<Committed, Error>) {
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
 }
 
-/// Polls a future so many times and then drops it; `None` if it was not done by then.
+/// Polls a future `times` times and then drops it; `None` if it was not ready.
 async fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = times;

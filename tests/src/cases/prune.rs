@@ -1,4 +1,4 @@
-//! Pruning: what nothing needs goes, and nothing else, whoever writes at the same time.
+//! Pruning deletes what nothing needs, and nothing else, also while others write.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::harness::Harness;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A blob that no cache reaches goes once it is old; a cache keeps all of its own, however old they are.
+/// An old blob that no cache reaches is deleted. The blobs of a cache are kept, whatever their age.
 pub async fn prune_deletes_what_nothing_reaches(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);
@@ -37,7 +37,7 @@ pub async fn prune_deletes_what_nothing_reaches(place: &dyn Harness) {
     assert!(again.is_empty(), "{again:?}");
 }
 
-/// A blob may belong to an export under way until it is older than the grace.
+/// A blob that is younger than the grace is kept, since it may belong to an export under way.
 pub async fn prune_keeps_young_blobs(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let stray = push(place, "stray").await.0;
@@ -48,14 +48,14 @@ pub async fn prune_keeps_young_blobs(place: &dyn Harness) {
     assert_eq!((digests(&young).len(), young.young_blobs), (0, 1));
     prune(&*store, &young, &PruneSettings::default()).await.unwrap();
     assert!(place.importer().await.stat(&stray).await.unwrap().is_some());
-    // A plan is not trusted about ages.
+    // Ages are checked again, whatever the plan says.
     let mut lying = plan(&*store, &policy()).await;
     lying.grace_seconds = (3 * HOUR).as_secs();
     assert_eq!(digests(&lying), [stray.digest]);
     assert_eq!(prune(&*store, &lying, &PruneSettings::default()).await.unwrap().kept_blobs, [stray.digest]);
 }
 
-/// A writer of ours that counts on an old blob says so, and the blob stays.
+/// A push of an old blob refreshes it, so that it is kept.
 pub async fn prune_keeps_a_blob_that_was_pushed_since(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let stray = push(place, "stray").await.0;
@@ -74,7 +74,7 @@ pub async fn prune_keeps_a_blob_that_was_pushed_since(place: &dyn Harness) {
     assert!(place.importer().await.stat(&stray).await.unwrap().is_some());
 }
 
-/// The store is looked at again before anything goes: a cache that was written since keeps its blobs.
+/// The store is read again before anything is deleted: a cache that was written since the plan keeps its blobs.
 pub async fn prune_keeps_blobs_that_a_new_cache_reaches(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);
@@ -87,14 +87,14 @@ pub async fn prune_keeps_blobs_that_a_new_cache_reaches(place: &dyn Harness) {
     let plan = plan(&*store, &policy()).await;
     assert_eq!(digests(&plan).len(), cache.manifest.blobs().len());
     write(place, &cache).await;
-    // As if the writer had found every blob, and could not refresh one.
+    // As if the writer had found all blobs, but could not refresh them.
     age(place, &*store, 2 * HOUR).await;
     let report = prune(&*store, &plan, &PruneSettings::default()).await.unwrap();
     assert_eq!(report.blobs, 0);
     assert_holds(place, &cache).await;
 }
 
-/// A plan is about the caches that it saw.
+/// A cache that was written since the plan is kept.
 pub async fn prune_keeps_a_cache_that_was_written_since(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     write(place, &graphs::cache(1)).await;
@@ -106,7 +106,7 @@ pub async fn prune_keeps_a_cache_that_was_written_since(place: &dyn Harness) {
     assert_holds(place, &graphs::cache(2)).await;
 }
 
-/// The caches that the policy names go, with the blobs that only they reached; the others stay whole.
+/// The caches of the policy are deleted with the blobs that only they reach; the others stay whole.
 pub async fn prune_deletes_caches_by_policy(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let Some((other, exporter)) = place.other().await else { return };
@@ -130,7 +130,7 @@ pub async fn prune_deletes_caches_by_policy(place: &dyn Harness) {
     }
 }
 
-/// Whenever a prune ends, every cache that is left has all of its blobs.
+/// Whenever a prune is dropped, every remaining cache has all of its blobs.
 pub async fn a_prune_that_is_dropped_leaves_whole_caches(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let Some((other, exporter)) = place.other().await else { return };
@@ -171,7 +171,7 @@ async fn push(place: &dyn Harness, content: &'static str) -> (Descriptor, Pushed
     (desc, pushed)
 }
 
-/// Makes every blob so old, where that can be done.
+/// Makes every blob `age` old, if the place supports that.
 async fn age(place: &dyn Harness, store: &dyn CacheStore, age: Duration) -> bool {
     let Ok(blobs) = store.blobs().try_collect::<Vec<BlobEntry>>().await else { return false };
     let modified = Timestamp::now().saturating_sub(age);

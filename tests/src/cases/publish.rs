@@ -12,7 +12,7 @@ use crate::faulty::{Fault, Faulty};
 use crate::graphs::{self, Generated};
 use crate::harness::Harness;
 
-/// Seconds.
+/// In seconds.
 const HOUR: i64 = 3_600;
 
 /// The first publisher writes its cache as it is.
@@ -22,7 +22,7 @@ pub async fn publishing_to_nothing_writes_the_cache(place: &dyn Harness) {
     assert_holds(place, &cache).await;
 }
 
-/// What was there stays, and what is published comes to it.
+/// What is published is added to the existing cache.
 pub async fn publishing_adds_to_what_is_there(place: &dyn Harness) {
     let (old, new) = (graphs::cache(1), graphs::cache(2));
     write(place, &old).await;
@@ -30,14 +30,14 @@ pub async fn publishing_adds_to_what_is_there(place: &dyn Harness) {
     assert_has_all(place, &[old, new]).await;
 }
 
-/// However publishers cut in on one another, every record and result of each of them is there at the end.
+/// However publishers interleave, the cache has every record and result of each of them at the end.
 pub async fn publish_loses_nothing(place: &dyn Harness) {
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
     join_all(caches.iter().map(|cache| add(place, cache))).await;
     assert_has_all(place, &caches).await;
 }
 
-/// Where publishers leave what they add, that is no cache of the store, and goes with the next publish when it is old.
+/// Contributions are not listed as caches, and the next publish deletes old ones.
 pub async fn contributions_are_no_caches_and_old_ones_go(place: &dyn Harness) {
     let exporter = place.exporter().await;
     let Some(contributions) = exporter.contributions().await.unwrap() else { return };
@@ -46,7 +46,7 @@ pub async fn contributions_are_no_caches_and_old_ones_go(place: &dyn Harness) {
         leave(place, contributions, name, &graphs::cache(seed)).await;
     }
     add(place, &graphs::cache(3)).await;
-    // What is older than a day is not added any more.
+    // A contribution that is older than a day is not added.
     assert_has_all(place, &[graphs::cache(1), graphs::cache(3)]).await;
     let left = contributions.list().await.unwrap();
     assert!(left.len() == 1 && !left.contains(&old) && !left.contains(&lost), "{left:?}");
@@ -55,7 +55,7 @@ pub async fn contributions_are_no_caches_and_old_ones_go(place: &dyn Harness) {
     assert_eq!(store.contributions().await.unwrap().len(), 1);
 }
 
-/// What a killed writer has hidden, or never added, comes back with the next publish.
+/// The next publish adds contributions that another write has hidden, or that a killed publisher has not added.
 pub async fn the_next_publish_adds_what_was_contributed(place: &dyn Harness) {
     let exporter = place.exporter().await;
     let Some(contributions) = exporter.contributions().await.unwrap() else { return };
@@ -67,7 +67,7 @@ pub async fn the_next_publish_adds_what_was_contributed(place: &dyn Harness) {
     assert_has_all(place, &caches).await;
 }
 
-/// Young contributions keep their blobs, and old ones go.
+/// Young contributions keep their blobs; old ones are deleted.
 pub async fn prune_keeps_what_young_contributions_reach(place: &dyn Harness) {
     let exporter = place.exporter().await;
     let Some(contributions) = exporter.contributions().await.unwrap() else { return };
@@ -85,7 +85,7 @@ pub async fn prune_keeps_what_young_contributions_reach(place: &dyn Harness) {
     assert_has_all(place, &[graphs::cache(1), graphs::cache(3)]).await;
 }
 
-/// A union over the limit is an error, and what was there stays.
+/// A union over the limit is an error, and the existing cache stays.
 pub async fn a_union_over_the_limit_is_refused(place: &dyn Harness) {
     let (old, new) = (graphs::cache(1), graphs::cache(2));
     add(place, &old).await;
@@ -100,14 +100,14 @@ pub async fn a_union_over_the_limit_is_refused(place: &dyn Harness) {
     assert!(published.manifest.encode(None).config.descriptor.size <= 3_000);
 }
 
-/// The name of what was contributed so many seconds ago.
+/// The name of a contribution that is `age` seconds old.
 fn aged(contributions: &dyn Contributions, age: i64) -> ContributionName {
     let prefix = ContributionName::prefix(contributions.cache());
     let seconds = Timestamp::now().unix_seconds() - age;
     ContributionName::parse(&format!("{prefix}{seconds:010}-0123456789ab")).expect("it is one")
 }
 
-/// Does what a publisher does before it looks at the place, and no more.
+/// Does only what a publisher does before it reads the place.
 async fn leave(place: &dyn Harness, contributions: &dyn Contributions, name: &ContributionName, cache: &Generated) {
     let exporter = place.exporter().await;
     for blob in cache.manifest.blobs() {
@@ -134,7 +134,7 @@ async fn assert_has_all(place: &dyn Harness, caches: &[Generated]) {
     }
 }
 
-/// Each record's key with the digests of the layers it leads to.
+/// The key of each record, with the digests of the layers of its result.
 fn results(chains: &CacheChains) -> Vec<(CacheKey, Vec<cache_core::Digest>)> {
     let layers = |record| chains.hit(record).map(|hit| hit.layers.iter().map(|layer| layer.digest).collect());
     chains.records().map(|record| (chains.key(record).clone(), layers(record).unwrap_or_default())).collect()

@@ -1,4 +1,4 @@
-//! Repair: a damaged cache becomes a sound one, and what was not touched answers as before.
+//! Repair: a damaged cache becomes a sound one, and everything else is found as before.
 
 use cache_core::graph::FindingCode;
 use cache_core::manifest::RecordLink;
@@ -10,7 +10,7 @@ use super::{assert_conflict, assert_sound, is_same, resolve, write};
 use crate::graphs::{self, Generated, found};
 use crate::harness::Harness;
 
-/// Nothing is written where nothing is wrong.
+/// A sound cache is not changed.
 pub async fn a_sound_cache_is_left_alone(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
@@ -19,7 +19,7 @@ pub async fn a_sound_cache_is_left_alone(place: &dyn Harness) {
     assert!(is_same(&repaired.manifest, &resolve(place).await.expect("it is there").manifest));
 }
 
-/// The results that need a lost blob go, and the others stay.
+/// The results that need a lost blob are removed; the others stay.
 pub async fn a_lost_blob_is_repaired(place: &dyn Harness) {
     for depth in [Depth::Fast, Depth::Deep] {
         let cache = graphs::cache(1);
@@ -30,7 +30,7 @@ pub async fn a_lost_blob_is_repaired(place: &dyn Harness) {
     }
 }
 
-/// The results that need a blob with other bytes go, and the others stay.
+/// The results that need a blob with wrong bytes are removed; the others stay.
 pub async fn a_corrupt_blob_is_repaired(place: &dyn Harness) {
     let cache = graphs::cache(2);
     write(place, &cache).await;
@@ -40,7 +40,7 @@ pub async fn a_corrupt_blob_is_repaired(place: &dyn Harness) {
     assert_repairs(place, &cache, Depth::Deep, (FindingCode::BlobCorrupt, &[corrupt])).await;
 }
 
-/// A link to a record that is not there goes, and the record keeps its other alternatives.
+/// A link to a missing record is removed; the record keeps its other alternatives.
 pub async fn a_dangling_link_is_repaired(place: &dyn Harness) {
     let cache = graphs::cache(3);
     let mut config = cache.manifest.config().clone();
@@ -50,7 +50,7 @@ pub async fn a_dangling_link_is_repaired(place: &dyn Harness) {
     assert_repairs(place, &cache, Depth::Fast, (FindingCode::LinkOutOfRange, &[])).await;
 }
 
-/// A loop is cut where it closes, and nothing that hangs on it is lost.
+/// A loop is cut where it closes, and nothing below it is lost.
 pub async fn a_loop_is_repaired(place: &dyn Harness) {
     let cache = graphs::cache(4);
     let mut config = cache.manifest.config().clone();
@@ -61,7 +61,7 @@ pub async fn a_loop_is_repaired(place: &dyn Harness) {
     assert_repairs(place, &cache, Depth::Fast, (FindingCode::RecordLoop, &[])).await;
 }
 
-/// A repair in place only replaces the cache that it read.
+/// A repair in place replaces only the cache that it has read.
 pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harness) {
     let (cache, theirs) = (graphs::cache(1), graphs::cache(2));
     write(place, &cache).await;
@@ -76,7 +76,7 @@ pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harn
     assert!(is_same(&resolve(place).await.expect("it is there").manifest, &theirs.manifest));
 }
 
-/// Readers go by the bytes of a layer, so that a wrong media type is no error; and it is mended.
+/// A wrong media type is a warning, since readers detect the compression by the bytes; repair corrects it.
 pub async fn a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends(place: &dyn Harness) {
     let other = |encoding| match encoding {
         LayerEncoding::Gzip => LayerEncoding::Zstd,
@@ -86,13 +86,13 @@ pub async fn a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends(p
     assert_mends_types(place, &cache, FindingCode::MediaTypeMismatch).await;
 }
 
-/// What is called a plain tar is not decompressed by anybody, so that this is an error; and it is mended.
+/// Compressed bytes with the type of a plain tar are an error, since no reader decompresses them; repair corrects it.
 pub async fn a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_mends(place: &dyn Harness) {
     let cache = write_retyped(place, |_| LayerEncoding::Uncompressed).await;
     assert_mends_types(place, &cache, FindingCode::LayerUnreadable).await;
 }
 
-/// Writes a cache whose descriptors name other compressions than its layers have.
+/// Writes a cache whose descriptors name wrong compressions.
 async fn write_retyped(place: &dyn Harness, other: fn(LayerEncoding) -> LayerEncoding) -> Generated {
     let cache = graphs::cache_of(5, graphs::MANY_BLOBS);
     let retyped = cache.manifest.blobs().iter().map(|blob| {
@@ -104,7 +104,7 @@ async fn write_retyped(place: &dyn Harness, other: fn(LayerEncoding) -> LayerEnc
     cache
 }
 
-/// Checks that `verify` finds nothing but wrong types, and that repair mends them and loses nothing.
+/// Checks that `verify` finds only wrong types, and that repair corrects them and loses nothing.
 async fn assert_mends_types(place: &dyn Harness, cache: &Generated, code: FindingCode) {
     let damaged = resolve(place).await.expect("the place holds a cache");
     let report = verify(&damaged.manifest, &*place.importer().await, Depth::Deep, 4).await.unwrap();
@@ -124,7 +124,7 @@ async fn assert_mends_types(place: &dyn Harness, cache: &Generated, code: Findin
     assert_eq!(report.findings, []);
 }
 
-/// The blob on top of some result.
+/// The top layer's blob of some result.
 fn top(cache: &Generated) -> Digest {
     let config = cache.manifest.config();
     let result = config.records.iter().find_map(|record| record.results.first()).expect("there is a result");
@@ -135,7 +135,7 @@ fn first_input(config: &mut CacheConfig) -> &mut Vec<RecordLink> {
     config.records.iter_mut().find_map(|record| record.inputs.first_mut()).expect("not only roots")
 }
 
-/// Writes a config that no writer of ours would make.
+/// Writes a damaged config, which our writers never make.
 async fn write_damaged(place: &dyn Harness, cache: &Generated, config: CacheConfig) {
     let manifest = CacheManifest::new(config, cache.manifest.blobs().iter().cloned());
     export(&manifest, &cache.blobs, &*place.exporter().await, &ExportSettings::default()).await.unwrap();
@@ -146,8 +146,8 @@ async fn repair_of(place: &dyn Harness, depth: Depth) -> Repaired {
     repair(&manifest, &*place.importer().await, RepairOptions::default().with_depth(depth)).await.unwrap()
 }
 
-/// Checks that `verify` finds the damage, that the repaired cache is sound in its place, and that everything which needs
-/// none of the `lost` blobs is found as before.
+/// Checks that `verify` finds the damage, that the cache is sound after a repair in place, and that everything that
+/// needs none of the `lost` blobs is found as before.
 async fn assert_repairs(place: &dyn Harness, cache: &Generated, depth: Depth, damage: (FindingCode, &[Digest])) {
     let (code, lost) = damage;
     let damaged = resolve(place).await.expect("the place holds a cache");
@@ -167,7 +167,7 @@ async fn assert_repairs(place: &dyn Harness, cache: &Generated, depth: Depth, da
     assert_eq!(found(&untouched, &after), untouched.len());
 }
 
-/// The records that lead to a result: the others are worth nothing.
+/// The records that lead to a result; the others are useless.
 fn leading(chains: &CacheChains) -> CacheManifest {
     let optimized = cache_ops::optimize(&chains.to_manifest(), &cache_ops::OptimizeOptions::default());
     optimized.expect("a generated graph is sound").manifest

@@ -11,34 +11,34 @@ use crate::faulty::{Fault, Faulty};
 use crate::graphs;
 use crate::harness::Harness;
 
-/// What is planted where a secret may stand.
+/// The text that is planted in place of a secret.
 const PLANTED: &str = "hush-2b7e151628aed2a6";
 
-/// Nothing that holds the configuration shows a secret of it.
+/// No value that holds the configuration shows a secret.
 pub async fn nothing_shown_holds_a_secret(place: &dyn Harness) {
     let mut shown = place.shown();
     shown.push(format!("{:?} {}", place.spec(), place.spec()));
     assert_clean(place, &shown);
 }
 
-/// Names that secrets are given for, some of them misspelt.
+/// Names of attributes for secrets, some of them misspelt.
 const SECRETS: [&str; 9] =
     ["account_key", "account_url", "password", "secret", "secret_access_key", "session_token", "token", "tokn", "url"];
 
-/// What a bad value says is not in the error, whichever attribute it was given for: it may be a secret that slipped.
+/// The error for a bad value does not quote it, whatever the attribute: it may be a secret in the wrong place.
 pub async fn a_bad_value_is_not_repeated(place: &dyn Harness) {
     let mut shown = Vec::new();
     for name in names(place).await {
         let spec = place.spec().with(&name, PLANTED);
         let errors = errors_about(place, &spec).await;
-        // A value that is taken is the name of something, which errors may say.
+        // A valid value is a name, which errors may contain.
         shown.extend(errors.into_iter().map(|error| text(&error.with("cache", &spec))));
     }
     assert!(shown.len() > SECRETS.len(), "an unknown attribute is an error");
     assert_clean(place, &shown);
 }
 
-/// A user, a password or a query in a place that a spec names is shown by nothing, whether or not the spec is refused.
+/// A user, a password or a query in a URL of a spec is never shown, whether or not the spec is refused.
 pub async fn what_a_place_hides_is_not_shown(place: &dyn Harness) {
     let hiding = format!("https://me:{PLANTED}@host.example/x?sig={PLANTED}");
     let mut shown = Vec::new();
@@ -51,7 +51,7 @@ pub async fn what_a_place_hides_is_not_shown(place: &dyn Harness) {
     assert_clean(place, &shown);
 }
 
-/// Whatever an attribute is called that nobody knows, it is not repeated unless it looks like a name.
+/// The name of an unknown attribute is quoted only if it looks like a name.
 pub async fn a_name_that_is_none_is_not_repeated(place: &dyn Harness) {
     let mut shown = Vec::new();
     for name in [format!("{PLANTED}/{PLANTED}"), format!("https://me:{PLANTED}@host/x?sig")] {
@@ -62,11 +62,11 @@ pub async fn a_name_that_is_none_is_not_repeated(place: &dyn Harness) {
     assert_clean(place, &shown);
 }
 
-/// Every attribute that the backend knows, those of every export, and those that secrets are given for.
+/// The attributes of the backend, those of every export, and [`SECRETS`].
 async fn names(place: &dyn Harness) -> Vec<String> {
     let mut names: Vec<String> = SECRETS.map(str::to_owned).into();
     names.extend(["mode", "compression", "compression-level", "force-compression", "ignore-error"].map(str::to_owned));
-    // Too long to be taken for a misspelt one.
+    // Too long to look like a misspelling.
     for error in errors_about(place, &place.spec().with(&"x".repeat(60), "x")).await {
         let known = error.hint().and_then(|hint| hint.strip_prefix("known attributes: ")).unwrap_or_default();
         names.extend(known.split(", ").map(str::to_owned));
@@ -77,7 +77,7 @@ async fn names(place: &dyn Harness) -> Vec<String> {
     names
 }
 
-/// The errors of whoever opens what a spec names.
+/// The errors of opening a spec in every way.
 async fn errors_about(place: &dyn Harness, spec: &CacheSpec) -> Vec<Error> {
     let backend = place.backend();
     let errors = [
@@ -91,7 +91,7 @@ async fn errors_about(place: &dyn Harness, spec: &CacheSpec) -> Vec<Error> {
     errors.into_iter().flatten().collect()
 }
 
-/// A line that is no spec is not repeated in what is said about it, but for what is known to be harmless.
+/// The error for a line that is no spec quotes only the parts that are known to be harmless.
 pub async fn a_line_that_is_no_spec_is_not_repeated(place: &dyn Harness) {
     let kind = place.spec().kind().to_owned();
     let hiding = format!("https://me:{PLANTED}@host/x?sig={PLANTED}");
@@ -102,7 +102,7 @@ pub async fn a_line_that_is_no_spec_is_not_repeated(place: &dyn Harness) {
         format!("{hiding},"),
         format!("{PLANTED}/{PLANTED}="),
     ];
-    // The type was forgotten.
+    // Without a type.
     lines.extend(SECRETS.map(|name| format!("bucket=b,{name}={PLANTED}")));
     lines.extend(names(place).await.iter().map(|name| format!("{name}={hiding}")));
     let errors: Vec<Error> = lines.iter().filter_map(|line| line.parse::<CacheSpec>().err()).collect();
@@ -110,7 +110,7 @@ pub async fn a_line_that_is_no_spec_is_not_repeated(place: &dyn Harness) {
     assert_clean(place, &errors.iter().map(text).collect::<Vec<_>>());
 }
 
-/// Errors of reading and writing show no secret, nor do the errors behind them.
+/// Errors of reading and writing and their sources show no secret.
 pub async fn an_error_of_a_call_holds_no_secret(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let mut errors = Vec::new();
@@ -131,7 +131,7 @@ pub async fn an_error_of_a_call_holds_no_secret(place: &dyn Harness) {
     assert_clean(place, &errors.iter().map(text).collect::<Vec<_>>());
 }
 
-/// Everything that can be seen of an error.
+/// Everything that an error can show.
 fn text(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {:?}", error.hint());
     let mut source = error.source();

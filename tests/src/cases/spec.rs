@@ -1,4 +1,4 @@
-//! The attributes that a backend tells are those that it reads.
+//! The attributes in a backend's facts are those that it reads.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use cache_core::spec::{Attribute, Values};
 
 use crate::harness::Harness;
 
-/// A name that is near to no other, so that the hint lists those that are known.
+/// A name that is similar to no other, so that the hint lists the known ones.
 const UNKNOWN: &str = "an-attribute-that-no-backend-of-buildcache-has-or-ever-will";
 
-/// What an unknown attribute is told is known are the attributes of the facts, for each side.
+/// The hint for an unknown attribute lists the attributes of the facts, for each side.
 pub async fn the_attributes_that_are_told_are_those_that_are_read(place: &dyn Harness) {
     let (backend, spec) = (place.backend(), place.spec().with(UNKNOWN, "x"));
     let attributes = backend.facts().attributes;
@@ -26,7 +26,7 @@ pub async fn the_attributes_that_are_told_are_those_that_are_read(place: &dyn Ha
     assert_eq!(known(error.hint()), told(|attribute| attribute.on_export));
 }
 
-/// A spec never shows an attribute whose values are secrets.
+/// A spec never shows the value of an attribute for secrets.
 pub async fn attributes_that_are_secrets_are_never_shown(place: &dyn Harness) {
     for attribute in place.backend().facts().attributes.iter().filter(|attribute| attribute.values == Values::Secret) {
         let shown = place.spec().with(attribute.name, "hush-9c1f").to_string();

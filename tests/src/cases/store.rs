@@ -1,4 +1,4 @@
-//! Listing and deleting, where the backend can.
+//! Listing and deleting, for backends with a store.
 
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted};
 use cache_core::{CacheStore, Descriptor, Error, ErrorKind};
@@ -9,7 +9,7 @@ use super::{assert_holds, assert_sound, blob, is_same, resolve, version, write};
 use crate::graphs;
 use crate::harness::Harness;
 
-/// Looking into a store that does not exist is no error and leaves no trace.
+/// Listing a store that does not exist is no error and leaves no trace.
 pub async fn a_store_of_nothing_lists_nothing_and_creates_nothing(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let before = place.contents().await;
@@ -18,7 +18,7 @@ pub async fn a_store_of_nothing_lists_nothing_and_creates_nothing(place: &dyn Ha
     assert_eq!(place.contents().await, before);
 }
 
-/// Every name is listed, in order, with the version that a reader sees.
+/// Names are listed in order, each with the version that a reader sees.
 pub async fn a_store_lists_what_was_committed(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     write(place, &graphs::cache(1)).await;
@@ -32,7 +32,7 @@ pub async fn a_store_lists_what_was_committed(place: &dyn Harness) {
     assert!(names.is_sorted() && names.contains(&entry.name), "{names:?}");
 }
 
-/// What is listed can be read.
+/// A listed cache can be read.
 pub async fn a_listed_cache_opens(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);
@@ -43,7 +43,7 @@ pub async fn a_listed_cache_opens(place: &dyn Harness) {
     assert_sound(&resolved.manifest, &*opened).await;
 }
 
-/// Every blob is listed once with its size, those of no cache too.
+/// Every blob is listed once with its size, also those of no cache.
 pub async fn a_store_lists_every_blob(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);
@@ -59,7 +59,7 @@ pub async fn a_store_lists_every_blob(place: &dyn Harness) {
     }
 }
 
-/// A cache that was written since it was listed stays; one that is gone already is no error.
+/// A cache that was written since it was listed is kept; one that is deleted already is no error.
 pub async fn delete_cache_is_conditional(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     write(place, &graphs::cache(1)).await;
@@ -74,7 +74,7 @@ pub async fn delete_cache_is_conditional(place: &dyn Harness) {
     assert_eq!(store.caches().await.unwrap(), []);
 }
 
-/// Deleting a cache takes a name away and nothing else.
+/// Deleting a cache removes its name and nothing else.
 pub async fn deleting_a_cache_leaves_the_others_and_the_blobs(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let Some((other, exporter)) = place.other().await else { return };
@@ -88,7 +88,7 @@ pub async fn deleting_a_cache_leaves_the_others_and_the_blobs(place: &dyn Harnes
     assert_sound(&resolved.manifest, &*other).await;
 }
 
-/// A blob that was written since it was listed stays.
+/// A blob that was written since it was listed is kept.
 pub async fn delete_blob_is_conditional(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let (desc, source) = blob("layer");
@@ -104,7 +104,7 @@ pub async fn delete_blob_is_conditional(place: &dyn Harness) {
     assert_eq!(place.importer().await.stat(&desc).await.unwrap(), None);
 }
 
-/// What came of each blob is told in order, and one that has changed keeps no other one from being deleted.
+/// The outcomes are in the order of the blobs, and a blob that has changed does not stop the others.
 pub async fn deleting_many_blobs_tells_what_came_of_each(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);

@@ -1,7 +1,7 @@
-//! What servers answer: the tokens of a registry, and the documents and lists of every store.
+//! The answers of servers: the tokens of a registry, and the documents and lists of every store.
 //!
-//! A server answers each request with the input, and nothing is tried twice. It runs in the thread of whoever asks: on a busy machine
-//! two threads that wait for each other take turns some times in a second.
+//! A server answers each request with the input, and nothing is retried. It runs in the client's thread: on a busy
+//! machine, two threads that wait for each other switch only a few times per second.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use crate::places;
 use crate::servers::http::{Answer, full, json};
 
-/// Answers with what it was given.
+/// Answers with the input.
 #[derive(Debug)]
 struct Parrot {
     host: String,
@@ -65,14 +65,14 @@ async fn serve(listener: TcpListener, parrot: Arc<Parrot>) {
     }
 }
 
-/// A server, and everything that asks it.
+/// A server and its clients.
 struct Place {
     parrot: Arc<Parrot>,
     runtime: Runtime,
     readers: Vec<Reader>,
 }
 
-/// One store from both of its sides.
+/// The importer and the store of one place.
 type Reader = (Option<Box<dyn CacheImporter>>, Option<Box<dyn CacheStore>>);
 
 thread_local! {
@@ -98,26 +98,26 @@ impl Place {
     }
 }
 
-/// Whatever a token server answers, the registry's reader ends, with an error or without.
+/// Whatever a token server answers, the registry's importer ends, with or without an error.
 ///
 /// # Panics
-/// When it panics.
+/// If the importer panics.
 pub fn token(data: &[u8]) {
     let said = Said { token: Some(Bytes::copy_from_slice(data)), other: Bytes::from_static(b"{}") };
     PLACE.with(|place| {
         place.say(said);
         let spec = CacheSpec::new("registry").with("ref", format!("{}/a/b:t", place.parrot.host));
-        // A reader keeps its token, so that each input has a reader of its own. One that trusts every certificate need not
-        // read those of the system, which takes a hundred times as long as the rest.
+        // An importer keeps its token, so each input has a new one. One that trusts every certificate does not load
+        // those of the system, which takes a hundred times as long as the rest.
         let spec = spec.with("registry.insecure", "true");
         place.runtime.block_on(async { ask(&open(vec![(registry(), spec)]).await).await });
     });
 }
 
-/// Whatever a store answers, its reader and its lister end, with an error or without.
+/// Whatever a store answers, its importer and its store end, with or without an error.
 ///
 /// # Panics
-/// When one of them panics.
+/// If one of them panics.
 pub fn target(data: &[u8]) {
     PLACE.with(|place| {
         place.say(Said { token: None, other: Bytes::copy_from_slice(data) });

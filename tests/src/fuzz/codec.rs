@@ -1,4 +1,4 @@
-//! The decoders of layers, and what is made of what they accept.
+//! The decoders and encoders of layers.
 
 use bytes::Bytes;
 use cache_core::model::LayerEncoding;
@@ -7,10 +7,10 @@ use cache_core::{Compression, CompressionKind, ErrorKind, Result};
 use cache_layers::{CodecPool, DecodeLimits, decode, encode};
 use futures_util::{FutureExt, Stream, TryStreamExt};
 
-/// No layer may decompress to more.
+/// The most bytes that a layer may decompress to.
 const MAX_SIZE: u64 = 16 << 20;
 
-/// A gzip layer decompresses, or the error says why not.
+/// A gzip layer decompresses, or is refused.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -18,7 +18,7 @@ pub fn gzip(data: &[u8]) {
     check(LayerEncoding::Gzip, data);
 }
 
-/// A zstd layer decompresses, or the error says why not.
+/// A zstd layer decompresses, or is refused.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -26,7 +26,7 @@ pub fn zstd(data: &[u8]) {
     check(LayerEncoding::Zstd, data);
 }
 
-/// What is compressed decompresses to the same bytes, whatever they are.
+/// All bytes are the same after compression and decompression.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -72,7 +72,7 @@ fn cut(data: &[u8]) -> cache_core::BlobStream {
     Box::pin(futures_util::stream::iter(pieces))
 }
 
-/// Without a runtime the work is done where it is asked for, so that nothing is ever pending.
+/// Without a runtime, the pool works in the caller's thread, so that nothing is ever pending.
 fn collect(stream: impl Stream<Item = Result<Bytes>> + Unpin) -> Result<Vec<u8>> {
     let add = |mut all: Vec<u8>, piece: Bytes| async move {
         all.extend_from_slice(&piece);

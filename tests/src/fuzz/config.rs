@@ -1,10 +1,10 @@
-//! The cache config: decoding, the graph, and back.
+//! The cache config: decoding, the graph, and encoding.
 
 use std::collections::HashSet;
 
 use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, Digest, MediaType, annotation, check};
 
-/// What decodes encodes to the same, and what is a graph stays one.
+/// A decoded config encodes to an equal one, and a graph stays one.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -39,7 +39,7 @@ fn check_graph(mut chains: CacheChains) {
     let again = CacheChains::from_manifest(&manifest).expect("what was encoded is a graph");
     let records = &manifest.config().records;
     let keys: HashSet<_> = records.iter().map(|record| &record.key).collect();
-    // Two records of one key, one above the other, are one when they are read again.
+    // Two records with one key, one below the other, are merged when they are read again.
     if keys.len() == records.len() {
         assert_eq!(again.to_manifest().config(), manifest.config(), "decoding changes the graph");
     }

@@ -1,4 +1,4 @@
-//! Inputs to start from: what BuildKit wrote, and what it refuses.
+//! Inputs to start from: documents and layers of BuildKit, and documents that it refuses.
 
 use bytes::Bytes;
 use cache_core::CacheManifest;
@@ -9,14 +9,14 @@ use crate::malformed::{self, Malformed};
 use crate::random::Random;
 use crate::{fixtures, graphs, tars};
 
-/// The documents in all fixtures that hold this text, without those that are the same to the digest.
+/// The documents in all fixtures that contain this text, each once.
 fn documents(text: &str) -> Vec<Vec<u8>> {
     let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
     let documents = blobs.into_values().filter(|bytes| bytes.starts_with(b"{"));
     documents.filter(|bytes| String::from_utf8_lossy(bytes).contains(text)).map(|bytes| bytes.to_vec()).collect()
 }
 
-/// The layers in all fixtures that are encoded so and are small, eStargz layers among those of gzip.
+/// The small layers in all fixtures with this encoding; those of gzip include eStargz layers.
 fn layers(encoding: LayerEncoding) -> Vec<Vec<u8>> {
     let blobs: std::collections::BTreeMap<_, _> = fixtures::all().iter().flat_map(fixtures::Fixture::blobs).collect();
     let is_seed = |bytes: &Bytes| detect_encoding(bytes) == encoding && bytes.len() < 64 << 10;
@@ -39,12 +39,12 @@ pub(super) fn gzip_layers() -> Vec<Vec<u8>> {
 
 pub(super) fn zstd_layers() -> Vec<Vec<u8>> {
     let mut seeds = layers(LayerEncoding::Zstd);
-    // A skippable frame of nothing.
+    // An empty skippable frame.
     seeds.push(b"\x50\x2a\x4d\x18\0\0\0\0".to_vec());
     seeds
 }
 
-/// What token servers answer: as Docker's and Harbor's do, and with numbers that are none.
+/// Answers of token servers: those of Docker and Harbor, and some with invalid numbers.
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub(super) fn tokens() -> Vec<Vec<u8>> {
     texts(&[
@@ -56,7 +56,7 @@ pub(super) fn tokens() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What jobs have as their token, and what is in it.
+/// Tokens of jobs, and their payloads.
 #[cfg(all(feature = "azblob", feature = "gha"))]
 pub(super) fn job_tokens() -> Vec<Vec<u8>> {
     texts(&[
@@ -67,7 +67,7 @@ pub(super) fn job_tokens() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What stores answer: manifests, lists, look-ups.
+/// Answers of stores: manifests, lists, lookups.
 #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
 pub(super) fn answers() -> Vec<Vec<u8>> {
     let mut seeds = texts(&[
@@ -125,13 +125,13 @@ pub(super) fn image_configs() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Layers that BuildKit wrote as eStargz.
+/// eStargz layers of BuildKit.
 pub(super) fn estargz() -> Vec<Vec<u8>> {
     let blobs = fixtures::named("v0.32/max-estargz").blobs();
     blobs.into_values().filter(|bytes| bytes.starts_with(b"\x1f\x8b")).map(|bytes| bytes.to_vec()).collect()
 }
 
-/// Layers that BuildKit wrote without compression, and archives of every dialect.
+/// Uncompressed layers of BuildKit, and archives of every dialect.
 pub(super) fn archives() -> Vec<Vec<u8>> {
     let blobs = fixtures::named("v0.32/max-uncompressed").blobs();
     let layers = blobs
@@ -167,7 +167,7 @@ pub(super) fn logs() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Caches and logs, and names that would be markup, end an attribute or a script, or turn text around.
+/// Caches and logs, and names that are markup, end an attribute or a script, or change the direction of text.
 pub(super) fn pages() -> Vec<Vec<u8>> {
     let mut seeds = flat();
     seeds.extend(logs());

@@ -2,7 +2,7 @@
 
 use cache_core::Digest;
 
-/// What parses is shown as it was.
+/// A digest that parses is shown unchanged.
 ///
 /// # Panics
 /// When a promise is broken.

@@ -1,8 +1,8 @@
-//! Durations, as an attribute of a spec holds them.
+//! Durations in attributes of specs.
 
 use cache_kit::GoDuration;
 
-/// What is read as a duration is the same after a trip through nanoseconds.
+/// A duration that parses is equal to the one that is written in nanoseconds.
 ///
 /// # Panics
 /// When a promise is broken.

@@ -1,4 +1,4 @@
-//! Blobs that may be eStargz: the footer, the table of contents, and what is left without it.
+//! Blobs that may be eStargz: the footer, the table of contents, and the tar without it.
 
 use bytes::Bytes;
 use cache_core::seams::stream_of;
@@ -8,10 +8,10 @@ use cache_memory::MemoryCache;
 use futures_util::FutureExt;
 use futures_util::stream::TryStreamExt;
 
-/// What can be wrong with a blob.
+/// The errors that a blob may have.
 const EXPECTED: [ErrorKind; 3] = [ErrorKind::InvalidManifest, ErrorKind::Unsupported, ErrorKind::LimitExceeded];
 
-/// A blob is no eStargz, or has a table of contents inside of it, or is refused.
+/// A blob is no eStargz, or contains its table of contents, or is refused.
 ///
 /// # Panics
 /// When a promise is broken.

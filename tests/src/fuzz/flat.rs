@@ -2,7 +2,7 @@
 
 use cache_core::CacheManifest;
 
-/// What decodes keeps its bytes, and describes every layer.
+/// A document that decodes keeps its bytes, and describes every layer.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -12,7 +12,7 @@ pub fn target(data: &[u8]) {
     assert!(manifest.undescribed_blobs().is_empty());
     let rebuilt = CacheManifest::new(manifest.config().clone(), manifest.blobs().iter().cloned());
     let Ok(encoded) = rebuilt.encode_flat() else {
-        // BuildKit reads a diff ID that is none, and so it is read here; it is never written.
+        // An invalid diff ID is read, as in BuildKit, but never written.
         return assert!(manifest.blobs().iter().any(|blob| blob.diff_id().is_none()), "it is described");
     };
     let again = CacheManifest::decode_flat(encoded.clone()).expect("what was encoded decodes");

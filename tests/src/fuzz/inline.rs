@@ -1,4 +1,4 @@
-//! Image configs that hold records.
+//! Image configs with records.
 
 use cache_core::model::Limits;
 use cache_core::{CacheChains, Digest, check, load};
@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use crate::malformed::image;
 
-/// The records are read whatever else the config says.
+/// Any config is read or refused, and records that are a graph can be encoded and decoded.
 ///
 /// # Panics
 /// When a promise is broken.

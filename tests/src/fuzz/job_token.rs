@@ -1,11 +1,11 @@
-//! The token of a job, in which the cache service of GitHub Actions says what the job may do.
+//! The token of a job, which contains the job's permissions in the cache service of GitHub Actions.
 
 use cache_core::{CacheBackend as _, CacheSpec, ErrorKind};
 use futures_util::FutureExt as _;
 
 use crate::base64::base64;
 
-/// Any token is taken or refused as a bad spec, whether it is the input or only holds it.
+/// Any token is accepted or refused as an invalid spec, whether it is the input or contains it.
 ///
 /// # Panics
 /// When a promise is broken.

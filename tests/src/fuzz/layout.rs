@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::fixtures;
 
-/// What can be wrong with an entry.
+/// The errors that an entry may have.
 const EXPECTED: [ErrorKind; 5] = [
     ErrorKind::InvalidManifest,
     ErrorKind::NotFound,
@@ -20,7 +20,7 @@ const EXPECTED: [ErrorKind; 5] = [
 ];
 
 thread_local! {
-    /// A directory with the blobs of a fixture, and what runs its importer.
+    /// A directory with the blobs of a fixture, and a runtime.
     static PLACE: (TempDir, Runtime) = place();
 }
 
@@ -35,7 +35,7 @@ fn place() -> (TempDir, Runtime) {
     (directory, runtime.expect("a runtime needs nothing"))
 }
 
-/// What is listed can be opened, or the error says that something is not there.
+/// A listed cache can be opened, or the error is an expected one.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -49,7 +49,7 @@ pub fn target(data: &[u8]) {
     });
 }
 
-/// Whether this is an index at first sight; what is none is read again for a quarter of a second, as it may be torn.
+/// Whether this looks like an index. Anything else may be torn, so it would be read again for a quarter of a second.
 fn is_index(data: &[u8]) -> bool {
     let index: Result<Map<String, Value>, _> = serde_json::from_slice(data);
     let is_field = |(name, value): (&String, &Value)| match name.to_ascii_lowercase().as_str() {

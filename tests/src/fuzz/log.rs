@@ -1,4 +1,4 @@
-//! Build logs: any bytes are read or refused, and what was read is explained.
+//! Build logs: any bytes are read or refused, and a log that was read can be explained.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use crate::fixtures::{Fixture, root};
 
-/// The caches of a rebuild whose log is among the seeds.
+/// The caches of a rebuild; its log is among the seeds.
 static CACHES: LazyLock<[CacheManifest; 2]> = LazyLock::new(|| ["old", "new"].map(cache));
 
 fn cache(side: &str) -> CacheManifest {
@@ -22,7 +22,7 @@ fn cache(side: &str) -> CacheManifest {
     loaded.expect("files are never pending").expect("BuildKit wrote it").expect("it is a cache")
 }
 
-/// Every step is told of once, every miss is under one cause, and no time is lost or counted twice.
+/// Every step is reported once, every miss has one cause, and all time is counted once.
 ///
 /// # Panics
 /// When a promise is broken.

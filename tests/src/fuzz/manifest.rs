@@ -1,4 +1,4 @@
-//! Manifests, indexes and lists: which is which, and where the config is.
+//! Manifests, indexes and lists.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ static BLOBS: LazyLock<MemoryCache> = LazyLock::new(|| {
     blobs
 });
 
-/// What is read keeps its bytes, and is the same cache in every form.
+/// A manifest that is read keeps its bytes, and is the same cache in every form.
 ///
 /// # Panics
 /// When a promise is broken.

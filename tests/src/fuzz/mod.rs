@@ -1,4 +1,4 @@
-//! Fuzz targets: one for each parser, and seeded mutations to feed them with on stable Rust.
+//! Fuzz targets, one for each parser, and seeded mutations for them on stable Rust.
 //!
 //! Each target is `pub fn target(data: &[u8])`, which is what `cargo fuzz` calls; `src/bin/fuzz.rs` calls them too.
 
@@ -28,7 +28,7 @@ pub mod timestamp;
 use self::mutate::mutate;
 use crate::random::Random;
 
-/// No input is longer.
+/// The longest input, in bytes.
 pub const MAX_INPUT: usize = 1 << 20;
 
 /// A parser under test.
@@ -36,13 +36,13 @@ pub const MAX_INPUT: usize = 1 << 20;
 pub struct Target {
     /// The name on the command line.
     pub name: &'static str,
-    /// Panics when the parser breaks a promise; any input is allowed.
+    /// Panics if the parser breaks a promise. Any input is allowed.
     pub run: fn(&[u8]),
     /// Inputs to start from, valid and malformed.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// Every target, in order of name.
+/// All targets, in the order of their names.
 pub const TARGETS: &[Target] = &[
     #[cfg(all(feature = "azblob", feature = "gha", feature = "registry", feature = "s3"))]
     Target { name: "answers", run: answers::target, seeds: corpus::answers },
@@ -69,7 +69,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "token", run: answers::token, seeds: corpus::tokens },
 ];
 
-/// Inputs for a target without end: first its seeds as they are, then mutations of them.
+/// Endless inputs for a target: first its seeds, then mutations of them.
 ///
 /// The same seed gives the same inputs.
 pub fn mutations(target: &Target, seed: u64) -> impl Iterator<Item = Vec<u8>> {

@@ -1,9 +1,9 @@
-//! Seeded mutations: bytes, tokens and whole pieces of other inputs.
+//! Seeded mutations: bytes, tokens and pieces of other inputs.
 
 use super::MAX_INPUT;
 use crate::random::Random;
 
-/// What parsers look for, and what they trip over.
+/// Tokens that parsers look for or fail on.
 const WORDS: &[&str] = &[
     "null",
     "true",
@@ -70,7 +70,7 @@ const WORDS: &[&str] = &[
     "\0",
 ];
 
-/// Makes a new input of the seeds, of which there is at least one.
+/// Makes a new input from the seeds, of which there is at least one.
 pub(super) fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut input = random.pick(seeds).clone();
     for _ in 0..1 + random.below(6) {
@@ -111,7 +111,7 @@ fn flip(random: &mut Random, input: &mut [u8], at: usize) {
     }
 }
 
-/// Puts another number in the place of the next one after `at`.
+/// Replaces the next number after `at`.
 fn number(random: &mut Random, input: &mut Vec<u8>, at: usize) {
     let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
     let Some(start) = input[at..].iter().position(is_number).map(|start| at + start) else { return };
@@ -121,7 +121,7 @@ fn number(random: &mut Random, input: &mut Vec<u8>, at: usize) {
     replace(input, start, len, random.pick(&numbers).as_bytes());
 }
 
-/// A part of the input, small as a rule.
+/// A part of the input, usually a small one.
 fn piece(random: &mut Random, input: &[u8]) -> Vec<u8> {
     let start = random.below(input.len() + 1);
     let most = if random.is_one_in(8) { input.len() } else { 200 };

@@ -1,4 +1,4 @@
-//! Pages of hostile caches and logs: HTML that a browser reads back as it was meant.
+//! Reports on hostile caches and logs: HTML that a browser reads as intended.
 
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{CacheConfig, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation};
@@ -6,18 +6,18 @@ use cache_ops::{BuildLog, ConsultedCache, Content, Explanation, LogLimits, expla
 use cache_report::{Report, ReportedCache, render};
 use scraper::{Html, Selector};
 
-/// How many records, steps, causes and bars a page has at most.
+/// The most records, steps, causes and bars of a page.
 const RECORDS: usize = 10_000;
 const STEPS: usize = 2_000;
 const CAUSES: usize = 50;
 const BARS: usize = 300;
-/// How many bytes of the input each name of a made cache is.
+/// Bytes of the input in each name of a made cache.
 const NAME: usize = 40;
-/// How many records a made cache has at most.
+/// The most records of a made cache.
 const MADE: usize = 30;
 
-/// An HTML parser finds nothing wrong with a page, and in it as many records, steps and causes as there are; nothing of
-/// the input becomes an element or a handler.
+/// An HTML parser finds no error in a page, and the right number of records, steps and causes. Nothing in the input
+/// becomes an element or a handler.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -58,7 +58,7 @@ fn explained(data: &[u8], manifest: &CacheManifest, name: &str) -> Option<Explan
     explain(&[cache], None, Some(&log)).ok()
 }
 
-/// A cache whose steps are called as pieces of the input are.
+/// A cache whose steps have pieces of the input as names.
 fn made_of(data: &[u8]) -> CacheManifest {
     let mut config = CacheConfig::default();
     let mut described = Vec::new();

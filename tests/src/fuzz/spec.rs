@@ -3,7 +3,7 @@
 use cache_core::CacheSpec;
 use cache_ops::ExportOptions;
 
-/// What parses is shown as text that parses to the same.
+/// A spec that parses is shown as text that parses to the same.
 ///
 /// # Panics
 /// When a promise is broken.

@@ -1,4 +1,4 @@
-//! Tar streams, on their way into an eStargz layer and back.
+//! Tar streams that become eStargz layers and tars again.
 
 use bytes::Bytes;
 use cache_core::seams::stream_of;
@@ -7,10 +7,10 @@ use cache_layers::{CodecPool, encode, recompress};
 use futures_util::FutureExt;
 use futures_util::stream::{Stream, TryStreamExt};
 
-/// What can be wrong with a tar stream.
+/// The errors that a tar stream may have.
 const EXPECTED: [ErrorKind; 3] = [ErrorKind::InvalidManifest, ErrorKind::Unsupported, ErrorKind::LimitExceeded];
 
-/// A stream is refused, or becomes a layer that gives the same stream back.
+/// A stream is refused, or becomes a layer that converts back to the same stream.
 ///
 /// # Panics
 /// When a promise is broken.
@@ -25,7 +25,7 @@ pub fn target(data: &[u8]) {
 
 fn check(tar: &[u8]) {
     let tar = Bytes::copy_from_slice(tar);
-    // Outside of a runtime the pool works where it is asked to, so that nothing has to be waited for.
+    // Without a runtime, the pool works in the caller's thread, so that nothing is ever pending.
     let pool = CodecPool::new(1);
     let mut layer = encode(stream_of(tar.clone()), &Compression::new(CompressionKind::Estargz), &pool)
         .expect("this build has the codec");
@@ -44,7 +44,7 @@ fn collect(stream: impl Stream<Item = Result<Bytes>>) -> Result<Bytes> {
     Ok(pieces.concat().into())
 }
 
-/// Makes the checksums of all headers right, so that mutations get behind them.
+/// Corrects the checksums of all headers, so that mutations get past them.
 fn repair(tar: &mut [u8]) {
     for block in tar.chunks_exact_mut(512).filter(|block| block[257..].starts_with(b"ustar")) {
         block[148..156].fill(b' ');

@@ -1,8 +1,8 @@
-//! Points in time.
+//! Timestamps.
 
 use cache_core::Timestamp;
 
-/// What parses is shown as text that parses to the same, in its own offset and in UTC.
+/// A time that parses is shown as text that parses to the same, in its own offset and in UTC.
 ///
 /// # Panics
 /// When a promise is broken.

@@ -1,17 +1,17 @@
-//! What a build finds in a cache of what another one holds.
+//! How much of one cache a build finds in another one.
 
 use std::collections::HashMap;
 
 use cache_core::graph::RecordId;
 use cache_core::{CacheChains, CacheLink};
 
-/// How many records of `part` are found in `whole` by what a build knows: keys, from the roots down.
+/// How many records of `part` a build finds in `whole`, looking up keys from the roots down.
 #[must_use]
 pub fn found(part: &CacheChains, whole: &CacheChains) -> usize {
     found_by(part, whole, |input| input)
 }
 
-/// As [`found()`], by a build that knows of each input only the alternatives that `choose` picks.
+/// As [`found()`], for a build that knows only those alternatives of each input that `choose` picks.
 #[must_use]
 pub fn found_by(
     part: &CacheChains,

@@ -11,7 +11,7 @@ use crate::random::Random;
 
 /// Makes a layer of one file with about `len` random characters.
 ///
-/// The descriptor has the diff ID and, now and then, the creation time.
+/// The descriptor has the diff ID and, in some cases, the creation time.
 #[must_use]
 pub fn layer(random: &mut Random, len: usize) -> (Descriptor, Bytes) {
     let text: Vec<u8> = random.bytes(len).into_iter().map(|byte| b'a' + byte % 26).collect();

@@ -1,4 +1,4 @@
-//! Caches made at run time: valid, another one for each seed, with real layers.
+//! Valid caches with real layers, generated at run time from a seed.
 
 mod found;
 mod layers;
@@ -19,7 +19,7 @@ pub use self::found::{found, found_by};
 pub use self::layers::{layer, tar_of};
 use crate::random::Random;
 
-/// A cache and the store that has its blobs.
+/// A cache and the store of its blobs.
 #[derive(Debug, Clone)]
 pub struct Generated {
     /// The graph.
@@ -35,11 +35,11 @@ pub struct Generated {
 pub struct Shape {
     /// How many records there are.
     pub records: usize,
-    /// How many of them hang below one another before the next root; at least one.
+    /// How many of them form a chain before the next root; at least one.
     pub depth: usize,
-    /// How many of the records that are no roots have a result, with one more layer than the one before.
+    /// How many records other than roots have a result, each with one more layer than the one before.
     pub results: usize,
-    /// About how many bytes a layer has before it is compressed.
+    /// The approximate size of a layer in bytes, before compression.
     pub layer_bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl Default for Shape {
     }
 }
 
-/// Dozens of small blobs and a config of a few thousand bytes: many moments to be interrupted at.
+/// Dozens of small blobs and a config of a few thousand bytes, with many points to interrupt at.
 pub const MANY_BLOBS: Shape = Shape { records: 40, depth: 6, results: 24, layer_bytes: 100 };
 
 /// A small cache.
@@ -59,9 +59,9 @@ pub fn cache(seed: u64) -> Generated {
     cache_of(seed, Shape::default())
 }
 
-/// A cache of that shape, with at least one result if it may have any.
+/// A cache of this shape, with at least one result unless the shape has none.
 ///
-/// Some layers and keys are drawn from pools that all seeds share, so that two caches have blobs and records in common.
+/// Some layers and keys are from pools that all seeds share, so that two caches have blobs and records in common.
 #[must_use]
 pub fn cache_of(seed: u64, shape: Shape) -> Generated {
     let mut random = Random::new(seed);
@@ -88,7 +88,7 @@ pub fn cache_of(seed: u64, shape: Shape) -> Generated {
     Generated { manifest: chains.to_manifest(), chains, blobs }
 }
 
-/// A cache of so many results of one layer each, in order: a smaller one is a part of every larger one.
+/// A cache with `blobs` results of one layer each, in order: a smaller one is a part of every larger one.
 #[must_use]
 pub fn wide(blobs: usize) -> Generated {
     let (store, mut chains) = (MemoryCache::new(), CacheChains::new());
@@ -102,15 +102,15 @@ pub fn wide(blobs: usize) -> Generated {
     Generated { manifest: chains.to_manifest(), chains, blobs: store }
 }
 
-/// A graph with few keys and many links, so that many records are made one; no blob exists.
+/// A graph with few keys and many links, so that many records are merged; no blob exists.
 ///
-/// Keys say how far below the roots a record is, so that no link closes a loop, in a union of tangles neither.
+/// Keys contain the depth of a record, so that no link closes a loop, not even in a union of tangles.
 #[must_use]
 pub fn tangle(seed: u64) -> CacheChains {
     tangled(seed, |level, random| format!("{level} {}", random.below(2)))
 }
 
-/// A tangle in which records far below others have the keys of those, so that links close loops.
+/// A tangle in which records have the keys of records far above them, so that links close loops.
 #[must_use]
 pub fn looping_tangle(seed: u64) -> CacheChains {
     tangled(seed, |level, random| format!("{} {}", level.min(1), random.below(3)))
@@ -155,7 +155,7 @@ fn key(name: &str) -> CacheKey {
     CacheKey::output(Digest::sha256(name.as_bytes()), 0)
 }
 
-/// The record before, and now and then another alternative or another input.
+/// The previous record, and in some cases another alternative or another input.
 fn inputs(random: &mut Random, records: &[RecordId]) -> Vec<Vec<CacheLink>> {
     let last = records[records.len() - 1];
     let mut inputs = vec![vec![link(random, last)]];
@@ -186,7 +186,7 @@ fn stored_layer(random: &mut Random, len: usize, blobs: &MemoryCache) -> Descrip
     descriptor
 }
 
-/// Some second of the year 2026.
+/// A random second of the year 2026.
 fn time(random: &mut Random) -> Timestamp {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     Timestamp::from(start + Duration::from_millis(random.below(31_536_000_000) as u64))
@@ -194,7 +194,7 @@ fn time(random: &mut Random) -> Timestamp {
 
 /// A config of `records` records in chains of `depth`, each with a result on top of the one before; no blob exists.
 ///
-/// It is made without the graph, so that it costs next to nothing and can be as large as a test wants.
+/// It is made without the graph, so that it is cheap, whatever its size.
 #[must_use]
 pub fn config_of(records: usize, depth: usize) -> CacheConfig {
     let below = |n: usize| if n.is_multiple_of(depth.max(1)) { -1 } else { n as i64 - 1 };

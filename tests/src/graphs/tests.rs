@@ -1,4 +1,4 @@
-//! Properties of the graph that hold for every cache, shown on generated ones.
+//! Properties of every graph, tested on generated caches.
 
 use cache_core::manifest::ManifestForm;
 use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, MediaType, Mode, annotation, check};
@@ -51,7 +51,7 @@ async fn a_generated_cache_verifies_deeply() {
 }
 
 #[test]
-fn a_seed_always_gives_the_same_cache_and_another_one_another() {
+fn equal_seeds_give_equal_caches_and_others_different_ones() {
     assert_eq!(bytes(&cache(7).chains), bytes(&cache(7).chains));
     assert_ne!(bytes(&cache(7).chains), bytes(&cache(8).chains));
 }
@@ -155,7 +155,7 @@ fn the_order_of_records_does_not_matter_where_links_close_loops() {
     }
 }
 
-/// Two configs one after the other, nothing made one.
+/// Two configs one after the other, without merging.
 fn joined(a: &CacheManifest, b: &CacheManifest) -> CacheManifest {
     let mut config = a.config().clone();
     let (layers, records) = (config.layers.len() as i64, config.records.len() as i64);
@@ -272,7 +272,7 @@ fn the_flat_index_of_s3_keeps_the_graph() {
     }
 }
 
-/// Twenty times deeper than what overflows a thread of this size, if every record took one call.
+/// Twenty times the depth that overflows the stack of this thread if every record takes one call.
 #[test]
 fn depth_costs_no_stack() {
     let small = std::thread::Builder::new().stack_size(256 << 10);

@@ -15,11 +15,11 @@ use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
 use crate::servers::azblob::{ACCOUNT, KEY, Logged, Options, SIGNATURE, Server};
 use crate::servers::http::{Answer, Method, fields, full};
 
-/// An empty account that wants its key for everything.
+/// An empty account that requires its key.
 #[derive(Debug)]
 pub struct Azblob {
     server: Server,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
@@ -30,7 +30,7 @@ impl Azblob {
         Self::with(Options::default())
     }
 
-    /// An account of another kind.
+    /// An account with other options.
     #[must_use]
     pub fn with(options: Options) -> Self {
         Self { server: Server::start(options), damaged: Mutex::default() }
@@ -42,7 +42,7 @@ impl Azblob {
         &self.server
     }
 
-    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    /// Without timeouts: paused time jumps ahead while the tests wait for the network.
     #[must_use]
     pub fn environment() -> Environment {
         Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()))
@@ -51,7 +51,7 @@ impl Azblob {
     /// The configuration of the place.
     ///
     /// # Panics
-    /// When the spec is none.
+    /// If the spec is invalid.
     #[must_use]
     pub fn config(&self) -> AzblobConfig {
         self.config_of(&self.spec())
@@ -60,7 +60,7 @@ impl Azblob {
     /// The configuration of another spec.
     ///
     /// # Panics
-    /// When the spec is none.
+    /// If the spec is invalid.
     #[must_use]
     pub fn config_of(&self, spec: &CacheSpec) -> AzblobConfig {
         AzblobConfig::from_spec(spec, Self::environment()).expect("a spec")
@@ -77,7 +77,7 @@ impl Azblob {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
     }
 
-    /// The blobs that nobody damaged and that are not what their names say.
+    /// Blobs with wrong bytes, except for damaged ones.
     fn wrong_blobs(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         self.server.stored(|stored| {
@@ -149,7 +149,7 @@ impl Harness for Azblob {
         self.server.stored(|stored| stored.contents())
     }
 
-    /// Blocks that no list names are none: the service drops them when the blob is written, or after a week.
+    /// Uncommitted blocks do not count: the service drops them when the blob is written, or after a week.
     async fn leftovers(&self) -> Vec<String> {
         self.wrong_blobs()
     }

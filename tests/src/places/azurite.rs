@@ -1,4 +1,4 @@
-//! Azurite, where it is installed.
+//! Azurite, if it is installed.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use futures_util::stream::TryStreamExt;
 use crate::harness::Harness;
 use crate::servers::azurite::{ACCOUNT, Azurite as Server, KEY};
 
-/// An empty account; nothing where the program is not installed. Nobody can make a blob of it older.
+/// An empty account; `None` if the program is not installed. The age of its blobs cannot be changed.
 #[derive(Debug)]
 pub struct Azurite(Option<Server>);
 
 impl Azurite {
-    /// Starts an Azurite, if that can be done.
+    /// Starts an Azurite, if it is installed.
     #[must_use]
     pub fn new() -> Self {
         Self(Server::is_installed().then(Server::start))
@@ -26,7 +26,7 @@ impl Azurite {
         self.0.as_ref().expect("every case is skipped without it")
     }
 
-    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    /// Without timeouts: paused time jumps ahead while the tests wait for the network.
     fn environment() -> Environment {
         Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()))
     }
@@ -80,7 +80,7 @@ impl Harness for Azurite {
         vec![format!("{:?}", self.config())]
     }
 
-    /// What the backend lists: nobody else can look into it.
+    /// The content as the backend lists it, since the tests cannot read the store otherwise.
     async fn contents(&self) -> Vec<String> {
         let store = self.store();
         let caches = store.caches().await.expect("it can be listed");
@@ -89,7 +89,7 @@ impl Harness for Azurite {
         caches.into_iter().map(|cache| format!("{cache:?}")).chain(blobs).collect()
     }
 
-    /// Blocks that no list names cannot be listed, and are dropped by the service.
+    /// Uncommitted blocks cannot be listed, and are dropped by the service.
     async fn leftovers(&self) -> Vec<String> {
         Vec::new()
     }
@@ -101,7 +101,7 @@ impl Harness for Azurite {
         store.delete_blob(&entry).await.expect("it can be deleted");
     }
 
-    /// A push believes its source.
+    /// A push does not check the bytes of its source.
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
         self.lose(blob).await;
         let source = MemoryCache::new();

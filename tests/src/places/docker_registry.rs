@@ -1,4 +1,4 @@
-//! Debian's `docker-registry`, where it is installed.
+//! Debian's `docker-registry`, if it is installed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,16 +16,16 @@ use super::registry::exception;
 use crate::harness::Harness;
 use crate::servers::docker_registry::{ACCOUNT, DockerRegistry as Server, Setup};
 
-/// An empty registry that wants a password; nothing where the program is not installed.
+/// An empty registry with a password; `None` if the program is not installed.
 #[derive(Debug)]
 pub struct DockerRegistry {
     server: Option<Server>,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<String>>,
 }
 
 impl DockerRegistry {
-    /// Starts a registry, if that can be done.
+    /// Starts a registry, if it is installed.
     #[must_use]
     pub fn new() -> Self {
         Self { server: Server::is_installed().then(|| Server::start(Setup::Password)), damaged: Mutex::default() }
@@ -35,7 +35,7 @@ impl DockerRegistry {
         self.server.as_ref().expect("every case is skipped without it")
     }
 
-    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    /// Without timeouts: paused time jumps ahead while the tests wait for the network.
     fn environment() -> Environment {
         Environment::new()
             .with_credential(Credential::password(ACCOUNT.0, ACCOUNT.1))
@@ -52,7 +52,7 @@ impl DockerRegistry {
         self.server().root().join("docker/registry/v2/blobs/sha256").join(&hex[..2]).join(&hex).join("data")
     }
 
-    /// The blobs that nobody damaged and that are not what their names say.
+    /// Blobs with wrong bytes, except for damaged ones.
     fn wrong_blobs(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wrong = |path: &PathBuf| {
@@ -94,7 +94,7 @@ impl Harness for DockerRegistry {
         true
     }
 
-    /// This registry answers 500 to a look at a blob while it writes the file that links the repository to it.
+    /// This registry answers 500 to the lookup of a blob while it writes the link from the repository to it.
     fn retry(&self) -> RetryPolicy {
         RetryPolicy::default()
     }
@@ -125,8 +125,8 @@ impl Harness for DockerRegistry {
         self.files().iter().map(|path| path.display().to_string()).collect()
     }
 
-    /// Uploads are no leftovers here: this registry answers 404 to a DELETE where a request broke off behind the offset
-    /// that its own `_state` has. The registry of the tests is the one that shows that each is cancelled.
+    /// Open uploads do not count: this registry answers 404 to a DELETE if a request broke off after the offset in its
+    /// `_state`. The registry of the tests shows that each upload is cancelled.
     async fn leftovers(&self) -> Vec<String> {
         self.wrong_blobs()
     }

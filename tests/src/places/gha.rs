@@ -15,9 +15,9 @@ use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
 use crate::servers::actions::{Dialect, Logged, Options, Server, mint};
 use crate::servers::http::{Answer, Method, fields, json};
 
-/// The scope that tests write.
+/// The scope that the tests write.
 pub const MAIN: &str = "refs/heads/main";
-/// What every entry of BuildKit has as its version.
+/// The version of every entry of BuildKit.
 pub const VERSION: &str = "693bb7016429d80366022f036f84856888c9f13e00145f5f6f4dce303a38d6f2";
 const REST_TOKEN: &str = "ghp-opensesame-77c1";
 
@@ -28,7 +28,7 @@ pub struct Gha {
     api: ApiVersion,
     token: String,
     is_act: bool,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
@@ -45,20 +45,20 @@ impl Gha {
         Self::with(ApiVersion::V1, Options::default())
     }
 
-    /// A service of version 1 with the ways of act, and the token that Gitea gives.
+    /// A service of version 1 with the dialect of act, and a token of Gitea.
     #[must_use]
     pub fn act() -> Self {
         let options = Options { dialect: Dialect::Act, ..Options::default() };
         Self { token: token(&[("", 2)]), ..Self::with(ApiVersion::V1, options) }
     }
 
-    /// A service of version 2 that reads the numbers of blocks.
+    /// A service of version 2 that uses the numbers of blocks.
     #[must_use]
     pub fn numbered() -> Self {
         Self::with(ApiVersion::V2, Options { dialect: Dialect::Numbered, ..Options::default() })
     }
 
-    /// A service of another kind.
+    /// A service with other options.
     #[must_use]
     pub fn with(api: ApiVersion, mut options: Options) -> Self {
         options.rest_token = Some(REST_TOKEN.to_owned());
@@ -79,7 +79,7 @@ impl Gha {
         &self.server
     }
 
-    /// Its spec for a job with this token, which looks every blob up.
+    /// The spec for a job with this token, without the REST API, so that every blob is looked up.
     #[must_use]
     pub fn spec_of(&self, token: &str) -> CacheSpec {
         let spec = CacheSpec::new("gha").with("token", token);
@@ -89,7 +89,7 @@ impl Gha {
         }
     }
 
-    /// The configuration for a job with this token, which looks every blob up.
+    /// The configuration for a job with this token, without the REST API, so that every blob is looked up.
     #[must_use]
     pub fn config_of(&self, token: &str) -> GhaConfig {
         self.config_in(token, self.environment())
@@ -101,15 +101,15 @@ impl Gha {
         GhaConfig::new(self.api, &self.server.url(), Secret::new(token), environment).expect("a token and a URL")
     }
 
-    /// The configuration of the place, which lists blobs by the REST API.
+    /// The configuration of the place, with the REST API, by which blobs are listed.
     #[must_use]
     pub fn config(&self) -> GhaConfig {
         let config = self.config_of(&self.token);
         config.with_repository("octo/repo", Secret::new(REST_TOKEN)).expect("a repository")
     }
 
-    /// What tests have instead of a runner's variables. Nothing has a time limit: time stands still while the tests wait
-    /// for the network.
+    /// The environment of the tests in place of a runner's variables. Without timeouts: paused time jumps ahead while
+    /// the tests wait for the network.
     #[must_use]
     pub fn environment(&self) -> Environment {
         let api = format!("{}api/v3", self.server.url());
@@ -125,7 +125,7 @@ impl Gha {
     }
 }
 
-/// A token for an hour.
+/// A token that is valid for an hour.
 #[must_use]
 pub fn token(scopes: &[(&str, u64)]) -> String {
     mint(scopes, Duration::from_secs(3_600))
@@ -187,7 +187,7 @@ impl Harness for Gha {
         self.server.entries(|entries| entries.iter().map(|entry| format!("{} {}", entry.scope, entry.key)).collect())
     }
 
-    /// A reservation cannot be taken back, so that one that nobody finalised is no leftover; wrong bytes are.
+    /// A reservation cannot be released, so unfinished ones do not count; wrong bytes do.
     async fn leftovers(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.server.entries(|entries| {
@@ -231,7 +231,7 @@ impl Harness for Gha {
         Some(Box::new(cache_gha::Gha::new(environment.with_patience(TIGHT_IDLE))))
     }
 
-    /// Keys go too that were reserved in vain, so that no writer waits for their holders.
+    /// Also removes unfinished reservations, so that no writer waits for them.
     fn calm(&self) -> bool {
         self.server.entries(|entries| entries.remove(|entry| !entry.is_ready));
         self.server.http().calm()
@@ -249,14 +249,14 @@ fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
     let query = fields(asked.path.split_once('?')?.1);
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let number: u64 = value("page")?.parse().ok()?;
-    // Pages have numbers here, and no names: the entry is the one that so many steps lead to.
+    // Pages have numbers here: the id is found by following `next` from the first page.
     let id = (0..number).fold(None, |token, _| Some(next(token)))?;
     let key = format!("{}{id}", value("key").unwrap_or_default());
     let entry = serde_json::json!({ "id": id, "ref": MAIN, "key": key, "version": VERSION, "size_in_bytes": 2 });
     Some(json(200, &serde_json::json!({ "total_count": 1_000_000, "actions_caches": [entry] }).to_string()))
 }
 
-/// The rules that no such service can keep.
+/// The rules that such services cannot keep.
 pub(super) fn exception(_case: &str) -> Option<&'static str> {
     None
 }

@@ -1,4 +1,4 @@
-//! The emulator of the cache service, where Python is installed.
+//! The emulator of the cache service, if Python is installed.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -18,12 +18,12 @@ use crate::servers::exchange::{Ask, exchange};
 
 const REST_TOKEN: &str = "ghp-opensesame-41b0";
 
-/// An empty emulator for a job on the main branch; nothing where Python is not installed.
+/// An empty emulator for a job on the main branch; `None` if Python is not installed.
 #[derive(Debug)]
 pub struct GhaEmulator {
     emulator: Option<Emulator>,
     token: String,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
@@ -36,7 +36,7 @@ struct Entry {
 }
 
 impl GhaEmulator {
-    /// Starts an emulator, if that can be done.
+    /// Starts an emulator, if Python is installed.
     #[must_use]
     pub fn new() -> Self {
         let emulator = Emulator::is_installed().then(|| Emulator::start(&["--rest-token", REST_TOKEN]));
@@ -47,7 +47,7 @@ impl GhaEmulator {
         self.emulator.as_ref().expect("every case is skipped without it")
     }
 
-    /// Nothing has a time limit: time stands still while the tests wait for the network.
+    /// Without timeouts: paused time jumps ahead while the tests wait for the network.
     fn environment(&self) -> Environment {
         let api = format!("http://{}", self.emulator().host());
         let environment = Environment::of(move |name| (name == "GITHUB_API_URL").then(|| api.clone()));
@@ -70,7 +70,7 @@ impl GhaEmulator {
         state["entries"].as_array().expect("a list").iter().map(entry).collect()
     }
 
-    /// The finalised entries of a blob, which are about to be damaged.
+    /// Records that a blob is damaged, and returns its finalised entries.
     fn damage(&self, blob: &Digest) -> Vec<u64> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
         let key = format!("buildkit-blob-1-{blob}");
@@ -126,7 +126,7 @@ impl Harness for GhaEmulator {
         self.entries().into_iter().map(|entry| entry.line).collect()
     }
 
-    /// A reservation cannot be taken back, so that one that nobody finalised is no leftover; wrong bytes are.
+    /// A reservation cannot be released, so unfinished ones do not count; wrong bytes do.
     async fn leftovers(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ready = self.entries().into_iter().filter(|entry| entry.is_ready);

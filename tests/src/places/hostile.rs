@@ -1,16 +1,17 @@
-//! What makes a server of the suite hostile, whatever it speaks.
+//! Makes a server of the suite hostile, whatever its protocol.
 
 use crate::harness::Hostility;
 use crate::servers::http::{Answer, Fault, Logged, Plan, Server, Service};
 
-/// Which page follows the one that was asked for; the first one is none.
+/// The page that follows the requested one; `None` is the first page.
 pub(super) type Next = fn(Option<u64>) -> u64;
 
-/// Bytes of a part, so that a blob has several and is still small.
+/// Bytes of a part, so that a small blob has several.
 #[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
 pub(super) const PART: u64 = 64 << 10;
 
-/// Makes the server hostile. `page` answers who asks for a list with a page that has one thing on it, and leads to the next.
+/// Makes the server hostile. `page` answers requests for lists with a page that has one entry and leads to the next
+/// one.
 pub(super) fn plan<S: Service>(http: &Server<S>, how: &Hostility, page: fn(&Logged, Next) -> Option<Answer>) {
     match how {
         Hostility::EndlessErrors => http.plan(Plan::everywhere(Fault::EndlessError(500))),

@@ -18,15 +18,15 @@ use crate::harness::Harness;
 #[derive(Debug)]
 pub struct Local {
     folder: TempDir,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
 impl Local {
-    /// A place in the folder for temporary files.
+    /// A place in the system's directory for temporary files.
     ///
     /// # Panics
-    /// When there can be none.
+    /// If it cannot be created.
     #[must_use]
     pub fn new() -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
@@ -105,7 +105,7 @@ impl Harness for Local {
     }
 
     async fn overwrite(&self, blob: &Digest, bytes: Bytes) {
-        // The file is read-only, so it is replaced.
+        // The file is read-only, so it has to be replaced.
         let path = self.blob(blob);
         let _ = fs::remove_file(&path);
         fs::write(path, bytes).expect("the blob can be written");
@@ -119,7 +119,7 @@ impl Harness for Local {
     }
 }
 
-/// Everything in a cache directory that is no part of a cache, in order: temporary directories, locks, strays.
+/// Everything in a cache directory that is no part of a cache, in order: temporary directories, locks, other files.
 #[must_use]
 pub fn temporary_files(root: &Path) -> Vec<String> {
     let is_part = |path: &PathBuf| {
@@ -140,7 +140,7 @@ pub fn temporary_files(root: &Path) -> Vec<String> {
     found
 }
 
-/// The blobs of a cache directory that are not what their names say.
+/// The blobs of a cache directory with wrong bytes.
 #[must_use]
 pub fn wrong_blobs(root: &Path) -> Vec<String> {
     let is_wrong = |path: &PathBuf| {
@@ -163,7 +163,7 @@ fn files_below(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What is in a directory; nothing if it is gone.
+/// The content of a directory; empty if it does not exist.
 fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
 }

@@ -1,4 +1,4 @@
-//! The places that the suite runs on, one file for each backend.
+//! The places on which the suite runs, one file for each kind.
 
 #[cfg(feature = "azblob")]
 mod azblob;
@@ -44,7 +44,7 @@ pub use self::registry::Registry;
 #[cfg(feature = "s3")]
 pub use self::s3::S3;
 
-/// The time of a file or an object.
+/// Converts the time of a file or an object.
 #[cfg(any(feature = "azblob", feature = "gha", feature = "local", feature = "s3"))]
 fn system_time(time: cache_core::Timestamp) -> std::time::SystemTime {
     let since = u64::try_from(time.unix_seconds()).expect("it is after 1970");

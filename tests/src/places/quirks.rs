@@ -1,4 +1,4 @@
-//! What goes wrong with the servers of the suite, for each quirk.
+//! The faults of the servers for each quirk.
 
 #[cfg(any(feature = "azblob", feature = "s3"))]
 use bytes::Bytes;
@@ -8,8 +8,8 @@ use crate::harness::Quirk;
 use crate::servers::http::{Answer, Logged, full};
 use crate::servers::http::{Fault, Method, Plan};
 
-/// The faults with reads of blobs and documents below these paths, and with requests of the method by which the size of a
-/// blob is asked for.
+/// The faults of a quirk: for reads of blobs and documents below these paths, and for requests of a blob's size, which
+/// have the method `size`.
 pub(super) fn plans(quirk: Quirk, paths: &[&str], size: &Method) -> Vec<Plan> {
     let reads = |fault: Fault| paths.iter().map(|path| Plan::always(Method::GET, *path, fault.clone())).collect();
     match quirk {
@@ -24,8 +24,8 @@ pub(super) fn plans(quirk: Quirk, paths: &[&str], size: &Method) -> Vec<Plan> {
     }
 }
 
-/// Sends each of these objects whole, whatever range is asked for. A range that is taken away on the way would spoil the
-/// signature.
+/// Sends each of these objects whole, whatever the range. Removing the range from the request would make the signature
+/// invalid.
 #[cfg(any(feature = "azblob", feature = "s3"))]
 pub(super) fn whole(objects: Vec<(String, Bytes)>) -> impl Fn(&Logged) -> Option<Answer> {
     move |asked| {

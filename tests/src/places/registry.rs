@@ -20,30 +20,30 @@ use crate::servers::registry::{Access, Account, Logged, Options, SIGNATURE, Serv
 
 const PASSWORD: &str = "swordfish-3f9a";
 
-/// An empty registry that wants a login for everything.
+/// An empty registry that requires a login.
 #[derive(Debug)]
 pub struct Registry {
     server: Server,
     account: Account,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
 impl Registry {
-    /// A registry that can do all that the specification has.
+    /// A registry with everything in the specification.
     #[must_use]
     pub fn new() -> Self {
         Self::with(Options::default())
     }
 
-    /// A registry of another kind.
+    /// A registry with other options.
     #[must_use]
     pub fn with(options: Options) -> Self {
         let account = Account::new("tester", PASSWORD);
         Self::behind(Access::Token(account.clone()), account, options)
     }
 
-    /// A registry with another access, for whoever has the account.
+    /// A registry with another kind of login, for this account.
     #[must_use]
     pub fn behind(access: Access, account: Account, options: Options) -> Self {
         Self { server: Server::start(access, options), account, damaged: Mutex::default() }
@@ -55,7 +55,7 @@ impl Registry {
         &self.server
     }
 
-    /// Credentials for it. Nothing has a time limit: time stands still while the tests wait for the network.
+    /// Credentials for it, and no timeouts: paused time jumps ahead while the tests wait for the network.
     #[must_use]
     pub fn environment(&self) -> Environment {
         let credential = Credential::password(&self.account.name, &self.account.password);
@@ -78,7 +78,7 @@ impl Registry {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
     }
 
-    /// The blobs that nobody damaged and that are not what their names say.
+    /// Blobs with wrong bytes, except for damaged ones.
     fn wrong_blobs(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         self.server.stored(|stored| {
@@ -145,7 +145,7 @@ impl Harness for Registry {
         self.server.stored(|stored| stored.contents())
     }
 
-    /// What was cancelled takes a moment to be gone.
+    /// Waits, since a cancelled upload takes a moment to disappear.
     async fn leftovers(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !self.server.stored(|stored| stored.open_uploads()).is_empty() && Instant::now() < deadline {
@@ -186,7 +186,7 @@ impl Harness for Registry {
         Some(Box::new(cache_registry::Registry::new(environment)))
     }
 
-    /// Uploads go too that nobody could be told to give up.
+    /// Also removes uploads that could not be cancelled.
     fn calm(&self) -> bool {
         let is_done = self.server.http().calm();
         self.server.stored(crate::servers::registry::Stored::forget_uploads);
@@ -210,7 +210,7 @@ fn page(asked: &Logged, next: hostile::Next) -> Option<Answer> {
     Some(answer)
 }
 
-/// The rules that no registry can keep.
+/// The rules that registries cannot keep.
 pub(super) fn exception(case: &str) -> Option<&'static str> {
     match case {
         "one_of_many_conditional_commits_wins" => {

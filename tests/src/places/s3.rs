@@ -16,7 +16,7 @@ use crate::harness::{Harness, Hostility, Quirk, TIGHT_IDLE, tight_bounds};
 use crate::servers::http::{Answer, Method, fields, full};
 use crate::servers::s3::{ACCESS_KEY, BUCKET, Logged, Options, SECRET_KEY, Server};
 
-/// What lends the keys for a while.
+/// The session token of temporary keys.
 const TOKEN: &str = "hush-session-77aa";
 
 /// An empty bucket.
@@ -25,27 +25,27 @@ pub struct S3 {
     server: Server,
     environment: Environment,
     honours_conditions: bool,
-    /// The blobs that a test has damaged on purpose.
+    /// Blobs that a test has damaged on purpose.
     damaged: Mutex<HashSet<Digest>>,
 }
 
 impl S3 {
-    /// A bucket of a store that can do all that AWS can.
+    /// A bucket of a store with all that AWS has.
     #[must_use]
     pub fn new() -> Self {
         Self::with(Options::default())
     }
 
-    /// A bucket of a store that overwrites whatever the condition.
+    /// A bucket of a store that ignores conditions.
     #[must_use]
     pub fn overwriting() -> Self {
         Self::with(Options { honours_conditions: false, ..Options::default() })
     }
 
-    /// A bucket of another store.
+    /// A bucket of a store with other options.
     #[must_use]
     pub fn with(options: Options) -> Self {
-        // Nothing has a time limit: time stands still while the tests wait for the network.
+        // Without timeouts: paused time jumps ahead while the tests wait for the network.
         let environment = Environment::new().tune(|tuning| tuning.with_timeouts(Timeouts::none()));
         let honours_conditions = options.honours_conditions;
         Self { server: Server::start(options), environment, honours_conditions, damaged: Mutex::default() }
@@ -57,7 +57,7 @@ impl S3 {
         &self.server
     }
 
-    /// What the spec of the place says.
+    /// The configuration of the place.
     #[must_use]
     pub fn config(&self) -> S3Config {
         S3Config::from_spec(&self.spec(), self.environment.clone()).expect("the spec is valid")
@@ -67,7 +67,7 @@ impl S3 {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*blob);
     }
 
-    /// The blobs that nobody damaged and that are not what their names say, and keys of neither blob nor index.
+    /// Blobs with wrong bytes, except for damaged ones, and keys of neither blob nor index.
     fn wrong_objects(&self) -> Vec<String> {
         let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wrong = |key: &String| match key.strip_prefix("blobs/").map(str::parse::<Digest>) {
@@ -140,7 +140,7 @@ impl Harness for S3 {
         self.server.keys()
     }
 
-    /// What was dropped takes a moment to be gone.
+    /// Waits, since dropped work takes a moment to end.
     async fn leftovers(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !self.server.uploads().keys().is_empty() && Instant::now() < deadline {
@@ -189,7 +189,7 @@ impl Harness for S3 {
         Some(Box::new(cache_s3::S3::new(environment)))
     }
 
-    /// What a probe wrote goes too, where it could not be told that it is deleted.
+    /// Also removes objects of a probe that could not be deleted.
     fn calm(&self) -> bool {
         let of_probes = self.server.keys().into_iter().filter(|key| key.starts_with("blobs/buildcache-"));
         of_probes.for_each(|key| fs::remove_file(self.server.path(&key)).expect("it is listed"));

@@ -1,4 +1,4 @@
-//! Azurite, Microsoft's own emulator of Azure Storage, on a port and in a folder of its own.
+//! Azurite, Microsoft's emulator of Azure Storage, on a free port and in a temporary folder.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -15,11 +15,11 @@ use super::azblob::hmac;
 use super::installed::installed;
 use crate::base64::base64;
 
-/// Where `cargo xtask setup` puts it.
+/// The path at which `cargo xtask setup` installs it.
 const PROGRAM: &str = "azurite-3.35.0/node_modules/.bin/azurite-blob";
-/// The account that every Azurite has.
+/// Azurite's built-in account.
 pub const ACCOUNT: &str = "devstoreaccount1";
-/// Its key, which Microsoft publishes.
+/// Its key, which is public.
 pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A running Azurite; it ends when it is dropped.
@@ -40,16 +40,16 @@ impl Azurite {
     /// Starts one and waits until it answers.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one that also serves clients newer than itself.
+    /// Starts one that also accepts newer versions of the API.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start_for_newer_clients() -> Self {
         Self::start_with(&["--skipApiVersionCheck"])
@@ -58,7 +58,7 @@ impl Azurite {
     fn start_with(arguments: &[&str]) -> Self {
         let program = program().expect("it is installed");
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
-        // Somebody may take the port before Azurite does; then it ends, and another one is tried.
+        // Another process may take the port first. Azurite then exits, and another port is tried.
         for _ in 0..5 {
             let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
             let address = free.expect("a free port");
@@ -72,7 +72,7 @@ impl Azurite {
             if is_up(&mut process, &host) {
                 return Self { process, _folder: folder, host };
             }
-            // It has ended, or never will answer.
+            // It has exited, or does not answer.
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -88,7 +88,7 @@ impl Azurite {
 }
 
 impl Azurite {
-    /// The URL of something in the account with a signature for everything in it, by
+    /// The URL of a path in the account with a signature for the whole account, by
     /// [the rules](https://learn.microsoft.com/rest/api/storageservices/create-account-sas).
     ///
     /// # Panics
@@ -105,10 +105,10 @@ impl Azurite {
         if path.is_empty() { format!("{url}?{query}") } else { format!("{url}/{path}?{query}") }
     }
 
-    /// Makes a container that is not there yet.
+    /// Creates a container.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// If the server refuses it.
     pub fn create_container(&self, name: &str) -> io::Result<()> {
         let url = self.signed_url(name, "rwdlac");
         let path = url.trim_start_matches("http://").trim_start_matches(self.host.as_str());
@@ -123,7 +123,7 @@ impl Azurite {
 
 impl Drop for Azurite {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

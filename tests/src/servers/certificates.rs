@@ -1,4 +1,4 @@
-//! Certificates of the tests' own: a CA that nobody trusts, and what it has signed.
+//! A CA of the tests, which no system trusts, and certificates that it has signed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-/// A folder with a CA in `ca.crt`, and for each name a certificate in `NAME.cert` with its key in `NAME.key`; all in PEM.
+/// A folder with a CA in `ca.crt`, and for each name a certificate in `NAME.cert` and its key in `NAME.key`; all in
+/// PEM.
 #[derive(Debug)]
 pub struct Certificates(TempDir);
 
 impl Certificates {
-    /// Makes a CA, and has it sign a certificate for each of the names.
+    /// Makes a CA, and a certificate signed by it for each name.
     ///
     /// # Panics
-    /// When the folder for temporary files cannot be written.
+    /// If the folder for temporary files cannot be written.
     #[must_use]
     pub fn make(names: &[&str]) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("a folder");

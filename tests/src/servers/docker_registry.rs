@@ -1,4 +1,4 @@
-//! Debian's `docker-registry`: the real thing, on a port and in a folder of its own. Distribution 3 can be put in its
+//! Debian's `docker-registry`, a real registry, on a free port and in a temporary folder. Distribution 3 can take its
 //! place.
 
 use std::env;
@@ -14,35 +14,35 @@ use tempfile::TempDir;
 
 use crate::programs::is_installed;
 
-/// What the account of [`Setup::Password`] logs in with.
+/// The name and password of the account of [`Setup::Password`].
 pub const ACCOUNT: (&str, &str) = ("tester", "correct-horse-41");
 /// The bcrypt hash of its password.
 const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuf0P/dj.tUjCYoAR3DG7wolW1FuMfYE.";
 
-/// The variable that says where the program of distribution 3 is; no package has it.
+/// The variable with the path of distribution 3, for which there is no package.
 pub const DISTRIBUTION_3: &str = "BUILDCACHE_REGISTRY3";
 
 /// How a registry is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// Everybody may do everything, over plain HTTP.
+    /// Open to everyone, over plain HTTP.
     Plain,
-    /// The account may, over plain HTTP.
+    /// Open to the account, over plain HTTP.
     Password,
-    /// Everybody may, over TLS with a certificate of its own making.
+    /// Open to everyone, over TLS with a self-signed certificate.
     Tls,
-    /// Everybody may do everything but delete.
+    /// Open to everyone, without deletion.
     NoDelete,
 }
 
-/// What a registry shows and wants to see over TLS: files in PEM.
+/// The certificates of a registry with TLS: files in PEM.
 #[derive(Debug, Clone)]
 pub struct Tls {
     /// Its certificate.
     pub certificate: PathBuf,
-    /// The key of that.
+    /// Its key.
     pub key: PathBuf,
-    /// The CA of the certificates that it takes; without one it asks for none.
+    /// The CA of client certificates; without one, no client certificate is required.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -64,26 +64,26 @@ impl DockerRegistry {
     /// Starts one and waits until it answers.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
         Self::start_with(|folder, host| write_config(folder, host, setup))
     }
 
-    /// Starts distribution 3 and waits until it answers; none where [`DISTRIBUTION_3`] does not say where it is.
+    /// Starts distribution 3 and waits until it answers; `None` if [`DISTRIBUTION_3`] is not set.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start_distribution_3() -> Option<Self> {
         let program = env::var_os(DISTRIBUTION_3).filter(|program| !program.is_empty())?;
         Some(Self::start_program(&program, |folder, host| write_config(folder, host, Setup::Plain)))
     }
 
-    /// Starts one with certificates and waits until it answers; everybody may do everything.
+    /// Starts one with certificates, open to everyone, and waits until it answers.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start_tls(tls: &Tls) -> Self {
         Self::start_with(|folder, host| {
@@ -105,7 +105,7 @@ impl DockerRegistry {
 
     fn start_program(program: &OsStr, write: impl Fn(&Path, &str) -> io::Result<PathBuf>) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
-        // Somebody may take the port before the registry does; then it ends, and another one is tried.
+        // Another process may take the port first. The registry then exits, and another port is tried.
         for _ in 0..5 {
             let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
             let host = free.expect("a free port").to_string();
@@ -117,7 +117,7 @@ impl DockerRegistry {
             if is_up(&mut process, &host) {
                 return Self { process, folder, host };
             }
-            // It has ended, or never will answer.
+            // It has exited, or does not answer.
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -131,7 +131,7 @@ impl DockerRegistry {
         &self.host
     }
 
-    /// The folder that it stores in.
+    /// The folder of its content.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("store")
@@ -146,7 +146,7 @@ impl DockerRegistry {
 
 impl Drop for DockerRegistry {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

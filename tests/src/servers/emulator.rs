@@ -1,5 +1,5 @@
-//! The emulator of the cache service in `tests/tools`, a Python program that was proven with BuildKit and with
-//! `@actions/cache`: what the service of this crate is held equal to.
+//! The emulator of the cache service in `tests/tools`, a Python program that was tested with BuildKit and with
+//! `@actions/cache`. The service of this crate has to behave like it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,11 +29,11 @@ impl Emulator {
     /// Starts one and waits until it listens.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
-        // Somebody may take the port before the emulator does; then it ends, and another one is tried.
+        // Another process may take the port first. The emulator then exits, and another port is tried.
         for _ in 0..5 {
             let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
             let address = free.expect("a free port");
@@ -51,7 +51,7 @@ impl Emulator {
             if output.is_some_and(|read| read.is_ok_and(|length| length > 0)) {
                 return Self { process, folder, host: address.to_string() };
             }
-            // It has ended, or never will answer.
+            // It has exited, or does not answer.
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -64,13 +64,13 @@ impl Emulator {
         &self.host
     }
 
-    /// The file that holds the bytes of an entry.
+    /// The file with the bytes of an entry.
     #[must_use]
     pub fn file(&self, id: u64) -> PathBuf {
         self.folder.path().join("data").join(id.to_string())
     }
 
-    /// The files that hold bytes of entries.
+    /// The files of all entries.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.folder.path().join("data")).into_iter().flatten();
@@ -80,7 +80,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

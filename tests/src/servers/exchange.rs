@@ -1,4 +1,4 @@
-//! One request over a connection of its own: for tests that ask servers themselves.
+//! Sends a single request over its own connection, for tests that talk to servers directly.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -11,18 +11,18 @@ pub struct Ask {
     pub method: &'static str,
     /// Path and query.
     pub path: String,
-    /// Headers besides those that every request needs.
+    /// Headers other than the required ones.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body, to the end of the connection.
     pub body: Vec<u8>,
@@ -36,10 +36,10 @@ impl Reply {
     }
 }
 
-/// Asks `host`, which has a minute to answer.
+/// Sends a request to `host`, which has a minute to answer.
 ///
 /// # Errors
-/// When there is no connection, or no answer on it.
+/// If there is no connection, or no answer.
 pub fn exchange(host: &str, ask: &Ask) -> io::Result<Reply> {
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;

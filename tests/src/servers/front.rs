@@ -1,4 +1,4 @@
-//! A reverse proxy: what stands before a real server, logs its requests and plans what goes wrong with them.
+//! A reverse proxy in front of a real server, with a log of requests and planned faults.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::http::{Answer, Server, Service, collect, json};
 
-/// What forwards every request that no fault is planned for.
+/// Forwards every request without a planned fault.
 #[derive(Debug)]
 pub struct Front {
     server: String,
@@ -42,7 +42,7 @@ impl Front {
 impl Service for Front {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
-        // What broke on its way here does not arrive there.
+        // A request that breaks off is not forwarded.
         let Ok(body) = body.collect().await else { return json(400, "{}") };
         let request = Request::from_parts(parts, Full::new(body.to_bytes()));
         self.forward(request).await.unwrap_or_else(|| json(502, "the server does not answer"))

@@ -1,9 +1,9 @@
-//! What `cargo xtask setup` installs for the tests, in a folder of the user's cache.
+//! The packages that `cargo xtask setup` installs for the tests, in a folder of the user's cache.
 
 use std::env;
 use std::path::PathBuf;
 
-/// A file of a package there; none where it is not installed.
+/// The path of a file of a package; `None` if it is not installed.
 #[must_use]
 pub fn installed(file: &str) -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! An S3 store as large as one likes, which keeps nothing: lists and indexes are made up when they are asked for.
+//! An S3 store of any size that stores nothing: lists and indexes are generated when they are requested.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,25 +14,25 @@ use super::http::{self, Answer, Service, collect, fields, full};
 
 /// The bucket.
 pub const BUCKET: &str = "team";
-/// How many blobs each cache reaches.
+/// Blobs that each cache reaches.
 pub const LAYERS: usize = 40;
-/// Long enough ago for every grace.
+/// A time that is older than every grace.
 const MODIFIED: &str = "2020-01-01T00:00:00.000Z";
 
-/// How large the store is.
+/// The size of the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// How many blobs it lists; those that no cache reaches are the last.
+    /// The number of blobs; those that no cache reaches are the last.
     pub blobs: usize,
-    /// How many caches it lists, each with [`LAYERS`] blobs of its own.
+    /// The number of caches, each with its own [`LAYERS`] blobs.
     pub caches: usize,
-    /// How many objects are on a page.
+    /// Objects in a page of a list.
     pub page: usize,
-    /// How long each answer takes.
+    /// The delay of each answer.
     pub delay: Duration,
 }
 
-/// What was asked of the store.
+/// The requests to the store.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// Pages of lists.
@@ -41,9 +41,9 @@ pub struct Asked {
     pub indexes: usize,
     /// Deletions of many blobs.
     pub deletions: usize,
-    /// Whatever else.
+    /// Other requests.
     pub others: usize,
-    /// How many requests were under way at once.
+    /// The most requests at the same time.
     pub most: usize,
 }
 
@@ -52,19 +52,19 @@ pub struct Asked {
 pub struct Server(http::Server<MadeUp>);
 
 impl Server {
-    /// Starts it on a port of its own.
+    /// Starts it on a free port.
     #[must_use]
     pub fn start(size: Size) -> Self {
         Self(http::Server::start(move |_| MadeUp::new(size)))
     }
 
-    /// What requests begin with.
+    /// The URL of the store.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.0.host())
     }
 
-    /// What was asked since the last call.
+    /// The requests since the last call.
     #[must_use]
     pub fn take_asked(&self) -> Asked {
         let _ = self.0.take_log();
@@ -90,10 +90,10 @@ struct MadeUp {
     deleted: Mutex<BTreeSet<usize>>,
 }
 
-/// A list, by what its keys begin with.
+/// A request for a list.
 struct List<'a> {
     prefix: &'a str,
-    /// After which key it begins.
+    /// The key after which it begins.
     after: &'a str,
 }
 
@@ -107,7 +107,7 @@ impl MadeUp {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blobs are spread evenly over all digests, in the order of their numbers.
+    /// The digest of a blob. Blobs are spread evenly over all digests, in the order of their numbers.
     fn blob(&self, number: usize) -> String {
         let step = u64::MAX / (self.size.blobs as u64 + 1);
         format!("blobs/sha256:{:016x}{:048x}", step * (number as u64 + 1), 0)
@@ -149,7 +149,7 @@ impl MadeUp {
         full(200, "application/xml", xml.into())
     }
 
-    /// One more than a page of what is listed, if there is as much.
+    /// Up to one entry more than a page.
     fn blobs(&self, list: &List<'_>) -> Vec<(String, usize)> {
         let deleted = self.lock(&self.deleted);
         let from = self.first_from(list.prefix.max(list.after));
@@ -165,7 +165,7 @@ impl MadeUp {
         names.take(self.size.page + 1).collect()
     }
 
-    /// A cache of one step, whose layers lie on each other.
+    /// The index of a cache with one step and a chain of layers.
     fn index(&self, number: usize) -> Answer {
         let mut layers = String::new();
         for at in 0..LAYERS {

@@ -1,4 +1,4 @@
-//! Servers: those that run inside the tests and log every request, and real ones that the tests start.
+//! Servers: those that run inside the tests, with a log of all requests, and real ones that the tests start.
 
 #[cfg(feature = "gha")]
 pub mod actions;

@@ -1,4 +1,4 @@
-//! moto, the S3 of Python's tests: another opinion on the API, on a port of its own.
+//! moto, the S3 of Python's tests, as another implementation of the API.
 
 use std::env;
 use std::io::{Read, Write};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::installed::installed;
 
-/// Where `cargo xtask setup` puts it, below the user's cache.
+/// The path at which `cargo xtask setup` installs it, below the user's cache.
 const PROGRAM: &str = "moto-5.2.1/bin/moto_server";
-/// Python takes its time on a busy machine.
+/// How long it may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running moto; it ends when it is dropped. It checks no signatures.
@@ -22,7 +22,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// The program: what is on `PATH` goes before what the setup has installed.
+    /// The path of the program; `PATH` takes precedence over the setup.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
         let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
@@ -30,14 +30,14 @@ impl Moto {
         on_path.or_else(|| installed(PROGRAM))
     }
 
-    /// Starts one and waits until it answers; none where it is not installed.
+    /// Starts one and waits until it answers; `None` if it is not installed.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
         let program = Self::find()?;
-        // Somebody may take the port before moto does; then it ends, and another one is tried.
+        // Another process may take the port first. moto then exits, and another port is tried.
         for _ in 0..5 {
             let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
             let address = free.expect("a free port");
@@ -53,16 +53,16 @@ impl Moto {
         panic!("moto does not start")
     }
 
-    /// What requests begin with.
+    /// The URL of the store.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.host)
     }
 
-    /// Makes a bucket.
+    /// Creates a bucket.
     ///
     /// # Panics
-    /// When moto does not.
+    /// If moto refuses it.
     pub fn make_bucket(&self, name: &str) {
         let answer = self.ask(&format!("PUT /{name}")).expect("moto answers");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -92,7 +92,7 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! A way to a server on which a connection breaks as planned, whatever is spoken on it.
+//! A relay to a server that breaks connections as planned, whatever the protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// A running relay, in a thread of its own; it stops when it is dropped.
+/// A running relay in its own thread; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -19,18 +19,18 @@ pub struct Relay {
 #[derive(Debug, Default)]
 struct State {
     sent: u64,
-    /// How many bytes pass before each break that is planned.
+    /// The bytes before each planned break.
     breaks: Vec<u64>,
-    /// The heads of the requests for a tunnel.
+    /// The headers of the requests for a tunnel.
     tunnels: Vec<String>,
 }
 
 impl Relay {
-    /// Starts a relay to a server on this machine. It is a proxy too: whoever asks for a tunnel gets one, to this server
-    /// whatever the name that was asked for.
+    /// Starts a relay to a server on this machine. It is also a proxy: every request for a tunnel gets one to this
+    /// server, whatever host it names.
     ///
     /// # Panics
-    /// When there is no port to be had.
+    /// If no port is free.
     #[must_use]
     pub fn start(server: impl Into<String>) -> Self {
         let server = server.into();
@@ -58,18 +58,18 @@ impl Relay {
         self.address.to_string()
     }
 
-    /// Breaks one connection when so many more bytes have gone to the server; one break after the other.
+    /// Breaks one connection after `bytes` more bytes to the server. Several breaks follow one after the other.
     pub fn break_after(&self, bytes: u64) {
         lock(&self.state).breaks.push(bytes);
     }
 
-    /// The heads of the requests for a tunnel since the last call.
+    /// The headers of the requests for a tunnel since the last call.
     #[must_use]
     pub fn take_tunnels(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.state).tunnels)
     }
 
-    /// How many bytes have gone to the server since the last call.
+    /// The bytes that were sent to the server since the last call.
     #[must_use]
     pub fn take_sent(&self) -> u64 {
         std::mem::take(&mut lock(&self.state).sent)
@@ -77,7 +77,7 @@ impl Relay {
 }
 
 impl State {
-    /// How many of the bytes pass, and whether the connection breaks then.
+    /// How many of the bytes pass, and whether the connection breaks after them.
     fn pass(&mut self, bytes: usize) -> (usize, bool) {
         let passing = self.breaks.first().map_or(bytes as u64, |left| (*left).min(bytes as u64));
         self.sent += passing;
@@ -127,7 +127,7 @@ async fn relay(mut client: TcpStream, server: &str, state: &Mutex<State>) -> io:
     }
 }
 
-/// The head of a request for a tunnel, if that is what comes first.
+/// The headers of a request for a tunnel, if the connection begins with one.
 async fn tunnel(client: &mut TcpStream) -> io::Result<Option<String>> {
     const MARK: &[u8] = b"CONNECT ";
     let mut first = [0; MARK.len()];
@@ -142,8 +142,8 @@ async fn tunnel(client: &mut TcpStream) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&head).into_owned()))
 }
 
-/// Waits until the server has seen that nothing more comes, so that what it has by then is no matter of chance; what it
-/// answers is lost.
+/// Waits until the server has seen the end of the connection, so that what it has received is deterministic. Its answer
+/// is discarded.
 async fn end(server: &mut TcpStream) -> io::Result<()> {
     server.shutdown().await?;
     tokio::io::copy(server, &mut tokio::io::sink()).await.map(drop)

@@ -1,11 +1,11 @@
-//! A host that nobody named: it asks for a login whatever it is asked, and writes down all that it is told.
+//! A foreign host that asks for a login in every answer, and records all that it receives.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// No request is larger than this, in bytes.
+/// The largest request, in bytes.
 const MOST_READ: u64 = 64 << 20;
 
 /// How it asks for a login.
@@ -13,11 +13,11 @@ const MOST_READ: u64 = 64 << 20;
 pub enum Asks {
     /// For a name and a password.
     Basic,
-    /// For a token of its own token server, which takes whatever it is given.
+    /// For a token of its own token server, which accepts any login.
     Bearer,
 }
 
-/// A running thief, in a thread of its own; it stops when it is dropped.
+/// A running thief in its own thread; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Thief {
     address: SocketAddr,
@@ -25,10 +25,10 @@ pub struct Thief {
 }
 
 impl Thief {
-    /// Starts one on a port of its own.
+    /// Starts one on a free port.
     ///
     /// # Panics
-    /// When there is no port to be had.
+    /// If no port is free.
     #[must_use]
     pub fn start(asks: Asks) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
@@ -38,7 +38,7 @@ impl Thief {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Some(told) = shared.upgrade() else { return };
-                // A connection that breaks has told nothing.
+                // A broken connection has sent nothing.
                 let _ = stream.and_then(|stream| serve(&stream, asks, address, &told));
             }
         });
@@ -51,13 +51,13 @@ impl Thief {
         self.address.to_string()
     }
 
-    /// The challenge that leads to its token server.
+    /// The challenge with its token server.
     #[must_use]
     pub fn challenge(&self) -> String {
         challenge(Asks::Bearer, self.address)
     }
 
-    /// The requests since the last call, whole.
+    /// The complete requests since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
@@ -66,7 +66,7 @@ impl Thief {
 
 impl Drop for Thief {
     fn drop(&mut self) {
-        // It looks whether it is still wanted when somebody comes.
+        // The thread checks at the next connection whether to stop.
         self.told = Arc::default();
         drop(TcpStream::connect(self.address));
     }

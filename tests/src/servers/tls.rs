@@ -1,4 +1,4 @@
-//! TLS in front of a server that speaks none: what is decrypted goes to the server as it is.
+//! TLS in front of a server without it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certificates::Certificates;
 
-/// A running front, in a thread of its own; it stops when it is dropped.
+/// A running front in its own thread; it stops when it is dropped.
 #[derive(Debug)]
 pub struct TlsFront {
     address: SocketAddr,
@@ -23,10 +23,10 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Starts a front of a server on this machine, with the certificate of this name.
+    /// Starts a front for a server on this machine, with the certificate of this name.
     ///
     /// # Panics
-    /// When there is no such certificate, or no port to be had.
+    /// If there is no such certificate, or no port is free.
     #[must_use]
     pub fn start(server: impl Into<String>, certificates: &Certificates, name: &str) -> Self {
         let (server, acceptor) = (server.into(), acceptor(certificates, name));
@@ -65,7 +65,7 @@ async fn serve(listener: TcpListener, server: String, acceptor: TlsAcceptor) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let (server, acceptor) = (server.clone(), acceptor.clone());
-        // A handshake that fails is what half of the tests are about.
+        // Failed handshakes are expected in tests.
         tokio::spawn(async move { forward(client, &server, &acceptor).await });
     }
 }

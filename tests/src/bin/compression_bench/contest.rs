@@ -1,6 +1,6 @@
-//! Contenders run in turn, and the table of their times.
+//! Runs contenders in turn, and prints a table of their times.
 //!
-//! The time of the processors is counted too: unlike the time on the clock it is about the same on a busy machine.
+//! Processor time is counted too: it is about the same on a busy machine, unlike the elapsed time.
 
 use std::process::Command;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use cache_tests::bench::{median, processors};
 use crate::Outcome;
 use crate::theirs;
 
-/// Runs once and tells how many bytes were made; none where nothing is made.
+/// Runs once and returns how many bytes were made; `None` if the contender makes none.
 type Run<'a> = Box<dyn FnMut() -> Outcome<Option<u64>> + 'a>;
 
 pub(crate) struct Contest<'a> {
     title: String,
-    /// How many bytes the contenders take.
+    /// Bytes that the contenders read.
     size: u64,
     contenders: Vec<(String, Run<'a>)>,
     skipped: Vec<String>,
@@ -30,7 +30,7 @@ impl<'a> Contest<'a> {
         self.contenders.push((name.to_owned(), Box::new(run)));
     }
 
-    /// Adds the commands, which run one after the other; none when they are not installed.
+    /// Adds commands that run one after the other; `None` if they are not installed.
     pub(crate) fn add_command(&mut self, name: &str, commands: Option<Vec<Command>>) {
         match commands {
             Some(mut commands) => self.add(name, move || theirs::run(&mut commands)),
@@ -62,7 +62,7 @@ impl<'a> Contest<'a> {
 struct Row {
     name: String,
     seconds: Vec<f64>,
-    /// Seconds of all processors together.
+    /// Processor time in seconds.
     processors: Vec<f64>,
     made: Option<u64>,
 }
@@ -88,7 +88,7 @@ impl Table {
         }
     }
 
-    /// Prints how many times less work of processors than `theirs` is in `ours` without what is in `part`.
+    /// Prints by which factor the processor time of `ours` without that of `part` is below that of `theirs`.
     pub(crate) fn bar_without(&self, ours: &str, part: &str, theirs: &str, least: f64) {
         let work = |name: &str| {
             let row = self.rows.iter().find(|row| row.name == name)?;
@@ -100,7 +100,7 @@ impl Table {
         println!("  {factor:.2} times as fast as {theirs} without the digests, by CPU; {least} {verdict}");
     }
 
-    /// Prints how many times faster `ours` is than `theirs`, and how many it has to be.
+    /// Prints how many times faster `ours` is than `theirs`, and how many times it has to be.
     pub(crate) fn bar(&self, ours: &str, theirs: &str, least: f64) {
         let find = |name: &str| self.rows.iter().find(|row| row.name == name);
         let (Some(ours), Some(theirs)) = (find(ours), find(theirs)) else { return };

@@ -1,4 +1,4 @@
-//! A tar of files that this machine has.
+//! A tar of files of this machine.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use crate::Outcome;
 
-/// Where files are taken from, and how much of the tar they make: libraries, text, programs.
+/// The folders of the files, and their share of the tar: libraries, text, programs.
 const SOURCES: [(&[&str], u64); 3] = [
     (&["/usr/lib"], 2),
     (&["/usr/share/perl", "/usr/include", "/usr/share/doc", "/usr/lib/python3"], 1),
     (&["/usr/bin", "/usr/sbin"], 1),
 ];
 
-/// The tar that everything reads.
+/// The tar that all contenders read.
 pub(crate) struct Data {
     pub(crate) path: PathBuf,
     pub(crate) size: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Packs files of at least `size` bytes, if there are so many.
+    /// Packs files of at least `size` bytes together, if there are enough.
     pub(crate) fn make(folder: &Path, size: u64) -> Outcome<Self> {
         let parts: u64 = SOURCES.iter().map(|(_, part)| part).sum();
         let mut files = Vec::new();
@@ -53,7 +53,7 @@ impl fmt::Display for Data {
     }
 }
 
-/// Takes regular files in order of their names until there are `size` bytes of them.
+/// Adds regular files in the order of their names, up to `size` bytes.
 fn take(folders: &[&str], size: u64, files: &mut Vec<PathBuf>) {
     let mut folders: Vec<PathBuf> = folders.iter().rev().map(PathBuf::from).collect();
     let mut taken = 0;

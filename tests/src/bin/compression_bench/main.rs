@@ -1,8 +1,8 @@
-//! Compression beside the tools that people have: `compression_bench [--rounds N] [--mib N] [--only PART]`.
+//! Compares compression with common tools: `compression_bench [--rounds N] [--mib N] [--only PART]`.
 //!
-//! Every contender reads the same tar of real files of this machine, in turn, and throws away what it makes. Figures are
-//! medians; the factors that decide are medians over rounds of two times of one round, as the machine may be busy. What
-//! is not installed is skipped with a line that says so. Parts: gzip, zstd, gunzip, verify, memory.
+//! The contenders read the same tar of real files of this machine, in turn, and discard their output. Figures are
+//! medians. Since the machine may be busy, factors are medians of the factors of single rounds. A tool that is not
+//! installed is skipped with a line that says so. Parts: gzip, zstd, gunzip, verify, memory.
 
 mod contest;
 mod data;
@@ -24,7 +24,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage: compression_bench [--rounds N] [--mib N] [--only gzip|zstd|gunzip|verify|memory]";
 
-/// What the command line asks for.
+/// The arguments of the command line.
 struct Args {
     rounds: usize,
     mib: u64,

@@ -1,4 +1,4 @@
-//! The most memory that converting a layer of 4 GiB takes, each conversion in a process of its own.
+//! The peak memory of converting a layer of 4 GiB, each conversion in its own process.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::Outcome;
 use crate::data::Data;
 use crate::ours::{Ours, file};
 
-/// The mode in which this program is its own child: `convert FROM TO FILE TIMES`.
+/// The mode of this program as its own child: `convert FROM TO FILE TIMES`.
 pub(crate) const CHILD: &str = "convert";
 
 const LAYER: u64 = 4 << 30;
-/// In MiB.
+/// The highest peak that is allowed, in MiB.
 const MOST: f64 = 150.0;
 
-/// Converts from each kind whose files may be put one after the other to each other kind, and prints the peaks: for real
-/// files, and for zeros, which compress to next to nothing.
+/// Converts from each kind whose files can be concatenated to each other kind, and prints the peaks: for real files,
+/// and for zeros, which compress to almost nothing.
 pub(crate) fn measure(ours: &Ours, data: &Data, folder: &Path) -> Outcome<()> {
     let zeros = folder.join("zeros.tar");
     write_zeros(&zeros)?;
@@ -62,7 +62,7 @@ fn write_zeros(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// A copy of a tar without the blocks that end it, so that another one may follow.
+/// A copy of a tar without the end blocks, so that another one can follow.
 fn without_end(tar: &Path, folder: &Path) -> Outcome<PathBuf> {
     let mut end = 0;
     for entry in tar::Archive::new(File::open(tar)?).entries_with_seek()? {
@@ -75,12 +75,12 @@ fn without_end(tar: &Path, folder: &Path) -> Outcome<PathBuf> {
     Ok(path)
 }
 
-/// Converts one layer, which is the file so many times over, and prints the peak in MiB.
+/// Converts one layer, which is the file repeated, and prints the peak in MiB.
 pub(crate) fn convert(words: &[String]) -> Outcome<()> {
     let [from, to, path, times] = words else { return Err("it is not to be called by hand".into()) };
     let (from, to): (CompressionKind, CompressionKind) = (from.parse()?, to.parse()?);
     let media_type = MediaType::OCI_LAYER.with_layer_encoding(from.encoding());
-    // Without a diff ID: that of the repeated tar is not known.
+    // Without a diff ID, since that of the repeated tar is unknown.
     let layer = Descriptor::new(media_type, Digest::sha256(b""), 0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
@@ -111,7 +111,7 @@ fn write(tar: &Path, kind: CompressionKind, to: &Path) -> Outcome<()> {
     })
 }
 
-/// The most memory that this process has had, in MiB.
+/// The peak memory of this process, in MiB.
 fn peak() -> Outcome<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("Linux says it")?;

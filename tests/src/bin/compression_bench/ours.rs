@@ -1,4 +1,4 @@
-//! What this workspace does with the data.
+//! The contenders of this workspace.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use crate::Outcome;
 use crate::data::Data;
 
-/// How much of a file is read at once.
+/// Bytes of a file that are read at once.
 const PIECE: usize = 256 << 10;
 
 pub(crate) struct Ours {
@@ -44,7 +44,7 @@ impl Ours {
         self.threads
     }
 
-    /// Makes a layer and tells its size.
+    /// Makes a layer and returns its size.
     pub(crate) fn encode(&self, threads: usize, data: &Data, compression: &Compression) -> Outcome<Option<u64>> {
         let mut layer = encode(file(&data.path)?, compression, &CodecPool::new(threads))?;
         self.runtime.block_on(async {
@@ -68,7 +68,7 @@ impl Ours {
         Ok(None)
     }
 
-    /// Decompresses a layer and hashes what comes out: what makes a plain tar of it.
+    /// Decompresses a layer and hashes the tar, as for a conversion to a plain tar.
     pub(crate) fn decode(&self, layer: &Path, kind: CompressionKind) -> Outcome<Option<u64>> {
         let pool = CodecPool::new(self.threads);
         let tar = decode(kind.encoding(), file(layer)?, &pool)?;
@@ -79,7 +79,7 @@ impl Ours {
         })
     }
 
-    /// Puts the data into a directory as so many layers.
+    /// Writes the data to a directory as `layers` layers.
     pub(crate) fn cache(&self, root: &Path, data: &Data, layers: u64) -> Outcome<Cache> {
         let blobs = root.join("blobs/sha256");
         fs::create_dir_all(&blobs)?;
@@ -112,7 +112,7 @@ impl Ours {
     }
 }
 
-/// A file's bytes; it is in memory already, so that reading does not wait.
+/// The bytes of a file, which is cached in memory, so that reading does not wait.
 pub(crate) fn file(path: &Path) -> Outcome<BlobStream> {
     let mut file = File::open(path)?;
     let pieces = std::iter::from_fn(move || piece(&mut file).transpose());

@@ -1,4 +1,4 @@
-//! The tools on this machine, and a Go program made on the spot.
+//! The tools on this machine, and a Go program that is built here.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,7 +9,7 @@ use cache_tests::programs::is_installed;
 
 use crate::Outcome;
 
-/// What a Go program does with a layer: BuildKit's own gzip is Go's.
+/// The Go program. BuildKit uses Go's gzip.
 const GO: &str = r#"package main
 
 import (
@@ -50,7 +50,7 @@ func check(err error) {
 
 pub(crate) struct Theirs {
     folder: PathBuf,
-    /// The Go program, where Go is.
+    /// The path of the Go program, if Go is installed.
     go: Option<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ impl Theirs {
         self.go.as_ref().map(|go| vec![command(go, args, [input])])
     }
 
-    /// What a shell script does: the digest of the tar, the layer in a file, the digest of the layer.
+    /// The steps of a shell script: the digest of the tar, the layer in a file, the digest of the layer.
     pub(crate) fn zstd_between_digests(&self, level: &str, tar: &Path) -> Option<Vec<Command>> {
         let layer = self.folder.join("layer.zst");
         let out = layer.to_str()?;
@@ -82,7 +82,7 @@ impl Theirs {
         is_there("openssl").then(|| vec![command("openssl", &DIGEST, files)])
     }
 
-    /// Writes what a tool makes to a file; whether the tool is installed.
+    /// Writes the output of a tool to a file; returns whether the tool is installed.
     pub(crate) fn write(&self, name: &str, args: &[&str], input: &Path, output: &Path) -> Outcome<bool> {
         let Some(mut commands) = self.tool(name, args, input) else { return Ok(false) };
         for command in &mut commands {
@@ -96,7 +96,7 @@ impl Theirs {
 
 const DIGEST: [&str; 2] = ["dgst", "-sha256"];
 
-/// Runs the commands one after the other; the bytes that they wrote to standard output if they are a layer.
+/// Runs the commands one after the other. Returns how many bytes they wrote to stdout, if that is a layer.
 pub(crate) fn run(commands: &mut [Command]) -> Outcome<Option<u64>> {
     let mut made = 0;
     for command in commands {
@@ -113,7 +113,7 @@ pub(crate) fn run(commands: &mut [Command]) -> Outcome<Option<u64>> {
             return Err(format!("{command:?} failed").into());
         }
     }
-    // A digest is a line.
+    // A digest is only a line.
     Ok((made > 4096).then_some(made))
 }
 
@@ -134,7 +134,7 @@ fn is_there(name: &str) -> bool {
     is_installed(name, if name == "openssl" { "version" } else { "--version" })
 }
 
-/// Builds the Go program with `go` of the path or of `GOROOT`, and says which Go that is: its codecs have changed.
+/// Builds the Go program with `go` of `PATH` or `GOROOT`, and prints the version of Go, since its codecs have changed.
 fn build(folder: &Path) -> Outcome<Option<PathBuf>> {
     let in_root = std::env::var_os("GOROOT").map(|root| Path::new(&root).join("bin/go"));
     let candidates = [Some(PathBuf::from("go")), in_root];

@@ -1,4 +1,4 @@
-//! What is found for each lookup.
+//! The results of the lookups.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::configs::{Asked, Query};
 
-/// For each query whether a record was found, and the layers of every result.
+/// For each query, whether a record was found, and the layers of every result.
 pub(super) struct Answers(Vec<Option<BTreeSet<Vec<String>>>>);
 
 impl Answers {
-    /// What the graph answers.
+    /// The answers of our graph.
     pub(super) fn of(chains: &CacheChains, queries: &[Query]) -> Self {
         let mut found: Vec<Vec<RecordId>> = Vec::with_capacity(queries.len());
         for query in queries {
@@ -35,7 +35,7 @@ impl Answers {
         Self(found.iter().map(answer).collect())
     }
 
-    /// What the peer answered: for each query the records that were found, and for each of them its results.
+    /// The answers of the peer: for each query the records that were found, and for each of them its results.
     pub(super) fn found(run: &Value) -> Self {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let text = |layer: &Value| layer.as_str().unwrap_or_default().to_owned();
@@ -47,7 +47,7 @@ impl Answers {
         Self(list(run).into_iter().map(answer).collect())
     }
 
-    /// Fails where the other one found a record or a result that is not here.
+    /// Fails if the other one has found a record or a result that is missing here.
     pub(super) fn expect_all_of(&self, other: &Self) -> Result<(), Box<dyn Error>> {
         for (n, (own, others)) in self.0.iter().zip(&other.0).enumerate() {
             let has_all = match (own, others) {

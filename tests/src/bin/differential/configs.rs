@@ -1,4 +1,4 @@
-//! Random configs, and what is asked of them.
+//! Random configs, and random lookups.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use cache_memory::MemoryCache;
 use cache_tests::random::Random;
 use serde_json::{Value, json};
 
-/// A config as text, the blobs that are described, and lookups.
+/// A config as text, the blobs with descriptors, and lookups.
 pub(super) struct Case {
     pub(super) document: String,
     pub(super) blobs: Vec<String>,
@@ -17,12 +17,12 @@ pub(super) struct Case {
 
 /// One lookup: a step with its inputs.
 pub(super) struct Query {
-    /// What the record's key is the output 0 of.
+    /// The digest in the record's key, whose output is 0.
     digest: Digest,
     pub(super) inputs: Vec<Vec<Asked>>,
 }
 
-/// An alternative: whatever an earlier query found.
+/// An alternative: the records that an earlier query has found.
 pub(super) struct Asked {
     pub(super) query: usize,
     pub(super) selector: String,
@@ -41,7 +41,7 @@ impl Query {
 }
 
 const SELECTORS: [&str; 3] = ["", "", "sha256:8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1"];
-/// One instant in three zones.
+/// One time in three zones.
 const ZONES: [&str; 3] = ["T07:00:00Z", "T12:30:00+05:30", "T02:00:00-05:00"];
 
 impl Case {
@@ -53,12 +53,12 @@ impl Case {
         writer.records(records, keys);
         writer.document.push('}');
         let Writer { document, queries, .. } = writer;
-        // Now and then a blob is described by nothing.
+        // Some blobs have no descriptor.
         let blobs = (0..12).filter(|_| !random.is_one_in(12)).map(|n| blob(n).to_string()).collect();
         Self { document, blobs, queries }
     }
 
-    /// Reads a document that stands beside the descriptors of the blobs, as it does in a registry.
+    /// Reads a document with the descriptors of the blobs, as from a registry.
     pub(super) async fn read(&self, document: &str) -> Result<CacheManifest> {
         let store = MemoryCache::new();
         let config = store.insert(document.to_owned());
@@ -111,7 +111,7 @@ impl Writer<'_> {
     fn records(&mut self, records: usize, keys: usize) {
         let mut entries = Vec::new();
         for n in 0..records {
-            // A step's key goes with its number of inputs, in every cache that BuildKit writes.
+            // In every cache of BuildKit, a key always has the same number of inputs.
             let key = self.random.below(keys);
             let (inputs, asked) = self.inputs(n, records, 1 + key % 2);
             let digest = Digest::sha256(format!("key {key}").as_bytes());
@@ -124,7 +124,7 @@ impl Writer<'_> {
         let _ = write!(self.document, r#","records":[{}]"#, entries.join(","));
     }
 
-    /// The inputs of a record, and those that are asked for: any of the alternatives.
+    /// The inputs of a record, and those of the lookup, which may be any of the alternatives.
     fn inputs(&mut self, n: usize, records: usize, count: usize) -> (String, Vec<Vec<Asked>>) {
         let (mut inputs, mut asked) = (Vec::new(), Vec::new());
         if n == 0 || self.random.is_one_in(5) {
@@ -136,7 +136,7 @@ impl Writer<'_> {
                 let selector = *self.random.pick(&SELECTORS);
                 let near = n.saturating_sub(8);
                 let link = near + self.random.below(n - near);
-                // Now and then a link leads nowhere, or in a circle.
+                // Some links dangle, or close a loop.
                 let written = if self.random.is_one_in(2000) { self.random.below(records + 3) } else { link };
                 links.push(format!(r#"{{"selector":"{selector}","link":{written}}}"#));
                 if known.is_empty() || self.random.is_one_in(2) {
@@ -153,7 +153,8 @@ impl Writer<'_> {
         let count = [0, 1, 1, 1, 2, 3][self.random.below(6)];
         let mut results = Vec::new();
         for at in 0..count {
-            // BuildKit takes results of one time and length for one, so each has a day of its own; some stand twice.
+            // BuildKit treats results of one time and length as one, so each has another day. Some results are written
+            // twice.
             let (layer, time) = (self.random.below(self.layers), self.time(n, at));
             results.push(format!(r#"{{"layer":{layer},"createdAt":"{time}"}}"#));
             if self.random.is_one_in(6) {

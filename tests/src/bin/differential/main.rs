@@ -1,12 +1,12 @@
-//! Our graph beside BuildKit's own: random configs, and whether both find the same.
+//! Compares our graph with BuildKit's own on random configs: both have to find the same.
 //!
-//! `differential PEER [COUNT [SEED]]`; `PEER` is a program that answers with BuildKit's code, as `xtask/README.md`
-//! describes. Each config is read by both, and then what ours writes of it is read by the peer, three times:
+//! `differential PEER [COUNT [SEED]]`; `PEER` is a program that runs BuildKit's code, as `xtask/README.md` describes.
+//! Both read each config. Then the peer reads what ours has written, three times:
 //!
-//! * what one refuses the other refuses;
-//! * of the config as it is, ours finds everything that BuildKit finds;
-//! * of what ours writes, without the record that joins leaves, BuildKit loses something only where that is a finding;
-//! * of what ours writes, BuildKit finds the same as ours, each time.
+//! * both refuse the same configs;
+//! * in the config as it is, ours finds everything that BuildKit finds;
+//! * in what ours writes, without the record that joins leaves, BuildKit loses something only if that is a finding;
+//! * in what ours writes, BuildKit finds the same as ours, each time.
 
 mod answers;
 mod configs;
@@ -23,10 +23,10 @@ use self::answers::Answers;
 use self::configs::Case;
 use self::peer::Peer;
 
-/// How often the peer reads one document: what it finds of some depends on chance.
+/// How often the peer reads one document, since what it finds may be random.
 const TIMES: usize = 3;
 
-/// What came of all configs.
+/// The results for all configs.
 #[derive(Default)]
 struct Counts {
     refused: usize,
@@ -99,7 +99,8 @@ impl Counts {
         Ok(())
     }
 
-    /// What ours would write without joining leaves: where BuildKit loses something of that, it is a finding.
+    /// Compares what ours would write without joining leaves. If BuildKit loses something of that, it has to be a
+    /// finding.
     async fn compare_unjoined(
         &mut self,
         case: &Case,
@@ -132,8 +133,8 @@ impl Counts {
         }
     }
 
-    /// The config as it is. BuildKit finds less where it loses links, and where records are the same by what was made one
-    /// before.
+    /// Compares the config as it is. BuildKit finds less if it loses links, and if records are the same only because of
+    /// records that were merged before.
     fn compare_read(&mut self, case: &Case, ours: &Answers, peer: &mut Peer) -> Result<(), Box<dyn Error>> {
         let asked = peer.ask(&case.document, case, TIMES)?;
         let runs = asked.map_err(|error| format!("only BuildKit refuses it: {error}"))?;

@@ -1,4 +1,4 @@
-//! The program that answers with BuildKit's code: a line of JSON in, a line of JSON out.
+//! The program that runs BuildKit's code: it answers each line of JSON with one.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::answers::Answers;
 use super::configs::{Case, Query};
 
-/// A peer that runs; it ends when its input does.
+/// A running peer, which ends when its input ends.
 pub(super) struct Peer {
     _child: Child,
     input: ChildStdin,
@@ -25,8 +25,8 @@ impl Peer {
         Ok(Self { _child: child, input, output })
     }
 
-    /// Has the peer import a document several times, and look everything up each time; the inner error is what BuildKit
-    /// says when it refuses the document.
+    /// Has the peer import a document several times, with all lookups each time. The inner error is BuildKit's message
+    /// if it refuses the document.
     pub(super) fn ask(
         &mut self,
         document: &str,

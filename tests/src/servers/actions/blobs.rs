@@ -1,4 +1,4 @@
-//! What is behind signed URLs: block blobs, as far as clients use them.
+//! Signed URLs: the parts of block blobs that clients use.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use super::{Dialect, Shared};
 
 pub(super) const FOLDER: &str = "/devstoreaccount1/actions-cache/";
 
-/// A URL by which whoever has it may do what `permission` says.
+/// A URL that allows `permission` to anyone who has it.
 pub(super) fn url(shared: &Shared, entries: &mut Entries, id: u64, permission: &str) -> String {
     let origin = shared.options.origin.clone().unwrap_or_else(|| format!("http://{}", shared.address));
     format!("{origin}{FOLDER}{id}?{}", entries.sign(id, permission, shared.options.url_ttl))
@@ -59,7 +59,7 @@ pub(super) fn route(shared: &Shared, asked: &Asked, id: &str) -> Result<Answer, 
     }
 }
 
-/// The place of a block, as its id says it: 64 bytes as BuildKit writes them, 48 as `@actions/cache` does.
+/// The number of a block in its id, which has 64 bytes in BuildKit and 48 in `@actions/cache`.
 fn number(id: &str) -> Result<u32, Refusal> {
     let invalid = || Refusal::new(400, "InvalidQueryParameterValue", "invalid block id");
     let decoded = STANDARD.decode(id).map_err(|_| invalid())?;
@@ -71,7 +71,7 @@ fn number(id: &str) -> Result<u32, Refusal> {
     }
 }
 
-/// The bytes, or a part of them.
+/// The bytes, or a range of them.
 pub(super) fn part(bytes: &Bytes, range: Option<&str>) -> Result<Answer, Refusal> {
     let answer = sliced("application/octet-stream", bytes.clone(), range);
     if answer.status() == 416 {
@@ -94,14 +94,14 @@ fn missing(message: &str) -> Refusal {
     Refusal::new(404, "BlobNotFound", message)
 }
 
-/// BuildKit crashes without it.
+/// Adds the request id, without which BuildKit crashes.
 fn identified(mut answer: Answer) -> Answer {
     let name = HeaderName::from_static("x-ms-request-id");
     answer.headers_mut().insert(name, "11111111-2222-3333-4444-555555555555".parse().expect("a header"));
     answer
 }
 
-/// Errors are XML here.
+/// An error of the blob service, in XML.
 pub(super) fn refused(refusal: &Refusal) -> Answer {
     let Refusal { code, message, .. } = refusal;
     let body = format!(

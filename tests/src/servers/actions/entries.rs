@@ -1,4 +1,4 @@
-//! What the service holds, and the rules of it.
+//! The entries of the service, and the rules for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,11 +10,11 @@ use super::routes::Refusal;
 use super::token::{Scope, now};
 use super::{Dialect, Options};
 
-/// What signs URLs; a signature is nothing but a hash with it.
+/// The key for URLs; a signature is only a hash with it.
 const SECRET: &str = "the service's own";
 const READ: u64 = 1;
 const WRITE: u64 = 2;
-/// How many entries act makes in a second.
+/// Entries that get the same second from act.
 const A_SECOND: u64 = 3;
 
 /// Entries, finalised or not, by their numbers.
@@ -31,21 +31,21 @@ pub struct Entries {
 /// One entry.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Its number, later ones being younger.
+    /// Its number, which increases with time.
     pub id: u64,
     /// Its key.
     pub key: String,
-    /// What every client calls its version.
+    /// Its version.
     pub version: String,
     /// The Git ref that it is for.
     pub scope: String,
-    /// Its bytes, or those that were uploaded so far.
+    /// Its bytes, as far as they are uploaded.
     pub bytes: Option<Bytes>,
-    /// Whether it can be seen.
+    /// Whether it is finalised and can be found.
     pub is_ready: bool,
     pub(super) created: SystemTime,
     pub(super) accessed: SystemTime,
-    /// Blocks that no list has joined yet.
+    /// Blocks that are not committed yet.
     pub(super) blocks: HashMap<String, Bytes>,
 }
 
@@ -55,7 +55,7 @@ impl Entries {
         self.by_id.values()
     }
 
-    /// Puts a finalised entry in, whatever was there.
+    /// Inserts a finalised entry, even if there is one.
     pub fn insert(&mut self, scope: &str, key: &str, version: &str, bytes: Bytes) -> u64 {
         let id = self.add(scope, key, version);
         let entry = self.by_id.get_mut(&id).expect("it was just added");
@@ -63,24 +63,24 @@ impl Entries {
         id
     }
 
-    /// Puts a reservation in that nobody will finalise.
+    /// Inserts a reservation that is never finalised.
     pub fn insert_reserved(&mut self, scope: &str, key: &str, version: &str) {
         self.add(scope, key, version);
     }
 
-    /// Takes the entries away that are chosen.
+    /// Removes the chosen entries.
     pub fn remove(&mut self, is_chosen: impl Fn(&Entry) -> bool) {
         self.by_id.retain(|_, entry| !is_chosen(entry));
     }
 
-    /// Gives the entries other bytes that are chosen.
+    /// Replaces the bytes of the chosen entries.
     pub fn overwrite(&mut self, bytes: &Bytes, is_chosen: impl Fn(&Entry) -> bool) {
         for entry in self.by_id.values_mut().filter(|entry| is_chosen(entry)) {
             entry.bytes = Some(bytes.clone());
         }
     }
 
-    /// Sets when the entries were made that are chosen.
+    /// Sets the creation time of the chosen entries.
     pub fn set_created(&mut self, created: SystemTime, is_chosen: impl Fn(&Entry) -> bool) {
         self.by_id.values_mut().filter(|entry| is_chosen(entry)).for_each(|entry| entry.created = created);
     }
@@ -110,7 +110,7 @@ impl Entries {
         self.last_id
     }
 
-    /// Takes a key in the last scope that the token can write.
+    /// Reserves a key in the last scope that the token can write.
     pub(super) fn reserve(
         &mut self,
         options: &Options,
@@ -158,7 +158,7 @@ impl Entries {
         Ok(())
     }
 
-    /// Makes a reserved entry visible, and makes room for it.
+    /// Makes a reserved entry visible, and evicts others for it.
     pub(super) fn finalize(&mut self, options: &Options, id: u64, size: u64) -> Result<(), Refusal> {
         let missing = || Refusal::new(404, "not_found", "cache entry reservation not found");
         let entry = self.by_id.get_mut(&id).ok_or_else(missing)?;
@@ -197,7 +197,7 @@ impl Entries {
         }
     }
 
-    /// The entry that somebody holds who may write these scopes.
+    /// The reserved entry with this key in a scope that may be written.
     pub(super) fn reserved(&self, scopes: &[Scope], key: &str, version: &str) -> Option<u64> {
         let may_write = |scope: &str| scopes.iter().any(|(name, mask)| name == scope && mask & WRITE != 0);
         let is_it =
@@ -205,7 +205,8 @@ impl Entries {
         self.by_id.values().find(is_it).map(|entry| entry.id)
     }
 
-    /// In each scope in turn: the key, the key as a prefix, then each of the others in both ways; the youngest entry.
+    /// Looks in each scope in turn for the key, the key as a prefix, and then for the other keys in the same two ways;
+    /// the youngest entry is returned.
     pub(super) fn lookup(
         &mut self,
         dialect: Dialect,
@@ -241,7 +242,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// The youngest entry first; of those of one second the oldest.
+    /// The entries, the youngest first; in act, of those of one second the oldest first.
     fn by_age(&self, dialect: Dialect) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.by_id.values().rev().collect();
         if dialect == Dialect::Act {
@@ -250,7 +251,7 @@ impl Entries {
         entries
     }
 
-    /// What a URL that permits `permission` has after its path.
+    /// The query of a URL that allows `permission`.
     pub(super) fn sign(&mut self, id: u64, permission: &str, lives: Duration) -> String {
         let until = now() + lives.as_secs();
         let signature = self.signature(id, permission, until);
@@ -258,7 +259,7 @@ impl Entries {
         format!("sv=2024-11-04&sr=b&sp={permission}&se={until}&sig={signature}")
     }
 
-    /// Whether a URL permits that, now.
+    /// Whether a URL allows `permission` now.
     pub(super) fn is_signed(&self, id: u64, permission: &str, until: u64, signature: &str) -> bool {
         signature == self.signature(id, permission, until) && until >= now()
     }
@@ -281,7 +282,7 @@ impl Entry {
         (&self.scope, &self.key, &self.version) == (&other.scope, &other.key, &other.version)
     }
 
-    /// Puts the blocks in the order of their numbers, from 0 on, as far as there is one after the other.
+    /// Joins the blocks in the order of their numbers, from 0 up to the first gap.
     fn join_by_number(&mut self) {
         let numbers = (0_u32..).map_while(|number| self.blocks.get(&number.to_string()));
         let joined = numbers.flat_map(|block| block.iter().copied()).collect();

@@ -1,8 +1,9 @@
-//! The cache service of GitHub Actions: both interfaces, the signed URLs behind them, and the REST API of one repository.
+//! The cache service of GitHub Actions: both interfaces, the signed URLs behind them, and the REST API of one
+//! repository.
 //!
-//! It keeps the rules that a client has to know: entries that cannot change, reservations that lock, scopes, prefixes,
-//! quotas and limits. `tests/tests/gha_emulator.rs` holds it equal to the emulator in `tests/tools`, which was proven
-//! with BuildKit and with `@actions/cache`.
+//! It has the rules that a client has to know: entries that cannot change, reservations that lock, scopes, prefixes,
+//! quotas and limits. `tests/tests/gha_emulator.rs` checks that it behaves like the emulator in `tests/tools`, which
+//! was tested with BuildKit and with `@actions/cache`.
 
 mod blobs;
 mod entries;
@@ -24,7 +25,7 @@ pub use self::token::mint;
 use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
-/// What a request can be about: calls of version 2, signed URLs, calls of version 1, the REST API.
+/// The kinds of requests: calls of version 2, signed URLs, calls of version 1, the REST API.
 pub const KINDS: [&str; 9] = [
     "GetCacheEntryDownloadURL",
     "CreateCacheEntry",
@@ -37,43 +38,44 @@ pub const KINDS: [&str; 9] = [
     "actions/cache",
 ];
 
-/// Whose ways a service has.
+/// Whose behaviour a service has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
-    /// Those of GitHub.
+    /// That of GitHub.
     #[default]
     GitHub,
-    /// Those of act 0.2.89, which Gitea and Forgejo share: keys in small letters, given to whoever asks; ages in whole
-    /// seconds, and the oldest entry of a second is found; nobody compares sizes, and every scope can be read.
+    /// That of act 0.2.89, Gitea and Forgejo. Keys are stored in lower case and can be reserved by several writers.
+    /// Ages are in whole seconds, and the oldest entry of a second is found. Sizes are not compared, and every scope
+    /// can be read.
     Act,
-    /// Those of falcondev's server: blocks go where the number in their id says, and their list is not read; a key that
-    /// somebody uploads is refused without a word, and one that is finalised is given again.
+    /// That of falcondev's server. Blocks are placed by the number in their id, and their list is not read. A key that
+    /// is being uploaded is refused without a message, and a finalised one can be reserved again.
     Numbered,
 }
 
-/// What kind of service it is.
+/// The options of a service.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whose ways it has.
+    /// Whose behaviour it has.
     pub dialect: Dialect,
-    /// How long a signed URL can be used.
+    /// How long a signed URL is valid.
     pub url_ttl: Duration,
-    /// What signed URLs begin with, where something stands in front of the server.
+    /// The origin of signed URLs, if there is a proxy in front of the server.
     pub origin: Option<String>,
-    /// Bytes above which the entries go that were not used for longest.
+    /// Bytes above which the entries that were unused for longest are evicted.
     pub quota: u64,
-    /// How many entries may be reserved in a minute; no limit when it is 0.
+    /// How many entries may be reserved in a minute; 0 for no limit.
     pub uploads_per_minute: usize,
-    /// What a token of the REST API has to be.
+    /// The token for the REST API, if it requires one.
     pub rest_token: Option<String>,
-    /// Whether a part of an entry can be asked for.
+    /// Whether ranges are supported.
     pub ranges: bool,
-    /// Whether a key can be reserved again that somebody has, as at act's service.
+    /// Whether a reserved key can be reserved again, as in act.
     pub doubles: bool,
 }
 
 impl Default for Options {
-    /// What GitHub has, without a limit on uploads and with an open REST API.
+    /// The options of GitHub, without a limit on uploads and with an open REST API.
     fn default() -> Self {
         Self {
             dialect: Dialect::GitHub,
@@ -92,7 +94,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Server(http::Server<Shared>);
 
-/// What the connections and the test see.
+/// The state shared by the connections and the test.
 #[derive(Debug)]
 struct Shared {
     options: Options,
@@ -101,10 +103,10 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts an empty service on a port of its own.
+    /// Starts an empty service on a free port.
     ///
     /// # Panics
-    /// When there is no port to be had.
+    /// If no port is free.
     #[must_use]
     pub fn start(options: Options) -> Self {
         Self(http::Server::start(move |address| Shared { options, address, entries: Mutex::default() }))
@@ -122,7 +124,7 @@ impl Server {
         self.0.host()
     }
 
-    /// The server, to make it another one.
+    /// The HTTP server, to change its behaviour.
     #[must_use]
     pub fn http(&self) -> &http::Server<impl Service + use<>> {
         &self.0
@@ -133,40 +135,40 @@ impl Server {
         self.0.plan(plan);
     }
 
-    /// Lets every request go on that was, or will be, held.
+    /// Releases all requests that are held or would be.
     pub fn release(&self) {
         self.0.release();
     }
 
-    /// Answers every request so much later.
+    /// Delays every answer.
     pub fn delay(&self, delay: Duration) {
         self.0.delay(delay);
     }
 
-    /// The requests since the last call, in order of their arrival.
+    /// The requests since the last call, in the order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
         self.0.take_log()
     }
 
-    /// How many requests of this kind are in the log since the last call.
+    /// The number of requests of this kind in the log.
     #[must_use]
     pub fn count(log: &[Logged], method: &str, kind: &str) -> usize {
         log.iter().filter(|logged| logged.method == *method && logged.path.contains(kind)).count()
     }
 
-    /// Makes every signed URL that was given so far expire.
+    /// Makes all signed URLs so far expire.
     pub fn expire_urls(&self) {
         self.0.service().entries().expire_urls();
     }
 
-    /// Every signature that was ever given.
+    /// All signatures so far.
     #[must_use]
     pub fn signatures(&self) -> Vec<String> {
         self.0.service().entries().signatures()
     }
 
-    /// Looks at what is stored, or changes it behind everybody's back.
+    /// Reads or changes the entries directly.
     pub fn entries<T>(&self, look: impl FnOnce(&mut Entries) -> T) -> T {
         look(&mut self.0.service().entries())
     }

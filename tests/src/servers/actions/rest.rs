@@ -9,7 +9,7 @@ use super::entries::{Entries, Entry};
 use super::http::{Answer, empty, json as answer_json};
 use super::routes::Asked;
 
-/// `None` for what is no part of it.
+/// Answers a request; `None` if it is not for the REST API.
 pub(super) fn route(shared: &Shared, asked: &Asked) -> Option<Answer> {
     let path = asked.path.strip_prefix("/api/v3").unwrap_or(&asked.path);
     let mut parts = path.strip_prefix("/repos/")?.splitn(3, '/');

@@ -1,4 +1,4 @@
-//! Which part of the service a request is for, and how each of them refuses.
+//! Routes requests to the parts of the service, and their refusals.
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_RANGE, RETRY_AFTER};
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::http::{Answer, collect, fields, full, json as answer_json};
 use super::{Shared, blobs, rest, v1, v2};
 
-/// A request, read whole.
+/// A request with its body.
 pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) path: String,
@@ -24,7 +24,7 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) wait: Option<u64>,
-    /// How long the entry is of which a part was asked for.
+    /// The size of the entry, for a range that is refused.
     pub(super) size: Option<usize>,
 }
 
@@ -33,12 +33,12 @@ impl Refusal {
         Self { status, code, message: message.to_owned(), wait: None, size: None }
     }
 
-    /// Says how many seconds to wait.
+    /// Sets how many seconds to wait.
     pub(super) fn after(self, seconds: u64) -> Self {
         Self { wait: Some(seconds), ..self }
     }
 
-    /// Says how long the entry is.
+    /// Sets the size of the entry.
     pub(super) fn of_size(self, size: usize) -> Self {
         Self { size: Some(size), ..self }
     }

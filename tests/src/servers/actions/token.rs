@@ -1,4 +1,4 @@
-//! The tokens of jobs, which this service gives to whoever asks.
+//! The tokens of jobs.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use super::routes::Refusal;
 /// One scope of a token, and what it permits: 1 to read, 2 to write.
 pub(super) type Scope = (String, u64);
 
-/// Makes a token for these scopes; its signature is good for nothing but being kept secret.
+/// Makes a token for these scopes. Its signature is not checked, but has to be kept secret.
 #[must_use]
 pub fn mint(scopes: &[(&str, u64)], lives: Duration) -> String {
     let now = now();
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_says_its_scopes_again() {
+    fn the_scopes_of_a_token_can_be_read() {
         let token = mint(&[("refs/heads/a", 3), ("refs/heads/main", 1)], Duration::from_secs(60));
         let read = scopes(Some(&format!("Bearer {token}"))).ok().unwrap();
         assert_eq!(read, [("refs/heads/a".to_owned(), 3), ("refs/heads/main".to_owned(), 1)]);

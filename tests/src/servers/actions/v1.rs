@@ -89,14 +89,14 @@ fn write(shared: &Shared, asked: &Asked, scopes: &[Scope], id: &str) -> Result<A
     Ok(empty(204))
 }
 
-/// `bytes 0-31/*`
+/// Parses `bytes 0-31/*`.
 fn range(text: &str) -> Option<(usize, usize)> {
     let (start, end) = text.strip_prefix("bytes ")?.strip_suffix("/*")?.split_once('-')?;
     let (start, end): (usize, usize) = (start.parse().ok()?, end.parse().ok()?);
     (start <= end).then_some((start, end))
 }
 
-/// Errors have types of .NET here.
+/// An error of version 1, which has a .NET type.
 pub(super) fn refused(dialect: Dialect, refusal: &Refusal) -> Answer {
     let (kind, message) = match refusal.code {
         "already_exists" => ("ArtifactCacheItemAlreadyExistsException", "Cache already exists."),

@@ -51,7 +51,7 @@ pub(super) fn call(shared: &Shared, asked: &Asked, method: &str) -> Result<Answe
     Ok(answer_json(200, &answer.to_string()))
 }
 
-/// A token that cannot write is refused in words, with a status that says all is well.
+/// Reserves an entry. A token that cannot write is refused by a message in an answer of status 200.
 fn create(shared: &Shared, scopes: &[token::Scope], key: &str, version: &str) -> Result<Value, Refusal> {
     let mut entries = shared.entries();
     match entries.reserve(&shared.options, scopes, (key, version)) {
@@ -64,7 +64,7 @@ fn create(shared: &Shared, scopes: &[token::Scope], key: &str, version: &str) ->
     }
 }
 
-/// A field under either of its names.
+/// A field by either of its names.
 fn field<'a>(body: &'a Value, snake: &str, camel: &str) -> &'a Value {
     body.get(snake).or_else(|| body.get(camel)).unwrap_or(&Value::Null)
 }

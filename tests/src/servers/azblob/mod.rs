@@ -1,4 +1,4 @@
-//! A storage account in a thread of this process, with one key, that logs every request.
+//! A storage account in a thread of this process, with one key and a log of all requests.
 
 mod routes;
 mod signature;
@@ -17,19 +17,19 @@ use super::http;
 use super::http::{Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
-/// What the account is called; it is a part of every path, as in Azurite.
+/// The name of the account, which is part of every path, as in Azurite.
 pub const ACCOUNT: &str = "devstoreaccount1";
 /// The account's key.
 pub const KEY: &[u8] = b"hush-0b4c-the-key-of-the-account";
-/// What stands for a shared access signature: whoever shows it may do everything.
+/// The shared access signature, which allows everything.
 pub const SIGNATURE: &str = "hush/signature+71de=";
 
 /// How this account differs from one that can do everything.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many blobs a list has at most.
+    /// The most blobs in a page of a list.
     pub page: usize,
-    /// Whether the signature is for blobs alone, and not for containers.
+    /// Whether the signature is only for blobs, and not for containers.
     pub is_signature_for_blobs: bool,
 }
 
@@ -50,7 +50,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts an account without containers on a port of its own.
+    /// Starts an account without containers on a free port.
     #[must_use]
     pub fn start(options: Options) -> Self {
         Self(http::Server::start(move |_| Shared { options, stored: Mutex::default() }))
@@ -67,24 +67,24 @@ impl Server {
         self.0.plan(plan);
     }
 
-    /// The server, to make it another one.
+    /// The HTTP server, to change its behaviour.
     #[must_use]
     pub fn http(&self) -> &http::Server<impl Service + use<>> {
         &self.0
     }
 
-    /// Answers every request so much later.
+    /// Delays every answer.
     pub fn delay(&self, delay: Duration) {
         self.0.delay(delay);
     }
 
-    /// The requests since the last call, in order of their arrival.
+    /// The requests since the last call, in the order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
         self.0.take_log()
     }
 
-    /// Looks at what is stored, and changes it.
+    /// Reads or changes the content directly.
     pub fn stored<T>(&self, look: impl FnOnce(&mut Stored) -> T) -> T {
         look(&mut self.0.service().stored())
     }

@@ -1,4 +1,4 @@
-//! The Blob service: from a request to an answer.
+//! The Blob service: answers requests.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -56,7 +56,7 @@ impl At<'_> {
     }
 }
 
-/// `/<account>/<container>/<blob>`, decoded; a plus is a plus, and an ampersand one.
+/// Splits and decodes `/<account>/<container>/<blob>`. Plus and ampersand have no special meaning.
 fn split(path: &str) -> Option<(String, Option<String>)> {
     let path = path.strip_prefix(&format!("/{ACCOUNT}/"))?;
     let (container, blob) = path.split_once('/').map_or((path, None), |(container, blob)| (container, Some(blob)));
@@ -188,7 +188,7 @@ fn get(stored: &Stored, at: &At<'_>, headers: &HeaderMap) -> Answer {
 }
 
 fn delete(stored: &mut Stored, at: &At<'_>, headers: &HeaderMap) -> Answer {
-    // In this order, as Azurite does.
+    // In the order of Azurite.
     if let Some(refused) = unmet(at.get(stored), headers) {
         return refused;
     }
@@ -199,7 +199,7 @@ fn delete(stored: &mut Stored, at: &At<'_>, headers: &HeaderMap) -> Answer {
     empty(202)
 }
 
-/// The answer to a request whose conditions do not hold.
+/// The answer to a request whose conditions are not met.
 fn unmet(blob: Option<&Blob>, headers: &HeaderMap) -> Option<Answer> {
     let state = blob.map(|blob| format!("\"{}\"", blob.etag));
     if header(headers, "if-none-match") == Some("*") && state.is_some() {

@@ -1,4 +1,4 @@
-//! Checks who is asking, from the published rules and not from what a client makes of them:
+//! Checks signatures by the published rules, independently of the client:
 //! <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
 
 use cache_core::Digest;
@@ -8,7 +8,7 @@ use super::http::fields;
 use super::{ACCOUNT, KEY};
 use crate::base64::base64;
 
-/// What is wrong with a signature; none when it is right.
+/// The error of a signature; `None` if it is valid.
 pub(super) fn fault(parts: &Parts) -> Option<&'static str> {
     let Some(given) = header(parts, "authorization") else { return Some("NoAuthenticationInformation") };
     let expected = format!("SharedKey {ACCOUNT}:{}", base64(&hmac(KEY, string_to_sign(parts).as_bytes())));
@@ -23,7 +23,7 @@ fn string_to_sign(parts: &Parts) -> String {
     lines.extend(["content-encoding", "content-language"].map(|name| value(name).to_owned()));
     lines.push(length.to_owned());
     lines.extend(["content-md5", "content-type"].map(|name| value(name).to_owned()));
-    // `Date` is empty where `x-ms-date` is set.
+    // `Date` is empty if `x-ms-date` is set.
     lines.push(String::new());
     let conditions = ["if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range"];
     lines.extend(conditions.map(|name| value(name).to_owned()));
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_rfcs_come_out() {
+    fn hmac_gives_the_results_of_the_rfcs() {
         let examples = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (bytes, text) in examples {
             assert_eq!(base64(bytes.as_bytes()), text);

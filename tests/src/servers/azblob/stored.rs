@@ -1,4 +1,4 @@
-//! What an account holds.
+//! The content of an account.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -18,16 +18,16 @@ pub struct Stored {
 pub struct Container {
     /// By name.
     pub blobs: BTreeMap<String, Blob>,
-    /// The blocks that no list names yet, by the blob's name and their own.
+    /// Uncommitted blocks, by the name of the blob and their id.
     pub blocks: BTreeMap<String, BTreeMap<String, Bytes>>,
 }
 
 /// One blob.
 #[derive(Debug, Clone)]
 pub struct Blob {
-    /// What it holds.
+    /// Its bytes.
     pub bytes: Bytes,
-    /// Its state, without quotes.
+    /// Its ETag, without quotes.
     pub etag: String,
     /// When it was last written.
     pub modified: SystemTime,
@@ -36,10 +36,10 @@ pub struct Blob {
 }
 
 impl Stored {
-    /// Writes a blob, which drops the blocks that are waiting; gives its state.
+    /// Writes a blob, which drops uncommitted blocks; returns its ETag.
     ///
     /// # Panics
-    /// When the container is not there.
+    /// If the container does not exist.
     pub fn put(&mut self, container: &str, name: &str, bytes: Bytes) -> String {
         let etag = self.next_etag();
         let blob = Blob { bytes, etag: etag.clone(), modified: SystemTime::now(), metadata: BTreeMap::new() };
@@ -54,7 +54,7 @@ impl Stored {
         format!("0x8D{:013X}", self.changes)
     }
 
-    /// Makes a blob look older.
+    /// Makes a blob older.
     pub fn age(&mut self, name: &str, by: Duration) {
         for blob in self.containers.values_mut().filter_map(|container| container.blobs.get_mut(name)) {
             blob.modified -= by;
@@ -68,14 +68,14 @@ impl Stored {
         }
     }
 
-    /// Every blob with its container's name.
+    /// All blobs with their containers and names.
     pub fn blobs(&self) -> impl Iterator<Item = (&String, &String, &Blob)> {
         self.containers
             .iter()
             .flat_map(|(container, held)| held.blobs.iter().map(move |(name, blob)| (container, name, blob)))
     }
 
-    /// Everything, one line each.
+    /// The content, a line for each entry.
     #[must_use]
     pub fn contents(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.containers.keys().cloned().collect();

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The time as HTTP writes it (RFC 9110, section 5.6.7).
+/// A time in the format of HTTP (RFC 9110, section 5.6.7).
 pub(super) fn http_date(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_the_rfc_comes_out() {
+    fn http_dates_are_those_of_the_rfc() {
         let date = |seconds| http_date(UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");

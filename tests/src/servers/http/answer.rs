@@ -1,4 +1,4 @@
-//! Answers, whole or spoiled as planned.
+//! Answers, and the faults in them.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{Fault, Never};
 
-/// What a service answers.
+/// The answer of a service.
 pub type Answer = Response<Full<Bytes>>;
-/// What is sent of it.
+/// An answer as it is sent.
 pub(super) type Sent = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 
 /// An answer with a body.
 ///
 /// # Panics
-/// When `media_type` is no header.
+/// If `media_type` is no valid header.
 #[must_use]
 pub fn full(status: u16, media_type: &str, bytes: Bytes) -> Answer {
     let response =
@@ -42,7 +42,7 @@ pub fn json(status: u16, body: &str) -> Answer {
 /// An answer without a body.
 ///
 /// # Panics
-/// When `status` is none.
+/// If `status` is invalid.
 #[must_use]
 pub fn empty(status: u16) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::new()));
@@ -50,10 +50,10 @@ pub fn empty(status: u16) -> Answer {
     answer
 }
 
-/// The part of a document that a `Range` header asks for, or all of it.
+/// The part of a document that a `Range` header selects, or all of it.
 ///
 /// # Panics
-/// When `media_type` is no header.
+/// If `media_type` is no valid header.
 #[must_use]
 pub fn sliced(media_type: &str, bytes: Bytes, range: Option<&str>) -> Answer {
     let Some(range) = range else { return full(200, media_type, bytes) };
@@ -73,7 +73,7 @@ pub fn sliced(media_type: &str, bytes: Bytes, range: Option<&str>) -> Answer {
     answer
 }
 
-/// The body of a request; what came of one that broke is thrown away.
+/// The body of a request; empty if it breaks off.
 pub async fn collect(body: Incoming) -> Bytes {
     body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
@@ -84,7 +84,7 @@ pub fn fields(text: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
-/// The answer that a fault gives instead of the service.
+/// The answer of a fault, in place of the service's.
 pub(super) fn planned(fault: &Fault) -> Answer {
     if let Fault::Redirect(status, location) = fault {
         let mut answer = empty(*status);
@@ -110,7 +110,7 @@ pub(super) fn planned(fault: &Fault) -> Answer {
 
 type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>;
 
-/// A body that takes its time, if that is the fault.
+/// A slow or endless body, if that is the fault.
 fn slow(fault: &Fault, bytes: Bytes) -> Option<Frames> {
     let noise = || Bytes::from_static(&[b' '; 16 << 10]);
     match fault {
@@ -130,7 +130,7 @@ fn slow(fault: &Fault, bytes: Bytes) -> Option<Frames> {
     }
 }
 
-/// The headers and the body that a proxy makes of them, if that is the fault.
+/// The headers and the body after a proxy, if that is the fault.
 async fn proxied(fault: &Fault, headers: &mut HeaderMap, bytes: Bytes) -> Bytes {
     match fault {
         Fault::UntoldRange => drop(headers.remove(CONTENT_RANGE)),
@@ -167,7 +167,7 @@ fn change(headers: &mut HeaderMap, name: HeaderName, to: impl Fn(&str) -> Option
     }
 }
 
-/// The answer as it is sent: whole, or as planned.
+/// The answer as it is sent, with the planned fault.
 pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) -> Sent {
     let (mut parts, body) = answer.into_parts();
     let bytes = body.collect().await.map_or_else(|never: Never| match never {}, http_body_util::Collected::to_bytes);
@@ -193,7 +193,7 @@ pub(super) async fn spoil(answer: Answer, fault: Option<&Fault>, is_head: bool) 
     };
     let frames =
         stream::iter([Ok(Frame::data(bytes))].into_iter().chain(end.then(|| Err(std::io::Error::other("planned")))));
-    // hyper would close at once; what was sent before has to arrive.
+    // hyper would close the connection at once, before the earlier bytes arrive.
     let frames: Frames = Box::pin(frames.then(|frame| async {
         if frame.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,89 +1,89 @@
-//! What is planned to go wrong.
+//! Planned faults.
 
 use hyper::Method;
 
-/// A fault, and the requests it is for.
+/// A fault, and the requests that it applies to.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Any of them when there is none.
+    /// `None` for any method.
     method: Option<Method>,
     /// A part of the path.
     path: String,
-    /// How many requests go well before the first fault.
+    /// How many requests succeed before the first fault.
     after: usize,
     times: usize,
     fault: Fault,
 }
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The answer is this status, with a wait in seconds and a body.
+    /// The answer has this status, `Retry-After` in seconds, and this body.
     Answer(u16, Option<u64>, &'static str),
-    /// The answer leads elsewhere, with this status.
+    /// The answer is a redirect with this status.
     Redirect(u16, String),
     /// The answer is 401, with this challenge.
     Challenge(String),
     /// The connection closes without an answer.
     Drop,
-    /// Nothing is done and nothing answered before the test [releases](super::Server::release) it.
+    /// The request waits until the test [releases](super::Server::release) it.
     Hold,
-    /// It is done, and the connection closes without an answer.
+    /// The request is executed, and the connection closes without an answer.
     DropAnswer,
-    /// The connection closes after so many bytes of the answer's body.
+    /// The connection closes after this many bytes of the body.
     DropAfter(usize),
-    /// The body ends after so many bytes, as if that was all.
+    /// The body ends after this many bytes, as if that was all.
     Truncate(usize),
-    /// A byte of the body is another one.
+    /// This byte of the body is wrong.
     Corrupt(usize),
     /// The body never ends.
     Endless,
-    /// The answer is this status, with a body that never ends.
+    /// The answer has this status, and a body that never ends.
     EndlessError(u16),
-    /// The body comes byte by byte, 20 in a second.
+    /// The body is sent byte by byte, 20 per second.
     Trickle,
-    /// The body stops after so many bytes, and the connection stays.
+    /// The body stops after this many bytes, and the connection stays open.
     StallAfter(usize),
-    /// The request is answered as if it asked for no range.
+    /// The range of the request is ignored.
     NoRange,
     /// The answer does not say which range it is.
     UntoldRange,
-    /// The answer says that it begins a byte later.
+    /// The answer claims to begin a byte later.
     OtherRange,
-    /// The body comes in gzip.
+    /// The body is sent in gzip.
     Gzip,
-    /// The answer says that the body is in gzip.
+    /// The answer wrongly claims that the body is in gzip.
     GzipInName,
-    /// The answer says that the whole is a byte shorter.
+    /// The answer claims that the whole is a byte shorter.
     Shorter,
 }
 
 impl Plan {
-    /// One fault, with the first request of this method whose path has this part.
+    /// A fault of the first request with this method whose path contains this part.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>, fault: Fault) -> Self {
         Self { method: Some(method), path: path.into(), after: 0, times: 1, fault }
     }
 
-    /// The same fault with every request.
+    /// The same fault for every request.
     #[must_use]
     pub fn everywhere(fault: Fault) -> Self {
         Self { method: None, path: String::new(), after: 0, times: usize::MAX, fault }
     }
 
-    /// The same fault with every request of this method whose path has this part.
+    /// The same fault for every request with this method whose path contains this part.
     #[must_use]
     pub fn always(method: Method, path: impl Into<String>, fault: Fault) -> Self {
         Self::new(method, path, fault).times(usize::MAX)
     }
 
-    /// So many faults, one after the other.
+    /// Repeats the fault `times` times.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
 
-    /// The first so many requests go well.
+    /// Lets the first `after` requests succeed.
     #[must_use]
     pub fn after(self, after: usize) -> Self {
         Self { after, ..self }
@@ -91,7 +91,7 @@ impl Plan {
 }
 
 impl Fault {
-    /// Whether it takes the place of an answer; the others spoil one that is good.
+    /// Whether it replaces the answer; other faults change the answer of the service.
     pub(super) fn is_instead(&self) -> bool {
         match self {
             Self::Answer(..) | Self::Redirect(..) | Self::Challenge(_) | Self::EndlessError(_) => true,
@@ -100,7 +100,7 @@ impl Fault {
     }
 }
 
-/// Takes the fault of one of both kinds for a request off the plans.
+/// Removes the next fault for a request from the plans: one that replaces the answer, or one that changes it.
 pub(super) fn take(plans: &mut Vec<Plan>, method: &Method, path: &str, is_instead: bool) -> Option<Fault> {
     let is_for = |plan: &Plan| {
         let is_method = plan.method.as_ref().is_none_or(|planned| planned == method);

@@ -1,10 +1,10 @@
-//! The log.
+//! The log of requests.
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, RANGE, USER_AGENT};
 use hyper::{HeaderMap, Method, Request};
 
-/// A request that came in.
+/// A request that was received.
 #[derive(Debug, Clone)]
 pub struct Logged {
     /// The method.
@@ -19,7 +19,7 @@ pub struct Logged {
     pub authorization: Option<String>,
     /// Every header.
     pub headers: HeaderMap,
-    /// What was answered.
+    /// The status of the answer.
     pub status: u16,
 }
 
@@ -37,8 +37,7 @@ impl Logged {
         }
     }
 
-    /// Method and status with the kind of thing that was asked for, the first of `kinds` that follows a slash in the
-    /// path: `GET manifests 200`.
+    /// Method, kind and status: `GET manifests 200`. The kind is the first of `kinds` that follows a slash in the path.
     #[must_use]
     pub fn short(&self, kinds: &[&str]) -> String {
         let kind = kinds.iter().find(|kind| self.path.contains(&format!("/{kind}"))).unwrap_or(&"other");

@@ -1,6 +1,6 @@
-//! What the servers of the tests share: a thread, a log of every request, and plans for what goes wrong.
+//! Shared by the servers of the tests: a thread, a log of requests, and planned faults.
 //!
-//! A server runs in a thread of its own, in real time, so that a test may pause the time of its own runtime.
+//! A server runs in its own thread in real time, so that a test can pause the time of its runtime.
 
 mod answer;
 mod faults;
@@ -29,7 +29,7 @@ pub use self::log::Logged;
 /// For bodies that cannot fail.
 type Never = Infallible;
 
-/// What a server answers when nothing goes wrong.
+/// A service, which answers requests without faults.
 pub trait Service: Send + Sync + 'static {
     /// Answers a request.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
@@ -43,12 +43,12 @@ pub struct Server<S> {
     _stop: oneshot::Sender<()>,
 }
 
-/// What the connections and the test see.
+/// The state shared by the connections and the test.
 #[derive(Debug)]
 struct Shared<S> {
     service: S,
     watched: Mutex<Watched>,
-    /// Whether requests are held that are planned to be.
+    /// Whether requests with [`Fault::Hold`] wait.
     held: watch::Sender<bool>,
 }
 
@@ -60,7 +60,7 @@ struct Watched {
     delay: Duration,
 }
 
-/// What is answered instead of the service's answer, to the requests that it knows.
+/// Answers some requests in place of the service.
 type Script = Arc<dyn Fn(&Logged) -> Option<Answer> + Send + Sync>;
 
 impl std::fmt::Debug for Watched {
@@ -70,10 +70,10 @@ impl std::fmt::Debug for Watched {
 }
 
 impl<S: Service> Server<S> {
-    /// Starts the service that `make` gives for the address it will have, on a port of its own.
+    /// Starts the service that `make` returns for its address, on a free port.
     ///
     /// # Panics
-    /// When there is no port to be had.
+    /// If no port is free.
     #[must_use]
     pub fn start(make: impl FnOnce(SocketAddr) -> S + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
@@ -105,7 +105,7 @@ impl<S: Service> Server<S> {
         self.address.to_string()
     }
 
-    /// The service, to look behind everybody's back.
+    /// The service, for direct access.
     #[must_use]
     pub fn service(&self) -> &S {
         &self.shared.service
@@ -116,29 +116,29 @@ impl<S: Service> Server<S> {
         self.shared.watched().plans.push(plan);
     }
 
-    /// Answers every request so much later.
+    /// Delays every answer.
     pub fn delay(&self, delay: Duration) {
         self.shared.watched().delay = delay;
     }
 
-    /// Lets every request go on that was, or will be, held.
+    /// Releases all requests that are held or would be.
     pub fn release(&self) {
         self.shared.held.send_replace(false);
     }
 
-    /// Answers some requests as another server would.
+    /// Answers some requests in place of the service.
     pub fn script(&self, script: impl Fn(&Logged) -> Option<Answer> + Send + Sync + 'static) {
         self.shared.watched().script = Some(Arc::new(script));
     }
 
-    /// Forgets faults and script; says whether every fault came about that was planned.
+    /// Removes faults and script; returns whether all planned faults have occurred.
     pub fn calm(&self) -> bool {
         let mut watched = self.shared.watched();
         watched.script = None;
         std::mem::take(&mut watched.plans).is_empty()
     }
 
-    /// The requests since the last call, in order of their arrival.
+    /// The requests since the last call, in the order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
         std::mem::take(&mut self.shared.watched().log)
@@ -160,7 +160,7 @@ async fn serve<S: Service>(listener: TcpListener, shared: Arc<Shared<S>>) {
                 let shared = Arc::clone(&shared);
                 async move { answer(&shared, request).await }
             });
-            // A connection that breaks is what half of the tests are about.
+            // Broken connections are expected in tests.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -184,7 +184,7 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     let answer = match &fault {
         Some(Fault::Drop) => return Err(std::io::Error::other("planned")),
         Some(Fault::Hold) => {
-            // The sender is here.
+            // Cannot fail: the sender is in `shared`.
             let _ = shared.held.subscribe().wait_for(|held| !held).await;
             shared.service.answer(request).await
         }

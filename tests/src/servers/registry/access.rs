@@ -1,4 +1,4 @@
-//! Who may do what: basic logins, and a token server.
+//! Access control: basic logins, and a token server.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,11 +13,11 @@ use crate::base64::base64;
 /// Who may use a registry.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Everybody.
+    /// Everyone.
     Open,
-    /// Whoever says this name and password with each request.
+    /// Clients that send this name and password with each request.
     Basic(Account),
-    /// Whoever has a token for it; this account gets one for everything.
+    /// Clients with a token; this account gets tokens for everything.
     Token(Account),
 }
 
@@ -28,22 +28,22 @@ pub struct Account {
     pub name: String,
     /// Its password.
     pub password: String,
-    /// A refresh token that stands for both.
+    /// A refresh token in place of both.
     pub identity: String,
-    /// Whether everybody may read.
+    /// Whether everyone may read.
     pub is_public: bool,
-    /// Whether the token server takes forms.
+    /// Whether the token server accepts forms.
     pub takes_forms: bool,
-    /// How many seconds a token lasts, as the server says.
+    /// `expires_in` of a token, in seconds.
     pub expires_in: u64,
-    /// The answer of the token server, with `TOKEN` where the token is; without one it is as usual.
+    /// A template for the answer of the token server, with `TOKEN` in place of the token; `None` for the usual answer.
     pub answer: Option<&'static str>,
-    /// Where the token server is, as the registry says; without it, where it is.
+    /// The URL of the token server in challenges; `None` for the real one.
     pub realm: Option<&'static str>,
 }
 
 impl Account {
-    /// An account of that name.
+    /// An account with this name and password.
     #[must_use]
     pub fn new(name: &str, password: &str) -> Self {
         let identity = format!("identity-of-{name}-{password}");
@@ -65,7 +65,7 @@ impl Account {
     }
 }
 
-/// The tokens that are good, each with its scopes.
+/// The valid tokens, each with its scopes.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
     good: HashMap<String, BTreeSet<String>>,
@@ -89,9 +89,9 @@ impl Granted {
     }
 }
 
-/// What a request needs: an action on a repository.
+/// The access that a request needs: an action on a repository.
 pub(super) struct Need<'a> {
-    /// None for what whoever is known may do.
+    /// `None` if any login is enough.
     pub(super) repository: Option<&'a str>,
     pub(super) action: &'static str,
     /// The repository that a blob is mounted from.
@@ -106,7 +106,7 @@ impl Need<'_> {
     }
 }
 
-/// The answer to a request that may not be done.
+/// The answer to a request that is not allowed.
 pub(super) fn refuse(shared: &Shared, headers: &HeaderMap, need: &Need<'_>) -> Option<Answer> {
     let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match &shared.access {
@@ -135,7 +135,7 @@ pub(super) fn refuse(shared: &Shared, headers: &HeaderMap, need: &Need<'_>) -> O
     }
 }
 
-/// The token server, by GET and by POST.
+/// The token server, for GET and POST.
 pub(super) fn token(shared: &Shared, method: &Method, headers: &HeaderMap, fields: &[(String, String)]) -> Answer {
     let Access::Token(account) = &shared.access else { return json(404, "{}") };
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());

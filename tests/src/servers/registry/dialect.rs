@@ -1,4 +1,4 @@
-//! What registries and the proxies in front of them do to answers.
+//! How registries and proxies in front of them change answers.
 
 use async_compression::tokio::bufread::GzipEncoder;
 use bytes::Bytes;
@@ -10,10 +10,10 @@ use tokio::io::AsyncReadExt;
 use super::Shared;
 use super::http::{Answer, empty};
 
-/// The mark of a request that comes by a redirect.
+/// Marks a request that was redirected.
 const MOVED: &str = "moved=1";
 
-/// Where a write is to be sent instead, if it was not yet.
+/// The redirect of a write, unless it was redirected already.
 pub(super) fn redirect(shared: &Shared, method: &Method, uri: &Uri) -> Option<Answer> {
     let is_write = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
     let query = uri.query().unwrap_or_default();
@@ -26,7 +26,7 @@ pub(super) fn redirect(shared: &Shared, method: &Method, uri: &Uri) -> Option<An
     Some(answer)
 }
 
-/// The answer as it comes out of the proxy.
+/// The answer after the proxy.
 pub(super) async fn proxied(shared: &Shared, is_head: bool, answer: Answer) -> Answer {
     let is_good = answer.status().is_success();
     if shared.options.hides_lengths && is_head && is_good {

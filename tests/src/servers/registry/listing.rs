@@ -6,20 +6,20 @@ use super::Shared;
 use super::http::{Answer, json};
 use super::routes::error;
 
-/// Which tags a page has, and what it says of the next one.
+/// How tags are divided into pages, and how a page names the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// By `n` and `last`, with a `Link`, as distribution-spec 1.1 has it.
+    /// By `n` and `last`, with a `Link`, as in distribution-spec 1.1.
     Linked,
-    /// By `n` and `last`, without a `Link`, as distribution-spec 1.0 has it.
+    /// By `n` and `last`, without a `Link`, as in distribution-spec 1.0.
     Unlinked,
-    /// With a `Link` to the host and the path that the registry has behind a proxy.
+    /// With a `Link` to the internal host and path of a registry behind a proxy.
     LinkedElsewhere,
-    /// As `Linked`, but more than a page may not be asked for.
+    /// As `Linked`, but an `n` above the page size is refused.
     Strict,
-    /// Everything at once, whatever is asked for.
+    /// All tags at once, whatever the request.
     Whole,
-    /// The first page again and again: `last` is not known.
+    /// Always the first page: `last` is ignored.
     Stuck,
     /// Two pages whose `Link`s lead to each other.
     Circles,
@@ -27,7 +27,7 @@ pub enum Listing {
     Empty,
 }
 
-/// What a client asks for.
+/// The parameters of a request.
 pub(super) struct Asked<'a> {
     pub(super) count: Option<&'a str>,
     pub(super) last: Option<&'a str>,

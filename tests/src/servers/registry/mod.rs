@@ -1,4 +1,4 @@
-//! A registry: the distribution API as far as a cache needs it, with logins.
+//! A registry: the parts of the distribution API that a cache needs, with logins.
 
 mod access;
 mod dialect;
@@ -21,42 +21,42 @@ pub use self::uploads::SIGNATURE;
 use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
-/// What a request can be about.
+/// The kinds of requests.
 pub const KINDS: [&str; 5] = ["blobs/uploads", "blobs", "manifests", "tags", "token"];
 
-/// What kind of registry it is.
+/// The options of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How many tags a page has.
+    /// Tags in a page.
     pub page: usize,
     /// Whether manifests can be deleted.
     pub deletes: bool,
     /// Whether a tag can be deleted on its own.
     pub deletes_tags: bool,
-    /// Whether a part of a blob can be asked for.
+    /// Whether ranges are supported.
     pub ranges: bool,
-    /// Whether answers say the digest of what they hold.
+    /// Whether answers have the digest of their content.
     pub says_digests: bool,
-    /// Whether uploads go to another host by a signed URL, as with some clouds.
+    /// Whether uploads are redirected to a signed URL of another host, as in some clouds.
     pub uploads_elsewhere: bool,
-    /// Whether an upload that broke can go on.
+    /// Whether an interrupted upload can continue.
     pub resumes: bool,
     /// How tags are listed.
     pub listing: Listing,
-    /// Whether answers to HEAD say a length of 0.
+    /// Whether answers to HEAD have a length of 0.
     pub hides_lengths: bool,
-    /// Whether every answer with a body is compressed, whatever was asked for.
+    /// Whether every body is compressed, even if that was not requested.
     pub gzips: bool,
-    /// Whether writes are redirected once, to the same place.
+    /// Whether each write is redirected once, to the same URL.
     pub redirects_writes: bool,
-    /// Whether a blob that is gone is still there for everything but its bytes, as with distribution's cache of blobs.
+    /// Whether a deleted blob still seems to exist until it is read, as with distribution's cache of descriptors.
     pub remembers: bool,
-    /// Whether an index may name manifests only, as in distribution 3.
+    /// Whether an index may name only manifests, as in distribution 3.
     pub indexes_manifests: bool,
 }
 
 impl Default for Options {
-    /// All that the specification has.
+    /// Everything in the specification.
     fn default() -> Self {
         Self {
             page: 100,
@@ -80,7 +80,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Server(http::Server<Shared>);
 
-/// What the connections and the test see.
+/// The state shared by the connections and the test.
 #[derive(Debug)]
 struct Shared {
     options: Options,
@@ -96,10 +96,10 @@ struct State {
 }
 
 impl Server {
-    /// Starts an empty registry on a port of its own.
+    /// Starts an empty registry on a free port.
     ///
     /// # Panics
-    /// When there is no port to be had.
+    /// If no port is free.
     #[must_use]
     pub fn start(access: Access, options: Options) -> Self {
         Self(http::Server::start(move |address| Shared { options, access, address, state: Mutex::default() }))
@@ -111,7 +111,7 @@ impl Server {
         self.0.host()
     }
 
-    /// The server, to make it another one.
+    /// The HTTP server, to change its behaviour.
     #[must_use]
     pub fn http(&self) -> &http::Server<impl Service + use<>> {
         &self.0
@@ -122,29 +122,29 @@ impl Server {
         self.0.plan(plan);
     }
 
-    /// Answers every request so much later.
+    /// Delays every answer.
     pub fn delay(&self, delay: Duration) {
         self.0.delay(delay);
     }
 
-    /// The requests since the last call, in order of their arrival.
+    /// The requests since the last call, in the order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
         self.0.take_log()
     }
 
-    /// Forgets every token that was granted: what their expiry does.
+    /// Makes all tokens so far expire.
     pub fn expire_tokens(&self) {
         self.0.service().state().granted.expire();
     }
 
-    /// Every token that was ever granted.
+    /// All tokens so far.
     #[must_use]
     pub fn tokens(&self) -> Vec<String> {
         self.0.service().state().granted.ever()
     }
 
-    /// Looks at what is stored, or changes it behind everybody's back.
+    /// Reads or changes the content directly.
     pub fn stored<T>(&self, look: impl FnOnce(&mut Stored) -> T) -> T {
         look(&mut self.0.service().state().stored)
     }

@@ -1,4 +1,4 @@
-//! The distribution API: from a request to an answer.
+//! The distribution API: answers requests.
 
 use bytes::Bytes;
 use cache_core::Digest;
@@ -66,7 +66,7 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
     }
 }
 
-/// `/v2/<repository>/<kind>/<name>`.
+/// Splits `/v2/<repository>/<kind>/<name>`.
 fn split(path: &str) -> Option<(&str, &'static str, &str)> {
     let path = path.strip_prefix("/v2/")?;
     for (mark, kind) in [
@@ -89,7 +89,7 @@ fn get_blob(shared: &Shared, repository: &str, name: &str, range: Option<&str>) 
     labelled(shared, name, sliced("application/octet-stream", bytes, range.filter(|_| shared.options.ranges)))
 }
 
-/// Without the bytes, so also from memory.
+/// Answers from the cache of descriptors too, since no bytes are needed.
 fn head_blob(shared: &Shared, repository: &str, name: &str) -> Answer {
     let digest = name.parse().ok();
     match digest.and_then(|digest| shared.state().stored.blob_length(repository, &digest, shared.options.remembers)) {
@@ -142,7 +142,7 @@ fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &
     labelled(shared, &digest.to_string(), empty(201))
 }
 
-/// The digests that a manifest names.
+/// The digests in a manifest.
 fn digests(bytes: &[u8]) -> impl Iterator<Item = Digest> {
     let document: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
     let entries = ["layers", "manifests"].into_iter().flat_map({
@@ -171,7 +171,7 @@ fn delete_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
     if is_removed { empty(202) } else { error(404, "MANIFEST_UNKNOWN", "manifest unknown") }
 }
 
-/// The answer with the digest of what it is about.
+/// Adds the digest to an answer.
 pub(super) fn labelled(shared: &Shared, digest: &str, mut answer: Answer) -> Answer {
     if shared.options.says_digests {
         answer.headers_mut().insert("docker-content-digest", digest.parse().expect("a header"));

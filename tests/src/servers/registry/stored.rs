@@ -1,4 +1,4 @@
-//! What a registry holds.
+//! The content of a registry.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ pub struct Stored {
     last_upload: u64,
 }
 
-/// What has come of a blob.
+/// The received bytes of a blob.
 #[derive(Debug, Default)]
 pub(super) struct Upload {
     pub(super) bytes: Vec<u8>,
-    /// How many requests were about it: what comes of an older one is not taken.
+    /// The number of requests for it; bytes of an older request are ignored.
     pub(super) turn: u64,
 }
 
 /// One repository.
 #[derive(Debug, Default)]
 pub struct Repository {
-    /// The blobs, by the digest they are stored under.
+    /// The blobs, by their names, which may be wrong digests.
     pub blobs: BTreeMap<Digest, Bytes>,
     /// The manifests with their media types.
     pub manifests: BTreeMap<Digest, (String, Bytes)>,
-    /// What each tag leads to.
+    /// The manifest of each tag.
     pub tags: BTreeMap<String, Digest>,
-    /// The length of every blob that ever was there.
+    /// The length of every blob that ever existed, as in a cache of descriptors.
     seen: BTreeMap<Digest, usize>,
-    /// The manifests that were put while it was believed that their bytes are there.
+    /// The manifests that were put while their bytes seemed to exist.
     linked: BTreeMap<Digest, String>,
 }
 
 impl Repository {
-    /// Stores a manifest; one that is remembered only gets its link, as in distribution 2.
+    /// Stores a manifest. With `remembers`, one that seems to exist only gets a link, as in distribution 2.
     pub(super) fn put_manifest(&mut self, digest: Digest, (media_type, bytes): (String, Bytes), remembers: bool) {
         if remembers && self.seen.contains_key(&digest) && !self.manifests.contains_key(&digest) {
             self.linked.insert(digest, media_type);
@@ -60,7 +60,7 @@ impl Stored {
         self.repositories.entry(name.to_owned()).or_default()
     }
 
-    /// How long a blob is that is there; and, with `remembers`, that was there once.
+    /// The length of a blob; with `remembers`, also of one that was deleted.
     pub(super) fn blob_length(&self, repository: &str, digest: &Digest, remembers: bool) -> Option<usize> {
         let repository = self.repositories.get(repository)?;
         let remembered = || repository.seen.get(digest).copied().filter(|_| remembers);
@@ -71,7 +71,7 @@ impl Stored {
         self.repositories.get(repository)?.blobs.get(digest).cloned()
     }
 
-    /// What a tag or a digest leads to.
+    /// The manifest of a tag or a digest.
     pub(super) fn manifest(&self, repository: &str, name: &str) -> Option<(Digest, String, Bytes)> {
         let repository = self.repositories.get(repository)?;
         let digest = name.parse().ok().or_else(|| repository.tags.get(name).copied())?;
@@ -86,31 +86,31 @@ impl Stored {
         self.last_upload
     }
 
-    /// The uploads that hold bytes; one without any costs a registry nothing.
+    /// The uploads with bytes; empty ones do not count.
     #[must_use]
     pub fn open_uploads(&self) -> Vec<String> {
         let held = self.uploads.iter().filter(|(_, upload)| !upload.bytes.is_empty());
         held.map(|(id, upload)| format!("upload {id} with {} bytes", upload.bytes.len())).collect()
     }
 
-    /// Gives every open upload up.
+    /// Removes all open uploads.
     pub fn forget_uploads(&mut self) {
         self.uploads.clear();
     }
 
-    /// Deletes a blob, as a store that loses it.
+    /// Deletes a blob, as if the store had lost it.
     pub fn lose(&mut self, blob: &Digest) {
         self.repositories.values_mut().for_each(|repository| drop(repository.blobs.remove(blob)));
     }
 
-    /// Puts other bytes in the place of a blob.
+    /// Replaces the bytes of a blob.
     pub fn overwrite(&mut self, blob: &Digest, bytes: &Bytes) {
         for repository in self.repositories.values_mut() {
             repository.blobs.insert(*blob, bytes.clone());
         }
     }
 
-    /// Everything, one line each.
+    /// The content, a line for each entry.
     #[must_use]
     pub fn contents(&self) -> Vec<String> {
         let mut lines = self.open_uploads();

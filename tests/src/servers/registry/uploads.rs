@@ -1,4 +1,4 @@
-//! Uploads: from their start to the blob, in one request or in chunks.
+//! Uploads, in one request or in chunks.
 
 use cache_core::Digest;
 use http_body_util::BodyExt;
@@ -9,7 +9,7 @@ use super::Shared;
 use super::http::{Answer, empty};
 use super::routes::{error, labelled};
 
-/// What makes the URL of an upload a secret.
+/// The secret part of an upload's URL.
 pub const SIGNATURE: &str = "signed-7c1e";
 
 pub(super) fn start(shared: &Shared, repository: &str, mount: Option<(&str, &str)>) -> Answer {
@@ -32,7 +32,7 @@ pub(super) fn start(shared: &Shared, repository: &str, mount: Option<(&str, &str
     located(202, &location, None)
 }
 
-/// How much there is of an upload; where it cannot go on, it is forgotten, as Docker's own registry does.
+/// Reports the length of an upload. If uploads cannot be resumed, it is removed, as in Docker's registry.
 pub(super) fn look(shared: &Shared, repository: &str, id: &str) -> Answer {
     let mut state = shared.state();
     let number = id.parse().unwrap_or_default();
@@ -45,7 +45,7 @@ pub(super) fn look(shared: &Shared, repository: &str, id: &str) -> Answer {
     located(204, &format!("/v2/{repository}/blobs/uploads/{id}?state=b"), Some(upload.bytes.len()))
 }
 
-/// A chunk of a blob; the rest goes to the same place.
+/// Receives a chunk of a blob; the next one has the same URL.
 pub(super) async fn extend(
     shared: &Shared,
     repository: &str,
@@ -91,7 +91,7 @@ pub(super) fn cancel(shared: &Shared, id: &str) -> Answer {
     empty(if removed.is_some() { 204 } else { 404 })
 }
 
-/// Takes bytes as they come, so that a connection that breaks leaves a part of them; the length there is by then.
+/// Appends bytes as they arrive, so that a broken connection leaves a part of them; returns the length so far.
 async fn receive(shared: &Shared, id: u64, mut body: Incoming) -> Option<usize> {
     let turn = {
         let mut state = shared.state();

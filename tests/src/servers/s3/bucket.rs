@@ -1,4 +1,4 @@
-//! The file system of `s3s`, with what it lacks: writes on a condition are atomic, and open uploads are listed.
+//! The file system of `s3s`, with atomic conditional writes and a list of open uploads, which it lacks.
 
 use std::collections::BTreeMap;
 use std::io::SeekFrom;
@@ -26,13 +26,13 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{BUCKET, Options};
 
-/// How many bytes of a large object are read at once.
+/// Bytes of a large object that are read at once.
 const PIECE: usize = 256 << 10;
 
-/// What no part but the last one may be smaller than, in S3 and in the file system.
+/// The smallest size of a part other than the last one, in S3 and in the file system.
 const SMALLEST_PART: usize = 5 << 20;
 
-/// The uploads that are open; clones see the same ones.
+/// The open uploads; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Uploads(Arc<Mutex<BTreeMap<String, Upload>>>);
 
@@ -68,8 +68,8 @@ pub(super) struct Watched {
     inner: FileSystem,
     options: Options,
     uploads: Uploads,
-    /// Indexes are written and opened one after the other: the file system checks a condition first and writes then, and
-    /// opens a file first and looks for its tag then, which is that of the next one where somebody writes in between.
+    /// Indexes are written and opened one at a time. The file system checks a condition before it writes, and opens a
+    /// file before it reads the ETag, which would be the next one's if another write comes in between.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -89,7 +89,7 @@ impl Watched {
         self.uploads.clone()
     }
 
-    /// The file system makes a bucket of any name that is written to.
+    /// Refuses other buckets, since the file system creates any bucket that is written to.
     fn check_bucket(bucket: &str) -> S3Result<()> {
         if bucket == BUCKET { Ok(()) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
     }
@@ -99,8 +99,8 @@ impl Watched {
         if takes_turns { Some(self.turn.lock().await) } else { None }
     }
 
-    /// Makes one part of several where one is smaller than the file system takes; tests have small ones, for their speed. None
-    /// where there is nothing to join.
+    /// Joins the parts if one is smaller than the file system accepts; tests use small parts for speed. `None` if there
+    /// is nothing to join.
     async fn join_small(&self, id: &str, parts: usize) -> Option<()> {
         let paths: Vec<PathBuf> =
             (1..=parts).map(|number| self.folder.join(format!(".upload_id-{id}.part-{number}"))).collect();
@@ -119,7 +119,7 @@ impl Watched {
         Some(())
     }
 
-    /// None for an object that is gone by now.
+    /// The ETag of an object; `None` if the object was deleted.
     async fn etag(&self, bucket: String, key: String) -> Option<ETag> {
         let input = HeadObjectInput::builder().bucket(bucket).key(key).build().ok()?;
         let req = S3Request {
@@ -137,7 +137,8 @@ impl Watched {
     }
 }
 
-/// So many bytes of a file: the file system gives 4 KiB at a time, which takes more of a machine than who reads them.
+/// Streams a range of a file in large pieces. The file system reads 4 KiB at a time, which takes more time than the
+/// client.
 async fn pieces(path: &Path, range: Option<&str>, length: u64) -> S3Result<StreamingBlob> {
     let start = range.and_then(|range| ContentRange::parse(range).start).unwrap_or_default();
     let open = async {
@@ -188,7 +189,7 @@ impl S3 for Watched {
         let bucket = req.input.bucket.clone();
         let mut listed = self.inner.list_objects_v2(req).await?;
         for object in listed.output.contents.iter_mut().flatten() {
-            // The file system leaves it out of lists.
+            // The file system leaves the ETag out of lists.
             let key = object.key.clone().unwrap_or_default();
             object.e_tag = self.etag(bucket.clone(), key).await.filter(|_| self.options.tells_tags);
         }

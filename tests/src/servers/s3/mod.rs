@@ -1,4 +1,4 @@
-//! An S3 store: `s3s` with its file system, which checks signatures and checksums, made atomic and watched.
+//! An S3 store: `s3s` with its file system, which checks signatures and checksums, with atomic writes and a log.
 
 mod bucket;
 
@@ -20,30 +20,30 @@ use self::bucket::Watched;
 use super::http::{self, Answer, Service};
 pub use super::http::{Fault, Logged, Plan};
 
-/// Who may do everything.
+/// The access key, which is allowed everything.
 pub const ACCESS_KEY: &str = "AKIATESTS3BUILDCACHE";
-/// With this.
+/// Its secret key.
 pub const SECRET_KEY: &str = "swordfish/3f9a+wJalrXUtnFEMI";
-/// The bucket that there is.
+/// The only bucket.
 pub const BUCKET: &str = "team";
 
-/// What kind of store it is.
+/// The options of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Whether conditions are looked at; without it everything is overwritten, as some stores do.
+    /// Whether conditions are checked; otherwise everything is overwritten, as in some stores.
     pub honours_conditions: bool,
-    /// Whether an object can be copied.
+    /// Whether objects can be copied.
     pub copies: bool,
     /// Whether many objects can be deleted at once.
     pub deletes_batches: bool,
-    /// Whether readers and lists are told ETags; writers are.
+    /// Whether answers to reads and lists have ETags; those to writes always do.
     pub tells_tags: bool,
-    /// How many objects a list has at most.
+    /// The most objects in a page of a list.
     pub page: i32,
 }
 
 impl Default for Options {
-    /// All that AWS has, in pages of 50.
+    /// Everything that AWS has, with pages of 50.
     fn default() -> Self {
         Self { honours_conditions: true, copies: true, deletes_batches: true, tells_tags: true, page: 50 }
     }
@@ -67,10 +67,10 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// The store in a folder, for whoever serves it in another way.
+/// The service for a store in a folder, to be served in another way.
 ///
 /// # Panics
-/// When the folder cannot be written.
+/// If the folder cannot be written.
 #[must_use]
 pub fn service(folder: &Path, options: Options) -> (S3Service, Uploads) {
     fs::create_dir_all(folder.join(BUCKET)).expect("the folder can be written");
@@ -82,10 +82,10 @@ pub fn service(folder: &Path, options: Options) -> (S3Service, Uploads) {
 }
 
 impl Server {
-    /// Starts a store on a port of its own.
+    /// Starts a store on a free port.
     ///
     /// # Panics
-    /// When there is no port to be had, or no folder.
+    /// If no port is free, or the folder cannot be created.
     #[must_use]
     pub fn start(options: Options) -> Self {
         let folder = TempDir::with_prefix("cache-tests-").expect("the folder for temporary files can be written");
@@ -93,7 +93,7 @@ impl Server {
         Self { http: http::Server::start(move |_| Shared { service, uploads }), folder }
     }
 
-    /// What requests begin with.
+    /// The URL of the store.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.http.host())
@@ -104,31 +104,31 @@ impl Server {
         self.http.plan(plan);
     }
 
-    /// The server, to make it another one.
+    /// The HTTP server, to change its behaviour.
     #[must_use]
     pub fn http(&self) -> &http::Server<impl Service + use<>> {
         &self.http
     }
 
-    /// The requests since the last call, in order of their arrival.
+    /// The requests since the last call, in the order of their arrival.
     #[must_use]
     pub fn take_log(&self) -> Vec<Logged> {
         self.http.take_log()
     }
 
-    /// The requests since the last call, in short.
+    /// The requests since the last call, in the form of [`short`].
     #[must_use]
     pub fn take_shorts(&self) -> Vec<String> {
         self.take_log().iter().map(short).collect()
     }
 
-    /// The uploads that are open.
+    /// The open uploads.
     #[must_use]
     pub fn uploads(&self) -> &Uploads {
         &self.http.service().uploads
     }
 
-    /// The keys that there are, in order.
+    /// The keys of all objects, in order.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
         let root = self.folder.path().join(BUCKET);
@@ -180,7 +180,7 @@ impl Server {
         modified.elapsed().unwrap_or_default()
     }
 
-    /// Takes a blob away.
+    /// Deletes a blob.
     ///
     /// # Panics
     /// When it is not there.
@@ -203,7 +203,7 @@ impl Service for Shared {
     }
 }
 
-/// Method, what it is about, and status: `PUT blobs 200`, `POST blobs?uploads 200`, `GET list 200`.
+/// Method, kind and status: `PUT blobs 200`, `POST blobs?uploads 200`, `GET list 200`.
 #[must_use]
 pub fn short(logged: &Logged) -> String {
     let (path, query) = logged.path.split_once('?').unwrap_or((&logged.path, ""));
