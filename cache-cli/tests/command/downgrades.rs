@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use cache_local::{LocalConfig, LocalExporter};
 use cache_ops::{ExportSettings, export};
+use cache_tests::base64::base64;
 use cache_tests::graphs::{Shape, cache_of};
 use cache_tests::servers::certificates::Certificates;
 use cache_tests::servers::http::{Fault, Method, Plan};
-use cache_tests::servers::registry::{Access, Account, base64};
+use cache_tests::servers::registry::{Access, Account};
 use cache_tests::servers::relay::Relay;
 use cache_tests::servers::thief::{Asks, Thief};
 use cache_tests::servers::tls::TlsFront;
@@ -116,7 +117,7 @@ fn account() -> Store {
         (Method::GET, "manifests"),
         (Method::HEAD, "manifests"),
     ];
-    let (name, key) = (azblob::ACCOUNT, azblob::base64(azblob::KEY));
+    let (name, key) = (azblob::ACCOUNT, base64(azblob::KEY));
     let spec =
         format!("type=azblob,account_url=https://{HOST}/{name},account_name={name},secret_access_key={key},name=main");
     let host = |server: &azblob::Server| of_url(&server.url());

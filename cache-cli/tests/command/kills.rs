@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use cache_local::{LocalConfig, LocalExporter};
 use cache_ops::{ExportSettings, export};
+use cache_tests::base64::base64;
 use cache_tests::graphs::{MANY_BLOBS, Shape, cache_of};
 use cache_tests::places::temporary_files;
 use cache_tests::random::Random;
@@ -118,7 +119,7 @@ fn a_copy_to_an_account_that_is_killed_loses_nothing() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let server = azblob::Server::start(azblob::Options::default());
     let spec = |name: &str| {
-        let (url, account, key) = (server.url(), azblob::ACCOUNT, azblob::base64(azblob::KEY));
+        let (url, account, key) = (server.url(), azblob::ACCOUNT, base64(azblob::KEY));
         format!("type=azblob,account_url={url},account_name={account},secret_access_key={key},name={name}")
     };
     Place { name: "azblob", sandbox: &sandbox, spec: Box::new(spec), forget: Box::new(|| ()) }.kill_copies();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cache_tests::servers::azblob::base64;
+use cache_tests::base64::base64;
 use cache_tests::servers::registry::{Access, Account, Options, Server};
 
 use crate::sandbox::{Run, Sandbox};

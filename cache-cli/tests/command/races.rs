@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::rc::Rc;
 
+use cache_tests::base64::base64;
 use cache_tests::servers::http::{Fault, Logged, Method, Plan};
 use cache_tests::servers::{azblob, s3};
 
@@ -32,7 +33,7 @@ fn stores() -> Vec<Store> {
         "type=azblob,account_url={},account_name={},secret_access_key={},name=main",
         azblob.url(),
         azblob::ACCOUNT,
-        azblob::base64(azblob::KEY)
+        base64(azblob::KEY)
     );
     let (s3_plans, azblob_plans) = (Rc::clone(&s3), Rc::clone(&azblob));
     vec![

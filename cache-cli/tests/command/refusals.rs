@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use cache_tests::base64::base64;
 use cache_tests::servers::http::{Fault, Method, Plan};
 use cache_tests::servers::registry::{Access, Account};
 use cache_tests::servers::{actions, azblob, registry, s3};
@@ -39,7 +40,7 @@ fn check_keeps(run: &Run, secrets: &[&str]) {
 
 /// Somebody with this password, as Docker keeps it.
 fn log_in(sandbox: &Sandbox, host: &str, password: &str) {
-    let auth = azblob::base64(format!("tester:{password}").as_bytes());
+    let auth = base64(format!("tester:{password}").as_bytes());
     fs::write(sandbox.path("config.json"), format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#)).unwrap();
 }
 
@@ -107,7 +108,7 @@ fn a_bucket_refuses_wrong_keys_and_those_who_may_not() {
 fn an_account_refuses_wrong_keys_and_those_who_may_not() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let server = azblob::Server::start(azblob::Options::default());
-    let (good, wrong) = (azblob::base64(azblob::KEY), azblob::base64(b"not-the-key-9"));
+    let (good, wrong) = (base64(azblob::KEY), base64(b"not-the-key-9"));
     let secrets = &[&*good, &*wrong, azblob::SIGNATURE];
     let spec = |key: &str| {
         let (url, account) = (server.url(), azblob::ACCOUNT);

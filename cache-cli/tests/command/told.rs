@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use cache_tests::base64::base64;
 use cache_tests::servers::http::{Fault, Method, Plan};
 use cache_tests::servers::registry::{Access, Options, Server};
 use serde_json::Value;
@@ -151,7 +152,7 @@ fn objects_are_listed_with_size_and_age() {
             "type=azblob,account_url={},account_name={},secret_access_key={},name=main",
             azblob.url(),
             azblob::ACCOUNT,
-            azblob::base64(azblob::KEY)
+            base64(azblob::KEY)
         ),
     ] {
         assert_eq!(sandbox.run(&["copy", "type=local,src=a", &spec]).code, 0);

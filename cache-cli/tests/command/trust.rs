@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use cache_tests::base64::base64;
 use cache_tests::servers::certificates::Certificates;
 use cache_tests::servers::registry::{Access, Options};
 use cache_tests::servers::relay::Relay;
@@ -74,7 +75,7 @@ fn stores() -> [Store; 4] {
     let of_url = |url: String| url.split('/').nth(2).unwrap().to_owned();
     let [service_host, account_host] = [of_url(service.url()), of_url(account.url())];
     let token = actions::mint(&[("refs/heads/main", 3)], Duration::from_secs(3600));
-    let (name, key) = (azblob::ACCOUNT, azblob::base64(azblob::KEY));
+    let (name, key) = (azblob::ACCOUNT, base64(azblob::KEY));
     [
         Store::new(&registry.host(), format!("type=registry,ref={HOST}/team/cache:main"), registry),
         Store::new(&service_host, format!("type=gha,url_v2=https://{HOST}/,token={token},version=2"), service),

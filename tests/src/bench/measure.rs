@@ -56,7 +56,7 @@ pub fn measure(command: &mut Command) -> Outcome<Figure> {
         peak = peak_of(&child).unwrap_or(peak);
         match child.try_wait()? {
             Some(status) => break status,
-            None => thread::sleep(Duration::from_millis(5)),
+            None => thread::sleep(Duration::from_millis(1)),
         }
     };
     let seconds = start.elapsed().as_secs_f64();

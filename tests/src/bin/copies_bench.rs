@@ -2,9 +2,9 @@
 //! [OTHER]`.
 //!
 //! There is a first copy, a second one, one with a hundredth of new blobs, and one back. The stores are those of the
-//! tests, in this process, and delay each answer by the latency. It prints the requests and the time of each copy. With
-//! another build of the program, which runs in turn on its own stores, it also prints the factors between the two. The
-//! data is seeded and removed at the end.
+//! tests, in this process, and delay each answer by the latency. It prints the requests and the median time of each copy.
+//! With another build of the program, which takes turns with the first on stores of its own, it also prints the factors
+//! between the two. The data is seeded and removed at the end.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ use cache_gha::GhaExporter;
 use cache_local::{LocalConfig, LocalImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::base64::base64;
-use cache_tests::bench::{Figure, Load, Outcome, make_of, measure};
+use cache_tests::bench::{Figure, Load, Outcome, make_of, measure, median};
 use cache_tests::harness::Harness;
 use cache_tests::places::{Azblob, Gha, S3};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY};
@@ -24,7 +24,9 @@ use cache_tests::servers::{azblob, registry};
 /// The number of blobs, unless `BLOBS` sets another one. A hundredth of that is new in the third copy.
 const BLOBS: usize = 2_000;
 const SIZE: usize = 16 << 10;
-const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(20)];
+/// The latency of a request, and the number of measured rounds: the shorter a copy, the more rounds.
+const DELAYS: [(Duration, usize); 3] =
+    [(Duration::ZERO, 5), (Duration::from_millis(5), 3), (Duration::from_millis(20), 1)];
 
 /// A store in this process.
 enum Store {
@@ -97,16 +99,18 @@ impl Store {
         }
     }
 
-    fn copy(&self, buildcache: &str, from: &str, to: &str) -> Outcome<Run> {
+    fn copy(&self, buildcache: &str, what: &'static str, from: &str, to: &str) -> Outcome<Copied> {
         let _ = self.requests();
         let mut command = Command::new(buildcache);
         let figure = measure(command.args(["--quiet", "copy", from, to]).env("BENCH_KEY", self.key()))?;
-        Ok(Run { requests: self.requests(), figure })
+        Ok(Copied { what, requests: self.requests(), figure })
     }
 }
 
 /// The figures of one copy.
-struct Run {
+#[derive(Clone)]
+struct Copied {
+    what: &'static str,
     requests: usize,
     figure: Figure,
 }
@@ -124,31 +128,42 @@ fn main() -> Outcome<()> {
         runtime.block_on(make_of(&folder.path().join(name), load, count as u64))?;
     }
     println!("{count} blobs of {} KiB, then {new} more", SIZE >> 10);
-    for delay in DELAYS {
+    let builds: Vec<&str> = [Some(&ours), other.as_ref()].into_iter().flatten().map(String::as_str).collect();
+    for (delay, rounds) in DELAYS {
         for kind in KINDS {
-            println!("{kind}, {} ms a request", delay.as_millis());
-            let mine = runtime.block_on(copies(&ours, kind, (folder.path(), delay)))?;
-            let theirs = match &other {
-                Some(other) => runtime.block_on(copies(other, kind, (folder.path(), delay)))?,
-                None => Vec::new(),
-            };
-            for (at, (what, run)) in mine.iter().enumerate() {
-                let beside = theirs.get(at).map_or_else(String::new, |(_, theirs)| {
-                    let times = theirs.figure.seconds / run.figure.seconds;
-                    format!(
-                        "; the other {} requests, {:.2} s: {times:.1} times",
-                        theirs.requests, theirs.figure.seconds
-                    )
-                });
-                println!("  {what:<8} {} requests, {:.2} s{beside}", run.requests, run.figure.seconds);
+            println!("{kind}, {} ms a request, median of {rounds}", delay.as_millis());
+            let mut runs = vec![Vec::new(); builds.len()];
+            for at in (0..rounds).flat_map(|round| (0..builds.len()).map(move |at| round + at)) {
+                let at = at % builds.len();
+                runs[at].push(runtime.block_on(copies(builds[at], kind, (folder.path(), delay)))?);
             }
+            print(&runs);
         }
     }
     Ok(())
 }
 
+/// Prints each kind of copy: `runs` has the rounds of each build.
+fn print(runs: &[Vec<Vec<Copied>>]) {
+    let medians = |what: usize| {
+        runs.iter().map(move |rounds| median(rounds.iter().map(|copies| copies[what].figure.seconds).collect()))
+    };
+    let kinds = runs.first().and_then(|rounds| rounds.first()).map_or(&[][..], Vec::as_slice);
+    for (at, Copied { what, requests, .. }) in kinds.iter().enumerate() {
+        let seconds: Vec<f64> = medians(at).collect();
+        let beside = match (&seconds[..], runs.get(1)) {
+            ([ours, theirs], Some(other)) => {
+                let times = theirs / ours;
+                format!("; the other {} requests, {theirs:.3} s: {times:.1} times", other[0][at].requests)
+            }
+            _ => String::new(),
+        };
+        println!("  {what:<8} {requests} requests, {:.3} s{beside}", seconds[0]);
+    }
+}
+
 /// Runs all copies with one build.
-async fn copies(buildcache: &str, kind: &str, (folder, delay): (&Path, Duration)) -> Outcome<Vec<(&'static str, Run)>> {
+async fn copies(buildcache: &str, kind: &str, (folder, delay): (&Path, Duration)) -> Outcome<Vec<Copied>> {
     let source = |name: &str| format!("type=local,src={}", folder.join(name).display());
     let store = Store::start(kind, delay);
     let mut runs = Vec::new();
@@ -160,12 +175,12 @@ async fn copies(buildcache: &str, kind: &str, (folder, delay): (&Path, Duration)
             copy(&importer, &exporter as &dyn CacheExporter, CopyOptions::default(), &ExportSettings::default())
                 .await?;
         }
-        _ => runs.push(("first", store.copy(buildcache, &source("cache"), &store.spec())?)),
+        _ => runs.push(store.copy(buildcache, "first", &source("cache"), &store.spec())?),
     }
-    runs.push(("second", store.copy(buildcache, &source("cache"), &store.spec())?));
-    runs.push(("1 % new", store.copy(buildcache, &source("more"), &store.spec())?));
+    runs.push(store.copy(buildcache, "second", &source("cache"), &store.spec())?);
+    runs.push(store.copy(buildcache, "1 % new", &source("more"), &store.spec())?);
     let back = tempfile::tempdir_in(folder)?;
     let target = format!("type=local,dest={}", back.path().join("back").display());
-    runs.push(("down", store.copy(buildcache, &store.spec(), &target)?));
+    runs.push(store.copy(buildcache, "down", &store.spec(), &target)?);
     Ok(runs)
 }
