@@ -1,4 +1,4 @@
-//! What `check` finds in caches that were read from a place.
+//! The findings of `check` in caches that were read from a place.
 
 use cache_core::graph::FindingCode;
 use cache_core::manifest::CacheRecord;

@@ -1,4 +1,4 @@
-//! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+//! Every public future can be passed to `tokio::spawn`: the test is that this compiles.
 
 #![expect(dead_code, reason = "what the compiler accepts need not run")]
 

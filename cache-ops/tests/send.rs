@@ -1,4 +1,4 @@
-//! Every verb can be given to `tokio::spawn`: this compiles, or it does not.
+//! Every verb can be passed to `tokio::spawn`: the test is that this compiles.
 
 #![expect(dead_code, reason = "what the compiler accepts need not run")]
 

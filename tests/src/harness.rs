@@ -244,9 +244,9 @@ macro_rules! conformance {
                 export {
                     an_exported_cache_verifies_deeply
                     a_second_export_sends_no_bytes
-                    a_second_export_of_many_blobs_asks_almost_nothing
+                    a_second_export_of_many_blobs_sends_few_requests
                     a_blob_that_was_lost_among_many_is_pushed_again
-                    an_export_tells_what_happens
+                    an_export_reports_its_events_in_order
                     dropping_an_export_leaves_the_old_cache
                     concurrent_exports_of_different_caches_leave_one_of_them
                 }
@@ -259,23 +259,23 @@ macro_rules! conformance {
                     a_slow_source_is_waited_for
                     a_source_that_refuses_is_tried_again
                     bytes_count_once_however_often_they_are_sent
-                    a_blob_that_goes_during_an_export_is_pushed_again
-                    a_lost_blob_is_found_out
-                    a_corrupt_blob_is_found_out
+                    a_blob_deleted_during_an_export_is_pushed_again
+                    a_lost_blob_is_a_finding
+                    a_corrupt_blob_is_a_finding
                     a_lost_config_is_not_found
                     a_corrupt_config_is_a_digest_mismatch
                     a_lost_blob_is_pushed_again
                 }
                 secrets {
-                    nothing_shown_holds_a_secret
+                    no_output_shows_a_secret
                     a_bad_value_is_not_repeated
-                    what_a_place_hides_is_not_shown
-                    a_name_that_is_none_is_not_repeated
-                    a_line_that_is_no_spec_is_not_repeated
+                    secrets_in_urls_are_not_shown
+                    an_unknown_attribute_is_quoted_only_if_it_looks_like_a_name
+                    an_invalid_spec_is_not_repeated
                     an_error_of_a_call_holds_no_secret
                 }
                 spec {
-                    the_attributes_that_are_told_are_those_that_are_read
+                    the_attributes_in_the_facts_are_those_that_are_read
                     attributes_that_are_secrets_are_never_shown
                 }
                 store {
@@ -286,13 +286,13 @@ macro_rules! conformance {
                     delete_cache_is_conditional
                     deleting_a_cache_leaves_the_others_and_the_blobs
                     delete_blob_is_conditional
-                    deleting_many_blobs_tells_what_came_of_each
+                    deleting_many_blobs_returns_an_outcome_for_each
                 }
                 image {
                     root_of_nothing_is_none_and_creates_nothing
                     put_root_then_root_gives_the_same_document
                     an_index_leads_to_its_manifests
-                    put_is_idempotent_and_leads_nowhere
+                    put_is_idempotent_and_not_reachable_by_name
                     put_root_replaces
                     put_root_absent_conflicts_when_something_is_there
                     put_root_version_conflicts_after_another
@@ -308,29 +308,29 @@ macro_rules! conformance {
                 }
                 publish {
                     publishing_to_nothing_writes_the_cache
-                    publishing_adds_to_what_is_there
+                    publishing_adds_to_the_existing_cache
                     publish_loses_nothing
-                    contributions_are_no_caches_and_old_ones_go
+                    contributions_are_no_caches_and_old_ones_are_deleted
                     the_next_publish_adds_what_was_contributed
                     prune_keeps_what_young_contributions_reach
                     a_union_over_the_limit_is_refused
                 }
                 credentials {
-                    who_a_redirect_leads_to_is_told_no_secret
-                    who_a_challenge_leads_to_is_told_no_secret
+                    the_target_of_a_redirect_gets_no_secret
+                    a_foreign_token_server_gets_no_secret
                 }
                 answers {
-                    blobs_are_read_whatever_becomes_of_ranges
-                    gzip_on_the_way_is_undone
-                    parts_that_a_store_loses_are_found_out
-                    a_silent_server_is_given_up_and_the_wait_is_told
+                    blobs_are_read_if_ranges_are_ignored_or_wrong
+                    gzip_of_a_proxy_is_decompressed
+                    lost_bytes_of_an_upload_in_parts_are_detected
+                    a_silent_server_is_an_error_that_states_the_wait
                 }
                 hostile {
                     endless_errors_end
                     endless_bodies_end
-                    bodies_that_trickle_end
-                    lists_that_repeat_are_no_lists
-                    endless_lists_are_no_lists
+                    slow_bodies_end
+                    repeating_pages_are_an_error
+                    endless_lists_are_an_error
                 }
                 repair {
                     a_sound_cache_is_left_alone
@@ -338,9 +338,9 @@ macro_rules! conformance {
                     a_corrupt_blob_is_repaired
                     a_dangling_link_is_repaired
                     a_loop_is_repaired
-                    a_repair_in_place_does_not_overwrite_somebody_else
-                    a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends
-                    a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_mends
+                    a_repair_in_place_does_not_overwrite_another_cache
+                    a_wrong_media_type_is_a_warning_that_repair_corrects
+                    a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_corrects
                 }
             }
         }

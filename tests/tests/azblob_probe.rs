@@ -1,4 +1,4 @@
-//! What `doctor` finds out about Azure Blob Storage, and that it leaves nothing behind.
+//! The probe of Azure Blob Storage: what it finds, and that it leaves nothing behind.
 
 #![cfg(feature = "azblob")]
 
@@ -29,7 +29,7 @@ async fn a_sound_account_can_do_everything_and_keeps_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_said_with_what_it_means() {
+async fn a_refusal_is_reported_with_advice() {
     let place = Azblob::new();
     place.server().plan(Plan::new(Method::PUT, "/blobs%2Fbuildcache-doctor", Fault::Answer(403, None, "")));
     let found = AzblobProbe::new(place.config()).unwrap().diagnose().await.unwrap();
@@ -48,7 +48,7 @@ async fn what_cannot_be_deleted_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_there_is_an_error() {
+async fn an_unreachable_server_is_an_error() {
     let spec = CacheSpec::new("azblob").with("account_url", "http://127.0.0.1:1/acc?sig=x");
     let probe = AzblobProbe::new(Azblob::new().config_of(&spec)).unwrap();
     assert_eq!(probe.diagnose().await.unwrap_err().kind(), ErrorKind::Unavailable);

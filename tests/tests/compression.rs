@@ -1,4 +1,4 @@
-//! Layers in every compression: those that BuildKit wrote, and ours in the hands of other programs.
+//! Layers in every compression: those of BuildKit, and ours read by other programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use cache_tests::random::Random;
 use futures_util::{Stream, TryStreamExt};
 use serde_json::json;
 
-/// The kinds that are made of a tar alone, without looking into it.
+/// The kinds that do not depend on the content of the tar.
 const KINDS: [CompressionKind; 3] = [CompressionKind::Uncompressed, CompressionKind::Gzip, CompressionKind::Zstd];
 
 async fn collect(stream: impl Stream<Item = Result<Bytes>> + Unpin) -> Bytes {
@@ -25,7 +25,7 @@ async fn collect(stream: impl Stream<Item = Result<Bytes>> + Unpin) -> Bytes {
     pieces.concat().into()
 }
 
-/// Every layer of every cache of the fixtures, once, with the fixture that has it.
+/// Every layer in the fixtures, once, with its fixture.
 async fn layers() -> Vec<(Descriptor, Fixture)> {
     let mut layers = BTreeMap::new();
     for fixture in fixtures::all() {
@@ -58,7 +58,7 @@ async fn layers_of_buildkit_decompress_to_their_diff_ids() {
 async fn layers_of_buildkit_keep_their_diff_ids_in_every_compression() {
     let pool = CodecPool::new(2);
     for (layer, fixture) in layers().await {
-        // Its diff ID counts the table of contents in.
+        // Its diff ID includes the table of contents.
         if layer.annotations.contains_key(annotation::ESTARGZ_TOC) {
             continue;
         }
@@ -78,7 +78,7 @@ async fn layers_of_buildkit_keep_their_diff_ids_in_every_compression() {
     }
 }
 
-/// A tar of several members, in a file each way.
+/// A tar for several members, with files for other programs.
 struct Made {
     folder: tempfile::TempDir,
     tar: Bytes,
@@ -87,21 +87,21 @@ struct Made {
 impl Made {
     fn new() -> Self {
         let mut random = Random::new(6);
-        // Twice the longest member and a part of one; a good part of it does not compress.
+        // More than twice the longest member, and partly incompressible.
         let noise = random.bytes(700_000);
         let text: Vec<u8> = (0..400_000).flat_map(|n: u32| format!("{} ", n % 977).into_bytes()).collect();
         let tar = graphs::tar_of("file", &[noise, text].concat());
         Self { folder: tempfile::tempdir().unwrap(), tar: tar.into() }
     }
 
-    /// The layer, in a file of that name.
+    /// Writes the layer to a file.
     async fn write(&self, compression: Compression, name: &str) -> Encoded {
         let (encoded, bytes) = layer(stream_of(self.tar.clone()), compression).await;
         fs::write(self.folder.path().join(name), bytes).unwrap();
         encoded
     }
 
-    /// Runs a program in the folder; the lines it wrote, or nothing when it is not installed.
+    /// Runs a program in the folder and returns its output; `None` if it is not installed.
     fn run(&self, program: &str, args: &[&str]) -> Option<Vec<u8>> {
         let output = match Command::new(program).args(args).current_dir(self.folder.path()).output() {
             Ok(output) => output,
@@ -121,7 +121,7 @@ async fn layer(tar: BlobStream, compression: Compression) -> (Encoded, Bytes) {
     (encoding.finish().unwrap(), bytes)
 }
 
-/// The levels that take a short time, both ends among them.
+/// Levels that are fast enough, including the lowest and the highest.
 fn levels(kind: CompressionKind) -> &'static [i32] {
     if kind == CompressionKind::Gzip { &[-2, -1, 0, 1, 6, 9] } else { &[-7, 0, 1, 3, 22] }
 }
@@ -164,7 +164,7 @@ async fn zstd_is_accepted_by_zstd() {
     }
 }
 
-/// An image of one layer in an OCI layout.
+/// Writes an image with one layer as an OCI layout.
 async fn image(made: &Made, kind: CompressionKind) {
     let blobs = made.folder.path().join("layout/blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
@@ -190,18 +190,18 @@ async fn image(made: &Made, kind: CompressionKind) {
 
 #[tokio::test]
 async fn layers_are_unpacked_by_skopeo_and_umoci() {
-    // Docker's archives know no zstd, nor does the umoci of Debian.
+    // Docker's archives do not support zstd, and neither does Debian's umoci.
     for kind in [CompressionKind::Uncompressed, CompressionKind::Gzip] {
         let made = Made::new();
         image(&made, kind).await;
-        // It decompresses every layer and compares its diff ID.
+        // skopeo decompresses every layer and compares its diff ID.
         made.run("skopeo", &["copy", "--quiet", "oci:layout:main", "docker-archive:archive.tar:a/b:main"]);
         let unpacked = made.run("umoci", &["unpack", "--rootless", "--image", "layout:main", "bundle"]);
         assert!(unpacked.is_none() || is_in(&made.tar, &made.folder.path().join("bundle/rootfs/file")), "{kind}");
     }
 }
 
-/// Whether the file's bytes are those of the only file in the tar.
+/// Whether the file has the bytes of the only file in the tar.
 fn is_in(tar: &Bytes, file: &Path) -> bool {
     fs::read(file).is_ok_and(|found| tar[512..].starts_with(&found) && !found.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Copies that change the compression: other blobs, the same cache.
+//! Copies that change the compression: the blobs differ, the cache is the same.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ async fn copy(
     copy_manifest(manifest.clone(), source, place, options, &ExportSettings::default()).await
 }
 
-/// What a lookup can see of a cache: each record with its results, as the tars they are made of.
+/// A cache as a lookup sees it: each record with its results, as digests of tars.
 #[derive(Debug, PartialEq, Eq)]
 struct Record {
     key: String,
@@ -70,7 +70,7 @@ async fn records(manifest: &CacheManifest, blobs: &dyn BlobProvider) -> Vec<Reco
     records.collect()
 }
 
-/// The digest of a layer's tar, without the table of contents that an eStargz adds to it.
+/// The digest of a layer's tar, without the table of contents of an eStargz.
 async fn tar(layer: &Descriptor, blobs: &dyn BlobProvider) -> DiffId {
     if !is_estargz(layer) {
         return layer.diff_id().expect("BuildKit needs it");
@@ -103,7 +103,7 @@ async fn caches() -> Vec<(Fixture, CacheManifest)> {
     caches
 }
 
-/// Copies every fixture to both families of media types, forced and not.
+/// Copies every fixture to both families of media types, with and without force.
 async fn convert_everything(kind: CompressionKind) {
     let spool = TempDir::new().unwrap();
     for (fixture, manifest) in caches().await {
@@ -186,7 +186,7 @@ async fn nothing_to_convert_keeps_every_byte() {
 }
 
 #[tokio::test]
-async fn an_estargz_that_does_not_say_so_is_one() {
+async fn an_estargz_without_annotations_is_recognised() {
     let spool = TempDir::new().unwrap();
     let (fixture, manifest) = fixture("v0.32/max-estargz").await;
     let before = records(&manifest, &fixture).await;
@@ -228,7 +228,7 @@ async fn a_layer_is_read_and_converted_once_for_all_places() {
     let reports = copy_many(&manifest, &source, &destinations).await;
     let manifests: Vec<CacheManifest> = reports.into_iter().map(|report| report.unwrap().manifest).collect();
     assert_eq!(source.reads().into_values().collect::<Vec<_>>(), vec![1; manifest.blobs().len()]);
-    // Each of the three places that convert is told.
+    // Each of the three places that convert gets an event.
     assert!(conversions.lock().unwrap().values().all(|told| *told == 3));
     assert_eq!(manifests[0].config(), manifests[2].config());
     let before = records(&manifest, &fixture).await;
@@ -258,7 +258,7 @@ async fn uploads_start_while_the_next_layers_are_converted() {
     assert!(first_done < last_converted, "{told:?}");
 }
 
-/// A place with a folder for converted layers.
+/// A place with its own folder for converted layers.
 struct Roomy<'a>(&'a MemoryCache, &'a Path);
 
 #[async_trait]
@@ -287,7 +287,7 @@ impl CacheExporter for Roomy<'_> {
 }
 
 #[tokio::test]
-async fn converted_layers_wait_in_the_place_itself_unless_a_folder_is_named() {
+async fn converted_layers_are_kept_at_the_destination_unless_a_folder_is_named() {
     let (fixture, manifest) = fixture("v0.32/max-manifest").await;
     let (place, absent) = (MemoryCache::new(), Path::new("/nowhere/at/all"));
     let roomy = Roomy(&place, absent);
@@ -304,7 +304,7 @@ async fn converted_layers_wait_in_the_place_itself_unless_a_folder_is_named() {
 }
 
 #[test]
-fn a_layer_with_another_tar_than_it_says_is_not_converted() {
+fn a_layer_with_a_wrong_diff_id_is_not_converted() {
     let spool = TempDir::new().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -317,14 +317,14 @@ fn a_layer_with_another_tar_than_it_says_is_not_converted() {
         assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error:?}");
         assert!(place.resolve().await.unwrap().is_none());
     });
-    // The other layers were given up while they made their files, which lose their names as soon as they are open. The
-    // end of the runtime waits for that.
+    // The other conversions were dropped while they created their files, which are unlinked as soon as they are open.
+    // The end of the runtime waits for that.
     drop(runtime);
     assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_source_that_goes_wrong_fails_those_who_convert_and_those_who_do_not() {
+async fn a_failing_source_fails_every_destination_whether_it_converts_or_not() {
     let spool = TempDir::new().unwrap();
     let memory = MemoryCache::new();
     let (fixture, manifest) = fixture("v0.32/max-manifest").await;
@@ -368,7 +368,7 @@ async fn a_second_conversion_sends_nothing() {
     }
 }
 
-/// A cache of one layer, and the store that has it.
+/// A cache of one layer, and its store.
 fn cache_of(layer: Descriptor, bytes: impl Into<bytes::Bytes>) -> (CacheManifest, MemoryCache) {
     let (store, mut chains) = (MemoryCache::new(), CacheChains::new());
     let _ = store.insert(bytes);
@@ -377,7 +377,7 @@ fn cache_of(layer: Descriptor, bytes: impl Into<bytes::Bytes>) -> (CacheManifest
     (chains.to_manifest(), store)
 }
 
-/// Everything that is said about layers that stay as they are.
+/// Settings that collect the events about layers that are not converted.
 fn listening() -> (ExportSettings, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = Arc::clone(&told);
@@ -390,10 +390,10 @@ fn listening() -> (ExportSettings, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn a_layer_that_cannot_be_an_estargz_stays_as_it_is() {
+async fn a_layer_that_cannot_become_an_estargz_is_not_converted() {
     let spool = TempDir::new().unwrap();
     let mut sparse = cache_tests::graphs::tar_of("file", b"content");
-    // GNU tar's type for a file with holes, which no reader of layers has.
+    // GNU tar's type of a sparse file, which readers of layers do not support.
     sparse[156] = b'S';
     sparse[148..156].copy_from_slice(b"        ");
     let sum: u32 = sparse[..512].iter().map(|&byte| u32::from(byte)).sum();
@@ -421,7 +421,7 @@ async fn a_layer_that_cannot_be_an_estargz_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_layer_is_converted_by_its_bytes_whatever_its_type_says() {
+async fn a_layer_is_converted_by_its_bytes_and_not_by_its_type() {
     let spool = TempDir::new().unwrap();
     let (fixture, manifest) = fixture("v0.32/max-manifest").await;
     let before = records(&manifest, &fixture).await;

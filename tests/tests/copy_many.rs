@@ -1,4 +1,4 @@
-//! One cache to several places: every blob is read once, and no place stands in another one's way.
+//! Copies of one cache to several places: every blob is read once, and no place blocks another one.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ fn cache() -> Generated {
     graphs::cache_of(1, MANY_BLOBS)
 }
 
-/// Copies to places with default options, so many blobs at once.
+/// Copies to places with default options, with `concurrency` blobs at once.
 async fn copy(
     cache: &Generated,
     source: &dyn BlobProvider,
@@ -70,7 +70,7 @@ async fn every_blob_is_read_once_for_all_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_nobody_has_is_read() {
+async fn only_blobs_that_a_place_lacks_are_read() {
     let cache = cache();
     let [first, second, ..] = cache.manifest.blobs() else { panic!("the cache has many blobs") };
     let (one, two) = (MemoryCache::new(), MemoryCache::new());
@@ -89,7 +89,7 @@ async fn only_what_nobody_has_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_with_options_of_their_own_share_what_they_have_in_common() {
+async fn places_with_different_options_share_reads() {
     let cache = cache();
     let source = Counting::new(&cache.blobs);
     let (all, least) = (MemoryCache::new(), MemoryCache::new());
@@ -104,7 +104,7 @@ async fn places_with_options_of_their_own_share_what_they_have_in_common() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_fails_stops_nobody_else() {
+async fn a_failing_place_does_not_stop_the_others() {
     let cache = cache();
     for how in [How::Refuses, How::FailsMidway(u32::MAX), How::RefusesTheCommit] {
         let source = Counting::new(&cache.blobs);
@@ -120,7 +120,7 @@ async fn a_place_that_fails_stops_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_that_comes_late_reads_on_its_own() {
+async fn a_late_retry_reads_the_blob_itself() {
     let cache = cache();
     let source = Counting::new(&cache.blobs);
     let (good, other) = (MemoryCache::new(), MemoryCache::new());
@@ -169,7 +169,7 @@ async fn wrong_bytes_reach_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_that_is_stuck_does_not_hold_up_the_others_for_long() {
+async fn a_stuck_place_delays_the_others_only_briefly() {
     let cache = cache();
     let hour = Duration::from_secs(3_600);
     for how in [How::StopsBeforeReading(hour), How::StopsMidway(hour)] {
@@ -187,7 +187,7 @@ async fn a_place_that_is_stuck_does_not_hold_up_the_others_for_long() {
     }
 }
 
-/// A place in memory that knows when it was committed to.
+/// A place in memory that records the time of its commit.
 struct Timed {
     inner: MemoryCache,
     start: Instant,
@@ -230,7 +230,7 @@ impl CacheExporter for Timed {
     }
 }
 
-/// A place that makes trouble.
+/// A place with a fault.
 struct Awkward<'a> {
     inner: &'a dyn CacheExporter,
     how: How,
@@ -241,13 +241,13 @@ struct Awkward<'a> {
 enum How {
     /// Fails before it reads.
     Refuses,
-    /// Fails after a few bytes, so many times, as a connection does that breaks.
+    /// Fails after a few bytes, this many times, like a broken connection.
     FailsMidway(u32),
-    /// Takes every blob and no manifest.
+    /// Accepts every blob, but no manifest.
     RefusesTheCommit,
-    /// Its first push does nothing for a while.
+    /// Its first push waits for a while before it reads.
     StopsBeforeReading(Duration),
-    /// Its first push stops reading for a while.
+    /// Its first push waits for a while in the middle.
     StopsMidway(Duration),
 }
 
@@ -308,7 +308,7 @@ impl CacheExporter for Awkward<'_> {
     }
 }
 
-/// A source that stands still at one of its reads, and says so.
+/// A source that stops at one of its reads, and signals that.
 struct Holding<'a> {
     inner: &'a dyn BlobProvider,
     reads: AtomicU32,
@@ -337,7 +337,7 @@ impl BlobProvider for Holding<'_> {
     }
 }
 
-/// Stops a copy in the middle and makes it again.
+/// Drops a copy in the middle and repeats it.
 async fn interrupt_and_resume(place: &dyn Harness) {
     let cache = cache();
     let done = 5;
@@ -354,7 +354,7 @@ async fn interrupt_and_resume(place: &dyn Harness) {
         let settings = settings.clone().with_progress(Arc::new(tell));
         let exporter = place.exporter().await;
         let copying = copy_manifest(cache.manifest.clone(), &holding, &*exporter, CopyOptions::default(), &settings);
-        // A directory may still put the last blob on disk when the next one is read.
+        // A directory may still write the last blob while the next one is read.
         let settled = async { tokio::join!(holding.reached.notified(), pushed.acquire_many(done)) };
         tokio::select! {
             _ = copying => panic!("the source stands still"),
@@ -392,7 +392,7 @@ async fn an_interrupted_copy_to_a_registry_continues_where_it_stopped() {
 
 #[cfg(all(feature = "local", feature = "registry"))]
 #[tokio::test]
-async fn a_directory_and_a_registry_share_what_is_read() {
+async fn a_directory_and_a_registry_share_reads() {
     let cache = graphs::cache_of(1, graphs::Shape { layer_bytes: 1 << 20, results: 4, ..MANY_BLOBS });
     let (local, registry) = (places::Local::new(), places::Registry::new());
     let all: [&dyn Harness; 2] = [&local, &registry];
@@ -409,7 +409,7 @@ async fn a_directory_and_a_registry_share_what_is_read() {
     }
 }
 
-/// A store that deletes a blob right after the commit, and whose commit looks at no blob.
+/// A store that loses a blob right after the commit, and whose commit does not check blobs.
 struct Forgetful {
     inner: MemoryCache,
     forgets: Descriptor,
@@ -445,7 +445,7 @@ impl CacheExporter for Forgetful {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_while_nobody_looks_is_pushed_after_the_commit() {
+async fn a_blob_lost_at_the_commit_is_pushed_again_after_it() {
     let cache = cache();
     let forgets = cache.manifest.blobs()[3].as_ref().clone();
     for (recheck, is_pushed_again) in [(Recheck::WhereNeeded, true), (Recheck::Always, true), (Recheck::Never, false)] {
@@ -455,7 +455,7 @@ async fn what_goes_while_nobody_looks_is_pushed_after_the_commit() {
         let report = export(&cache.manifest, &cache.blobs, &place, &settings).await.unwrap();
         let is_there = place.inner.stat(&forgets).await.unwrap().is_some();
         assert_eq!(is_there, is_pushed_again, "{recheck:?}");
-        // Only what was present is looked at again.
+        // Only present blobs are checked again.
         let all = cache.manifest.blobs().len();
         assert_eq!(place.pushes.into_inner() as usize, all + usize::from(is_pushed_again));
         assert_eq!(report.count(Pushed::Uploaded), all - usize::from(!is_pushed_again));

@@ -1,7 +1,7 @@
-//! Eight processes publish to one place at once, several caches each: nothing is lost, whether a store has conditional
-//! writes or not.
+//! Eight processes publish several caches each to one place at once: nothing is lost, with or without conditional
+//! writes.
 //!
-//! `CROWD_ROUNDS` says how many caches each of them publishes.
+//! `CROWD_ROUNDS` sets how many caches each of them publishes.
 
 #![cfg(all(feature = "azblob", feature = "gha", feature = "local", feature = "registry", feature = "s3"))]
 
@@ -19,10 +19,10 @@ use cache_tests::servers::docker_registry::{DISTRIBUTION_3, DockerRegistry, Setu
 use cache_tests::servers::registry::{Access, Account, Options};
 
 const PROCESSES: u64 = 8;
-/// How many caches a process publishes where nobody says another number.
+/// The default number of caches for each process.
 const ROUNDS: u64 = 5;
 
-/// How many caches each process publishes, unless something else is said.
+/// The number of caches for each process: `CROWD_ROUNDS`, or the default.
 fn rounds(default: u64) -> u64 {
     let said = std::env::var("CROWD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
     said.unwrap_or(default)
@@ -32,9 +32,9 @@ fn seeds(process: u64, rounds: u64) -> impl Iterator<Item = u64> {
     (0..rounds).map(move |round| process * rounds + round)
 }
 
-/// Runs all processes to their end; each of them checks that its own caches are in what it reads back.
+/// Runs all processes to their end. Each of them reads the cache back and checks that it contains its own ones.
 fn crowd(spec: &CacheSpec, rounds: u64) {
-    // A spec shows itself without its secrets, so it is put together by hand.
+    // `Display` hides secrets, so the spec is written attribute by attribute.
     let attributes = spec.names().map(|name| format!(",{name}={}", spec.get(name).unwrap_or_default()));
     let spec = format!("type={}{}", spec.kind(), attributes.collect::<String>());
     let start = |process| {
@@ -53,21 +53,21 @@ fn caches(rounds: u64) -> Vec<Generated> {
     (0..PROCESSES).flat_map(|process| seeds(process, rounds)).map(graphs::cache).collect()
 }
 
-/// What everybody's caches are together.
+/// The union of all caches.
 fn union(caches: &[Generated]) -> CacheChains {
     let mut all = CacheChains::new();
     all.merge_all(caches.iter().map(|cache| &cache.chains)).expect("they are sound");
     all
 }
 
-/// The graph as it is written; where a store keeps descriptors in it, without them.
+/// The config of a graph, without the descriptors that some stores keep in it.
 fn written(chains: &CacheChains) -> CacheConfig {
     let mut config = chains.to_manifest().config().clone();
     config.layers.iter_mut().for_each(|layer| layer.annotations = None);
     config
 }
 
-/// The cache at a place, every blob of it read.
+/// The cache at a place, with every blob verified.
 async fn verified(backend: &dyn CacheBackend, spec: &CacheSpec) -> CacheChains {
     let importer = backend.importer(spec).await.unwrap();
     let manifest = importer.resolve().await.unwrap().expect("something was published").manifest;
@@ -113,7 +113,7 @@ async fn nothing_is_lost_in_an_s3_that_ignores_conditions() {
     nothing_is_lost(&places::S3::overwriting()).await;
 }
 
-/// It takes a while: at this service one of those who meet gets through at a time, and each waits.
+/// This takes long: in this service one of the concurrent writers succeeds at a time, and each of them waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_in_a_gha_that_gives_a_number_twice() {
     let place = places::Gha::with(ApiVersion::V1, actions::Options { doubles: true, ..actions::Options::default() });
@@ -126,7 +126,7 @@ async fn nothing_is_lost_in_a_registry() {
     nothing_is_lost(&places::Registry::behind(Access::Open, account, Options::default())).await;
 }
 
-/// A registry of its own program, where there is one.
+/// Runs the crowd on a real registry, if it is installed.
 async fn nothing_is_lost_in_the_real(registry: Option<DockerRegistry>, missing: &str) {
     let Some(registry) = registry else {
         println!("skipped: {missing}");

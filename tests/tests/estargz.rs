@@ -1,4 +1,4 @@
-//! eStargz: against the published format, against the layers that BuildKit wrote, and back again.
+//! eStargz: compared with the published format and with layers of BuildKit, and converted back.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn unwrap(layer: &Descriptor, bytes: Bytes) -> Result<Bytes> {
     collect(recompress(layer, stream_of(bytes), &plain, &CodecPool::new(2))?).await
 }
 
-/// The layers of a fixture that BuildKit wrote as eStargz, and their bytes.
+/// The eStargz layers of a fixture of BuildKit, and their bytes.
 async fn layers(version: &str) -> (Fixture, Vec<(Descriptor, Bytes)>) {
     let fixture = fixtures::named(&format!("{version}/max-estargz"));
     let mut found = Vec::new();
@@ -60,7 +60,7 @@ async fn layers(version: &str) -> (Fixture, Vec<(Descriptor, Bytes)>) {
 }
 
 #[tokio::test]
-async fn the_checks_accept_what_buildkit_wrote() {
+async fn the_checks_accept_layers_of_buildkit() {
     for version in VERSIONS {
         for (layer, bytes) in layers(version).await.1 {
             read(&layer, &bytes).await.unwrap_or_else(|rule| panic!("{version} {}: {rule}", layer.digest));
@@ -78,7 +78,7 @@ async fn a_layer_of_buildkit_is_written_again_with_the_same_table_of_contents() 
             let (made, bytes) = write(stream_of(tar), 2).await.unwrap();
             let ours = read(&made.descriptor, &bytes).await.unwrap();
             assert_eq!(ours.without_offsets(), theirs.without_offsets());
-            // Offsets that have as many digits give a table of the same size.
+            // If the offsets have the same number of digits, the tables have the same size.
             if ours.json.len() == theirs.json.len() {
                 assert_eq!(
                     made.descriptor.annotations.get(annotation::ESTARGZ_SIZE),
@@ -91,7 +91,7 @@ async fn a_layer_of_buildkit_is_written_again_with_the_same_table_of_contents() 
 }
 
 #[tokio::test]
-async fn any_tar_comes_back_and_keeps_every_rule() {
+async fn every_tar_converts_back_and_follows_every_rule() {
     let mut random = Random::new(6);
     for round in 0..12 {
         let tar = Bytes::from(tars::random(&mut random));
@@ -107,7 +107,7 @@ async fn any_tar_comes_back_and_keeps_every_rule() {
 #[tokio::test]
 async fn bytes_depend_on_neither_threads_nor_pieces() {
     let mut random = Random::new(7);
-    // Headers alone fill more than one member.
+    // The headers alone need more than one member.
     let mut builder = tar::Builder::new(tars::random(&mut random));
     for n in 0..5_000 {
         let mut header = tar::Header::new_ustar();
@@ -135,7 +135,7 @@ async fn a_tar_with_a_table_of_contents_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_tar_is_refused() {
+async fn invalid_tars_are_refused() {
     let error = write(stream_of(Bytes::from(vec![7; 5_000])), 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidManifest);
     let error = write(stream_of(Bytes::from(vec![0; 600])), 1).await.unwrap_err();
@@ -169,7 +169,7 @@ async fn a_wrong_diff_id_fails_the_conversion() {
 }
 
 #[tokio::test]
-async fn a_layer_that_only_says_it_is_estargz_cannot_be_converted() {
+async fn a_layer_that_only_claims_to_be_estargz_cannot_be_converted() {
     let mut gzip = encode(
         stream_of(Bytes::from(tars::random(&mut Random::new(10)))),
         &Compression::new(CompressionKind::Gzip),
@@ -183,7 +183,7 @@ async fn a_layer_that_only_says_it_is_estargz_cannot_be_converted() {
 }
 
 #[tokio::test]
-async fn the_annotation_that_was_lost_is_read_back() {
+async fn a_lost_annotation_is_read_from_the_blob() {
     for version in VERSIONS {
         let (fixture, layers) = layers(version).await;
         for (layer, _) in layers {
@@ -208,7 +208,7 @@ async fn other_layers_get_no_annotation() {
     }
 }
 
-/// What a blob's reader says of it after a byte was changed.
+/// Opens a blob with one changed byte.
 async fn open_changed(bytes: &Bytes, at: usize) -> Result<Option<estargz::Toc>> {
     let mut changed = bytes.to_vec();
     changed[at] ^= 0x10;
@@ -221,13 +221,13 @@ async fn open_changed(bytes: &Bytes, at: usize) -> Result<Option<estargz::Toc>> 
 }
 
 #[tokio::test]
-async fn a_damaged_table_of_contents_or_footer_is_seen() {
+async fn a_damaged_table_of_contents_or_footer_is_detected() {
     let (layer, bytes) = layers("v0.32").await.1.remove(0);
     let store = MemoryCache::new();
     let _ = store.insert(bytes.clone());
     let toc = estargz::open(&store, &layer).await.unwrap().unwrap();
     let end = bytes.len() - 51;
-    // Behind the header of the gzip member every bit counts, but for those that fill the last byte of its content.
+    // After the header of the gzip member every bit matters, except for padding in the last byte of its content.
     let mut unseen = 0;
     for at in (toc.offset as usize + 10)..end {
         match open_changed(&bytes, at).await {

@@ -1,5 +1,5 @@
-//! The conformance suite on the cache service of GitHub Actions, by both of its interfaces, and on
-//! services that take its place.
+//! The conformance suite on the cache service of GitHub Actions, with both versions of its API, and on compatible
+//! services.
 
 #![cfg(feature = "gha")]
 

@@ -1,4 +1,4 @@
-//! The service that the tests run in this process, and the emulator that real clients have proven, say the same.
+//! The service of the tests answers like the emulator, which was tested with real clients.
 
 #![cfg(feature = "gha")]
 
@@ -13,20 +13,20 @@ use serde_json::{Value, json};
 
 cache_tests::conformance!(suite, cache_tests::places::GhaEmulator::new());
 
-/// Both services, asked the same.
+/// Both services, which get the same requests.
 struct Both {
     ours: Server,
     proven: Emulator,
 }
 
-/// What both have answered, and said to be one.
+/// The answers of both, which are equal.
 struct Answers {
     ours: Reply,
     proven: Reply,
 }
 
 impl Both {
-    /// Nothing where Python is not installed.
+    /// Starts both; `None` if Python is not installed.
     fn start(uploads_per_minute: usize, quota: u64) -> Option<Self> {
         if !Emulator::is_installed() {
             println!("skipped: python3 is not installed");
@@ -55,7 +55,7 @@ impl Both {
         Answers { ours, proven }
     }
 
-    /// Asks each service by the URL that it has given.
+    /// Sends a request to each service at the signed URL that it has returned.
     fn ask_signed(&self, given: &Answers, field: &str, ask: &Ask) -> Answers {
         let path = |told: &Reply| {
             let body: Value = serde_json::from_slice(&told.body).expect("an answer in JSON");
@@ -69,7 +69,7 @@ impl Both {
         for name in ["content-range", "x-ms-error-code"] {
             assert_eq!(ours.header(name), proven.header(name));
         }
-        // The emulator forgets it with a range that is not there; Azure does not.
+        // The emulator leaves it out of a 416; Azure does not.
         let has_id = |told: &Reply| told.status == 416 || told.header("x-ms-request-id").is_some();
         assert_eq!(has_id(&ours), has_id(&proven));
         Answers { ours, proven }
@@ -93,7 +93,7 @@ impl Both {
     }
 }
 
-/// Addresses, signatures and times differ; that they are there does not.
+/// Replaces addresses, signatures and times, which differ, but have to be present.
 fn without_addresses(value: Value) -> Value {
     const DIFFERENT: [&str; 6] = [
         "signed_upload_url",

@@ -1,4 +1,4 @@
-//! The official client, `@actions/cache` from npm, takes the service of the tests for that of GitHub.
+//! The official client, `@actions/cache` from npm, works with the service of the tests.
 
 #![cfg(feature = "gha")]
 
@@ -11,10 +11,10 @@ use cache_tests::servers::actions::{Options, Server};
 use cache_tests::servers::installed::installed;
 use tempfile::TempDir;
 
-/// Where `cargo xtask setup` puts it.
+/// The path at which `cargo xtask setup` installs it.
 const MODULE: &str = "actions-cache-6.3.0/node_modules/@actions/cache/lib/cache.js";
 
-/// Runs the client as a step of a job would, and gives what it found.
+/// Runs the client as in a step of a job, and returns its result.
 fn run(server: &Server, module: &Path, folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("node");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/actions_cache.mjs")).arg(module).args(arguments);
@@ -44,7 +44,7 @@ fn the_official_client_saves_and_restores() {
 
     assert_eq!(run(&server, &module, folder, &["restore", "deps", "deps-1", "deps-"]), "undefined");
     assert_ne!(run(&server, &module, folder, &["save", "deps", "deps-1"]), "-1");
-    // Entries cannot be changed: the second save is refused, which the client takes for done.
+    // Entries cannot be changed: the second save is refused, which the client does not treat as an error.
     assert_eq!(run(&server, &module, folder, &["save", "deps", "deps-1"]), "-1");
     fs::remove_dir_all(folder.join("deps")).unwrap();
     assert_eq!(run(&server, &module, folder, &["restore", "deps", "deps-2", "deps-"]), "deps-1");

@@ -1,4 +1,4 @@
-//! A blob that was reserved and never finished: nothing can be read of it, and its key is taken.
+//! A blob that was reserved and never finished: it cannot be read, and its key is taken.
 
 #![cfg(feature = "gha")]
 
@@ -39,7 +39,7 @@ async fn a_blob_that_was_reserved_and_never_finished_is_missing_and_repaired() {
     }
 }
 
-/// Puts a reservation in the place of the entries that have this in their keys.
+/// Replaces the entries whose keys contain `part` by reservations.
 fn unfinish(place: &Gha, part: &str) {
     place.server().entries(|entries| {
         let keys: Vec<String> =

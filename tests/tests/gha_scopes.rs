@@ -1,4 +1,4 @@
-//! Scopes and indices: who sees which caches, and how writers of one scope get along.
+//! Scopes and indices: which caches a job sees, and concurrent writers of one scope.
 
 #![cfg(feature = "gha")]
 
@@ -17,14 +17,14 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 const FEATURE: &str = "refs/heads/feature";
-/// By the rule of BuildKit: the first digits of the scope's SHA-256.
+/// The key has the first digits of the scope's SHA-256, as in BuildKit.
 const MAIN_INDEX: &str = "index-buildkit-1-f921bd05";
 
 fn main_token() -> String {
     token(&[(MAIN, 3)])
 }
 
-/// What a job on a branch gets.
+/// The token of a job on a branch.
 fn feature_token() -> String {
     token(&[(FEATURE, 3), (MAIN, 1)])
 }
@@ -61,7 +61,7 @@ async fn an_import_merges_every_scope_and_a_branch_reuses_the_blobs_of_another()
 }
 
 #[tokio::test(start_paused = true)]
-async fn publishing_adds_to_the_scope_that_is_written_and_to_no_other() {
+async fn publishing_adds_only_to_the_scope_that_is_written() {
     let place = Gha::v2();
     let (first, second) = (graphs::cache(1), graphs::cache(2));
     write(place.config_of(&main_token()), &first).await.unwrap();
@@ -130,7 +130,7 @@ async fn eight_writers_at_once_lose_nothing_in_real_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signed_index_is_never_taken_for_another_and_never_touched() {
+async fn a_signed_index_is_never_mixed_up_or_changed() {
     let place = Gha::v2();
     let signed = format!("{MAIN_INDEX}-sig#4");
     let insert = || place.server().entries(|entries| entries.insert(MAIN, &signed, VERSION, Bytes::from_static(b"{}")));

@@ -1,4 +1,4 @@
-//! Byte for byte with BuildKit: every cache that BuildKit v0.8 to v0.32 wrote is read, and encodes to what it was.
+//! Byte for byte like BuildKit: every cache of BuildKit v0.8 to v0.32 is read, and encodes to the same bytes.
 
 use cache_core::graph::FindingCode;
 use cache_core::manifest::ManifestForm;
@@ -11,7 +11,7 @@ fn with_cache() -> Vec<Fixture> {
     fixtures::all().into_iter().filter(|fixture| !fixture.name.contains("inline")).collect()
 }
 
-/// Whether two of its records differ in nothing that BuildKit sorts by.
+/// Whether two of its records are equal in everything by which BuildKit sorts.
 fn has_ties(fixture: &Fixture) -> bool {
     fixture.name.contains("generations") || fixture.name.contains("two-platforms")
 }
@@ -70,7 +70,7 @@ async fn every_graph_encodes_to_the_bytes_that_buildkit_wrote() {
 }
 
 #[tokio::test]
-async fn where_buildkit_leaves_order_to_chance_ours_is_stable_and_the_graph_is_the_same() {
+async fn where_the_order_of_buildkit_is_random_ours_is_stable_and_the_graph_is_the_same() {
     for fixture in with_cache().into_iter().filter(has_ties) {
         for document in fixture.manifests().into_values() {
             let manifest = fixture.load(document).await;
@@ -136,7 +136,7 @@ async fn every_inline_cache_is_read_and_verifies() {
     assert_eq!(read, 8);
 }
 
-/// The two builds were separate, so digests and times differ: records and the places of results are compared.
+/// The two builds were separate, so digests and times differ: records and the positions of results are compared.
 #[tokio::test]
 async fn mode_min_turns_a_max_cache_into_the_min_cache() {
     for version in ["v0.12", "v0.20", "v0.32"] {
@@ -182,7 +182,7 @@ async fn a_reduced_cache_keeps_the_form_of_its_source() {
     }
 }
 
-/// Every form of one cache holds the same config and the same blobs.
+/// Every form of a cache has the same config and the same blobs.
 #[tokio::test]
 async fn a_form_can_be_changed_and_changed_back() {
     for version in ["v0.12", "v0.20", "v0.32"] {

@@ -1,4 +1,4 @@
-//! Inline caches, byte for byte with the images that BuildKit v0.8 to v0.32 wrote.
+//! Inline caches, compared byte for byte with images of BuildKit v0.8 to v0.32.
 
 #![cfg(all(feature = "inline", feature = "local"))]
 
@@ -67,7 +67,7 @@ async fn the_records_that_buildkit_embedded_are_found_again_byte_for_byte() {
 async fn diff_ids_find_the_records_that_blobs_find() {
     for Image { name, layers, cache, .. } in images().await {
         let by_blob = InlineRecords::of(&cache, &layers).unwrap().unwrap();
-        // What dockerd knows of a layer.
+        // dockerd knows only the diff IDs of layers.
         let unpacked: Vec<_> = layers.iter().map(|layer| ImageLayer::new(layer.diff_id().unwrap().0)).collect();
         let by_diff_id = InlineRecords::of(&cache, &unpacked).unwrap().unwrap();
         assert_eq!(by_diff_id.records(), by_blob.records(), "{name}");
@@ -84,7 +84,7 @@ async fn copying_into_an_image_that_has_the_cache_changes_nothing() {
     }
 }
 
-/// One build, exported as a cache, as an image, and as an image with an inline cache.
+/// A build that was exported as a cache, as an image, and as an image with an inline cache.
 #[tokio::test]
 async fn a_cache_and_a_plain_image_make_the_image_that_buildkit_makes() {
     let build = fixtures::root().join("embedded/single");
@@ -161,7 +161,7 @@ async fn an_image_that_is_not_the_expected_one_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_refused() {
+async fn other_documents_than_images_are_refused() {
     let cache = fixtures::root().join("embedded/single/cache");
     let target = copied(&cache);
     let error = embed_in(target.path(), &cache, Expect::Any).await.unwrap_err();
@@ -171,7 +171,7 @@ async fn what_is_no_image_is_refused() {
 }
 
 #[tokio::test]
-async fn an_embedded_cache_leads_to_the_results_of_its_source() {
+async fn an_embedded_cache_has_the_results_of_its_source() {
     let build = fixtures::root().join("embedded/single");
     let image = copied(&build.join("plain"));
     embed_in(image.path(), &build.join("cache"), Expect::Any).await.unwrap();
@@ -239,19 +239,19 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// The digest that a layout's only entry leads to.
+/// The digest of a layout's only entry.
 fn root(layout: &Path) -> Digest {
     let fixture = Fixture { name: String::new(), path: layout.to_owned() };
     fixture.entries().pop().unwrap().1.digest
 }
 
-/// The entries of the index that a layout's only entry leads to.
+/// The entries of the index that is a layout's only entry.
 fn entries(layout: &Path) -> Vec<Descriptor> {
     let fixture = Fixture { name: String::new(), path: layout.to_owned() };
     JsonObject::decode(&fixture.document(&root(layout))).unwrap().field("manifests").unwrap().unwrap()
 }
 
-/// Changes the config of a layout's only image, and answers the digest of the new image.
+/// Changes the config of a layout's only image, and returns the digest of the new image.
 fn edit_config(layout: &Path, edit: impl FnOnce(&mut JsonObject)) -> Digest {
     let fixture = Fixture { name: String::new(), path: layout.to_owned() };
     let mut index = JsonObject::decode(&fs::read(layout.join("index.json")).unwrap()).unwrap();
@@ -268,7 +268,7 @@ fn edit_config(layout: &Path, edit: impl FnOnce(&mut JsonObject)) -> Digest {
     root(layout)
 }
 
-/// Writes a document and makes its descriptor lead to it.
+/// Writes a document and updates its descriptor.
 fn put(layout: &Path, document: &JsonObject, descriptor: &mut JsonObject) {
     let bytes = document.encode();
     let digest = Digest::sha256(&bytes);
@@ -279,7 +279,7 @@ fn put(layout: &Path, document: &JsonObject, descriptor: &mut JsonObject) {
 
 #[cfg(feature = "registry")]
 #[tokio::test]
-async fn the_attributes_of_an_image_are_those_of_the_places_that_it_can_be_in() {
+async fn the_attributes_of_an_image_are_those_of_its_backends() {
     let registry = cache_registry::Registry::new(cache_registry::Environment::new());
     let inline = Inline::new().with(Local).with(registry);
     let unknown = "an-attribute-that-no-backend-of-buildcache-has-or-ever-will";

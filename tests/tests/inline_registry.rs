@@ -1,4 +1,4 @@
-//! Inline caches in images that are in a registry.
+//! Inline caches in images in a registry.
 
 #![cfg(all(feature = "inline", feature = "local", feature = "registry"))]
 
@@ -18,7 +18,7 @@ use cache_tests::servers::registry::{Fault, Options, Plan};
 
 const REPOSITORY: &str = "team/app";
 
-/// Puts an image of the fixtures under a tag, as BuildKit pushes it, and answers its digest.
+/// Pushes an image of the fixtures to a tag, like BuildKit, and returns its digest.
 fn push(place: &Registry, layout: &str, tag: &str) -> Digest {
     let layout = fixture(layout);
     let root = root(&layout);
@@ -29,7 +29,7 @@ fn push(place: &Registry, layout: &str, tag: &str) -> Digest {
             let kind: Option<MediaType> = json.field("mediaType").ok().flatten();
             let layers: Option<Vec<Descriptor>> = json.field("layers").ok().flatten();
             for layer in layers.unwrap_or_default() {
-                // The fixtures come without layers, which nobody reads; the registry wants them to be there.
+                // The fixtures have no layers, which are not read, but the registry requires them.
                 repository.blobs.entry(layer.digest).or_default();
             }
             if let Some(kind) = kind {
@@ -47,7 +47,7 @@ fn fixture(layout: &str) -> Fixture {
     Fixture { name: layout.to_owned(), path: fixtures::root().join(layout) }
 }
 
-/// The digest that a layout's only entry leads to.
+/// The digest of a layout's only entry.
 fn root(layout: &Fixture) -> Digest {
     layout.entries().pop().unwrap().1.digest
 }
@@ -74,7 +74,7 @@ async fn embed(place: &Registry, name: &str, cache: &str) -> Result<Committed> {
     Ok(report.expect("the source has a cache").export.committed)
 }
 
-/// One build, exported as a cache, as an image, and as an image with an inline cache.
+/// A build that was exported as a cache, as an image, and as an image with an inline cache.
 #[tokio::test(start_paused = true)]
 async fn a_cache_and_a_plain_image_make_the_image_that_buildkit_makes() {
     for (build, covered) in [("single", 4), ("multi", 6)] {
@@ -86,7 +86,7 @@ async fn a_cache_and_a_plain_image_make_the_image_that_buildkit_makes() {
         assert_eq!(tag(&place, "v1"), Some(ours));
         assert_ne!(ours, plain);
         if build == "single" {
-            // That of more platforms has attestations, which name the image they were made for.
+            // The one with several platforms has attestations, which contain the digest of their image.
             assert_eq!(ours, root(&fixture("embedded/single/inline")));
         }
         let importer = RegistryImporter::new(place.config_of(&format!("{REPOSITORY}:v1"), place.environment()));
@@ -125,7 +125,7 @@ async fn a_tag_that_somebody_moved_meanwhile_is_a_conflict_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_beside_a_digest_moves_only_if_it_led_there() {
+async fn a_tag_beside_a_digest_moves_only_if_it_points_to_it() {
     let place = Registry::new();
     let plain = push(&place, "embedded/single/plain", "v1");
     let pinned = format!(":v1@{plain}");
@@ -136,7 +136,7 @@ async fn a_tag_beside_a_digest_moves_only_if_it_led_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_by_digest_alone_stays_and_the_new_one_is_there_by_its_own() {
+async fn an_image_by_digest_stays_and_the_new_one_has_its_own_digest() {
     let place = Registry::new();
     let plain = push(&place, "embedded/single/plain", "v1");
     let ours = embed(&place, &format!("@{plain}"), "embedded/single/cache").await.unwrap().descriptor.unwrap().digest;
@@ -156,14 +156,14 @@ async fn the_tag_stays_when_what_is_below_the_root_cannot_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_is_not_there_is_said_so() {
+async fn a_missing_image_is_an_error() {
     let place = Registry::new();
     let error = embed(&place, ":none", "embedded/single/cache").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
 }
 
 #[tokio::test]
-async fn what_can_only_be_a_path_is_no_reference() {
+async fn a_path_is_no_reference() {
     let registry = cache_registry::Registry::new(Environment::new());
     let open = async |image: &str| registry.image(&format!("type=inline,image={image}").parse().unwrap()).await;
     for path in ["/tmp/layout", "./layout", "../layout", "."] {

@@ -1,4 +1,4 @@
-//! Exports and prunes of a directory that are killed, that run side by side, or out of space: nothing is ever lost.
+//! Exports and prunes of a directory that are killed, run concurrently, or run out of space: nothing is ever lost.
 
 #![cfg(all(feature = "local", unix))]
 
@@ -18,7 +18,7 @@ use cache_tests::places::{temporary_files, wrong_blobs};
 use cache_tests::random::Random;
 use tempfile::TempDir;
 
-/// How many exports are killed, and how many run at once meanwhile.
+/// How many exports are killed, and how many run at once.
 const KILLS: usize = 200;
 const AT_ONCE: u64 = 4;
 
@@ -28,7 +28,7 @@ fn exporter(directory: &Path, tag: &str, seed: u64) -> Command {
     command
 }
 
-/// Runs to the end, and to the end of what goes on in the background.
+/// Runs a future and its background work to the end.
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
@@ -38,7 +38,7 @@ fn write(directory: &Path, tag: &str, cache: &Generated) -> cache_core::Result<(
     run(async { export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await.map(|_| ()) })
 }
 
-/// Verifies every cache that `index.json` names, and says which names there are.
+/// Verifies every cache in `index.json`, and returns the names.
 fn verified_tags(directory: &Path) -> Vec<String> {
     run(verify_all(directory))
 }
@@ -62,7 +62,7 @@ fn holds(directory: &Path, tag: &str, cache: &Generated) -> bool {
     resolved.is_some_and(|resolved| resolved.manifest.config() == cache.manifest.config())
 }
 
-/// Checks that no blob has its name before it has its bytes.
+/// Checks that no blob has its name before all of its bytes are written.
 fn assert_right_blobs(directory: &Path) {
     let wrong = wrong_blobs(directory);
     assert!(wrong.is_empty(), "{} blobs are wrong, like {}", wrong.len(), wrong[0]);
@@ -91,7 +91,7 @@ fn a_killed_export_leaves_every_cache_sound_and_the_next_one_cleans_up() {
     assert!(verified_tags(directory.path()).contains(&"new".to_owned()));
 }
 
-/// How long an export takes that has others beside it; at most a second, where disks are slow.
+/// The time of an export while others run; at most a second, for slow disks.
 fn longest_export() -> Duration {
     let directory = TempDir::new().unwrap();
     let start = Instant::now();
@@ -103,7 +103,7 @@ fn longest_export() -> Duration {
     start.elapsed().min(Duration::from_secs(1))
 }
 
-/// Kills exports at random moments until there were enough of them; those that were too quick do not count.
+/// Kills exports at random moments until there are enough; those that had ended already do not count.
 fn kill_exports(directory: &Path, slot: u64, most: Duration, killed: &AtomicUsize) {
     let mut random = Random::new(slot);
     while killed.load(Ordering::Relaxed) < KILLS {
@@ -116,7 +116,7 @@ fn kill_exports(directory: &Path, slot: u64, most: Duration, killed: &AtomicUsiz
     }
 }
 
-/// How many prunes are killed, and how many tags there are before each.
+/// How many prunes are killed, and the number of tags before each.
 const PRUNES: usize = 20;
 const TAGS: u64 = 4;
 
@@ -146,7 +146,7 @@ fn a_killed_prune_leaves_every_cache_sound_and_the_next_one_finishes() {
     let importer = LocalImporter::new(LocalConfig::new(directory.path()).with_tag(&tags[0]));
     let kept = run(importer.resolve()).unwrap().expect("it is listed").manifest;
     let left = std::fs::read_dir(directory.path().join("blobs/sha256")).unwrap().count();
-    // Its layers, its config and its manifest.
+    // Layers, config and manifest.
     assert_eq!(left, kept.blobs().len() + 2);
     assert_eq!(temporary_files(directory.path()), [""; 0]);
 }
@@ -157,7 +157,7 @@ fn pruner(directory: &Path) -> Command {
     command
 }
 
-/// Writes new caches under all tags, so long ago that all that is free may go.
+/// Writes new caches under all tags, old enough that all unreachable blobs may be deleted.
 fn fill(directory: &Path, random: &mut Random) {
     for tag in 0..TAGS {
         write(directory, &format!("tag-{tag}"), &cache_of(random.number(), MANY_BLOBS)).unwrap();
@@ -229,10 +229,10 @@ impl Held {
         Self(child)
     }
 
-    /// Lets it go on to its end.
+    /// Lets it continue to its end.
     fn release(&mut self) {
         let stdin = self.0.stdin.take();
-        // It may end before it has read every line.
+        // It may exit before it has read every line.
         let _ = stdin.unwrap().write_all(&[b'\n'; 1_000]);
     }
 }

@@ -1,4 +1,4 @@
-//! Layers made of directories: reproducible, complete, and readable by others.
+//! Layers made from directories: reproducible, complete, and readable by other programs.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 use tempfile::TempDir;
 
-/// Files of every kind that needs no privileges.
+/// A tree with files of every kind that needs no privileges.
 fn tree() -> TempDir {
     let tree = TempDir::with_prefix("cache-layer-").unwrap();
     let at = |name: &str| tree.path().join(name);
@@ -52,7 +52,7 @@ fn reproducible() -> TreeOptions {
     TreeOptions::default().with_source_date_epoch(1_700_000_000).with_owner(0, 0)
 }
 
-/// What another reader sees: the type, the header and the content of each path.
+/// The type, the header and the content of each path, as read by another implementation.
 fn entries(tar: &[u8]) -> BTreeMap<String, (tar::EntryType, tar::Header, Vec<u8>)> {
     let mut archive = tar::Archive::new(tar);
     let read = |mut entry: tar::Entry<'_, &[u8]>| {
@@ -81,7 +81,7 @@ async fn entries_are_sorted_and_directories_come_first() {
     let mut archive = tar::Archive::new(tar.as_slice());
     let paths: Vec<Vec<u8>> = archive.entries().unwrap().map(|e| e.unwrap().path_bytes().into_owned()).collect();
     let mut sorted = paths.clone();
-    // A slash sorts before any other byte of a name, as a directory's entries follow it at once.
+    // A slash sorts before all other bytes, since the entries of a directory follow it at once.
     sorted.sort_by_key(|path| path.iter().map(|&b| if b == b'/' { 0 } else { b }).collect::<Vec<u8>>());
     assert_eq!(paths, sorted);
     assert!(paths.iter().all(|path| !path.starts_with(b"/") && !path.starts_with(b".")));
@@ -95,7 +95,7 @@ async fn unpacking_gives_the_tree_again() {
     let mut archive = tar::Archive::new(tar.as_slice());
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
-    // The crate makes no FIFOs.
+    // The crate cannot create FIFOs.
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         if entry.header().entry_type() != tar::EntryType::Fifo {
@@ -132,7 +132,7 @@ async fn attributes_and_hard_links_are_kept() {
     let mut first = archive.entries().unwrap().next().unwrap().unwrap();
     assert_eq!(first.path_bytes().as_ref(), b"a");
     assert_eq!(first.header().mode().unwrap(), 0o4755);
-    // `tar` splits records at line feeds; the record is looked for as it is.
+    // `tar` splits records at line feeds, so the raw record is compared.
     let record = b"30 SCHILY.xattr.user.note=\0=\n\n";
     assert!(tar[512..1024].starts_with(record), "{:?}", first.pax_extensions().is_ok());
     let entries = entries(&tar);
@@ -162,7 +162,7 @@ async fn what_overlayfs_deleted_becomes_whiteouts() {
     fs::write(at("opaque/.hidden"), "h").unwrap();
     setxattr(at("opaque"), "user.overlay.opaque", b"y", XattrFlags::empty()).unwrap();
     fs::create_dir(at("dir")).unwrap();
-    // Linux lets everybody make the device 0:0, for this purpose.
+    // On Linux everyone may create the device 0:0, for this purpose.
     mknodat(CWD, at("dir/gone"), FileType::CharacterDevice, Mode::empty(), makedev(0, 0)).unwrap();
     fs::write(at(".wh.by-hand"), "").unwrap();
     let entries = entries(&tar_of(tree.path(), &reproducible()).await.unwrap());

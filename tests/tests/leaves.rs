@@ -1,4 +1,4 @@
-//! Caches with several leaves: whatever is written has one, and nothing but the bytes shows it.
+//! Caches with several leaves: every cache is written with one, which shows only in the bytes.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use cache_ops::{
 use cache_tests::fixtures::{Fixture, named};
 use cache_tests::graphs::{cache, config_of, tangle};
 
-/// What BuildKit v0.32.2 wrote for two platforms that share sources.
+/// The cache of BuildKit v0.32.2 for two platforms that share sources.
 fn two_platforms() -> Fixture {
     named("v0.32/two-platforms")
 }
@@ -27,7 +27,7 @@ async fn read(fixture: &Fixture) -> CacheManifest {
     fixture.load(fixture.document(&entry.digest)).await
 }
 
-/// The records of every document that the cache would be written as.
+/// The records in each form in which the cache can be written.
 fn written(manifest: &CacheManifest) -> Vec<(&'static str, Vec<CacheRecord>)> {
     let decode = |bytes: &[u8]| CacheConfig::decode(bytes).unwrap().records;
     let forms = [ManifestForm::ImageManifest, ManifestForm::Index, ManifestForm::DockerList];
@@ -59,13 +59,13 @@ fn union(parts: &[&CacheManifest]) -> CacheManifest {
     union.to_manifest()
 }
 
-/// The manifest as somebody reads it who finds it in an object store.
+/// The manifest as it is read from an object store.
 fn read_back(manifest: &CacheManifest) -> CacheManifest {
     CacheManifest::decode_flat(manifest.encode_flat().unwrap()).unwrap()
 }
 
 #[test]
-fn two_caches_that_share_steps_are_one_leaf_when_they_are_merged() {
+fn two_merged_caches_that_share_steps_have_one_leaf() {
     let (a, b) = (cache(1).manifest, cache(2).manifest);
     let merged = union(&[&a, &b]);
     assert!(leaves(&merged.config().records) > 1);
@@ -73,7 +73,7 @@ fn two_caches_that_share_steps_are_one_leaf_when_they_are_merged() {
 }
 
 #[test]
-fn every_generated_cache_is_written_with_one_leaf_and_read_without_what_joins_it() {
+fn every_generated_cache_is_written_with_one_leaf_and_read_without_the_joining_record() {
     for seed in 0..50 {
         for manifest in [cache(seed).manifest, tangle(seed).to_manifest()] {
             let is_split = leaves(&manifest.config().records) > 1;
@@ -86,7 +86,7 @@ fn every_generated_cache_is_written_with_one_leaf_and_read_without_what_joins_it
 }
 
 #[test]
-fn merging_what_was_merged_before_does_not_pile_up() {
+fn joining_records_do_not_pile_up_in_repeated_merges() {
     let [a, b, c] = [1, 2, 3].map(|seed| cache(seed).manifest);
     let at_once = union(&[&a, &b, &c]);
     let one_by_one = union(&[&read_back(&union(&[&read_back(&a), &b])), &read_back(&c)]);
@@ -96,7 +96,7 @@ fn merging_what_was_merged_before_does_not_pile_up() {
 }
 
 #[tokio::test]
-async fn what_buildkit_wrote_for_two_platforms_is_found_to_be_split_and_optimize_mends_it() {
+async fn several_leaves_of_two_platforms_are_found_and_joined_by_optimize() {
     let fixture = two_platforms();
     let manifest = read(&fixture).await;
     assert_eq!(leaves(&manifest.config().records), 2);
@@ -113,7 +113,7 @@ async fn what_buildkit_wrote_for_two_platforms_is_found_to_be_split_and_optimize
     assert_is_joined(&repaired.manifest, "repaired");
     for mended in [optimized.manifest, repaired.manifest] {
         assert_eq!(codes(&read_back(&mended)), []);
-        // But for the record that joins and the order that BuildKit leaves to chance, it is what was read.
+        // It is unchanged, except for the record that joins the leaves, and for the order, which is random in BuildKit.
         assert_eq!(mended.config(), CacheChains::from_manifest(&manifest).unwrap().to_manifest().config());
     }
 }
@@ -131,7 +131,7 @@ async fn a_plain_copy_keeps_what_it_reads() {
     assert_eq!(codes(&there), [FindingCode::SeveralLeaves]);
 }
 
-/// The blobs of a fixture but for one.
+/// The blobs of a fixture without one.
 fn without(fixture: &Fixture, lost: &Digest) -> MemoryCache {
     let store = MemoryCache::new();
     for (_, bytes) in fixture.blobs().into_iter().filter(|(blob, _)| blob != lost) {
@@ -141,7 +141,7 @@ fn without(fixture: &Fixture, lost: &Digest) -> MemoryCache {
 }
 
 #[tokio::test]
-async fn a_copy_that_changes_the_cache_is_one_leaf() {
+async fn a_copy_that_changes_the_cache_has_one_leaf() {
     let fixture = two_platforms();
     let manifest = read(&fixture).await;
     let last = manifest.config().records.last().unwrap().results[0].layer as usize;
@@ -166,8 +166,8 @@ async fn a_copy_that_changes_the_cache_is_one_leaf() {
 }
 
 #[tokio::test]
-async fn what_repair_leaves_of_a_build_is_one_leaf() {
-    // One leaf before, and two steps are the last ones once the result that joins them is lost.
+async fn a_repaired_build_has_one_leaf() {
+    // The cache has one leaf, and two once the result of the joining step is lost.
     let fixture = named("v0.32/max-manifest");
     let manifest = read(&fixture).await;
     let records = &manifest.config().records;
@@ -182,8 +182,8 @@ async fn what_repair_leaves_of_a_build_is_one_leaf() {
 }
 
 #[test]
-fn the_record_that_joins_counts_where_bytes_are_limited() {
-    // Four thousand steps that hang on nothing else: what joins them is a good part of the config.
+fn the_joining_record_counts_towards_the_size_limit() {
+    // Four thousand roots: the record that joins them is a large part of the config.
     let config = config_of(4000, 1);
     let layer = |layer: &CacheLayer| {
         Descriptor::new(MediaType::OCI_LAYER, layer.blob, 1).with_annotation(annotation::UNCOMPRESSED, layer.blob)
@@ -200,7 +200,7 @@ fn the_record_that_joins_counts_where_bytes_are_limited() {
 }
 
 #[test]
-fn caches_that_share_nothing_are_not_related_by_what_joins_them() {
+fn caches_that_share_nothing_are_not_related_by_the_joining_record() {
     let parts = |names: [&str; 2]| {
         let [a, b] = names.map(step);
         read_back(&union(&[&a, &b]))
@@ -225,7 +225,7 @@ fn step(name: &str) -> CacheManifest {
     chains.to_manifest()
 }
 
-/// An image that has the layers of both platforms gets records with one leaf, and is read without what joins them.
+/// An image with the layers of both platforms gets records with one leaf, and is read without the joining record.
 #[cfg(feature = "inline")]
 #[tokio::test]
 async fn inline_records_are_joined_too() {

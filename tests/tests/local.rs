@@ -1,4 +1,4 @@
-//! The conformance suite on a directory, and directories that BuildKit wrote.
+//! The conformance suite on a directory, and directories of BuildKit.
 
 #![cfg(feature = "local")]
 
@@ -11,7 +11,7 @@ use cache_tests::fixtures::{self, Fixture};
 
 cache_tests::conformance!(local, cache_tests::places::Local::new());
 
-/// The directories with one cache and nothing else.
+/// The directories with only one cache.
 fn of_one_generation() -> impl Iterator<Item = Fixture> {
     let is_one = |fixture: &Fixture| !fixture.name.contains("generations") && !fixture.name.contains("inline");
     fixtures::all().into_iter().filter(is_one)
@@ -37,7 +37,7 @@ async fn a_copy_has_the_blobs_that_buildkit_wrote_and_no_others() {
 
 #[tokio::test]
 async fn a_copy_has_the_index_and_the_marker_of_buildkit() {
-    // Before v0.14 BuildKit left the media type of the index out, and v0.8 wrote no marker.
+    // BuildKit before v0.14 left out the media type of the index, and v0.8 wrote no marker.
     let is_new = |fixture: &Fixture| ["v0.20/", "v0.32/"].iter().any(|version| fixture.name.starts_with(version));
     for fixture in of_one_generation().filter(is_new) {
         let directory = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ async fn a_copy_has_the_index_and_the_marker_of_buildkit() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn blobs_cannot_be_written_to_and_can_be_read() {
+async fn blobs_are_read_only_files() {
     use std::os::unix::fs::PermissionsExt;
 
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Input that is no cache: the error says what and where, and nothing panics.
+//! Malformed input: the error says what is wrong and where, and nothing panics.
 
 use bytes::Bytes;
 use cache_core::graph::FindingCode;
@@ -49,7 +49,7 @@ fn a_config_that_is_no_graph_is_refused_in_the_words_of_buildkit() {
 }
 
 #[test]
-fn an_invalid_layer_index_says_whose_it_is() {
+fn the_error_for_an_invalid_layer_index_names_its_owner() {
     for case in malformed::layer_indices() {
         let error = graph(&case.bytes).unwrap_err();
         assert!(error.context("record").or(error.context("layer")).is_some(), "{error}");
@@ -112,7 +112,7 @@ fn the_parents_of_a_listed_layer_do_not_matter() {
 }
 
 #[test]
-fn what_is_no_graph_is_a_finding() {
+fn an_invalid_graph_is_a_finding() {
     for case in malformed::graphs().iter().chain(&malformed::layer_indices()) {
         let findings = check(&described(CacheConfig::decode(&case.bytes).unwrap()));
         assert!(findings.iter().any(|finding| finding.code.is_error()), "{}: {findings:?}", case.error);
@@ -127,7 +127,7 @@ fn a_config_that_does_not_decode_says_where() {
 }
 
 #[test]
-fn what_go_tolerates_is_tolerated() {
+fn documents_that_go_accepts_are_accepted() {
     let empty = [
         "{}",
         " {} \n",
@@ -147,7 +147,7 @@ fn what_go_tolerates_is_tolerated() {
     assert_eq!(zero.records[0].results[0].layer, 0);
 }
 
-/// The layers of every result in a config in which blobs `a` and `b` are described.
+/// The layers of every result in a config; only the blobs `a` and `b` have descriptors.
 fn results(config: &str) -> Vec<Vec<Digest>> {
     let manifest = tolerated(config);
     let chains = CacheChains::from_manifest(&manifest).unwrap_or_else(|error| panic!("{config}: {error}"));
@@ -165,7 +165,7 @@ fn tolerated(config: &str) -> CacheManifest {
 }
 
 #[test]
-fn what_is_below_a_layer_that_nothing_describes_drops_its_results_only() {
+fn a_layer_without_a_descriptor_drops_only_its_own_results() {
     let sound = vec![vec![Digest::sha256(b"a")]];
     for (layers, results_of) in [
         (r#"{"blob":"@a","parent":-1},{"blob":"@x","parent":99}"#, r#""layers":[{"layer":1}]"#),
@@ -182,7 +182,7 @@ fn what_is_below_a_layer_that_nothing_describes_drops_its_results_only() {
 }
 
 #[test]
-fn what_buildkit_cannot_use_is_dropped_and_the_rest_is_read() {
+fn parts_that_buildkit_cannot_use_are_dropped_and_the_rest_is_read() {
     let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
     for (config, expected) in [
         (r#"{"layers":[{"blob":"none"}],"records":[{"layers":[{"layer":0}]}]}"#, vec![]),
@@ -220,7 +220,7 @@ fn a_result_of_no_layers_is_a_result() {
     let config = r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"digest":"k","chains":[{"layers":[],"createdAt":"2026-11-23T07:40:36Z"}]},{"digest":"l","layers":[{"layer":0}]}]}"#;
     let expected = vec![vec![], vec![Digest::sha256(b"a")]];
     assert_eq!(results(config), expected);
-    // It comes back from what is written of it.
+    // It is read again after it was written.
     let written = CacheChains::from_manifest(&tolerated(config)).unwrap().to_manifest();
     assert_eq!(results(&String::from_utf8(written.config().encode()).unwrap()), expected);
     let optimized = cache_ops::optimize(&written, &cache_ops::OptimizeOptions::default()).unwrap().manifest;
@@ -228,15 +228,15 @@ fn a_result_of_no_layers_is_a_result() {
 }
 
 #[test]
-fn records_that_are_the_same_and_lead_to_each_other_are_found_and_mended() {
-    // The second record is the first one by its first alternative, and hangs on it by the other.
+fn equal_records_that_lead_to_each_other_are_found_and_repaired() {
+    // The second record is equal to the first one by one alternative, and a child of it by the other.
     let config = r#"{"layers":[{"blob":"@a","parent":-1}],"records":[{"digest":"r"},{"digest":"k","inputs":[[{"link":0}]]},{"digest":"k","inputs":[[{"link":0},{"link":1}]],"layers":[{"layer":0}]}]}"#;
     let manifest = tolerated(config);
     let codes = |manifest: &CacheManifest| check(manifest).iter().map(|finding| finding.code).collect::<Vec<_>>();
     assert_eq!(codes(&manifest), [FindingCode::MergedLoop]);
     let optimized = cache_ops::optimize(&manifest, &cache_ops::OptimizeOptions::default()).unwrap().manifest;
     assert_eq!(codes(&optimized), []);
-    // Ours finds the result by either way to it.
+    // Ours finds the result in both ways.
     let chains = CacheChains::from_manifest(&manifest).unwrap();
     let root = chains.root(&CacheKey::from("r")).unwrap();
     let found = |record| chains.lookup(&CacheKey::from("k"), &[vec![CacheLink::new(record)]]);
@@ -274,7 +274,7 @@ async fn an_image_without_records_is_no_cache_and_no_error() {
         "{}",
         "null",
         r#"{"moby.buildkit.cache.v0":null,"rootfs":{"diff_ids":[]}}"#,
-        // An attestation: it has layers, and its config names none of them.
+        // An attestation has layers, but none of them are in its config.
         r#"{"moby.buildkit.cache.v0":"W10=","rootfs":{"diff_ids":[]}}"#,
     ];
     for config in configs.map(Bytes::from) {
@@ -345,7 +345,7 @@ async fn an_index_with_an_unknown_config_type_is_not_taken_for_a_cache() {
 }
 
 #[tokio::test]
-async fn a_config_that_is_gone_or_too_large_or_too_small_says_which() {
+async fn the_error_for_a_missing_or_wrongly_sized_config_names_it() {
     let config = Bytes::from("{}");
     let digest = Digest::sha256(&config);
     let document = |size: u64| {
@@ -391,7 +391,7 @@ async fn an_image_with_a_short_history_is_a_finding() {
     assert!(check(&found).iter().any(|finding| finding.code == FindingCode::HistoryTooShort));
 }
 
-/// The documents that hold this text, one of each kind of fixture of the oldest and the newest BuildKit.
+/// The documents with this text, one for each kind of fixture of the oldest and the newest BuildKit.
 fn documents(text: &str) -> Vec<(Fixture, Bytes)> {
     let of_fixture = |fixture: Fixture| {
         let blobs = fixture.blobs().into_values().filter(|bytes| bytes.starts_with(b"{"));
@@ -437,7 +437,7 @@ async fn an_image_config_cut_at_any_byte_is_an_error() {
     }
 }
 
-/// What is cut may be torn, and is read again for a while; the cuts wait side by side.
+/// A cut file may be torn and is read again for a while, so all cuts are read concurrently.
 #[cfg(feature = "local")]
 #[tokio::test]
 async fn an_index_json_cut_at_any_byte_is_an_error() {
@@ -450,7 +450,7 @@ async fn an_index_json_cut_at_any_byte_is_an_error() {
         std::fs::write(directory.path().join("index.json"), &index[..end]).unwrap();
         async move { LocalImporter::new(LocalConfig::new(directory.path())).resolve().await.map(|_| ()) }
     };
-    // An empty file has no entries, as BuildKit reads it.
+    // An empty file is an index without entries, as in BuildKit.
     for outcome in futures_util::future::join_all((1..index.len()).map(read)).await {
         let error = outcome.expect_err("a cut document has no end");
         assert_eq!(error.kind(), ErrorKind::InvalidManifest, "{error:?}");

@@ -1,4 +1,5 @@
-//! Every importer to every exporter: what BuildKit wrote arrives as it was, to the byte where a form is kept.
+//! Copies of BuildKit's caches from every importer to every exporter: the cache is the same, and so are its bytes if
+//! the form is kept.
 
 use bytes::Bytes;
 use cache_core::{CacheExporter, CacheManifest};
@@ -6,7 +7,7 @@ use cache_ops::{CopyOptions, Depth, ExportSettings, copy, copy_manifest, verify}
 use cache_tests::fixtures::{self, Fixture};
 use cache_tests::harness::Harness;
 
-/// Copies each fixture to a place of `from`, from there to one of `to`, and back.
+/// Copies each fixture to `from`, from there to `to`, and back.
 async fn round_trip<A: Harness, B: Harness>(from: fn() -> A, to: fn() -> B) {
     for fixture in fixtures::all() {
         for (_, entry) in fixture.entries() {
@@ -26,7 +27,7 @@ async fn round_trip<A: Harness, B: Harness>(from: fn() -> A, to: fn() -> B) {
     }
 }
 
-/// Writes a fixture's cache, and says what that is in the place.
+/// Writes a fixture's cache, and returns the manifest as written.
 async fn put(fixture: &Fixture, cache: &CacheManifest, to: &dyn CacheExporter) -> CacheManifest {
     let (options, settings) = (CopyOptions::default(), ExportSettings::default());
     copy_manifest(cache.clone(), fixture, to, options, &settings).await.unwrap().manifest
@@ -77,7 +78,7 @@ matrix!(memory = Memory, local = Local);
 #[cfg(not(feature = "local"))]
 matrix!(memory = Memory);
 
-/// Both interfaces of the cache service of GitHub Actions.
+/// Both versions of the API of GitHub Actions.
 #[cfg(all(feature = "gha", feature = "local"))]
 mod gha {
     use cache_tests::places::{Gha, Local, Memory};

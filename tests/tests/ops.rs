@@ -1,4 +1,4 @@
-//! Whole caches, changed: what repair, optimize and diff promise, on random graphs and on what BuildKit wrote.
+//! `repair`, `optimize` and `diff` on random graphs and on caches of BuildKit.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use cache_tests::random::Random;
 
 const SEEDS: std::ops::Range<u64> = 0..60;
 
-/// The graph without the results that need one of `lost`.
+/// The graph without the results that need one of the `lost` blobs.
 fn without(manifest: &CacheManifest, lost: &HashSet<Digest>) -> CacheChains {
     let mut chains = CacheChains::from_manifest(manifest).unwrap();
     chains.drop_results_needing(lost);
     chains
 }
 
-/// How many records lead to a result, and how many of them `whole` finds.
+/// How many records of `part` lead to a result, and how many of them are found in `whole`.
 fn leading(part: &CacheChains, whole: &CacheChains) -> (usize, usize) {
     let leading = optimize(&part.to_manifest(), &OptimizeOptions::default()).unwrap().manifest;
     let leading = CacheChains::from_manifest(&leading).unwrap();
@@ -29,16 +29,16 @@ fn leading(part: &CacheChains, whole: &CacheChains) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn damage_of_every_kind_is_repaired_and_the_rest_answers_as_before() {
+async fn damage_of_every_kind_is_repaired_and_the_rest_is_found_as_before() {
     damage_and_repair(3).await;
 }
 
 #[tokio::test]
-async fn loops_through_several_records_are_repaired_and_the_rest_answers_as_before() {
+async fn loops_through_several_records_are_repaired_and_the_rest_is_found_as_before() {
     damage_and_repair(4).await;
 }
 
-/// Damages random caches in up to `kinds` ways of linking wrongly, besides lost blobs and wrong descriptors.
+/// Repairs random caches with up to `kinds` kinds of wrong links, lost blobs and wrong descriptors.
 async fn damage_and_repair(kinds: usize) {
     for seed in SEEDS {
         let cache = graphs::cache_of(seed, graphs::MANY_BLOBS);
@@ -83,7 +83,7 @@ async fn damage_and_repair(kinds: usize) {
     }
 }
 
-/// Adds links that lead nowhere or back; what was there stays.
+/// Adds links that dangle or close loops.
 fn damage_links(config: &mut CacheConfig, at: usize, kinds: usize, random: &mut Random) {
     let count = config.records.len() as i64;
     let Some(input) = config.records[at].inputs.first_mut() else { return };
@@ -92,8 +92,8 @@ fn damage_links(config: &mut CacheConfig, at: usize, kinds: usize, random: &mut 
         1 => -3,
         2 => at as i64,
         _ => {
-            // Only where it cannot be told from the links that were there is a loop cut at another one: here the record
-            // below has nothing else to hang on.
+            // A loop may be cut at an original link only if that one looks the same: here the child has no other
+            // alternative.
             let hangs = |input: &Vec<RecordLink>| input.iter().all(|link| link.link == at as i64);
             let below = config.records.iter().position(|record| record.inputs.iter().any(hangs));
             let link = below.unwrap_or(at) as i64;
@@ -105,7 +105,7 @@ fn damage_links(config: &mut CacheConfig, at: usize, kinds: usize, random: &mut 
 }
 
 #[tokio::test]
-async fn an_empty_input_drops_the_record_and_what_hangs_on_it() {
+async fn an_empty_input_drops_the_record_and_its_children() {
     let cache = graphs::cache(5);
     let mut config = cache.manifest.config().clone();
     let at = config.records.iter().position(|record| !record.inputs.is_empty()).unwrap();
@@ -118,7 +118,7 @@ async fn an_empty_input_drops_the_record_and_what_hangs_on_it() {
 }
 
 #[tokio::test]
-async fn an_older_result_of_the_same_record_takes_the_place_of_a_lost_one() {
+async fn an_older_result_of_the_same_record_replaces_a_lost_one() {
     let (old, new) = (layer("old"), layer("new"));
     let store = MemoryCache::new();
     let _ = store.insert("old");
@@ -144,8 +144,8 @@ async fn a_cache_with_nothing_sound_left_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_buildkit_wrote_is_sound_and_stays_to_the_byte() {
-    // The cache of two platforms has several leaves, which is mended (see `leaves.rs`).
+async fn caches_of_buildkit_are_sound_and_keep_their_bytes() {
+    // The cache of two platforms has several leaves, which repair joins (see `leaves.rs`).
     let is_whole = |fixture: &Fixture| !fixture.name.contains("inline") && !fixture.name.contains("two-platforms");
     for fixture in fixtures::all().into_iter().filter(is_whole) {
         for (_, entry) in fixture.entries() {
@@ -169,7 +169,7 @@ fn every_lookup_that_hit_before_optimizing_hits_after() {
             let after = optimize(&before, &OptimizeOptions::default()).unwrap().manifest;
             let after = CacheChains::from_manifest(&after).unwrap();
             let before = CacheChains::from_manifest(&before).unwrap();
-            // A build asks with some of the keys that it knows, and gets results or nothing.
+            // A build looks up some of the keys that it knows.
             let mut random = Random::new(seed);
             let leading = leading_records(&before);
             for _ in 0..4 {
@@ -180,7 +180,7 @@ fn every_lookup_that_hit_before_optimizing_hits_after() {
     }
 }
 
-/// The records with a result below, as a graph of their own; made without the code under test.
+/// The graph of records that lead to a result, made without the code under test.
 fn leading_records(chains: &CacheChains) -> CacheChains {
     let manifest = chains.to_manifest();
     let config = manifest.config();
@@ -198,8 +198,8 @@ fn leading_records(chains: &CacheChains) -> CacheChains {
     CacheChains::from_manifest(&CacheManifest::new(reduced, manifest.blobs().iter().cloned())).unwrap()
 }
 
-/// What a busy shared daemon exports (moby/buildkit#7126): the same Dockerfile built again and again on other sources,
-/// with keys of other builds that lead nowhere.
+/// The export of a busy shared daemon (moby/buildkit#7126): one Dockerfile that was built again and again with other
+/// sources, and keys of other builds that lead to no result.
 fn busy_daemon(builds: usize, steps: usize) -> (CacheManifest, CacheChains) {
     let mut config = CacheConfig::default();
     let mut described = Vec::new();
@@ -259,7 +259,7 @@ fn a_limit_that_nothing_fits_is_an_error() {
 }
 
 #[test]
-fn a_changed_source_and_a_changed_step_are_told_apart() {
+fn a_changed_source_and_a_changed_step_have_different_reasons() {
     let build = |source: &str, command: &str| {
         let mut config = CacheConfig::default();
         let (base, copied) = (layer("base"), layer(source));
@@ -320,7 +320,7 @@ fn a_drawn_graph_has_every_record_and_every_layer_once() {
     }
 }
 
-/// Twenty times deeper than what overflows a thread of this size, if every record took one call.
+/// Twenty times the depth that overflows the stack of this thread if every record takes one call.
 #[test]
 fn depth_costs_no_stack() {
     let run = || {

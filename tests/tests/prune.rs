@@ -1,4 +1,4 @@
-//! Pruning a large store while an export of ours runs that counts on old blobs which no cache reaches.
+//! Prunes of a large store during an export that reuses old unreachable blobs.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -17,10 +17,10 @@ use futures_util::stream::{BoxStream, TryStreamExt};
 const HOUR: Duration = Duration::from_secs(3600);
 const SHAPE: Shape = Shape { records: 70, depth: 5, results: 54, layer_bytes: 40 };
 
-/// A store that counts what it is asked, and lets somebody else act before each batch of blobs goes.
+/// A store that counts listings, and lets another writer act before each batch of deletions.
 struct Watched<'a> {
     store: &'a MemoryCache,
-    /// What the other writer does before each batch, first step first.
+    /// The steps of the other writer, one before each batch.
     steps: Mutex<Vec<BoxFuture<'a, ()>>>,
     listings: AtomicUsize,
     batches: AtomicUsize,
@@ -81,7 +81,7 @@ async fn digests(store: &MemoryCache) -> BTreeSet<Digest> {
     store.blobs().map_ok(|blob| blob.digest).try_collect().await.unwrap()
 }
 
-/// A store with 50 caches and 5,000 blobs, some 3,000 of which no cache reaches: of those, 100 are young, and some are
+/// A store with 50 caches and 5,000 blobs. About 3,000 blobs are unreachable; of those, 100 are young, and some are
 /// those of `running`.
 struct Store {
     store: MemoryCache,
@@ -118,7 +118,7 @@ async fn store() -> Store {
     Store { store, running, reached, young }
 }
 
-/// What an export does in so many steps: the blobs in as many parts, and the commit with the last.
+/// An export in `count` steps: the blobs in as many parts, and the commit with the last one.
 fn steps<'a>(store: &'a MemoryCache, running: &'a Generated, count: usize) -> Vec<BoxFuture<'a, ()>> {
     let place = store.named("running");
     let blobs = running.manifest.blobs();
@@ -137,9 +137,9 @@ fn steps<'a>(store: &'a MemoryCache, running: &'a Generated, count: usize) -> Ve
     (0..count).map(step).collect()
 }
 
-/// However the steps of the export and of the prune come to lie, exactly the free old blobs go.
+/// However the steps of the export and the prune interleave, exactly the old unreachable blobs are deleted.
 #[tokio::test]
-async fn a_running_export_that_counts_on_old_blobs_loses_none() {
+async fn a_running_export_that_reuses_old_blobs_loses_none() {
     for count in [1, 2, 3] {
         let Store { store, running, reached, young } = store().await;
         let before = digests(&store).await;
@@ -160,7 +160,7 @@ async fn a_running_export_that_counts_on_old_blobs_loses_none() {
         .await
         .unwrap();
         let report = prune(&watched, &plan, &PruneSettings::default()).await.unwrap();
-        // What the export has left to do when the prune is over.
+        // The rest of the export, after the prune.
         let left = std::mem::take(&mut *watched.steps.lock().unwrap());
         for step in left {
             step.await;
@@ -191,7 +191,7 @@ async fn a_running_export_that_counts_on_old_blobs_loses_none() {
     }
 }
 
-/// On a directory, with the export and the prune really at the same time.
+/// On a directory, with export and prune at the same time.
 #[cfg(feature = "local")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prune_and_an_export_in_one_directory_do_not_harm_each_other() {

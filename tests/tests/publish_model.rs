@@ -1,51 +1,53 @@
-//! The publish protocols, explored in every order of their steps: what each kind of store guarantees.
+//! A model of the publish protocols, explored in every order of steps: what each kind of store guarantees.
 //!
 //! Up to three writers publish to one place; each may crash before any step. The stores:
 //!
-//! * *conditional* (s3 and azblob with conditions, local, gha): a commit happens only if the place is as it was read;
-//! * *contributed to* (a registry, and an s3 store that ignores conditions): each writer first leaves its cache next to
-//!   the place, and starts again until the place holds everything that was left there. The store's list may lag: it
-//!   need not show what the last write did. A collector removes contributions meanwhile;
-//! * *timed* (a gha service that gives the same number to two writers, a store that cannot list): the writer looks right
-//!   before its commit, waits until nobody can be left who looked before it and is still to commit, and writes all of it
-//!   again if it is not there then;
-//! * *watched* (any other commit of a registry on a condition): the writer looks before its commit and after it, and
-//!   starts again when it sees somebody else;
-//! * *blind* (a plain copy): a commit replaces whatever is there.
+//! * *conditional* (s3 and azblob with conditions, local, gha): a commit succeeds only if the place has not changed since
+//!   it was read;
+//! * *contributed to* (a registry, and an s3 store that ignores conditions): each writer first writes its cache next to
+//!   the place as a contribution, and repeats its commit until the place contains all contributions. The store's list
+//!   may lag behind by one write. A collector removes contributions at the same time;
+//! * *timed* (a gha service that gives one number to two writers, a store that cannot list): the writer reads right
+//!   before its commit, waits until no writer can be left that has read before it and not committed, and commits again
+//!   if its cache is not there then;
+//! * *watched* (any other conditional commit of a registry): the writer reads before and after its commit, and starts
+//!   again if it sees another writer;
+//! * *blind* (a plain copy): a commit replaces the cache.
 //!
-//! Found by going through every state:
+//! The guarantees, found by exploring every state:
 //!
 //! | | conditional | contributed to | timed | watched | blind |
 //! |---|---|---|---|---|---|
-//! | a cache that is there names no blob that is missing | always | always | always | always | always |
-//! | what a writer was told is published is there when all writers are done | always | always | always | not if another looked before and commits after | never |
-//! | the same, where a writer may be killed | always | it is there, or the next publish puts it back | not if it has just replaced another's | no | no |
-//! | without a second writer at that moment nothing is lost | always | always | always | always | no |
+//! | a cache names no missing blob | always | always | always | always | always |
+//! | a cache that was reported as published is there when all writers are done | always | always | always | not if another writer reads before and commits after it | never |
+//! | the same, if a writer may be killed | always | yes, or after the next publish | not if it has just replaced another one's | no | no |
+//! | without a concurrent writer nothing is lost | always | always | always | always | no |
 //!
-//! The assumptions are about clocks. A timed commit takes less time from its look to its end than a writer waits. A collector removes what was old when it looked: so old that no round was still
-//! running that had not seen it. Rounds take less than ten minutes and contributions stay for an hour, so the clocks of
-//! the writers and the lag of a list may be off by half an hour. The model shows what happens to a collector that does
-//! not wait, and to one that does not look whether the place has what it removes.
+//! The assumptions are about time. A timed commit takes less time from its read to its end than a writer waits. A
+//! collector removes only contributions that are so old that every running round has seen them. Rounds take less than
+//! ten minutes and contributions stay for an hour, so the clocks of the writers and the lag of a list may be off by
+//! half an hour. The model also shows what a collector loses that does not wait, or does not check that the place
+//! contains what it removes.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// A set of writers: those whose caches are in the place, or whose contributions are there.
+/// A set of writers, such as those whose caches are in the place.
 type Caches = u8;
 
 const EVERYBODY: Caches = 0b111;
 
-/// Something that can be explored: all that may happen next.
+/// A model that can be explored: the states that may follow.
 trait Model: Clone + Eq + Hash {
     fn next(&self) -> Vec<Self>;
 }
 
-/// Every state that can be reached, each once.
+/// All reachable states, each once.
 fn explore<M: Model>(first: M) -> Vec<M> {
     explore_until(first, |_| false)
 }
 
-/// The states that can be reached, until one of them is what is looked for; that is the last one then.
+/// The reachable states, up to the first one for which `is_found` is true, which is then the last one.
 fn explore_until<M: Model>(first: M, is_found: impl Fn(&M) -> bool) -> Vec<M> {
     let mut seen = HashSet::from([first.clone()]);
     let mut states = vec![first];
@@ -66,7 +68,7 @@ fn explore_until<M: Model>(first: M, is_found: impl Fn(&M) -> bool) -> Vec<M> {
     states
 }
 
-/// Stores whose commits look at the place, or at nothing.
+/// Stores without contributions.
 mod commits {
     use super::{Caches, Model};
 
@@ -96,7 +98,7 @@ mod commits {
     struct Writer {
         step: Step,
         tries: u8,
-        /// What is added to what is read.
+        /// The caches that it commits.
         known: Caches,
     }
 
@@ -104,16 +106,16 @@ mod commits {
     pub(super) struct State {
         kind: Kind,
         with_crashes: bool,
-        /// The caches in the manifest that the place leads to.
+        /// The caches in the manifest of the place.
         pub(super) place: Caches,
-        /// Counts commits; never the same twice, like the digest of what is committed.
+        /// Counts commits, so that every commit has another version, like a digest.
         pub(super) version: u8,
         /// The writers whose blobs are in the store.
         pub(super) blobs: Caches,
         writers: Vec<Writer>,
     }
 
-    /// How often a writer starts again here; enough to lose to every other writer.
+    /// How often a writer starts again: enough to lose against every other writer.
     const TRIES: u8 = 4;
 
     impl State {
@@ -147,7 +149,7 @@ mod commits {
                     let step = if looks { Step::LookAgain { merged, version: next.version } } else { Step::Done };
                     (step, tries)
                 }
-                // The wait is over only when nobody is left who looked before this commit and is still to commit.
+                // The wait ends only when no writer is left that has read before this commit and not committed.
                 Step::LookAgain { version, .. } if self.kind == Kind::Timed && self.is_awaited(who, version) => {
                     return None;
                 }
@@ -179,13 +181,13 @@ mod commits {
             self.writers.iter().all(|writer| matches!(writer.step, Step::Done | Step::GaveUp | Step::Crashed))
         }
 
-        /// The writers that were told that their cache is published.
+        /// The writers whose publish has succeeded.
         pub(super) fn told(&self) -> Caches {
             let done = self.writers.iter().enumerate().filter(|(_, writer)| writer.step == Step::Done);
             done.map(|(who, _)| 1 << who).sum()
         }
 
-        /// The caches that were published according to their writers, and are not there.
+        /// The caches of those writers that are not there.
         pub(super) fn lost(&self) -> Caches {
             self.told() & !self.place
         }
@@ -200,12 +202,12 @@ mod commits {
     }
 }
 
-/// Stores without conditions, in which writers leave their caches next to the place.
+/// Stores without conditions, in which writers leave contributions.
 mod contributions {
     use super::{Caches, EVERYBODY, Model};
 
-    /// A writer or the collector goes in rounds of a list, a read of the place, and a write if something is missing;
-    /// what a round has listed is known until the next list.
+    /// A writer repeats rounds of a list, a read of the place, and a write if something is missing. What a round has
+    /// listed is known until the next list.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub(super) enum Step {
         Push,
@@ -217,7 +219,7 @@ mod contributions {
         Crashed,
     }
 
-    /// The collector removes what the place has, one contribution after the other.
+    /// The collector removes contributions that the place contains, one after the other.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     enum Collector {
         List,
@@ -226,14 +228,14 @@ mod contributions {
         Absent,
     }
 
-    /// What is done otherwise than it has to be, to see that it has to be.
+    /// Deviations from the protocol, to show that each of its rules is needed.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub(super) struct Faults {
-        /// Contributions are removed while rounds are running that have not seen them.
+        /// Contributions are removed while running rounds have not seen them.
         pub(super) collects_young: bool,
-        /// The collector does not look whether the place has them.
+        /// The collector does not check that the place contains them.
         pub(super) collects_unseen: bool,
-        /// A writer is done when its write is answered.
+        /// A writer is done after its write, without checking it.
         pub(super) never_looks_again: bool,
     }
 
@@ -243,7 +245,7 @@ mod contributions {
         with_crashes: bool,
         pub(super) place: Caches,
         pub(super) blobs: Caches,
-        /// The contributions that are there, and those that a list may still show instead: as it was one write ago.
+        /// The contributions, and those of one write ago, which a list may still show.
         pub(super) contributions: Caches,
         lagging: Caches,
         writers: [Step; 3],
@@ -269,27 +271,27 @@ mod contributions {
             Self { faults, ..self }
         }
 
-        /// Everybody else has ended, and this writer comes back with what it has.
+        /// The state in which all others have ended, and this writer publishes again.
         pub(super) fn with_one_more(&self, who: usize) -> Self {
             let mut state = Self { with_crashes: false, collector: Collector::Absent, ..self.clone() };
             state.writers[who] = Step::Push;
             state
         }
 
-        /// A write has happened: from now on a list shows what was there before it, at least.
+        /// Applies a write: from now on a list shows at least the state before it.
         fn write(&mut self, change: impl FnOnce(&mut Self)) {
             self.lagging = self.contributions;
             change(self);
         }
 
-        /// What a list may show.
+        /// The possible results of a list.
         fn lists(&self) -> Vec<Caches> {
             let mut lists = vec![self.contributions, self.lagging];
             lists.dedup();
             lists
         }
 
-        /// The next state for each thing that a list may show.
+        /// The next state for each possible result of a list.
         fn listing(&self, then: impl Fn(&mut Self, Caches)) -> Vec<Self> {
             let listed = |listed| {
                 let mut next = self.clone();
@@ -342,7 +344,7 @@ mod contributions {
             vec![next]
         }
 
-        /// What may be so old that no round is running that has not seen it.
+        /// The contributions that every running round has seen.
         fn old(&self) -> Caches {
             let seen = |step: &Step| match step {
                 Step::Read { listed } | Step::Write { listed, .. } => *listed,
@@ -359,12 +361,12 @@ mod contributions {
             (0..3).filter(|&who| self.writers[who] == Step::Done).map(|who| 1 << who).sum()
         }
 
-        /// What its writers were told is published, and neither the place nor a later publish has.
+        /// The caches that were published, and are neither in the place nor in a contribution.
         pub(super) fn lost(&self) -> Caches {
             self.told() & !(self.place | self.contributions)
         }
 
-        /// Everybody who is not done goes on alone, one after the other.
+        /// The states after all unfinished writers have continued alone, one after the other.
         pub(super) fn finished(&self) -> Vec<Self> {
             let mut states = vec![self.clone()];
             for who in 0..3 {
@@ -383,7 +385,7 @@ mod contributions {
         }
     }
 
-    /// Whether a round is the last one, or has something to add.
+    /// Whether a round is the last one, or has to write.
     fn decide(place: Caches, listed: Caches) -> Step {
         debug_assert!(listed | place <= EVERYBODY);
         if listed & !place == 0 { Step::Done } else { Step::Write { listed, merged: place | listed } }
@@ -408,7 +410,7 @@ use commits::{KINDS, Kind, State as Commits};
 use contributions::{Faults, State as Contributed};
 
 #[test]
-fn no_store_ever_leads_to_a_cache_whose_blobs_are_missing() {
+fn no_store_ever_has_a_cache_with_missing_blobs() {
     for kind in KINDS {
         for state in explore(Commits::new(kind, 3, true)) {
             assert_eq!(state.place & !state.blobs, 0, "{state:?}");
@@ -420,21 +422,21 @@ fn no_store_ever_leads_to_a_cache_whose_blobs_are_missing() {
 }
 
 #[test]
-fn a_conditional_store_loses_nothing_that_a_writer_was_told_is_published() {
+fn a_conditional_store_loses_no_published_cache() {
     for state in explore(Commits::new(Kind::Conditional, 3, true)) {
         assert_eq!(state.lost(), 0, "{state:?}");
     }
 }
 
 #[test]
-fn everybody_gets_through_to_a_conditional_store() {
+fn every_writer_succeeds_in_a_conditional_store() {
     for state in explore(Commits::new(Kind::Conditional, 3, false)).into_iter().filter(Commits::is_over) {
         assert_eq!((state.told(), state.place), (EVERYBODY, EVERYBODY), "{state:?}");
     }
 }
 
 #[test]
-fn contributions_keep_all_that_a_writer_was_told_is_published_whoever_crashes() {
+fn contributions_keep_every_published_cache_whoever_crashes() {
     let states = explore(Contributed::new(true, true));
     println!("{} states", states.len());
     for state in &states {
@@ -444,7 +446,7 @@ fn contributions_keep_all_that_a_writer_was_told_is_published_whoever_crashes() 
 }
 
 #[test]
-fn all_is_in_the_place_when_all_who_contribute_are_done() {
+fn the_place_has_all_caches_when_all_contributors_are_done() {
     let states = explore(Contributed::new(false, true));
     println!("{} states", states.len());
     assert!(Contributed::ends(&states).count() > 0);
@@ -454,7 +456,7 @@ fn all_is_in_the_place_when_all_who_contribute_are_done() {
 }
 
 #[test]
-fn whatever_a_crash_has_hidden_is_there_after_the_next_publish() {
+fn a_cache_hidden_by_a_crash_is_there_after_the_next_publish() {
     let states = explore(Contributed::new(true, true));
     let is_hidden = |state: &&Contributed| state.told() & !state.place != 0;
     let hidden: Vec<_> = Contributed::ends(&states).filter(is_hidden).collect();
@@ -469,18 +471,18 @@ fn whatever_a_crash_has_hidden_is_there_after_the_next_publish() {
 }
 
 #[test]
-fn whoever_contributes_alone_is_done_in_one_round_and_a_look() {
+fn a_single_contributor_needs_one_round_and_a_check() {
     let mut alone = Contributed::new(false, false);
     let mut steps = 0;
     while let Some(next) = alone.after(0).pop() {
         (alone, steps) = (next, steps + 1);
     }
-    // Push, contribute, list, read, write; list, read.
+    // The steps are push, contribute, list, read, write; list, read.
     assert_eq!((steps, alone.told(), alone.place), (7, 0b001, 0b001));
 }
 
 #[test]
-fn contributions_are_lost_by_whoever_does_otherwise() {
+fn each_deviation_from_the_protocol_loses_contributions() {
     let finds = |with_crashes, faults, what: fn(&Contributed) -> bool| {
         let states = explore_until(Contributed::new(with_crashes, true).with_faults(faults), what);
         states.last().is_some_and(what)
@@ -504,10 +506,10 @@ fn a_timed_store_has_all_that_was_published_when_all_writers_are_done() {
 }
 
 #[test]
-fn a_watched_store_loses_only_what_is_overwritten_between_a_look_and_a_commit() {
+fn a_watched_store_loses_only_what_is_overwritten_between_a_read_and_a_commit() {
     let states = explore(Commits::new(Kind::Watched, 2, true));
     assert!(states.iter().any(|state| state.lost() != 0), "its guarantee is weaker, and this shows it");
-    // The loss is there only while or after another writer commits on a look that was taken before.
+    // A loss occurs only if another writer commits after an earlier read.
     for state in states.iter().filter(|state| state.is_over()) {
         let last_is_whole = state.place != 0 || state.told() == 0;
         assert!(last_is_whole, "{state:?}");

@@ -16,7 +16,7 @@ use cache_tests::servers::docker_registry::{ACCOUNT, DockerRegistry, Setup};
 
 cache_tests::conformance!(docker_registry, cache_tests::places::DockerRegistry::new());
 
-/// A registry, where it is installed; a test without one says so and is done.
+/// A registry; `None`, with a message, if it is not installed.
 fn start(setup: Setup) -> Option<DockerRegistry> {
     if DockerRegistry::is_installed() {
         return Some(DockerRegistry::start(setup));
@@ -29,7 +29,7 @@ fn config(registry: &DockerRegistry, tag: &str, environment: Environment) -> Reg
     RegistryConfig::new(&format!("{}/team/cache:{tag}", registry.host()), environment).unwrap()
 }
 
-/// Every fixture goes to the registry and back, in its own form byte for byte, and in each form that is asked for.
+/// Copies every fixture to the registry and back, in its own form byte for byte, and in every other form.
 #[tokio::test]
 async fn every_fixture_round_trips() {
     let Some(registry) = start(Setup::Plain) else { return };
@@ -87,14 +87,14 @@ async fn a_wrong_password_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_its_own_is_trusted_only_where_that_is_said() {
+async fn a_self_signed_certificate_is_trusted_only_if_configured() {
     let Some(registry) = start(Setup::Tls) else { return };
     let certs = tempfile::tempdir().unwrap();
     let host = certs.path().join(registry.host());
     std::fs::create_dir(&host).unwrap();
     std::fs::copy(registry.certificate(), host.join("ca.crt")).unwrap();
 
-    // Loopback is plain HTTP unless `registry.insecure` asks for a look, which checks no certificate.
+    // Loopback is plain HTTP, unless `registry.insecure` detects TLS, whose certificate is not checked.
     let insecure = config(&registry, "x", Environment::new()).with_insecure(true);
     let cache = graphs::cache(1);
     let exporter = RegistryExporter::new(insecure.clone());
@@ -105,14 +105,14 @@ async fn a_certificate_of_its_own_is_trusted_only_where_that_is_said() {
 }
 
 #[tokio::test]
-async fn an_insecure_registry_without_tls_is_spoken_to_in_plain() {
+async fn an_insecure_registry_without_tls_gets_plain_http() {
     let Some(registry) = start(Setup::Plain) else { return };
     let config = config(&registry, "x", Environment::new()).with_insecure(true);
     assert!(RegistryImporter::new(config).resolve().await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn caches_are_listed_and_deleted_where_the_registry_lets_one() {
+async fn caches_are_listed_and_deleted_if_the_registry_allows_it() {
     for (setup, expected) in [(Setup::Plain, Ok(Deleted::Removed)), (Setup::NoDelete, Err(ErrorKind::Unsupported))] {
         let Some(registry) = start(setup) else { return };
         for tag in ["b", "a"] {
@@ -131,9 +131,9 @@ async fn caches_are_listed_and_deleted_where_the_registry_lets_one() {
     }
 }
 
-/// The probe writes in every form, and leaves a tag only where nothing can be deleted.
+/// The probe writes in every form, and leaves a tag only if nothing can be deleted.
 #[tokio::test]
-async fn a_probe_finds_out_what_works() {
+async fn a_probe_finds_what_works() {
     for (setup, left) in [(Setup::Plain, 0), (Setup::NoDelete, 1)] {
         let Some(registry) = start(setup) else { return };
         let config = config(&registry, "main", Environment::new());

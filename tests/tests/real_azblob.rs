@@ -12,7 +12,7 @@ use cache_tests::servers::azurite::{ACCOUNT, Azurite, KEY};
 
 cache_tests::conformance!(azurite, cache_tests::places::Azurite::new());
 
-/// An Azurite, where it is installed; a test without one says so and is done.
+/// An Azurite; `None`, with a message, if it is not installed.
 fn start() -> Option<Azurite> {
     if Azurite::is_installed() {
         return Some(Azurite::start());
@@ -37,7 +37,7 @@ fn signed(server: &Azurite, permissions: &str) -> CacheSpec {
 }
 
 #[tokio::test]
-async fn a_signature_is_enough_and_its_limits_are_said() {
+async fn a_signature_is_enough_and_its_limits_are_reported() {
     let Some(server) = start() else { return };
     let cache = graphs::cache(1);
     let all = config(&signed(&server, "rwdlac"));
@@ -65,7 +65,7 @@ async fn a_wrong_key_is_refused_in_azurites_words() {
     assert!(!format!("{error:?}").contains("aHVzaA"));
 }
 
-/// Prefixes with everything that has to be encoded, and a container of another name.
+/// Prefixes with all characters that have to be encoded, and a container with another name.
 #[tokio::test]
 async fn names_are_taken_as_they_are() {
     let Some(server) = start() else { return };

@@ -20,7 +20,7 @@ use futures_util::stream::TryStreamExt;
 
 const BUCKET: &str = "team";
 
-/// A store with a bucket, where it is installed; a test without one says so and is done.
+/// A store with a bucket; `None`, with a message, if it is not installed.
 fn start() -> Option<Moto> {
     let moto = Moto::start();
     match &moto {
@@ -37,7 +37,7 @@ fn config(moto: &Moto, name: &str) -> S3Config {
     S3Config::new(BUCKET, "us-east-1", environment).with_endpoint(moto.endpoint(), true).with_name(name)
 }
 
-/// Every fixture goes to the store and back: same records, same blobs.
+/// Copies every fixture to the store and back: records and blobs are the same.
 #[tokio::test]
 async fn every_fixture_round_trips() {
     let Some(moto) = start() else { return };
@@ -85,9 +85,9 @@ async fn conditions_hold_and_publishers_lose_nothing() {
     }
 }
 
-/// In parts, copied in parts onto itself, listed, and deleted in a batch.
+/// A large blob is sent in parts, copied in parts onto itself, listed, and deleted in a batch.
 #[tokio::test]
-async fn a_large_blob_lives_and_dies() {
+async fn a_large_blob_is_sent_refreshed_listed_and_deleted() {
     let Some(moto) = start() else { return };
     let (bytes, source) = (Random::new(1).bytes((11 << 20) - 1), MemoryCache::new());
     let _ = source.insert(bytes.clone());
@@ -108,7 +108,7 @@ async fn a_large_blob_lives_and_dies() {
 }
 
 #[tokio::test]
-async fn a_probe_finds_out_what_works_and_leaves_nothing() {
+async fn a_probe_finds_what_works_and_leaves_nothing() {
     let Some(moto) = start() else { return };
     let found = S3Probe::new(config(&moto, "main")).diagnose().await.unwrap();
     let checks = ["read", "write", "range-read", "conditional-write", "multipart", "refresh", "list", "batch-delete"];

@@ -1,4 +1,4 @@
-//! Which credential of a registry goes where: to the registry, and to the token server that it names; to nobody else.
+//! The credentials of a registry are sent only to the registry and to the token server that it names.
 
 #![cfg(feature = "registry")]
 
@@ -19,7 +19,7 @@ fn account() -> Account {
     Account::new("tester", PASSWORD)
 }
 
-/// Everything that the backend does, as far as it comes; the errors of what does not work.
+/// Runs all operations of the backend, and returns the errors.
 async fn everything(place: &Registry, environment: &Environment) -> Vec<Error> {
     let config = || place.config_of("team/cache:main", environment.clone());
     let cache = graphs::cache(1);
@@ -51,9 +51,9 @@ async fn everything(place: &Registry, environment: &Environment) -> Vec<Error> {
     errors
 }
 
-/// Every request of the backend is redirected to the thief, in every way.
+/// Every request of the backend is redirected to the thief, with every status.
 #[tokio::test(start_paused = true)]
-async fn who_a_redirect_leads_to_is_told_nothing() {
+async fn the_target_of_a_redirect_gets_no_credential() {
     let requests = [
         (Method::HEAD, "/blobs/"),
         (Method::GET, "/blobs/"),
@@ -71,7 +71,7 @@ async fn who_a_redirect_leads_to_is_told_nothing() {
                 let place = Registry::behind(access.clone(), account(), Options::default());
                 let thief = Thief::start(asks);
                 let environment = place.environment().tune(|tuning| tuning.with_retry(RetryPolicy::never()));
-                // The first time all goes well, so that the credential is known and there is something to read.
+                // The first run succeeds, so that the credential is known and a cache exists.
                 let cache = graphs::cache(1);
                 let exporter = RegistryExporter::new(place.config());
                 export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await.unwrap();
@@ -100,7 +100,7 @@ async fn who_a_redirect_leads_to_is_told_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_server_that_leads_elsewhere_is_not_followed() {
+async fn a_redirect_of_a_token_server_to_another_host_is_not_followed() {
     for (status, method) in [(307, Method::POST), (308, Method::POST), (307, Method::GET), (302, Method::GET)] {
         let takes_forms = method == Method::POST;
         let account = Account { takes_forms, ..account() };
@@ -116,16 +116,16 @@ async fn a_token_server_that_leads_elsewhere_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_server_may_lead_to_another_place_of_its_own() {
+async fn a_token_server_may_redirect_to_another_path() {
     let place = Registry::new();
     let location = format!("http://{}/token?moved=1", place.server().host());
     place.server().plan(Plan::new(Method::POST, "/token", Fault::Redirect(307, location)));
     assert!(RegistryImporter::new(place.config()).resolve().await.unwrap().is_none());
 }
 
-/// A redirect that leads away and back again does not bring the credential back with it.
+/// After a redirect to another host and back, the credential is not sent again.
 #[tokio::test(start_paused = true)]
-async fn a_redirect_that_comes_back_comes_without_a_credential() {
+async fn a_redirect_back_gets_no_credential() {
     let (place, other) = (Registry::new(), Registry::behind(Access::Open, account(), Options::default()));
     let cache = graphs::cache(1);
     let exporter = RegistryExporter::new(place.config());
@@ -143,7 +143,7 @@ async fn a_redirect_that_comes_back_comes_without_a_credential() {
     assert!(!back.is_empty() && back.iter().all(|logged| logged.authorization.is_none()), "{back:?}");
 }
 
-/// A wrong password and no login at all are two things to say.
+/// A wrong password and a missing login are different errors.
 #[tokio::test(start_paused = true)]
 async fn an_error_names_the_login_that_was_used() {
     let place = Registry::new();

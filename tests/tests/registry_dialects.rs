@@ -1,4 +1,4 @@
-//! Registries as they are: each test is a way in which one differs from the specification, or from another one.
+//! Real registries: each test is a way in which some registry differs from the specification or from others.
 
 #![cfg(feature = "registry")]
 
@@ -28,7 +28,7 @@ async fn write(config: RegistryConfig, cache: &Generated) -> Result<ExportReport
     export(&cache.manifest, &cache.blobs, &exporter, &ExportSettings::default()).await
 }
 
-/// Reads the cache back, every byte of it.
+/// Reads the cache back and verifies every blob.
 async fn assert_sound(place: &Registry, cache: &Generated) {
     let importer = RegistryImporter::new(place.config());
     let resolved = importer.resolve().await.unwrap().expect("it was written");
@@ -39,7 +39,7 @@ async fn assert_sound(place: &Registry, cache: &Generated) {
     }
 }
 
-/// Gives a cache so many tags, behind everybody's back.
+/// A registry in which a cache has `count` tags.
 async fn tagged(options: Options, count: usize) -> Registry {
     let place = Registry::with(options);
     write(place.config_of("team/cache:t0000", place.environment()), &graphs::cache(1)).await.unwrap();
@@ -52,9 +52,9 @@ async fn tagged(options: Options, count: usize) -> Registry {
     place
 }
 
-/// A proxy leads from plain HTTP to HTTPS by a status that makes a GET of everything: it is said where.
+/// A proxy redirects plain HTTP to HTTPS with a status that turns every request into a GET: the error names the target.
 #[tokio::test(start_paused = true)]
-async fn a_redirect_that_no_write_can_follow_says_where_it_leads() {
+async fn a_redirect_that_a_write_cannot_follow_is_an_error_with_its_target() {
     let place = Registry::new();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_list_that_may_not_be_whole_is_an_error() {
     }
 }
 
-/// Where tags cannot be deleted alone, the manifest goes only if no other tag leads to it, on whatever page that is.
+/// If tags cannot be deleted alone, a manifest is deleted only if no other tag has it, also on later pages.
 #[tokio::test(start_paused = true)]
 async fn a_tag_on_a_later_page_keeps_its_manifest() {
     for listing in [Listing::Unlinked, Listing::LinkedElsewhere, Listing::Strict] {
@@ -114,9 +114,9 @@ async fn a_tag_on_a_later_page_keeps_its_manifest() {
     }
 }
 
-/// A proxy loses the length of what it does not send.
+/// A proxy removes the length of a body that it does not send.
 #[tokio::test(start_paused = true)]
-async fn a_length_of_0_is_no_length() {
+async fn a_length_of_0_is_ignored() {
     let place = Registry::with(Options { hides_lengths: true, ..Options::default() });
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -128,9 +128,9 @@ async fn a_length_of_0_is_no_length() {
     assert_eq!(listed.descriptor.unwrap().size, manifest.raw_manifest().unwrap().descriptor.size);
 }
 
-/// A proxy compresses what was asked for as it is: documents, layers, lists, tokens.
+/// A proxy compresses everything, although `identity` was requested: documents, layers, lists, tokens.
 #[tokio::test(start_paused = true)]
-async fn gzip_on_the_way_is_undone() {
+async fn gzip_of_a_proxy_is_decompressed() {
     let place = Registry::with(Options { gzips: true, ..Options::default() });
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -160,10 +160,10 @@ async fn a_write_goes_where_it_is_redirected_to() {
     }
 }
 
-/// Garbage collection beside a running distribution: what it took is still there for HEAD, for mounts and for the check of
-/// a manifest, and the manifest itself is not written again.
+/// Garbage collection beside a running distribution: collected blobs still exist for HEAD, for mounts and for the check
+/// of a manifest, and the manifest itself is not written again.
 #[tokio::test(start_paused = true)]
-async fn what_a_registry_only_remembers_is_sent_again() {
+async fn blobs_that_only_seem_to_exist_are_sent_again() {
     let place = Registry::with(Options { remembers: true, ..Options::default() });
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -180,7 +180,7 @@ async fn what_a_registry_only_remembers_is_sent_again() {
     assert!(report.pushed.contains_key("uploaded"), "{report:?}");
     assert_sound(&place, &cache).await;
 
-    // A blob of its own that another repository remembers.
+    // A collected blob that another repository still seems to have.
     let exporter = RegistryExporter::new(place.config_of("team/other:main", place.environment()));
     let settings = ExportSettings::default();
     export(&cache.manifest, &cache.blobs, &exporter, &settings).await.unwrap();
@@ -189,9 +189,9 @@ async fn what_a_registry_only_remembers_is_sent_again() {
     assert_sound(&place, &cache).await;
 }
 
-/// A collection that began before the manifest was written takes what was there by then, and leaves the manifest.
+/// A collection that began before the manifest was written deletes the older blobs and leaves the manifest.
 #[tokio::test(start_paused = true)]
-async fn what_is_gone_below_a_manifest_that_can_be_read_is_sent_again() {
+async fn deleted_blobs_of_a_readable_manifest_are_sent_again() {
     let place = Registry::with(Options { remembers: true, ..Options::default() });
     let cache = graphs::wide(40);
     write(place.config(), &cache).await.unwrap();
@@ -202,7 +202,7 @@ async fn what_is_gone_below_a_manifest_that_can_be_read_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_is_not_read_back() {
+async fn only_blobs_that_were_not_sent_are_read_back() {
     let place = Registry::new();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -216,9 +216,9 @@ async fn what_was_sent_is_not_read_back() {
     assert_eq!(reads(&place), claimed, "one byte of each blob that was there, and of the config");
 }
 
-/// Distribution 3 takes an index of manifests only.
+/// Distribution 3 accepts only indexes of manifests.
 #[tokio::test(start_paused = true)]
-async fn an_index_that_is_refused_is_tried_once_and_the_form_is_named() {
+async fn a_refused_index_is_not_retried_and_the_hint_names_the_form() {
     let place = Registry::with(Options { indexes_manifests: true, ..Options::default() });
     let cache = graphs::cache(1);
     for form in [ManifestForm::Index, ManifestForm::DockerList] {
@@ -234,9 +234,9 @@ async fn an_index_that_is_refused_is_tried_once_and_the_form_is_named() {
     assert_sound(&place, &cache).await;
 }
 
-/// Answers that docker and containerd take.
+/// Answers that docker and containerd accept.
 #[tokio::test(start_paused = true)]
-async fn tokens_are_taken_from_whatever_field_holds_one() {
+async fn tokens_are_read_from_every_known_field() {
     for answer in [
         r#"{"token":"TOKEN","access_token":"","expires_in":1800}"#,
         r#"{"token":"TOKEN","access_token":null,"expires_in":-1}"#,
@@ -252,9 +252,9 @@ async fn tokens_are_taken_from_whatever_field_holds_one() {
     }
 }
 
-/// An annotation is anybody's text: it names no other scope, and no other path.
+/// An annotation is untrusted text: it cannot add a scope or change a path.
 #[tokio::test(start_paused = true)]
-async fn a_mount_is_asked_for_from_repositories_only() {
+async fn mounts_are_requested_only_from_valid_repositories() {
     let place = Registry::new();
     let source = MemoryCache::new();
     let _ = source.insert("layer");
@@ -269,9 +269,9 @@ async fn a_mount_is_asked_for_from_repositories_only() {
     }
 }
 
-/// As containerd does: what a descriptor brings along is not asked for.
+/// Embedded content of a descriptor is not requested, as in containerd.
 #[tokio::test(start_paused = true)]
-async fn what_a_descriptor_embeds_needs_no_blob() {
+async fn embedded_content_is_not_requested() {
     let place = Registry::new();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -299,9 +299,9 @@ async fn what_a_descriptor_embeds_needs_no_blob() {
     assert!(copied.stat(blob).await.unwrap().is_some());
 }
 
-/// One tag that cannot be looked at is named; the others are listed, and what deletes goes on with them.
+/// A tag that cannot be read is named; the others are listed and can be deleted.
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_cannot_be_looked_at_is_named_beside_the_others() {
+async fn an_unreadable_tag_is_listed_beside_the_others() {
     let denied = r#"{"errors":[{"code":"DENIED","message":"not this one"}]}"#;
     for (status, deletes_tags) in [(400, true), (403, true), (500, true), (403, false)] {
         let place = Registry::with(Options { deletes_tags, ..Options::default() });
@@ -325,14 +325,14 @@ async fn a_tag_that_cannot_be_looked_at_is_named_beside_the_others() {
         let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
         assert_eq!((plan.caches.len(), plan.unreadable.len()), (1, 1), "{status}");
         let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
-        // Where a manifest goes with all its tags, the one that cannot be looked at might be another one of it.
+        // If a manifest is deleted with all of its tags, the unreadable tag might be one of them.
         assert_eq!((report.caches.len(), report.kept_caches.len()), if deletes_tags { (1, 0) } else { (0, 1) });
     }
 }
 
-/// A registry that fails for every tag is not one with many broken tags, and no answer at all is not about a tag.
+/// If a registry fails for every tag, or does not answer, that is an error of the list and not of single tags.
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_fails_is_no_list_of_broken_tags() {
+async fn a_failing_registry_is_an_error_and_no_list_of_broken_tags() {
     let place = tagged(Options::default(), 60).await;
     place.server().plan(Plan::new(Method::HEAD, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
     place.server().plan(Plan::new(Method::GET, "/manifests/", Fault::Answer(503, None, "down")).times(100_000));
@@ -345,9 +345,9 @@ async fn a_registry_that_fails_is_no_list_of_broken_tags() {
     assert!(store.list().await.is_err());
 }
 
-/// What a registry calls a tag is put into a URL only if it is one.
+/// A name in a list of tags is put into a URL only if it is a valid tag.
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_is_none_is_not_asked_for() {
+async fn an_invalid_tag_is_not_requested() {
     let place = tagged(Options::default(), 1).await;
     let hostile = ["../../other/manifests/x", "a/b", "..", "", "a?x=y", "a#b", "\u{202e}evil", "a\u{1b}[31m", "%2e%2e"];
     place.server().stored(|stored| {
@@ -391,9 +391,9 @@ async fn other_things_are_no_caches() {
     }
 }
 
-/// An old image, an artefact: what a tag leads to is a manifest, whatever type it has.
+/// The manifest of a tag can have any type, such as that of an old image or an artefact.
 #[tokio::test(start_paused = true)]
-async fn a_manifest_of_an_unknown_type_is_no_missing_one() {
+async fn a_manifest_of_an_unknown_type_is_not_missing() {
     let place = Registry::new();
     write(place.config(), &graphs::cache(1)).await.unwrap();
     for (media_type, document) in [
@@ -415,9 +415,9 @@ async fn a_manifest_of_an_unknown_type_is_no_missing_one() {
     }
 }
 
-/// 416 is what distribution says of a blob that is gone; others say it to every range.
+/// Distribution answers 416 for a deleted blob; other registries answer it to every range.
 #[tokio::test(start_paused = true)]
-async fn a_registry_without_ranges_is_believed_once_the_blob_can_be_read() {
+async fn a_registry_without_ranges_is_recognised_by_reading_the_blob() {
     let place = Registry::new();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a probe finds out about registries that cannot do everything, and what it leaves there.
+//! Probes of registries with limited features: what they find and what they leave.
 
 #![cfg(feature = "registry")]
 
@@ -34,7 +34,7 @@ fn attributes(place: &Registry, found: &Diagnosis) -> Option<String> {
     Some(spec.replace("type=registry,", "").replace(&reference, "").trim_end_matches(',').to_owned())
 }
 
-/// Tags and manifests, of which a probe leaves none.
+/// The tags and manifests in the registry, of which a probe leaves none.
 fn left(place: &Registry) -> Vec<String> {
     let contents = place.server().stored(|stored| stored.contents());
     contents.into_iter().filter(|line| line.contains(" tag ") || line.contains(" manifest ")).collect()
@@ -104,7 +104,7 @@ async fn what_cannot_be_deleted_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_ignores_ranges_is_found_out() {
+async fn a_registry_that_ignores_ranges_is_detected() {
     let found = diagnose(&Registry::with(Options { ranges: false, ..Options::default() })).await;
     assert_eq!(refusal(&found, "range-read").0, ErrorKind::Unsupported);
     assert!(found.recommended.is_some());
@@ -120,7 +120,7 @@ async fn chunks_that_are_refused_leave_no_upload() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_push_is_told_so() {
+async fn a_missing_push_permission_is_reported() {
     let place = Registry::new();
     let denied = Fault::Answer(403, None, r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#);
     place.server().plan(Plan::new(Method::POST, "/uploads/", denied));
@@ -143,7 +143,7 @@ async fn a_wrong_password_is_a_finding_without_the_password() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again() {
+async fn temporary_failures_are_retried() {
     let place = Registry::new();
     place.server().plan(Plan::new(Method::PUT, "/manifests/", Fault::Answer(429, Some(1), "")));
     place.server().plan(Plan::new(Method::POST, "/uploads/", Fault::Answer(503, None, "")));

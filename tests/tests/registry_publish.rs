@@ -1,4 +1,4 @@
-//! Publishing to a registry: what goes over the wire, and what a registry refuses.
+//! Publishing to a registry: the requests, and refusals.
 
 #![cfg(feature = "registry")]
 
@@ -16,7 +16,7 @@ use cache_tests::servers::registry::{Fault, KINDS, Options, Plan};
 type Method = hyper::Method;
 
 const IMMUTABLE: &str = r#"{"errors":[{"code":"PRECONDITION","message":"main is configured as immutable"}]}"#;
-/// What ECR says.
+/// The error of ECR.
 const IMMUTABLE_TAG: &str =
     r#"{"errors":[{"code":"TAG_INVALID","message":"the tag 'main' exists already, and the tag is immutable."}]}"#;
 const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no catalog for you"}]}"#;
@@ -26,7 +26,7 @@ async fn add(place: &Registry, cache: &Generated) -> Result<Published, Error> {
     publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await
 }
 
-/// Requests in short, those about blobs and logins left out.
+/// The requests in short form, without those for blobs and logins.
 fn shorts(place: &Registry) -> Vec<String> {
     let log = place.server().take_log();
     let asked = log.iter().filter(|logged| logged.status != 401 && !logged.path.starts_with("/token"));
@@ -38,23 +38,23 @@ fn tags(place: &Registry) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_alone_needs_few_requests() {
+async fn a_single_publisher_needs_few_requests() {
     let place = Registry::new();
     add(&place, &graphs::cache(1)).await.unwrap();
     let first = ["GET tags 200", "PUT manifests 201", "GET tags 200", "GET manifests 200", "GET manifests 404"];
     let log = shorts(&place);
-    // A list of tags ends with a page that brings nothing new, and a manifest is looked at after it was written.
+    // A list of tags ends with a page without new tags, and a manifest is checked after it was written.
     assert_eq!(log.len(), 10, "{log:?}");
     assert!(first.iter().all(|request| log.contains(&(*request).to_owned())), "{log:?}");
     let published = add(&place, &graphs::cache(2)).await.unwrap();
     assert!(matches!(published.way, PublishWay::Contributions), "{published:?}");
-    // The other one's contribution is read once.
+    // The contribution of the other writer is read once.
     let log = shorts(&place);
     assert_eq!(log.iter().filter(|request| *request == "GET manifests 200").count(), 3, "{log:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tag_that_holds_an_image_is_said_at_once() {
+async fn a_tag_that_holds_an_image_is_an_error_at_once() {
     let place = Registry::new();
     let image = cache_registry::RegistryImage::new(place.config());
     let config = Document::new(MediaType::OCI_CONFIG, r#"{"rootfs":{"type":"layers","diff_ids":[]}}"#);
@@ -84,14 +84,14 @@ async fn a_tag_that_holds_an_image_is_said_at_once() {
     assert_eq!(tags(&place), ["main"], "nothing is left behind");
 }
 
-/// Nobody wrote at the same time: the registry does not let anybody do it.
+/// This is no conflict: the registry does not allow any write.
 #[tokio::test(start_paused = true)]
-async fn an_immutable_tag_is_a_refusal_in_the_registrys_words() {
+async fn an_immutable_tag_is_a_refusal_with_the_registrys_message() {
     let place = Registry::new();
     add(&place, &graphs::cache(1)).await.unwrap();
     for (status, said) in [(412, IMMUTABLE), (409, IMMUTABLE), (400, IMMUTABLE_TAG)] {
         let refuse = Plan::new(Method::PUT, "manifests/main", Fault::Answer(status, None, said)).after(1);
-        // The first PUT below the tag's name is that of the contribution.
+        // The first PUT whose path contains the tag is that of the contribution.
         place.server().plan(refuse);
         let _ = shorts(&place);
         let error = add(&place, &graphs::cache(2)).await.unwrap_err();
@@ -109,7 +109,7 @@ async fn an_immutable_tag_is_a_refusal_in_the_registrys_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_tags_cannot_be_listed_a_publisher_waits_and_looks_again() {
+async fn if_tags_cannot_be_listed_a_publisher_waits_and_checks_again() {
     let place = Registry::new();
     place.server().plan(Plan::new(Method::GET, "tags/list", Fault::Answer(403, None, DENIED)));
     let published = add(&place, &graphs::cache(1)).await.unwrap();
@@ -120,7 +120,7 @@ async fn where_tags_cannot_be_listed_a_publisher_waits_and_looks_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn contributions_that_cannot_be_deleted_are_told() {
+async fn contributions_that_cannot_be_deleted_are_reported() {
     let place = Registry::with(Options { deletes: false, ..Options::default() });
     let exporter = cache_registry::RegistryExporter::new(place.config());
     let contributions = exporter.contributions().await.unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Certificates and proxies, with Debian's `docker-registry` behind TLS: its name leads nowhere, and a proxy to it.
+//! Certificates and proxies, with Debian's `docker-registry` behind TLS. Its name does not resolve; it is reached
+//! through a proxy.
 
 #![cfg(feature = "registry")]
 
@@ -17,7 +18,7 @@ use cache_tests::servers::registry::{Access, Account, Options};
 use cache_tests::servers::relay::Relay;
 use tempfile::TempDir;
 
-/// A name that RFC 6761 keeps from ever leading anywhere.
+/// A name that never resolves (RFC 6761).
 const HOST: &str = "registry.test:5000";
 
 /// A CA, a server's certificate and a client's.
@@ -86,7 +87,7 @@ async fn a_private_ca_is_trusted_for_its_registry_only() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_there_is_one() {
+async fn a_client_certificate_is_used_if_there_is_one() {
     let certificates = certificates();
     let Some(registry) = start(&certificates, true) else { return };
     let relay = Relay::start(registry.host());
@@ -113,7 +114,7 @@ async fn a_registry_is_reached_through_the_proxy_of_its_scheme() {
         assert!(head.starts_with("CONNECT registry.test:5000 HTTP/1.1\r\n"), "{head}");
         assert!(head.to_lowercase().contains("\r\nproxy-authorization: basic "), "{head}");
     }
-    // The name leads nowhere without the proxy.
+    // Without the proxy the name does not resolve.
     let excepted = Proxies::none().with_https(&address).with_exceptions("example.com, registry.test");
     for proxies in [Proxies::none(), Proxies::none().with_http(&address), excepted] {
         let error = round_trip(config_with(proxies)).await.unwrap_err();

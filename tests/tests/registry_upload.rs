@@ -1,4 +1,4 @@
-//! Uploads that break, and blobs that are too large for one request.
+//! Interrupted uploads, and blobs that are too large for one request.
 
 #![cfg(feature = "registry")]
 
@@ -19,7 +19,7 @@ type Method = hyper::Method;
 
 const MIB: usize = 1 << 20;
 
-/// A blob that is no run of one byte, so that parts in a wrong order are found.
+/// A blob of varying bytes, so that parts in a wrong order are detected.
 fn blob(size: usize) -> (Descriptor, MemoryCache) {
     let bytes: Vec<u8> = (0..size).map(|at| u8::try_from((at / 251 + at) % 256).unwrap()).collect();
     let source = MemoryCache::new();
@@ -38,20 +38,20 @@ fn shorts(place: &Registry) -> Vec<String> {
     log.map(|logged| logged.short(&KINDS)).collect()
 }
 
-/// Pushes and reads back, which verifies.
+/// Pushes a blob and reads it back, which verifies it.
 async fn push(exporter: &RegistryExporter, desc: &Descriptor, source: &dyn BlobProvider, config: RegistryConfig) {
     assert_eq!(exporter.push(desc, source).await.unwrap(), Pushed::Uploaded);
     read_all(&RegistryImporter::new(config), desc, u64::MAX).await.unwrap();
 }
 
-/// The requests' own heads are a few hundred bytes each.
+/// Checks the number of bytes sent; headers add a few hundred bytes for each request.
 fn assert_about(sent: u64, expected: usize) {
     let expected = expected as u64;
     assert!((expected..expected + 16_000).contains(&sent), "{sent} bytes were sent, expected about {expected}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_breaks_goes_on_where_it_stopped() {
+async fn an_interrupted_upload_is_resumed() {
     let place = Registry::new();
     let relay = Relay::start(place.server().host());
     let config = through(&relay, place.environment());
@@ -96,7 +96,7 @@ async fn an_answer_that_was_lost_after_the_last_byte_sends_no_byte_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_large_for_one_request_is_sent_in_chunks() {
+async fn a_blob_too_large_for_one_request_is_sent_in_chunks() {
     let place = Registry::new();
     let (desc, source) = blob(4 * MIB + 1);
     let too_large = Fault::Answer(413, None, "<html>too large</html>");
@@ -125,9 +125,9 @@ async fn a_token_that_expires_between_chunks_is_replaced() {
     assert_eq!(shorts(&place).iter().filter(|short| *short == "PATCH blobs/uploads 202").count(), 4);
 }
 
-/// What goes on from a part is compared with the digest of the whole all the same.
+/// A resumed upload is still compared with the digest of the whole blob.
 #[tokio::test(start_paused = true)]
-async fn wrong_bytes_of_a_source_are_found_also_where_an_upload_goes_on() {
+async fn wrong_bytes_of_a_source_are_detected_in_a_resumed_upload() {
     let place = Registry::new();
     let cache = graphs::cache_of(1, Shape { records: 2, depth: 2, results: 1, layer_bytes: 16_000_000 });
     let wrong = &cache.manifest.blobs()[0];
@@ -144,7 +144,7 @@ async fn wrong_bytes_of_a_source_are_found_also_where_an_upload_goes_on() {
     assert!(!place.contents().await.iter().any(|line| line.contains(&digest)));
 }
 
-/// Docker's own registry forgets an upload whose request broke, and keeps one whose chunks have come whole.
+/// Docker's registry drops an upload whose request broke, and keeps one with complete chunks.
 #[tokio::test]
 async fn docker_registry_gets_every_blob_however_uploads_break() {
     if !DockerRegistry::is_installed() {
@@ -163,7 +163,7 @@ async fn docker_registry_gets_every_blob_however_uploads_break() {
 }
 
 #[tokio::test]
-async fn docker_registry_keeps_the_chunks_that_have_come() {
+async fn docker_registry_keeps_complete_chunks() {
     if !DockerRegistry::is_installed() {
         println!("skipped: docker-registry is not installed; `cargo xtask setup` does that");
         return;

@@ -1,4 +1,4 @@
-//! What goes over the wire to a registry: how many requests, with which rights, and what is made of bad answers.
+//! The requests to a registry: their number and scopes, and the handling of bad answers.
 
 #![cfg(feature = "registry")]
 
@@ -27,7 +27,7 @@ fn blob(bytes: &'static [u8]) -> (Descriptor, MemoryCache) {
     (Descriptor::of(MediaType::OCI_LAYER, bytes), source)
 }
 
-/// Requests in short, those of the login left out.
+/// The requests in short form, without those of the login.
 fn shorts(server: &Server) -> Vec<String> {
     let log = server.take_log();
     log.iter()
@@ -46,7 +46,7 @@ async fn bytes_of(importer: &RegistryImporter, blob: &Descriptor) -> Result<Vec<
 }
 
 #[tokio::test(start_paused = true)]
-async fn budgets_are_kept() {
+async fn each_operation_has_its_number_of_requests() {
     let place = Registry::new();
     let (desc, source) = blob(b"layer");
     let exporter = RegistryExporter::new(place.config());
@@ -69,7 +69,7 @@ async fn budgets_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_import_asks_for_pull_only_and_every_request_says_who_asks() {
+async fn an_import_requests_only_pull_and_every_request_has_a_user_agent() {
     let place = Registry::new();
     write(place.config(), &graphs::cache(1)).await.unwrap();
     let log = place.server().take_log();
@@ -129,7 +129,7 @@ async fn every_way_to_log_in_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_password_is_refused_in_the_registrys_words() {
+async fn a_wrong_password_is_refused_with_the_registrys_message() {
     for access in [Access::Basic(account()), Access::Token(account())] {
         let place = Registry::behind(access, account(), Options::default());
         let wrong = Environment::new()
@@ -197,7 +197,7 @@ async fn an_upload_to_another_host_gets_no_authorization_and_shows_no_signature(
     assert!(!format!("{error:?}").contains(SIGNATURE), "{error:?}");
 }
 
-/// Faults that pass: a copy through the place ends well.
+/// A copy through the place succeeds in spite of temporary faults.
 #[tokio::test(start_paused = true)]
 async fn a_copy_outlasts_faults_that_pass() {
     let faults = [
@@ -232,7 +232,7 @@ async fn a_copy_outlasts_faults_that_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_goes_on_where_it_stopped() {
+async fn a_broken_stream_is_resumed() {
     let bytes: &'static [u8] = &[7; 100_000];
     for (options, is_ranged) in [(Options::default(), true), (Options { ranges: false, ..Options::default() }, false)] {
         for fault in [Fault::DropAfter(60_000), Fault::Truncate(60_000)] {
@@ -297,7 +297,7 @@ async fn a_manifest_with_other_bytes_is_a_digest_mismatch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_in_the_registrys_words_also_those_of_head() {
+async fn errors_have_the_registrys_message_also_for_head() {
     let place = Registry::new();
     let denied = Fault::Answer(403, None, r#"{"errors":[{"code":"DENIED","message":"not\nyours"}]}"#);
     place.server().plan(Plan::new(Method::HEAD, "/blobs/", denied.clone()));
@@ -316,7 +316,7 @@ async fn errors_are_in_the_registrys_words_also_those_of_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn digests_in_references_are_kept_to() {
+async fn digests_in_references_are_respected() {
     let place = Registry::new();
     let [first, second] = [1, 2].map(graphs::cache);
     write(place.config(), &first).await.unwrap();
@@ -352,7 +352,7 @@ async fn each_form_can_be_read_and_written_without_digest_headers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_was_overtaken_is_told() {
+async fn an_overtaken_writer_gets_a_conflict() {
     let place = Registry::new();
     let [first, second] = [1, 2].map(graphs::cache);
     write(place.config(), &first).await.unwrap();
@@ -379,7 +379,7 @@ async fn tags_are_listed_page_by_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_registry_cannot_do_is_said_plainly() {
+async fn unsupported_operations_are_reported() {
     let place = Registry::with(Options { deletes: false, ..Options::default() });
     write(place.config(), &graphs::cache(1)).await.unwrap();
     let store = RegistryStore::new(place.config());
@@ -409,7 +409,7 @@ async fn a_manifest_with_another_tag_is_not_deleted_with_this_one() {
     assert!(RegistryImporter::new(place.config()).resolve().await.unwrap().is_none());
 }
 
-/// Where tags cannot be deleted alone, a prune deletes a manifest with all of its names or with none.
+/// If tags cannot be deleted alone, a prune deletes a manifest with all of its names or not at all.
 #[tokio::test(start_paused = true)]
 async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
     let place = Registry::with(Options { deletes_tags: false, ..Options::default() });
@@ -429,7 +429,7 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_move_is_given_up() {
+async fn a_stalled_server_is_an_error() {
     use std::time::Duration;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let host = listener.local_addr().unwrap().to_string();

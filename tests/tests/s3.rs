@@ -1,4 +1,4 @@
-//! The conformance suite on an S3 store, and on one that overwrites whatever the condition.
+//! The conformance suite on an S3 store, and on one that ignores conditions.
 
 #![cfg(feature = "s3")]
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::sandbox::{Run, Sandbox, copy_dir, files};
 
-/// Does something bad to a file.
+/// Damages a file.
 type Damage = fn(&Path);
 
 /// The digest of the first layer of `a`.
@@ -18,7 +18,7 @@ fn layer(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn a_copy_is_the_same_to_the_byte() {
+fn a_copy_has_the_same_bytes() {
     for fixture in ["v0.8/max-index", "v0.12/max-docker", "v0.32/max-manifest"] {
         let sandbox = Sandbox::with(fixture);
         assert_eq!(sandbox.run(&["copy", "type=local,src=a", "type=local,dest=b"]).code, 0, "{fixture}");
@@ -140,7 +140,7 @@ fn a_refusal_of_the_file_system_exits_5() {
     assert!(run.stderr.contains("error: destination: "), "{}", run.stderr);
 }
 
-/// The lock of `b`, held, so that no other writer can commit there.
+/// Holds the lock of `b`, so that no other writer can commit there.
 #[cfg(unix)]
 fn lock(sandbox: &Sandbox) -> fs::File {
     fs::create_dir(sandbox.path("b")).unwrap();
@@ -163,7 +163,7 @@ fn waiting(sandbox: &Sandbox, args: &[&str]) -> std::process::Child {
 
 #[test]
 #[cfg(unix)]
-fn somebody_else_writing_first_exits_6_and_stays() {
+fn a_conflict_exits_6_and_keeps_the_other_cache() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let lock = lock(&sandbox);
     let child = waiting(&sandbox, &["copy", "--if-unchanged", "type=local,src=a", "type=local,dest=b"]);
@@ -224,7 +224,7 @@ fn every_cache_of_a_store_is_copied_under_its_name() {
 }
 
 #[test]
-fn layers_are_converted_when_it_is_forced() {
+fn layers_are_converted_with_force_compression() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let force = ["--compression", "zstd", "--force-compression", "--tmp-dir", "tmp"];
     let places = ["copy", "type=local,src=a", "type=local,dest=b"];
@@ -250,7 +250,7 @@ fn layers_are_converted_when_it_is_forced() {
 }
 
 #[test]
-fn several_destinations_each_say_what_came_of_them() {
+fn several_destinations_are_reported_one_by_one() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let copied = sandbox.json(&[
         "copy",
@@ -267,7 +267,7 @@ fn several_destinations_each_say_what_came_of_them() {
 }
 
 #[test]
-fn an_image_takes_the_cache_that_it_is_made_of_and_no_other() {
+fn an_image_takes_only_a_cache_of_its_own_build() {
     let sandbox = Sandbox::with("../embedded/single/plain");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     copy_dir(&fixtures.join("embedded/single/cache"), &sandbox.path("cache"));
@@ -304,7 +304,7 @@ fn the_metadata_file_holds_what_was_committed() {
 }
 
 #[test]
-fn raw_prints_the_config_to_the_byte() {
+fn raw_prints_the_bytes_of_the_config() {
     let sandbox = Sandbox::with("v0.12/max-index");
     let inspection = sandbox.json(&["inspect", "type=local,src=a"]);
     let config = sandbox.blob("a", inspection["config"]["digest"].as_str().unwrap());
@@ -404,7 +404,7 @@ fn du_counts_what_rm_leaves_unreachable() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let mut child =
         sandbox.command(&["inspect", "-o", "json", "type=local,src=a"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -448,7 +448,7 @@ fn doctor_tells_what_to_use_and_leaves_nothing() {
 }
 
 #[test]
-fn doctor_fails_where_nothing_can_be_written_or_tried() {
+fn doctor_fails_if_the_store_cannot_be_written_or_tested() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     fs::write(sandbox.path("file"), "").unwrap();
     let run = sandbox.run(&["doctor", "type=local,dest=file"]);

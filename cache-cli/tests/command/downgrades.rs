@@ -1,5 +1,5 @@
-//! Stores with HTTPS that lead their clients to plain HTTP, by every request and to every host: nobody who listens there hears
-//! a credential.
+//! Stores with HTTPS that redirect their clients to plain HTTP, in every request and to every host: no credential is
+//! sent there.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,8 +20,7 @@ use cache_tests::servers::{actions, azblob, registry, s3};
 
 use crate::sandbox::Sandbox;
 
-/// A name that RFC 6761 keeps from ever leading anywhere: it is reached through proxies, by HTTPS that of the store and by plain
-/// HTTP that of the thief.
+/// A name that never resolves (RFC 6761). It is reached through proxies: by HTTPS the store, by plain HTTP the thief.
 const NAME: &str = "store.test";
 const HOST: &str = "store.test:5000";
 const PASSWORD: &str = "swordfish-3f9a";
@@ -29,12 +28,12 @@ const SHAPE: Shape = Shape { records: 3, depth: 3, results: 1, layer_bytes: 100 
 
 /// A store behind TLS.
 struct Store {
-    /// With its secrets, which nothing here shows.
+    /// Its spec with secrets, which are never shown.
     spec: String,
     secrets: Vec<String>,
     plan: Box<dyn Fn(Plan) + Send + Sync>,
     calm: Box<dyn Fn() + Send + Sync>,
-    /// What it is asked.
+    /// The requests that it gets.
     requests: &'static [(Method, &'static str)],
     sandbox: Sandbox,
     certificates: Certificates,
@@ -42,7 +41,7 @@ struct Store {
     _front: TlsFront,
 }
 
-/// Starts a store in front of a server, whose plans are at `$http`.
+/// Starts a store in front of a server, whose faults are planned at `$http`.
 macro_rules! store {
     ($server:expr, $host:expr, $spec:expr, $secrets:expr, $requests:expr) => {{
         let (server, certificates) = (Arc::new($server), Certificates::make(&[NAME]));
@@ -145,7 +144,7 @@ fn service(scheme: &str, version: &str) -> Store {
 }
 
 impl Store {
-    /// Writes a cache that is not there yet, and reads it; what comes of it does not matter.
+    /// Writes a new cache and reads it, whatever the result.
     fn visit(&self, thief: &Thief, seed: u64) {
         let folder = format!("cache-{seed}");
         let cache = cache_of(seed, SHAPE);
@@ -175,7 +174,7 @@ impl Store {
     }
 }
 
-/// By every request, after it went well so often: to the thief, and to the host itself.
+/// Redirects every request, after some that succeed, to the thief and to the host itself.
 fn lead_down(store: &Store) {
     let thief = Thief::start(Asks::Bearer);
     let targets = [format!("http://{}/stolen", thief.host()), format!("http://{HOST}/stolen")];
@@ -195,7 +194,7 @@ fn lead_down(store: &Store) {
 }
 
 #[test]
-fn a_redirect_to_plain_http_is_told_no_credential() {
+fn a_redirect_to_plain_http_gets_no_credential() {
     let tester = || Account::new("tester", PASSWORD);
     let realm = Some("https://store.test:5000/token");
     let stores: [fn() -> Store; 2] = [bucket, account];
@@ -215,7 +214,7 @@ fn a_redirect_to_plain_http_is_told_no_credential() {
 
 /// A registry with HTTPS names a token server with plain HTTP: its own, or another one.
 #[test]
-fn a_realm_of_plain_http_is_told_no_password() {
+fn a_realm_with_plain_http_gets_no_password() {
     let thief = Thief::start(Asks::Bearer);
     let realm: &'static str = format!("http://{}/token", thief.host()).leak();
     for realm in [realm, "http://store.test:5000/token"] {
@@ -226,9 +225,9 @@ fn a_realm_of_plain_http_is_told_no_password() {
     }
 }
 
-/// So it is with the URLs that a cache service signs.
+/// The same for the signed URLs of a cache service.
 #[test]
-fn a_signed_url_of_plain_http_is_not_asked() {
+fn a_signed_url_with_plain_http_is_not_requested() {
     for version in ["1", "2"] {
         let (thief, store) = (Thief::start(Asks::Bearer), service("http", version));
         store.visit(&thief, 1);

@@ -1,4 +1,4 @@
-//! Files that have no end, and pipes that nobody is at the other end of, wherever a file is named: each ends, with a message.
+//! Endless files, and pipes without another end, wherever a file can be named: every run ends with a message.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,12 +8,12 @@ use cache_tests::servers::registry::{self, Access, Account, Options};
 
 use crate::sandbox::{Run, Sandbox};
 
-/// Kilobytes of address space: a hundred times what a file that is read may take.
+/// Address space in KiB: a hundred times what a file may take.
 const MEMORY: u64 = 3 << 20;
-/// A run that is not over by then has no end. In seconds.
+/// The time limit of a run, in seconds.
 const PATIENCE: &str = "60";
 
-/// A way to name a file: the words of a run, and the variable that names it.
+/// A way to name a file: the arguments of a run, and the variable with the file.
 struct Naming {
     words: &'static [&'static str],
     variable: Option<&'static str>,
@@ -27,7 +27,7 @@ const fn by_variable(variable: &'static str, words: &'static [&'static str]) -> 
     Naming { words, variable: Some(variable) }
 }
 
-/// `FILE` is the file, `REGISTRY` one that wants a login.
+/// `FILE` is the file, `REGISTRY` a registry that requires a login.
 const NAMINGS: [Naming; 14] = [
     by_flag(&["explain", "type=local,src=a", "--log", "FILE"]),
     by_flag(&["report", "type=local,src=a", "-o", "page.html", "--log", "FILE"]),
@@ -48,7 +48,7 @@ const NAMINGS: [Naming; 14] = [
     by_variable("SSL_CERT_FILE", &["inspect", "registry.test/a"]),
 ];
 
-/// Runs the program within bounds; 124 is the code of what has no end.
+/// Runs the program within bounds. Its exit code is 124 after the time limit.
 fn run(sandbox: &Sandbox, naming: &Naming, file: &str) -> Run {
     let registry = registry::Server::start(Access::Basic(Account::new("tester", "hush-hush")), Options::default());
     let mut command = Command::new("timeout");
@@ -93,13 +93,13 @@ fn a_file_without_end_is_not_read_to_its_end() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_is_given_up() {
+fn a_pipe_without_a_writer_is_an_error() {
     every_naming_ends("");
 }
 
-/// A shell makes a pipe of `<(…)`, and the program reads it.
+/// A shell makes a pipe from `<(…)`, which the program reads.
 #[test]
-fn a_pipe_that_somebody_writes_to_is_a_file() {
+fn a_pipe_with_a_writer_is_read_like_a_file() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let found = sandbox.run(&["verify", "-o", "json", "type=local,src=a"]).stdout;
     let path = sandbox.path("pipe");
@@ -110,7 +110,7 @@ fn a_pipe_that_somebody_writes_to_is_a_file() {
 }
 
 #[test]
-fn nobody_reads_the_metadata_from_a_pipe() {
+fn a_metadata_pipe_without_a_reader_is_an_error() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let naming = by_flag(&["copy", "type=local,src=a", "type=local,dest=b", "--metadata-file", "FILE"]);
     let path = sandbox.path("pipe").display().to_string();

@@ -1,4 +1,4 @@
-//! `explain` on a build that BuildKit made twice: what it prints, and what it refuses.
+//! `explain` of a build that BuildKit ran twice: what it prints, and what it refuses.
 
 use std::fs;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn a_build_that_hit_everything_says_so() {
     assert!(run.stdout.starts_with("every step hit: 12 steps"), "{}", run.stdout);
 }
 
-/// The layers of the fixtures were left out: results that were there are lost, which is the cause then.
+/// The fixtures have no layers, so that results are lost, which is then the cause.
 #[test]
 fn results_that_were_not_used_are_looked_for_in_the_store() {
     let found = rebuild("no-cache").json(&BOTH);
@@ -73,7 +73,7 @@ fn a_single_cache_beside_from_is_the_export_if_the_build_made_it() {
 fn a_store_is_searched_for_a_cache_that_has_it() {
     let sandbox = rebuild("source-file-changed");
     copy_dir(&sandbox.path("new"), &sandbox.path("store"));
-    // The same cache under another digest: one that is the export is not looked into.
+    // The same cache with another digest, since the export itself is not searched.
     let args = [&BOTH[..], &["--search", "type=local,src=store"]].concat();
     assert_eq!(sandbox.json(&args)["causes"][0]["cause"], "files-changed");
     let args = ["explain", "type=local,src=old", "--log", "new.rawjson", "--search", "type=local,src=store"];

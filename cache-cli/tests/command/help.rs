@@ -1,5 +1,4 @@
-//! What people are told before they run anything: specs, completions, manual pages, and the pages of the documentation that are
-//! taken from the code.
+//! Help: specs, completions, manual pages, and the pages of the documentation that are generated from the code.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +12,7 @@ use crate::sandbox::Sandbox;
 const BEGIN: &str = "<!-- made from the code by the test `the_page_about_specs_is_that_of_the_code` -->";
 const END: &str = "<!-- end of what is made -->";
 
-/// `docs/specs.md` with its tables made anew.
+/// `docs/specs.md` with new tables.
 fn page(old: &str, specs: &Value) -> String {
     let (before, rest) = old.split_once(BEGIN).expect("the page has a place for the tables");
     let (_, after) = rest.split_once(END).expect("the place has an end");
@@ -70,12 +69,12 @@ fn help_about_specs_names_every_attribute_of_a_type() {
     assert_eq!(Sandbox::empty().run(&["specs", "locl"]).code, 2);
 }
 
-/// What bash offers after this line.
+/// The completions of bash for this line.
 fn offered(sandbox: &Sandbox, line: &str) -> Vec<String> {
     let script = sandbox.run(&["completions", "bash"]).stdout;
     fs::write(sandbox.path("script.bash"), script).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_buildcache")).parent().unwrap();
-    // Bash cuts words at = and : before it asks.
+    // Bash splits words at = and : first.
     let words: Vec<String> = line.replace('=', " = ").split(' ').map(|word| format!("{word:?}")).collect();
     let ask = format!(
         "source script.bash; COMP_WORDS=({}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE={line:?}; \
@@ -104,7 +103,7 @@ fn bash_completes_types_attributes_directories_and_tags() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_verb_and_says_how_it_ends() {
+fn the_manual_has_a_page_for_each_verb_with_its_exit_codes() {
     let sandbox = Sandbox::empty();
     assert_eq!(sandbox.run(&["man", "pages"]).code, 0);
     for verb in ["buildcache", "buildcache-copy", "buildcache-verify", "buildcache-prune"] {

@@ -1,4 +1,4 @@
-//! Images where caches are expected: they are shown as what they are, and not deleted.
+//! Images in place of caches: they are shown as images, and not deleted.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::sandbox::{Sandbox, files};
 
 #[test]
-fn an_image_that_holds_a_cache_is_deleted_only_when_that_is_asked_for_and_never_its_blobs() {
+fn an_image_that_holds_a_cache_is_deleted_only_with_any_and_never_its_blobs() {
     let sandbox = Sandbox::with("v0.32/inline-image");
     let before = files(&sandbox.path("a"));
     for args in [&["rm", "-f"][..], &["rm", "-f", "--blobs"], &["rm", "-f", "--blobs", "--any"], &["rm", "--dry-run"]] {
@@ -34,7 +34,7 @@ fn ls_shows_what_a_name_leads_to() {
     assert_eq!(content("../torn/max").as_deref(), Some("missing"));
 }
 
-/// Puts what is no cache into a layout, under a name.
+/// Adds something other than a cache to a layout, under a name.
 fn add_other(sandbox: &Sandbox, name: &str, config_type: &str) {
     let put = |text: String| {
         let digest = Digest::sha256(text.as_bytes());
@@ -64,7 +64,7 @@ fn a_copy_of_all_caches_says_how_many_names_lead_to_other_things() {
     assert!(run.stderr.contains("leaves out 2 names of other things"), "{}", run.stderr);
     let copied = sandbox.json(&["copy", "--all", "type=local,src=a", "type=local,dest=c"]);
     assert_eq!((&copied["others"], copied["copies"].as_array().unwrap().len()), (&json!(2), 1), "{copied}");
-    // Where a store has other things alone, there is nothing to copy.
+    // In a store without caches there is nothing to copy.
     assert_eq!(sandbox.run(&["rm", "-f", "type=local,src=a"]).code, 0);
     let run = sandbox.run(&["copy", "--all", "type=local,src=a", "type=local,dest=d"]);
     assert_eq!(run.code, 4, "{}", run.stderr);

@@ -1,6 +1,6 @@
-//! `inspect -o json` of every cache that BuildKit wrote, against snapshots in `tests/snapshots`.
+//! Compares `inspect -o json` of every cache of BuildKit with the snapshots in `tests/snapshots`.
 //!
-//! `UPDATE_SNAPSHOTS=1` writes them anew; look at the difference before you commit it.
+//! `UPDATE_SNAPSHOTS=1` updates them; check the difference before you commit it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +25,7 @@ fn inspect(spec: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Every directory by its default cache, and every tag or digest that `index.json` names beside it.
+/// The default cache of every directory, and the other tags and digests in `index.json`.
 fn specs() -> Vec<(String, String)> {
     let mut specs = Vec::new();
     for version in sorted(&root()) {

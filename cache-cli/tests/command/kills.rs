@@ -1,6 +1,6 @@
-//! Copies that are killed anywhere, to every kind of place: no cache that was there is lost, and the same copy then completes.
+//! Copies that are killed at any moment, to every kind of place: no existing cache is lost, and the next copy succeeds.
 //!
-//! `KILLS` says how many are killed at each place; a few are where nobody says.
+//! `KILLS` sets how many are killed at each place.
 
 #![expect(clippy::print_stdout, reason = "how many were killed is what a long run is for")]
 
@@ -19,20 +19,20 @@ use cache_tests::servers::{actions, azblob, registry, s3};
 
 use crate::sandbox::Sandbox;
 
-/// How many copies are killed at each place where nobody says another number.
+/// The default number of copies that are killed at each place.
 const KILLS: usize = 5;
 /// Layers that are sent in several pieces.
 const SHAPE: Shape = Shape { layer_bytes: 20_000, ..MANY_BLOBS };
-/// A copy takes no longer than this, where disks are slow.
+/// The longest time of a copy, for slow disks.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// What a copy leaves that was killed before it was done, and what the next one makes of it.
+/// A place to which copies are killed and repeated.
 struct Place<'a> {
     name: &'static str,
     sandbox: &'a Sandbox,
     /// The spec of a cache with this name.
     spec: Box<dyn Fn(&str) -> String + 'a>,
-    /// What a killed copy may leave that nobody can take back.
+    /// Removes what a killed copy leaves for good.
     forget: Box<dyn Fn() + 'a>,
 }
 
@@ -131,7 +131,7 @@ fn a_copy_to_the_cache_service_that_is_killed_loses_nothing() {
     let server = actions::Server::start(actions::Options::default());
     let token = actions::mint(&[("refs/heads/main", 3)], Duration::from_secs(36_000));
     let spec = |name: &str| format!("type=gha,url_v2={},token={token},scope={name}", server.url());
-    // The service gives a key back when its writer has been silent for long.
+    // The service releases a key when its writer has been silent for a long time.
     let forget = || server.entries(|entries| entries.remove(|entry| !entry.is_ready));
     Place { name: "gha", sandbox: &sandbox, spec: Box::new(spec), forget: Box::new(forget) }.kill_copies();
 }

@@ -1,4 +1,4 @@
-//! The limits of a process: files that are open, how large one may become, and memory.
+//! The limits of a process: open files, file size and memory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use cache_tests::graphs::tar_of;
 
 use crate::sandbox::{Run, Sandbox};
 
-/// Writes a cache of these layers, which are no archives, or plain ones.
+/// Writes a cache of these layers, which are plain archives or no archives.
 fn write(dir: &Path, layers: impl IntoIterator<Item = Vec<u8>>) {
     let (blobs, mut chains) = (MemoryCache::new(), CacheChains::new());
     for content in layers {
@@ -25,7 +25,7 @@ fn write(dir: &Path, layers: impl IntoIterator<Item = Vec<u8>>) {
     runtime.block_on(export(&chains.to_manifest(), &blobs, &exporter, &ExportSettings::default())).unwrap();
 }
 
-/// Runs the program with a limit of the shell's.
+/// Runs the program with a limit set by the shell.
 fn limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> Run {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit {limit} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_buildcache")]);
@@ -34,7 +34,7 @@ fn limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> Run {
 }
 
 #[test]
-fn more_layers_are_converted_than_files_may_be_open() {
+fn more_layers_than_open_files_can_be_converted() {
     for (layers, files) in [(300, "-n 64"), (1_100, "-n 1024")] {
         let sandbox = Sandbox::empty();
         write(&sandbox.path("a"), (0..layers).map(|n| format!("layer {n}").into_bytes()));
@@ -45,16 +45,16 @@ fn more_layers_are_converted_than_files_may_be_open() {
     }
 }
 
-/// What compresses to next to nothing comes in very many small pieces: what each of them holds counts, and not what it uses.
+/// A layer that compresses to almost nothing is read in many small pieces, which must not keep large buffers alive.
 #[test]
 fn a_layer_of_zeros_takes_no_more_memory_than_another() {
     const ZEROS: usize = 512 << 20;
-    /// Kilobytes of what is written to.
+    /// The limit of the data segment, in KiB.
     const MEMORY: &str = "-d 262144";
     let sandbox = Sandbox::empty();
     let (mut tar, header) = (vec![0; 512 + ZEROS + 1024], tar_of("zeros", &[]));
     tar[..512].copy_from_slice(&header[..512]);
-    // The size of the file, and the sum of the header.
+    // The size of the file, and the checksum of the header.
     tar[124..136].copy_from_slice(format!("{ZEROS:011o}\0").as_bytes());
     tar[148..156].fill(b' ');
     let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
@@ -71,7 +71,7 @@ fn a_layer_of_zeros_takes_no_more_memory_than_another() {
 }
 
 #[test]
-fn a_file_that_may_not_become_so_large_is_an_error_that_says_so() {
+fn the_file_size_limit_is_an_error_with_a_hint() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let run = limited(&sandbox, "-f 1", &["copy", "type=local,src=a", "type=local,dest=b"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
@@ -79,7 +79,7 @@ fn a_file_that_may_not_become_so_large_is_an_error_that_says_so() {
 }
 
 #[test]
-fn present_blobs_are_looked_at_when_that_is_asked_for() {
+fn present_blobs_are_verified_with_check_present() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let copy = ["copy", "-q", "type=local,src=a", "type=local,dest=b"];
     assert_eq!(sandbox.run(&copy).code, 0);

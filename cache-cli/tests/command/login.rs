@@ -1,4 +1,4 @@
-//! `login` and `logout`: where a login goes, and that no password is shown on its way.
+//! `login` and `logout`: where a login is stored, and that no password is shown.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ const RIGHT: &str = "right-horse-7";
 const DENIED: i32 = 5;
 const USAGE: i32 = 2;
 
-/// A registry that takes [`RIGHT`] alone, and somebody with a `config.json`.
+/// A registry that accepts only [`RIGHT`], and a user with a `config.json`.
 struct Person {
     sandbox: Sandbox,
     server: Server,
@@ -32,7 +32,7 @@ impl Person {
         person
     }
 
-    /// Runs the program with this on stdin, and nothing in its environment but what is said.
+    /// Runs the program with this stdin, and only these variables.
     fn run(&self, args: &[&str], stdin: &str, variables: &[(&str, &str)]) -> Run {
         let folder = |name: &str| self.sandbox.path(name).display().to_string();
         let mut command = self.sandbox.command(args);
@@ -40,7 +40,7 @@ impl Person {
         command.env("PATH", format!("{}:/usr/bin:/bin", folder("bin"))).envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // One that refuses its arguments does not read it.
+        // A program that refuses its arguments does not read it.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let run = Run::from(child.wait_with_output().unwrap());
         assert!(stdin.trim().is_empty() || !format!("{}{}", run.stdout, run.stderr).contains(stdin.trim()), "shown");
@@ -61,7 +61,7 @@ impl Person {
         fs::read_to_string(self.sandbox.path("docker/config.json")).unwrap_or_default()
     }
 
-    /// A helper that keeps one login in a file beside it.
+    /// A helper that stores one login in a file.
     #[cfg(unix)]
     fn install_helper(&self, name: &str) {
         use std::os::unix::fs::PermissionsExt as _;
@@ -107,14 +107,14 @@ fn a_file_with_a_password_is_its_owners_alone() {
     assert_eq!((&config["psFormat"], &config["auths"]["ghcr.io"]["auth"]), (&"x".into(), &"YTpi".into()));
     let mode = |name: &str| fs::metadata(person.sandbox.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("docker/config.json"), 0o600);
-    // A folder that was not there is its owner's too.
+    // A new folder is private too.
     let person = Person::new(Access::Basic);
     assert_eq!(person.log_in(RIGHT, &[]).code, 0);
     assert_eq!(fs::metadata(person.sandbox.path("docker")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
-fn what_the_registry_refuses_is_not_kept() {
+fn a_refused_login_is_not_stored() {
     for access in [Access::Basic, Access::Token] {
         let person = Person::new(access);
         let run = person.log_in("wrong-horse-8", &[]);
@@ -149,12 +149,12 @@ fn the_first_file_is_the_one_that_is_written() {
     assert_eq!(person.log_in(RIGHT, &["--authfile", &file]).code, 0);
     assert_eq!((person.config().as_str(), person.copy(&[]).code), ("{}", DENIED));
     assert_eq!(person.copy(&["--authfile", &file]).code, 0);
-    // The same by its variable, as Podman has it.
+    // The same with Podman's variable.
     let login = ["login", "-u", "tester", "--password-stdin", "-o", "json", &host];
     let run = person.run(&login, RIGHT, &[("REGISTRY_AUTH_FILE", &*file)]);
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&document["file"], &document["isChecked"]), (&Value::from(file), &true.into()));
-    // A login that would not be found is told.
+    // A warning says if the login will not be found.
     let other = format!(r#"{{"auths":{{"{host}":{{"auth":"YTpi"}}}}}}"#);
     let run = person.run(&login, RIGHT, &[("DOCKER_AUTH_CONFIG", &*other)]);
     assert!(run.stderr.contains("$DOCKER_AUTH_CONFIG"), "{}", run.stderr);
@@ -191,7 +191,7 @@ fn a_helper_keeps_the_password_where_the_file_names_one() {
 }
 
 #[test]
-fn a_registry_that_lets_everybody_in_has_not_looked() {
+fn an_open_registry_does_not_check_the_login() {
     let person = Person::new(|_| Access::Open);
     let run = person.log_in("anything", &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);

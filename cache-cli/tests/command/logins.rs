@@ -1,4 +1,4 @@
-//! Where a login is looked for, in which order, and that what is said names the place that was used.
+//! Where logins are searched, in which order, and that errors name the login that was used.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ const RIGHT: &str = "right-horse-7";
 const WRONG: &str = "wrong-horse-8";
 const DENIED: i32 = 5;
 
-/// What Docker writes for this password, and a registry that takes [`RIGHT`] alone.
+/// Docker's config for a password, and a registry that accepts only [`RIGHT`].
 struct Login {
     sandbox: Sandbox,
     server: Server,
@@ -28,7 +28,7 @@ impl Login {
         format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, self.server.host())
     }
 
-    /// Writes it to a file, and gives the file's name.
+    /// Writes a file, and returns its path.
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.sandbox.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -48,7 +48,7 @@ impl Login {
 }
 
 #[test]
-fn every_place_that_docker_and_podman_know_is_looked_at() {
+fn every_place_of_docker_and_podman_is_searched() {
     let login = Login::new();
     let text = login.text(RIGHT);
     let folder = |name: &str| login.sandbox.path(name).display().to_string();
@@ -69,12 +69,12 @@ fn every_place_that_docker_and_podman_know_is_looked_at() {
 }
 
 #[test]
-fn the_first_login_counts_and_is_named_when_it_is_refused() {
+fn the_first_login_is_used_and_named_if_it_is_refused() {
     let login = Login::new();
     let (right, wrong) = (login.text(RIGHT), login.text(WRONG));
     let (file, bad_file) = (login.file("right.json", &right), login.file("wrong.json", &wrong));
     assert_eq!(login.copy(&[("DOCKER_AUTH_CONFIG", &right), ("REGISTRY_AUTH_FILE", &bad_file)]).code, 0);
-    // What knows nothing of the registry is passed over.
+    // A config without the registry is skipped.
     assert_eq!(login.copy(&[("DOCKER_AUTH_CONFIG", "{}"), ("REGISTRY_AUTH_FILE", &file)]).code, 0);
     let missing = login.file("helper.json", r#"{"credsStore":"buildcache-no-such-helper"}"#);
     for (variables, said) in [

@@ -1,4 +1,4 @@
-//! The program as its users have it: run in a directory of its own, on directories and on servers of the tests.
+//! Runs the program in a temporary directory, on directories and on servers of the tests.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run its program has to stop")]
 

@@ -1,4 +1,4 @@
-//! The verbs that change or compare whole caches: what they write, what they say, how they exit.
+//! The verbs that change or compare whole caches: what they write, their output and their exit codes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::sandbox::{Run, Sandbox};
 
-/// Takes the blob of the top layer of the first result away; answers its digest.
+/// Deletes the blob of the first result's top layer; returns its digest.
 fn lose_a_layer(sandbox: &Sandbox, cache: &str) -> String {
     let inspection = sandbox.json(&["inspect", &format!("type=local,src={cache}")]);
     let records = inspection["records"].as_array().unwrap();
@@ -60,7 +60,7 @@ fn a_lost_blob_is_repaired_in_place() {
 }
 
 #[test]
-fn the_findings_of_all_shards_repair_a_cache_without_another_look() {
+fn the_findings_of_all_shards_repair_a_cache_without_reading_it() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let lost = lose_a_layer(&sandbox, "a");
     let mut codes = Vec::new();
@@ -71,14 +71,14 @@ fn the_findings_of_all_shards_repair_a_cache_without_another_look() {
         codes.push((run.code, verified["blobs"].as_u64().unwrap()));
         fs::write(sandbox.path(&format!("{}.json", &shard[..1])), &run.stdout).unwrap();
     }
-    // The blob is in one part, and no blob is in both.
+    // The lost blob is in one shard, and no blob is in both.
     let all = sandbox.json(&["verify", "type=local,src=a"])["blobs"].as_u64().unwrap();
     assert_eq!((codes.iter().filter(|(code, _)| *code == 3).count(), codes.iter().map(|(_, n)| n).sum()), (1, all));
 
     let one = sandbox.run(&["repair", "type=local,src=a", "--findings", "2.json"]);
     assert_eq!(one.code, 1);
     assert!(one.stderr.contains("these shards are missing: 1/2"), "{}", one.stderr);
-    // Whatever has become of the blob since, nobody looks.
+    // The blob is not read, whatever its content now.
     fs::write(sandbox.blob("a", &lost), "back again, and wrong").unwrap();
     let both = sandbox.json(&["repair", "type=local,src=a", "--findings", "1.json", "2.json"]);
     assert_eq!((&both["status"], &both["findings"][0]["code"]), (&"repaired".into(), &"blob-missing".into()));
@@ -167,7 +167,7 @@ fn jobs_that_publish_at_once_lose_nothing() {
     }
 }
 
-/// Makes a cache with a config of two thirds of what BuildKit imports.
+/// Makes a cache whose config has two thirds of the size that BuildKit imports.
 fn insert_large(sandbox: &Sandbox, name: &str, seed: u64) {
     let shape = graphs::Shape { records: 5_000, depth: 6, results: 4, layer_bytes: 100 };
     let cache = graphs::cache_of(seed, shape);
@@ -178,7 +178,7 @@ fn insert_large(sandbox: &Sandbox, name: &str, seed: u64) {
 }
 
 #[test]
-fn a_merge_that_no_buildkit_would_import_is_refused_unless_it_is_told_what_to_do() {
+fn a_merge_that_buildkit_cannot_import_is_refused_without_a_size_limit() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     insert_large(&sandbox, "b", 1);
     insert_large(&sandbox, "c", 2);
@@ -339,7 +339,7 @@ fn no_cache_exits_4() {
 }
 
 #[test]
-fn a_copy_of_a_cache_that_buildkit_finds_a_part_of_names_optimize_which_mends_it() {
+fn a_copy_of_a_cache_with_several_leaves_names_optimize_which_joins_them() {
     let sandbox = Sandbox::with("v0.32/two-platforms");
     let warning = "optimize makes all of it findable";
     let copy = sandbox.run(&["copy", "type=local,src=a", "type=local,dest=b"]);

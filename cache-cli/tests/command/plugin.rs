@@ -1,4 +1,4 @@
-//! The program as a plugin of the real `docker`, where that is installed.
+//! The program as a plugin of the real `docker`, if that is installed.
 
 use std::fs;
 use std::process::Command;

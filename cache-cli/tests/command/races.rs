@@ -1,4 +1,4 @@
-//! Two writers of one name in a store with conditional writes: which one gets a conflict, and what is there afterwards.
+//! Two writers of one name in a store with conditional writes: which one gets a conflict, and what is left.
 
 use std::process::Stdio;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use cache_tests::servers::{azblob, s3};
 
 use crate::sandbox::{Run, Sandbox};
 
-/// A store with one cache, that of job `a`.
+/// A store with the cache of job `a`.
 struct Store {
     spec: String,
     /// The path of its index.
@@ -52,11 +52,11 @@ fn stores() -> Vec<Store> {
     ]
 }
 
-/// Runs the first writer up to its commit, lets job `c` write, and tells how the first one ends.
+/// Runs the first writer up to its commit, lets job `c` write, and returns the outcome of the first one.
 fn overtaken(sandbox: &Sandbox, store: &Store, args: &[&str]) -> Run {
     assert_eq!(sandbox.run(&["copy", "type=local,src=a", &store.spec]).code, 0);
     (store.take_log)();
-    // The first commit is put off for a second, which is time enough for somebody else.
+    // The first commit is delayed by a second, which is enough for the other writer.
     (store.plan)(Plan::new(Method::PUT, store.index, Fault::Answer(503, Some(1), "")));
     let mut first = sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let is_commit = |logged: &Logged| logged.method == Method::PUT && logged.path.contains(store.index);
@@ -75,14 +75,14 @@ fn jobs() -> Sandbox {
     sandbox
 }
 
-/// How many records of a job the store does not have.
+/// The number of records of a job that the store lacks.
 fn lost(sandbox: &Sandbox, store: &Store, job: &str) -> u64 {
     let diff = sandbox.json(&["diff", &format!("type=local,src={job}"), &store.spec]);
     diff["a"]["onlyHere"]["records"].as_u64().unwrap()
 }
 
 #[test]
-fn whoever_asked_for_an_unchanged_place_and_was_overtaken_exits_6_and_changes_nothing() {
+fn an_overtaken_conditional_writer_exits_6_and_changes_nothing() {
     for store in stores() {
         let sandbox = jobs();
         for args in [
@@ -97,7 +97,7 @@ fn whoever_asked_for_an_unchanged_place_and_was_overtaken_exits_6_and_changes_no
 }
 
 #[test]
-fn a_plain_copy_replaces_whatever_is_there() {
+fn a_plain_copy_replaces_the_other_cache() {
     for store in stores() {
         let sandbox = jobs();
         let run = overtaken(&sandbox, &store, &["copy", "type=local,src=b", &store.spec]);
@@ -107,7 +107,7 @@ fn a_plain_copy_replaces_whatever_is_there() {
 }
 
 #[test]
-fn a_merge_that_publishes_loses_nothing_of_either() {
+fn a_merge_that_publishes_keeps_both_caches() {
     for store in stores() {
         let sandbox = jobs();
         let run = overtaken(&sandbox, &store, &["merge", "type=local,src=b", "--to", &store.spec, "--publish"]);

@@ -1,4 +1,4 @@
-//! Stores that refuse: one line with their words, an exit code, and no secret in any output.
+//! Stores that refuse: one line with their message, an exit code, and no secret in any output.
 
 use std::fs;
 use std::process::Command;
@@ -11,10 +11,10 @@ use cache_tests::servers::{actions, azblob, registry, s3};
 
 use crate::sandbox::{Run, Sandbox};
 
-/// A command that is refused, and what comes of it.
+/// The expected outcome of a command that is refused.
 struct Refused<'a> {
     code: i32,
-    /// What the one line of the error has to say.
+    /// Texts that the only error line has to contain.
     says: &'a [&'a str],
     secrets: &'a [&'a str],
 }
@@ -38,7 +38,7 @@ fn check_keeps(run: &Run, secrets: &[&str]) {
     }
 }
 
-/// Somebody with this password, as Docker keeps it.
+/// Stores a login with this password, as Docker does.
 fn log_in(sandbox: &Sandbox, host: &str, password: &str) {
     let auth = base64(format!("tester:{password}").as_bytes());
     fs::write(sandbox.path("config.json"), format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#)).unwrap();
@@ -122,7 +122,7 @@ fn an_account_refuses_wrong_keys_and_those_who_may_not() {
     check(5, &["AuthorizationPermissionMismatch"], &["copy", "type=local,src=a", &spec(&good)]);
 }
 
-/// A job, and the variables that the runner gives it.
+/// A command in a job, with the runner's variables.
 fn gha_command(sandbox: &Sandbox, server: &actions::Server, token: &str, args: &[&str]) -> Command {
     let mut command = sandbox.command(args);
     for name in ["ACTIONS_CACHE_URL", "GITHUB_TOKEN", "GITHUB_REPOSITORY"] {

@@ -1,4 +1,4 @@
-//! A directory to run the program in, and what a run leaves behind.
+//! [`Sandbox`]: a directory to run the program in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use cache_tests::schema;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A directory to work in, with caches that BuildKit wrote.
+/// A working directory with caches of BuildKit.
 pub(crate) struct Sandbox(TempDir);
 
-/// What a run of the program left behind.
+/// The outcome of a run of the program.
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -67,13 +67,13 @@ impl From<Output> for Run {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        // Every document that a test gets to see is what its schema says.
+        // Every document in the output has to match its schema.
         [run.stdout.as_str()].into_iter().chain(run.stderr.lines()).for_each(checked);
         run
     }
 }
 
-/// A document of the program, or any other text.
+/// Checks a document of the program against its schema; other text is ignored.
 fn checked(text: &str) {
     if let Ok(document) = serde_json::from_str::<Value>(text) {
         schema::check(&document).unwrap_or_else(|wrong| panic!("not what schemas/ says: {wrong}: {text}"));
@@ -93,7 +93,7 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-/// Every file below a directory, by its place in it, with its content.
+/// Every file below a directory, by its relative path, with its content.
 pub(crate) fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut todo = vec![dir.to_owned()];

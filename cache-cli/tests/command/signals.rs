@@ -1,4 +1,4 @@
-//! Signals: the program ends, and uploads that have begun come to their end before.
+//! Signals: the program ends, after uploads under way have finished.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -15,7 +15,7 @@ fn spec(server: &Server) -> String {
     format!("type=gha,url_v2={},token={token},scope=app", server.url())
 }
 
-/// A copy whose uploads are held, as far as the first of them.
+/// Starts a copy whose uploads are held, and waits for the first one.
 fn copying(sandbox: &Sandbox, server: &Server) -> Child {
     server.plan(Plan::new(Method::PUT, "actions-cache/", Fault::Hold).times(100));
     let mut command = sandbox.command(&["copy", "type=local,src=a", &spec(server)]);
@@ -30,7 +30,7 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-/// Keys that were reserved and are locked.
+/// Keys that are reserved and not finalised.
 fn locked(server: &Server) -> Vec<String> {
     server.entries(|entries| entries.iter().filter(|entry| !entry.is_ready).map(|entry| entry.key.clone()).collect())
 }
@@ -41,7 +41,7 @@ fn every_signal_lets_uploads_end_and_leaves_no_key_locked() {
         let (sandbox, server) = (Sandbox::with("v0.32/max-manifest"), Server::start(Options::default()));
         let copy = copying(&sandbox, &server);
         signal(&copy, name);
-        // What is held is let go when the program says that it waits for it.
+        // The uploads are released when the program says that it waits for them.
         let (copy, said) = Said::until(copy, "finished first");
         server.release();
         let run = copy.end();
@@ -64,7 +64,7 @@ fn the_second_signal_ends_at_once() {
     assert!(!locked(&server).is_empty());
 }
 
-/// Each verb, with a place for the spec of a cache.
+/// The verbs, with `SPEC` in place of the spec of a cache.
 const VERBS: [&[&str]; 16] = [
     &["copy", "SPEC", "type=local,dest=b"],
     &["inspect", "SPEC"],
@@ -122,7 +122,7 @@ fn every_verb_ends_at_a_signal_and_leaves_nothing() {
     }
 }
 
-/// A pipe that nobody writes to is read by a call that cannot be dropped.
+/// Reading a pipe without a writer is a call that cannot be dropped.
 #[test]
 fn a_signal_ends_a_verb_that_reads_from_a_pipe() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
@@ -134,7 +134,7 @@ fn a_signal_ends_a_verb_that_reads_from_a_pipe() {
     ];
     for args in reading {
         let running = sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // It opens when the program has opened its end.
+        // This returns once the program has opened its end.
         let pipe = std::fs::File::options().write(true).open(sandbox.path("pipe")).unwrap();
         signal(&running, "-TERM");
         let run = Run::from(running.wait_with_output().unwrap());
@@ -144,11 +144,11 @@ fn a_signal_ends_a_verb_that_reads_from_a_pipe() {
     }
 }
 
-/// A program whose stderr is read as it comes.
+/// A running program whose stderr is read line by line.
 struct Said(Child, BufReader<ChildStderr>);
 
 impl Said {
-    /// Reads lines up to one that has this text.
+    /// Reads lines up to one with this text.
     fn until(mut child: Child, text: &str) -> (Self, String) {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();

@@ -1,4 +1,4 @@
-//! What somebody is told in the first hour: results on stdout, failures that say what is there, and nothing in silence.
+//! Messages that users see first: results on stdout, failures that name what exists, and progress of everything slow.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::sandbox::{Sandbox, files};
 
 #[test]
-fn a_copy_says_on_stdout_what_came_of_it() {
+fn a_copy_prints_its_result_on_stdout() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let run = sandbox.run(&["copy", "--progress", "quiet", "type=local,src=a", "type=local,dest=b"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
@@ -18,7 +18,7 @@ fn a_copy_says_on_stdout_what_came_of_it() {
 }
 
 #[test]
-fn with_several_destinations_every_line_names_its_own() {
+fn with_several_destinations_every_line_names_one() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let run =
         sandbox.run(&["copy", "--progress", "plain", "type=local,src=a", "type=local,dest=b", "type=local,dest=c"]);
@@ -30,7 +30,7 @@ fn with_several_destinations_every_line_names_its_own() {
 }
 
 #[test]
-fn a_cache_that_is_not_there_names_those_that_are() {
+fn the_error_for_a_missing_cache_names_the_existing_ones() {
     let sandbox = Sandbox::with("v0.12/generations");
     for args in [
         &["inspect", "type=local,src=a,tag=nope"][..],
@@ -46,7 +46,7 @@ fn a_cache_that_is_not_there_names_those_that_are() {
 }
 
 #[test]
-fn stores_are_listed_and_weighed_by_name() {
+fn stores_are_listed_and_measured_by_name() {
     let sandbox = Sandbox::with("v0.12/generations");
     let names = sandbox.run(&["ls", "-q", "type=local,src=a"]).stdout;
     assert!(names.lines().any(|name| name == "release"), "{names}");
@@ -58,7 +58,7 @@ fn stores_are_listed_and_weighed_by_name() {
     assert_eq!(sandbox.run(&["ls", "type=local,src=empty"]).code, 0);
     let nowhere = sandbox.run(&["ls", "type=local,src=nowhere"]);
     assert_eq!((nowhere.code, nowhere.stdout.as_str()), (4, ""));
-    // Without the default name there is the store all the same.
+    // Without a cache of the default name, only the store is measured.
     assert_eq!(sandbox.run(&["rm", "-f", "type=local,src=b"]).code, 0);
     let usage = sandbox.json(&["du", "type=local,src=b"]);
     assert_eq!(usage["caches"], Value::Array(Vec::new()));
@@ -67,7 +67,7 @@ fn stores_are_listed_and_weighed_by_name() {
 }
 
 #[test]
-fn a_dry_run_looks_at_the_destination() {
+fn a_dry_run_reads_the_destination() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let dry = ["copy", "--dry-run", "type=local,src=a", "type=local,dest=b"];
     assert!(sandbox.run(&dry).stdout.contains("which has 0 blobs already"));
@@ -98,7 +98,7 @@ fn repair_of_a_sound_cache_says_what_it_wrote() {
 }
 
 #[test]
-fn failures_are_json_where_json_was_asked_for() {
+fn failures_are_json_with_o_json() {
     let sandbox = Sandbox::with("v0.12/generations");
     for (code, args) in [
         (4, &["inspect", "-o", "json", "type=local,src=a,tag=nope"][..]),
@@ -161,7 +161,7 @@ fn objects_are_listed_with_size_and_age() {
     }
 }
 
-/// A registry that answers 503 to the first requests for tags and manifests.
+/// A registry that answers 503 to the first `times` requests for tags and manifests.
 fn busy(times: usize) -> Server {
     let server = Server::start(Access::Open, Options::default());
     server.plan(Plan::new(Method::GET, "/v2/", Fault::Answer(503, None, "busy")).times(times));
@@ -170,7 +170,7 @@ fn busy(times: usize) -> Server {
 }
 
 #[test]
-fn what_is_tried_again_is_told() {
+fn retries_are_reported() {
     let sandbox = Sandbox::empty();
     for verb in ["ls", "inspect", "verify"] {
         let server = busy(1);
@@ -180,7 +180,7 @@ fn what_is_tried_again_is_told() {
 }
 
 #[test]
-fn a_time_that_is_up_keeps_what_failed() {
+fn a_timeout_names_the_last_failure() {
     let sandbox = Sandbox::empty();
     let server = busy(1_000);
     let spec = format!("type=registry,ref={}/team/cache:main", server.host());

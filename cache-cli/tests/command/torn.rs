@@ -1,10 +1,10 @@
-//! Directories that BuildKit left torn: an entry for a manifest that is not there, and a whole cache without one.
+//! Directories that BuildKit has left torn: an entry for a missing manifest, and a whole cache without an entry.
 
 use std::fs;
 
 use crate::sandbox::{Sandbox, files};
 
-/// The manifest that is in the directory and that `index.json` does not name.
+/// The manifest in the directory that `index.json` does not name.
 const UNNAMED: &str = "sha256:66e18032a5d3dbd995bec8154495a407b6e521ba4302cdeac48499a5713ab294";
 
 fn torn() -> Sandbox {
@@ -31,7 +31,7 @@ fn nothing_is_pruned_while_an_entry_names_an_absent_manifest() {
 }
 
 #[test]
-fn repair_leads_the_name_to_the_manifest_that_no_entry_names() {
+fn repair_points_the_name_to_the_unnamed_manifest() {
     let sandbox = torn();
     let before = files(&sandbox.path("a"));
     let offered = sandbox.json(&["repair", "--dry-run", "type=local,src=a"]);
@@ -77,7 +77,7 @@ fn no_verb_advises_rm_while_something_can_be_saved() {
 }
 
 #[test]
-fn a_directory_whose_entry_is_its_own_is_sound() {
+fn a_directory_with_an_entry_of_its_own_manifest_is_sound() {
     let sandbox = Sandbox::with("../torn/min");
     assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 0);
 }

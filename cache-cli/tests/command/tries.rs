@@ -1,4 +1,4 @@
-//! What people try first: other tools' names, paths, typing errors, and lines that were pasted from a build.
+//! Common mistakes: names of other tools, paths, typing errors, and specs that were pasted from a build.
 
 use cache_tests::servers::registry::{Access, Options, Server};
 
@@ -6,7 +6,7 @@ use crate::sandbox::Sandbox;
 
 const USAGE: i32 = 2;
 
-/// The hint about an argument, as a verb that reads and one that writes give it.
+/// The hint about an argument, which is the same for a source and a destination.
 fn hint(sandbox: &Sandbox, argument: &str) -> String {
     let [read, written] = [vec!["inspect", argument], vec!["copy", "type=local,src=a", argument]].map(|args| {
         let run = sandbox.run(&args);
@@ -19,7 +19,7 @@ fn hint(sandbox: &Sandbox, argument: &str) -> String {
 }
 
 #[test]
-fn what_is_no_spec_leads_to_the_one_that_is_meant() {
+fn common_mistakes_are_answered_with_the_spec_that_was_meant() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let here = sandbox.path("a").display().to_string();
     for (argument, spec) in [
@@ -58,12 +58,12 @@ fn the_spec_that_is_meant_works_on_both_sides() {
     assert_eq!(sandbox.run(&["verify", &meant("b")]).code, 0);
 }
 
-/// Every attribute of a destination that a cache is not read by.
+/// All attributes that only a destination has.
 const PASTED: &str = "mode=max,compression=zstd,compression-level=3,force-compression=true,ignore-error=true,\
                       image-manifest=true,oci-mediatypes=true";
 
 #[test]
-fn a_line_that_was_pasted_from_cache_to_can_be_read_by_every_verb() {
+fn a_spec_pasted_from_cache_to_can_be_read_by_every_verb() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let server = Server::start(Access::Open, Options::default());
     let reference = format!("type=registry,ref={}/team/cache:main", server.host());
@@ -91,7 +91,7 @@ fn a_line_that_was_pasted_from_cache_to_can_be_read_by_every_verb() {
             let run = sandbox.run(&args);
             assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
         }
-        // What is ignored has to be right all the same.
+        // Ignored attributes have to be valid too.
         for (right, wrong) in [("mode=max", "mode=most"), ("image-manifest=true", "image-manifest=ture")] {
             let run = sandbox.run(&["inspect", &pasted.replace(right, wrong)]);
             assert_eq!(run.code, USAGE, "{wrong}: {}", run.stderr);
@@ -100,7 +100,7 @@ fn a_line_that_was_pasted_from_cache_to_can_be_read_by_every_verb() {
 }
 
 #[test]
-fn what_only_a_destination_has_counts_where_it_is_read_before_it_is_written() {
+fn attributes_of_destinations_apply_if_a_place_is_read_and_written() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let server = Server::start(Access::Open, Options::default());
     let form = "image-manifest=false,oci-mediatypes=true";

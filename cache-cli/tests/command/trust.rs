@@ -1,4 +1,4 @@
-//! A store whose CA only a file has: the variables that name it count for every backend.
+//! A store whose CA is only in a file: every backend reads the variables that name the file.
 
 use std::any::Any;
 use std::fs;
@@ -14,15 +14,15 @@ use cache_tests::servers::{actions, azblob, registry, s3};
 
 use crate::sandbox::{Run, Sandbox};
 
-/// A name that RFC 6761 keeps from ever leading anywhere: the store is behind a proxy that leads there.
+/// A name that never resolves (RFC 6761). The store is reached through a proxy.
 const NAME: &str = "store.test";
-/// How many blobs the cache has; all may be under way when the first one fails.
+/// Blobs of the cache; all may be under way when the first one fails.
 const BLOBS: usize = 10;
 const HOST: &str = "store.test:5000";
 
-/// A store that speaks TLS.
+/// A store with TLS.
 struct Store {
-    /// With its secrets, which nothing here shows.
+    /// Its spec with secrets, which are never shown.
     spec: String,
     sandbox: Sandbox,
     certificates: Certificates,
@@ -39,7 +39,7 @@ impl Store {
         Self { spec, sandbox, certificates, relay, _running: (front, Box::new(server)) }
     }
 
-    /// Copies a cache there, by people who have set this.
+    /// Copies a cache there, with these variables.
     fn copy(&self, variables: &[(&str, &str)]) -> Run {
         let copied = self.run(&["copy", "type=local,src=a", &self.spec], variables);
         if copied.code != 0 {
@@ -116,7 +116,7 @@ fn a_ca_that_a_variable_names_is_trusted_by_every_backend() {
 }
 
 #[test]
-fn a_ca_that_nobody_trusts_is_said_at_once() {
+fn an_untrusted_ca_is_an_error_at_once() {
     for store in stores() {
         for variables in [&[][..], &[("SSL_CERT_FILE", "/nowhere/ca.pem")], &[("SSL_CERT_DIR", "/nowhere")]] {
             let run = store.copy(variables);
@@ -149,7 +149,7 @@ fn the_bundle_of_aws_is_trusted_in_place_of_the_systems_cas() {
     }
 }
 
-/// As AWS's other programs have it: a profile names a bundle, and the variable goes before it.
+/// As in other programs of AWS, a profile names a bundle, and the variable takes precedence.
 #[test]
 fn the_bundle_of_the_profile_is_trusted() {
     let bucket = s3::Server::start(s3::Options::default());

@@ -1,4 +1,4 @@
-//! A page in a real browser, where there is one: no error, a tree that opens, a search that finds.
+//! A page in a real browser, if there is one: there are no errors, the tree opens, and the search works.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use cache_report::{Report, ReportedCache, render};
 
 use super::{cache, now};
 
-/// Opens what is folded, searches, and writes what it sees into the page's title.
+/// Opens folded parts, searches, and writes the result into the page's title.
 const USE: &str = r#"<script>
 addEventListener("load", () => {
   const seen = [];
@@ -35,7 +35,7 @@ fn browser() -> Option<PathBuf> {
     std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name))).find(|file| file.is_file())
 }
 
-/// The page's elements after its scripts have run, and what the console said.
+/// The page's elements after its scripts have run, and the output of the console.
 fn open(browser: &PathBuf, page: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.html");
@@ -51,14 +51,14 @@ fn open(browser: &PathBuf, page: &str) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// Writes how long the page took to open into its title.
+/// Writes the time in which the page opened into its title.
 const TIME: &str = r#"<script>
 addEventListener("load", () => setTimeout(() => {
   document.title = Math.ceil(performance.getEntriesByType("navigation")[0].loadEventEnd);
 }));
 </script></body>"#;
 
-/// Shows the page as a telephone does, with all that folds opened, and writes what sticks out of it into the title.
+/// Shows the page in the width of a telephone with all parts opened, and writes what is too wide into the title.
 const NARROW: &str = r#"<!DOCTYPE html><title></title><iframe id="page" width="400" height="800" srcdoc="PAGE"></iframe><script>
 addEventListener("load", () => {
   const inner = document.getElementById("page").contentDocument;
@@ -75,7 +75,7 @@ fn title(elements: &str) -> &str {
     elements.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap_or_default()
 }
 
-/// The best of three: other programs may be at work too.
+/// The best of three runs, since the machine may be busy.
 #[test]
 fn ten_thousand_records_open_in_a_second() {
     let Some(browser) = browser() else {
@@ -104,7 +104,7 @@ fn a_browser_shows_the_page_without_errors_and_its_search_finds() {
 }
 
 #[test]
-fn nothing_sticks_out_of_a_narrow_page() {
+fn nothing_is_wider_than_a_narrow_page() {
     let Some(browser) = browser() else {
         eprintln!("skipped: there is no Chromium on PATH");
         return;

@@ -1,4 +1,4 @@
-//! Text can be read in both themes: at least 4.5 to 1, as WCAG 2.2 asks for.
+//! The contrast of text in both themes is at least 4.5 to 1, as in WCAG 2.2.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use cache_report::{Report, ReportedCache, render};
 
 use super::{cache, now};
 
-/// Text and what it stands on.
+/// The colours of text and its background.
 const PAIRS: [(&str, &str); 25] = [
     ("text", "page"),
     ("text", "panel"),

@@ -1,4 +1,4 @@
-//! What an HTML parser makes of a page.
+//! Pages as an HTML parser reads them.
 
 use cache_ops::{BuildLog, ConsultedCache, Content, LogLimits, explain};
 use cache_report::{Dead, Report, ReportedCache, render};
@@ -6,7 +6,7 @@ use scraper::{Html, Selector};
 
 use super::{cache, now};
 
-/// Names that would be markup, end an attribute, a comment, a script or a style, or turn text around.
+/// Names that are markup, end an attribute, a comment, a script or a style, or change the direction of text.
 const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
@@ -47,7 +47,7 @@ fn ten_thousand_records_are_shown_and_the_page_is_small() {
     assert!(count(&html, ".treemap g.layer") <= 401);
 }
 
-/// A browser nests no deeper than 512 elements: a chain is a row, and branches go down so far only.
+/// Browsers nest at most 512 elements. A chain is shown as a row, and the depth of branches is limited.
 #[test]
 fn the_longest_chain_nests_no_deeper_than_a_browser_allows() {
     for branch in [usize::MAX, 2] {
@@ -97,7 +97,7 @@ fn caches_that_share_are_compared() {
 }
 
 #[test]
-fn a_build_is_told_with_causes_steps_and_a_time_line() {
+fn a_build_is_shown_with_causes_steps_and_a_time_line() {
     let fixture =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/explain/source-file-changed");
     let log = std::fs::read(fixture.join("new.rawjson")).unwrap();

@@ -1,4 +1,4 @@
-//! Pages as a browser takes them: parsed again, with hostile names, in both themes, and in a real browser.
+//! Reports: parsed again, with hostile names, in both themes, and in a real browser.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its page has to stop")]
 
@@ -9,7 +9,7 @@ mod html;
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult, RecordLink};
 use cache_core::{CacheConfig, CacheManifest, Descriptor, Digest, MediaType, Timestamp, annotation};
 
-/// A cache of branches: every so many records one more hangs on the first.
+/// A cache with branches: after every `branch` records, one is a child of the first.
 fn cache(records: usize, branch: usize, name: &str) -> CacheManifest {
     let mut config = CacheConfig::default();
     let mut described = Vec::new();

@@ -12,14 +12,14 @@ use crate::harness::{Harness, Quirk};
 use crate::random::Random;
 
 /// Blobs are read right if the server ignores ranges, sends other ranges, or does not say where a range begins.
-pub async fn blobs_are_read_whatever_becomes_of_ranges(place: &dyn Harness) {
+pub async fn blobs_are_read_if_ranges_are_ignored_or_wrong(place: &dyn Harness) {
     for quirk in [Quirk::NoRanges, Quirk::UntoldRanges, Quirk::OtherRangeFirst] {
         reads_are_right(place, quirk).await;
     }
 }
 
 /// gzip that a proxy adds is decompressed, also in parts. A header that wrongly claims gzip is ignored.
-pub async fn gzip_on_the_way_is_undone(place: &dyn Harness) {
+pub async fn gzip_of_a_proxy_is_decompressed(place: &dyn Harness) {
     for quirk in [Quirk::Gzip, Quirk::GzipInName] {
         reads_are_right(place, quirk).await;
         if place.speak(quirk) {
@@ -50,7 +50,7 @@ async fn reads_are_right(place: &dyn Harness, quirk: Quirk) {
 }
 
 /// A store that loses bytes of an upload in parts is detected by the size that it reports.
-pub async fn parts_that_a_store_loses_are_found_out(place: &dyn Harness) {
+pub async fn lost_bytes_of_an_upload_in_parts_are_detected(place: &dyn Harness) {
     if !place.speak(Quirk::LosesParts) {
         return;
     }
@@ -63,7 +63,7 @@ pub async fn parts_that_a_store_loses_are_found_out(place: &dyn Harness) {
 
 /// A server that accepts a connection and sends nothing is an error. An answer has less time than a body, and the error
 /// states the wait.
-pub async fn a_silent_server_is_given_up_and_the_wait_is_told(place: &dyn Harness) {
+pub async fn a_silent_server_is_an_error_that_states_the_wait(place: &dyn Harness) {
     let (desc, source) = blob(Random::new(6).bytes(100_000));
     place.exporter().await.push(&desc, &source).await.unwrap();
     let mut timeouts = Timeouts::all(Duration::from_millis(700));

@@ -12,7 +12,7 @@ const LARGE: usize = 200_000;
 const MOST_REQUESTS: usize = 500;
 
 /// Each request of the backend is redirected to a foreign host, with the status that keeps method and body.
-pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
+pub async fn the_target_of_a_redirect_gets_no_secret(place: &dyn Harness) {
     tokio::time::resume();
     let thief = Thief::start(Asks::Bearer);
     let to = format!("http://{}/stolen", thief.host());
@@ -20,7 +20,7 @@ pub async fn who_a_redirect_leads_to_is_told_no_secret(place: &dyn Harness) {
 }
 
 /// Each request of the backend is answered with the challenge of a foreign token server.
-pub async fn who_a_challenge_leads_to_is_told_no_secret(place: &dyn Harness) {
+pub async fn a_foreign_token_server_gets_no_secret(place: &dyn Harness) {
     tokio::time::resume();
     let thief = Thief::start(Asks::Bearer);
     at_every_request(place, &thief, |after| Hostility::Challenge { after, challenge: thief.challenge() }).await;

@@ -38,7 +38,7 @@ const REQUESTS_A_BLOB: usize = 5;
 const MANY: usize = 100;
 
 /// An export of an existing cache takes few requests besides those for new blobs.
-pub async fn a_second_export_of_many_blobs_asks_almost_nothing(place: &dyn Harness) {
+pub async fn a_second_export_of_many_blobs_sends_few_requests(place: &dyn Harness) {
     write(place, &graphs::wide(MANY)).await;
     for new in [0, 2] {
         let cache = graphs::wide(MANY + new);
@@ -67,7 +67,7 @@ fn blobs(cache: &graphs::Generated) -> usize {
 }
 
 /// Events are in order, once for each blob, and count every byte.
-pub async fn an_export_tells_what_happens(place: &dyn Harness) {
+pub async fn an_export_reports_its_events_in_order(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let told = Arc::new(Mutex::new((Vec::new(), 0)));
     let teller = Arc::clone(&told);

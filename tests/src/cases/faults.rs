@@ -136,7 +136,7 @@ pub async fn bytes_count_once_however_often_they_are_sent(place: &dyn Harness) {
 }
 
 /// A present blob that is deleted before the commit is pushed again.
-pub async fn a_blob_that_goes_during_an_export_is_pushed_again(place: &dyn Harness) {
+pub async fn a_blob_deleted_during_an_export_is_pushed_again(place: &dyn Harness) {
     let cache = graphs::cache(1);
     let [present, .., last] = cache.manifest.blobs() else { panic!("the cache has two blobs") };
     place.exporter().await.push(present, &cache.blobs).await.unwrap();
@@ -172,7 +172,7 @@ impl BlobProvider for Pruner<'_> {
 }
 
 /// A lost blob is a finding, with the results that need it.
-pub async fn a_lost_blob_is_found_out(place: &dyn Harness) {
+pub async fn a_lost_blob_is_a_finding(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
     let blob = &cache.manifest.blobs()[0];
@@ -187,7 +187,7 @@ pub async fn a_lost_blob_is_found_out(place: &dyn Harness) {
 }
 
 /// A blob with a wrong byte, and one with a wrong length, are findings.
-pub async fn a_corrupt_blob_is_found_out(place: &dyn Harness) {
+pub async fn a_corrupt_blob_is_a_finding(place: &dyn Harness) {
     let cache = graphs::cache(1);
     write(place, &cache).await;
     let blob = &cache.manifest.blobs()[0];

@@ -31,17 +31,17 @@ pub async fn endless_bodies_end(place: &dyn Harness) {
 }
 
 /// A body that is sent very slowly is an error.
-pub async fn bodies_that_trickle_end(place: &dyn Harness) {
+pub async fn slow_bodies_end(place: &dyn Harness) {
     try_everything(place, Hostility::Trickle).await;
 }
 
 /// Pages that lead to each other are an error, and not the end of a list.
-pub async fn lists_that_repeat_are_no_lists(place: &dyn Harness) {
+pub async fn repeating_pages_are_an_error(place: &dyn Harness) {
     lists_are_errors(place, Hostility::RepeatingPages).await;
 }
 
 /// Too many pages are an error as well.
-pub async fn endless_lists_are_no_lists(place: &dyn Harness) {
+pub async fn endless_lists_are_an_error(place: &dyn Harness) {
     lists_are_errors(place, Hostility::EndlessPages).await;
 }
 

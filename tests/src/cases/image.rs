@@ -51,7 +51,7 @@ pub async fn an_index_leads_to_its_manifests(place: &dyn Harness) {
 }
 
 /// A document that is put can be read, can be put twice, and is not reachable by the name until the root is written.
-pub async fn put_is_idempotent_and_leads_nowhere(place: &dyn Harness) {
+pub async fn put_is_idempotent_and_not_reachable_by_name(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let (config, manifest) = image("a", MediaType::OCI_MANIFEST);
     for _ in 0..2 {

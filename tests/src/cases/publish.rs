@@ -23,7 +23,7 @@ pub async fn publishing_to_nothing_writes_the_cache(place: &dyn Harness) {
 }
 
 /// What is published is added to the existing cache.
-pub async fn publishing_adds_to_what_is_there(place: &dyn Harness) {
+pub async fn publishing_adds_to_the_existing_cache(place: &dyn Harness) {
     let (old, new) = (graphs::cache(1), graphs::cache(2));
     write(place, &old).await;
     add(place, &new).await;
@@ -38,7 +38,7 @@ pub async fn publish_loses_nothing(place: &dyn Harness) {
 }
 
 /// Contributions are not listed as caches, and the next publish deletes old ones.
-pub async fn contributions_are_no_caches_and_old_ones_go(place: &dyn Harness) {
+pub async fn contributions_are_no_caches_and_old_ones_are_deleted(place: &dyn Harness) {
     let exporter = place.exporter().await;
     let Some(contributions) = exporter.contributions().await.unwrap() else { return };
     let (old, lost) = (aged(contributions, 2 * HOUR), aged(contributions, 30 * HOUR));

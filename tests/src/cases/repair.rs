@@ -62,7 +62,7 @@ pub async fn a_loop_is_repaired(place: &dyn Harness) {
 }
 
 /// A repair in place replaces only the cache that it has read.
-pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harness) {
+pub async fn a_repair_in_place_does_not_overwrite_another_cache(place: &dyn Harness) {
     let (cache, theirs) = (graphs::cache(1), graphs::cache(2));
     write(place, &cache).await;
     place.lose(&top(&cache)).await;
@@ -77,7 +77,7 @@ pub async fn a_repair_in_place_does_not_overwrite_somebody_else(place: &dyn Harn
 }
 
 /// A wrong media type is a warning, since readers detect the compression by the bytes; repair corrects it.
-pub async fn a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends(place: &dyn Harness) {
+pub async fn a_wrong_media_type_is_a_warning_that_repair_corrects(place: &dyn Harness) {
     let other = |encoding| match encoding {
         LayerEncoding::Gzip => LayerEncoding::Zstd,
         _ => LayerEncoding::Gzip,
@@ -87,7 +87,7 @@ pub async fn a_layer_typed_other_than_its_bytes_is_a_warning_that_repair_mends(p
 }
 
 /// Compressed bytes with the type of a plain tar are an error, since no reader decompresses them; repair corrects it.
-pub async fn a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_mends(place: &dyn Harness) {
+pub async fn a_compressed_layer_typed_as_a_plain_tar_is_an_error_that_repair_corrects(place: &dyn Harness) {
     let cache = write_retyped(place, |_| LayerEncoding::Uncompressed).await;
     assert_mends_types(place, &cache, FindingCode::LayerUnreadable).await;
 }

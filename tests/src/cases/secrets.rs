@@ -15,7 +15,7 @@ use crate::harness::Harness;
 const PLANTED: &str = "hush-2b7e151628aed2a6";
 
 /// No value that holds the configuration shows a secret.
-pub async fn nothing_shown_holds_a_secret(place: &dyn Harness) {
+pub async fn no_output_shows_a_secret(place: &dyn Harness) {
     let mut shown = place.shown();
     shown.push(format!("{:?} {}", place.spec(), place.spec()));
     assert_clean(place, &shown);
@@ -39,7 +39,7 @@ pub async fn a_bad_value_is_not_repeated(place: &dyn Harness) {
 }
 
 /// A user, a password or a query in a URL of a spec is never shown, whether or not the spec is refused.
-pub async fn what_a_place_hides_is_not_shown(place: &dyn Harness) {
+pub async fn secrets_in_urls_are_not_shown(place: &dyn Harness) {
     let hiding = format!("https://me:{PLANTED}@host.example/x?sig={PLANTED}");
     let mut shown = Vec::new();
     for name in names(place).await {
@@ -52,7 +52,7 @@ pub async fn what_a_place_hides_is_not_shown(place: &dyn Harness) {
 }
 
 /// The name of an unknown attribute is quoted only if it looks like a name.
-pub async fn a_name_that_is_none_is_not_repeated(place: &dyn Harness) {
+pub async fn an_unknown_attribute_is_quoted_only_if_it_looks_like_a_name(place: &dyn Harness) {
     let mut shown = Vec::new();
     for name in [format!("{PLANTED}/{PLANTED}"), format!("https://me:{PLANTED}@host/x?sig")] {
         let spec = place.spec().with(&name, "x");
@@ -92,7 +92,7 @@ async fn errors_about(place: &dyn Harness, spec: &CacheSpec) -> Vec<Error> {
 }
 
 /// The error for a line that is no spec quotes only the parts that are known to be harmless.
-pub async fn a_line_that_is_no_spec_is_not_repeated(place: &dyn Harness) {
+pub async fn an_invalid_spec_is_not_repeated(place: &dyn Harness) {
     let kind = place.spec().kind().to_owned();
     let hiding = format!("https://me:{PLANTED}@host/x?sig={PLANTED}");
     let mut lines = vec![

@@ -10,7 +10,7 @@ use crate::harness::Harness;
 const UNKNOWN: &str = "an-attribute-that-no-backend-of-buildcache-has-or-ever-will";
 
 /// The hint for an unknown attribute lists the attributes of the facts, for each side.
-pub async fn the_attributes_that_are_told_are_those_that_are_read(place: &dyn Harness) {
+pub async fn the_attributes_in_the_facts_are_those_that_are_read(place: &dyn Harness) {
     let (backend, spec) = (place.backend(), place.spec().with(UNKNOWN, "x"));
     let attributes = backend.facts().attributes;
     let known = |hint: Option<&str>| -> BTreeSet<String> {

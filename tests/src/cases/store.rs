@@ -105,7 +105,7 @@ pub async fn delete_blob_is_conditional(place: &dyn Harness) {
 }
 
 /// The outcomes are in the order of the blobs, and a blob that has changed does not stop the others.
-pub async fn deleting_many_blobs_tells_what_came_of_each(place: &dyn Harness) {
+pub async fn deleting_many_blobs_returns_an_outcome_for_each(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let cache = graphs::cache(1);
     write(place, &cache).await;

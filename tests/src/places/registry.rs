@@ -216,13 +216,13 @@ pub(super) fn exception(case: &str) -> Option<&'static str> {
         "one_of_many_conditional_commits_wins" => {
             Some("a registry has no conditional writes: of writers that meet, several may win")
         }
-        "who_a_challenge_leads_to_is_told_no_secret" => {
+        "a_foreign_token_server_gets_no_secret" => {
             Some("a registry names its token server itself, by its own challenge")
         }
         "a_store_of_nothing_lists_nothing_and_creates_nothing"
         | "a_store_lists_every_blob"
         | "delete_blob_is_conditional"
-        | "deleting_many_blobs_tells_what_came_of_each" => Some("a registry cannot list its blobs"),
+        | "deleting_many_blobs_returns_an_outcome_for_each" => Some("a registry cannot list its blobs"),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Keys and signatures, and who has none.
+//! Access with keys and signatures, and without.
 
 use cache_azblob::AzblobStore;
 use cache_core::{BlobProvider, CacheExporter, CacheImporter, CacheSpec, CacheStore, ErrorKind, Expect};
@@ -19,7 +19,7 @@ async fn a_signature_in_the_url_is_enough() {
     assert!(importer(config.clone()).resolve().await.unwrap().is_some());
     let log = place.server().take_log();
     assert!(log.iter().all(|logged| logged.path.contains("sig=hush") && logged.authorization.is_none()), "{log:?}");
-    // It may be good for blobs alone, which leaves open whether the container is there.
+    // It may be valid only for blobs, so that it is unknown whether the container exists.
     let place = Azblob::with(Options { is_signature_for_blobs: true, ..Options::default() });
     let config = place.config_of(&place.signed_spec());
     let error = write(config.clone(), &cache).await.unwrap_err();
@@ -56,9 +56,9 @@ async fn a_wrong_key_and_a_wrong_signature_are_refused_in_the_services_words() {
     assert!(place.server().stored(|stored| stored.contents()).is_empty());
 }
 
-/// The host of a port that nobody listens to, with a signature that must not be shown.
+/// An unreachable server, with a signature that must not be shown.
 #[tokio::test(start_paused = true)]
-async fn nobody_there_shows_no_signature() {
+async fn the_error_for_an_unreachable_server_shows_no_signature() {
     let spec = CacheSpec::new("azblob").with("account_url", format!("http://127.0.0.1:1/acc?sig={SIGNATURE}"));
     let error = importer(Azblob::new().config_of(&spec)).resolve().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");

@@ -1,4 +1,4 @@
-//! Commits with conditions and without, and writers that meet.
+//! Commits with and without conditions, and concurrent writers.
 
 use cache_core::{CacheExporter, CacheImporter, ErrorKind, Expect};
 use cache_ops::{PublishSettings, publish};
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::{Method, exporter, importer, write};
 
-/// Two writers, 50 rounds: nothing of either is lost.
+/// Two publishers in 50 rounds lose nothing of each other.
 #[tokio::test(start_paused = true)]
 async fn two_publishers_lose_nothing() {
     let caches = [graphs::cache(1), graphs::cache(2)];
@@ -32,7 +32,7 @@ async fn two_publishers_lose_nothing() {
     }
 }
 
-/// Two writers, 50 rounds: exactly one of two conditional commits wins, and plain ones both succeed.
+/// Two writers in 50 rounds: exactly one of two conditional commits succeeds, and both of two plain ones.
 #[tokio::test(start_paused = true)]
 async fn one_of_two_conditional_commits_wins() {
     let caches = [graphs::cache(1), graphs::cache(2)];
@@ -59,7 +59,7 @@ async fn one_of_two_conditional_commits_wins() {
     }
 }
 
-/// A commit whose answer is lost has happened: the next try does not take it for somebody else's.
+/// A commit whose answer is lost has succeeded: the retry recognises it as its own.
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_is_lost_is_not_a_conflict() {
     let place = Azblob::new();

@@ -1,4 +1,4 @@
-//! Accounts as they really are: each test is a way in which some account answers.
+//! Real accounts: each test is a way in which some account answers.
 
 use std::sync::Mutex;
 
@@ -20,7 +20,7 @@ fn refusal(status: u16, code: &'static str) -> Answer {
     answer
 }
 
-/// An account with a hierarchical namespace lists the folders of names as blobs of no bytes.
+/// An account with a hierarchical namespace lists the folders of names as empty blobs.
 #[tokio::test]
 async fn a_directory_is_no_cache() {
     let place = Azblob::new();
@@ -56,9 +56,9 @@ async fn a_directory_is_no_cache() {
     assert!(empty.resolve().await.is_ok_and(|found| found.is_none()), "the name is cleaned");
 }
 
-/// Azurite refuses to write a blob for which an upload has left blocks, as if the blob were there.
+/// Azurite refuses to write a blob with uncommitted blocks, as if the blob existed.
 #[tokio::test(start_paused = true)]
-async fn blocks_that_an_upload_has_left_are_no_blob() {
+async fn uncommitted_blocks_are_no_blob() {
     let place = Azblob::new();
     place.server().http().script(|asked| {
         let is_conditional = asked.headers.contains_key("if-none-match");
@@ -70,7 +70,7 @@ async fn blocks_that_an_upload_has_left_are_no_blob() {
     assert!(importer(place.config()).stat(&layer).await.unwrap().is_some());
 }
 
-/// HEAD says the tier; the blob can be neither read nor overwritten, and can be deleted.
+/// HEAD returns the tier. An archived blob can be deleted, but neither read nor overwritten.
 #[tokio::test(start_paused = true)]
 async fn an_archived_layer_is_a_finding_is_repaired_and_is_sent_again() {
     let place = Azblob::new();
@@ -118,7 +118,7 @@ async fn an_archived_layer_is_a_finding_is_repaired_and_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn markers_that_lead_back_are_no_list() {
+async fn markers_that_repeat_are_an_error() {
     let place = Azblob::new();
     write(place.config(), &graphs::cache(1)).await.unwrap();
     let page = |marker: &str| {

@@ -15,7 +15,7 @@ use futures_util::stream::TryStreamExt;
 use crate::{blob, bytes_of, exporter, importer, shorts, write};
 
 #[tokio::test(start_paused = true)]
-async fn budgets_are_kept() {
+async fn each_operation_has_its_number_of_requests() {
     let place = Azblob::new();
     let (desc, source) = blob("layer");
     let to = exporter(place.config());
@@ -47,7 +47,7 @@ async fn budgets_are_kept() {
     assert_eq!(shorts(place.server()), ["GET blob 206"]);
 }
 
-/// A second copy looks at every blob twice, and writes nothing but the index.
+/// A second copy looks up every blob twice, and writes only the index.
 #[tokio::test(start_paused = true)]
 async fn a_second_copy_uploads_no_blob() {
     let place = Azblob::new();
@@ -65,8 +65,8 @@ async fn a_second_copy_uploads_no_blob() {
     );
 }
 
-/// Where 16 blobs were not there the next small one is not looked for. One that is there after all is kept, and ends it;
-/// half of one is replaced.
+/// After 16 missing blobs, small ones are sent without a lookup, until one exists after all. That one is kept; one with
+/// another size is replaced.
 #[tokio::test(start_paused = true)]
 async fn small_blobs_of_a_new_cache_take_one_request_each() {
     let place = Azblob::new();
@@ -104,7 +104,7 @@ async fn small_blobs_of_a_new_cache_take_one_request_each() {
     assert_eq!(push(52, 1_000).await, (Pushed::Present, "HEAD blob 200".to_owned()));
 }
 
-/// Blocks are sent in parallel, and all uploads share the bound.
+/// Blocks are sent in parallel, with one bound for all uploads.
 #[tokio::test(start_paused = true)]
 async fn large_blobs_are_sent_in_blocks() {
     let place = Azblob::new();
@@ -125,9 +125,9 @@ async fn large_blobs_are_sent_in_blocks() {
     assert!(place.server().stored(|stored| stored.containers["buildkit-cache"].blocks.is_empty()));
 }
 
-/// Somebody else may write a blob between our look and our write, in one request or while we send blocks.
+/// Another writer may write a blob between our lookup and our write, in one request or while we send blocks.
 #[tokio::test(start_paused = true)]
-async fn somebody_who_is_faster_with_a_blob_is_fine() {
+async fn a_blob_that_another_writer_sends_first_is_present() {
     for part_size in [1_000, 100_000] {
         let place = Azblob::new();
         let environment = Azblob::environment().tune(|tuning| tuning.with_parts(PartLimits::new(part_size, 4)));
@@ -146,7 +146,7 @@ async fn somebody_who_is_faster_with_a_blob_is_fine() {
     }
 }
 
-/// What was sent of an upload that fails is dropped by the service when somebody sends the blob whole.
+/// The service drops the blocks of a failed upload when the blob is written.
 #[tokio::test(start_paused = true)]
 async fn blocks_of_an_upload_that_failed_are_dropped_by_the_next() {
     let place = Azblob::new();

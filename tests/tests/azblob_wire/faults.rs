@@ -1,4 +1,4 @@
-//! What goes wrong on the way.
+//! Faults of the server and the connection.
 
 use std::time::Duration;
 
@@ -51,9 +51,9 @@ async fn a_copy_outlasts_faults_that_pass() {
     }
 }
 
-/// `Retry-After` is kept to: time is paused, and passes only in waits.
+/// `Retry-After` is respected: paused time advances only in waits.
 #[tokio::test(start_paused = true)]
-async fn the_wait_that_the_service_asks_for_is_kept_to() {
+async fn retry_after_is_respected() {
     let place = Azblob::new();
     place.server().plan(Plan::new(Method::GET, "/manifests%2F", Fault::Answer(429, Some(30), "")).times(2));
     let start = tokio::time::Instant::now();
@@ -62,7 +62,7 @@ async fn the_wait_that_the_service_asks_for_is_kept_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_goes_on_where_it_stopped() {
+async fn a_broken_stream_is_resumed() {
     for fault in [Fault::DropAfter(60_000), Fault::Truncate(60_000)] {
         let place = Azblob::new();
         let (desc, source) = blob(vec![7; 100_000]);
@@ -84,9 +84,9 @@ async fn a_stream_that_always_breaks_ends_with_an_error() {
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, false), "{error:?}");
 }
 
-/// A document that ends early, wrong JSON, and a page of HTML.
+/// A document that ends early, invalid JSON, and an HTML page have different errors.
 #[tokio::test(start_paused = true)]
-async fn bad_indexes_are_told_apart() {
+async fn bad_indexes_have_different_errors() {
     let place = Azblob::new();
     write(place.config(), &graphs::cache(1)).await.unwrap();
     place.server().plan(Plan::new(Method::GET, "/manifests%2F", Fault::Truncate(50)));
@@ -108,9 +108,9 @@ async fn bad_indexes_are_told_apart() {
     assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error:?}");
 }
 
-/// Real time: the wait for a server that does not move is over before the test is.
+/// In real time, since the server is in another thread.
 #[tokio::test]
-async fn a_server_that_does_not_move_is_given_up() {
+async fn a_stalled_server_is_an_error() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let spec =
         CacheSpec::new("azblob").with("account_url", format!("http://{}/a?sig=x", listener.local_addr().unwrap()));

@@ -1,4 +1,4 @@
-//! What goes over the wire to Azure Blob Storage: how many requests, under which names, and what is made of bad answers.
+//! The requests to Azure Blob Storage: their number and names, and the handling of bad answers.
 
 #![cfg(feature = "azblob")]
 
@@ -28,7 +28,7 @@ fn blob(bytes: impl Into<Bytes>) -> (Descriptor, MemoryCache) {
     (Descriptor::of(MediaType::OCI_LAYER, &bytes), source)
 }
 
-/// The requests since the last call: method, what it is about, and status.
+/// The requests since the last call: method, kind and status.
 fn shorts(server: &Server) -> Vec<String> {
     let kinds = [
         ("comp=list", "list"),

@@ -1,4 +1,4 @@
-//! What blobs and indexes are called, and what is in an index.
+//! The names of blobs and indexes, and the content of an index.
 
 use bytes::Bytes;
 use cache_azblob::AzblobStore;
@@ -13,7 +13,7 @@ use futures_util::stream::TryStreamExt;
 
 use crate::{blob, exporter, importer, names, write};
 
-/// The names that a real BuildKit gave them.
+/// The names are those of a real BuildKit.
 #[tokio::test(start_paused = true)]
 async fn blobs_are_named_as_buildkit_names_them() {
     let (desc, source) = blob("layer");
@@ -51,14 +51,14 @@ async fn blobs_are_named_as_buildkit_names_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_is_one_segment_of_the_path() {
+async fn a_name_is_encoded_as_one_path_segment() {
     let place = Azblob::new();
     importer(place.config_of(&place.spec().with("name", "a/b+c d%:"))).resolve().await.unwrap();
     let log = place.server().take_log();
     assert_eq!(log[0].path, "/devstoreaccount1/buildkit-cache/manifests%2Fa%2Fb+c%20d%25:");
 }
 
-/// All names are written, and what they hold is read together.
+/// An export writes all names, and an import merges their caches.
 #[tokio::test(start_paused = true)]
 async fn all_names_are_merged_on_import() {
     let place = Azblob::new();
@@ -70,7 +70,7 @@ async fn all_names_are_merged_on_import() {
     let mut expected = CacheChains::from_manifest(&one.manifest).unwrap();
     expected.merge(&CacheChains::from_manifest(&two.manifest).unwrap()).unwrap();
     assert_eq!(resolved.manifest.config().records, expected.to_manifest().config().records);
-    // The first name leads nowhere, and a commit can be conditioned on that.
+    // The first name does not exist, which can be the condition of a commit.
     let to = exporter(place.config_of(&place.spec().with("name", "none;one")));
     let version = Expect::Version(resolved.version);
     to.commit(&one.manifest, version.clone()).await.unwrap();
@@ -78,7 +78,7 @@ async fn all_names_are_merged_on_import() {
     assert_eq!(other.commit(&two.manifest, version).await.unwrap_err().kind(), ErrorKind::Conflict);
 }
 
-/// What BuildKit stored for `type=s3`, which is the same document.
+/// The index that BuildKit wrote for `type=s3`, which is the same document.
 #[tokio::test(start_paused = true)]
 async fn the_index_of_buildkit_is_read_and_written_byte_for_byte() {
     let index = Bytes::from(std::fs::read(fixtures::root().join("objects/v0.32/s3-manifests-main.json")).unwrap());
@@ -99,7 +99,7 @@ async fn the_index_of_buildkit_is_read_and_written_byte_for_byte() {
     }
 }
 
-/// As BuildKit does here, and not in a registry: an index without anything replaces the old one.
+/// An empty index replaces the old one, as in BuildKit, unlike in a registry.
 #[tokio::test(start_paused = true)]
 async fn an_empty_cache_is_two_bytes() {
     let place = Azblob::new();

@@ -1,4 +1,4 @@
-//! Blobs that are there and old.
+//! Old present blobs.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn an_old_blob_is_refreshed_and_keeps_its_metadata() {
     assert_eq!(listed.delete_blob(&stale).await.unwrap_err().kind(), ErrorKind::Conflict);
     let kept = place.server().stored(|stored| stored.containers["buildkit-cache"].blobs[&name].metadata.clone());
     assert_eq!(kept.get("owner").map(String::as_str), Some("team"));
-    // Who may not refresh may still export.
+    // An export succeeds even if it is not allowed to refresh.
     place.server().stored(|stored| stored.age(&name, Duration::from_secs(40 * 60)));
     place.server().plan(Plan::new(Method::PUT, "comp=metadata", Fault::Answer(403, None, "")));
     assert_eq!(exporter(place.config()).push(&desc, &source).await.unwrap(), Pushed::Present);

@@ -1,8 +1,8 @@
-//! The first cause of each fixture, and everything that ran because of it.
+//! The causes of each fixture, and the steps that ran because of them.
 
 use super::{Rebuild, told};
 
-/// What was changed, and what follows from it.
+/// The expected causes of a fixture.
 struct Expected {
     fixture: &'static str,
     causes: &'static [(&'static str, &'static str, &'static [&'static str])],
@@ -43,7 +43,7 @@ const TABLE: &[Expected] = &[
             ],
         )],
     },
-    // The argument is in the environment of every `RUN` after it. What the stages made is the same, so the last one hits.
+    // The argument is in the environment of every later `RUN`. The stages have the same content, so the last one hits.
     Expected { fixture: "build-arg-changed", causes: &[("step-changed", "deps 3/3", DEPS_AND_BELOW)] },
     Expected { fixture: "env-changed", causes: &[("step-changed", "deps 3/3", DEPS_AND_BELOW)] },
     Expected { fixture: "command-changed", causes: &[("step-changed", "test 2/2", &["stage-4 2/3", "stage-4 3/3"])] },
@@ -81,7 +81,7 @@ const TABLE: &[Expected] = &[
             ],
         )],
     },
-    // What is written is the same, so the last stage hits.
+    // The written files are the same, so the last stage hits.
     Expected { fixture: "file-renamed", causes: &[("files-changed", "build 1/2", &["build 2/2"])] },
     Expected { fixture: "mode-changed", causes: &[("files-changed", "build 1/2", &["build 2/2"])] },
     Expected { fixture: "bind-mount", causes: &[("files-changed", "test 1/1", &[])] },
@@ -100,7 +100,7 @@ const TABLE: &[Expected] = &[
             ("files-changed", "test 1/2", &["test 2/2"]),
         ],
     },
-    // A source file was changed too, so that the stages that were not stored had to run.
+    // A source file was changed too, so that the stages without stored results had to run.
     Expected {
         fixture: "min-lost-stages",
         causes: &[
@@ -172,7 +172,7 @@ const TABLE: &[Expected] = &[
         )],
     },
     Expected { fixture: "no-cache-filter", causes: &[("asked-for", "build 1/2", &["build 2/2"])] },
-    // Of the stages `deps` and `test`; `build` is built on `deps`. The directory of a `WORKDIR` hits all the same.
+    // For the stages `deps` and `test`; `build` is based on `deps`. The directory of a `WORKDIR` still hits.
     Expected {
         fixture: "no-cache-filter2",
         causes: &[("asked-for", "deps 2/3", &["build 1/2", "build 2/2", "deps 3/3", "test 1/2", "test 2/2"])],
@@ -198,10 +198,10 @@ const TABLE: &[Expected] = &[
         )],
     },
     Expected { fixture: "nothing-changed", causes: &[] },
-    // Behind `WORKDIR` a relative destination is another one: what was copied shows where the step is that came or went.
+    // After `WORKDIR` a relative destination changes: the copied files show where the step was added or removed.
     Expected { fixture: "workdir-added", causes: &[("step-added", "build 1/3", &["build 2/3", "build 3/3"])] },
     Expected { fixture: "workdir-removed", causes: &[("step-removed", "build 1/2", &["build 2/2"])] },
-    // A step of `build` stands in `test` now, where it hits.
+    // A step of `build` was moved to `test`, where it hits.
     Expected {
         fixture: "step-in-another-stage",
         causes: &[("step-removed", "build 1/2", &["build 2/2"]), ("step-moved", "test 2/3", &["test 3/3"])],
@@ -209,12 +209,12 @@ const TABLE: &[Expected] = &[
     Expected { fixture: "address-changed", causes: &[("files-changed", "test 1/3", &["test 2/3", "test 3/3"])] },
     Expected { fixture: "base-digest", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
     Expected { fixture: "context-image", causes: &[("base-changed", "deps 1/3", ALL_ON_BASE)] },
-    // What is built on the stage runs as well. Results that are found and then not needed are given up while they are loaded.
+    // The stages based on it run as well. Results that are found and then not needed are dropped while they are loaded.
     Expected {
         fixture: "no-cache-filter-base",
         causes: &[("asked-for", "base 1/2", &["base 2/2", "deps 1/3", "stage-4 1/3"])],
     },
-    // The file that is copied first now is copied later, too, as it was before.
+    // The file that is now copied first is also copied later, as before.
     Expected {
         fixture: "first-step-added",
         causes: &[(
@@ -241,7 +241,7 @@ const TABLE: &[Expected] = &[
         fixture: "link-in-the-middle",
         causes: &[("step-changed", "stage-4 2/3", &["stage-4 2/3", "stage-4 3/3"])],
     },
-    // Two stages begin with a copy onto nothing; the one that changed has the content that a later copy takes.
+    // Two stages begin with a copy onto an empty root; a later copy takes the content of the changed one.
     Expected {
         fixture: "first-copy-changed",
         causes: &[("step-changed", "a 1/1", &[]), ("step-changed", "stage-1 2/2", &[])],
@@ -255,7 +255,7 @@ const TABLE: &[Expected] = &[
 ];
 
 #[tokio::test]
-async fn every_rebuild_has_the_cause_that_was_made_and_the_steps_that_follow() {
+async fn every_rebuild_has_the_expected_causes_and_followers() {
     let mut wrong = String::new();
     for Expected { fixture, causes } in TABLE {
         let found = told(&Rebuild(fixture).explain().await);
@@ -270,25 +270,25 @@ async fn every_rebuild_has_the_cause_that_was_made_and_the_steps_that_follow() {
 }
 
 #[tokio::test]
-async fn nothing_changed_means_that_everything_hit() {
+async fn without_a_change_every_step_hits() {
     let found = Rebuild("nothing-changed").explain().await;
     assert!(found.steps.iter().all(|step| step.outcome == cache_ops::StepOutcome::Hit && step.miss.is_none()));
     assert_eq!((found.steps.len(), found.times.missed), (12, std::time::Duration::ZERO));
 }
 
-/// Two platforms read one file that changed: one cause, with both platforms' steps.
+/// Two platforms read one changed file: there is one cause, with the steps of both platforms.
 #[tokio::test]
-async fn a_file_that_two_platforms_take_is_one_cause() {
+async fn a_file_of_two_platforms_is_one_cause() {
     let found = told(&Rebuild("multi-platform").explain().await);
     let [(cause, first, followers)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((*cause, followers.len()), ("files-changed", 9));
     assert!(first.ends_with("build 1/2"), "{first}");
 }
 
-/// Where buildx builds several targets at once, it puts the target's name first: `[app build 2/4] RUN make`, and
+/// If buildx builds several targets at once, names begin with the target: `[app build 2/4] RUN make`, and
 /// `[app] importing cache manifest from …`.
 #[tokio::test]
-async fn targets_of_buildx_have_the_causes_that_buildctls_one_has() {
+async fn targets_of_buildx_have_the_same_causes_as_in_buildctl() {
     for fixture in ["source-file-changed", "absent", "oci-base", "no-cache-filter"] {
         let rebuild = Rebuild(fixture);
         let (old, new) = (rebuild.cache("old").await, rebuild.cache("new").await);
@@ -316,7 +316,7 @@ fn of_a_target(line: &str) -> String {
     line.to_string()
 }
 
-/// One instruction is built for two platforms: one cause.
+/// An instruction for two platforms is one cause.
 #[tokio::test]
 async fn a_command_of_two_platforms_is_one_cause() {
     let found = told(&Rebuild("platforms-command").explain().await);
@@ -326,7 +326,7 @@ async fn a_command_of_two_platforms_is_one_cause() {
 }
 
 #[tokio::test]
-async fn a_platform_that_comes_to_another_one_is_the_cause() {
+async fn an_added_platform_is_the_cause() {
     use cache_ops::{Cause, Part};
     for fixture in ["platform-added", "platform-argument"] {
         let found = Rebuild(fixture).explain().await;
@@ -336,7 +336,7 @@ async fn a_platform_that_comes_to_another_one_is_the_cause() {
     }
 }
 
-/// What was unpacked for a dependant long after it was made is in the export all the same.
+/// A result that was unpacked for a later step long after it was made is found in the export too.
 #[tokio::test]
 async fn every_step_that_ran_is_found_in_the_export() {
     for fixture in ["link-in-the-middle", "no-cache-filter-base", "source-file-changed", "step-in-another-stage"] {
@@ -345,15 +345,15 @@ async fn every_step_that_ran_is_found_in_the_export() {
     }
 }
 
-/// The steps after it have no results either: it is not that the cache keeps those of the last stage only.
+/// The later steps have no results either, so the cause is not that the cache keeps only results of the last stage.
 #[tokio::test]
-async fn a_result_that_was_dropped_is_no_matter_of_the_mode() {
+async fn a_dropped_result_is_not_put_down_to_the_mode() {
     use cache_ops::{Cause, NotStored};
     let found = Rebuild("result-dropped").explain().await;
     assert_eq!(found.causes[0].cause, Cause::NotStored(NotStored::Dropped));
 }
 
-/// One `RUN` became two: that is no change of what all later ones have around them.
+/// One `RUN` became two, which is no change of the environment of all later ones.
 #[tokio::test]
 async fn a_command_that_was_split_was_changed() {
     use cache_ops::{Cause, Part};
@@ -403,7 +403,7 @@ async fn what_proves_a_cause_is_named() {
     }
 }
 
-/// A build says nothing of `--no-cache`: it is the likeliest reason, and said to be no more.
+/// A log does not show `--no-cache`: it is reported as the likely cause only.
 #[tokio::test]
 async fn what_is_not_proven_is_said_to_be_likely() {
     for (fixture, is_certain) in [("no-cache", false), ("no-cache-filter", false), ("source-file-changed", true)] {

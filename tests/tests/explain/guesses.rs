@@ -1,11 +1,11 @@
-//! Without the cache that the build wrote: what the log and the imported cache alone can tell.
+//! Explanations without the export: from the log and the imported cache alone.
 
 use cache_ops::{Note, StepOutcome};
 
 use super::{Rebuild, told};
 
 #[tokio::test]
-async fn causes_are_guessed_and_said_to_be_guesses() {
+async fn causes_are_guessed_and_reported_as_guesses() {
     let cases = [
         ("source-file-changed", ("files-changed", "build 1/2"), 4),
         ("command-changed", ("step-changed", "test 2/2"), 2),
@@ -27,7 +27,7 @@ async fn a_build_in_which_everything_hit_needs_no_export() {
     assert!(told(&Rebuild("nothing-changed").explain_without_export(&[]).await).is_empty());
 }
 
-/// The build failed: BuildKit loads a layer late, and does not run the step instead.
+/// The build failed: BuildKit loads layers late, and then does not run the step instead.
 #[tokio::test]
 async fn a_lost_blob_is_the_cause_where_buildkit_could_not_load_it() {
     let rebuild = Rebuild("lost-blob");
@@ -40,7 +40,7 @@ async fn a_lost_blob_is_the_cause_where_buildkit_could_not_load_it() {
     assert_eq!(unreached, 7, "what a failed build did not reach did not miss");
 }
 
-/// Before the store is asked for blobs, the results that were not used are doubted.
+/// Before blobs are looked up, the results that were not used are doubted.
 #[tokio::test]
 async fn results_that_were_not_used_are_doubted() {
     let found = Rebuild("no-cache").explain().await;
@@ -48,9 +48,9 @@ async fn results_that_were_not_used_are_doubted() {
     assert!(Rebuild("nothing-changed").explain().await.doubted.is_empty());
 }
 
-/// The step ran again from what is lost, and a later one on what came of that, though its own result is stored.
+/// A step with a lost result ran again, and so did a later one on top of it, although its own result is stored.
 #[tokio::test]
-async fn what_is_built_on_a_lost_result_follows_it() {
+async fn steps_on_top_of_a_lost_result_follow_it() {
     let lost = "sha256:1ef6cd017df8a02b526cf579ce462efee53aea89cb93cd2fdbfea5c6f022fede".parse().unwrap();
     let found = Rebuild("lost-in-the-middle").explain_without_export(&[lost]).await;
     let followers = ["build 1/2", "build 2/2", "stage-4 1/3", "test 2/2"].map(str::to_owned).to_vec();

@@ -1,7 +1,7 @@
-//! `explain` on builds that BuildKit v0.32.2 made twice, with one thing changed in between.
+//! `explain` of builds that BuildKit v0.32.2 ran twice, with one change in between.
 //!
-//! The causes are written down from what was changed (`tests/fixtures/explain/README.md`), not from what the program
-//! says.
+//! The expected causes are the changes that were made (`tests/fixtures/explain/README.md`), not the output of the
+//! program.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its fixture has to stop")]
 
@@ -17,7 +17,7 @@ use cache_core::{CacheManifest, Digest};
 use cache_ops::{BuildLog, ConsultedCache, Content, Explanation, LogLimits, explain};
 use cache_tests::fixtures::{Fixture, root};
 
-/// One build that was made twice.
+/// A build that ran twice.
 struct Rebuild(&'static str);
 
 impl Rebuild {
@@ -43,7 +43,7 @@ impl Rebuild {
         explain(&[imported(&old)], Some(&new), Some(&log)).unwrap()
     }
 
-    /// Explains it from the imported cache and the log alone.
+    /// Explains it from only the imported cache and the log.
     async fn explain_without_export(&self, lost: &[Digest]) -> Explanation {
         let (old, log) = (self.cache("old").await, self.log());
         let old = imported(&old).with_lost(lost.iter().copied().collect::<HashSet<_>>());
@@ -60,7 +60,7 @@ fn label(name: &str) -> String {
     name.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(name, |(label, _)| label).to_owned()
 }
 
-/// Every cause with the step that it was found at and the steps that ran because of it.
+/// Every cause with the step at which it was found and the steps that ran because of it.
 fn told(explanation: &Explanation) -> Vec<(&'static str, String, Vec<String>)> {
     let name = |step: &usize| label(&explanation.steps[*step].name);
     let groups = explanation.causes.iter();

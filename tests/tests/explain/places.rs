@@ -1,4 +1,4 @@
-//! Several caches, caches that cannot help, and caches that are looked into only.
+//! Several caches, caches that cannot be used, and caches that are only searched.
 
 use cache_core::manifest::{CacheRecord, RecordLink};
 use cache_core::{CacheConfig, CacheManifest};
@@ -10,9 +10,9 @@ fn causes(found: &cache_ops::Explanation) -> Vec<&'static str> {
     found.causes.iter().map(|group| group.cause.as_str()).collect()
 }
 
-/// A cache of the same build, which the build was not told of, has what the imported one lacks.
+/// A cache that was not imported has the results that the imported one lacks.
 #[tokio::test]
-async fn a_cache_that_was_not_imported_and_has_it_is_named() {
+async fn a_cache_that_was_not_imported_and_has_the_result_is_named() {
     let rebuild = Rebuild("source-file-changed");
     let (old, new, log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
     let other = ConsultedCache::elsewhere("main of a store", Content::Cache(&new));
@@ -24,9 +24,9 @@ async fn a_cache_that_was_not_imported_and_has_it_is_named() {
     assert_eq!(miss.also.iter().map(Cause::as_str).collect::<Vec<_>>(), ["files-changed"]);
 }
 
-/// Two caches are named as imported, and the log tells of one import.
+/// Two caches are named as imported, but the log has only one import.
 #[tokio::test]
-async fn a_cache_too_many_for_the_log_is_in_another_place() {
+async fn a_cache_beyond_the_imports_of_the_log_counts_as_another_place() {
     let rebuild = Rebuild("source-file-changed");
     let (old, new, log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
     let second = ConsultedCache::imported("second", Content::Cache(&new));
@@ -37,7 +37,7 @@ async fn a_cache_too_many_for_the_log_is_in_another_place() {
 }
 
 #[tokio::test]
-async fn a_cache_that_is_not_there_or_broken_is_the_cause_of_everything() {
+async fn an_absent_or_broken_cache_is_the_cause_of_everything() {
     let rebuild = Rebuild("no-cache");
     let (new, log) = (rebuild.cache("new").await, rebuild.log());
     for (content, why) in [
@@ -51,12 +51,12 @@ async fn a_cache_that_is_not_there_or_broken_is_the_cause_of_everything() {
     }
 }
 
-/// With more than one leaf BuildKit loses hits; a step that ran although it was stored is put down to that.
+/// With several leaves BuildKit loses hits, which explains a step that ran although its result is stored.
 #[tokio::test]
 async fn several_leaves_are_the_likely_cause_of_a_lone_miss() {
     let rebuild = Rebuild("no-cache-filter");
     let (old, new, mut log) = (rebuild.cache("old").await, rebuild.cache("new").await, rebuild.log());
-    // As if the steps were of a stage whose other steps hit, so that nobody asked for them.
+    // As if the steps were in a stage whose other steps hit, so that they were not looked up.
     for vertex in &mut log.vertices {
         vertex.name = vertex.name.replace("[build 1/2]", "[deps 4/5]").replace("[build 2/2]", "[deps 5/5]");
     }
@@ -72,9 +72,9 @@ async fn several_leaves_are_the_likely_cause_of_a_lone_miss() {
     assert!(!is_certain);
 }
 
-/// Both caches have their part of the build, and BuildKit v0.32 took the one and lost the other.
+/// Each cache has a part of the build, and BuildKit v0.32 used one and lost the other.
 #[tokio::test]
-async fn caches_that_were_imported_side_by_side_are_the_cause() {
+async fn caches_imported_side_by_side_are_the_cause() {
     let rebuild = Rebuild("side-by-side");
     let (one, other, new) = (rebuild.cache("old1").await, rebuild.cache("old2").await, rebuild.cache("new").await);
     let caches =
@@ -85,7 +85,7 @@ async fn caches_that_were_imported_side_by_side_are_the_cause() {
     assert!(!lost.is_certain);
 }
 
-/// A cache that could not be imported is no failure of the build.
+/// A failed import is no failure of the build.
 #[tokio::test]
 async fn an_import_that_failed_did_not_fail_the_build() {
     let rebuild = Rebuild("no-cache");
@@ -105,7 +105,7 @@ async fn an_import_that_failed_did_not_fail_the_build() {
     assert!(!found.notes.iter().any(|note| matches!(note, Note::BuildFailed(_))), "{:?}", found.notes);
 }
 
-/// No BuildKit imports a config over 1 MiB.
+/// BuildKit imports no config over 1 MiB.
 #[tokio::test]
 async fn a_config_over_the_limit_is_the_cause() {
     let rebuild = Rebuild("no-cache");
@@ -135,7 +135,7 @@ fn with_leaf(cache: &CacheManifest) -> CacheManifest {
     let key = cache_core::Digest::sha256(b"a leaf").into();
     config.records.push(CacheRecord { key, inputs: vec![vec![link]], ..CacheRecord::default() });
     let joined = CacheManifest::new(config, cache.blobs().iter().cloned()).encode_flat().unwrap();
-    // As BuildKit writes it: without the record that joins the leaves, which stands last.
+    // As BuildKit writes it: without the last record, which joins the leaves.
     let mut document: serde_json::Value = serde_json::from_slice(&joined).unwrap();
     document["records"].as_array_mut().unwrap().pop();
     CacheManifest::decode_flat(serde_json::to_vec(&document).unwrap()).unwrap()

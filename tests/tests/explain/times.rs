@@ -1,4 +1,4 @@
-//! Time lost is the log's: nothing is counted twice, nothing is left out.
+//! Times agree with the log: nothing is counted twice or left out.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const HANDED: [&str; 9] = [
     "source-file-changed",
 ];
 
-/// What the log's last word on each step says of its time: from start to end, unless it was cached.
+/// The time of each step in its last event in the log: from start to end, unless it was cached.
 fn time_of_steps_that_ran(rebuild: &Rebuild) -> Duration {
     let log = std::fs::read_to_string(rebuild.path().join("new.rawjson")).unwrap();
     let mut last: std::collections::BTreeMap<String, Value> = std::collections::BTreeMap::new();
@@ -36,7 +36,7 @@ fn time_of_steps_that_ran(rebuild: &Rebuild) -> Duration {
 }
 
 #[tokio::test]
-async fn time_lost_adds_up_to_the_logs() {
+async fn lost_time_adds_up_to_that_of_the_log() {
     for fixture in HANDED {
         let rebuild = Rebuild(fixture);
         let found = rebuild.explain().await;
@@ -50,7 +50,7 @@ async fn time_lost_adds_up_to_the_logs() {
 }
 
 #[tokio::test]
-async fn the_dearest_cause_comes_first() {
+async fn the_most_expensive_cause_comes_first() {
     let found = Rebuild("min-lost-stages").explain().await;
     assert!(found.causes.windows(2).all(|pair| pair[0].time >= pair[1].time));
 }

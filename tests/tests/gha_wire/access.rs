@@ -1,4 +1,4 @@
-//! Tokens, and what they may not do.
+//! Tokens and their permissions.
 
 use cache_core::seams::CacheProbe;
 use cache_core::{CacheExporter, ErrorKind, Expect, Pushed};
@@ -13,7 +13,7 @@ use cache_tests::servers::actions::{Fault, Plan};
 use crate::{Method, blob, main_token, told, write};
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_refused_is_said_and_blobs_are_looked_up() {
+async fn a_refused_list_is_reported_and_blobs_are_looked_up() {
     let place = Gha::v2();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_token_that_only_reads_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_in_words_is_passed_on() {
+async fn the_message_of_a_refusal_is_passed_on() {
     let cases = [
         (
             r#"{"ok":false,"message":"cache write denied: fork"}"#,
@@ -59,7 +59,7 @@ async fn a_refusal_in_words_is_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_leaves_nothing_and_says_who_may_not_write() {
+async fn a_probe_leaves_nothing_and_reports_a_read_only_token() {
     let place = Gha::v2();
     let found = GhaProbe::new(place.config()).diagnose().await.unwrap();
     assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");

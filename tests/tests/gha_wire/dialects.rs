@@ -1,4 +1,4 @@
-//! Services that take the place of GitHub's, each with ways of its own.
+//! Services other than GitHub's, which behave differently.
 
 use cache_core::{BlobProvider, CacheExporter, CacheImporter, ErrorKind, Expect, Pushed};
 use cache_gha::{ApiVersion, GhaExporter, GhaImporter};
@@ -12,7 +12,7 @@ use cache_tests::servers::actions::{Fault, Options, Plan};
 
 use crate::{Method, assert_holds, blob, main_token, told, write};
 
-/// Gitea and act mint such tokens; their caches are in the scope without a name.
+/// Tokens of Gitea and act have a scope without a name, in which their caches are.
 #[tokio::test(start_paused = true)]
 async fn the_scope_of_gitea_is_written_and_read() {
     let place = Gha::act();
@@ -26,9 +26,9 @@ async fn the_scope_of_gitea_is_written_and_read() {
     assert!(keys.contains(&"index-linux-x64-1-e3b0c442#2".to_owned()), "{keys:?}");
 }
 
-/// act gives readers the oldest entry of a second: an index that comes in the same one is seen by nobody.
+/// act returns the oldest entry of a second, so a second index of the same second is not found.
 #[tokio::test(start_paused = true)]
-async fn an_index_that_readers_are_not_given_is_written_under_a_later_number() {
+async fn an_index_that_readers_do_not_find_is_written_under_a_later_number() {
     let place = Gha::act();
     let (first, second) = (graphs::cache(1), graphs::cache(2));
     for cache in [&first, &second, &first, &second] {
@@ -42,7 +42,7 @@ async fn an_index_that_readers_are_not_given_is_written_under_a_later_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_writes_the_same_number_as_another_one_notices() {
+async fn a_writer_notices_that_another_one_has_written_its_number() {
     let place = Gha::act();
     let cache = graphs::cache(1);
     let (one, two) =
@@ -60,7 +60,7 @@ async fn whoever_writes_the_same_number_as_another_one_notices() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_without_words_is_a_key_that_somebody_uploads() {
+async fn a_refusal_without_a_message_means_that_the_key_is_being_uploaded() {
     let place = Gha::numbered();
     let (desc, source) = blob("layer");
     let key = format!("buildkit-blob-1-{}", desc.digest);
@@ -71,7 +71,7 @@ async fn a_refusal_without_words_is_a_key_that_somebody_uploads() {
     assert_eq!(exporter.push(&desc, &source).await.unwrap(), Pushed::Uploaded);
 }
 
-/// What the answer leaves out or calls `null` is empty, as in Go.
+/// Missing and `null` fields of an answer are empty, as in Go.
 #[tokio::test(start_paused = true)]
 async fn answers_may_lack_fields() {
     let place = Gha::v2();
@@ -84,7 +84,7 @@ async fn answers_may_lack_fields() {
     }
 }
 
-/// Services that are none of GitHub's say 404 of what is not there, with and without words; what they do not have is a miss.
+/// Other services answer 404 for a missing entry, with or without a message, which is a miss.
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_404_is_a_miss() {
     let lookups =
@@ -105,9 +105,9 @@ async fn an_answer_of_404_is_a_miss() {
     }
 }
 
-/// Twirp's word for what the service does not have is no miss: the URL is another one's.
+/// Twirp's error for an unknown method is no miss: the URL is that of another service.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_does_not_have_lookups_has_no_misses() {
+async fn a_service_without_lookups_is_an_error() {
     let place = Gha::v2();
     let body = r#"{"code":"bad_route","msg":"no handler for path"}"#;
     place.server().plan(Plan::always(Method::POST, "GetCacheEntry", Fault::Answer(404, None, body)));
@@ -130,9 +130,9 @@ async fn a_reservation_that_the_service_has_forgotten_is_made_again() {
     assert_eq!(exporter.push(&desc, &source).await.unwrap(), Pushed::Uploaded);
 }
 
-/// A job that died has reserved a blob: what needs it is left out, and the rest is a sound cache.
+/// A dead job has reserved a blob: the results that need it are left out, and the rest is a sound cache.
 #[tokio::test(start_paused = true)]
-async fn results_are_left_out_whose_blob_is_reserved_by_the_dead() {
+async fn results_with_a_blob_reserved_by_a_dead_job_are_left_out() {
     for api in [ApiVersion::V2, ApiVersion::V1] {
         let place = Gha::with(api, Options::default());
         let cache = graphs::cache(1);
@@ -152,7 +152,7 @@ async fn results_are_left_out_whose_blob_is_reserved_by_the_dead() {
     }
 }
 
-/// Where nothing would be left, the cache that is there stays.
+/// If nothing would be left, the existing cache stays.
 #[tokio::test(start_paused = true)]
 async fn an_old_cache_is_not_replaced_by_one_without_results() {
     let place = Gha::v2();
@@ -169,7 +169,7 @@ async fn an_old_cache_is_not_replaced_by_one_without_results() {
     assert_holds(place.config_of(&main_token()), &old).await;
 }
 
-/// The upload goes on when its caller is gone, so that no key stays locked.
+/// An upload continues without its caller, so that no key stays locked.
 #[tokio::test]
 async fn an_upload_that_has_begun_is_finished_without_its_caller() {
     for (api, method, path) in
@@ -202,7 +202,7 @@ async fn an_upload_that_has_begun_is_finished_without_its_caller() {
     }
 }
 
-/// Waits until a request of this method is in the log.
+/// Waits until a request with this method is in the log.
 async fn arrived(place: &Gha, method: &Method) {
     while !place.server().take_log().iter().any(|logged| logged.method == *method) {
         tokio::task::yield_now().await;

@@ -15,13 +15,13 @@ use futures_util::stream::TryStreamExt;
 
 use crate::{Method, blob, main_token, write};
 
-/// The requests since the last call, in short.
+/// The requests since the last call, in short form.
 fn shorts(server: &Server) -> Vec<String> {
     server.take_log().iter().map(|logged| logged.short(&KINDS)).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn budgets_are_kept_by_version_2() {
+async fn each_operation_has_its_number_of_requests_in_version_2() {
     let place = Gha::v2();
     let (desc, source) = blob("layer");
     let exporter = GhaExporter::new(place.config_of(&main_token())).unwrap();
@@ -38,14 +38,14 @@ async fn budgets_are_kept_by_version_2() {
     }
     let _ = shorts(place.server());
     exporter.commit(&cache.manifest, Expect::Any).await.unwrap();
-    // The last look is whether readers get it.
+    // The last lookup checks that readers find the index.
     assert_eq!(shorts(place.server()), [&[lookup], &write[..], &[lookup]].concat());
     GhaImporter::new(place.config_of(&main_token())).unwrap().resolve().await.unwrap().unwrap();
     assert_eq!(shorts(place.server()), [lookup, "GET actions-cache/ 200"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn budgets_are_kept_by_version_1() {
+async fn each_operation_has_its_number_of_requests_in_version_1() {
     let place = Gha::v1();
     let (desc, source) = blob("layer");
     let exporter = GhaExporter::new(place.config_of(&main_token())).unwrap();
@@ -62,7 +62,7 @@ async fn budgets_are_kept_by_version_1() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_list_takes_the_place_of_a_lookup_for_each_blob() {
+async fn one_list_replaces_the_lookups_of_all_blobs() {
     let place = Gha::v2();
     let cache = graphs::cache(1);
     write(place.config(), &cache).await.unwrap();
@@ -70,7 +70,7 @@ async fn one_list_takes_the_place_of_a_lookup_for_each_blob() {
     write(place.config(), &cache).await.unwrap();
     let log = place.server().take_log();
     let count = |method: &str, kind: &str| Server::count(&log, method, kind);
-    // One list before the blobs, and one before the index that tells whether they are still there.
+    // One list before the blobs, and one before the index, to check that they still exist.
     assert_eq!(count("GET", "actions/caches"), 2);
     assert_eq!((count("POST", "GetCacheEntry"), count("POST", "CreateCacheEntry"), count("PUT", "")), (2, 1, 1));
 }
@@ -90,7 +90,7 @@ async fn a_second_export_uploads_no_blob() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_blobs_go_in_parts() {
+async fn large_blobs_are_sent_in_parts() {
     let numbered = Gha::numbered();
     let places = [(Gha::v2(), "comp=block&", 5), (numbered, "comp=block&", 5), (Gha::v1(), "artifactcache/caches/", 6)];
     for (place, kind, parts) in places {
@@ -106,9 +106,9 @@ async fn large_blobs_go_in_parts() {
     }
 }
 
-/// Of more blobs than three pages list, those are taken for present that the index names; what was evicted since is sent again.
+/// With more blobs than fit on three pages, those in the present index count as present; an evicted one is sent again.
 #[tokio::test(start_paused = true)]
-async fn what_the_index_names_takes_no_list() {
+async fn blobs_in_the_present_index_need_no_list() {
     let reserved = |log: &[Logged]| {
         let version_1 = log.iter().filter(|l| l.status == 201 && l.method == Method::POST).count();
         Server::count(log, "POST", "CreateCacheEntry") + version_1
@@ -126,7 +126,7 @@ async fn what_the_index_names_takes_no_list() {
     }
 }
 
-/// What BuildKit stored comes out and goes back in under the very same keys.
+/// A cache of BuildKit that is copied out and in again has the same keys.
 #[tokio::test(start_paused = true)]
 async fn a_cache_of_buildkit_copied_out_and_in_makes_the_keys_of_buildkit() {
     let root = cache_tests::fixtures::root().join("objects/v0.32");

@@ -1,4 +1,4 @@
-//! What goes wrong on the way.
+//! Faults of the server and the connection.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn an_index_that_cannot_be_uploaded_is_a_failure_and_the_old_cache_stays()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_lost_on_the_way_does_no_harm() {
+async fn a_lost_answer_does_no_harm() {
     for (place, path) in [(Gha::v2(), "FinalizeCacheEntryUpload"), (Gha::v1(), "artifactcache/caches/")] {
         place.server().plan(Plan::new(Method::POST, path, Fault::DropAfter(0)));
         let cache = graphs::cache(1);
@@ -42,7 +42,7 @@ async fn an_answer_that_was_lost_on_the_way_does_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_blob_whose_source_fails_goes_on_with_its_own_reservation() {
+async fn a_large_blob_whose_source_fails_continues_with_its_own_reservation() {
     let place = Gha::v2();
     let (desc, source) = blob(Random::new(5).bytes(3 << 20));
     let environment = place.environment().tune(|tuning| tuning.with_parts(PartLimits::new(1 << 20, 3)));

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{Method, assert_holds, blob, main_token, told};
 
 #[tokio::test(start_paused = true)]
-async fn throttling_resets_and_failures_are_waited_out_and_said() {
+async fn throttling_resets_and_failures_are_retried_and_reported() {
     for place in [Gha::v2(), Gha::v1()] {
         for _ in 0..30 {
             let answer = Fault::Answer(429, Some(2), r#"{"code":"resource_exhausted","msg":"slow down"}"#);
@@ -42,7 +42,7 @@ async fn throttling_resets_and_failures_are_waited_out_and_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_small_blobs_stay_under_the_budget_and_the_end_is_told() {
+async fn many_small_blobs_stay_below_the_budget_and_the_remaining_time_is_reported() {
     let place = Gha::v2();
     let environment = place.environment().with_upload_budget(20, Duration::from_secs(1));
     let source = MemoryCache::new();
@@ -81,7 +81,7 @@ async fn a_limit_that_stays_reached_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_that_count_against_the_quota_are_weighed() {
+async fn the_size_of_entries_that_count_towards_the_quota_is_reported() {
     let place = Gha::with(ApiVersion::V2, Options { quota: 100, ..Options::default() });
     place
         .server()

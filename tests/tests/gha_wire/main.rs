@@ -1,4 +1,4 @@
-//! What goes over the wire to the cache service: how many requests, under which limits, and what is made of bad answers.
+//! The requests to the cache service: their number, the limits, and the handling of bad answers.
 
 #![cfg(feature = "gha")]
 
@@ -45,7 +45,7 @@ async fn assert_holds(config: GhaConfig, cache: &Generated) {
     assert!(report.is_sound(), "{:?}", report.findings);
 }
 
-/// Settings whose events are kept as text.
+/// Settings that collect events as text.
 fn told() -> (ExportSettings, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let keeper = Arc::clone(&lines);

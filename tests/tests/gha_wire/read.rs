@@ -31,9 +31,9 @@ async fn a_url_that_expires_while_a_blob_is_read_is_looked_up_again() {
     }
 }
 
-/// A service that knows no ranges is asked once.
+/// A service without ranges gets one request.
 #[tokio::test(start_paused = true)]
-async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
+async fn a_large_blob_is_read_in_parts_that_are_resumed() {
     for (api, kind) in [(ApiVersion::V2, "actions-cache/"), (ApiVersion::V1, "artifactcache/artifact/")] {
         for (ranges, requests) in [(true, vec![206; 11]), (false, vec![200])] {
             let place = Gha::with(api, Options { ranges, ..Options::default() });

@@ -1,4 +1,4 @@
-//! Commits with conditions and without, and writers that meet.
+//! Commits with and without conditions, and concurrent writers.
 
 use cache_core::seams::Deleted;
 use cache_core::{CacheChains, CacheExporter, CacheImporter, CacheStore, ErrorKind, Expect};
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::{Method, config, config_of, environment};
 
 #[tokio::test(start_paused = true)]
-async fn conditions_are_tried_out_once() {
+async fn support_for_conditions_is_tested_once() {
     let (server, environment) = (Server::start(Options::default()), environment());
     let (first, second) = (graphs::cache(1), graphs::cache(2));
     let commit = async |cache: &Generated, expect| {
@@ -30,7 +30,7 @@ async fn conditions_are_tried_out_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_conditions_it_is_looked_before_and_after() {
+async fn without_conditions_a_commit_reads_before_and_after() {
     for tells_tags in [true, false] {
         looks_before_and_after(Options { honours_conditions: false, tells_tags, ..Options::default() }).await;
     }
@@ -63,14 +63,14 @@ async fn a_lost_answer_to_a_conditional_commit_is_no_conflict() {
     for blob in cache.manifest.blobs() {
         exporter.push(blob, &cache.blobs).await.unwrap();
     }
-    // The write happens, and nobody is told.
+    // The write succeeds, but its answer is lost.
     server.plan(Plan::new(Method::PUT, "manifests/main", Fault::DropAnswer));
     exporter.commit(&cache.manifest, Expect::Absent).await.unwrap();
     let shorts = server.take_shorts();
     assert!(shorts.contains(&"PUT manifests 412".to_owned()), "{shorts:?}");
 }
 
-/// Two writers to one name, 50 times: with `publish` nothing of either is lost.
+/// Two publishers to one name in 50 rounds lose nothing of each other.
 #[tokio::test(start_paused = true)]
 async fn two_publishers_lose_nothing_in_50_rounds() {
     let server = Server::start(Options::default());
@@ -97,7 +97,8 @@ async fn two_publishers_lose_nothing_in_50_rounds() {
     }
 }
 
-/// Two writers on a condition, 50 times: exactly one commits. Without one both do, and one of them is there, whole.
+/// Of two conditional writers, exactly one commits, in 50 rounds. Without a condition both do, and one whole cache is
+/// left.
 #[tokio::test(start_paused = true)]
 async fn of_two_conditional_writers_one_commits_in_50_rounds() {
     let server = Server::start(Options::default());

@@ -1,4 +1,4 @@
-//! Stores as they really are: each test is a way in which some store answers.
+//! Real stores: each test is a way in which some store answers.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ pub(crate) fn value(asked: &Logged, name: &str) -> Option<String> {
     query.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// A list of these keys, and what is said of the rest.
+/// A list of these keys, followed by `rest`.
 pub(crate) fn list(keys: &[&str], rest: &str) -> Answer {
     let rows: String =
         keys.iter().map(|key| format!("<Contents><Key>{key}</Key><ETag>x</ETag><Size>2</Size></Contents>")).collect();
@@ -56,23 +56,23 @@ async fn an_empty_page_that_is_truncated_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_without_a_token_goes_on_after_its_last_key() {
+async fn a_page_without_a_token_is_continued_after_its_last_key() {
     let server = Server::start(Options::default());
     server.http().script(|asked| match value(asked, "start-after").as_deref() {
         None => Some(list(&["manifests/a", "manifests/b"], MORE)),
-        // As some stores do, from the key itself on.
+        // Some stores begin with the key itself.
         Some("manifests/b") => Some(list(&["manifests/b", "manifests/c"], "")),
         Some(_) => Some(xml(500, "")),
     });
     assert_eq!(names(&server).await.unwrap(), ["a", "b", "c"]);
-    // A store that does not look at it sends the same page again.
+    // A store that ignores it sends the same page again.
     server.http().script(|_| Some(list(&["manifests/a", "manifests/b"], MORE)));
     assert_eq!(names(&server).await, Err(ErrorKind::Unavailable));
     server.http().script(|_| Some(list(&[], MORE)));
     assert_eq!(names(&server).await, Err(ErrorKind::Unavailable));
 }
 
-/// Lists are not always in order, and not always from where they are asked for.
+/// Lists are not always in order, and do not always begin at the requested key.
 #[tokio::test(start_paused = true)]
 async fn blobs_are_found_in_whatever_order_they_are_listed() {
     let server = Server::start(Options::default());
@@ -92,11 +92,11 @@ async fn blobs_are_found_in_whatever_order_they_are_listed() {
             Some(_) => list(second, "<IsTruncated>false</IsTruncated>"),
         })
     });
-    // Their states are others now, and none is taken for gone.
+    // Their ETags have changed, and none counts as deleted.
     for outcome in S3Store::new(config(&server)).delete_blobs(&listed).await {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Conflict);
     }
-    // A commit looks again at what was present.
+    // A commit checks present blobs again.
     let cache = graphs::cache(1);
     server.http().calm();
     write(config(&server), &cache).await.unwrap();
@@ -109,7 +109,7 @@ async fn blobs_are_found_in_whatever_order_they_are_listed() {
     write(config(&server), &cache).await.unwrap();
 }
 
-/// MinIO takes a start that does not begin with the prefix for the end of the list; its gateways refuse it.
+/// If the start does not begin with the prefix, the list is empty in MinIO, and refused by its gateways.
 #[tokio::test(start_paused = true)]
 async fn a_list_starts_within_its_prefix() {
     let answers: [fn() -> Answer; 2] =
@@ -131,7 +131,8 @@ async fn a_list_starts_within_its_prefix() {
     }
 }
 
-/// HEAD says the class, and GET is refused; a blob that is restored keeps its class and can be read.
+/// Archives a blob: HEAD returns the storage class, and GET is refused. A restored blob keeps its class and can be
+/// read.
 fn archive(server: &Server, frozen: &Descriptor, is_restored: bool) {
     let (key, size) = (key(frozen), frozen.size);
     let is_sent_again = Mutex::new(false);
@@ -187,9 +188,9 @@ async fn an_archived_blob_is_a_finding_is_repaired_and_is_sent_again() {
     assert!(verify(&manifest, &importer, Depth::Deep, 4).await.unwrap().is_sound());
 }
 
-/// `rclone serve s3` answers with a root element of another name; others know no such request.
+/// `rclone serve s3` answers with a wrong root element; other stores do not support the request.
 #[tokio::test(start_paused = true)]
-async fn where_parts_cannot_be_begun_a_blob_goes_in_one_request() {
+async fn without_multipart_uploads_a_blob_is_sent_in_one_request() {
     let answers: [fn() -> Answer; 4] = [
         || xml(200, "<InitiateMultipartUpload><UploadId>1</UploadId></InitiateMultipartUpload>"),
         || xml(501, "<Error><Code>NotImplemented</Code></Error>"),
@@ -216,9 +217,9 @@ async fn where_parts_cannot_be_begun_a_blob_goes_in_one_request() {
     }
 }
 
-/// A source that ends badly leaves no object, in one request either.
+/// A source that fails leaves no object, also with a single request.
 #[tokio::test(start_paused = true)]
-async fn one_request_ends_with_its_source() {
+async fn a_single_request_fails_with_its_source() {
     let server = Server::start(Options::default());
     server.http().script(|asked| (asked.method == Method::POST).then(|| xml(501, "")));
     let (large, source) = blob(Random::new(1).bytes(LARGE));
@@ -229,7 +230,7 @@ async fn one_request_ends_with_its_source() {
     assert!(!server.keys().contains(&key(&large)));
 }
 
-/// What the export loop puts between a source and a store.
+/// The verification that an export puts between a source and a store.
 struct Checked<'a>(&'a dyn BlobProvider);
 
 #[async_trait::async_trait]
@@ -247,9 +248,9 @@ impl BlobProvider for Checked<'_> {
     }
 }
 
-/// A proxy leaves `Content-Length: 0` of the length of a body that it does not send.
+/// A proxy sets `Content-Length: 0` for a body that it does not send.
 #[tokio::test(start_paused = true)]
-async fn a_length_of_zero_in_a_head_is_none() {
+async fn a_length_of_zero_in_a_head_is_ignored() {
     let server = Server::start(Options::default());
     let cache = graphs::cache(1);
     write(config(&server), &cache).await.unwrap();
@@ -271,9 +272,9 @@ async fn a_length_of_zero_in_a_head_is_none() {
     );
 }
 
-/// Some stores list no uploads: they say so, or answer with a list of objects. What was to be pruned is.
+/// Some stores cannot list uploads: they refuse, or answer with a list of objects. The rest is pruned.
 #[tokio::test]
-async fn a_prune_is_done_where_open_uploads_are_not_listed() {
+async fn a_prune_succeeds_without_a_list_of_open_uploads() {
     let answers: [fn() -> Answer; 3] = [
         || xml(501, "<Error><Code>NotImplemented</Code></Error>"),
         || list(&["blobs/x"], "<IsTruncated>false</IsTruncated>"),
@@ -295,9 +296,9 @@ async fn a_prune_is_done_where_open_uploads_are_not_listed() {
     }
 }
 
-/// A proxy compresses what it passes on, and says so.
+/// A proxy compresses bodies, with the right header.
 #[tokio::test(start_paused = true)]
-async fn what_a_proxy_has_compressed_is_undone() {
+async fn gzip_of_a_proxy_is_decompressed() {
     let server = Server::start(Options::default());
     let cache = graphs::cache(1);
     write(config(&server), &cache).await.unwrap();
@@ -333,9 +334,9 @@ fn compress(bytes: &[u8]) -> bytes::Bytes {
     out.into()
 }
 
-/// A store that keeps objects as files refuses a cache beside a folder of its name, and says nothing of it.
+/// A store that keeps objects as files refuses a cache beside a folder of its name, without a reason.
 #[tokio::test(start_paused = true)]
-async fn a_name_that_is_a_folder_is_said_in_one_line() {
+async fn a_name_that_is_a_folder_is_reported_in_one_line() {
     let server = Server::start(Options::default());
     let cache = graphs::cache(1);
     write(config(&server).with_name("a/b"), &cache).await.unwrap();
@@ -354,13 +355,13 @@ async fn a_name_that_is_a_folder_is_said_in_one_line() {
     }
 }
 
-/// Some stores make one slash of several, and list nothing below the prefix as it is written.
+/// Some stores fold several slashes into one, so that lists below the prefix are empty.
 #[tokio::test(start_paused = true)]
-async fn a_prefix_that_is_folded_is_no_empty_store() {
+async fn a_folded_prefix_is_an_error_and_no_empty_store() {
     let server = Server::start(Options::default());
     write(config(&server).with_prefix("a/b/"), &graphs::cache(1)).await.unwrap();
     let store = S3Store::new(config(&server).with_prefix("a//b/"));
-    // Where these are two prefixes, one is empty.
+    // In other stores these are two prefixes, and one is empty.
     server.http().script(|asked| {
         let is_odd = asked.path.contains("a//b/manifests/") && asked.method == Method::HEAD;
         is_odd.then(|| empty(404))

@@ -15,7 +15,7 @@ use cache_tests::servers::s3::{Options, Server};
 use crate::{LARGE, blob, bytes_of, config, environment, key, write};
 
 #[tokio::test(start_paused = true)]
-async fn budgets_are_kept() {
+async fn each_operation_has_its_number_of_requests() {
     let server = Server::start(Options::default());
     let (small, source) = blob("layer");
     let exporter = S3Exporter::new(config(&server));
@@ -43,7 +43,7 @@ async fn budgets_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_export_looks_and_sends_nothing() {
+async fn a_second_export_only_looks_blobs_up() {
     let (server, cache) = (Server::start(Options::default()), graphs::cache(1));
     write(config(&server), &cache).await.unwrap();
     let _ = server.take_log();
@@ -51,7 +51,7 @@ async fn a_second_export_looks_and_sends_nothing() {
     let shorts = server.take_shorts();
     let count = |short: &str| shorts.iter().filter(|found| *found == short).count();
     assert_eq!(count("HEAD blobs 200"), cache.manifest.blobs().len());
-    // One list looks again at what was present.
+    // One list checks the present blobs again.
     assert_eq!((count("PUT manifests 200"), count("GET list 200")), (1, 1), "{shorts:?}");
     assert_eq!(shorts.len(), cache.manifest.blobs().len() + 2, "{shorts:?}");
 }
@@ -113,9 +113,9 @@ async fn keys_are_those_of_buildkit() {
     assert!(place.server().take_log()[0].path.contains("/ppmma/b%20c%2Bd"));
 }
 
-/// What a real BuildKit wrote is read, and written back as it was.
+/// The index of a real BuildKit is read, and written back unchanged.
 #[tokio::test(start_paused = true)]
-async fn the_index_of_buildkit_is_kept_to_the_byte() {
+async fn the_index_of_buildkit_keeps_its_bytes() {
     let server = Server::start(Options::default());
     let objects = fixtures::root().join("objects/v0.32");
     let index = fs::read(objects.join("s3-manifests-main.json")).unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and how blobs are read all the same.
+//! Faults of the server and the connection.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Fault, Logged, Options, Plan,
 use crate::{LARGE, Method, blob, bytes_of, config, config_of, environment, key, write};
 
 #[tokio::test(start_paused = true)]
-async fn what_may_pass_is_tried_again() {
+async fn temporary_failures_are_retried() {
     let faults = [
         Fault::Answer(500, None, "oops"),
         Fault::Answer(503, None, "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"),
@@ -33,7 +33,7 @@ async fn what_may_pass_is_tried_again() {
             (Method::GET, "manifests"),
             (Method::GET, "/blobs/"),
         ] {
-            // An upload whose name was lost on the way stays open; the next run aborts it.
+            // An upload whose id was lost stays open; the next run aborts it.
             let is_unknowable = fault == Fault::DropAnswer && (method == Method::POST && path == "uploads");
             if !is_unknowable {
                 server.plan(Plan::new(method, path, fault.clone()).times(2));
@@ -49,7 +49,7 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_goes_on_where_it_stopped() {
+async fn a_broken_stream_is_resumed() {
     let server = Server::start(Options::default());
     let (large, source) = blob(Random::new(1).bytes(LARGE));
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_stream_that_breaks_goes_on_where_it_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
+async fn a_large_blob_is_read_in_parts_that_are_resumed() {
     let server = Server::start(Options::default());
     let (large, source) = blob(Random::new(1).bytes(LARGE));
     S3Exporter::new(config(&server)).push(&large, &source).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_large_blob_is_read_in_parts_that_go_on_where_they_broke() {
     assert_eq!(log.len(), starts.len() + 1, "one part broke");
 }
 
-/// A blob and more is another blob, in however many parts it is read.
+/// An object that begins like the blob and is longer is refused, also if it is read in parts.
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_longer_than_its_blob_is_refused() {
     let server = Server::start(Options::default());
@@ -94,7 +94,7 @@ async fn an_object_that_is_longer_than_its_blob_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_never_answers_well_is_given_up_and_leaves_nothing_open() {
+async fn a_store_that_always_fails_is_an_error_and_leaves_no_open_upload() {
     let server = Server::start(Options::default());
     let (large, source) = blob(Random::new(1).bytes(LARGE));
     server.plan(Plan::new(Method::PUT, "partNumber=2", Fault::Answer(500, None, "")).times(100));
@@ -103,9 +103,9 @@ async fn a_store_that_never_answers_well_is_given_up_and_leaves_nothing_open() {
     assert!(!error.is_retryable() && server.uploads().keys().is_empty());
 }
 
-/// One line each, with the server's words and what to do; a refused HEAD is asked for in words.
+/// A refusal is one line, with the server's message and a hint; after a refused HEAD, a GET fetches the message.
 #[tokio::test(start_paused = true)]
-async fn refusals_are_told_in_the_stores_words() {
+async fn refusals_have_the_stores_message() {
     let wrong_secret = Environment::new().with_credential(Credential::new(ACCESS_KEY, "hush-hush"));
     let good = environment();
     let denied = r#"<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"#;
@@ -141,7 +141,7 @@ async fn refusals_are_told_in_the_stores_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_no_stores_is_no_empty_cache() {
+async fn an_answer_of_another_server_is_no_empty_cache() {
     let server = Server::start(Options::default());
     server.plan(Plan::new(Method::GET, "manifests", Fault::Answer(404, None, "<html>not here</html>")));
     let error = S3Importer::new(config(&server)).resolve().await.unwrap_err();

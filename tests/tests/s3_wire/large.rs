@@ -1,4 +1,4 @@
-//! A store with more blobs than anybody keeps in memory: how many requests it takes, and how many at once.
+//! A store with very many blobs: the number of requests, and how many are sent at once.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::{HOUR, environment};
 
 const SIZE: Size = Size { blobs: 8_000, caches: 160, page: 80, delay: Duration::from_millis(1) };
 const FREE: usize = SIZE.blobs - SIZE.caches * LAYERS;
-/// What it takes to list all blobs one page after the other, and the names of all caches.
+/// The pages of all blobs, and of all caches.
 const PAGES: usize = SIZE.blobs / SIZE.page;
 const NAMES: usize = SIZE.caches / SIZE.page;
-/// What a list in parts takes more: each part ends with a page of its own.
+/// The additional pages of a list in parts, each of which ends with its own page.
 const PARTS: usize = 18;
 
 fn store(server: &Server) -> S3Store {
@@ -39,7 +39,7 @@ async fn blobs_are_listed_in_parts_each_once() {
 
 /// `du` and a plan read each index once, several at once, and list each page once.
 #[tokio::test]
-async fn a_look_takes_one_request_for_each_page_and_each_cache() {
+async fn a_plan_takes_one_request_for_each_page_and_each_cache() {
     let server = Server::start(SIZE);
     let listed = AtomicUsize::new(0);
     let told = |event| match event {
@@ -63,9 +63,9 @@ async fn a_look_takes_one_request_for_each_page_and_each_cache() {
     look(server.take_asked());
 }
 
-/// A prune that ends early goes on with the same plan, and no faster than it may.
+/// A prune that was stopped continues with the same plan, within its rate.
 #[tokio::test]
-async fn a_prune_goes_on_where_it_was_stopped() {
+async fn a_prune_continues_where_it_was_stopped() {
     let server = Server::start(SIZE);
     let policy = PrunePolicy::new(HOUR);
     let plan = plan_prune(&store(&server), &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Lists as stores write them that are not AWS: with encoded keys, without sizes, and in the first version alone.
+//! Lists of stores other than AWS: with encoded keys, without sizes, and only in the first version.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ use crate::{HOUR, Method, blob, config, key, write};
 const WHOLE: &str = "<IsTruncated>false</IsTruncated>";
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_said_to_be_encoded_are_decoded() {
+async fn keys_are_decoded_if_the_list_says_so() {
     let server = Server::start(Options::default());
     let keys = ["manifests%2Fa+b", "manifests/c%2Bd%25", "manifests/%E2%82%AC"];
     server.http().script(move |_| Some(list(&keys, &format!("{WHOLE}<EncodingType>url</EncodingType>"))));
@@ -26,7 +26,7 @@ async fn keys_that_are_said_to_be_encoded_are_decoded() {
     assert_eq!(names(&server).await.unwrap(), ["a+b", "c%2Bd"]);
 }
 
-/// Objects as a store has them, for lists that say less.
+/// An object, for lists with fewer fields.
 #[derive(Clone)]
 struct Row {
     key: String,
@@ -38,7 +38,7 @@ fn rows(server: &Server) -> Vec<Row> {
     server.keys().into_iter().map(|key| Row { size: size(&key), key }).collect()
 }
 
-/// Whether it is a question about the bucket, as a list is.
+/// Whether the request is for the bucket, like a list.
 fn is_list(asked: &Logged) -> bool {
     let path = asked.path.split('?').next().unwrap_or_default();
     asked.method == Method::GET && path.trim_matches('/') == BUCKET && value(asked, "uploads").is_none()
@@ -49,7 +49,7 @@ async fn blobs(server: &Server) -> Vec<BlobEntry> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sizes_that_a_list_does_not_say_are_asked_for() {
+async fn sizes_missing_in_a_list_are_requested() {
     let server = Server::start(Options::default());
     let cache = graphs::cache(1);
     write(config(&server), &cache).await.unwrap();
@@ -79,7 +79,7 @@ async fn sizes_that_a_list_does_not_say_are_asked_for() {
     assert_eq!(plan.blobs.as_ref().map(Vec::len), Some(1));
 }
 
-/// Answers as a store that never heard of `list-type`: it says nothing of it, or refuses it with this status.
+/// Answers like a store without `list-type=2`: it ignores it, or refuses it with this status.
 fn first_version(
     rows: Vec<Row>,
     refuses: Option<u16>,
@@ -124,7 +124,7 @@ fn first_version(
 }
 
 #[tokio::test]
-async fn a_store_that_has_lists_in_their_first_version_alone_is_listed_whole() {
+async fn a_store_with_only_the_first_version_of_lists_is_listed_whole() {
     let encoded = "<EncodingType>url</EncodingType>";
     for (refuses, says) in [
         (None, ("", false)),

@@ -1,4 +1,4 @@
-//! What goes over the wire to an S3 store: how many requests, with which headers, and what is made of bad answers.
+//! The requests to an S3 store: their number and headers, and the handling of bad answers.
 
 #![cfg(feature = "s3")]
 
@@ -34,12 +34,12 @@ fn blob(bytes: impl Into<Bytes>) -> (Descriptor, MemoryCache) {
     (Descriptor::of(MediaType::OCI_LAYER, &bytes), source)
 }
 
-/// The smallest part that S3 takes, but for the last one.
+/// The smallest part that S3 accepts, except for the last one.
 const PART: u64 = 5 << 20;
 /// Two parts and a bit.
 const LARGE: usize = (11 << 20) - 1;
 
-/// Small parts, so that a test needs no large blobs; nothing has a time limit, since time stands still.
+/// Small parts, so that tests need no large blobs, and no timeouts, since paused time jumps ahead.
 fn environment() -> Environment {
     let environment = Environment::new().with_credential(Credential::new(ACCESS_KEY, SECRET_KEY));
     environment

@@ -1,4 +1,4 @@
-//! Blobs that are there and old.
+//! Old present blobs.
 
 use cache_core::{CacheExporter, Pushed};
 use cache_ops::{ExportSettings, export};
@@ -47,7 +47,7 @@ async fn a_large_blob_that_is_old_is_refreshed_in_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_copy_is_sent_what_is_old() {
+async fn a_store_that_cannot_copy_gets_old_blobs_again() {
     let server = Server::start(Options { copies: false, ..Options::default() });
     let (cache, exporter) = (graphs::cache(1), S3Exporter::new(config(&server)));
     let settings = ExportSettings::default();

@@ -1,4 +1,4 @@
-//! Lists, deletions, and uploads that nobody completed.
+//! Lists, deletions and unfinished uploads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ async fn a_blob_that_was_refreshed_since_it_was_listed_stays() {
     assert!(server.keys().contains(&key(&small)));
 }
 
-/// A source that never gets anywhere, and tells when its bytes are asked for.
+/// A source that never sends bytes, and signals when they are requested.
 #[derive(Default)]
 struct Stuck {
     is_asked: Arc<AtomicBool>,
@@ -83,7 +83,7 @@ impl BlobProvider for Stuck {
     }
 }
 
-/// Pushes until the upload is open and the exporter knows its name, and no further.
+/// Pushes until the upload is open and the exporter knows its id.
 async fn begin(server: &Server, exporter: &S3Exporter, blob: &Descriptor) {
     let stuck = Stuck::default();
     let is_open = async {
@@ -130,7 +130,7 @@ async fn the_upload_of_a_dead_writer_is_aborted_by_the_next_run_and_by_prune() {
     assert!(server.uploads().keys().is_empty());
 }
 
-/// The grace is that of S3: what was written a day ago may still count.
+/// The grace is that of S3, since blobs of a day ago may still be needed.
 #[tokio::test]
 async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_ago() {
     let server = Server::start(Options::default());
@@ -161,7 +161,7 @@ async fn a_prune_lists_in_pages_deletes_at_once_and_aborts_the_upload_of_a_day_a
     assert_eq!((report.blobs, report.uploads, server.uploads().keys().len()), (120, 1, 0));
     let shorts = server.take_shorts();
     let count = |short: &str| shorts.iter().filter(|logged| *logged == short).count();
-    // The blobs twice, 50 on a page; the caches, and what publishers have left for them, once each.
+    // Two lists of the blobs in pages of 50, and one each of the caches and the contributions.
     assert_eq!(count("GET list 200"), 2 * (kept + 121).div_ceil(50) + 2, "{shorts:?}");
     assert_eq!((count("POST other?delete 200"), count("GET manifests 200")), (1, 1), "{shorts:?}");
     assert_eq!((count("GET other?uploads 200"), count("DELETE blobs?uploadId 204")), (1, 1), "{shorts:?}");

@@ -1,4 +1,4 @@
-//! The action of this repository: what it installs, what it refuses, and what it hands on.
+//! The action of this repository: what it installs, what it refuses, and what it passes on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,17 +13,17 @@ use super::runner::Runner;
 use crate::sandbox::{Sandbox, copy_dir};
 
 const ARCHIVE: &str = "buildcache-9.9.9-x86_64-unknown-linux-musl.tar.gz";
-/// Archives of the same release that no test unpacks.
+/// Targets of the other archives of the release, which are not unpacked.
 const OTHERS: [&str; 4] =
     ["aarch64-unknown-linux-musl", "x86_64-apple-darwin", "aarch64-apple-darwin", "x86_64-pc-windows-msvc"];
 
-/// Lays the action out beside a release of its own, whose checksum it knows.
+/// Installs the action beside a release whose checksum it contains.
 pub(super) fn install(runner: &mut Runner) {
     let pins = lay_out(runner);
     fs::write(runner.path("action/action/SHA256SUMS"), pins).unwrap();
 }
 
-/// Lays the action out as this checkout has it, and makes a release beside it; gives what its `SHA256SUMS` says.
+/// Copies the action of this checkout and makes a release beside it; returns the release's `SHA256SUMS`.
 fn lay_out(runner: &mut Runner) -> String {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     copy_dir(&repository.join("action"), &runner.path("action/action"));
@@ -38,7 +38,7 @@ fn lay_out(runner: &mut Runner) -> String {
     pins
 }
 
-/// Runs a line in the folder of the action, which is a repository; tells whether it went well, and what it said.
+/// Runs a command in the repository of the action; returns whether it succeeded, and its output.
 fn bash(runner: &Runner, line: &str) -> (bool, String) {
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", line]).current_dir(runner.path("action"));
@@ -50,7 +50,7 @@ fn bash(runner: &Runner, line: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(said).unwrap())
 }
 
-/// Makes the archive of a release, and tells its checksum.
+/// Makes the archive of a release, and returns its checksum.
 fn release(runner: &Runner) -> String {
     let folder = runner.path("server/owner/buildcache/releases/download/v9.9.9");
     let tree = runner.path("tree/buildcache-9.9.9");
@@ -80,7 +80,7 @@ fn a_release_is_installed_as_a_command_and_as_a_plugin() {
 }
 
 #[test]
-fn an_archive_whose_checksum_is_another_or_unknown_is_not_unpacked() {
+fn an_archive_with_a_wrong_or_unknown_checksum_is_not_unpacked() {
     let runner = runner();
     let refused = runner.action(&json!({ "version": "9.9.9", "sha256": "0".repeat(64) })).unwrap_err();
     assert!(refused.0 == 1 && refused.1.contains("is expected"), "{refused:?}");
@@ -101,7 +101,7 @@ fn an_archive_that_was_replaced_after_the_release_is_not_unpacked() {
 }
 
 #[test]
-fn a_checkout_that_is_no_release_installs_only_what_it_is_told_the_checksum_of() {
+fn a_checkout_without_a_release_needs_a_checksum_to_install() {
     let mut runner = Runner::new();
     let pins = lay_out(&mut runner);
     let refused = runner.action(&json!({})).unwrap_err();

@@ -1,8 +1,8 @@
-//! `${{ … }}` as far as the recipes and the action use it: names, literals, `==`, `!=`, `!`, `&&` and `||`.
+//! The parts of `${{ … }}` that the recipes and the action use: names, literals, `==`, `!=`, `!`, `&&` and `||`.
 
 use serde_json::Value;
 
-/// The text with every expression in it replaced.
+/// Replaces every expression in the text by its value.
 pub(super) fn fill(text: &str, contexts: &Value) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -15,7 +15,7 @@ pub(super) fn fill(text: &str, contexts: &Value) -> String {
     filled + rest
 }
 
-/// Whether a condition holds; `${{ }}` around it may be left out.
+/// Whether a condition is true; `${{ }}` around it is optional.
 pub(super) fn holds(condition: &str, contexts: &Value) -> bool {
     let bare = condition.trim();
     let bare = bare.strip_prefix("${{").and_then(|bare| bare.strip_suffix("}}")).unwrap_or(bare);
@@ -61,7 +61,7 @@ fn atom(text: &str, contexts: &Value) -> Value {
         "false" => return false.into(),
         _ => {}
     }
-    // What nobody has set is empty, as on GitHub.
+    // An unknown name is empty, as on GitHub.
     text.split('.').try_fold(contexts, |value, name| value.get(name)).cloned().unwrap_or_default()
 }
 
@@ -69,7 +69,7 @@ fn is_true(value: &Value) -> bool {
     !matches!(shown(value).as_str(), "" | "false" | "0")
 }
 
-/// A value as it stands in text.
+/// A value as text.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -10,12 +10,12 @@ use super::runner::Runner;
 use super::{recipe, yaml};
 use crate::sandbox::Sandbox;
 
-/// Whether a job with a real BuildKit makes the caches, and not the stand-in.
+/// Whether a real BuildKit builds, and not the stand-in.
 fn is_buildkit_real() -> bool {
     std::env::var_os("BUILDKIT_HOST").is_some()
 }
 
-/// A machine that finds these places where the recipe names its own.
+/// A runner with these places instead of those in the recipe.
 fn runner(places: &[(&str, String)]) -> Runner {
     let mut runner = Runner::new();
     runner.places = places.iter().map(|(name, place)| ((*name).to_owned(), place.clone())).collect();
@@ -23,12 +23,12 @@ fn runner(places: &[(&str, String)]) -> Runner {
     runner
 }
 
-/// How many records of a cache another one lacks.
+/// The number of records of a cache that another one lacks.
 fn lacking(sandbox: &Sandbox, spec: &str, of: &str) -> u64 {
     sandbox.json(&["diff", spec, of])["a"]["onlyHere"]["records"].as_u64().unwrap()
 }
 
-/// The caches that the stand-in for docker writes.
+/// A sandbox with the caches that the stand-in for docker writes.
 fn builds() -> Sandbox {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     sandbox.add("v0.20/max-manifest", "b");
@@ -42,7 +42,7 @@ fn is_sound(sandbox: &Sandbox, spec: &str) {
 }
 
 #[test]
-fn the_legs_of_a_matrix_lose_nothing_of_each_other() {
+fn the_jobs_of_a_matrix_lose_nothing_of_each_other() {
     let (places, sandbox) = (Places::new(), builds());
     runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("matrix.yml")));
     is_sound(&sandbox, &places.registry());
@@ -54,26 +54,26 @@ fn the_legs_of_a_matrix_lose_nothing_of_each_other() {
 }
 
 #[test]
-fn a_cache_that_has_lost_a_blob_is_mended_before_a_build() {
+fn a_cache_that_has_lost_a_blob_is_repaired_before_a_build() {
     let sandbox = Sandbox::empty();
     let runner = runner(&[("CACHE", format!("type=local,src={}", sandbox.path("cache").display()))]);
     let mut workflow = yaml(&recipe("verify-before-build.yml"));
     runner.workflow(&workflow);
     is_sound(&sandbox, "type=local,src=cache");
 
-    // The layer that no other one is on: without the lowest one nothing would be left.
+    // A layer without a child: without the lowest one nothing would be left.
     let layers = sandbox.json(&["inspect", "type=local,src=cache"])["layers"].as_array().unwrap().clone();
     let is_top = |layer: &&Value| layers.iter().all(|other| other["parent"] != layer["index"]);
     let layer = layers.iter().find(is_top).unwrap()["blob"].as_str().unwrap();
     fs::remove_file(sandbox.blob("cache", layer)).unwrap();
     assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=cache"]).code, 3);
-    // Without the build, which would write the blob again.
+    // The build would write the blob again.
     let steps = workflow["jobs"]["build"]["steps"].as_array_mut().unwrap();
     steps.retain(|step| step["name"] != "Build");
     runner.workflow(&workflow);
     is_sound(&sandbox, "type=local,src=cache");
 
-    // Nothing is left to repair: the build goes on without a cache.
+    // If nothing is left to repair, the build continues without a cache.
     for layer in sandbox.json(&["inspect", "type=local,src=cache"])["layers"].as_array().unwrap() {
         fs::remove_file(sandbox.blob("cache", layer["blob"].as_str().unwrap())).unwrap();
     }
@@ -95,7 +95,7 @@ fn a_nightly_prune_keeps_what_it_is_told_to_keep() {
 }
 
 #[test]
-fn main_gets_what_a_merged_branch_has_and_the_branch_goes() {
+fn the_cache_of_a_merged_branch_is_added_to_main_and_deleted() {
     let (places, sandbox) = (Places::new(), builds());
     let mut runner = runner(&[("REPOSITORY", places.repository())]);
     let workflow = yaml(&recipe("promote.yml"));
@@ -140,7 +140,7 @@ fn platforms_share_one_cache_without_several_leaves() {
 }
 
 #[test]
-fn a_runner_without_a_network_takes_its_cache_along() {
+fn a_runner_without_a_network_gets_its_cache_as_an_artifact() {
     let (places, sandbox) = (Places::new(), builds());
     assert_eq!(sandbox.run(&["copy", "type=local,src=b", &places.registry()]).code, 0);
     runner(&[("CACHE", places.registry())]).workflow(&yaml(&recipe("offline.yml")));

@@ -1,6 +1,6 @@
-//! The recipes in `docs/recipes` and the action of this repository, run on servers of the tests.
+//! Runs the recipes in `docs/recipes` and the action of this repository with servers of the tests.
 //!
-//! `cargo xtask recipes` runs these tests alone, with a real BuildKit where one is installed.
+//! `cargo xtask recipes` runs only these tests, and with a real BuildKit if one is installed.
 
 mod action;
 mod expression;

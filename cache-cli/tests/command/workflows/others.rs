@@ -63,7 +63,7 @@ fn jenkins_builds_and_prunes() {
     let scripts: Vec<&str> = pipeline.split("'''").skip(1).step_by(2).collect();
     assert_eq!(scripts.len(), 2);
     for script in scripts {
-        // Groovy takes `\` and a line end out of such a text.
+        // Groovy removes `\` at the end of a line in such a text.
         runner.scripts(&[script.replace("\\\n", "")], &variables(&[("CACHE", &cache)]));
     }
     is_sound(&format!("type=local,src={cache},tag=main"));

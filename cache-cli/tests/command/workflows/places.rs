@@ -1,4 +1,4 @@
-//! Stores on this machine for the places that recipes name.
+//! Stores on this machine, in place of those in the recipes.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Places {
         )
     }
 
-    /// What a runner gives to actions in JavaScript.
+    /// The variables that a runner passes to actions in JavaScript.
     pub(crate) fn runtime(&self) -> [(&'static str, String); 3] {
         let token = actions::mint(&[("refs/heads/main", 3)], Duration::from_secs(3_600));
         [

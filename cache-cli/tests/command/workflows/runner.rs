@@ -1,7 +1,8 @@
-//! Runs jobs of workflows and steps of composite actions as GitHub's runner does, as far as the recipes need it.
+//! Runs jobs of workflows and steps of composite actions like GitHub's runner, as far as the recipes need.
 //!
-//! Steps of others' actions do nothing, but for those that hand on files or variables. `docker` is a stand-in that writes a cache of
-//! real BuildKit to wherever a build exports to, or runs the build with the `buildctl` and the daemon that the environment names.
+//! Other actions do nothing, except for those that pass on files or variables. `docker` is a stand-in that writes a
+//! cache of real BuildKit to the destination of an export, or runs the build with the `buildctl` and the daemon of the
+//! environment.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +15,10 @@ use tempfile::TempDir;
 use super::expression::{fill, holds, shown};
 use crate::sandbox::copy_dir;
 
-/// Variables that the runner gives to actions in JavaScript, and to no script.
+/// Variables that the runner passes to actions in JavaScript, but not to scripts.
 const RUNTIME: [&str; 3] = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_RESULTS_URL", "ACTIONS_CACHE_SERVICE_V2"];
 const DOCKER: &str = include_str!("docker.sh");
-/// What `actions/github-script` gives to a script, as far as it is used.
+/// The parts of `actions/github-script` that are used.
 const SCRIPT: &str = r#"
 const fs = require('fs');
 const core = {
@@ -26,21 +27,21 @@ const core = {
 };
 "#;
 
-/// A machine for jobs: what one leaves on disk, the next one finds, but for its environment.
+/// A machine for jobs. Jobs share its disk, but not their environments.
 pub(crate) struct Runner {
     folder: TempDir,
-    /// What `github.…`, `secrets.…` and `vars.…` are.
+    /// The values of `github.…`, `secrets.…` and `vars.…`.
     pub(crate) contexts: Map<String, Value>,
-    /// Variables of a workflow or job that have another value here: places that are on this machine.
+    /// Variables of workflows and jobs that are replaced by places on this machine.
     pub(crate) places: BTreeMap<String, String>,
-    /// What only actions in JavaScript see.
+    /// Variables that only actions in JavaScript see.
     pub(crate) runtime: BTreeMap<String, String>,
 }
 
-/// The exit code of the step that failed, and what it said.
+/// The exit code of the step that failed, and its output.
 pub(crate) type Failed = (i32, String);
 
-/// What steps of one job leave for those that follow.
+/// What the steps of a job pass on to later ones.
 #[derive(Default, Clone)]
 struct State {
     variables: BTreeMap<String, String>,
@@ -70,7 +71,7 @@ impl Runner {
         self.folder.path().join(name)
     }
 
-    /// Puts a program where every step finds it.
+    /// Installs a program for all steps.
     fn program(&self, name: &str, text: &str) {
         let path = self.path("bin").join(name);
         fs::write(&path, text).unwrap();
@@ -81,7 +82,7 @@ impl Runner {
         }
     }
 
-    /// Runs every job of a workflow after those that it needs, once for each value of its matrix.
+    /// Runs every job of a workflow after the jobs that it needs, once for each value of its matrix.
     pub(crate) fn workflow(&self, workflow: &Value) {
         let mut waiting: Vec<(&String, &Value)> =
             workflow["jobs"].as_object().expect("a workflow has jobs").iter().collect();
@@ -108,14 +109,14 @@ impl Runner {
         }
     }
 
-    /// Runs scripts one after the other, as jobs of other services do, with these variables.
+    /// Runs scripts one after the other with these variables, as in jobs of other services.
     pub(crate) fn scripts(&self, scripts: &[String], variables: &BTreeMap<String, String>) {
         let state = State { variables: variables.clone(), ..State::default() };
         let output = self.bash(&scripts.join("\n"), &state, &BTreeMap::new());
         assert!(output.status.success(), "{scripts:?}\n{}", text(&output));
     }
 
-    /// Runs the action in the folder `action` with these inputs, and gives its outputs.
+    /// Runs the action in the folder `action` with these inputs, and returns its outputs.
     pub(crate) fn action(&self, inputs: &Value) -> Result<Map<String, Value>, Failed> {
         let inputs = inputs.as_object().expect("inputs have names");
         self.composite(inputs, &self.contexts, &mut State::default())
@@ -179,7 +180,7 @@ impl Runner {
             "actions/github-script" => self.node(&input("script"), state),
             "actions/upload-artifact" => {
                 copy_dir(&self.path("work").join(input("path")), &self.path("artifacts").join(input("name")));
-                // The next job is on another machine.
+                // The next job runs on another machine.
                 fs::remove_dir_all(self.path("work").join(input("path"))).unwrap();
             }
             "actions/download-artifact" => {
@@ -215,7 +216,7 @@ impl Runner {
         Ok(outputs.map(|(name, output)| (name.clone(), fill(&shown(&output["value"]), &all).into())).collect())
     }
 
-    /// Runs a script as `actions/github-script` does, which sees what other steps do not.
+    /// Runs a script like `actions/github-script`, which sees variables that other steps do not.
     fn node(&self, script: &str, state: &mut State) {
         let mut node = Command::new("node");
         node.arg("-e").arg(format!("{SCRIPT}\n{script}")).envs(&self.runtime).env("GITHUB_ENV", self.file("env"));
@@ -251,7 +252,7 @@ impl Runner {
         path
     }
 
-    /// What the last step has written for those that follow.
+    /// Reads what the last step has written for later ones.
     fn take_over(&self, id: Option<&str>, state: &mut State) {
         let lines = |name: &str| {
             let text = fs::read_to_string(self.path(name)).unwrap_or_default();
@@ -271,7 +272,7 @@ impl Runner {
         }
     }
 
-    /// Variables of a workflow or job.
+    /// Sets the variables of a workflow or job.
     fn set(&self, environment: &Value, state: &mut State, contexts: &Map<String, Value>) {
         let all = Value::Object(contexts.clone());
         for (name, value) in environment.as_object().into_iter().flatten() {
@@ -281,7 +282,7 @@ impl Runner {
     }
 }
 
-/// The values that a job runs for.
+/// The values of a job's matrix.
 fn matrix(job: &Value) -> Vec<Value> {
     let matrix = &job["strategy"]["matrix"];
     if let Some(include) = matrix["include"].as_array() {
