@@ -94,7 +94,7 @@ fn kind_of(status: u16, code: &str) -> ErrorKind {
         (_, "AuthenticationFailed" | "NoAuthenticationInformation" | "InvalidAuthenticationInfo") => {
             ErrorKind::Unauthenticated
         }
-        // Somebody else committed the blob, which drops the blocks of everybody who is still sending it.
+        // Another writer committed the blob, which drops the blocks of all others.
         (_, "BlobAlreadyExists" | "ConditionNotMet" | "TargetConditionNotMet" | "InvalidBlockList") => {
             ErrorKind::Conflict
         }

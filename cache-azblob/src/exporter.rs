@@ -68,7 +68,7 @@ impl AzblobExporter {
             match self.client.retrying(|| self.client.has_container()).await {
                 Ok(true) => Ok(()),
                 Ok(false) => self.client.retrying(|| self.client.create_container()).await,
-                // A signature for blobs alone cannot look at their container. If it is not there, the next request says so.
+                // A signature for blobs cannot look up their container. If it does not exist, the next request fails.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
                 Err(error) => Err(error),
             }
@@ -124,7 +124,8 @@ impl AzblobExporter {
     async fn overtaken(&self, blob: &Descriptor, key: &str, from: &dyn BlobProvider, error: Error) -> Result<Pushed> {
         match self.head(key).await? {
             Some(found) if found.size == blob.size && !found.is_archived => Ok(Pushed::Present),
-            // Azurite says so of blocks that an upload has left behind. Every writer of this name writes the same bytes.
+            // Azurite says so of blocks that an upload has left behind. Every writer of this name writes the same
+            // bytes.
             None => self.send(blob, key, Condition::Any, from).await.map(|()| Pushed::Uploaded),
             // Its blocks were dropped with those of the other.
             _ => {
@@ -216,7 +217,7 @@ impl CacheExporter for AzblobExporter {
         let condition = match found {
             Some(found) if found.is_archived => self.take_away(&key, found).await?,
             Some(found) if found.size == blob.size => return Ok(self.keep(&key, &found).await),
-            // Half a blob is none.
+            // A blob with another size is replaced.
             Some(found) => Condition::Match(found.etag),
             None => Condition::Absent,
         };

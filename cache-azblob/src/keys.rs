@@ -83,7 +83,7 @@ impl Keys {
         below(&self.blobs_folder)
     }
 
-    /// The cache's name, of the name of an index; none for any other blob, layers included.
+    /// The name of the cache, from the name of its index; `None` for any other blob.
     pub(crate) fn name_of<'a>(&self, key: &'a str) -> Option<&'a str> {
         let is_layer = key.rsplit('/').next().is_some_and(|last| last.parse::<Digest>().is_ok());
         if is_layer {

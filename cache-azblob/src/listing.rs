@@ -9,14 +9,14 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
 
-/// Every blob whose name starts like this.
+/// All blobs whose name begins with `start`.
 pub(crate) fn blobs(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
     paged(Blobs { client, start }, client.tuning().bounds())
 }
 
-/// Every blob whose name starts like this and goes on as a digest does; others may be left out.
+/// All blobs whose name is `start` and a digest; others may be left out.
 ///
-/// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
+/// If the first page shows that there are many, they are listed in parts, by the prefix of their digests.
 pub(crate) fn by_digest(client: &Client, start: String) -> BoxStream<'_, Result<Listed>> {
     let bounds = client.tuning().bounds();
     let listed = async move {

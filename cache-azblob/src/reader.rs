@@ -1,4 +1,4 @@
-//! Blobs, as one request gives them.
+//! Reads blobs by ranges.
 
 use std::ops::Range;
 use std::sync::Arc;

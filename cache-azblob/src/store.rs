@@ -35,7 +35,7 @@ impl AzblobStore {
         match deleted {
             Ok(true) => Ok(Deleted::Removed),
             Ok(false) => Ok(Deleted::Absent),
-            // A condition about a blob that is not there does not hold either.
+            // The condition also fails if the blob does not exist.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 if self.client.retrying(|| self.client.head(key)).await?.is_none() {
                     return Ok(Deleted::Absent);
@@ -53,7 +53,8 @@ impl CacheStore for AzblobStore {
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
         let keys = self.client.config().keys();
         let entry = |listed: Listed| {
-            // An index has two bytes at least; what is empty is a folder, or what a tool or the service has made for one.
+            // An index has two bytes at least; what is empty is a folder, or what a tool or the service has made for
+            // one.
             let name = keys.name_of(&listed.key).filter(|_| listed.size > 0)?.to_owned();
             let mut entry = CacheEntry::new(Some(name), Version::new(listed.etag));
             entry.modified = listed.modified;

@@ -16,7 +16,7 @@ impl From<Option<Map<String, Value>>> for Fields {
 }
 
 impl Fields {
-    /// A text; empty when there is none.
+    /// A string; empty if it is missing.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.value(name).and_then(Value::as_str).unwrap_or_default()
     }
@@ -27,7 +27,7 @@ impl Fields {
         value.as_u64().or_else(|| value.as_str()?.parse().ok())
     }
 
-    /// A boolean; false when there is none.
+    /// A boolean; false if it is missing.
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| value.as_bool().unwrap_or(value.as_str() == Some("true")))
     }

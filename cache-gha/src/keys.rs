@@ -2,12 +2,12 @@
 
 use cache_core::Digest;
 
-/// What every request names: the SHA-256 of `|go-actionscache-1.0`, which stands for paths and compression elsewhere.
+/// The version in every request: the SHA-256 of `|go-actionscache-1.0`; other clients hash paths and compression.
 pub(crate) const VERSION: &str = "693bb7016429d80366022f036f84856888c9f13e00145f5f6f4dce303a38d6f2";
-/// What the keys of blobs begin with, and those of indices.
+/// The prefixes of the keys of blobs and of indices.
 pub(crate) const BLOBS: &str = "buildkit-blob-1-";
 pub(crate) const INDICES: &str = "index-";
-/// What the name of a signed index ends with, and the key of a signature.
+/// The suffix of the name of a signed index, and of the key of a signature.
 const SIGNED: &str = "-sig";
 /// Between the name of an index and the digits that stand for the scope of the token.
 const VERSION_MARK: &str = "-1-";
@@ -18,7 +18,7 @@ pub(crate) fn blob(digest: &Digest) -> String {
     format!("{BLOBS}{digest}")
 }
 
-/// The blob that a key is for; none for a signature, whose key looks like one.
+/// The blob of a key; `None` for a signature, whose key looks similar.
 pub(crate) fn parse_blob(key: &str) -> Option<Digest> {
     key.strip_prefix(BLOBS)?.parse().ok()
 }

@@ -16,7 +16,7 @@ use crate::index;
 use crate::keys::{self, BLOBS, IndexName, parse_blob};
 use crate::session::Session;
 
-/// From so many blobs on a list takes more requests than an export may.
+/// The number of blobs from which a list takes more requests than an export may.
 const MANY: usize = 300;
 
 /// The blobs that this writer can read, as far as known.
@@ -95,10 +95,10 @@ impl Known {
         self.checks.reset();
     }
 
-    /// Looks again at the blobs that were not sent because they were present: the repository's limit, or somebody, may have
-    /// deleted them since. Pushing again mends the error.
+    /// Checks again the blobs that were present and not sent, which may have been evicted or deleted since. A repeated
+    /// push corrects the error.
     pub(crate) async fn check(&self, session: &Session) -> Result<()> {
-        // What comes next is looked for.
+        // The next blobs are looked up.
         self.checks.reset();
         self.check_accepted(session).await?;
         self.check_listed(session).await
@@ -126,7 +126,7 @@ impl Known {
         let readable = session.config().endpoint()?.token.readable();
         // Of several scopes any may have what another has too.
         let [scope] = &readable[..] else { return Ok(false) };
-        // Who may not list has been told so, or is looked after by the service.
+        // A failed count is ignored.
         let count = rest.count(BLOBS, scope, session.config().retry()).await;
         Ok(count.is_ok_and(|count| count < self.accepted.count() as u64))
     }

@@ -129,7 +129,7 @@ impl PartUpload for Saving {
     }
 }
 
-/// Marks the error of a key that somebody else has, on its way through [`upload`].
+/// Marks the error for a key of another writer, on its way through [`upload`].
 #[derive(Debug)]
 struct Taken;
 

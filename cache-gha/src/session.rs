@@ -159,7 +159,7 @@ impl Session {
         }
     }
 
-    /// Whether the service gives a key away again that this writer has just reserved; asked once.
+    /// Whether the service lets a key be reserved again that this writer has just reserved; tested once.
     pub(crate) async fn doubles(&self, key: &str) -> Result<bool> {
         let ask = || async {
             match self.retrying(|| self.service.reserve(key)).await {

@@ -120,7 +120,7 @@ impl CacheStore for GhaStore {
         Ok(Box::new(GhaImporter::of_entry(self.config.clone(), cache.version.as_str().to_owned())?))
     }
 
-    /// Every blob of every branch; one that two branches have is there twice.
+    /// The blobs of all branches; a blob of two branches is listed twice.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let listed = stream::once(self.blob_entries());
         listed.map_ok(|entries| stream::iter(entries.into_iter().map(Ok))).try_flatten().boxed()
@@ -138,7 +138,7 @@ impl CacheStore for GhaStore {
             }
             Some(_) => {}
         }
-        // While one of them is left, the cache is there or an older one of it would be: the newest goes last.
+        // The newest is deleted last: otherwise an older one would become the cache.
         for item in &items {
             self.retrying(|| self.rest.delete_key(&item.key, &item.scope)).await?;
         }

@@ -1,4 +1,4 @@
-//! Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+//! Every public future can be passed to `tokio::spawn`: the test is that this compiles.
 
 use cache_core::seams::CacheProbe as _;
 use cache_core::{

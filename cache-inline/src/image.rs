@@ -152,8 +152,8 @@ fn is_image(entry: &Descriptor) -> bool {
 }
 
 impl Image {
-    /// `None` for what is no image, for a config that does not say what the layers are, and for an image without
-    /// layers: BuildKit passes them by when it looks for records.
+    /// `None` if it is no image, if the config does not list the layers, and for an image without layers: BuildKit
+    /// skips these when it looks for records.
     async fn of(manifest: &JsonObject, store: &dyn ImageStore, limits: &Limits) -> Result<Option<Self>> {
         let is_config = |config: &Descriptor| {
             config.media_type == MediaType::OCI_CONFIG || config.media_type.as_str() == DOCKER_CONFIG

@@ -48,9 +48,9 @@ impl ImageLayer {
 /// use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, Digest, MediaType, Timestamp};
 /// use cache_inline::{ImageLayer, InlineRecords};
 ///
-/// let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer");
-/// let mut chains = CacheChains::new();
-/// chains.add(CacheKey::content(Digest::sha256(b"COPY")), &[], vec![CacheResult::new(Timestamp::now(), vec![layer.clone()])])?;
+/// let layer = Descriptor::of(MediaType::OCI_LAYER, b"layer"); let mut chains = CacheChains::new();
+/// chains.add(CacheKey::content(Digest::sha256(b"COPY")), &[], vec![CacheResult::new(Timestamp::now(),
+/// vec![layer.clone()])])?;
 ///
 /// let image = [ImageLayer::new(layer.digest), ImageLayer::new(Digest::sha256(b"another"))];
 /// let records = InlineRecords::of(&chains.to_manifest(), &image)?.expect("the image has the layer");
@@ -64,7 +64,7 @@ pub struct InlineRecords {
     origins: Vec<Origin>,
 }
 
-/// What the cache has for a layer of the image.
+/// The origin of a layer of the image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Origin {
     pub(crate) created_at: Option<Timestamp>,

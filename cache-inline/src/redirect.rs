@@ -19,7 +19,7 @@ struct Parts<'a> {
     manifests: Option<Vec<&'a RawValue>>,
 }
 
-/// What a descriptor says about the bytes it leads to, as it says it.
+/// The raw fields of a descriptor that describe its content.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -36,7 +36,7 @@ struct Fields<'a> {
 /// Order and white space stay as they are, so that the manifest of a BuildKit image comes out as BuildKit writes it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] when the document is no JSON object, or a descriptor in it is none.
+/// [`ErrorKind::InvalidManifest`] if the document is no JSON object, or a descriptor in it is invalid.
 pub(crate) fn redirect(document: &[u8], moved: &HashMap<Digest, Document>) -> Result<Option<Vec<u8>>> {
     let text = std::str::from_utf8(document).map_err(unreadable)?;
     let parts: Parts<'_> = serde_json::from_str(text).map_err(unreadable)?;

@@ -54,7 +54,7 @@ impl Accepted {
         };
         let is_named = named.get_or_init(sizes).await.get(&blob.digest) == Some(&blob.size);
         let mut state = self.state();
-        // Somebody may have begun to doubt meanwhile.
+        // `doubt` may have been called meanwhile.
         let is_taken = is_named && state.is_worth_it;
         if is_taken {
             state.taken.insert(blob.digest, blob.clone());

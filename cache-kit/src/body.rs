@@ -96,7 +96,7 @@ impl BodyReader {
     }
 }
 
-/// What a body did while it was waited for.
+/// The progress of a body while it was waited for.
 #[derive(Default)]
 struct Window {
     waited: Duration,

@@ -15,8 +15,7 @@ pub struct Bounds {
     pub list_bytes: u64,
     /// Pages of one list in a row that are empty.
     pub empty_pages: usize,
-    /// A body that comes with fewer bytes a second is given up. They are counted over the time that a server may be
-    /// silent.
+    /// A body with fewer bytes per second is an error. The rate is measured over the time that a server may be silent.
     pub slowest: u64,
 }
 

@@ -13,8 +13,8 @@ const ALONE: Duration = Duration::from_secs(5);
 /// Opens a file for reading. A pipe is one too, as a shell makes it for `<(…)`.
 ///
 /// # Errors
-/// That of the system; and [`io::ErrorKind::TimedOut`] for a pipe that nobody opens for writing, which the system would
-/// wait for without end.
+/// That of the system; and [`io::ErrorKind::TimedOut`] for a pipe without a writer, for which the system would wait
+/// for ever.
 pub fn open_file(path: &Path) -> io::Result<File> {
     if is_pipe(path) { open_pipe(path, OpenOptions::new().read(true), ALONE) } else { File::open(path) }
 }
@@ -22,7 +22,7 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 /// Opens a file for writing, or creates it. Its content is kept.
 ///
 /// # Errors
-/// As [`open_file`], here for a pipe that nobody reads from.
+/// As [`open_file`], here for a pipe without a reader.
 pub fn create_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).truncate(false);
@@ -42,7 +42,7 @@ pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Checks a file that an SDK will read whole: it must be a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] for everything else that is there, and the system's error where it cannot be looked at.
+/// [`io::ErrorKind::InvalidData`] for anything else that exists, and the system's error if its metadata cannot be read.
 pub fn check_file(path: &Path, limit: u64) -> io::Result<()> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
@@ -66,7 +66,7 @@ fn is_pipe(_: &Path) -> bool {
     false
 }
 
-/// The thread of a pipe that is given up stays until somebody opens its other end, or the program is done.
+/// After a timeout, the thread stays until the other end of the pipe is opened or the program ends.
 fn open_pipe(path: &Path, options: &OpenOptions, patience: Duration) -> io::Result<File> {
     let (tell, told) = mpsc::sync_channel(1);
     let (path, options) = (path.to_owned(), options.clone());

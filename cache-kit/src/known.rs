@@ -151,7 +151,7 @@ pub async fn list_keys<S: PageSource>(
     Ok(Listed { found, rest: BTreeSet::new() })
 }
 
-/// What all of some keys begin with.
+/// The common prefix of the keys.
 #[must_use]
 pub fn common_prefix(keys: &BTreeSet<String>) -> &str {
     let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return "" };

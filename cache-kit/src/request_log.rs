@@ -10,9 +10,8 @@ const IDS: [&str; 4] = ["x-request-id", "x-ms-request-id", "x-amz-request-id", "
 /// A request that is under way.
 ///
 /// Its event has the target `buildcache::request`, the level `DEBUG` and the fields `backend`, `method`, `url` without
-/// user, query and fragment, `sent` in bytes, `milliseconds`, and of an answer `status`, `received` in bytes and `id`, or
-/// `error` where none came.
-/// Nothing is written unless the program has a subscriber.
+/// user, query and fragment, `sent` in bytes, `milliseconds`, and of an answer `status`, `received` in bytes and `id`,
+/// or `error` where none came. Nothing is written unless the program has a subscriber.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
     backend: &'static str,
@@ -23,7 +22,7 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    /// Begins the log of a request that is sent now, with so many bytes.
+    /// Begins the log of a request that is sent now, with a body of `sent` bytes.
     #[must_use]
     pub fn new(backend: &'static str, method: &str, url: &str, sent: u64) -> Self {
         let (method, url) = (method.to_owned(), shown_place(url).into_owned());

@@ -112,7 +112,7 @@ impl<S: ResumeSource> Reading<S> {
         Ok(None)
     }
 
-    /// What the connection gives, opened again where the last one stopped if that one broke.
+    /// Reads from the connection. If it broke, a new one is opened where the last one stopped.
     async fn poll_body(&mut self) -> Result<Option<Result<Bytes>>> {
         let body = match &mut self.body {
             Some(body) => body,

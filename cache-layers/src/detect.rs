@@ -20,7 +20,7 @@ pub fn detect_encoding(first: &[u8]) -> LayerEncoding {
     }
 }
 
-/// Whether readers go by the bytes of a layer of this type, whatever compression the type names.
+/// Whether readers of this type of layer detect the compression by its bytes, whatever the type names.
 ///
 /// So does containerd, and BuildKit with it, for every layer type but OCI's plain tar, which it does not decompress
 /// (<https://pkg.go.dev/github.com/containerd/containerd/v2/core/images#DiffCompression>).

@@ -94,7 +94,7 @@ impl Hasher {
     }
 }
 
-/// What was hashed.
+/// The digest and size of what was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hashed {
     pub(crate) digest: Digest,

@@ -187,7 +187,7 @@ impl LocalConfig {
         self.tag.as_deref().unwrap_or(DEFAULT_TAG)
     }
 
-    /// What an importer reads.
+    /// The entry that an importer reads.
     pub(crate) fn selection(&self) -> Result<Selection> {
         match (self.digest, self.tag.as_deref()) {
             (Some(digest), _) => Ok(Selection::Digest(digest)),

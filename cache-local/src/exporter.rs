@@ -80,7 +80,7 @@ impl LocalExporter {
         receive(&ingest, blob, stream, end).await
     }
 
-    /// Writes a document unless the same bytes are there.
+    /// Writes a document unless it exists with the same bytes.
     pub(crate) async fn put(&self, document: &Document) -> Result<()> {
         let Document { descriptor, bytes } = document;
         let (layout, wanted, known) = (self.layout.clone(), descriptor.clone(), bytes.clone());
@@ -107,7 +107,7 @@ impl LocalExporter {
         blobs.map(|blob| (blob.digest, blob.size)).collect()
     }
 
-    /// Changes `index.json` once blobs are on disk, and only if they are there still; the lock is held when it returns.
+    /// Changes `index.json` once the blobs are on disk, and only if they still exist; the lock is held when it returns.
     pub(crate) async fn update_index(
         &self,
         ingest: &Arc<Ingest>,
@@ -162,8 +162,8 @@ impl CacheExporter for LocalExporter {
         Ok(pushed)
     }
 
-    /// A blob that was pushed and is gone by now is [`ErrorKind::Unavailable`]: somebody pruned or reset the directory,
-    /// and the export can be made again.
+    /// If a pushed blob was deleted meanwhile, by a prune or a reset of the directory, the error is
+    /// [`ErrorKind::Unavailable`], and the export can be repeated.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
             return Ok(Committed::skipped());

@@ -70,8 +70,8 @@ impl ImageStore for LocalImage {
         Ok(())
     }
 
-    /// A document that was put and is gone by now is [`Unavailable`](cache_core::ErrorKind::Unavailable): somebody
-    /// pruned or reset the directory.
+    /// If a document was deleted after it was put, by a prune or a reset of the directory, the error is
+    /// [`Unavailable`](cache_core::ErrorKind::Unavailable).
     async fn put_root(&self, root: &Document, expect: Expect) -> Result<Version> {
         self.put(root).await?;
         let ingest = self.exporter.ingest().await?;

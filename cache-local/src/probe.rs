@@ -169,13 +169,13 @@ impl TempBlob {
 
 impl Drop for TempBlob {
     fn drop(&mut self) {
-        // One of them is there at most.
+        // At most one of them exists.
         let _ = self.dir.remove_file(&self.temp);
         let _ = self.dir.remove_file(&self.name);
     }
 }
 
-/// The directories that are not there yet, deepest first; they go when it is dropped, unless somebody uses them.
+/// The directories that do not exist yet, deepest first. They are removed when this is dropped, unless they are in use.
 struct MadeDirs(Vec<PathBuf>);
 
 impl MadeDirs {

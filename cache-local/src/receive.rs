@@ -20,8 +20,8 @@ const BATCH: usize = 1 << 20;
 /// them.
 const SYNC_EVERY: usize = 64 << 20;
 
-/// Receives a blob into a temporary file, and hands that to `end`: it holds as many bytes as the descriptor says, but they
-/// are not all on disk yet.
+/// Receives a blob into a temporary file, and hands that to `end`: it holds as many bytes as the descriptor says, but
+/// they are not all on disk yet.
 ///
 /// A blob of up to a batch takes one call to a thread that may block: it makes the file, writes it and ends it.
 pub(crate) async fn receive<T: Send + 'static>(
@@ -113,7 +113,7 @@ async fn ended<T>(task: &mut Option<Task<T>>) -> Result<Option<T>> {
     }
 }
 
-/// Writes a batch to the file, which is made if there is none.
+/// Writes a batch to the file, which is created if needed.
 fn append(ingest: &Arc<Ingest>, open: Option<Open>, batch: &[Bytes]) -> Result<Open> {
     let (temp, mut file) = open.map_or_else(|| ingest.create(), Ok)?;
     let written = write_all(&mut file, batch);

@@ -84,7 +84,7 @@ fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
     manifests
 }
 
-/// The digest of the descriptor of a manifest, or of something that may be one since nobody says what it is.
+/// The digest in the descriptor of a manifest, or in one without a media type, which may be a manifest's.
 fn manifest_digest(fields: &Map<String, Value>) -> Option<Digest> {
     let field = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));

@@ -113,7 +113,7 @@ pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Every public future can be given to `tokio::spawn`: this compiles, or it does not.
+/// Every public future can be passed to `tokio::spawn`: the test is that this compiles.
 fn spawns<F: Future + Send + 'static>(_: F) {}
 
 #[expect(dead_code, reason = "what the compiler accepts need not run")]

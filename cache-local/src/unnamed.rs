@@ -45,7 +45,8 @@ impl Shape {
     }
 }
 
-/// Finds them, the newest first. Every blob is looked at; of those that begin like a document, the whole is read.
+/// Finds unnamed caches, the newest first. Reads the beginning of every blob, and the whole of those that begin like a
+/// document.
 pub(crate) fn unnamed(layout: &Layout, limits: &Limits) -> Result<Vec<CacheEntry>> {
     let index = layout.read_index(limits.config)?;
     let entries = index.iter().flat_map(|found| found.index.entries());

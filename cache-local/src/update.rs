@@ -47,7 +47,7 @@ impl Place {
         Err(at(ErrorKind::Unavailable, "index.json changes in spite of its lock", &self.layout.index_path()))
     }
 
-    /// `None` when somebody else may have the lock by now.
+    /// `None` if another writer may have the lock by now.
     fn try_update<T>(&self, lock: &IndexLock, change: &dyn Fn(&mut Index) -> Result<T>) -> Result<Option<T>> {
         let root = self.ingest.root();
         let before = self.layout.read_index(self.limit)?;

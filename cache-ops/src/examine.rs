@@ -1,4 +1,4 @@
-//! What a layer is by its bytes, whatever its descriptor says.
+//! Examines a layer by its bytes, independently of its descriptor.
 
 use cache_core::model::LayerEncoding;
 use cache_core::seams::stat_blob;
@@ -85,7 +85,7 @@ async fn read(blob: &Descriptor, blobs: &dyn BlobProvider) -> Result<Examined> {
     }
 }
 
-/// What the bytes are; where they do not tell, the media type of a plain tar does.
+/// The encoding of the bytes; if they do not tell, a media type of a plain tar does.
 fn encoding_of(blob: &Descriptor, start: &LayerStart) -> Option<LayerEncoding> {
     let encoding = start.encoding();
     let is_said = || blob.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);

@@ -9,11 +9,12 @@ use tokio::sync::Semaphore;
 
 /// How many small caches are read at once.
 const TURNS: usize = 32;
-/// A document up to this size takes one turn, and one larger than that half of all. It has a multiple of its size in memory.
+/// A document up to this size takes one turn, and one larger than that half of all. It has a multiple of its size in
+/// memory.
 const SMALL: u64 = 1 << 20;
 const LARGE: u64 = 16 << 20;
 
-/// Reads each of the caches, and returns what that gives in their order. Nothing is kept of one that was read.
+/// Reads each of the caches, and returns the results in order. Caches are dropped once they are read.
 pub(crate) fn read_each<'a, T: Send + 'a>(
     caches: Vec<CacheEntry>,
     read: impl Fn(CacheEntry) -> BoxFuture<'a, T> + Send + 'a,
@@ -23,7 +24,7 @@ pub(crate) fn read_each<'a, T: Send + 'a>(
         let (turns, weight) = (Arc::clone(&turns), weight(&cache));
         let reading = read(cache);
         async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             let _turns = turns.acquire_many(weight).await.ok();
             reading.await
         }

@@ -14,7 +14,7 @@ use crate::{Shard, spans};
 /// How thorough [`verify`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Depth {
-    /// Every blob is there and has its size; nothing is read.
+    /// Every blob exists with its size; nothing is read.
     Fast,
     /// Every blob is read and hashed, and decompressed to compare its diff ID.
     #[default]
@@ -69,7 +69,7 @@ pub async fn verify(
     verify_shard(manifest, blobs, Shard::WHOLE, depth, concurrency).await
 }
 
-/// Checks a part of the blobs as [`verify`] does, and the graph; whoever checks all parts has checked the cache.
+/// Checks a part of the blobs like [`verify`], and the graph. All parts together check the whole cache.
 ///
 /// # Errors
 /// As [`verify`].

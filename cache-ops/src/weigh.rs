@@ -6,7 +6,7 @@ use futures_util::stream::TryStreamExt;
 
 use crate::{Reached, ReachedByCaches, UnreadEntry};
 
-/// What a store holds.
+/// The size of a store.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StoreWeight {

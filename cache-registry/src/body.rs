@@ -15,7 +15,8 @@ type Slot = Arc<Mutex<Option<Rest>>>;
 
 impl Source {
     pub(crate) fn new(blob: &Descriptor, stream: BlobStream) -> Self {
-        // The last piece waits for the source's end, so that the bytes of all parts are known to be right before it goes out.
+        // The last piece waits for the source's end, so that the bytes of all parts are known to be right before it
+        // goes out.
         let rest = Rest { stream: held_back(stream, blob.size), piece: Bytes::new() };
         Self(Arc::new(Mutex::new(Some(rest))))
     }
@@ -76,7 +77,7 @@ impl Reading {
     }
 }
 
-/// What is left of a source.
+/// The unread rest of a source.
 struct Rest {
     stream: BlobStream,
     /// The rest of a piece, which belongs to the next part.

@@ -197,7 +197,7 @@ impl Client {
         if let Some(auth) = auth {
             sending = sending.header(AUTHORIZATION, auth);
         }
-        // What is written may take the registry a while; a question is answered at once.
+        // A write may take the registry a while; a read is answered at once.
         let is_question = matches!(*method, Method::GET | Method::HEAD);
         let limit = if is_question { self.timeouts().answer } else { self.timeouts().idle };
         let log = RequestLog::new(crate::KIND, method.as_str(), url.as_str(), body.len() as u64);

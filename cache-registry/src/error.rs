@@ -1,4 +1,4 @@
-//! The errors of this backend, and of what goes wrong on the way to a registry.
+//! The errors of this backend, and those of connections to a registry.
 
 use std::error::Error as _;
 

@@ -54,7 +54,7 @@ pub struct RegistryExporter {
     client: Arc<Client>,
     scopes: Scopes,
     presence: Presence,
-    /// What the manifest names that is there.
+    /// The blobs in the present manifest.
     accepted: Accepted,
     checks: PresenceChecks,
 }
@@ -66,7 +66,7 @@ impl RegistryExporter {
         Self::over(Arc::new(Client::new(config)))
     }
 
-    /// A writer that shares the session of somebody else.
+    /// A writer that shares an existing client.
     pub(crate) fn over(client: Arc<Client>) -> Self {
         let scopes = Scopes::push(client.config().parsed().repository());
         Self {
@@ -125,7 +125,7 @@ impl RegistryExporter {
         Ok(found.is_some_and(|found| found.size == blob.size))
     }
 
-    /// Whether the manifest that is there names the blob: the registry took it for present then.
+    /// Whether the present manifest names the blob: the registry had it when it accepted that manifest.
     async fn is_accepted(&self, blob: &Descriptor) -> bool {
         let named = || async {
             let importer = RegistryImporter::over(Arc::clone(&self.client)).with_scopes(self.scopes.clone());
@@ -256,8 +256,8 @@ impl RegistryExporter {
         if found.as_ref() == Some(ours) { Ok(()) } else { Err(self.conflict(Some(ours), found.as_ref())) }
     }
 
-    /// Reads back what the registry only says it has, and some of what the manifest names that is there: all of that, where
-    /// one is gone. A config that it cannot read is sent at once.
+    /// Reads back the blobs that the registry has only claimed to have, and a sample of those in the present manifest;
+    /// if one of the sample is gone, all of those. A config that cannot be read is sent at once.
     async fn check_presence(&self, manifest: &CacheManifest, config: &Document) -> Result<()> {
         let check = || self.presence.check(&self.client, &self.scopes, (manifest, &config.descriptor));
         let sample = self.accepted.sample();
@@ -276,7 +276,7 @@ impl RegistryExporter {
 
     /// Checks that a written manifest is stored, where the registry was seen to claim things that it does not have.
     ///
-    /// Distribution 2 writes no bytes that it believes it has. What is uploaded as a blob it does write.
+    /// Distribution 2 does not store bytes that it believes it has, unless they are uploaded as a blob.
     async fn check_written(&self, root: &Document) -> Result<()> {
         let name = root.descriptor.digest.to_string();
         if !self.presence.has_claims() || self.found(&name).await?.is_some() {
@@ -291,8 +291,8 @@ impl RegistryExporter {
         Err(self.client.with_context(error.with("manifest", name)))
     }
 
-    /// Why a registry says that a manifest names what is not there: something has gone, or it takes nothing but manifests
-    /// in an index.
+    /// Why a registry reports that a manifest names a missing blob: a blob was deleted, or the registry accepts only
+    /// manifests in an index.
     async fn why_gone(&self, manifest: &CacheManifest, encoded: &EncodedManifest, error: Error) -> Error {
         let media_type = &encoded.manifest.descriptor.media_type;
         if *media_type != MediaType::OCI_INDEX && *media_type != MediaType::DOCKER_LIST {
@@ -335,8 +335,8 @@ impl CacheExporter for RegistryExporter {
         self.make_present(blob, || from.read(blob, None)).await
     }
 
-    /// A blob that was pushed and is gone by now is [`ErrorKind::Unavailable`] where the registry notices it: the export
-    /// can be made again.
+    /// If the registry notices that a pushed blob was deleted, the error is [`ErrorKind::Unavailable`], and the export
+    /// can be repeated.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
             return Ok(Committed::skipped());

@@ -64,8 +64,8 @@ impl ImageStore for RegistryImage {
         self.exporter.put(document).await
     }
 
-    /// What was put and is gone by now is [`Unavailable`](cache_core::ErrorKind::Unavailable) where the registry notices
-    /// it.
+    /// If the registry notices that a document was deleted after it was put, the error is
+    /// [`Unavailable`](cache_core::ErrorKind::Unavailable).
     async fn put_root(&self, root: &Document, expect: Expect) -> Result<Version> {
         match &self.tag {
             Some(tag) => self.exporter.write((tag, tag), root, &expect).await,

@@ -58,13 +58,13 @@ impl RegistryImporter {
         Self { refuses_images: true, ..self }
     }
 
-    /// Reads with the rights of somebody else, who has asked for them already.
+    /// Reads with these scopes, for which there is a token already.
     #[must_use]
     pub(crate) fn with_scopes(self, scopes: Scopes) -> Self {
         Self { scopes, ..self }
     }
 
-    /// What the manifest that is there names, apart from its config.
+    /// The blobs in the present manifest, without its config.
     pub(crate) async fn named(&self) -> Result<Vec<Descriptor>> {
         let Some(Root { bytes, .. }) = self.root().await? else { return Ok(Vec::new()) };
         named(&bytes).map_err(|error| self.client.with_context(error))

@@ -41,7 +41,7 @@ pub struct KeptLogin {
     pub registry: String,
     /// The file with the login, or with the name of the helper that has it.
     pub file: PathBuf,
-    /// The helper that has the password; if `None`, it is in the file, for everybody who can read that.
+    /// The helper that has the password; if `None`, the password is in the file, unencrypted.
     pub helper: Option<String>,
     /// Whether the registry has asked for the login and accepted it; a public registry does not ask.
     pub is_checked: bool,
@@ -124,7 +124,7 @@ impl Logins {
         })
     }
 
-    /// What a copy would take now.
+    /// The login that a copy would use now.
     async fn found(&self, reference: &Reference) -> Option<Login> {
         find(self.environment.auth_sources(), reference).await.ok()
     }

@@ -129,7 +129,7 @@ async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result
     match response.status() {
         StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => Ok(false),
         status if status.is_success() => {
-            // The head of an answer can come before the blob is looked for.
+            // A server may send the headers before it opens the blob.
             let mut body = client.stream(response, LOOK);
             Ok(matches!(body.next().await, Some(Ok(_))))
         }

@@ -28,7 +28,7 @@ impl Proxies {
         Self { http: None, https: None, exceptions: String::new() }
     }
 
-    /// What the variables say that `get` looks up; each has a name in small letters too.
+    /// The proxies in the variables, which `get` looks up; each may also be in lower case.
     pub(crate) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name: &str| get(name).or_else(|| get(&name.to_lowercase())).filter(|value| !value.is_empty());
         let all = || value("ALL_PROXY");

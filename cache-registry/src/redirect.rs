@@ -1,7 +1,6 @@
 //! Which redirects of a registry are followed, and where they lead.
 //!
-//! Whoever follows one decides which headers the next request has: no `Referer`, and a credential only for the origin
-//! that it belongs to.
+//! The next request has no `Referer`, and a credential only for the origin to which the credential belongs.
 
 use cache_kit::MAX_REDIRECTS;
 use reqwest::header::LOCATION;

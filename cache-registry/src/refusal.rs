@@ -67,7 +67,7 @@ impl Answer {
     fn kind(&self, status: StatusCode) -> ErrorKind {
         match status.as_u16() {
             _ if self.has("TOOMANYREQUESTS") => ErrorKind::RateLimited,
-            // What was pushed is gone, or the upload was forgotten: the next try starts again.
+            // A pushed blob was deleted, or the upload was dropped: the next try starts again.
             _ if self.has("MANIFEST_BLOB_UNKNOWN") || self.has("BLOB_UPLOAD_UNKNOWN") => ErrorKind::Unavailable,
             _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
             // Nothing of ours is conditional: the registry does not let anybody do this, as with an immutable tag.
@@ -79,9 +79,10 @@ impl Answer {
     }
 }
 
-/// The error body of the [distribution spec](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes),
-/// and that of token servers (RFC 6749, section 5.2). `oci-client` has a type for the first that knows a fixed list of
-/// codes; registries have their own.
+/// The error body of the [distribution
+/// spec](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes), and that of token servers
+/// (RFC 6749, section 5.2). `oci-client` has a type for the first that knows a fixed list of codes; registries have
+/// their own.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(default)]

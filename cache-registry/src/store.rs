@@ -42,7 +42,7 @@ pub struct RegistryStore {
     scopes: Scopes,
 }
 
-/// What a name leads to.
+/// The manifest of a tag or digest.
 pub(crate) struct Found {
     pub(crate) digest: Digest,
     descriptor: Option<Descriptor>,
@@ -66,8 +66,8 @@ impl RegistryStore {
         tags::list(&self.client, &self.scopes).await
     }
 
-    /// What the tags of caches lead to, or those of contributions. One that the registry does not give out is no reason
-    /// to leave out the others; a registry that gives out none is.
+    /// The entries of the tags of caches, or of contributions. A tag that the registry does not serve is listed as
+    /// unreadable; many of them are an error.
     async fn entries(&self, are_contributions: bool) -> Result<CacheListing> {
         let mut tags = self.tags().await?;
         tags.retain(|tag| ContributionName::parse(tag).is_some() == are_contributions);
@@ -187,8 +187,8 @@ impl CacheStore for RegistryStore {
         Some(COLLECTION)
     }
 
-    /// The tag is deleted where the registry can do that; else the manifest is, with every tag that leads to it, and it is
-    /// an error when there is another one.
+    /// The tag is deleted where the registry can do that; else the manifest is, with every tag that leads to it, and it
+    /// is an error when there is another one.
     async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
         let listed = self.digest(cache)?;
         let Some(tag) = &cache.name else { return self.delete_manifest(&listed.to_string()).await };
@@ -202,7 +202,7 @@ impl CacheStore for RegistryStore {
         }
     }
 
-    /// Always an error: a blob that a manifest still needs could not be told from one that none needs.
+    /// Always an error: it is unknown which blobs manifests still need.
     async fn delete_blob(&self, _: &BlobEntry) -> Result<Deleted> {
         Err(self.unsupported("a registry does not delete blobs one by one"))
     }
@@ -241,8 +241,8 @@ fn deletes_nothing(error: Error) -> Error {
     }
 }
 
-/// What a tag or digest leads to; none when it leads nowhere. A registry that does not say the digest or the length sends
-/// the document.
+/// The manifest of a tag or digest; `None` if it does not exist. If the registry does not return the digest or the
+/// length in headers, the document is read.
 pub(crate) async fn manifest_digest(client: &Client, scopes: &Scopes, name: &str) -> Result<Option<Found>> {
     let url = client.url(&format!("manifests/{name}")).await?;
     let head = Request::new(Method::HEAD, url.clone(), scopes, LOOK).accept(MANIFEST_TYPES);

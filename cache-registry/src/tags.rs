@@ -27,7 +27,7 @@ const SIZES: [Option<usize>; 4] = [Some(1_000), Some(100), Some(10), None];
 /// How many pages in a row may be empty: there is nothing in a list of tags that a registry leaves out.
 const MOST_EMPTY: usize = 16;
 
-/// Every tag of the repository in order, as the registry says them; none of one that does not exist.
+/// All tags of the repository, in the registry's order; none if the repository does not exist.
 pub(crate) async fn list(client: &Client, scopes: &Scopes) -> Result<Vec<String>> {
     let mut bounds = client.tuning().bounds();
     bounds.empty_pages = bounds.empty_pages.min(MOST_EMPTY);
@@ -47,7 +47,7 @@ struct Asked {
     size: Option<usize>,
     /// The last tag of the page before, where the registry did not say whether there are more.
     after: Option<String>,
-    /// Whether a refusal is the end: nobody said that there is more, and the page before was no full one.
+    /// Whether a refusal means the end: the page before had no link to the next, and was not full.
     may_be_refused: bool,
 }
 

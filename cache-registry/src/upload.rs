@@ -74,7 +74,7 @@ impl Upload {
         Ok(Self { client, scopes, location, detour: None, detours: 0, smallest_chunk, is_open: true })
     }
 
-    /// Sends the blob; the registry compares its digest. `open` opens the whole blob, again where the upload goes on.
+    /// Sends the blob; the registry compares its digest. `open` opens the whole blob, again if the upload is resumed.
     pub(crate) async fn send<F>(mut self, blob: &Descriptor, open: impl Fn() -> F + Send + Sync) -> Result<()>
     where
         F: Future<Output = Result<BlobStream>> + Send,
@@ -181,7 +181,7 @@ impl Upload {
         Ok(self.detour.is_some())
     }
 
-    /// Whether the upload can go on after an error, from where `progress` says then.
+    /// Whether the upload can be resumed after an error; `progress` then has the offset.
     async fn can_resume(&mut self, blob: &Descriptor, progress: &mut Progress, error: &Error) -> bool {
         let is_too_large = error.status() == Some(413);
         if !is_too_large && !may_be_broken(error) {
@@ -210,7 +210,7 @@ impl Upload {
         (next < chunk.unwrap_or(size)).then_some(next)
     }
 
-    /// How many bytes the registry has; none where it has forgotten the upload, or does not say.
+    /// The bytes that the registry has; `None` if it has dropped the upload, or does not tell.
     async fn kept(&mut self) -> Option<u64> {
         let look = || async {
             let request = Request::new(Method::GET, self.location.clone(), &self.scopes, STATE);
@@ -223,7 +223,7 @@ impl Upload {
         Some(kept)
     }
 
-    /// Tells the registry to forget it; one that does not know how forgets it by itself.
+    /// Cancels the upload; a registry that does not support that drops it after a while.
     async fn cancel(mut self) {
         self.is_open = false;
         cancel(&self.client, self.location.clone()).await;
@@ -265,7 +265,7 @@ async fn refused(client: &Client, response: Response, message: &'static str) -> 
     if error.kind() == ErrorKind::Unauthenticated { error.with_retryable(true) } else { error }
 }
 
-/// Whether what the registry has kept is worth a look: not where it asks to be left alone, or the source has failed.
+/// Whether to ask how much the registry has: not if it asked for a delay, or the source has failed.
 ///
 /// 416 is its answer to a chunk that does not follow what it has.
 fn may_be_broken(error: &Error) -> bool {
@@ -273,7 +273,7 @@ fn may_be_broken(error: &Error) -> bool {
     is_passing || error.status() == Some(416)
 }
 
-/// Whether a registry may only have refused to go on: with parts it does not know, or with what they come to.
+/// Whether the whole blob in one request may succeed: the registry may have refused only the chunks, or their sum.
 fn may_go_whole(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 405 | 416))
 }
@@ -290,7 +290,7 @@ fn kept(range: &str) -> Option<u64> {
     (first == "0").then(|| if last == 0 { 0 } else { last.saturating_add(1) })
 }
 
-/// Where an upload goes on, as an answer says.
+/// The URL for the next request of an upload, from an answer.
 pub(crate) fn upload_location(client: &Client, response: &Response) -> Result<Url> {
     let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let location = location.and_then(|location| response.url().join(location).ok());

@@ -1,4 +1,4 @@
-//! What a build did: its causes, the dearest first, and where the time went.
+//! The part about a build: causes, the most expensive first, and where the time went.
 
 use cache_ops::{CauseGroup, Explanation, StepOutcome};
 use maud::{Markup, html};

@@ -1,21 +1,21 @@
-//! What a page is made of.
+//! [`Report`]: the content of a page.
 
 use std::collections::HashMap;
 
 use cache_core::{CacheManifest, Digest, Finding, Timestamp, check};
 use cache_ops::{Explanation, Graph, graph};
 
-/// Caches to show, and what a build made of them.
+/// Caches to show, and how a build used them.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report<'a> {
     /// The caches.
     pub(crate) caches: Vec<ReportedCache<'a>>,
-    /// What `explain` found, where there is a build to tell of.
+    /// The result of `explain`, if there is a build.
     pub(crate) explanation: Option<&'a Explanation>,
-    /// Blobs in the store that no cache reaches, where they were looked for.
+    /// Unreachable blobs of the store, if they were looked up.
     pub(crate) dead: Option<Dead>,
-    /// What ages count from.
+    /// The time from which ages are counted.
     pub(crate) now: Timestamp,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Report<'a> {
 }
 
 impl Dead {
-    /// So many blobs with so many bytes together.
+    /// `blobs` blobs with `bytes` bytes in all.
     #[must_use]
     pub fn new(blobs: usize, bytes: u64) -> Self {
         Self { blobs, bytes }

@@ -1,7 +1,7 @@
 //! The records of each cache as a tree that folds, and a search over it.
 //!
-//! A browser does not nest deeper than 512 elements, so a chain of records is a row of siblings; only where a record has
-//! several below it does the tree go down, and not for ever.
+//! A browser does not nest deeper than 512 elements, so a chain of records is a row of siblings; only where a record
+//! has several below it does the tree go down, and not for ever.
 
 use cache_ops::{Graph, GraphRecord};
 use maud::{Markup, PreEscaped, html};
@@ -41,7 +41,7 @@ pub(crate) fn tree(context: &Context<'_>) -> Markup {
     }
 }
 
-/// What is still to be written.
+/// A step that is still to be written.
 enum Step {
     Record(usize, usize),
     Close(&'static str),

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 pub(crate) struct Conditions(Arc<Mutex<HashMap<String, Arc<OnceCell<bool>>>>>);
 
 impl Conditions {
-    /// What is known of a bucket, or will be.
+    /// Whether a bucket honours conditions; empty until that was tested.
     pub(crate) fn of(&self, bucket: String) -> Arc<OnceCell<bool>> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(buckets.entry(bucket).or_default())

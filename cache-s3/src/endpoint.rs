@@ -19,8 +19,8 @@ impl Endpoint {
         &self.0
     }
 
-    /// Refuses what is no URL of a store; a name, a password or a token in it would go to the store with every request, and
-    /// signs none.
+    /// Refuses an invalid URL of a store, and one with a name, a password or a token, which would be sent with every
+    /// request and sign none.
     pub(crate) fn check(&self, attribute: &'static str) -> Result<()> {
         let wrong = |message: &str| Err(error::new(ErrorKind::InvalidSpec, message).with("attribute", attribute));
         let Some((scheme, authority, rest)) = self.parts() else {

@@ -151,7 +151,7 @@ pub(crate) fn broken(error: ByteStreamError, message: &str) -> Error {
     new(ErrorKind::Unavailable, message).with("cause", one_line(&chain(&error))).with_source(error)
 }
 
-/// What the error and those behind it say, from the first to the last.
+/// The messages of the error and its sources, in order.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut words = error.to_string();
     let mut next = error.source();

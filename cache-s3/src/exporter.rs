@@ -53,7 +53,7 @@ pub struct S3Exporter {
     client: Arc<Client>,
     /// How many pushes may run at once, where the spec says that.
     slots: Option<Semaphore>,
-    /// What a list has shown of the blobs that are to come.
+    /// What a list tells about the blobs to push.
     known: Known<Found>,
     state: Mutex<State>,
     /// The store has refused to copy.
@@ -69,7 +69,7 @@ pub struct S3Exporter {
 struct State {
     /// The blobs that a push has found, by key.
     present: BTreeSet<String>,
-    /// A commit that has written, and then missed a blob: what it was to replace, and what is there now.
+    /// A commit that was written and then found a blob missing: its condition, and its version.
     unfinished: Option<(Expect, Version)>,
 }
 
@@ -110,8 +110,8 @@ impl S3Exporter {
         self.slots.as_ref()?.acquire().await.ok()
     }
 
-    /// Looks up a blob, in the list of all blobs where that is enough. It is not enough for an archived blob, which may have been
-    /// restored since, and for an old one, which is copied onto itself with its properties.
+    /// Looks up a blob, in the list of all blobs if that is enough. It is not for an archived blob, which may have been
+    /// restored since, or an old one, which is copied onto itself with its properties.
     async fn find(&self, key: &str, size: u64) -> Result<Option<Found>> {
         let list =
             |keys: Arc<BTreeSet<String>>| async move { listing::list(&self.client, &keys, Reach::Worthwhile).await };
@@ -190,7 +190,7 @@ impl S3Exporter {
         }
     }
 
-    /// Writes the index under the first name, if what is there is what is expected.
+    /// Writes the index under the first name, on the condition `expect`.
     async fn write(&self, bytes: &Bytes, expect: &Expect) -> Result<Version> {
         let config = self.client.config();
         let key = config.keys().manifest(config.first_name());
@@ -224,7 +224,7 @@ impl S3Exporter {
             Ok(etag) => return Ok(Version::new(etag)),
             Err(error) => error,
         };
-        // What has to match is not there at all.
+        // The object of the condition does not exist.
         let is_gone = error.code() == Some("NoSuchKey");
         if on == Condition::None || !(error.kind() == ErrorKind::Conflict || is_gone) {
             return Err(error);
@@ -279,8 +279,8 @@ impl CacheExporter for S3Exporter {
         self.send(key, blob, from).await
     }
 
-    /// Every name is written, the first one on the condition. A cache without layers is written too, as the empty object:
-    /// BuildKit does that in object stores.
+    /// Every name is written, the first one on the condition. A cache without layers is written too, as the empty
+    /// object: BuildKit does that in object stores.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         let bytes = self.encode(manifest)?;
         let unfinished = self.state().unfinished.take().filter(|(before, _)| *before == expect);

@@ -19,12 +19,12 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// What the keys of all indexes begin with.
+    /// The prefix of the keys of all indexes.
     pub(crate) fn manifests(&self) -> String {
         format!("{}{}", self.prefix, self.manifests_prefix)
     }
 
-    /// What the keys of all blobs begin with.
+    /// The prefix of the keys of all blobs.
     pub(crate) fn blobs(&self) -> String {
         format!("{}{}", self.prefix, self.blobs_prefix)
     }

@@ -17,7 +17,7 @@ pub(crate) fn objects(client: &Client, prefix: String) -> BoxStream<'_, Result<L
     paged(Objects { client, prefix, start: None }, client.tuning().bounds())
 }
 
-/// Every object whose key begins with `prefix` and goes on as a digest does; those at other keys may be left out.
+/// All objects whose key is `prefix` and a digest; objects with other keys may be left out.
 ///
 /// Where the first page shows that there are many, they are listed in parts, by what their digests begin with.
 pub(crate) fn blobs(client: &Client, prefix: String) -> BoxStream<'_, Result<ListedObject>> {
@@ -40,7 +40,7 @@ pub(crate) fn blobs(client: &Client, prefix: String) -> BoxStream<'_, Result<Lis
     stream::once(listed).try_flatten().boxed()
 }
 
-/// What a list of what is between `keys` says about them.
+/// What a list from the first to the last of `keys` tells about them.
 pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach) -> Result<Listed<Found>> {
     let first = keys.first().map(String::as_str).unwrap_or_default();
     // Right before the first key: without its last character it comes before everything that begins with it.
@@ -53,14 +53,14 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
     Ok(Listed { found: found.into_iter().map(|(key, (_, found))| (key, found)).collect(), rest })
 }
 
-/// Those of `keys` that are there, by whichever takes fewer requests: listing, or asking for each.
+/// The `keys` that exist, by a list or by lookups, whichever takes fewer requests.
 pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<BTreeMap<String, Found>> {
     let Listed { mut found, mut rest } = match list(client, keys, Reach::Worthwhile).await {
         Ok(listed) => listed,
         // The right to write does not include the right to list.
         Err(_) => Listed { found: BTreeMap::new(), rest: keys.clone() },
     };
-    // What is listed as archived may have been restored.
+    // An object that is listed as archived may have been restored.
     rest.extend(found.iter().filter(|(_, found)| found.is_archived).map(|(key, _)| key.clone()));
     let looks = stream::iter(rest).map(|key| async move {
         let found = client.retrying(|| client.head(&key)).await?;

@@ -51,7 +51,7 @@ impl Drop for Parts<'_> {
 
 #[async_trait]
 impl PartUpload for Parts<'_> {
-    /// Objects are overwritten, as in BuildKit: whatever is there has the same bytes, or the wrong ones.
+    /// Objects are overwritten, as in BuildKit: an existing one has the same bytes, or wrong ones.
     async fn put(&self, bytes: Bytes) -> Result<()> {
         let put = || self.client.put(&self.key, bytes.clone(), &self.blob.digest, Condition::None);
         self.client.retrying(put).await.map(drop)
@@ -123,7 +123,7 @@ pub(crate) async fn complete(
             return Ok(());
         }
     }
-    // An upload that somebody else has given up is begun again by the next push.
+    // An upload that another program has aborted is started again by the next push.
     let is_worth_a_push = error.code() == Some("NoSuchUpload");
     Err(error.with_retryable(is_worth_a_push))
 }

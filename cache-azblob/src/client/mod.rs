@@ -52,7 +52,7 @@ pub(crate) enum Condition {
     Match(String),
 }
 
-/// A blob that is there.
+/// An existing blob.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) size: u64,
@@ -127,7 +127,7 @@ impl Client {
         }
     }
 
-    /// Writes a blob in one request; gives its ETag.
+    /// Writes a blob in one request; returns its ETag.
     pub(crate) async fn put(&self, key: &str, bytes: Bytes, condition: &Condition) -> Result<String> {
         let (if_match, if_none_match) = condition.headers();
         let options = BlockBlobClientUploadOptions {

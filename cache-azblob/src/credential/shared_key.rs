@@ -16,7 +16,7 @@ use sha2::Sha256;
 
 use crate::account::AccountKey;
 
-/// Signs each try of a request anew: its date is part of what is signed.
+/// Signs each try of a request, since the date is part of the signature.
 #[derive(Debug)]
 pub(crate) struct SharedKey {
     account: String,

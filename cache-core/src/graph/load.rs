@@ -96,7 +96,7 @@ async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits)
     inline::join(caches)
 }
 
-/// The records in an image's config; none in what is no image (charts, signatures, SBOMs), whose config may be anything.
+/// The records in an image's config; `None` for other things (charts, signatures, SBOMs), whose config may be anything.
 async fn extract(
     (manifest, config, layers): (Digest, Descriptor, Vec<Descriptor>),
     blobs: &dyn BlobProvider,

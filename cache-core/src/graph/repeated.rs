@@ -1,4 +1,4 @@
-//! [`Repeated`]: which of very many values may be there more than once, at 8 bytes for each.
+//! [`Repeated`]: which of very many values may occur more than once, at 8 bytes for each.
 
 use std::hash::{BuildHasher, Hash};
 

@@ -37,7 +37,7 @@ pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json:
 ///
 /// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
 pub(crate) fn key_is(key: &str, name: &str) -> bool {
-    // What is folded takes more bytes than what it becomes.
+    // Folded characters have more bytes than their ASCII letters.
     if key.len() <= name.len() || key.is_ascii() {
         return key.eq_ignore_ascii_case(name);
     }

@@ -2,9 +2,9 @@
 //!
 //! BuildKit v0.25.0 and later (v0.32.2 and upstream's newest among them) walks a cache upwards once from each leaf, and
 //! within the second walk it drops all links but one to a record that the first walk has stored
-//! (`cache/remotecache/v1/cachestorage.go`, `addItemToStorage`). With one leaf there is one walk and nothing is lost. So
-//! what has several leaves is written with one more record, which has no result and links to all of them. BuildKit never
-//! asks for its key, and never exports it, since an export walks upwards from results.
+//! (`cache/remotecache/v1/cachestorage.go`, `addItemToStorage`). With one leaf there is one walk and nothing is lost.
+//! So what has several leaves is written with one more record, which has no result and links to all of them. BuildKit
+//! never asks for its key, and never exports it, since an export walks upwards from results.
 //!
 //! [`CacheManifest`](crate::CacheManifest) takes that record off when it is made and puts it on when it is encoded:
 //! nothing in between sees it.
@@ -14,12 +14,12 @@ use crate::model::Digest;
 
 /// The text whose digest is the key of a joining record.
 ///
-/// The key is the same everywhere, so that the record is known wherever it turns up. BuildKit looks keys up in each cache
-/// on its own, so two joined caches that are imported side by side do not meet; were their records ever in one graph, the
-/// joining records of caches that share a leaf would become one, and others stay apart.
+/// The key is the same everywhere, so that the record is known wherever it turns up. BuildKit looks keys up in each
+/// cache on its own, so two joined caches that are imported side by side do not meet; were their records ever in one
+/// graph, the joining records of caches that share a leaf would become one, and others stay apart.
 const JOINS: &[u8] = b"buildcache: the record that joins the leaves of a cache";
 
-/// Adds a record that links to every leaf, where there are several.
+/// Adds a record that links to every leaf, if there are several.
 ///
 /// All leaves are alternatives of one input, which takes the fewest bytes.
 pub fn join_leaves(records: &mut Vec<CacheRecord>) {
@@ -33,8 +33,8 @@ pub fn join_leaves(records: &mut Vec<CacheRecord>) {
 
 /// Removes the joining records; returns whether there were any.
 ///
-/// Only a record that nothing depends on is one: it has no result, no other record links to it, and all that it links to
-/// is there. Any other record with the key is a record like all others.
+/// Only a record that nothing depends on is one: it has no result, no other record links to it, and all that it links
+/// to is there. Any other record with the key is a record like all others.
 pub(super) fn part_leaves(records: &mut Vec<CacheRecord>) -> bool {
     let key = joining_key();
     if records.iter().all(|record| record.key != key) {

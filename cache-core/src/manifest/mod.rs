@@ -147,8 +147,8 @@ impl CacheManifest {
         Ok(manifest)
     }
 
-    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes, and any other gets a
-    /// record that joins its leaves, where there are several.
+    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes, and any other gets
+    /// a record that joins its leaves, where there are several.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) for a layer whose descriptor or diff ID is
@@ -229,8 +229,8 @@ impl CacheManifest {
         self.is_joined
     }
 
-    /// How many leaves the config has that was read, if BuildKit v0.25 and later find only a part of it, another part
-    /// each time. What is encoded anew is found whole.
+    /// The number of leaves of the config that was read, if BuildKit v0.25 and later find only a part of it, a
+    /// different part each time. A config that is encoded again is found completely.
     #[must_use]
     pub fn split_leaves(&self) -> Option<usize> {
         self.split_leaves.filter(|_| self.raw.is_some())
@@ -274,7 +274,7 @@ impl CacheManifest {
         self.by_digest.get(blob).map(|&at| &self.descriptors[at])
     }
 
-    /// For each layer of the config which of [`blobs`](Self::blobs) it is; none where nothing describes it.
+    /// For each layer of the config, its position in [`blobs`](Self::blobs); `None` without a descriptor.
     pub(crate) fn places(&self) -> Vec<Option<usize>> {
         self.config.layers.iter().map(|layer| self.by_digest.get(&layer.blob).copied()).collect()
     }

@@ -228,7 +228,7 @@ fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
     (all & NO_DIGIT == 0).then_some(out)
 }
 
-/// In the table of digits: this byte is none.
+/// Marks bytes that are no digit in the table.
 const NO_DIGIT: u8 = 0x80;
 const DIGITS: [u8; 16] = *b"0123456789abcdef";
 

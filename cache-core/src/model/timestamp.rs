@@ -224,7 +224,7 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
-    /// `null` is the zero time, as in Go, which reads a time as it stands: one with an escape in it is none.
+    /// `null` is the zero time, as in Go. Escapes are not allowed, since Go parses the raw text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Option::<&'de str>::deserialize(deserializer)? {
             Some(text) => text.parse().map_err(serde::de::Error::custom),

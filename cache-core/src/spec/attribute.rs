@@ -17,9 +17,9 @@ pub struct Attribute {
     pub name: &'static str,
     /// What it means, as half a sentence.
     pub about: &'static str,
-    /// What it can be.
+    /// The values that it can have.
     pub values: Values,
-    /// What holds when nothing gives it, as people are told; none where nothing does, or where it goes without saying.
+    /// The default, as text for people; `None` if there is none, or if it is obvious.
     pub default: Option<&'static str>,
     /// The environment variable that stands in for it.
     pub variable: Option<&'static str>,

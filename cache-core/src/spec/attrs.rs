@@ -26,7 +26,7 @@ impl<'a> Attrs<'a> {
         self.spec.get(name)
     }
 
-    /// An attribute that has to be given and not be empty; `instead` is taken in its place (`src` for `dest`).
+    /// A required attribute, which may not be empty; `instead` is accepted in its place (`src` for `dest`).
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) naming the attribute.

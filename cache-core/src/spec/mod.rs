@@ -53,8 +53,8 @@ impl CacheSpec {
         self
     }
 
-    /// Parses one `--cache-from` or `--cache-to` argument as buildx does: an empty one is none, and one without any
-    /// `=` is a list of registry references.
+    /// Parses one `--cache-from` or `--cache-to` argument like buildx: an empty one gives no specs, and one without `=`
+    /// is a list of registry references.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSpec`] with buildx's message.
@@ -137,8 +137,8 @@ impl CacheSpec {
         Attrs::new(self)
     }
 
-    /// The spec to read what this one writes, for a backend with these attributes: those that only destinations have are
-    /// left out.
+    /// The spec to read what this one writes, for a backend with these attributes: those that only destinations have
+    /// are left out.
     #[must_use]
     pub fn as_import(&self, attributes: &[Attribute]) -> Self {
         let mut spec = self.clone();

@@ -1,22 +1,22 @@
-//! What of a spec may be shown: names and values that are known to be harmless, and nothing else.
+//! The parts of a spec that may be shown: only names and values that are known to be harmless.
 //!
-//! A secret can stand anywhere in what a person types: behind a misspelt name, in the user part of a URL, in a field without
-//! a name. So this is a list of what may be shown, and not of what may not.
+//! A secret can stand anywhere in what a person types: behind a misspelt name, in the user part of a URL, in a field
+//! without a name. So this is a list of what may be shown, and not of what may not.
 
 use std::borrow::Cow;
 
 use super::nearest;
 use crate::model::Digest;
 
-/// What stands for everything else.
+/// Replaces everything else.
 const REDACTED: &str = "REDACTED";
 /// Nothing is kept secret by fewer characters.
 const TOO_SHORT: usize = 4;
 
-/// What the value of an attribute looks like that holds no secret.
+/// The form of the values of an attribute that holds no secret.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
-    /// A name, a path or a URL that somebody chose.
+    /// A name, a path or a URL that the user chose.
     Place,
     /// The same, with a scheme.
     Url,
@@ -34,8 +34,8 @@ use Shape::{Number, Place, Word};
 
 const FLAG: Shape = Word(&["true", "false", "yes", "no", "on", "off"]);
 
-/// The attributes of all backends that hold no secrets, in order, and what they hold. Whatever else is given for one may be a
-/// secret that slipped.
+/// The attributes of all backends that hold no secrets, in order, with the form of their values. A value of another
+/// form may be a secret in the wrong place.
 const HARMLESS: [(&str, Shape); 37] = [
     ("account_name", Place),
     ("account_url", Shape::Url),

@@ -24,7 +24,7 @@ const MOST_DEAD: u32 = 50;
 const MOST_ROUNDS: u32 = 100;
 /// Some services (act, Gitea) count the age of entries in whole seconds, and give readers the oldest one of a second.
 const A_SECOND: Duration = Duration::from_millis(1_100);
-/// How often an index is written again that readers do not get.
+/// How often an index that readers do not find is written again.
 const MOST_HIDDEN: u32 = 3;
 
 /// Writes the next index, if the newest one is as expected, and returns its key.
@@ -63,8 +63,8 @@ impl Commit<'_> {
         !matches!(self.expect, Expect::Any)
     }
 
-    /// Writes under the number after the newest and after `last`, or the first one after those whose holder is alive no
-    /// more; none when somebody has finalised another index in the meantime.
+    /// Writes under the number after the newest and after `last`, skipping numbers of dead holders; `None` if another
+    /// index was finalised meanwhile.
     async fn write_next(&self, newest: Option<&Newest>, last: u64) -> Result<Option<(u64, Hold)>> {
         // A service that does not say which number is the newest has to be tried.
         let is_known = newest.is_none_or(|newest| newest.number.is_some());
@@ -147,10 +147,10 @@ impl Commit<'_> {
         match shown {
             None => return Ok(None),
             Some(_) if is_as_before => return Ok(Some(found.key)),
-            // Somebody else wrote at the same time: without a condition either may win.
+            // Another writer was concurrent: without a condition either may win.
             Some(_) if !self.is_conditional() => return Ok(None),
             Some(shown) if shown == number && self.is_ours(&key, &found, hold).await? => return Ok(None),
-            // Whoever took longer than others wait for him may have been passed over by one who did not see his index.
+            // A writer that took longer than others wait may have been skipped by one that did not see its index.
             Some(shown) if shown > number && hold.since.elapsed() < self.patience() => {
                 return self.check_built_on(&key, &found.key, hold).await.map(|()| None);
             }

@@ -56,7 +56,7 @@ struct Newest {
     number: Option<u64>,
 }
 
-/// The newest entry of an index; the service goes by age, not by number.
+/// The newest entry of an index; the service sorts by age, not by number.
 async fn newest(session: &Session, name: &IndexName) -> Result<Option<Newest>> {
     let prefix = name.prefix();
     let Some(found) = session.lookup(&prefix).await? else { return Ok(None) };

@@ -39,7 +39,7 @@ pub(crate) trait Reservation: Send + Sync {
     /// Makes the entry visible.
     async fn finalize(&self, size: u64) -> Result<()>;
 
-    /// Whether the entry is the one at this URL; none where URLs do not tell.
+    /// Whether the entry is the one at this URL; `None` if URLs do not tell.
     fn is_at(&self, _: &Url) -> Option<bool> {
         None
     }
@@ -63,7 +63,8 @@ fn decode(body: &[u8], message: &str) -> Result<Fields> {
     })
 }
 
-/// A service that answers 404 has no such entry, as BuildKit has it; but for Twirp's word for a method that it does not have.
+/// A service that answers 404 has no such entry, as BuildKit has it; but for Twirp's word for a method that it does not
+/// have.
 fn unless_missing<T>(answer: Result<T>) -> Result<Option<T>> {
     let is_missing = |error: &Error| error.status() == Some(404) && error.kind() != ErrorKind::Unsupported;
     match answer {
@@ -72,7 +73,8 @@ fn unless_missing<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// A URL that `service` gave. One that speaks HTTPS gives none by plain HTTP: whoever listens could use it.
+/// Parses a URL from `service`. A service with HTTPS may not return plain HTTP, since others could read and use the
+/// URL.
 fn decode_url(text: &str, service: &Url, message: &str) -> Result<Url> {
     let failed = |cause: &str| error::new(ErrorKind::Unavailable, message).with("cause", cause).with_retryable(false);
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));

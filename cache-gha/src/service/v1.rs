@@ -100,7 +100,7 @@ impl Reservation for Held {
         self.client.send(call).await.map(drop).map_err(|error| error.with("key", &self.key))
     }
 
-    /// act and its kin give bytes by the number of the entry.
+    /// act and similar services return bytes by the number of the entry.
     fn is_at(&self, url: &Url) -> Option<bool> {
         let number: u64 = url.path_segments()?.next_back()?.parse().ok()?;
         Some(number == self.id)

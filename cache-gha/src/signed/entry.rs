@@ -40,7 +40,7 @@ impl Entry {
         &self.session
     }
 
-    /// The stored size in bytes; none when there is no such entry.
+    /// The stored size in bytes; `None` if the entry does not exist.
     pub(crate) async fn size(&self) -> Result<Option<u64>> {
         let size = || async {
             match self.get(Some(0..1)).await {

@@ -64,7 +64,7 @@ struct Encoder {
     packing: FuturesOrdered<Job<Result<Packed>>>,
     /// `None` once the end has been written.
     placer: Option<Placer>,
-    /// What hashed the stream, and its size.
+    /// The digester of the stream, and the stream's size.
     end: Option<(Digester, u64)>,
     buffers: Arc<Buffers>,
     _user: User,

@@ -1,4 +1,4 @@
-//! What a header says of one file.
+//! The fields of a file's header.
 
 use std::collections::BTreeMap;
 

@@ -97,7 +97,7 @@ fn prefix(block: &[u8; BLOCK], dialect: Dialect) -> Vec<u8> {
     match dialect {
         Dialect::Ustar => text(&block[field::PREFIX]),
         Dialect::Star => text(&block[field::STAR_PREFIX]),
-        // GNU tar keeps times here. Go before 1.8 wrote a prefix all the same (golang.org/issue/12594).
+        // GNU tar keeps times here, but Go before 1.8 wrote a prefix (golang.org/issue/12594).
         Dialect::Gnu if !has_gnu_times(block) => {
             let prefix = text(&block[field::PREFIX]);
             if prefix.is_ascii() { prefix } else { Vec::new() }

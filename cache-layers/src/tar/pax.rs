@@ -33,7 +33,7 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (!is_invalid).then_some((key, value, &bytes[length..]))
 }
 
-/// Lets the records overrule a header. An empty value leaves what the header says. The size is given back.
+/// Overrides the fields of a header by the records; empty values are ignored. Returns the size.
 pub(super) fn apply(records: Records, entry: &mut Entry) -> Result<Option<u64>, &'static str> {
     let mut size = None;
     for (key, value) in records {

@@ -50,7 +50,7 @@ enum State {
     End,
 }
 
-/// What the next header is overruled with.
+/// The extended fields that override the next header.
 #[derive(Default)]
 struct Extended {
     buffer: Vec<u8>,
@@ -67,7 +67,7 @@ impl Scanner {
     /// Takes the next part off the front of `input`; `None` when more input is needed.
     ///
     /// # Errors
-    /// `InvalidManifest` for what is no tar stream, `Unsupported` for entries that layers do not have (sparse files,
+    /// `InvalidManifest` for an invalid tar stream, `Unsupported` for entries that layers do not have (sparse files,
     /// volumes), `LimitExceeded` for an extended header over 1 MiB. All name the position.
     pub(crate) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Part<'a>>> {
         loop {

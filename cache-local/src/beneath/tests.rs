@@ -37,7 +37,7 @@ fn no_link_is_followed() {
 fn what_is_no_file_is_not_waited_for() {
     let (temp, dir) = hostile();
     assert!(dir.lock_file("fifo").is_err() && dir.file("fifo").is_err());
-    // Somebody reads it: it can be opened, and is no file all the same.
+    // With a reader the FIFO can be opened, but it is still no file.
     let _reader = open_to_read(&temp.path().join("inside/fifo")).unwrap();
     assert_eq!(dir.lock_file("fifo").unwrap_err().to_string(), "it is no file");
     dir.create_dir("own").unwrap();

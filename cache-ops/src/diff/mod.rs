@@ -49,7 +49,7 @@ pub struct Divergence {
     pub reason: Reason,
     /// For each input, what both caches have for it.
     pub inputs: Vec<DivergingInput>,
-    /// What the other cache has instead: records with the same key, else records on the same inputs. At most
+    /// Candidates in the other cache: records with the same key, else records on the same inputs. At most
     /// ten.
     pub instead: Vec<DivergingKey>,
 }

@@ -1,4 +1,4 @@
-//! Without a log: the records of an exported cache as if a log told of them.
+//! Explains without a log: treats the records of the exported cache like steps of a log.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ pub(super) fn as_log(index: &Index, sides: &[Side<'_>], found: &[Vec<Vec<usize>>
     made
 }
 
-/// Whether the result is none that a cache has already.
+/// Whether the result is one that no cache has.
 fn has_made(index: &Index, sides: &[Side<'_>], found: &[Vec<Vec<usize>>], n: usize) -> bool {
     let made = result(&index.records()[n]).map(|(_, at)| at);
     let is_same = |side: usize, other: usize| {

@@ -26,9 +26,9 @@ pub(super) enum Source {
     Remote,
 }
 
-/// What an import's vertex is called.
+/// How the name of an import's vertex begins.
 const IMPORT: &str = "importing cache manifest from ";
-/// What is in brackets before work of BuildKit's own.
+/// The text in brackets before internal work of BuildKit.
 const INTERNAL: &str = "internal";
 /// How the name of a client's files ends.
 const LOAD: &str = "load from client";
@@ -112,7 +112,7 @@ fn is_place(text: &str) -> bool {
     text.split_once('/').is_some_and(|(n, of)| is_number(n) && is_number(of))
 }
 
-/// What is in brackets at the start of a name, and what comes after it.
+/// The text in brackets at the start of a name, and the rest.
 fn brackets(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix('[')?.split_once("] ")
 }
@@ -156,7 +156,7 @@ pub(super) fn paths(name: &str) -> Vec<&str> {
     }
 }
 
-/// What of its source a bind mount shows; without `source` all of it.
+/// The path of the source that a bind mount shows; without `source` all of it.
 fn bind_source(mount: &str) -> Option<&str> {
     let value = |keys: &[&str]| {
         mount

@@ -144,7 +144,7 @@ impl Walk<'_> {
         if asked.shared_imports > 1 {
             return Verdict::likely(not_imported(NotImported::SideBySide(asked.shared_imports)));
         }
-        // What is built on a stage of the filter is not taken from the cache either.
+        // Stages based on a stage of the filter are not taken from the cache either.
         let inherited = self.build.log.vertices[v].inputs.iter().flatten().find_map(|&input| {
             let cause = before[input].as_ref().map(|verdict| &verdict.cause);
             cause.filter(|cause| matches!(cause, Cause::AskedFor(AskedFor::NoCacheFilter(_)))).cloned()

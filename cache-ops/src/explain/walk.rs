@@ -1,4 +1,4 @@
-//! What the search for causes knows: the build, the caches, and how the steps of one are records of the others.
+//! The state of the search for causes: the build, the caches, and which steps are which records.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

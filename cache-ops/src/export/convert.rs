@@ -67,9 +67,9 @@ impl Conversion {
 
     /// Whether a layer is converted.
     ///
-    /// An unforced compression converts nothing, and what is no layer stays as it is. A layer of the right kind stays
-    /// whatever its level, as in BuildKit. Whether a gzip layer is an eStargz is told by its annotation: object stores
-    /// lose that, and a copy from one restores it from the blob's footer first.
+    /// An unforced compression converts nothing, and only layers are converted. A layer of the right kind is kept
+    /// whatever its level, as in BuildKit. The annotation of a gzip layer tells whether it is an eStargz: object stores
+    /// lose the annotation, and a copy from one restores it from the blob's footer first.
     #[must_use]
     pub fn converts(&self, blob: &Descriptor) -> bool {
         let Some(encoding) = blob.media_type.layer_encoding().filter(|_| self.is_forced()) else { return false };

@@ -115,7 +115,7 @@ impl Drop for Turn {
 #[derive(Debug)]
 struct Pace {
     limit: usize,
-    /// How many turns are not to be given out again when they come back.
+    /// How many returned turns are not given out again.
     owed: usize,
     fastest: Duration,
     /// How many turns in a row ended in time.
@@ -177,7 +177,7 @@ mod tests {
         lock(&gate.adaptive.as_ref().unwrap().1).limit
     }
 
-    /// Lets so many blobs through, each in `took` from its turn on.
+    /// Passes `blobs` blobs, each of which takes `took` from its turn on.
     async fn pass(gate: &Arc<Gate>, blobs: usize, took: Duration) {
         let pass = |_| async {
             let _turn = gate.turn(1).await;

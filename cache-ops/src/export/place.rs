@@ -23,7 +23,7 @@ use super::spool::Spooled;
 use super::{ExportReport, ExportSettings, Recheck};
 use crate::spans;
 
-/// How often an export starts again when a blob is gone by the time of the commit.
+/// How often an export starts again if a blob was deleted before the commit.
 const ROUNDS: u32 = 3;
 
 /// Where a cache goes.
@@ -35,7 +35,7 @@ pub(crate) struct Place<'a> {
     /// Blobs that the place certainly has, because its present cache needs them.
     held: HashSet<Digest>,
     sent: Arc<SentBytes>,
-    /// The gate that is told when the place refuses a push for now.
+    /// The gate that slows down when the place refuses a push for now.
     gate: OnceLock<Arc<Gate>>,
     state: watch::Sender<State>,
 }
@@ -118,9 +118,9 @@ impl<'a> Place<'a> {
         self.to.prepare(self.manifest, &self.settings.progress);
     }
 
-    /// Sets the gate that is told when the place refuses a push for now.
+    /// Sets the gate that slows down when the place refuses a push for now.
     pub(super) fn obey(&self, gate: &Arc<Gate>) {
-        // Nobody has made another one for this export.
+        // The gate is set once for each export.
         let _ = self.gate.set(Arc::clone(gate));
     }
 
@@ -297,7 +297,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What is left of a cache without the results that need one of these blobs.
+/// The cache without the results that need one of these blobs.
 fn without(manifest: &CacheManifest, blobs: &BTreeSet<Digest>) -> Result<CacheManifest> {
     let mut chains = CacheChains::from_manifest(manifest)?;
     chains.drop_results_needing(&blobs.iter().copied().collect());

@@ -1,11 +1,11 @@
-//! What an export did.
+//! [`ExportReport`]: the outcome of an export.
 
 use std::collections::BTreeMap;
 
 use cache_core::seams::Committed;
 use cache_core::{Digest, Pushed};
 
-/// What an export did.
+/// The outcome of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {

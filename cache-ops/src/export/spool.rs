@@ -1,7 +1,7 @@
 //! Converted layers on disk, until every place has them.
 //!
-//! A layer's digest is known at its end, and stores want it at the beginning. All layers of an export are in as few files as
-//! can be, one behind the other: a cache may have more layers than a process may have files open.
+//! A layer's digest is known at its end, and stores want it at the beginning. All layers of an export are in as few
+//! files as can be, one behind the other: a cache may have more layers than a process may have files open.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 /// How many bytes are written and read at once.
 const PIECE: usize = 1 << 20;
 
-/// A file that has so many bytes gets no more layers: file systems and limits bound the size of one file.
+/// The size in bytes at which a file gets no more layers, since file systems and limits bound the size of a file.
 const FULL: u64 = 1 << 30;
 
 /// How many names are tried when one is taken.
@@ -128,7 +128,7 @@ impl SpoolFile {
         Err(Error::new(ErrorKind::Storage, "every name for a spool file is taken").with("path", dir.display()))
     }
 
-    /// Writes pieces, and says where they are. What a failed call has written is written over.
+    /// Writes pieces and returns their range. The bytes of a failed call are overwritten.
     fn append(&self, pieces: &[Bytes]) -> Result<Range<u64>> {
         let mut state = self.lock();
         let start = state.end;
@@ -179,7 +179,7 @@ impl BlobProvider for Spooled {
     }
 }
 
-/// Nobody else may read the layers of a private cache.
+/// Other users may not read the layers of a private cache.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);

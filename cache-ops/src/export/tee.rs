@@ -56,7 +56,7 @@ pub(super) struct Branch {
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-/// What there is for a branch.
+/// What a branch gets next.
 enum Turn {
     Next(Option<Result<Bytes>>),
     /// The source has no data yet.

@@ -5,7 +5,7 @@ mod compression;
 use cache_core::spec::{Attribute, Values};
 use cache_core::{CacheSpec, Compression, Mode, Result};
 
-/// What a destination's spec says to a verb and not to its backend.
+/// The attributes of a destination that are for the verb and not for its backend.
 ///
 /// ```
 /// use cache_core::{CacheSpec, Compression, CompressionKind};

@@ -16,14 +16,14 @@ impl Pace {
         Self { rate, next: Instant::now() }
     }
 
-    /// How many blobs a batch has, of at most `most`: those of a second, so that nothing is deleted long after the look at
-    /// the store that found it free.
+    /// How many blobs a batch has, of at most `most`: those of a second, so that nothing is deleted long after the look
+    /// at the store that found it free.
     pub(super) fn batch(&self, most: usize) -> usize {
         let rate = self.rate.and_then(|rate| usize::try_from(rate.get()).ok());
         rate.map_or(most, |rate| rate.min(most))
     }
 
-    /// When a batch of so many blobs may begin, after all those that were asked for before.
+    /// When a batch of `blobs` blobs may begin, after all earlier batches.
     pub(super) fn turn(&mut self, blobs: usize) -> Instant {
         let turn = self.next.max(Instant::now());
         let blobs = u32::try_from(blobs).unwrap_or(u32::MAX);

@@ -57,13 +57,13 @@ impl fmt::Debug for PruneSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PruneEvent {
-    /// The store is being looked at.
+    /// The store is being read.
     Look(LookEvent),
     /// A cache was dealt with.
     Cache {
         /// Its name.
         name: Option<String>,
-        /// Whether it is gone; else somebody wrote it since.
+        /// Whether it was deleted; otherwise it was written since the plan.
         is_gone: bool,
     },
     /// A batch of blobs was dealt with.

@@ -35,7 +35,7 @@ pub struct KeptCache {
 pub struct PruneReport {
     /// The caches that are gone.
     pub caches: Vec<PlannedCache>,
-    /// The caches of the plan that somebody else had deleted.
+    /// The caches of the plan that were deleted already.
     pub gone_caches: Vec<PlannedCache>,
     /// The caches of the plan that were not deleted.
     pub kept_caches: Vec<KeptCache>,
@@ -55,11 +55,11 @@ pub struct PruneReport {
 ///
 /// Before each round of blobs the store's caches are listed again, and the new ones are read: a blob that one of them
 /// reaches stays. Deletions are conditional where the store can do that, so that a blob that a writer refreshes in
-/// between stays too. An error, or an end at any moment, leaves a store in which every cache has its blobs; the same plan
-/// goes on from there, and finds gone what was deleted.
+/// between stays too. An error, or an end at any moment, leaves a store in which every cache has its blobs; the same
+/// plan goes on from there, and finds gone what was deleted.
 ///
 /// # Errors
-/// The first error of the store; and when a cache was written that cannot be read, because then nobody knows which blobs
+/// The first error of the store; and if a cache was written that cannot be read, since it is then unknown which blobs
 /// are free.
 pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSettings) -> Result<PruneReport> {
     let mut report = PruneReport::default();
@@ -218,7 +218,7 @@ async fn delete_batch<'a>(
     outcomes
 }
 
-/// Counts what came of a batch.
+/// Counts the outcomes of a batch.
 ///
 /// # Errors
 /// The first deletion that failed; the others are counted.

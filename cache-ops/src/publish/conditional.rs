@@ -1,4 +1,5 @@
-//! Publishing where a commit looks at the place: it happens only if nobody wrote in between, or is looked after once more.
+//! Publishing with commits that check the place: one succeeds only if no other writer came in between, or is checked
+//! again afterwards.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -41,7 +42,8 @@ impl Job<'_> {
         }
     }
 
-    /// A lost race is worth another try here, and nowhere else. What is in the way and is no cache stays there.
+    /// Makes a lost race retryable, which it is only here. Something other than a cache is not replaced, but is an
+    /// error.
     fn retry_when_lost(&self, error: Error, current: Option<&Current>) -> Error {
         if error.kind() != ErrorKind::Conflict {
             return error;
@@ -80,8 +82,8 @@ impl Job<'_> {
         Ok((merged, export))
     }
 
-    /// Waits until everybody has written who has not seen the commit, and looks whether somebody has hidden it. What was
-    /// written is written again then: who was told by now that it is published counts on it.
+    /// Waits until all writers that have not seen the commit have written, and checks whether one has replaced it. If
+    /// so, the next try writes its content again, since others may have been told by now that it is published.
     async fn settle(&self, written: CacheChains, wait: Duration) -> Result<CacheManifest> {
         self.settings.export.progress.event(&Event::Throttled { reason: SETTLING, wait, left: None });
         tokio::time::sleep(wait).await;

@@ -1,8 +1,9 @@
-//! Publishing where a commit replaces whatever is there.
+//! Publishing with commits that replace the cache unconditionally.
 //!
-//! A publisher leaves its cache next to the place. Then it goes in rounds: it lists what was left there, reads the place,
-//! and if the place lacks something, writes the union and looks again. The list comes before the place: what is gone from
-//! the list by then is in the place. So each write is followed by a look that sees what it may have overwritten.
+//! A publisher leaves its cache next to the place. Then it goes in rounds: it lists what was left there, reads the
+//! place, and if the place lacks something, writes the union and looks again. The list comes before the place: what is
+//! gone from the list by then is in the place. So each write is followed by a look that sees what it may have
+//! overwritten.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -27,19 +28,19 @@ use crate::joined::JoinedBlobs;
 const ROUND: Duration = Duration::from_secs(10 * 60);
 /// How long a contribution stays at least, merged or not.
 ///
-/// A round takes less than [`ROUND`] from its list to its write; what is older than this was seen by every round that can
-/// still write. So the clocks of those who publish to one place may differ by half an hour.
+/// A round takes less than [`ROUND`] from its list to its write; what is older than this was seen by every round that
+/// can still write. So the clocks of those who publish to one place may differ by half an hour.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
-/// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the next publish adds
-/// it again.
+/// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the next publish
+/// adds it again.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many contributions are read at once, and how many are read and removed at all: more were left by nobody who
-/// removes what is old.
+/// How many contributions are read at once, and how many are read and removed at all; there are more only if no
+/// publisher removes old ones.
 const AT_ONCE: usize = 8;
 const MOST: usize = 10_000;
 
 impl Job<'_> {
-    /// Leaves a contribution, and goes on until the place has everybody's.
+    /// Writes a contribution, and repeats rounds until the place contains all contributions.
     pub(super) async fn contribute(&self, contributions: &dyn Contributions) -> Result<Published> {
         let name = ContributionName::new(contributions.cache(), Timestamp::now());
         let left = self.leave(contributions, &name).await?;
@@ -53,7 +54,7 @@ impl Job<'_> {
                 Ok(Published { leftovers, ..published })
             }
             Err(error) => {
-                // Nobody is told that it is published; where it stays, the next publish adds it.
+                // It is not reported as published; if it stays, the next publish adds it.
                 let _ = contributions.remove(&name).await;
                 Err(error)
             }
@@ -128,7 +129,7 @@ struct Look {
     next: Next,
 }
 
-/// What a look leads to.
+/// What follows from a look at the place.
 enum Next {
     /// The place holds all of it.
     Done(Box<CacheManifest>),
@@ -164,7 +165,7 @@ impl Known {
 }
 
 impl Rounds<'_> {
-    /// Goes on until a look finds everything in the place, and gives what it found and the last commit of ours.
+    /// Repeats rounds until a look finds everything in the place; returns that look and our last commit.
     async fn run(&self) -> Result<(Last, Option<Committed>)> {
         let progress = self.job.settings.export.progress.as_ref();
         self.job.retry().run(progress, || self.round()).await
@@ -215,7 +216,8 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// What is gone is in the place, and what cannot be read is of no use to anybody.
+    /// The chains of a contribution. `None` if it was removed, since the place then contains it, or if its content is
+    /// invalid.
     async fn read_one(&self, name: ContributionName) -> Result<(ContributionName, Option<CacheChains>)> {
         let read = self.contributions.read(&name).await;
         match read.and_then(|read| read.map(|manifest| CacheChains::from_manifest(&manifest)).transpose()) {
@@ -241,7 +243,8 @@ impl Rounds<'_> {
         })
     }
 
-    /// Replaces what is in the place. All blobs are there: ours were pushed, and those of others before they were named.
+    /// Replaces what is in the place. All blobs are there: ours were pushed, and those of others before they were
+    /// named.
     async fn write(&self, union: &CacheManifest, begun: Instant) -> Result<Committed> {
         if begun.elapsed() >= ROUND {
             let error = Error::new(ErrorKind::Unavailable, "reading the contributions of others took too long");

@@ -1,6 +1,6 @@
 //! Publishing: several writers add to one cache at the same time, and none loses records.
 //!
-//! Where commits are conditional, a writer reads, merges and commits, and starts again when somebody else was first.
+//! With conditional commits, a writer reads, merges and commits, and starts again if another writer was first.
 //! Where they are not, it leaves its cache next to the place first, and starts again until the place holds everything
 //! that was left there. Where that cannot be listed either, it waits after its commit for as long as another one may
 //! take, and looks. The test `publish_model` goes through every order in which all of that can happen.
@@ -88,7 +88,7 @@ struct Job<'a> {
     settings: &'a PublishSettings,
 }
 
-/// What the place holds.
+/// The cache at the place.
 struct Current {
     manifest: CacheManifest,
     chains: CacheChains,
@@ -107,7 +107,7 @@ impl Job<'_> {
         Ok(Some(Current { manifest: resolved.manifest, chains, version: resolved.version }))
     }
 
-    /// A union as it is to be written; none when that is what the place holds.
+    /// The union to write; `None` if the place contains it already.
     fn lacking(&self, union: &CacheChains, current: Option<&Current>) -> Result<Option<CacheManifest>> {
         let manifest = self.fit(union, current)?;
         let is_there = current.is_some_and(|current| current.chains.to_manifest().config() == manifest.config());

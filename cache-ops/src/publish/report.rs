@@ -1,4 +1,4 @@
-//! What a publish did.
+//! The outcome of a publish.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use cache_core::{CacheManifest, Error};
 
 use crate::ExportReport;
 
-/// What a publish did.
+/// The outcome of a publish.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Published {

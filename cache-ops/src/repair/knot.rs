@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cache_core::manifest::CacheRecord;
 
-/// How many records a knot may have. The work for one is this times its links; of a larger one nothing is told.
+/// The most records of a knot. The work for one is this times its links; larger knots are not examined.
 const MAX_RECORDS: usize = 1000;
 
 /// Records that each lead to every other one. They are numbered from zero here, and so are their open inputs: those

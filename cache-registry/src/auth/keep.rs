@@ -84,7 +84,7 @@ impl Keeper<'_> {
     async fn edit(&self, keys: &[String], entry: Option<(&String, serde_json::Value)>) -> Result<()> {
         let target = self.target()?;
         let folder = target.parent().unwrap_or(Path::new("."));
-        // Read again: somebody else may have logged in elsewhere since.
+        // Read again, since another program may have changed the file.
         let _only_writer = only_writer(folder).await;
         let text = self.read()?;
         let known = self.parse(&text)?.known(keys);
@@ -156,7 +156,7 @@ fn replace(target: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    // What a program of the same number has left, which may be readable by others.
+    // Left by an earlier process with the same id; others may be able to read it.
     let _ = fs::remove_file(path);
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -198,7 +198,7 @@ fn indented(document: &JsonObject) -> serde_json::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// A value whose fields keep their order and their text, and so many levels of which are laid out.
+/// A value whose fields keep their order and text; the number is how many levels are indented.
 struct Laid<'a>(&'a RawValue, u8);
 
 impl Serialize for Laid<'_> {

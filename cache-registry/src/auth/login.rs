@@ -39,7 +39,7 @@ enum Origin {
     Program,
     /// A source holds it, or names the helper that does.
     Found { source: String, helper: Option<String> },
-    /// There is none.
+    /// No source has a login.
     Nowhere { looked: Vec<String>, missing: Vec<MissingHelper> },
 }
 
@@ -64,7 +64,7 @@ impl Login {
         Self { credential: Credential::Anonymous, origin: Origin::Nowhere { looked, missing } }
     }
 
-    /// Where it is; none if there is no login.
+    /// The source of the login; `None` without one.
     pub(crate) fn place(&self) -> Option<String> {
         match &self.origin {
             Origin::Found { source, helper: Some(helper) } => Some(format!("{helper}, named by {source}")),

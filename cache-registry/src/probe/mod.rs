@@ -48,7 +48,7 @@ impl RegistryProbe {
         self.client.config().parsed().repository()
     }
 
-    /// Sends blobs in every way; says whether there is one way.
+    /// Sends blobs in every way; returns whether one works.
     async fn try_blobs(&self, artefacts: &Artefacts, found: &mut Diagnosis) -> bool {
         let (layer, chunked) = (&artefacts.layer, &artefacts.chunked);
         let config = artefacts.encode(ManifestForm::Index).config;
@@ -70,13 +70,13 @@ impl RegistryProbe {
         true
     }
 
-    /// Writes the cache in each form, and gives those that the registry took.
+    /// Writes the cache in each form, and returns those that the registry accepted.
     async fn try_forms(&self, artefacts: &Artefacts, found: &mut Diagnosis) -> Vec<Digest> {
         let mut written = Vec::new();
         for form in FORMS {
             let manifest = artefacts.encode(form).manifest;
             let tried = self.write_manifest(&artefacts.tag, &manifest).await;
-            // What came back changed was written all the same.
+            // A manifest that is read back changed was written too.
             let is_there = tried.is_ok() || self.is_left(&manifest.descriptor.digest.to_string()).await;
             written.extend(is_there.then_some(manifest.descriptor.digest));
             found.record(form.name(), tried, advice_without(form));

@@ -89,7 +89,7 @@ impl Reference {
     pub(crate) fn of_registry(text: &str) -> Result<Self> {
         let shown = shown_place(text);
         let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        // What follows the host in a URL is the API's; elsewhere it is a repository.
+        // In a URL the path after the host is that of the API; otherwise it is a repository.
         let host = bare.map_or(text, |bare| bare.split('/').next().unwrap_or_default());
         let named = host.split('/').next().unwrap_or_default();
         let is_whole = host == named && grammar::names_a_registry(host) && grammar::is_registry(host);
@@ -153,7 +153,7 @@ impl Reference {
         &self.repository
     }
 
-    /// What a reader asks for: the digest, which says more than a tag beside it.
+    /// The digest or tag to read; a digest takes precedence.
     pub(crate) fn selector(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),

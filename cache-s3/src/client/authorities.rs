@@ -21,7 +21,7 @@ use crate::error;
 /// How much of a bundle is read.
 const LARGEST: u64 = 16 << 20;
 
-/// The SDK's own client, but for the CAs: where there is a bundle, no others are trusted, as in AWS's other programs.
+/// The SDK's own client with other CAs: with a bundle, only its CAs are trusted, as in other programs of AWS.
 pub(super) fn client(bundle: Option<&Path>) -> Result<SharedHttpClient> {
     let trusted = match bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read(path)?),
@@ -43,7 +43,7 @@ pub(super) fn client(bundle: Option<&Path>) -> Result<SharedHttpClient> {
     }))
 }
 
-/// What of the file can be trusted, as PEM: the SDK does not survive a certificate that it cannot read.
+/// The readable certificates of the file, as PEM: the SDK panics on one that it cannot read.
 fn read(path: &Path) -> Result<String> {
     let text = read_file(path, LARGEST).map_err(|error| unusable(path).with("cause", error))?;
     let (mut trusted, mut pem) = (RootCertStore::empty(), String::new());

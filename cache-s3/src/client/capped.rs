@@ -15,9 +15,9 @@ use http_body::{Body, Frame};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What the SDK puts into the URL of a request for an object.
+/// The part of a URL by which the SDK's requests for objects are recognised.
 const OF_AN_OBJECT: &str = "x-id=GetObject";
-/// What is said of an answer that is longer.
+/// The message for an answer over the cap.
 pub(crate) const TOO_LONG: &str = "the answer is too long";
 
 /// Asks for answers as they are stored, and puts every one under a cap before the SDK reads it.

@@ -40,7 +40,7 @@ struct Listing {
     encoding: Option<EncodingType>,
     is_truncated: Option<bool>,
     next: Option<Cursor>,
-    /// Whether it goes on by [`Cursor::Marker`] where it does not say how.
+    /// Whether it is continued by [`Cursor::Marker`] if it has no token.
     is_first_version: bool,
 }
 
@@ -109,7 +109,7 @@ impl Client {
         })
     }
 
-    /// What a row says of its object; one that does not say its size is asked for it.
+    /// The object of a row; if the row has no size, the object is looked up.
     async fn found(&self, key: String, row: Row) -> Result<Option<Object>> {
         let Some(size) = row.size else {
             let found = self.retrying(|| self.head(&key)).await?;
@@ -125,7 +125,8 @@ impl Client {
         Ok(Some((key, found)))
     }
 
-    /// Deletes at most 1,000 objects in one request; what could not be deleted is in the answer, with the store's words.
+    /// Deletes at most 1,000 objects in one request; what could not be deleted is in the answer, with the store's
+    /// words.
     pub(crate) async fn delete_all(&self, keys: &[String]) -> Result<HashMap<String, cache_core::Error>> {
         const MESSAGE: &str = "cannot delete the object";
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
@@ -145,7 +146,7 @@ impl Client {
     }
 }
 
-/// `IsTruncated` decides where it is there, and the token says how to go on.
+/// `IsTruncated` decides if it is present; the token is the position of the next page.
 fn next_page(listed: &Listing) -> NextPage<Cursor> {
     let is_full = listed.rows.len() >= FULL;
     match (listed.is_truncated, &listed.next) {
@@ -168,7 +169,7 @@ fn is_about_versions(error: &cache_core::Error) -> bool {
     error.status() == Some(400) || error.kind() == ErrorKind::Unsupported
 }
 
-/// What a form has encoded: `%41` is a byte, and `+` a blank. Anything else stays as it is.
+/// Decodes form encoding: `%41` is a byte, and `+` a blank. Anything else is unchanged.
 fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {

@@ -54,7 +54,7 @@ pub(crate) struct Client {
     connection: Arc<OnceCell<Connection>>,
 }
 
-/// An object that is there.
+/// An existing object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) size: u64,
@@ -125,7 +125,8 @@ impl Client {
         &self.config
     }
 
-    /// Looks up an object. The answer to HEAD has no body, so a refusal is asked for again by a request whose answer has one.
+    /// Looks up an object. The answer to HEAD has no body, so a refusal is asked for again by a request whose answer
+    /// has one.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         const MESSAGE: &str = "cannot look up the object";
         let request = self.sdk().await?.head_object().bucket(self.config.bucket()).key(key);
@@ -311,7 +312,7 @@ impl Client {
         if is_about_slashes { error.with_hint(UNUSUAL) } else { error }
     }
 
-    /// Sends a request that moves so many bytes on its way or in the store; without any it is a question.
+    /// Sends a request that moves `bytes` bytes over the network or in the store; `None` for a query.
     async fn send<T, E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         &self,
         message: &str,
@@ -323,8 +324,8 @@ impl Client {
         answer.map_err(|refused| self.with_context(error::failed(refused, message), key))
     }
 
-    /// Waits for the answer to a question, or as long as `bytes` may take and nothing may move after that: the SDK does not
-    /// tell whether they do.
+    /// Waits for the answer to a question, or as long as `bytes` may take and nothing may move after that: the SDK does
+    /// not tell whether they do.
     async fn answer<T>(&self, message: &str, bytes: Option<u64>, sending: impl Future<Output = T>) -> Result<T> {
         let Timeouts { answer, idle, .. } = self.tuning().timeouts();
         let limit = match bytes {

@@ -13,7 +13,7 @@ const LARGEST: u64 = 16 << 20;
 
 /// The file of CAs that the profile names, which is that of `$AWS_PROFILE` or the default one.
 ///
-/// Files that cannot be read name none: the SDK says so where it needs them.
+/// Unreadable files are ignored: the SDK reports them if it needs them.
 pub(super) async fn ca_bundle() -> Option<PathBuf> {
     let profiles = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await.ok()?;
     let named = profiles.get("ca_bundle").filter(|path| !path.is_empty())?;
@@ -24,7 +24,7 @@ pub(super) async fn ca_bundle() -> Option<PathBuf> {
 /// The SDK reads the files that variables name whole, and waits for pipes.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidSpec`] for what is no file, and for one that is too large.
+/// [`ErrorKind::InvalidSpec`] if it is no file, or too large.
 pub(super) fn check_files(files: &[(&'static str, PathBuf)]) -> Result<()> {
     let is_there = |(_, path): &&(_, PathBuf)| Path::exists(path);
     files.iter().filter(is_there).try_for_each(|(variable, path)| {

@@ -62,7 +62,7 @@ struct Decoder<'a> {
     manifest: &'a CacheManifest,
     add: Add,
     chains: CacheChains,
-    /// The record in the graph for each record of the config; none for a random one.
+    /// The record in the graph for each record of the config; `None` for a random one.
     records: Vec<Option<u32>>,
     layers: Vec<LayerState>,
 }
@@ -140,8 +140,8 @@ impl<'a> Decoder<'a> {
         Ok(inputs)
     }
 
-    /// The chain that ends in layer `top` of the config, by its parents. What is below a layer that nothing describes is
-    /// not looked at.
+    /// The chain that ends in layer `top` of the config, by its parents. Layers below one without a descriptor are not
+    /// read.
     fn chain_below(&mut self, top: i64) -> Result<Option<LayerId>> {
         let mut path = Vec::new();
         let mut at = top;

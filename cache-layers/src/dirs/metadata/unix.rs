@@ -94,7 +94,7 @@ fn sort(all: Xattrs) -> (Xattrs, bool) {
     (all.into_iter().filter(|(name, _)| is_kept(name)).collect(), is_opaque)
 }
 
-/// Reads all attributes; none where the file system has no such thing.
+/// Reads all attributes; none if the file system does not support them.
 fn read_xattrs(path: &Path) -> io::Result<Xattrs> {
     let mut buffer = vec![0; MAX_XATTR];
     let length = match llistxattr(path, buffer.as_mut_slice()) {

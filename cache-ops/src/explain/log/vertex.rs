@@ -10,7 +10,7 @@ use super::line::Event;
 const TEXT: usize = 4096;
 /// How many spans are kept before those that touch are joined.
 const SPANS: usize = 64;
-/// How the error of work ends that was stopped because nobody needs it any more.
+/// The end of the error of work that was stopped because it is not needed any more.
 const STOPPED: &str = "context canceled";
 
 /// A vertex of the build graph: a step, a source, or something that the client or the daemon did.
@@ -91,7 +91,7 @@ pub(super) struct Draft {
     /// It was at work outside of a load.
     has_run: bool,
     is_failed: bool,
-    /// A status told of a layer that is fetched.
+    /// A status showed that a layer is fetched.
     pub(super) has_fetched: bool,
 }
 
@@ -105,7 +105,7 @@ impl Draft {
         if !event.name.is_empty() && self.name.is_empty() {
             self.name = event.name.chars().take(TEXT).collect();
         }
-        // A result that turns out not to be needed is no longer loaded; it was found all the same.
+        // A result that turns out not to be needed is not loaded further, but it was found.
         let is_given_up = event.cached && event.error.ends_with(STOPPED);
         let is_error = !event.error.is_empty() && !is_given_up;
         let error = is_error.then(|| event.error.chars().take(TEXT).collect::<String>());
