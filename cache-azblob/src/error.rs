@@ -132,7 +132,7 @@ fn hint(kind: ErrorKind, code: &str) -> Option<&'static str> {
     })
 }
 
-/// What the service said about an error.
+/// The fields of an error answer.
 #[derive(Default)]
 struct Answer {
     code: Option<String>,

@@ -142,7 +142,7 @@ impl AzblobExporter {
         if error.kind() != ErrorKind::Conflict || matches!(expect, Expect::Any) {
             return Err(error);
         }
-        // An export that has to begin again finds its own index.
+        // An export that starts again finds its own index.
         let own = self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(own) = own
             && let Ok(etag) = self.write(key, index, &Condition::Match(own)).await

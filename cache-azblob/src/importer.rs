@@ -59,7 +59,7 @@ impl CacheImporter for AzblobImporter {
         let keys = self.client.config().keys().manifests();
         let reads: Vec<BoxFuture<'_, _>> = keys.iter().map(|key| self.read(key).boxed()).collect();
         let found: Vec<Option<(CacheManifest, String)>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-        // A commit that expects this version expects that the first name leads nowhere.
+        // Empty if the index at the first name does not exist: a commit then expects that.
         let first = found.first().and_then(Option::as_ref).map(|(_, etag)| etag.clone()).unwrap_or_default();
         let manifests = found.into_iter().flatten().map(|(manifest, _)| manifest).collect();
         Ok(merge(manifests)?.map(|manifest| Resolved::new(manifest, Version::new(first))))

@@ -62,7 +62,7 @@ impl Keys {
         join(&[&self.blobs_folder, &digest.to_string()])
     }
 
-    /// The index that the first name leads to.
+    /// The key of the index with the first name.
     pub(crate) fn first(&self) -> &str {
         self.manifests.first().map_or("", String::as_str)
     }
@@ -73,12 +73,12 @@ impl Keys {
         Ok(Self { manifests: vec![key], ..self.clone() })
     }
 
-    /// What the names of all indexes start with.
+    /// The prefix of the names of all indexes.
     pub(crate) fn manifests_start(&self) -> &str {
         start(&self.manifests_folder)
     }
 
-    /// What the names of all layers start with.
+    /// The prefix of the names of all layers.
     pub(crate) fn blobs_start(&self) -> String {
         below(&self.blobs_folder)
     }

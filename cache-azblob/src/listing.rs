@@ -34,7 +34,7 @@ pub(crate) fn by_digest(client: &Client, start: String) -> BoxStream<'_, Result<
     stream::once(listed).try_flatten().boxed()
 }
 
-/// A marker is the service's own: a part begins with what the first page had of it, which is left out.
+/// Lists a part, without the items of the first page: a list can start only at a marker of the service.
 fn in_part(client: &Client, ListPart { prefix, after }: ListPart) -> BoxStream<'_, Result<Listed>> {
     let is_new = move |listed: &Listed| after.as_ref().is_none_or(|after| listed.key > *after);
     blobs(client, prefix).try_filter(move |listed| std::future::ready(is_new(listed))).boxed()

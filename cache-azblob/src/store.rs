@@ -53,8 +53,7 @@ impl CacheStore for AzblobStore {
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
         let keys = self.client.config().keys();
         let entry = |listed: Listed| {
-            // An index has two bytes at least; what is empty is a folder, or what a tool or the service has made for
-            // one.
+            // An index has at least two bytes; an empty blob is a folder, made by a tool or the service.
             let name = keys.name_of(&listed.key).filter(|_| listed.size > 0)?.to_owned();
             let mut entry = CacheEntry::new(Some(name), Version::new(listed.etag));
             entry.modified = listed.modified;

@@ -36,7 +36,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What a program acts on.
+/// The facts on which a program acts.
 #[derive(Clone, Default)]
 struct Facts {
     retry_after: Option<Duration>,

@@ -211,7 +211,7 @@ impl Session {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names what the cache is called, unless the error is another store's.
+    /// Adds the name of the cache, unless the error is another store's.
     pub(crate) fn with_context(&self, error: Error) -> Error {
         if error.side() == Some(Side::Source) {
             return error;

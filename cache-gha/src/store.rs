@@ -111,7 +111,7 @@ impl CacheStore for GhaStore {
         Ok(Vec::new())
     }
 
-    /// The entry that was listed, as it is, through the cache service: its token has to be able to read the scope. A
+    /// Opens exactly the listed entry, through the cache service, whose token must be able to read the scope. A
     /// signature is not verified.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         if parse_index(cache.version.as_str()).is_none() {

@@ -47,8 +47,8 @@ pub(crate) struct Image {
 impl Tree {
     /// Reads the documents below `root`, which becomes the last one.
     ///
-    /// Attestations are passed by, and so are manifests that the store does not have: a layout may hold some of an
-    /// image's platforms only.
+    /// Attestations are skipped, and so are manifests that the store does not have: a layout may have only some of an
+    /// image's platforms.
     pub(crate) async fn load(store: &dyn ImageStore, root: Document, limits: &Limits) -> Result<Self> {
         let mut nodes = Vec::new();
         let mut seen = HashSet::from([root.descriptor.digest]);
@@ -87,8 +87,8 @@ impl Tree {
         &root.document
     }
 
-    /// Replaces the configs of images by what `edit` returns. Returns the documents that are new because of it, after
-    /// those it names: the root is the last one. Nothing is new when every config is what it was.
+    /// Replaces the configs of images by the results of `edit`. Returns the new documents, each after those that it
+    /// names: the root is the last one. Without a changed config there are none.
     pub(crate) fn edited(&self, mut edit: impl FnMut(&Image) -> Result<Option<Vec<u8>>>) -> Result<Vec<Document>> {
         let mut documents = Vec::new();
         let mut moved = HashMap::new();

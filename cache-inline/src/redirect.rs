@@ -31,7 +31,7 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The document with new descriptors for what has `moved`; `None` when it names none of it.
+/// The document with new descriptors for the blobs in `moved`; `None` if it names none of them.
 ///
 /// Order and white space stay as they are, so that the manifest of a BuildKit image comes out as BuildKit writes it.
 ///

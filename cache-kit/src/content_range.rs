@@ -2,7 +2,7 @@
 
 #![warn(clippy::arithmetic_side_effects)]
 
-/// What the value of a `Content-Range` header says
+/// The value of a `Content-Range` header
 /// ([RFC 9110, section 14.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-14.4)), as far as it can be read.
 ///
 /// ```
@@ -14,9 +14,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContentRange {
-    /// The offset of the first byte; `None` where nothing is sent.
+    /// The offset of the first byte; `None` if nothing is sent.
     pub start: Option<u64>,
-    /// Bytes of the whole; `None` where the server says `*`.
+    /// The bytes of the whole; `None` for `*`.
     pub total: Option<u64>,
 }
 

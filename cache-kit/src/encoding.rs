@@ -14,7 +14,7 @@ const STEP: usize = 4 << 10;
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The `Content-Encoding` of a body ([RFC 9110, section 8.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-8.4)).
-/// Backends ask for `identity`; some proxies encode all the same.
+/// Backends ask for `identity`, but some proxies encode.
 ///
 /// ```
 /// use cache_kit::ContentEncoding;
@@ -54,8 +54,8 @@ impl ContentEncoding {
     /// The decoded body; `message` is the message of the error if it cannot be decoded.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for another encoding than gzip. The stream fails with [`ErrorKind::Unavailable`] for what
-    /// is no gzip, or ends early.
+    /// [`ErrorKind::Unsupported`] for another encoding than gzip. The stream fails with [`ErrorKind::Unavailable`] for
+    /// what is no gzip, or ends early.
     pub fn undo(&self, body: BlobStream, message: &'static str) -> Result<BlobStream> {
         match self {
             Self::Identity => Ok(body),

@@ -14,7 +14,7 @@ use crate::{PageSource, Pager};
 pub const FEW: usize = 16;
 /// The most keys that are remembered; in an export of more, each is looked up.
 const MOST: usize = 100_000;
-/// How many of the keys a page of a list has to tell about to be worth its request.
+/// The least keys about which a page of a list must tell to be worth its request.
 const WORTH_A_PAGE: usize = 8;
 
 /// What a list tells about a key.

@@ -1,4 +1,4 @@
-//! [`Listener`]: who a backend tells of what happens outside of exports.
+//! [`Listener`]: receives a backend's events outside of exports.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use cache_core::seams::{Event, Silent};
 pub struct Listener(Arc<dyn Progress>);
 
 impl Listener {
-    /// Tells `progress`.
+    /// Sends the events to `progress`.
     #[must_use]
     pub fn new(progress: Arc<dyn Progress>) -> Self {
         Self(progress)

@@ -51,7 +51,7 @@ impl Outgoing {
         })))
     }
 
-    /// A stream that is known to end where it has to.
+    /// A stream that is known to have the right length.
     #[must_use]
     pub fn checked(stream: BlobStream) -> Self {
         Self { stream, is_over: false, flow: Arc::default() }
@@ -66,8 +66,8 @@ impl Outgoing {
 
 /// `size` bytes of `stream`, whose last piece comes when the stream has ended without an error.
 ///
-/// The stream fails with [`ErrorKind::DigestMismatch`] for one that is longer, and with [`ErrorKind::Unavailable`] for one
-/// that is shorter.
+/// The stream fails with [`ErrorKind::DigestMismatch`] for one that is longer, and with [`ErrorKind::Unavailable`] for
+/// one that is shorter.
 pub fn held_back(stream: BlobStream, size: u64) -> BlobStream {
     let whole = Whole { stream, held: None, left: size };
     Box::pin(stream::try_unfold(whole, |mut whole| async move { Ok(whole.next().await?.map(|piece| (piece, whole))) }))

@@ -16,7 +16,7 @@ use crate::Bounds;
 pub struct Page<T, C> {
     /// The items of the page. An empty page may be followed by others.
     pub items: Vec<T>,
-    /// What comes after the page, by the server.
+    /// What the server says comes after the page.
     pub next: NextPage<C>,
     /// The size of the answer in bytes, or an estimate.
     pub bytes: u64,
@@ -50,7 +50,7 @@ pub trait PageSource: Send + Sync {
     /// The identity of an item: its key, tag or number.
     fn id(item: &Self::Item) -> String;
 
-    /// Adds to an error what it is about.
+    /// Adds to an error the place that was listed.
     fn with_context(&self, error: Error) -> Error;
 }
 

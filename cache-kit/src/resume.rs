@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives so many bytes each time, and then breaks.
+    /// Returns this many bytes each time, and then breaks.
     struct Breaking {
         bytes: &'static [u8],
         each: usize,

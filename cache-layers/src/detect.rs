@@ -7,7 +7,7 @@ use cache_core::model::LayerEncoding;
 const OCI_PLAIN: [&str; 2] =
     ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 
-/// Tells a layer's encoding from its first bytes, as BuildKit does: what is neither gzip nor zstd is a plain tar.
+/// Detects a layer's encoding by its first bytes, like BuildKit: neither gzip nor zstd means a plain tar.
 ///
 /// A zstd layer may begin with a [skippable frame](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2).
 #[must_use]

@@ -21,7 +21,7 @@ use super::hashing::{Hashed, counted, hashed};
 pub struct Encoded {
     /// Media type (OCI's), digest, size, and the annotations that follow from the bytes.
     pub descriptor: Descriptor,
-    /// The digest of what the layer decompresses to.
+    /// The digest of the decompressed layer.
     pub diff_id: DiffId,
     /// How many bytes the layer decompresses to.
     pub uncompressed_size: u64,
@@ -112,8 +112,8 @@ impl fmt::Debug for Encoding {
 
 /// Compresses a tar stream into a layer, and computes digest, diff ID and sizes in the same pass.
 ///
-/// Equal tars give equal bytes at equal levels and versions of this crate, whatever the number of threads and however the
-/// stream is cut into pieces.
+/// Equal tars give equal bytes at equal levels and versions of this crate, whatever the number of threads and however
+/// the stream is cut into pieces.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] when this build has no such compression. The stream fails with the errors of `tar`.

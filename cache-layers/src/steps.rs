@@ -1,4 +1,4 @@
-//! Codecs that have to see their input in order, run step by step on the pool.
+//! Codecs that need their input in order, run step by step on the pool.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -127,7 +127,7 @@ impl<C: Codec> Steps<C> {
         };
     }
 
-    /// Ready with what the running step gave, after the next one has started.
+    /// Ready with the result of the running step, after the next one has started.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             self.poll_input(cx)?;

@@ -1,4 +1,4 @@
-//! What goes in comes out, whatever the number of threads; what is broken is an error.
+//! Round trips with any number of threads, and errors for corrupt layers.
 
 use bytes::Bytes;
 use cache_core::model::{Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, annotation};
@@ -157,7 +157,7 @@ async fn too_few_and_too_many_bytes_do_not_decompress() {
 async fn output_that_waits_for_room_comes_whatever_the_pieces() {
     let pool = CodecPool::new(1);
     for kind in kinds() {
-        // One byte in stands for more than the decoder's buffer, and some of them end where that ends.
+        // One byte decodes to more than the decoder's buffer, and some of them end where the buffer ends.
         for len in [65_536 - 1, 65_536, 1 << 20, (3 << 20) - 1, 3 << 20] {
             let zeros = Bytes::from(vec![0; len]);
             let (_, bytes) = compressed(stream_of(zeros.clone()), Compression::new(kind), &pool).await;

@@ -10,8 +10,8 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use super::{CodecPool, decode, hashed};
 
 impl CodecPool {
-    /// Wraps a stream of a whole blob as [`verified`](cache_core::seams::verified) does, but hashes on the pool and not where the
-    /// stream is read.
+    /// Wraps a stream of a whole blob as [`verified`](cache_core::seams::verified) does, but hashes on the pool and not
+    /// where the stream is read.
     #[must_use]
     pub fn verified(&self, blob: Descriptor, inner: BlobStream) -> BlobStream {
         let (mut read, expected) = (0_u64, blob.clone());
@@ -26,7 +26,7 @@ impl CodecPool {
     }
 }
 
-/// Reads the bytes of a layer to their end and gives the digest of what they decompress to; a plain tar that is named
+/// Reads the bytes of a layer to their end and returns the digest of the decompressed bytes; a plain tar that is named
 /// by a SHA-256 digest is not hashed again.
 ///
 /// # Errors

@@ -178,7 +178,7 @@ impl CacheExporter for LocalExporter {
         let descriptor = encoded.manifest.descriptor;
         let (config, written) = (self.config.clone(), descriptor.clone());
         let change = move |index: &mut Index| {
-            // What an importer would find, to compare with an expected version.
+            // The version that an importer would find, to compare with the expected one.
             let found = config.tag().map_or_else(|| index.find_default(), |tag| index.find(tag));
             check_expected(&config, found, &expect)?;
             index.put(config.tag_or_default(), &written);

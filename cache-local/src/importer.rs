@@ -125,7 +125,7 @@ fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Opti
 
 fn stored(layout: &Layout, digest: Digest) -> Result<Option<Descriptor>> {
     let found = layout.blob_metadata(&digest)?;
-    // The type is told from the document itself.
+    // The type is determined from the document itself.
     Ok(found.map(|metadata| Descriptor::new(MediaType::default(), digest, metadata.len())))
 }
 

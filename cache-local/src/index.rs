@@ -80,7 +80,7 @@ impl Index {
 
     /// The entry for `tag`: containerd's image name counts before the tag, as in BuildKit.
     ///
-    /// The empty tag leads to the first entry that it would replace.
+    /// For the empty tag, the first entry that it would replace.
     pub(crate) fn find(&self, tag: &str) -> Option<&Entry> {
         if tag.is_empty() {
             return self.entries.iter().find(|entry| entry.is_replaced_by(tag));

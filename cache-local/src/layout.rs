@@ -22,7 +22,7 @@ const BLOBS: &str = "blobs";
 /// The content of `oci-layout`.
 pub(crate) const LAYOUT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
 
-/// How often a torn `index.json` is read again; the waits double from 2 ms and come to a quarter of a second.
+/// How often a torn `index.json` is read again; the waits double from 2 ms, and are a quarter of a second in all.
 const TORN_READS: u32 = 7;
 
 /// The paths of an OCI layout, with BuildKit's additions.
@@ -77,7 +77,7 @@ impl Layout {
         Dir::open(&self.root).map_err(|error| io(error, "cannot open the directory", &self.root))
     }
 
-    /// Reads `index.json`; `None` when there is none.
+    /// Reads `index.json`; `None` if it does not exist.
     ///
     /// BuildKit rewrites the file in place: it writes at the start, then truncates. What cannot be decoded is therefore
     /// read again a few times before it is an error.
@@ -117,7 +117,7 @@ impl Layout {
     }
 }
 
-/// Reads a whole file of at most `limit` bytes; `None` when there is none.
+/// Reads a whole file of at most `limit` bytes; `None` if it does not exist.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let too_large = || at(ErrorKind::LimitExceeded, "document is too large to read", path).with("limit", limit);
     match file_metadata(path)? {

@@ -60,7 +60,7 @@ struct Writer {
     batched: usize,
     sync_every: usize,
     unsynced: usize,
-    /// What was written before and is being put on disk.
+    /// The batch that is being synced to disk.
     sync: Option<Task<()>>,
 }
 
@@ -121,7 +121,7 @@ fn append(ingest: &Arc<Ingest>, open: Option<Open>, batch: &[Bytes]) -> Result<O
     Ok((temp, file))
 }
 
-/// Puts what the file holds so far on disk, in the background.
+/// Syncs the file to disk in the background.
 fn put_on_disk(file: &File, path: &Path) -> Result<Task<()>> {
     const MESSAGE: &str = "cannot put the temporary file on disk";
     let (file, path) = (file.try_clone().map_err(|error| io(error, MESSAGE, path))?, path.to_owned());

@@ -66,7 +66,7 @@ fn read_document(layout: &Layout, digest: &Digest) -> Result<Value> {
         .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is no JSON", &path).with_source(error))
 }
 
-/// Marks every digest in a document, and returns those of manifests, which have to be followed.
+/// Marks every digest in a document, and returns those of manifests, which must be followed.
 fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
     let mut manifests = Vec::new();
     let mut todo = vec![document];

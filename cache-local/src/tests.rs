@@ -1,4 +1,4 @@
-//! What the tests share: caches that BuildKit wrote, small caches of our own, and looks at a directory.
+//! Shared by the tests: caches that BuildKit wrote, small caches of our own, and functions that list a directory.
 
 use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn files(root: &Path) -> Vec<String> {
     found
 }
 
-/// What is in `ingest/`.
+/// The files in `ingest/`.
 pub(crate) fn ingests(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join("ingest"));
     let mut names: Vec<String> =

@@ -71,7 +71,8 @@ fn entry(blob: &BlobFile, media_type: MediaType) -> CacheEntry {
     entry
 }
 
-/// The media type of a blob that is the manifest of a cache; layers and configs are told from it by their first bytes.
+/// The media type of a blob if it is the manifest of a cache; most layers and configs are ruled out by their first
+/// bytes.
 fn manifest_of_cache(layout: &Layout, blob: &BlobFile, limits: &Limits) -> Result<Option<MediaType>> {
     let path = layout.blob_path(&blob.digest);
     let mut first = [0];

@@ -16,7 +16,7 @@ pub(crate) struct BlobFile {
     pub(crate) metadata: Metadata,
 }
 
-/// Every file below `blobs/` whose place is that of a digest; anything else is passed by.
+/// Every file below `blobs/` whose path is that of a digest; other files are skipped.
 pub(crate) struct Walk {
     /// The directories of the algorithms that are still to come.
     dirs: Vec<PathBuf>,
@@ -32,7 +32,7 @@ impl Walk {
         Ok(Self { dirs, current: None })
     }
 
-    /// Goes to the next directory; false when there is none.
+    /// Goes to the next directory; false at the end.
     fn advance(&mut self) -> Result<bool> {
         let Some(dir) = self.dirs.pop() else { return Ok(false) };
         let algorithm = dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! How long `explain` takes for big caches and a long log, and how much memory.
+//! The time and memory of `explain` for big caches and a long log.
 //!
 //! `cargo bench -p cache-ops --bench explain` explains a build of 5,000 steps from two caches of 100,000 records each:
 //! reads the log, joins it to the records, and finds the causes. It fails when the promise is broken: under 3 s, under

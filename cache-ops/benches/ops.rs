@@ -1,12 +1,12 @@
 //! How long the verbs on whole caches take for a big one, and how much memory.
 //!
-//! `cargo bench -p cache-ops --bench ops` prints medians for two caches of 100,000 records each that have half of them in
-//! common, in branches of up to 40 layers, and the peak of the process's memory so far. Named alone, a verb has a process
-//! and a peak of its own: `cargo bench -p cache-ops --bench ops -- merge`.
+//! `cargo bench -p cache-ops --bench ops` prints medians for two caches of 100,000 records each that have half of them
+//! in common, in branches of up to 40 layers, and the peak of the process's memory so far. Named alone, a verb has a
+//! process and a peak of its own: `cargo bench -p cache-ops --bench ops -- merge`.
 //!
 //! With `-- --write DIR` it writes the two to `DIR/a` and `DIR/b` instead, blobs and all, for the command line to read:
-//! `/usr/bin/time -v buildcache merge type=local,dest=DIR/c type=local,src=DIR/a type=local,src=DIR/b`. There only every
-//! eighth record has a layer, because a manifest may not have more than 4 MiB.
+//! `/usr/bin/time -v buildcache merge type=local,dest=DIR/c type=local,src=DIR/a type=local,src=DIR/b`. There only
+//! every eighth record has a layer, because a manifest may not have more than 4 MiB.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -105,8 +105,8 @@ fn layer(name: usize) -> (Digest, String) {
     (Digest::sha256(bytes.as_bytes()), bytes)
 }
 
-/// Branches of records, each the input of the next; every so many of them have a result that has one more layer than the
-/// one before.
+/// Branches of records, each the input of the next; every `every`th has a result, with one more layer than the one
+/// before.
 fn cache(from: usize, every: usize) -> CacheManifest {
     let mut config = CacheConfig::default();
     let mut described = Vec::with_capacity(RECORDS);
@@ -185,7 +185,7 @@ fn measure<T>(
     Ok(())
 }
 
-/// How long the process has had a processor, where the system tells: what a busy machine does not change.
+/// The CPU time of the process, if the system tells it, which a busy machine does not change.
 fn busy() -> Duration {
     let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);

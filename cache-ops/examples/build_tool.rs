@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
         None => CacheChains::new(),
     };
 
-    // 2. Build: look every step up, run what is not there, and note down the same graph for the next run.
+    // 2. Build: look every step up, run the missing ones, and record the same graph for the next run.
     let scratch = std::env::temp_dir().join(format!("build-tool-{}", std::process::id()));
     let made = LayerDir::new(scratch.join("layers"));
     let mut graph = CacheChains::new();

@@ -21,7 +21,7 @@ impl Reach {
     /// What one cache of a store reaches: its documents and every blob that they name. Layers are not read.
     ///
     /// # Errors
-    /// When a document cannot be read: what it reaches is then unknown.
+    /// If a document cannot be read, since it is then unknown what it reaches.
     pub async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
         let importer = store.open(entry).await?;
         if let Some(manifest) = &entry.descriptor {

@@ -1,4 +1,4 @@
-//! Spans of `tracing`, which tell what a request is for: the events of backends do not know that. Without a subscriber
+//! Spans of `tracing`, which tell the purpose of a request; the events of backends do not know it. Without a subscriber
 //! they cost nothing.
 
 use cache_core::Descriptor;

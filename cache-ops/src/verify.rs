@@ -131,7 +131,7 @@ async fn look(blob: &Descriptor, blobs: &dyn BlobProvider, depth: Depth, pool: &
     }
 }
 
-/// Reads a blob once: its bytes are hashed, and what they decompress to.
+/// Reads a blob once, and hashes its bytes and the decompressed ones.
 async fn read_through(
     blob: &Descriptor,
     blobs: &dyn BlobProvider,

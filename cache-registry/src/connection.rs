@@ -79,7 +79,7 @@ fn client(config: &RegistryConfig) -> Result<reqwest::Client> {
         if config.environment().tuning().timeouts().idle.is_none() {
             builder = builder.pool_idle_timeout(None);
         }
-        // Another machine's proxy does not lead to this one.
+        // A proxy on another machine cannot reach this one.
         let is_direct = config.parsed().is_loopback();
         if is_direct { Ok(builder.no_proxy()) } else { config.environment().proxies().add_to(builder) }
     };

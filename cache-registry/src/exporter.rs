@@ -166,13 +166,13 @@ impl RegistryExporter {
     fn mount_source<'a>(&self, blob: &'a Descriptor) -> Option<&'a str> {
         let reference = self.client.config().parsed();
         let sources = blob.annotations.get(&format!("{SOURCE}{}", reference.hostname()))?;
-        // An annotation is anybody's text, and this becomes a part of a URL and of a scope.
+        // Annotations are untrusted, and this becomes a part of a URL and of a scope.
         let others = sources.split(',').map(str::trim);
         let others = others.filter(|source| is_repository(source) && *source != reference.repository());
         others.max_by_key(|source| common_parts(source, reference.repository()))
     }
 
-    /// Makes a document present that is at hand.
+    /// Makes a document present.
     pub(crate) async fn put_blob(&self, document: &Document) -> Result<()> {
         let descriptor = &document.descriptor;
         self.make_present(descriptor, || async { Ok(stream_of(document.bytes.clone())) }).await.map(drop)
@@ -230,13 +230,13 @@ impl RegistryExporter {
         self.client.retrying(once).await?
     }
 
-    /// The digest that a name leads to.
+    /// The digest of a tag or digest.
     async fn found(&self, name: &str) -> Result<Option<Version>> {
         let digest = self.client.retrying(|| manifest_digest(&self.client, &self.scopes, name)).await?;
         Ok(digest.map(|found| Version::new(found.digest.to_string())))
     }
 
-    /// Checks before a commit that the reference leads to what `expect` says.
+    /// Checks the condition before a commit.
     async fn check_expected(&self, looked: &str, expect: &Expect) -> Result<()> {
         let expected = match expect {
             Expect::Any => return Ok(()),
@@ -247,7 +247,7 @@ impl RegistryExporter {
         if found.as_ref() == expected { Ok(()) } else { Err(self.conflict(expected, found.as_ref())) }
     }
 
-    /// Checks after a commit that the reference still leads to our manifest.
+    /// Checks after a commit that the reference still points to our manifest.
     async fn check_won(&self, expect: &Expect, target: &str, ours: &Version) -> Result<()> {
         if matches!(expect, Expect::Any) {
             return Ok(());
@@ -351,7 +351,7 @@ impl CacheExporter for RegistryExporter {
             Err(error) if is_gone(&error) => return Err(self.why_gone(manifest, &encoded, error).await),
             written => written?,
         };
-        // What goes to a digest replaces nothing.
+        // A write to a digest replaces nothing.
         let replaces = expect != Expect::Any && reference.digest().is_none();
         Ok(Committed::new(Some(descriptor), version).settling_in(replaces.then_some(SETTLE_TIME)))
     }
@@ -360,14 +360,14 @@ impl CacheExporter for RegistryExporter {
         Ok(None)
     }
 
-    /// No registry has conditional writes. What goes to a digest replaces nothing.
+    /// No registry has conditional writes. A write to a digest replaces nothing.
     async fn contributions(&self) -> Result<Option<&dyn Contributions>> {
         let is_by_digest = self.client.config().parsed().digest().is_some();
         Ok(if is_by_digest { None } else { Some(self) })
     }
 }
 
-/// Whether the registry lacks what the write needs: that may be mended, but not by the same write.
+/// Whether the registry lacks a blob that the write needs: a repeated export may succeed, but not the same write.
 fn is_gone(error: &Error) -> bool {
     let is_refused = matches!(error.status(), Some(400 | 404));
     error.kind() == ErrorKind::Unavailable && is_refused

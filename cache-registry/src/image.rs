@@ -23,7 +23,7 @@ use crate::{RegistryConfig, RegistryExporter, RegistryImporter};
 /// The condition is checked as by a [`RegistryExporter`]: no registry has conditional writes.
 #[derive(Debug)]
 pub struct RegistryImage {
-    /// The name that leads to it, if it has one.
+    /// Its tag, if it was read by one.
     tag: Option<String>,
     importer: RegistryImporter,
     exporter: RegistryExporter,
@@ -78,9 +78,9 @@ impl ImageStore for RegistryImage {
     }
 }
 
-/// The media type of a manifest or an index: what it says itself, else what the registry says, else what it looks like.
+/// The media type of a manifest or an index: by its field, else by the registry's header, else by its form.
 ///
-/// A registry refuses a manifest under another media type than it says, and some send `text/plain` for it.
+/// A registry refuses a manifest under another media type than its field, and some send `text/plain` for it.
 fn media_type_of(document: &Bytes, said: Option<&str>) -> MediaType {
     let json = JsonObject::decode(document).unwrap_or_default();
     let own: Option<MediaType> = json.field("mediaType").ok().flatten();

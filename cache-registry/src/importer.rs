@@ -52,7 +52,7 @@ impl RegistryImporter {
         Self { client, scopes, refuses_images: false }
     }
 
-    /// Reads what a cache can be added to: a tag that leads to an image is an error.
+    /// Reads a place to which a cache is added: a tag of an image is an error.
     #[must_use]
     pub(crate) fn refusing_images(self) -> Self {
         Self { refuses_images: true, ..self }

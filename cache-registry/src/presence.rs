@@ -37,7 +37,7 @@ struct State {
 }
 
 impl Presence {
-    /// Whether the registry may be asked for a blob: not once it has said that it has what it cannot read.
+    /// Whether a lookup of a blob can be trusted: not once the registry has reported it and could not read it.
     pub(crate) fn may_ask(&self, blob: &Descriptor) -> bool {
         !self.state().unreadable.contains(&blob.digest)
     }
@@ -122,7 +122,7 @@ async fn is_there(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::GET, reader::url(client, blob).await?, scopes, LOOK);
     let mut response = client.send(request.clone().header(RANGE, "bytes=0-0")).await.map_err(about)?;
-    // So says distribution of what is gone, and so say those who serve no ranges.
+    // Distribution answers this for a deleted blob, and others if they do not support ranges.
     if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
         response = client.send(request).await.map_err(about)?;
     }

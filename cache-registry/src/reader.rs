@@ -16,7 +16,7 @@ use crate::client::{Client, Request};
 
 const MESSAGE: &str = "cannot read the blob";
 
-/// Where a blob is: manifests have a place of their own, and so has what the reference leads to, whatever its type.
+/// The URL of a blob. Manifests have another path than blobs, and so has the root of the reference, whatever its type.
 pub(crate) async fn url(client: &Client, blob: &Descriptor) -> Result<Url> {
     let is_root = client.config().parsed().digest() == Some(blob.digest);
     let kind = if is_root || blob.media_type.is_manifest() { "manifests" } else { "blobs" };

@@ -102,7 +102,7 @@ impl RegistryStore {
         }))
     }
 
-    /// Deletes a tag where the registry can, and else the manifest, unless another tag leads to it.
+    /// Deletes a tag if the registry can do that, otherwise the manifest, unless it has another tag.
     async fn delete(&self, tag: &str, digest: &Digest) -> Result<Deleted> {
         match self.delete_manifest(tag).await {
             Err(error) if error.kind() == ErrorKind::Unsupported || error.kind() == ErrorKind::DigestMismatch => {
@@ -163,7 +163,7 @@ impl CacheStore for RegistryStore {
         self.list().await?.whole()
     }
 
-    /// Every tag of the repository, whatever it leads to, but contributions.
+    /// All tags of the repository, whatever their manifests are, without contributions.
     async fn list(&self) -> Result<CacheListing> {
         self.entries(false).await
     }
@@ -187,8 +187,8 @@ impl CacheStore for RegistryStore {
         Some(COLLECTION)
     }
 
-    /// The tag is deleted where the registry can do that; else the manifest is, with every tag that leads to it, and it
-    /// is an error when there is another one.
+    /// The tag is deleted if the registry can do that. Otherwise the manifest is, which deletes all of its tags;
+    /// another tag is then an error.
     async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
         let listed = self.digest(cache)?;
         let Some(tag) = &cache.name else { return self.delete_manifest(&listed.to_string()).await };

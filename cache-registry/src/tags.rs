@@ -22,9 +22,9 @@ use crate::client::{Client, Request};
 use crate::error;
 
 const LIST: &str = "cannot list the tags";
-/// How many tags are asked for at once: what a registry refuses is asked for smaller, and then as it likes.
+/// The page sizes to try in order, smaller ones after a refusal; in the end the registry's default.
 const SIZES: [Option<usize>; 4] = [Some(1_000), Some(100), Some(10), None];
-/// How many pages in a row may be empty: there is nothing in a list of tags that a registry leaves out.
+/// How many pages in a row may be empty; registries have no reason for empty pages.
 const MOST_EMPTY: usize = 16;
 
 /// All tags of the repository, in the registry's order; none if the repository does not exist.
@@ -40,22 +40,22 @@ struct Tags<'a> {
     scopes: &'a Scopes,
 }
 
-/// How a page is asked for.
+/// The request for a page.
 #[derive(Hash)]
 struct Asked {
     query: String,
     size: Option<usize>,
-    /// The last tag of the page before, where the registry did not say whether there are more.
+    /// The last tag of the page before, if that had no link to the next.
     after: Option<String>,
     /// Whether a refusal means the end: the page before had no link to the next, and was not full.
     may_be_refused: bool,
 }
 
-/// What a registry answers.
+/// The answer of a registry.
 #[derive(Default)]
 struct Answer {
     tags: Vec<String>,
-    /// The query of the next page, if the registry says it.
+    /// The query of the next page, if the answer has a link to it.
     next: Option<String>,
     bytes: u64,
 }

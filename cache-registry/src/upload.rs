@@ -106,7 +106,7 @@ impl Upload {
         }
     }
 
-    /// Sends what the registry does not have yet.
+    /// Sends the bytes that the registry does not have yet.
     ///
     /// The source is read from its start, so that it is verified whole before the last byte goes out.
     async fn send_rest<F>(&mut self, blob: &Descriptor, progress: &mut Progress, open: impl Fn() -> F) -> Result<Sent>
@@ -203,7 +203,7 @@ impl Upload {
         kept > 0 && progress.stall()
     }
 
-    /// A quarter of what was too large, if the registry takes that little.
+    /// A quarter of the size that was too large, if the registry accepts such small chunks.
     fn next_chunk(&self, chunk: Option<u64>, size: u64) -> Option<u64> {
         let quarter = (chunk.unwrap_or(size) / 4).min(LARGEST_CHUNK);
         let next = quarter.max(self.smallest_chunk);
@@ -240,7 +240,7 @@ impl Drop for Upload {
     }
 }
 
-/// Checks that the registry has stored what was sent.
+/// Checks that the registry has stored the sent bytes.
 pub(crate) async fn check_stored(
     client: &Client,
     response: Response,

@@ -2,7 +2,7 @@
 
 use cache_core::Timestamp;
 
-/// A shade with the longest age it stands for, in days.
+/// The shades, each with its longest age in days.
 const SHADES: [(u64, &str, &str); 4] = [
     (1, "age0", "up to a day"),
     (7, "age1", "up to a week"),

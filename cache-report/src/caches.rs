@@ -1,4 +1,4 @@
-//! The caches: what is in each, how old it is, who can read it, and what is wrong with it.
+//! The part about caches: for each its content, age, readers and findings.
 
 use cache_core::{CacheManifest, Finding, Timestamp};
 use maud::{Markup, html};

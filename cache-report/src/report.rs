@@ -37,7 +37,7 @@ pub struct ReportedCache<'a> {
     pub(crate) name: String,
     /// The cache.
     pub(crate) manifest: &'a CacheManifest,
-    /// What is wrong with it.
+    /// Its findings.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Report<'a> {
         Self { caches, explanation: None, dead: None, now }
     }
 
-    /// Tells of a build too.
+    /// Adds a build.
     #[must_use]
     pub fn with_explanation(self, explanation: &'a Explanation) -> Self {
         Self { explanation: Some(explanation), ..self }
@@ -70,7 +70,7 @@ impl Dead {
 }
 
 impl<'a> ReportedCache<'a> {
-    /// A cache, with the findings that its documents tell of.
+    /// A cache, with the findings from its documents.
     #[must_use]
     pub fn new(name: impl Into<String>, manifest: &'a CacheManifest) -> Self {
         Self { name: name.into(), manifest, findings: check(manifest) }

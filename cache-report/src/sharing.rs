@@ -102,8 +102,8 @@ fn matrix(columns: &[Column<'_>], sizes: &HashMap<Digest, u64>) -> Markup {
     }
 }
 
-/// How many bytes the names begin with in common, up to where an attribute or a directory ends: a column is too narrow for
-/// what tells nothing.
+/// How many bytes the names begin with in common, up to where an attribute or a directory ends: a column is too narrow
+/// for what tells nothing.
 fn common(names: &[String]) -> usize {
     let Some((first, others)) = names.split_first() else { return 0 };
     let is_common = |end: &usize| others.iter().all(|name| name.starts_with(&first[..*end]) && name.len() > *end);
@@ -111,7 +111,8 @@ fn common(names: &[String]) -> usize {
     ends.filter(|end| *end < first.len()).take_while(is_common).last().unwrap_or(0)
 }
 
-/// Nothing in common is an empty cell, so that what is shared stands out; many columns have no room for a sign.
+/// The cell is empty if nothing is shared, so that shared bytes stand out; many columns have no room for a percent
+/// sign.
 fn cell(row: &Column<'_>, column: &Column<'_>, sizes: &HashMap<Digest, u64>, is_narrow: bool) -> Markup {
     let shared = bytes_of(row.blobs.iter().filter(|blob| column.blobs.contains(*blob)), sizes);
     let percent = if row.bytes == 0 { 0 } else { u128::from(shared) * 100 / u128::from(row.bytes) };

@@ -44,7 +44,7 @@ fn worst(row: &[f64], side: f64) -> f64 {
     (side * most / (sum * sum)).max(sum * sum / (side * least.max(f64::MIN_POSITIVE)))
 }
 
-/// Puts a row along the shorter side, and answers what is left.
+/// Places a row along the shorter side, and returns the free rest.
 fn place(row: &[f64], free: Rect, placed: &mut Vec<Rect>) -> Rect {
     let sum: f64 = row.iter().sum();
     let is_wide = free.width >= free.height;

@@ -19,7 +19,7 @@ pub(crate) async fn are_honoured(client: &Client) -> Result<bool> {
     known.get_or_try_init(|| try_out(client)).await.copied()
 }
 
-/// The first write has to happen, the second and the third must not.
+/// The first write must succeed, the second and the third must not.
 pub(crate) async fn try_out(client: &Client) -> Result<bool> {
     let key = throw_away_key(client, "conditions");
     let is_honoured = try_at(client, &key).await;
@@ -51,7 +51,7 @@ fn is_about_conditions(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Conflict)
 }
 
-/// A key of its own that no listing takes for a cache or a blob.
+/// A unique key that lists recognise neither as a cache nor as a blob.
 pub(crate) fn throw_away_key(client: &Client, purpose: &str) -> String {
     let random = RandomState::new().hash_one(SystemTime::now());
     format!("{}buildcache-{purpose}-{random:016x}", client.config().keys().blobs())

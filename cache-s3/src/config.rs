@@ -167,8 +167,8 @@ impl S3Config {
         self.names.iter().skip(1).map(String::as_str)
     }
 
-    /// The age from which a push sets a blob's age back: BuildKit's, or half of the time after which `prune` may delete a
-    /// blob that no index names.
+    /// The age from which a push sets a blob's age back: BuildKit's, or half of the time after which `prune` may delete
+    /// a blob that no index names.
     pub(crate) fn refresh_after(&self) -> Duration {
         let grace = self.touch_refresh + Duration::from_secs(60 * 60);
         self.touch_refresh.min(grace / 2)
@@ -191,7 +191,7 @@ impl S3Config {
     }
 }
 
-/// An attribute that a variable stands in for.
+/// An attribute with a variable as its fallback.
 fn given(attrs: &mut Attrs<'_>, name: &'static str, instead: Option<&str>, variable: &str) -> Result<String> {
     match (attrs.optional(name), instead) {
         (None, Some(value)) => Ok(value.to_owned()),

@@ -19,7 +19,7 @@ pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, message).with("backend", KIND)
 }
 
-/// Maps what the SDK says about a request that did not end well.
+/// Maps the SDK's error of a request.
 pub(crate) fn failed<E>(failure: SdkError<E, Raw>, message: &str) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,

@@ -30,7 +30,7 @@ use crate::uploads::abort_uploads;
 
 /// What S3 takes in one request at most, in bytes.
 const LARGEST_PUT: u64 = 5 << 30;
-/// The age from which an open upload is taken for that of a dead writer.
+/// The age from which an open upload is assumed to be that of a dead writer.
 const DEAD: i64 = 24 * 60 * 60;
 /// How long a look at an index, and a write to it after that, may take together.
 pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
@@ -124,7 +124,7 @@ impl S3Exporter {
         }
     }
 
-    /// At `touch_refresh=0` all is old, even what was written in this second.
+    /// At `touch_refresh=0` all blobs are old, even one written in this second.
     fn is_young(&self, found: &Found) -> bool {
         let limit = i64::try_from(self.client.config().refresh_after().as_secs()).unwrap_or(i64::MAX);
         found.modified.is_none_or(|modified| limit > 0 && age(modified) <= limit)

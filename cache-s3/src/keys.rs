@@ -58,7 +58,7 @@ pub(crate) fn is_unusual(key: &str) -> bool {
     key.starts_with('/') || key.contains("//")
 }
 
-/// The source of a copy, as S3 wants it in a header: everything escaped but what never has to be, and slashes.
+/// The source of a copy, for S3's header: escapes everything but unreserved characters and slashes.
 pub(crate) fn copy_source(bucket: &str, key: &str) -> String {
     let mut source = String::with_capacity(bucket.len() + key.len() + 8);
     for byte in bucket.bytes().chain([b'/']).chain(key.bytes()) {

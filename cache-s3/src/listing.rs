@@ -75,7 +75,7 @@ pub(crate) async fn look(client: &Client, keys: &BTreeSet<String>) -> Result<BTr
 struct Objects<'a> {
     client: &'a Client,
     prefix: String,
-    /// What the first page begins with.
+    /// Where the first page begins.
     start: Option<Cursor>,
 }
 

@@ -155,7 +155,7 @@ impl S3Probe {
             spec = spec
                 .with("endpoint_url", endpoint.to_string())
                 .with("use_path_style", config.is_path_style().to_string());
-            // Whatever changes `Accept-Encoding` on the way breaks the signature of Go's SDK.
+            // A proxy that changes `Accept-Encoding` breaks the signature of Go's SDK.
             spec = spec.with("disable_accept_encoding", "true");
         }
         // BuildKit's export fails when a blob is old and cannot be copied.

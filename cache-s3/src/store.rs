@@ -163,7 +163,7 @@ impl S3Store {
         let mut objects = listing::objects(&self.client, keys.manifests());
         let mut caches = Vec::new();
         while let Some((key, found)) = objects.try_next().await? {
-            // An index has two bytes at least; what is empty is the folder that some tools make.
+            // An index has at least two bytes; an empty object is a folder of some tools.
             let Some(name) = keys.name_at(&key).filter(|_| found.size > 0) else { continue };
             if ContributionName::parse(name).is_some() != are_contributions {
                 continue;
@@ -185,7 +185,7 @@ impl S3Store {
     }
 }
 
-/// Whether an index is the one that was listed: by its ETag, or by its time where the store does not tell one of them.
+/// Whether an index is the listed one: by its ETag, or by its time if the store has left out one of the ETags.
 fn is_same(found: &Found, listed: &CacheEntry) -> bool {
     let etag = listed.version.as_str();
     match found.etag.is_empty() || etag.is_empty() {
@@ -197,7 +197,7 @@ fn is_same(found: &Found, listed: &CacheEntry) -> bool {
     }
 }
 
-/// The state of a blob: what it is, and since when.
+/// The state of a blob: its ETag and its time.
 fn state(found: &Found) -> Version {
     Version::new(format!("{} {}", found.etag, found.modified.unwrap_or_default()))
 }

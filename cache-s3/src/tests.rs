@@ -1,5 +1,5 @@
-//! What the backend says of itself, and that every public future can be given to `tokio::spawn`: that compiles, or it
-//! does not.
+//! The facts of the backend, and that every public future can be passed to `tokio::spawn`: the test is that this
+//! compiles.
 
 use cache_core::seams::CacheProbe as _;
 use cache_core::{

@@ -122,12 +122,12 @@ fn is_for_a_blob(request: &Request) -> bool {
     request.headers().iter().any(|(name, _)| matches!(name.as_str(), "range" | "x-ms-range"))
 }
 
-/// The error of the connection on its way through the core's reader.
+/// Wraps an error of the connection, for the core's reader.
 fn carried(error: &azure_core::Error) -> cache_core::Error {
     cache_core::Error::new(cache_core::ErrorKind::Unavailable, NO_WHOLE_ANSWER).with("cause", root_cause(error))
 }
 
-/// An error of the core on its way through the SDK.
+/// Wraps an error of the core, for the SDK.
 fn carrying(error: cache_core::Error) -> azure_core::Error {
     azure_core::Error::with_error(ErrorKind::Io, error, NO_WHOLE_ANSWER)
 }

@@ -8,7 +8,7 @@ pub(crate) struct Walked {
     pub(crate) closing: Vec<usize>,
 }
 
-/// Walks from each of `len` nodes along its links; a link to a node that does not exist is passed by.
+/// Walks from each of `len` nodes along its links, and skips links to nodes that do not exist.
 pub(crate) fn walk<I: Iterator<Item = i64>>(len: usize, links: impl Fn(usize) -> I) -> Walked {
     let (mut order, mut closing) = (Vec::with_capacity(len), Vec::new());
     let (mut done, mut open) = (vec![false; len], vec![false; len]);

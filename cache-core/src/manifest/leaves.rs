@@ -133,7 +133,7 @@ fn linked(record: &CacheRecord, count: usize) -> impl Iterator<Item = usize> {
     links.filter(move |&linked| linked < count)
 }
 
-/// Removes records that no other one links to. Links to records behind them move; those that lead nowhere stay.
+/// Removes records to which no other one links. Links to later records are renumbered; links to no record stay.
 fn remove(records: &mut Vec<CacheRecord>, is_removed: &[bool]) {
     let mut next = 0;
     let place = |&is_removed: &bool| {

@@ -83,8 +83,8 @@ impl Annotations {
         self.0.binary_search_by(|(known, _)| known.as_ref().cmp(key))
     }
 
-    /// Brings added pairs into order; of two with one key the later counts. Inserting one by one would take the square
-    /// of what a document may hold.
+    /// Sorts added pairs; of two with one key the later counts. Inserting one by one would take time in the square of
+    /// their number.
     fn tidy(&mut self) {
         self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.0.dedup_by(|later, earlier| {

@@ -33,7 +33,8 @@ pub enum CompressionKind {
     /// gzip, BuildKit's default.
     #[default]
     Gzip,
-    /// gzip with a table of contents, from which single files can be read (<https://github.com/containerd/stargz-snapshotter>).
+    /// gzip with a table of contents, from which single files can be read
+    /// (<https://github.com/containerd/stargz-snapshotter>).
     Estargz,
     /// zstd.
     Zstd,
@@ -54,7 +55,7 @@ impl CompressionKind {
         }
     }
 
-    /// What the media type of a layer of this kind names.
+    /// The encoding in the media type of a layer of this kind.
     #[must_use]
     pub fn encoding(self) -> LayerEncoding {
         match self {

@@ -76,7 +76,7 @@ impl<'a> Attrs<'a> {
             return Ok(());
         };
         let error = invalid(format!("unknown attribute for type={}", self.spec.kind()));
-        // What is shown of it comes first, and stays.
+        // The form that may be shown comes first, and stays.
         let error = error.with("unknown", shown::name(unknown)).with_unknown_attribute(unknown);
         Err(match nearest(unknown, &self.known) {
             Some(name) => error.with_hint(format!("did you mean {name}?")),

@@ -1,6 +1,6 @@
 //! The parts of a spec that may be shown: only names and values that are known to be harmless.
 //!
-//! A secret can stand anywhere in what a person types: behind a misspelt name, in the user part of a URL, in a field
+//! A secret can be anywhere in what a person types: after a misspelt name, in the user part of a URL, in a field
 //! without a name. So this is a list of what may be shown, and not of what may not.
 
 use std::borrow::Cow;

@@ -23,7 +23,7 @@ pub(super) fn check(name: &IndexName, newest: Option<&str>, expect: &Expect) -> 
     if is_met { Ok(()) } else { Err(conflict(expected, newest)) }
 }
 
-/// The key that this index had when the version was read, which may be that of several scopes; an error for what is no
+/// The key of this index when the version was read, which may have keys of several scopes; an error if it is no
 /// version of an index.
 fn expected_key<'a>(name: &IndexName, version: &'a Version) -> Result<Option<&'a str>, &'a str> {
     let keys = || version.as_str().split(SEPARATOR);

@@ -52,7 +52,7 @@ async fn read_found(session: &Arc<Session>, found: Found) -> Result<ReadIndex> {
 /// The newest entry of an index.
 struct Newest {
     found: Found,
-    /// None where the service does not say which key it has found.
+    /// `None` if the service does not return the key of the entry.
     number: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known by one list.
+//! What one list tells about keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -65,7 +65,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Writes what is at `path`; for a directory, the prefix of what is in it.
+    /// Writes the entry at `path`; for a directory, returns the prefix of its entries.
     fn entry(&mut self, path: &Path, entry_path: Vec<u8>) -> Result<Option<Vec<u8>>> {
         let Some(found) = metadata::look(path).map_err(|error| unreadable(error, path))? else { return Ok(None) };
         let Found { mut entry, inode, is_whiteout, is_opaque } = found;

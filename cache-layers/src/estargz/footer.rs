@@ -38,7 +38,7 @@ pub(super) fn encode(toc_offset: u64) -> [u8; LENGTH] {
     footer
 }
 
-/// Reads a footer off the end of the last bytes of a blob; `None` when there is none.
+/// Reads the footer at the end of the last bytes of a blob; `None` if it has none.
 pub(super) fn decode(tail: &[u8]) -> Option<Footer> {
     let current = || decode_as(tail, LENGTH, b"\x1a\0SG\x16\0");
     let legacy = || decode_as(tail, LEGACY_LENGTH, b"\x16\0");

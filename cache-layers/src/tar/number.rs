@@ -24,7 +24,7 @@ pub(super) fn parse_octal(field: &[u8]) -> Option<i64> {
 fn parse_binary(field: &[u8]) -> Option<i64> {
     let (first, rest) = field.split_first()?;
     let is_negative = first & 0x40 != 0;
-    // The top bit only says that the number is binary: below it the sign goes on.
+    // The top bit only marks a binary number; the sign begins at the bit below it.
     let start = if is_negative { i64::from(*first) - 0x100 } else { i64::from(first & 0x7f) };
     rest.iter().try_fold(start, |value, byte| value.checked_mul(256)?.checked_add(i64::from(*byte)))
 }

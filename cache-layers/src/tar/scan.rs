@@ -173,7 +173,7 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Checks that an entry has followed every extended header: one that is appended would be taken for it.
+    /// Checks that every extended header was followed by an entry: otherwise it would apply to an appended one.
     fn check_nothing_is_pending(&self) -> Result<()> {
         let Extended { records, long_path, long_link, .. } = &self.extended;
         let is_pending = !records.is_empty() || long_path.is_some() || long_link.is_some();

@@ -1,4 +1,4 @@
-//! The scanner on archives of the `tar` crate and of GNU tar, and on what is none.
+//! The scanner on archives of the `tar` crate and of GNU tar, and on invalid ones.
 
 use std::io::Read as _;
 
@@ -43,7 +43,7 @@ fn file(path: &str, content: &[u8]) -> (Entry, Vec<u8>) {
     (entry, content.to_vec())
 }
 
-/// What is appended would be taken for the entry that the header is about.
+/// The header would apply to an appended entry.
 #[test]
 fn an_extended_header_that_is_about_nothing_is_refused() {
     let record = b"13 path=other";

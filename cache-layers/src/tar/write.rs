@@ -48,7 +48,7 @@ fn extended(path: &[u8], size: u64) -> [u8; BLOCK] {
     block
 }
 
-/// The block of the entry itself; what has no room in it becomes a record.
+/// The block of the entry itself; fields that do not fit become records.
 fn ustar(entry: &Entry, records: &mut Vec<u8>) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     match split(&entry.path) {

@@ -1,4 +1,4 @@
-//! What an export leaves on disk, and when it refuses.
+//! The files of an export, and when it refuses.
 
 use std::fs;
 use std::future::poll_fn;
@@ -401,7 +401,7 @@ async fn a_present_blob_of_other_bytes_is_written_again_when_it_is_looked_at() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "layer");
 }
 
-/// A directory whose names lead elsewhere or block on open, and what is elsewhere.
+/// A directory with links to outside and names that block on open, and the directory outside.
 #[cfg(unix)]
 fn hostile(name: &str, make: impl Fn(&Path, &Path)) -> (tempfile::TempDir, LocalConfig) {
     let temp = tempfile::tempdir().unwrap();

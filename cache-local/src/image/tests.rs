@@ -1,4 +1,4 @@
-//! Images in directories: what an entry of `index.json` keeps, and whom it is kept from.
+//! Images in directories: which fields an entry of `index.json` keeps, and which readers do not see it.
 
 use std::fs;
 

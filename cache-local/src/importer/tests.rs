@@ -1,4 +1,4 @@
-//! What is found, and what is not there.
+//! Caches that are found, and errors for missing ones.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ async fn a_digest_counts_before_the_tag() {
     assert_eq!(resolved.version.as_str(), older.to_string());
 }
 
-/// The manifest that no tag leads to any more.
+/// The manifest that has no tag any more.
 fn older_generation(root: &std::path::Path) -> Digest {
     let index = fs::read_to_string(root.join("index.json")).unwrap();
     let is_manifest = |path: &&String| {

@@ -32,7 +32,7 @@ fn manifest(name: &str) -> Descriptor {
     Descriptor::of(MediaType::OCI_MANIFEST, name.as_bytes())
 }
 
-/// An index with entries of these annotations; the `n`th leads to `manifest("n")`.
+/// An index with entries of these annotations; the `n`th is for `manifest("n")`.
 fn index_of(annotations: &[&[(&str, &str)]]) -> Index {
     let mut index = Index::default();
     for (n, annotations) in annotations.iter().enumerate() {

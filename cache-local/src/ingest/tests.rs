@@ -12,7 +12,7 @@ fn layout() -> (tempfile::TempDir, Layout) {
     (dir, layout)
 }
 
-/// What a writer that was killed leaves: a lock file that is not locked.
+/// The lock file of a killed writer, which is not locked.
 fn leave_dead(layout: &Layout, name: &str) -> PathBuf {
     let dir = layout.root().join(INGEST).join(name);
     fs::create_dir_all(&dir).unwrap();

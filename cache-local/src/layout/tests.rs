@@ -11,7 +11,7 @@ fn layout() -> (tempfile::TempDir, Layout) {
     (dir, layout)
 }
 
-/// What a reader sees between BuildKit's write and its truncation.
+/// The file between BuildKit's write and its truncation.
 fn torn() -> String {
     format!("{}\"}}}}]}}", fixture_index("v0.32/max-manifest"))
 }

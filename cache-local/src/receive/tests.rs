@@ -1,4 +1,4 @@
-//! What arrives is what was sent, as long as it says, and on disk.
+//! The received file has the sent bytes and length, and is synced to disk.
 
 use std::fs::{self, OpenOptions};
 
@@ -65,7 +65,7 @@ async fn a_blob_that_is_put_on_disk_piece_by_piece_is_the_same() {
 async fn what_cannot_be_put_on_disk_is_an_error() {
     let (_dir, ingest) = ingest();
     let (temp, _) = ingest.create().unwrap();
-    // Takes what is written, and has no disk.
+    // Accepts writes, and cannot be synced.
     let file = OpenOptions::new().write(true).open("/dev/null").unwrap();
     let mut writer = Writer::new(ingest, BATCH);
     writer.task = Some(start(move || Ok((temp, file))));

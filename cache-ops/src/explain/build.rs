@@ -28,7 +28,7 @@ impl<'a> Build<'a> {
         Self { log, kinds, consumers, order, twins }
     }
 
-    /// The steps that are of the same instruction as one, itself included; none where there is one platform.
+    /// The steps of the same instruction as one, itself included; none if there is one platform.
     pub(super) fn twins(&self, v: usize) -> &[usize] {
         if self.twins.is_empty() {
             return &[];

@@ -1,4 +1,4 @@
-//! A cache that `explain` searches, and what it has for the build.
+//! A cache that `explain` searches, and its content for the build.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use crate::index::{Index, result};
 pub struct ConsultedCache<'a> {
     /// Its name in reports.
     pub(crate) name: String,
-    /// What was found there.
+    /// The content that was found.
     pub(crate) content: Content<'a>,
     /// Whether the build imported it; other caches are only searched.
     pub(crate) is_imported: bool,
@@ -23,7 +23,7 @@ pub struct ConsultedCache<'a> {
     pub(crate) lost: HashSet<Digest>,
 }
 
-/// What was found in the place of a cache.
+/// The content of the place of a cache.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Content<'a> {

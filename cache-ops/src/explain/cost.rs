@@ -102,7 +102,7 @@ fn display_order(walk: &Walk<'_>) -> Vec<usize> {
     for &v in &walk.build.order {
         depth[v] = vertices[v].inputs.iter().flatten().map(|&input| depth[input] + 1).max().unwrap_or(0);
     }
-    // A stage stands where its first step is deepest in the graph: what it is built on comes before it.
+    // The position of a stage is the depth of its first step, so that the stages it is built on come before it.
     let mut of_stage: HashMap<Option<&str>, usize> = HashMap::new();
     let stage = |v: usize| steps::stage(&vertices[v].name).map(|stage| stage.name);
     for v in (0..vertices.len()).filter(is_step) {

@@ -39,7 +39,7 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     let later_there = below(there, &gone, |_| true);
     let is_used = |n: usize| export.vertex.contains_key(&n);
     let later_here = Later::new(walk, export, &below(here, &[record], is_used));
-    // What comes later in this build too has not moved here.
+    // A step that comes later in this build too has not moved here.
     let comes_later = |n: usize| later_here.keys.contains(&there.records()[n].key);
     let is_this =
         |n: usize| there.records()[n].key == *key || (is_copy(command) && take_the_same(here, record, there, n));
@@ -93,7 +93,7 @@ fn alone(
     }
 }
 
-/// What comes after a step in this build.
+/// The steps after a step of this build.
 struct Later<'a> {
     keys: HashSet<&'a CacheKey>,
     /// The files that copies take.
@@ -141,7 +141,7 @@ fn take_the_same(here: &Index, n: usize, there: &Index, other: usize) -> bool {
     files(here, n).any(|key| files(there, other).any(|other| other == key))
 }
 
-/// What the cache has on the same base and this build does not use any more.
+/// The records of the cache on the same base that this build does not use any more.
 fn gone_children(walk: &Walk<'_>, there: &Index, side: usize, bases: &[usize]) -> Vec<usize> {
     let used = &walk.used[side];
     let mut gone: Vec<usize> = bases.iter().flat_map(|&n| &there.children[n]).copied().collect();
@@ -171,8 +171,8 @@ fn copied_otherwise(walk: &Walk<'_>, there: &Index, side: usize, record: usize) 
     (!instead.is_empty()).then(|| Cause::StepChanged { parts: vec![Part::CopyOptions], instead })
 }
 
-/// The cause of a step that the cache has further down, at `end`: what stood before it is gone, or it is built on something
-/// else now.
+/// The cause of a step that the cache has further down, at `end`: what stood before it is gone, or it is built on
+/// something else now.
 fn removed(there: &Index, from: &[usize], end: usize) -> Cause {
     match way(there, from, end) {
         Some(removed) => Cause::StepRemoved { removed },
@@ -180,7 +180,7 @@ fn removed(there: &Index, from: &[usize], end: usize) -> Cause {
     }
 }
 
-/// The keys from one of `from` down to the one before `to`, by first inputs; none where no such way leads there.
+/// The keys from one of `from` down to the one before `to`, by first inputs; `None` if there is no such path.
 fn way(there: &Index, from: &[usize], to: usize) -> Option<Vec<CacheKey>> {
     let mut way = Vec::new();
     let mut seen = HashSet::new();
@@ -197,8 +197,8 @@ fn way(there: &Index, from: &[usize], to: usize) -> Option<Vec<CacheKey>> {
     None
 }
 
-/// What of a step may have changed, from its instruction and from the steps after it: what changes the environment
-/// changes every `RUN` after it, what changes one command changes one step.
+/// The parts of a step that may have changed, by its instruction and the steps after it: a change of the environment
+/// changes every later `RUN`, a change of a command one step.
 pub(super) fn parts(walk: &Walk<'_>, v: usize, side: usize) -> Vec<Part> {
     match steps::instruction(&walk.build.log.vertices[v].name) {
         "COPY" | "ADD" => vec![Part::Paths, Part::CopyOptions],
@@ -212,7 +212,7 @@ pub(super) fn parts(walk: &Walk<'_>, v: usize, side: usize) -> Vec<Part> {
                 (0, 0) if is_of_all() => [own, vec![Part::Platform], around].concat(),
                 (0, 0) => [own, around].concat(),
                 (_, 0) => own,
-                // What is in the place of later steps in the cache may be nothing: then they are new, and tell nothing.
+                // The cache may have nothing in place of later steps: then they are new, and tell nothing.
                 (0, new) if walk.gone_below(v, side) < new => [own, around].concat(),
                 (0, _) if is_of_all() => [vec![Part::Platform], around].concat(),
                 // Two commands may have been edited at once, more hardly.

@@ -17,9 +17,9 @@ use crate::index::{Index, links, result};
 
 /// How many records are looked at for all vertices together, at most.
 const LOOKS: usize = 40_000_000;
-/// How many records may stand for one vertex before it counts as not joined.
+/// The most candidates of a vertex; with more it counts as not joined.
 const CANDIDATES: usize = 256;
-/// How long before a vertex's end its result may seem to be made, by clocks that disagree.
+/// How long before a vertex's end its result may be dated, since clocks disagree.
 const BEFORE: Duration = Duration::from_secs(1);
 /// How long after a vertex's end its result may be made.
 const AFTER: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ pub(super) struct Joined {
     pub(super) candidates: Vec<usize>,
 }
 
-/// Joins a log to a cache. With `is_export`, the cache is what the build wrote, and a vertex that ran has a result of
-/// the time at which it ended; otherwise only hits are told from results, and a vertex that ran has what would fit.
+/// Joins a log to a cache. With `is_export`, the build wrote the cache, and a vertex that ran has a result with the
+/// time of its end; otherwise results only tell about hits, and a vertex that ran gets the records that would fit.
 pub(super) fn join(build: &Build<'_>, index: &Index, is_export: bool) -> Vec<Joined> {
     let mut joiner = Joiner::new(build, index, is_export);
     for &v in &build.order {
@@ -110,8 +110,8 @@ impl<'a> Joiner<'a> {
         if found.len() > CANDIDATES { Vec::new() } else { found }
     }
 
-    /// Records whose result was made when the vertex ended. It may have been at work after that: what it made is unpacked
-    /// when a dependant asks for it.
+    /// Records whose result was made when a span of the vertex ended. Later spans are possible, since the result is
+    /// unpacked when a dependant asks for it.
     fn made_by(&self, v: usize) -> Vec<usize> {
         let ends = self.build.log.vertices[v].spans.iter().map(|span| span.end);
         let made_at = |end: Timestamp| {
@@ -124,7 +124,7 @@ impl<'a> Joiner<'a> {
         made
     }
 
-    /// Everything that hangs on what the inputs may be; on any root where no input is known.
+    /// All records below the candidates of the inputs; below any root if no input is known.
     fn below_inputs(&self, v: usize) -> Vec<usize> {
         let vertex = &self.build.log.vertices[v];
         let below = |input: usize| {
@@ -172,7 +172,7 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    /// Prefers what has the outcome: a hit has a result that was there before, a vertex that ran has one of its own.
+    /// Prefers records that fit the outcome: a hit has a result from before the build, a vertex that ran has a new one.
     fn fitting(&self, v: usize, found: Vec<usize>) -> Vec<usize> {
         let made = |n: &usize| result(&self.index.records()[*n]).map(|(_, at)| at);
         if self.ran(v) {
@@ -184,7 +184,7 @@ impl<'a> Joiner<'a> {
         if old.is_empty() { found } else { old }
     }
 
-    /// Drops what no consumer can have for its input.
+    /// Drops candidates that no consumer can have as its input.
     fn narrow_by_consumers(&mut self, v: usize) {
         for &(consumer, at) in &self.build.consumers[v] {
             if self.candidates[v].len() < 2 || self.candidates[consumer].is_empty() {
@@ -210,8 +210,8 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    /// Takes the likeliest of what is left: for a vertex that ran the one made when it ended, for a hit the one that
-    /// its consumers have.
+    /// Chooses the most likely candidate: for a vertex that ran the one made when it ended, for a hit the one of its
+    /// consumers.
     fn choose(mut self) -> Vec<Joined> {
         let lag = self.lag();
         let mut joined = vec![Joined::default(); self.candidates.len()];

@@ -1,8 +1,8 @@
 //! `explain`: why steps of a build ran although there was a cache.
 //!
-//! A build's log says which steps ran and how long they took; the caches say what was known of them. The vertices of
-//! the log are joined to records, and each miss is put down to the first thing that differs: a step whose input missed
-//! follows that input, so that what is left are causes.
+//! A build's log tells which steps ran and how long they took; the caches tell which were known. The vertices of the
+//! log are joined to records, and the cause of each miss is the first difference: a step whose input missed is only a
+//! consequence of that input.
 
 mod build;
 mod cache;
@@ -24,7 +24,7 @@ pub use self::cache::{ConsultedCache, Content};
 pub use self::cause::{AskedFor, Cause, NotImported, NotStored, Part};
 pub use self::log::{BuildLog, LogLimits, Span, StepOutcome, Vertex};
 
-/// What a build did, and why.
+/// The steps of a build, and why they ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -124,7 +124,7 @@ pub enum Note {
     BuildFailed(String),
     /// This many steps that ran are in no record.
     NotJoined(usize),
-    /// The first cache holds results that this build made: it is what the build wrote, not what it imported.
+    /// The first cache has results of this build, so it is its export and not its import.
     ImportedIsExported(String),
     /// The exported cache was not given, so causes are guessed from the log.
     NoExport,

@@ -10,7 +10,7 @@ use super::join::{Joined, linked};
 use super::log::{BuildLog, StepOutcome, Vertex};
 use crate::index::{Index, result};
 
-/// A log that was made of records, and the records of its vertices.
+/// A log generated from records, and the records of its vertices.
 pub(super) struct GeneratedLog {
     pub(super) log: BuildLog,
     pub(super) joined: Vec<Joined>,
@@ -64,7 +64,7 @@ fn vertex(index: &Index, n: usize, inputs: Vec<Option<usize>>, outcome: StepOutc
     }
 }
 
-/// What a step takes that no step made: an image where a part of it is named, as a `RUN` does of its root.
+/// An input without a step: an image if the link has a selector, as that of a `RUN` to its root; otherwise files.
 fn source(record: &CacheRecord, at: usize) -> Vertex {
     let is_image = record.inputs.len() == 1 && record.inputs[at].iter().any(|link| !link.selector.is_empty());
     let name = if is_image { "FROM an image" } else { "[internal] files" }.to_owned();

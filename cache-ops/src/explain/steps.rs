@@ -95,8 +95,9 @@ pub(super) fn stage(name: &str) -> Option<Stage<'_>> {
     }
 }
 
-/// Which instruction of the Dockerfile a vertex is of, whatever its platform: `[linux/arm64 build 2/4] RUN make` is
-/// `[build 2/4] RUN`. What comes after that may hold the platform's own arguments; without a place it is all there is.
+/// The Dockerfile instruction of a vertex, without its platform: `[linux/arm64 build 2/4] RUN make` becomes
+/// `[build 2/4] RUN`. The text after it may contain arguments of the platform, and is kept only for a name without a
+/// position.
 pub(super) fn without_platform(name: &str) -> String {
     let Some((inner, rest)) = brackets(name) else { return name.to_owned() };
     let is_platform = |word: &str| word.contains('/') && !is_place(word);

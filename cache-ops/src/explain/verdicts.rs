@@ -287,7 +287,7 @@ impl Walk<'_> {
         Verdict::likely(Cause::Unknown)
     }
 
-    /// Without an export: what the log and the imported cache alone can tell.
+    /// Causes without an export, from only the log and the imported cache.
     fn guess(&self, v: usize, before: &[Option<Verdict>]) -> Verdict {
         let vertex = &self.build.log.vertices[v];
         let Some(side) = self.imported().find(|&side| self.sides[side].index.is_some()) else {
@@ -383,7 +383,7 @@ impl Walk<'_> {
         first(log.is_none(), Note::NoLog);
         first(self.export.is_none(), Note::NoExport);
         let vertices = &self.build.log.vertices;
-        // A build goes on without a cache that cannot be imported.
+        // A build continues without a cache that cannot be imported.
         let failed = vertices.iter().zip(&self.build.kinds).find(|(vertex, kind)| {
             let is_cause = vertex.error.as_deref() != Some("context canceled") && **kind != Kind::Import;
             vertex.outcome == StepOutcome::Failed && is_cause

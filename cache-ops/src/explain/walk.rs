@@ -40,7 +40,7 @@ pub(super) struct Walk<'a> {
 pub(super) struct Export {
     pub(super) index: Index,
     pub(super) joined: Vec<Joined>,
-    /// For each cache, for each record of this one what a lookup finds there.
+    /// For each cache, for each record of this one, the records that a lookup finds.
     pub(super) found: Vec<Vec<Vec<usize>>>,
     /// The vertex of a record.
     pub(super) vertex: HashMap<usize, usize>,
@@ -48,7 +48,7 @@ pub(super) struct Export {
     pub(super) on_one_root: HashSet<CacheKey>,
 }
 
-/// What the log says about imports.
+/// The imports in the log.
 pub(super) struct Imports {
     pub(super) done: usize,
     pub(super) failed: Option<String>,
@@ -84,7 +84,7 @@ impl Walk<'_> {
         self.export.as_ref().and_then(|export| export.joined[v].record)
     }
 
-    /// What a cache has for a step.
+    /// The records of a cache for a step.
     pub(super) fn known(&self, side: usize, v: usize) -> &[usize] {
         match (&self.export, self.record(v)) {
             (Some(export), Some(record)) => &export.found[side][record],
@@ -95,7 +95,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What a lookup finds in a cache for a record of the export.
+    /// The records that a lookup finds in a cache for a record of the export.
     pub(super) fn found_there(&self, side: usize, record: usize) -> &[usize] {
         self.export.as_ref().map_or(&[], |export| &export.found[side][record])
     }

@@ -10,9 +10,10 @@ use cache_kit::RetryPolicy;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExportSettings {
-    /// How many blobs are pushed at once, without those that only [settle](cache_core::seams::ExporterFacts::settles_apart).
+    /// How many blobs are pushed at once, without those that only
+    /// [settle](cache_core::seams::ExporterFacts::settles_apart).
     pub(crate) concurrency: Concurrency,
-    /// What the place has to hold for the commit to happen.
+    /// The condition of the commit.
     pub(crate) expect: Expect,
     /// How often a push with a retryable error is tried again; errors of both sides count.
     pub(crate) retry: RetryPolicy,

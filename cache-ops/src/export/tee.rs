@@ -222,7 +222,7 @@ impl Drop for Branch {
     }
 }
 
-/// The wakers of all branches: what the source wakes, since it does not know who will ask next.
+/// The wakers of all branches. The source wakes all, since any branch may read next.
 #[derive(Default)]
 struct Wakers(Mutex<Vec<Option<Waker>>>);
 

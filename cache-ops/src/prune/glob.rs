@@ -23,7 +23,7 @@ impl NameGlob {
     pub fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (&self.0, name.chars().collect::<Vec<char>>());
         let (mut at, mut of) = (0, 0);
-        // The last star, and what of the name it stands for so far.
+        // The last star, and the end of the part of the name that it matches so far.
         let mut star: Option<(usize, usize)> = None;
         while at < name.len() {
             match pattern.get(of) {

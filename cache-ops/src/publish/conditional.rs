@@ -56,7 +56,7 @@ impl Job<'_> {
         error.with_retryable(true)
     }
 
-    /// The union of all that was read so far and of what the place holds.
+    /// The union of everything that was read so far and of the cache at the place.
     fn union(&self, current: Option<&Current>) -> Result<CacheChains> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = current else { return Ok(known.clone()) };

@@ -1,9 +1,9 @@
 //! Publishing with commits that replace the cache unconditionally.
 //!
-//! A publisher leaves its cache next to the place. Then it goes in rounds: it lists what was left there, reads the
-//! place, and if the place lacks something, writes the union and looks again. The list comes before the place: what is
-//! gone from the list by then is in the place. So each write is followed by a look that sees what it may have
-//! overwritten.
+//! A publisher writes its cache next to the place, as a contribution. Then it repeats rounds: it lists the
+//! contributions, reads the place, and if the place lacks something, writes the union and starts the next round. The
+//! list is read before the place: a contribution that is deleted by then is in the place. So after each write there is
+//! a look that sees what the write may have overwritten.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -28,8 +28,8 @@ use crate::joined::JoinedBlobs;
 const ROUND: Duration = Duration::from_secs(10 * 60);
 /// How long a contribution stays at least, merged or not.
 ///
-/// A round takes less than [`ROUND`] from its list to its write; what is older than this was seen by every round that
-/// can still write. So the clocks of those who publish to one place may differ by half an hour.
+/// A round takes less than [`ROUND`] from its list to its write, so an older contribution was seen by every round that
+/// can still write. So the clocks of publishers to one place may differ by half an hour.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
 /// How long an unmerged contribution stays: a killed writer may have hidden it from the cache, and the next publish
 /// adds it again.
@@ -110,7 +110,7 @@ struct Rounds<'a> {
     known: Mutex<Known>,
 }
 
-/// What was read so far: contributions do not change.
+/// The contributions read so far, which do not change.
 struct Known {
     names: BTreeSet<ContributionName>,
     /// Our cache, and all that was contributed.
@@ -119,7 +119,7 @@ struct Known {
     written: Option<(Version, usize)>,
 }
 
-/// One look at a place and at what was left for it.
+/// One look at a place and its contributions.
 struct Look {
     begun: Instant,
     /// The contributions that were old already when it began.
@@ -131,9 +131,9 @@ struct Look {
 
 /// What follows from a look at the place.
 enum Next {
-    /// The place holds all of it.
+    /// The place contains everything.
     Done(Box<CacheManifest>),
-    /// This has to be written, which replaces a cache in this form.
+    /// This union must be written.
     Write(Box<CacheManifest>),
 }
 
@@ -198,7 +198,7 @@ impl Rounds<'_> {
         Ok(Look { begun, old, sees_ours, next: self.decide(current)? })
     }
 
-    /// Adds to the union what is new in a list.
+    /// Adds the new contributions of a list to the union.
     async fn read(&self, names: Vec<ContributionName>) -> Result<()> {
         let new: Vec<ContributionName> = {
             let known = self.known();
@@ -243,8 +243,8 @@ impl Rounds<'_> {
         })
     }
 
-    /// Replaces what is in the place. All blobs are there: ours were pushed, and those of others before they were
-    /// named.
+    /// Replaces the cache at the place. All blobs exist: ours were pushed, and others push theirs before they
+    /// contribute.
     async fn write(&self, union: &CacheManifest, begun: Instant) -> Result<Committed> {
         if begun.elapsed() >= ROUND {
             let error = Error::new(ErrorKind::Unavailable, "reading the contributions of others took too long");
@@ -260,7 +260,7 @@ impl Rounds<'_> {
         Ok(committed)
     }
 
-    /// Removes what is old; the place has it. Where one cannot be removed, no other one is tried.
+    /// Removes old contributions, which the place contains. After one that cannot be removed, no other is tried.
     async fn remove_old(&self, last: &Last) -> Option<Leftovers> {
         for (at, name) in last.old.iter().enumerate() {
             if let Err(error) = self.contributions.remove(name).await {

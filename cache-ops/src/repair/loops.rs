@@ -59,8 +59,8 @@ fn rank(records: &[CacheRecord], reached: &[bool]) -> Vec<Option<usize>> {
 
 /// Drops links to unreachable records, and links that close a loop.
 ///
-/// First go the links to records that cannot be there without the record itself: no way from the roots goes through one
-/// of them, and what they were added to is left as it was. Of what still loops, links to a later rank go.
+/// First, links to records that need the record itself: no path from the roots goes through such a link, so the graph
+/// without it is the one from before the loop. Then, in remaining loops, links to a later rank.
 pub(super) fn cut(config: &mut CacheConfig, reached: &[bool]) {
     let leads = |link: i64| usize::try_from(link).is_ok_and(|linked| reached[linked]);
     for input in config.records.iter_mut().flat_map(|record| &mut record.inputs) {

@@ -7,14 +7,14 @@ use super::loops::{cut, reachable};
 use crate::index::{has_result, keep_records, mark_above, parents_first};
 use crate::optimize::DroppedResult;
 
-/// A sound config, and what is not in it.
+/// A sound config, and what was dropped.
 pub(super) struct Salvaged {
     pub(super) config: CacheConfig,
     pub(super) dropped: Vec<DroppedResult>,
     pub(super) dropped_records: Vec<CacheKey>,
 }
 
-/// Keeps what is sound; `verdicts` tell which blobs are.
+/// Keeps the sound parts; `verdicts` tell which blobs are sound.
 pub(super) fn salvage(config: &CacheConfig, verdicts: &Verdicts) -> Salvaged {
     let mut config = config.clone();
     let had_result: Vec<bool> = config.records.iter().map(has_result).collect();
@@ -56,7 +56,7 @@ fn drop_results(config: &mut CacheConfig, verdicts: &Verdicts) -> Vec<DroppedRes
     dropped
 }
 
-/// Which layers end at the bottom with only sound blobs on the way.
+/// Which layers have only sound blobs down to the bottom.
 fn sound_layers(config: &CacheConfig, verdicts: &Verdicts) -> Vec<bool> {
     let layers = &config.layers;
     let mut known: Vec<Option<bool>> = vec![None; layers.len()];

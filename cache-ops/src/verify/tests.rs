@@ -1,4 +1,4 @@
-//! What is wrong with a blob, and what depends on it.
+//! Findings about blobs, and the results that depend on them.
 
 use bytes::Bytes;
 use cache_core::manifest::{CacheLayer, CacheRecord, LayerResult};

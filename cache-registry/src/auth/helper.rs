@@ -16,7 +16,7 @@ use crate::error;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A helper's message when it has no credential for the server; its exit code is that of any failure.
 const NOT_FOUND: &str = "credentials not found in native keychain";
-/// The name that stands for "the secret is an identity token".
+/// The user name that marks the secret as an identity token.
 const TOKEN_USER: &str = "<token>";
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub(super) fn program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
-/// What a helper did with a login.
+/// What a helper has done with a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     /// It has stored the login, or has deleted it.

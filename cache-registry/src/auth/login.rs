@@ -1,4 +1,4 @@
-//! [`Login`]: a credential, and where it came from, so that an error can say what is wrong with it.
+//! [`Login`]: a credential and its source, which errors name.
 
 use std::fmt;
 use std::path::PathBuf;

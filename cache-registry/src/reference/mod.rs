@@ -43,7 +43,7 @@ impl Reference {
         })
     }
 
-    /// Reads a reference, or says why it is none.
+    /// Parses a reference; the error is the reason why it is invalid.
     fn read(text: &str) -> Result<Self, String> {
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) => {

@@ -11,11 +11,11 @@ use cache_kit::RequestLog;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Tells of every try.
+/// Logs every try.
 #[derive(Debug)]
 pub(super) struct Logged;
 
-/// The try that is under way.
+/// The current try.
 #[derive(Debug, Clone)]
 struct Began(RequestLog);
 

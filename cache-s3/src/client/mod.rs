@@ -62,7 +62,7 @@ pub(crate) struct Found {
     /// Without its quotes, which some stores leave out.
     pub(crate) etag: String,
     pub(crate) content_type: Option<String>,
-    /// Whether it has to be restored before it can be read; in a list, whether its class is one of archives.
+    /// Whether it must be restored before it can be read; in a list, whether its class is an archive class.
     pub(crate) is_archived: bool,
 }
 
@@ -140,7 +140,7 @@ impl Client {
                     content_type: head.content_type,
                     is_archived,
                 };
-                // A length of zero is what some proxies leave of one, and what is restored is still of its class.
+                // Some proxies turn the length into zero, and a restored object keeps its archive class.
                 if found.size > 0 && !is_archived { Ok(Some(found)) } else { self.look_inside(key, found).await }
             }
             Err(refused) if status(&refused) == Some(404) => Ok(None),
@@ -200,7 +200,7 @@ impl Client {
         })
     }
 
-    /// The version of the document at a key, of at most `limit` bytes; `None` when there is none.
+    /// The version of the document at a key, of at most `limit` bytes; `None` if it does not exist.
     pub(crate) async fn version(&self, key: &str, limit: u64) -> Result<Option<String>> {
         let found = self.retrying(|| self.head(key)).await?;
         match found.map(|found| found.etag) {
@@ -211,8 +211,8 @@ impl Client {
         }
     }
 
-    /// Reads a document of at most `limit` bytes, with its version: the ETag, or the digest where the store tells none;
-    /// `None` when there is none.
+    /// Reads a document of at most `limit` bytes, with its version: the ETag, or the digest if the store returns none.
+    /// `None` if it does not exist.
     pub(crate) async fn read(&self, key: &str, limit: u64) -> Result<Option<(Bytes, String)>> {
         let object = match self.get(key, None).await {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
@@ -361,8 +361,8 @@ impl http_body::Body for Streamed {
     }
 }
 
-/// Whether what is of this class may have to be restored before it is read: `GLACIER`, `DEEP_ARCHIVE`, and what other
-/// stores call theirs.
+/// Whether objects of this class may need to be restored before they are read: `GLACIER`, `DEEP_ARCHIVE`, and similar
+/// classes of other stores.
 fn is_of_archives(class: Option<&StorageClass>) -> bool {
     class.is_some_and(|class| class.as_str() != "GLACIER_IR" && is_cold(class.as_str()))
 }

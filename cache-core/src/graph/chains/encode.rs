@@ -12,9 +12,9 @@ use crate::model::{Descriptor, Digest, Timestamp};
 impl CacheChains {
     /// Makes the manifest of this graph: every record with its newest result, and the layers that the results need.
     ///
-    /// Equal graphs give equal bytes. Layers stand in order of their blob, then of what is below them; records in order
-    /// of their key, then of their inputs. Layer media types become OCI's. Lazy results that are not resolved are left
-    /// out: [`select`](Self::select) resolves them.
+    /// Equal graphs give equal bytes. Layers are sorted by their blob, then by the layers below them; records by their
+    /// key, then by their inputs. Layer media types become OCI's. Lazy results that are not resolved are left out:
+    /// [`select`](Self::select) resolves them.
     #[must_use]
     pub fn to_manifest(&self) -> CacheManifest {
         let (layers, layer_index) = self.sorted_layers();
@@ -204,7 +204,7 @@ impl<'a> RecordOrder<'a> {
         &self.chains.records[id as usize]
     }
 
-    /// What a record is sorted by; the key is enough for a record whose key no other has.
+    /// The sort key of a record; for a record with a unique key, that key alone.
     fn rank(&self, id: u32) -> Rank {
         let key = self.record(id).key as usize;
         let shared = (self.uses[key] > 1).then(|| (self.shape(id), self.above[id as usize], self.newest(id)));

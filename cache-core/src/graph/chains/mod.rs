@@ -55,7 +55,7 @@ pub struct CacheChains {
     roots: HashMap<u32, u32>,
     /// The records below a record, by how they hang on it.
     below: HashMap<Edge, Vec<u32>>,
-    /// Every link there is, seen from the record it leads to.
+    /// All links, seen from the record to which they lead.
     links: HashSet<Link>,
     /// Whether a link was dropped or records were kept apart because of a loop.
     has_cut: bool,

@@ -14,7 +14,7 @@ pub(super) fn looping(links: &[(u32, u32)], homes: &[u32]) -> Vec<bool> {
     left
 }
 
-/// The homes, parents before children; those that a loop leads to are left out.
+/// The homes, parents before children, without those in or behind a loop.
 pub(super) fn order(links: &[(u32, u32)], homes: &[u32]) -> Vec<u32> {
     sorted(&own_homes(homes), links)
 }
@@ -23,7 +23,7 @@ fn own_homes(homes: &[u32]) -> Vec<bool> {
     homes.iter().zip(0_u32..).map(|(&home, at)| home == at).collect()
 }
 
-/// Those of `among` in an order in which all that leads to one stands before it (Kahn, 1962).
+/// The nodes of `among` in topological order (Kahn, 1962).
 fn sorted(among: &[bool], links: &[(u32, u32)]) -> Vec<u32> {
     let inner = || links.iter().filter(|&&(from, to)| among[from as usize] && among[to as usize]);
     let (mut waits, mut starts) = (vec![0_usize; among.len()], vec![0_usize; among.len() + 1]);

@@ -1,9 +1,9 @@
 //! Merging equal records whose links would then form a loop.
 //!
-//! The records are taken in an order that only depends on what they are: how far below the roots they stand, then a
-//! digest over everything above them. Each is made one with the first record that is the same; if that is one above or
-//! below it, the lower goes into the upper, and what of its inputs leads back stays a record of its own. So no lookup is
-//! lost, and at the end no two records are the same.
+//! The order of the records depends only on their content: their distance from the roots, then a digest over everything
+//! above them. Each is merged with the first equal record; if that is above or below it, the lower is merged into the
+//! upper, and those of its inputs that would form a loop stay a record of their own. So no lookup is lost, and in the
+//! end no two records are equal.
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 

@@ -1,4 +1,4 @@
-//! What joins leaves, what is taken for a joining record, and when BuildKit loses links.
+//! Joining leaves, recognising joining records, and when BuildKit loses links.
 
 use super::*;
 use crate::manifest::LayerResult;
@@ -55,7 +55,7 @@ fn what_was_joined_is_parted_again_and_joins_do_not_pile_up() {
     let once = joined(records.clone());
     assert_eq!(joined(once.clone()), once);
     assert_eq!(parted(once), records);
-    // A joining record that another one joins again is none of the leaves either.
+    // A joining record that is joined by another one is no leaf either.
     let twice = [records.clone(), vec![joining(&[1, 2]), record("d", &[]), joining(&[3, 4])]].concat();
     assert_eq!(parted(twice), [records, vec![record("d", &[])]].concat());
 }

@@ -1,4 +1,4 @@
-//! One line of a log: the part of BuildKit's `client.SolveStatus` that tells of steps.
+//! One line of a log: the part of BuildKit's `client.SolveStatus` about steps.
 
 use std::borrow::Cow;
 use std::fmt;

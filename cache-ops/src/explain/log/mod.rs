@@ -1,7 +1,7 @@
 //! [`BuildLog`]: the progress log of a build (`--progress=rawjson`, of buildctl and of buildx).
 //!
-//! A log is untrusted. Lines that are no progress are counted and passed by, a log may end anywhere, and what is kept of
-//! it is bounded by [`LogLimits`], whatever its size.
+//! A log is untrusted. Lines that are no progress are counted and skipped, a log may end anywhere, and memory is
+//! bounded by [`LogLimits`], whatever its size.
 
 mod line;
 mod read;
@@ -47,7 +47,7 @@ impl BuildLog {
         self.ended().zip(self.started()).map_or(Duration::ZERO, |(end, start)| end.since(start))
     }
 
-    /// Whether a cache holds results that were made while the build ran: it is what the build wrote.
+    /// Whether a cache has results that were made while the build ran, so that the build wrote it.
     #[must_use]
     pub fn made(&self, cache: &CacheManifest) -> bool {
         let Some(started) = self.started() else { return false };

@@ -13,16 +13,16 @@ use super::{BuildLog, Vertex};
 const WARNINGS: usize = 10;
 const WARNING: usize = 500;
 
-/// How many times the longest line that is read the longest one may be that is passed by.
+/// The longest line that is skipped, in multiples of the longest one that is read.
 const PASSED_BY: usize = 8;
 
 /// Limits on what a log may cost, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLimits {
-    /// The longest line that is read, in bytes; a longer one is passed by, up to eight times that length.
+    /// The longest line that is read, in bytes; a longer one is skipped, up to eight times that length.
     pub line: usize,
-    /// How many bytes are read, those of lines that are passed by included.
+    /// The most bytes that are read, skipped lines included.
     pub total: u64,
     /// How many vertices there may be.
     pub vertices: usize,
@@ -64,7 +64,7 @@ impl BuildLog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Newline,
-    /// It was longer than a line may be; the rest was passed by.
+    /// It was longer than a line may be; the rest was skipped.
     TooLong,
     Eof,
 }
@@ -203,7 +203,7 @@ fn is_plain_progress(text: &[u8]) -> bool {
     digits > 0 && rest.get(digits) == Some(&b' ')
 }
 
-/// What a line of the client's log says: `time="…" level=warning msg="local cache import at …" spanID=…`.
+/// The message in a line of the client's log: `time="…" level=warning msg="local cache import at …" spanID=…`.
 fn message(line: &str) -> String {
     let said =
         line.split_once("msg=\"").map_or(line, |(_, rest)| rest.split_once("\" ").map_or(rest, |(said, _)| said));

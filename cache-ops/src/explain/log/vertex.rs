@@ -21,8 +21,8 @@ pub struct Vertex {
     pub digest: Digest,
     /// Its name: `[build 2/4] RUN make`.
     pub name: String,
-    /// The vertices it works on, in its definition's order, as places in the log's list; `None` for one that the log
-    /// does not tell of.
+    /// Its inputs, in its definition's order, as positions in the log's list of vertices; `None` for one that is not in
+    /// the log.
     pub inputs: Vec<Option<usize>>,
     /// How it ended.
     pub outcome: StepOutcome,
@@ -84,7 +84,7 @@ pub(super) struct Draft {
     /// A result is being loaded: what happens meanwhile is fetching and unpacking.
     is_loading: bool,
     is_open: bool,
-    /// A result was loaded to the end: what comes after fetches what was put off, and is no run.
+    /// A result was loaded completely: later work fetches lazy layers, and is no run.
     is_loaded: bool,
     was_cached: bool,
     is_load_failed: bool,
@@ -136,7 +136,7 @@ impl Draft {
         self.spans.push(span);
         if self.spans.len() >= SPANS {
             join(&mut self.spans);
-            // A log that was made to grow has spans that never touch: what is left counts as one.
+            // A hostile log may have spans that never touch: then they count as one.
             if self.spans.len() >= SPANS / 2 {
                 let end = self.spans.iter().map(|span| span.end).max();
                 self.spans.truncate(1);
