@@ -114,7 +114,7 @@ mod tests {
     const SIGNED: &str = "https://acc.blob.core.windows.net/?sv=2024&sig=hush%2B";
 
     #[test]
-    fn the_name_is_the_first_label_of_a_host_and_none_of_an_address() {
+    fn the_account_name_is_the_first_label_of_a_host_name() {
         let name = |url| Account::parse(url).unwrap().name().map(str::to_owned);
         assert_eq!(name(SIGNED), Some("acc".to_owned()));
         assert_eq!(name("http://127.0.0.1:10000/devstoreaccount1"), None);

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_says_more_than_the_status() {
+    fn the_code_takes_precedence_over_the_status() {
         let kind = |status, code| answered(status, &[("x-ms-error-code", code)], "").kind();
         assert_eq!(kind(403, "AuthenticationFailed"), ErrorKind::Unauthenticated);
         assert_eq!(kind(403, "AuthorizationFailure"), ErrorKind::PermissionDenied);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_kept_where_another_try_helps() {
+    fn retry_after_is_kept_for_retryable_errors() {
         assert_eq!(answered(503, &[("retry-after", "7")], "").retry_after(), Some(Duration::from_secs(7)));
         assert_eq!(
             answered(429, &[("x-ms-retry-after-ms", "250")], "").retry_after(),

@@ -368,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_acts_on_does_not_go_by_what_is_shown() {
+    fn facts_for_programs_are_separate_from_shown_ones() {
         let error = Error::new(ErrorKind::Unavailable, "ended early").with("blob", "shown").with_blob("sha256:00", 7);
         assert_eq!((error.blob(), error.context("blob")), (Some(("sha256:00", 7)), Some("shown")));
         assert!(!error.holds_image() && error.with_image().holds_image());
     }
 
     #[test]
-    fn a_full_disk_says_what_to_do() {
+    fn a_full_disk_has_a_hint() {
         let error = Error::from_io(std::io::ErrorKind::StorageFull.into(), "cannot write the blob");
         assert_eq!(error.kind(), ErrorKind::Storage);
         assert_eq!(error.hint(), Some("free space there, then try again"));

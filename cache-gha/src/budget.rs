@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waiting_is_told_with_the_time_it_will_take_and_not_too_often() {
+    async fn waits_are_reported_with_the_time_left_and_not_too_often() {
         let told = Mutex::new(Vec::new());
         let progress = |event: &Event<'_>| {
             if let Event::Throttled { reason, wait, left } = event {

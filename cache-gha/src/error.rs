@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_says_more_than_the_status() {
+    fn the_code_takes_precedence_over_the_status() {
         assert_eq!(map(400, r#"{"code":"already_exists","msg":""}"#).kind(), ErrorKind::Conflict);
         assert_eq!(map(400, r#"{"typeKey":"ArtifactCacheItemAlreadyExistsException"}"#).kind(), ErrorKind::Conflict);
         assert_eq!(map(400, r#"{"message":"Cache Already Exists."}"#).kind(), ErrorKind::Conflict);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_in_words_is_named_for_what_it_is() {
+    fn a_refusal_without_a_code_gets_the_kind_of_its_message() {
         let cases = [
             ("cache write denied: the token has read-only access to the cache", ErrorKind::PermissionDenied),
             ("Rate limit reached", ErrorKind::RateLimited),

@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_read_back_says_what_it_is() {
+    fn a_key_of_an_index_is_parsed() {
         let (name, number) = parse_index("index-my-1-cache-1-f921bd05-sig#10").unwrap();
         assert_eq!((name.cache_name(), number, name.is_signed()), ("my-1-cache", 10, true));
         assert_eq!(IndexName::new("", "x").cache_name(), "");
     }
 
     #[test]
-    fn what_is_no_index_is_none() {
+    fn other_keys_are_no_indices() {
         for key in [
             "index-buildkit-1-f921bd05",
             "index-buildkit-1-f921bd05#",

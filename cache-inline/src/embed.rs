@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_nobody_knows_the_time_of_gets_none() {
+    fn a_layer_without_a_known_time_gets_none() {
         assert!(embedded("{}").contains(r#""history":[{"created_by":"COPY \u003ca\u003e","comment":"buildcache"},"#));
     }
 

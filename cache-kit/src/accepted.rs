@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_manifest_names_is_taken_until_there_is_a_doubt() {
+    async fn blobs_of_the_manifest_count_as_present_until_doubt() {
         let accepted = accepted(20).await;
         let again = || async { Err(Error::new(ErrorKind::Unavailable, "it is read once")) };
         assert!(accepted.has(&blob(3), again).await);

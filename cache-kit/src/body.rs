@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_byte_a_second_is_given_up_and_not_tried_again() {
+    async fn a_byte_a_second_is_an_error_and_not_retried() {
         let begun = Instant::now();
         let error = reader().read(every(Duration::from_secs(1), 1)).await.unwrap_err();
         assert_eq!((error.kind(), error.is_retryable(), begun.elapsed()), (ErrorKind::Unavailable, false, IDLE));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_fast_before_is_no_excuse() {
+    async fn a_fast_start_does_not_excuse_a_slow_rest() {
         let fast = stream::iter([Ok(Bytes::from(vec![0; 8 << 20]))]);
         let error = reader().read(fast.chain(every(Duration::from_secs(1), 1))).await.unwrap_err();
         assert!(error.context("cause").unwrap().starts_with("fewer than"), "{error}");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_error_says_ends_where_it_breaks() {
+    async fn the_body_of_an_error_is_read_until_it_breaks() {
         let broken = stream::iter([Ok(Bytes::from_static(b"no")), Err(Error::new(ErrorKind::Unavailable, "reset"))]);
         assert_eq!(reader().read_start(broken).await, "no");
     }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_somebody_says_allocates_no_more_than_is_bounded() {
+    fn a_claimed_size_allocates_at_most_the_limit() {
         assert_eq!(Buffers::default().take(usize::MAX).capacity(), LARGEST);
     }
 }

@@ -41,14 +41,14 @@ mod tests {
     }
 
     #[test]
-    fn a_range_says_where_it_begins_and_what_it_is_of() {
+    fn a_range_has_a_start_and_a_total() {
         assert_eq!(parsed("bytes 5-9/10"), (Some(5), Some(10)));
         assert_eq!(parsed("bytes 5-9/*"), (Some(5), None));
         assert_eq!(parsed("bytes */10"), (None, Some(10)));
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_said() {
+    fn invalid_parts_are_none() {
         assert_eq!(parsed("bytes 5-9"), (Some(5), None));
         assert_eq!(parsed("5-9/10"), (None, Some(10)));
         assert_eq!(parsed(""), (None, None));

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_refused() {
+    fn invalid_durations_are_refused_as_in_go() {
         for text in
             ["", "24", "1d", "1h 30m", "h", ".s", "1..5s", "-1h", "1e3s", "9999999h", "+", "99999999999999999999h"]
         {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn gzip_is_undone_whatever_pieces_it_comes_in() {
+    async fn gzip_is_decompressed_in_pieces_of_any_size() {
         let bytes = vec![7; 100_000];
         for each in [1, 10, 100_000] {
             assert!(decoded(&gzip(&bytes), each).await.unwrap() == bytes);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_cut_short_or_no_gzip_is_an_error() {
+    async fn truncated_or_invalid_gzip_is_an_error() {
         let encoded = gzip(&vec![7; 100_000]);
         for broken in [&encoded[..encoded.len() - 9], b"no gzip at all, really"] {
             assert_eq!(decoded(broken, 50).await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_undone_within_its_limit_and_if_it_is_encoded_at_all() {
+    fn a_document_is_decompressed_within_its_limit_and_only_if_encoded() {
         let undo = |document: &[u8], limit| {
             let undone = ContentEncoding::Gzip.undo_document(Bytes::copy_from_slice(document), limit, "cannot");
             undone.map_err(|error| error.kind())

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_read_and_one_that_nobody_writes_to_is_given_up() {
+    fn a_pipe_is_read_and_one_without_a_writer_times_out() {
         let path = pipe("a");
         let error = open_pipe(&path, OpenOptions::new().read(true), Duration::from_millis(1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

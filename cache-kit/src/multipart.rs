@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_holds_another_number_of_bytes_is_noticed() {
+    async fn a_store_with_another_number_of_bytes_is_an_error() {
         let (store, content) = (Store { loses: true, ..Store::default() }, content(100));
         let error = upload(pieces(&content), 100, &store, &PartLimits::new(10, 3)).await.unwrap_err();
         assert_eq!((error.kind(), error.context("stored")), (ErrorKind::DigestMismatch, Some("99")));

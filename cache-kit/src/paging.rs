@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_without_a_way_on_is_no_end() {
+    async fn more_without_a_cursor_is_an_error() {
         for items in [vec![], vec![1]] {
             assert_eq!(cause(&Book::new([(items, NextPage::Lost)])).await, "it says that there is more, but not where");
         }
     }
 
     #[tokio::test]
-    async fn a_list_that_comes_back_is_found_out() {
+    async fn a_list_that_repeats_a_page_is_an_error() {
         use NextPage::At;
         let same = Book::new([(vec![1], At(0))]);
         assert_eq!((cause(&same).await.as_str(), same.1.into_inner()), ("it sends the same page again", 2));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn empty_pages_without_end_are_given_up() {
+    async fn endless_empty_pages_are_an_error() {
         let empty = Book::new((0..20).map(|at| (vec![], NextPage::At(at + 1))));
         let bounds = Bounds { empty_pages: 5, ..Bounds::default() };
         let error = paged(&empty, bounds).try_collect::<Vec<u32>>().await.unwrap_err();

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_long_list_is_listed_by_digit() {
+    fn the_rest_of_a_long_list_is_split_by_digit() {
         let parts = parts(&["00", "04", "07"]).unwrap();
         assert_eq!(parts.len(), 18);
         let after = Some(format!("p/sha256:{:0<64}", "07"));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_all_digests_leaves_all_of_them() {
+    fn a_first_page_before_all_digests_leaves_all_parts() {
         let parts = list_parts("p/", ["p/other"].into_iter()).unwrap();
         assert!(parts.len() == 18 && parts.iter().all(|part| part.after.is_none()));
     }

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_small_is_one_request_and_the_rest_goes_in_parts() {
+    async fn a_small_range_is_one_request_and_a_larger_one_several() {
         let ahead = ReadAhead::new(8, 8);
         assert_eq!(read(&ahead, Store::default(), 0..16).await.1, std::slice::from_ref(&(0..16)));
         let (_, asked) = read(&ahead, Store::default(), 0..20).await;
@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_is_given_back() {
+    async fn memory_is_released() {
         let ahead = ReadAhead::new(4, 2);
         drop(read(&ahead, Store::default(), 0..36).await);
         let _all = ahead.permits.acquire_many(2).await.unwrap();
     }
 
     #[tokio::test]
-    async fn an_error_comes_in_its_turn() {
+    async fn an_error_comes_after_the_bytes_before_it() {
         let lost = Store { lost: Some(10), ..Store::default() };
         let stream = {
             let (store, range) = (Arc::new(lost), 0..36);

@@ -17,7 +17,7 @@ mod tests {
     use super::is_downgrade;
 
     #[test]
-    fn only_the_way_from_https_to_http_is_a_downgrade() {
+    fn only_https_to_http_is_a_downgrade() {
         assert!(is_downgrade("https", "http"));
         assert!(!is_downgrade("http", "http") && !is_downgrade("http", "https") && !is_downgrade("https", "https"));
     }

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_signs_a_request_is_not_kept() {
+    fn signatures_are_not_kept() {
         let log = RequestLog::new("azblob", "PUT", "https://me:hush@a.example/c/blob?sv=1&sig=hush#hush", 5);
         assert!(!format!("{log:?}").contains("hush"), "{log:?}");
         assert!(log.url.starts_with("https://REDACTED@a.example/c/blob?"));

@@ -176,19 +176,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_goes_on_where_it_broke_and_ends_with_its_range() {
+    async fn a_stream_resumes_where_it_broke_and_ends_with_its_range() {
         let (pieces, opened) = read(3, 1..9).await;
         assert_eq!((pieces.unwrap().concat(), opened), (b"12345678".to_vec(), 2));
     }
 
     #[tokio::test]
-    async fn a_stream_that_breaks_after_every_byte_is_given_up() {
+    async fn a_stream_that_breaks_after_every_byte_fails() {
         let (pieces, opened) = read(1, 0..10).await;
         assert_eq!((pieces.unwrap_err().context("got"), opened), (Some("6"), 5));
     }
 
     #[tokio::test]
-    async fn a_stream_that_gets_nowhere_is_given_up() {
+    async fn a_stream_without_progress_fails() {
         let (pieces, opened) = read(0, 0..10).await;
         let error = pieces.unwrap_err();
         assert_eq!((opened, error.is_retryable(), error.context("tries")), (5, false, Some("6")));

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_is_around_a_policy_may_start_again() {
+    async fn an_outer_policy_may_retry_the_error_of_an_inner_one() {
         let (inner, outer) = (RetryPolicy::default().with_attempts(2), RetryPolicy::default().with_attempts(3));
         let calls = AtomicU32::new(0);
         let call = || {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_a_server_asks_for_is_kept_to_within_the_budget() {
+    async fn the_wait_that_a_server_asks_for_is_kept_within_the_budget() {
         let waits = Mutex::new(Vec::new());
         let progress = |event: &Event<'_>| {
             if let Event::Retrying { wait, error } = event {

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_told_from_a_broken_connection() {
+    fn an_untrusted_certificate_differs_from_a_broken_connection() {
         for cause in [
             "invalid peer certificate: UnknownIssuer",
             "received fatal alert: CertificateRequired",

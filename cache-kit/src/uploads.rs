@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_upload_goes_on_that_nobody_waits_for() {
+    async fn an_upload_continues_after_its_future_is_dropped() {
         let uploads = Uploads::default();
         let (done, ended) = tokio::sync::oneshot::channel();
         let upload = uploads.run(async move {

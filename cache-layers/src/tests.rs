@@ -84,7 +84,7 @@ async fn bytes_depend_on_neither_threads_nor_pieces() {
 }
 
 #[tokio::test]
-async fn every_level_makes_a_layer() {
+async fn every_level_encodes_a_layer() {
     let (tar, pool) = (text(200_000), CodecPool::new(2));
     for kind in kinds() {
         for level in kind.levels().into_iter().flatten() {
@@ -154,7 +154,7 @@ async fn too_few_and_too_many_bytes_do_not_decompress() {
 }
 
 #[tokio::test]
-async fn output_that_waits_for_room_comes_whatever_the_pieces() {
+async fn output_larger_than_the_buffer_is_complete_in_pieces_of_any_size() {
     let pool = CodecPool::new(1);
     for kind in kinds() {
         // One byte decodes to more than the decoder's buffer, and some of them end where the buffer ends.
@@ -264,7 +264,7 @@ async fn a_plain_tar_that_was_verified_is_not_hashed_again() {
 }
 
 #[test]
-fn a_kind_that_is_not_built_in_says_so() {
+fn a_kind_that_is_not_built_in_is_an_error() {
     for kind in CompressionKind::ALL.into_iter().filter(|kind| !can_encode(*kind)) {
         let error = encode(stream_of(Bytes::new()), &Compression::new(kind), &CodecPool::new(1)).unwrap_err();
         assert_eq!(error.to_string(), format!("this program was built without {kind} compression"));

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_is_not_there_has_none() {
+    async fn a_missing_directory_has_no_unnamed_caches() {
         let dir = tempfile::tempdir().unwrap();
         let store = LocalStore::new(LocalConfig::new(dir.path().join("none")));
         assert!(store.unnamed().await.unwrap().is_empty());

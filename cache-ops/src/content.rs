@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_leads_to_a_cache_an_image_or_something_else() {
+    async fn an_entry_is_a_cache_an_image_or_something_else() {
         for (config, expected) in [
             (MediaType::CACHE_CONFIG.as_str(), EntryContent::Cache),
             (MediaType::OCI_CONFIG.as_str(), EntryContent::Image),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_whose_manifest_is_gone_leads_to_nothing() {
+    async fn an_entry_without_its_manifest_is_missing() {
         let store = MemoryCache::new();
         let document = Document::new(MediaType::OCI_MANIFEST, manifest(MediaType::CACHE_CONFIG.as_str()));
         store.put_root(&document, Expect::Any).await.unwrap();

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_tell_more_than_the_descriptor() {
+    async fn the_bytes_take_precedence_over_the_descriptor() {
         let store = MemoryCache::new();
         let mut tar = vec![0_u8; 1024];
         tar[257..262].copy_from_slice(b"ustar");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_layer_is_told_from_what_is_wrong() {
+    async fn unreadable_corrupt_and_missing_blobs_differ() {
         let store = MemoryCache::new();
         let text = store.insert("text");
         assert_eq!(examine(&store, text, MediaType::CACHE_CONFIG).await, Examined::Unreadable);

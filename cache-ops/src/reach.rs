@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_document_that_is_gone_or_no_manifest_is_an_error() {
+    async fn a_missing_document_or_an_invalid_manifest_is_an_error() {
         let store = MemoryCache::new();
         let gone = Descriptor::of(MediaType::OCI_MANIFEST, b"gone");
         assert_eq!(of_document(gone, &store).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_platform_that_is_not_there_reaches_nothing() {
+    async fn a_missing_platform_reaches_nothing() {
         let store = MemoryCache::new();
         let gone = Descriptor::of(MediaType::OCI_MANIFEST, b"gone");
         let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{}]}}"#, json(&gone)));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn each_blob_has_one_number_whoever_reaches_it() {
+    fn each_blob_has_one_number_for_all_caches() {
         let mut reached = Reached::default();
         let (a, b) = (reached.number(&reach(&["a", "shared"])), reached.number(&reach(&["b", "shared"])));
         assert_eq!((reached.blobs(), a.0.len(), b.0.len()), (3, 2, 2));

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shard_is_refused() {
+    fn invalid_shards_are_refused() {
         for text in ["", "1", "0/3", "4/3", "a/b", "1/1001", "-1/2", "1/2/3"] {
             assert_eq!(text.parse::<Shard>().unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
         }

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_media_type_is_what_the_document_says_else_what_the_registry_says_else_what_it_looks_like() {
+    fn the_media_type_is_from_the_document_or_the_header_or_the_form() {
         let of = |document: &'static str, said| media_type_of(&Bytes::from_static(document.as_bytes()), said);
         let docker = r#"{"mediaType":"application/vnd.docker.distribution.manifest.v2+json"}"#;
         assert_eq!(of(docker, Some("application/vnd.oci.image.manifest.v1+json")), MediaType::DOCKER_MANIFEST);

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn each_variable_has_two_names_and_all_stands_in() {
+    fn each_variable_may_be_in_lower_case_and_all_proxy_is_the_fallback() {
         assert_eq!(found(&[]), [None, None, None]);
         assert_eq!(
             found(&[("HTTP_PROXY", "a"), ("https_proxy", "b"), ("no_proxy", "c")]),
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cgi_program_is_told_no_proxy_by_its_callers() {
+    fn http_proxy_is_ignored_in_a_cgi_program() {
         assert_eq!(found(&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil")]), [None, None, None]);
         assert_eq!(found(&[("REQUEST_METHOD", "GET"), ("http_proxy", "a")]), [some("a"), None, None]);
     }
 
     #[test]
-    fn an_address_that_is_none_is_not_quoted() {
+    fn an_invalid_address_is_not_quoted() {
         let proxies = Proxies::none().with_https("http://me:hush-hush@[");
         let error = proxies.add_to(ClientBuilder::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidSpec);

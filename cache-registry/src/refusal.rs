@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_says_more_than_the_status() {
+    fn the_code_takes_precedence_over_the_status() {
         let kind = |code: &str, status| {
             let body = format!(r#"{{"errors":[{{"code":"{code}","message":"m","detail":{{}}}}]}}"#);
             answer(&body).kind(StatusCode::from_u16(status).unwrap())

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_registry_has_kept_is_read() {
+    fn the_range_of_stored_bytes_is_parsed() {
         assert_eq!(kept("0-499"), Some(500));
         assert_eq!(kept("bytes=0-499"), Some(500));
         assert_eq!(kept("0-0"), Some(0));

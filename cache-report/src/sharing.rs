@@ -127,7 +127,7 @@ mod tests {
     use super::common;
 
     #[test]
-    fn names_are_told_apart_by_what_they_do_not_share() {
+    fn the_common_start_of_names_ends_at_an_attribute_or_directory() {
         let common = |names: &[&str]| common(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!(common(&["type=local,src=a,tag=branch-1", "type=local,src=a,tag=branch-2"]), 21);
         assert_eq!(common(&["src=dir/old", "src=dir/new", "src=dir/"]), 4, "no name becomes empty");

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn areas_are_kept_and_nothing_sticks_out() {
+    fn areas_are_kept_within_the_rectangle() {
         let values = [6.0, 6.0, 4.0, 3.0, 2.0, 2.0, 1.0, 0.0];
         let within = Rect { x: 0.0, y: 0.0, width: 600.0, height: 400.0 };
         let placed = squares(&values, within);

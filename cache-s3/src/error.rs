@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_says_more_than_the_status() {
+    fn the_code_takes_precedence_over_the_status() {
         let cases = [
             ("NoSuchBucket", 404, ErrorKind::NotFound),
             ("AccessDenied", 403, ErrorKind::PermissionDenied),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_words_and_its_wait_are_kept() {
+    fn the_servers_message_and_retry_after_are_kept() {
         let mut answer = raw(503, "<html>\n busy </html>");
         answer.headers_mut().insert("retry-after", "7");
         answer.headers_mut().insert("x-amz-request-id", "4442587FB7D0A2F9");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_leads_back_to_what_it_is_of() {
+    fn keys_are_parsed_to_names_and_digests() {
         let keys = Keys { prefix: "p/".to_owned(), ..Keys::default() };
         let digest = Digest::sha256(b"layer");
         assert_eq!(keys.name_at(&keys.manifest("a/b")), Some("a/b"));

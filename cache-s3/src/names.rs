@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn unusual_keys_are_told() {
+    fn unusual_keys_are_recognised() {
         let keys = |prefix: &str| Keys { prefix: prefix.to_owned(), ..Keys::default() };
         assert!(has_unusual(&keys("a//")) && has_unusual(&keys("/a/")));
         assert!(!has_unusual(&keys("a/")) && !has_unusual(&keys("")) && !has_unusual(&keys("app")));

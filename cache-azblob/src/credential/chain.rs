@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_not_set_up_says_what_it_needs() {
+    async fn a_source_without_its_variables_names_them() {
         let error =
             chain(&[(SELECTOR, "EnvironmentCredential"), ("AZURE_TENANT_ID", "t")]).unwrap().get_token(&[], None).await;
         assert_eq!(

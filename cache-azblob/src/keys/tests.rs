@@ -65,7 +65,7 @@ fn a_name_that_is_no_blob_is_refused() {
 }
 
 #[test]
-fn what_is_listed_is_told_apart() {
+fn listed_names_are_indexes_layers_or_neither() {
     let plain = Keys::default();
     let layer = plain.blob(&digest());
     assert_eq!(
@@ -85,7 +85,7 @@ fn what_is_listed_is_told_apart() {
 }
 
 #[test]
-fn a_listed_name_leads_to_its_index_again() {
+fn the_name_of_an_index_is_read_back_from_its_key() {
     for keys in [Keys::default(), keys("a/..", "", "b", "n"), keys("/", "", "", "n"), keys("../x", "m", "b", "n")] {
         let at = keys.at("other/name").unwrap();
         assert_eq!(keys.name_of(at.first()), Some("other/name"), "{keys:?}");

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_twice_is_found() {
+    fn repeated_values_are_found() {
         let repeated = Repeated::new([1, 2, 3, 2, 2].into_iter(), |n| ("n", n));
         assert!(repeated.may_have(&("n", 2)) && !repeated.may_have(&("n", 1)) && !repeated.is_empty());
         assert!(Repeated::new(0..1_000, |n| n).is_empty());

@@ -48,13 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn every_node_stands_once_and_after_those_it_links_to() {
+    fn every_node_occurs_once_and_after_its_links() {
         assert_eq!(walked(&[&[2, 1], &[2], &[]]), (vec![2, 1, 0], vec![]));
         assert_eq!(walked(&[&[], &[0, 0], &[1, 0]]), (vec![0, 1, 2], vec![]));
     }
 
     #[test]
-    fn each_loop_is_found_and_links_to_nowhere_are_passed_by() {
+    fn each_loop_is_found_and_links_to_no_node_are_skipped() {
         assert_eq!(walked(&[&[0], &[2], &[1], &[7, -1]]).1, [0, 1]);
     }
 }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_touched_keeps_its_order_and_its_numbers() {
+    fn unchanged_fields_keep_their_order_and_numbers() {
         let mut object = object("{ \"b\": [1e400, 0.10],\n \"a\" : {\"y\":1,\"x\":\" \\\" <\"} }");
         object.set("c", &1);
         assert_eq!(text(&object), r#"{"b":[1e400,0.10],"a":{"y":1,"x":" \" \u003c"},"c":1}"#);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_and_null_are_none_and_another_type_is_an_error() {
+    fn a_missing_or_null_field_is_none_and_a_wrong_type_an_error() {
         let object = object(r#"{"a":null,"b":"x"}"#);
         assert_eq!(object.field::<u8>("a").unwrap(), None);
         assert_eq!(object.field::<u8>("c").unwrap(), None);

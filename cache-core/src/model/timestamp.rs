@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_times_come_out_as_they_went_in() {
+    fn times_of_go_survive_a_round_trip() {
         for text in [
             "0001-01-01T00:00:00Z",
             "2026-11-23T12:44:08.569712334+05:30",
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_takes_besides_is_taken() {
+    fn sloppy_times_are_accepted_as_in_go() {
         for (sloppy, strict) in [
             ("2026-11-23T7:40:36Z", "2026-11-23T07:40:36Z"),
             ("2026-11-23T7:40:36,25+01:00", "2026-11-23T07:40:36.25+01:00"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_refused() {
+    fn invalid_times_are_refused_as_in_go() {
         for text in
             ["", "2026", "2026-11-23t07:40:36Z", "2026-11-23T07:40:36z", "2026-11-23T07:40:60Z", "2026-11-23 07:40:36Z"]
         {

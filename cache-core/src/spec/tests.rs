@@ -105,7 +105,7 @@ fn a_required_attribute_may_come_under_its_other_name_but_not_empty() {
 }
 
 #[test]
-fn a_slip_in_a_required_attribute_is_told() {
+fn a_misspelt_required_attribute_gets_a_hint() {
     for (given, hint) in [
         ("type=local,scr=a", Some("did you mean src instead of scr?")),
         ("type=local,dst=a", Some("did you mean src instead of dst?")),

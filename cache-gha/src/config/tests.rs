@@ -62,7 +62,7 @@ fn variables_fill_in_as_the_clients_do() {
 }
 
 #[test]
-fn what_is_missing_says_which_variable_gives_it() {
+fn a_missing_value_names_its_variable() {
     for (attributes, variables) in [("", vec![]), (",url=http://a/", vec![]), ("", vec![(TOKEN, TOKEN_TEXT)])] {
         let error = config(attributes, &variables).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidSpec);

@@ -93,7 +93,7 @@ async fn every_image_below_nested_indexes_gets_its_own_records() {
 }
 
 #[tokio::test]
-async fn what_two_indexes_name_changes_in_both() {
+async fn an_image_in_two_indexes_changes_in_both() {
     let store = MemoryCache::new();
     let a = image(&store, &["a"]).await;
     let inner = index(&store, &[&a]).await;
@@ -148,7 +148,7 @@ async fn embedding_twice_changes_the_image_once() {
 }
 
 #[tokio::test]
-async fn an_image_that_was_pushed_meanwhile_is_not_taken_away() {
+async fn an_image_that_was_pushed_meanwhile_is_not_replaced() {
     let store = MemoryCache::new();
     tag(&store, &image(&store, &["a"]).await).await;
     let exporter = InlineExporter::new(Box::new(store.clone()));

@@ -143,7 +143,7 @@ fn the_lowest_layer_alone_without_a_time_is_kept() {
 }
 
 #[test]
-fn of_several_results_one_that_fits_is_taken() {
+fn of_several_results_a_matching_one_is_used() {
     let a = layer("a");
     let mut build = Build::default();
     build.step("one", None, 1, std::slice::from_ref(&a));

@@ -72,7 +72,7 @@ async fn a_list_without_order_has_passed_nothing() {
 }
 
 #[test]
-fn keys_have_in_common_what_the_first_and_the_last_have() {
+fn the_common_prefix_is_that_of_the_first_and_last_key() {
     for (first, last, common) in
         [("a/1", "a/2", "a/"), ("a", "a", "a"), ("a", "ab", "a"), ("é", "è", ""), ("", "x", "")]
     {

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_changed_is_no_footer() {
+    fn a_truncated_or_changed_footer_is_none() {
         for length in 0..WRITTEN.len() {
             assert_eq!(decode(&WRITTEN[..length]), None, "{length}");
         }

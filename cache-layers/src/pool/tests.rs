@@ -43,7 +43,7 @@ async fn a_job_that_nobody_waits_for_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_panic_is_the_one_of_whoever_waits_and_the_pool_goes_on() {
+async fn a_panic_reaches_the_waiter_and_the_pool_still_works() {
     let pool = CodecPool::new(1);
     let job = pool.run(|| assert_eq!(1, 2, "as planned"));
     assert!(AssertUnwindSafe(job).catch_unwind().await.is_err());

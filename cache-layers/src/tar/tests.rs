@@ -92,7 +92,7 @@ fn demanding() -> Vec<(Entry, Vec<u8>)> {
 }
 
 #[test]
-fn what_is_written_is_read_back_whatever_the_pieces() {
+fn written_entries_are_read_back_in_pieces_of_any_size() {
     let bytes = write(&demanding());
     for size in [1, 511, 512, 513, 1 << 20] {
         assert_eq!(scan(&bytes, size).unwrap(), demanding(), "pieces of {size}");
@@ -100,7 +100,7 @@ fn what_is_written_is_read_back_whatever_the_pieces() {
 }
 
 #[test]
-fn another_reader_sees_what_was_written() {
+fn another_reader_reads_the_same_entries() {
     let bytes = write(&demanding());
     let mut archive = tar::Archive::new(bytes.as_slice());
     let mut seen = 0;
@@ -206,7 +206,7 @@ fn times_are_rounded_to_seconds() {
 }
 
 #[test]
-fn what_ends_inside_of_an_entry_is_refused() {
+fn an_archive_that_ends_within_an_entry_is_refused() {
     let bytes = write(&[file("a", &[1; 700])]);
     for end in 0..bytes.len() {
         let scanned = scan(&bytes[..end], 100);
@@ -218,7 +218,7 @@ fn what_ends_inside_of_an_entry_is_refused() {
 }
 
 #[test]
-fn what_follows_the_end_is_passed_on() {
+fn bytes_after_the_end_are_passed_on() {
     let bytes = [write(&[file("a", b"")]), b"anything".to_vec()].concat();
     assert_eq!(scan(&bytes, 64).unwrap().len(), 1);
 }

@@ -34,7 +34,7 @@ fn no_link_is_followed() {
 }
 
 #[test]
-fn what_is_no_file_is_not_waited_for() {
+fn a_fifo_does_not_block_and_is_no_file() {
     let (temp, dir) = hostile();
     assert!(dir.lock_file("fifo").is_err() && dir.file("fifo").is_err());
     // With a reader the FIFO can be opened, but it is still no file.
@@ -45,7 +45,7 @@ fn what_is_no_file_is_not_waited_for() {
 }
 
 #[test]
-fn a_link_is_removed_and_replaced_and_what_it_leads_to_stays() {
+fn a_link_is_removed_and_replaced_and_its_target_stays() {
     let (temp, dir) = hostile();
     dir.create_file("mine").unwrap();
     dir.rename("mine", &dir, "link").unwrap();
@@ -55,7 +55,7 @@ fn a_link_is_removed_and_replaced_and_what_it_leads_to_stays() {
 }
 
 #[test]
-fn names_are_listed_as_what_they_are() {
+fn entries_are_listed_with_their_own_kind() {
     let (_temp, dir) = hostile();
     dir.create_dir("own").unwrap();
     let mut entries = dir.entries().unwrap();

@@ -15,7 +15,7 @@ fn store(spec: &str) -> Result<LocalConfig> {
 }
 
 #[test]
-fn src_and_dest_stand_for_each_other() {
+fn src_and_dest_replace_each_other() {
     let config = LocalConfig::new("/c");
     assert_eq!(import("type=local,src=/c").unwrap(), config);
     assert_eq!(import("type=local,dest=/c").unwrap(), config);

@@ -95,7 +95,7 @@ fn mode_of_new_file(dir: &Path) -> u32 {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn an_index_keeps_the_mode_that_somebody_gave_it() {
+async fn an_index_keeps_a_changed_mode() {
     use std::os::unix::fs::PermissionsExt;
     let (_dir, config) = root();
     write(config.clone(), "a").await;
@@ -148,7 +148,7 @@ async fn a_present_blob_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn an_old_blob_is_made_young() {
+async fn an_old_blob_is_refreshed() {
     let (_dir, config) = root();
     write(config.clone(), "a").await;
     let path = blob_path(config.root(), &layer("a").digest);
@@ -278,7 +278,7 @@ async fn a_commit_fails_when_a_blob_was_deleted_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_blob_of_an_earlier_attempt_need_not_be_there() {
+async fn a_blob_of_an_earlier_attempt_may_be_missing() {
     let (_dir, config) = root();
     let (first, blobs) = cache("a");
     let (second, more) = cache("b");
@@ -306,7 +306,7 @@ async fn a_lock_that_is_held_leaves_the_index_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_made_is_an_error_that_names_it() {
+async fn a_directory_that_cannot_be_created_is_an_error_with_its_path() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -417,7 +417,7 @@ fn hostile(name: &str, make: impl Fn(&Path, &Path)) -> (tempfile::TempDir, Local
 
 #[cfg(unix)]
 #[tokio::test]
-async fn no_name_of_a_hostile_directory_leads_out_of_it_or_blocks() {
+async fn no_name_in_a_hostile_directory_escapes_it_or_blocks() {
     use std::os::unix::fs::symlink;
     let link = |to: &Path, name: &Path| symlink(to, name).unwrap();
     let dangling = |to: &Path, name: &Path| symlink(to.join("new"), name).unwrap();
@@ -459,7 +459,7 @@ async fn a_document_that_is_a_link_is_replaced_and_not_written_through() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_a_dead_writer_may_not_have_made_stays_and_blocks_nobody() {
+async fn foreign_files_of_a_dead_writer_stay_and_do_not_block() {
     let (_temp, config) = hostile("x", |_, _| {});
     let dead = config.root().join("ingest/buildcache-0123456789abcdef");
     fs::create_dir_all(&dead).unwrap();

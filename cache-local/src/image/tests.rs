@@ -20,7 +20,7 @@ fn document(text: &str) -> Document {
 }
 
 #[tokio::test]
-async fn the_root_is_what_the_entry_leads_to_with_its_state() {
+async fn the_root_is_the_manifest_of_the_entry_with_its_version() {
     let layout = copy_of(IMAGE);
     let (root, version) = image(layout.path()).root().await.unwrap().unwrap();
     assert!(fixture_index(IMAGE).contains(&root.descriptor.digest.to_string()));
@@ -30,7 +30,7 @@ async fn the_root_is_what_the_entry_leads_to_with_its_state() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_none_and_nothing_is_created() {
+async fn a_missing_image_is_none_and_nothing_is_created() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(image(&folder.path().join("none")).root().await.unwrap(), None);
     let layout = copy_of(IMAGE);
@@ -57,7 +57,7 @@ async fn a_new_root_changes_nothing_in_its_entry_but_digest_and_size() {
 }
 
 #[tokio::test]
-async fn a_root_that_somebody_else_replaced_is_a_conflict() {
+async fn a_root_replaced_by_another_writer_is_a_conflict() {
     let layout = copy_of(IMAGE);
     let (store, other) = (image(layout.path()), image(layout.path()));
     let (_, version) = store.root().await.unwrap().unwrap();
@@ -68,7 +68,7 @@ async fn a_root_that_somebody_else_replaced_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_document_that_went_away_keeps_the_root_from_being_written() {
+async fn the_root_is_not_written_if_a_document_was_deleted() {
     let layout = copy_of(IMAGE);
     let store = image(layout.path());
     let below = document("below");

@@ -33,7 +33,7 @@ async fn every_fixture_is_read_by_its_default() {
 }
 
 #[tokio::test]
-async fn the_version_is_the_digest_that_the_tag_leads_to() {
+async fn the_version_is_the_digest_of_the_tag() {
     let resolved = importer(fixture("v0.12/generations")).resolve().await.unwrap().unwrap();
     let latest = "sha256:06a2eda45406adf5c46b9b82f831a006cb8dd08e922c1f52f48b7e0b9c0b7985";
     assert_eq!(resolved.version.as_str(), latest);
@@ -41,7 +41,7 @@ async fn the_version_is_the_digest_that_the_tag_leads_to() {
 }
 
 #[tokio::test]
-async fn a_digest_counts_before_the_tag() {
+async fn a_digest_takes_precedence_over_the_tag() {
     let root = fixture("v0.20/generations");
     let older = older_generation(&root);
     let config = LocalConfig::new(&root).with_tag("release").with_digest(older);
@@ -63,7 +63,7 @@ fn older_generation(root: &std::path::Path) -> Digest {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_no_cache_and_is_not_created() {
+async fn a_missing_cache_is_none_and_nothing_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
     assert!(importer(&missing).resolve().await.unwrap().is_none());
@@ -94,7 +94,7 @@ async fn the_only_entry_counts_without_a_tag_but_not_for_one() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_gone_is_an_error_that_names_both() {
+async fn a_missing_manifest_is_an_error_with_digest_and_path() {
     let dir = copy_of("v0.32/max-manifest");
     let manifest: Digest = "sha256:53f8b421fa45e3e2e7e75e2e3ef9095228f66770227d50d8223ec8a4c960fb87".parse().unwrap();
     fs::remove_file(blob_path(dir.path(), &manifest)).unwrap();
@@ -153,7 +153,7 @@ async fn a_blob_is_read_whole_and_in_parts() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_not_there_is_none_or_not_found() {
+async fn a_missing_blob_is_none_or_not_found() {
     let importer = importer(fixture("v0.32/max-manifest"));
     let blob = crate::tests::layer("nobody has this");
     assert!(importer.stat(&blob).await.unwrap().is_none());

@@ -61,7 +61,7 @@ fn exports_in_buildkits_order_give_buildkits_bytes() {
 }
 
 #[test]
-fn what_buildkit_wrote_comes_out_as_it_went_in() {
+fn indexes_of_buildkit_survive_a_round_trip() {
     for name in FIXTURES.into_iter().filter(|name| !name.starts_with("v0.12")) {
         let json = fixture_index(name);
         assert_eq!(encode(&decode(&json)), json, "{name}");
@@ -163,7 +163,7 @@ fn names_of_fields_match_as_in_go() {
 }
 
 #[test]
-fn what_is_no_index_is_an_error() {
+fn an_invalid_index_is_an_error() {
     for json in
         ["{", "[]", "1", "{\"manifests\":{}}", "{\"manifests\":[1]}", "{\"schemaVersion\":\"2\"}", "{}}", "\u{feff}{}"]
     {

@@ -22,7 +22,7 @@ fn leave_dead(layout: &Layout, name: &str) -> PathBuf {
 }
 
 #[test]
-fn what_a_dead_writer_left_is_removed() {
+fn files_of_dead_writers_are_removed() {
     let (_dir, layout) = layout();
     let dead = [leave_dead(&layout, "buildcache-000000000000dead"), leave_dead(&layout, "buildcache-0000000000000000")];
     let without_lock = layout.root().join(INGEST).join("buildcache-00000000000000aa");
@@ -34,7 +34,7 @@ fn what_a_dead_writer_left_is_removed() {
 }
 
 #[test]
-fn what_a_live_writer_has_stays() {
+fn files_of_live_writers_stay() {
     let (_dir, layout) = layout();
     let live = Ingest::open(&layout).unwrap();
     let (temp, _file) = live.create().unwrap();
@@ -44,7 +44,7 @@ fn what_a_live_writer_has_stays() {
 }
 
 #[test]
-fn what_is_not_ours_stays() {
+fn files_of_other_programs_stay() {
     let (_dir, layout) = layout();
     let buildkits = layout.root().join(INGEST).join("6d5b1f0c");
     fs::create_dir_all(&buildkits).unwrap();

@@ -51,7 +51,7 @@ fn an_index_over_the_limit_is_not_read() {
 }
 
 #[test]
-fn what_is_missing_is_none() {
+fn missing_files_are_none() {
     let (_dir, layout) = layout();
     assert!(layout.read_index(LIMIT).unwrap().is_none());
     assert!(layout.blob_metadata(&Digest::sha256(b"a")).unwrap().is_none());
@@ -83,7 +83,7 @@ fn a_blob_is_found_through_a_link_as_in_buildkit() {
 }
 
 #[test]
-fn a_time_that_cannot_be_is_none() {
+fn an_impossible_time_is_none() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     let file = File::create(&path).unwrap();

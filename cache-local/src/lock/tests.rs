@@ -20,7 +20,7 @@ async fn acquire_now(path: &std::path::Path) -> Result<IndexLock> {
 }
 
 #[tokio::test]
-async fn the_file_is_there_only_while_the_lock_is_held() {
+async fn the_file_exists_only_while_the_lock_is_held() {
     let (_dir, path) = path();
     let lock = acquire_now(&path).await.unwrap();
     assert!(path.exists() && lock.is_current());
@@ -37,7 +37,7 @@ async fn a_lock_that_is_held_is_an_error_after_the_wait() {
 }
 
 #[tokio::test]
-async fn who_waits_gets_the_lock_when_it_is_free() {
+async fn a_waiter_gets_the_lock_when_it_is_free() {
     let (_dir, path) = path();
     let lock = acquire_now(&path).await.unwrap();
     let waiting = tokio::spawn(IndexLock::acquire(root(&path), Duration::from_secs(60)));
@@ -47,7 +47,7 @@ async fn who_waits_gets_the_lock_when_it_is_free() {
 }
 
 #[tokio::test]
-async fn a_file_that_a_dead_process_left_locks_nobody_out() {
+async fn the_lock_file_of_a_dead_process_does_not_block() {
     let (_dir, path) = path();
     fs::write(&path, "").unwrap();
     assert!(acquire_now(&path).await.unwrap().is_current());
@@ -81,7 +81,7 @@ async fn a_lock_that_is_a_link_or_a_fifo_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn a_lock_that_cannot_be_made_is_an_error_that_names_it() {
+async fn a_lock_that_cannot_be_created_is_an_error_with_its_path() {
     let (dir, path) = path();
     let root = root(&path);
     drop(dir);

@@ -9,7 +9,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_not_there_afterwards() {
+fn a_missing_directory_is_missing_afterwards() {
     let temp = TempDir::new().unwrap();
     let found = examine(&LocalConfig::new(temp.path().join("a/b")).with_tag("main"));
     assert!(found.checks.iter().all(cache_core::seams::Check::works), "{found:?}");
@@ -19,7 +19,7 @@ fn a_directory_that_is_not_there_is_not_there_afterwards() {
 }
 
 #[test]
-fn what_is_there_stays() {
+fn an_existing_directory_stays() {
     let temp = TempDir::new().unwrap();
     fs::create_dir_all(temp.path().join("blobs/sha256")).unwrap();
     let found = examine(&LocalConfig::new(temp.path()));
@@ -29,7 +29,7 @@ fn what_is_there_stays() {
 }
 
 #[test]
-fn a_lock_that_somebody_has_is_no_refusal() {
+fn a_lock_of_another_process_is_no_refusal() {
     let temp = TempDir::new().unwrap();
     let path = temp.path().join("index.json.lock");
     let root = Dir::open(temp.path()).unwrap();

@@ -49,7 +49,7 @@ async fn an_error_of_the_source_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_put_on_disk_piece_by_piece_is_the_same() {
+async fn a_blob_that_is_synced_in_batches_is_complete() {
     let (_dir, ingest) = ingest();
     let pieces: Vec<Bytes> = (0..9_u8).map(|n| vec![n; BATCH / 2].into()).collect();
     let mut writer = Writer::new(ingest, BATCH);
@@ -62,7 +62,7 @@ async fn a_blob_that_is_put_on_disk_piece_by_piece_is_the_same() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_cannot_be_put_on_disk_is_an_error() {
+async fn a_failed_sync_is_an_error() {
     let (_dir, ingest) = ingest();
     let (temp, _) = ingest.create().unwrap();
     // Accepts writes, and cannot be synced.

@@ -26,7 +26,7 @@ fn has(root: &Path, content: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_no_entry_reaches_is_deleted() {
+async fn unreachable_blobs_are_deleted() {
     let (dir, config) = two_generations().await;
     write(config, "newest").await;
     let layers = ["older", "newer", "other", "newest"].map(|content| has(dir.path(), content));
@@ -55,7 +55,7 @@ async fn young_blobs_stay() {
 }
 
 #[tokio::test]
-async fn nothing_is_deleted_while_somebody_else_writes() {
+async fn nothing_is_deleted_during_another_write() {
     let (dir, config) = two_generations().await;
     let other = Ingest::open(&Layout::new(dir.path())).unwrap();
     write(config.clone(), "newest").await;

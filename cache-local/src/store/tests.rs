@@ -53,7 +53,7 @@ async fn a_listed_cache_is_opened_even_when_its_name_moved() {
 }
 
 #[tokio::test]
-async fn a_listed_cache_whose_manifest_is_gone_is_an_error() {
+async fn a_listed_cache_without_its_manifest_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = write(LocalConfig::new(dir.path()), "a").await.descriptor.unwrap();
     fs::remove_file(blob_path(dir.path(), &manifest.digest)).unwrap();
@@ -77,7 +77,7 @@ async fn an_entry_that_cannot_be_read_is_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_not_there_is_an_empty_store_and_stays_away() {
+async fn a_missing_directory_is_an_empty_store_and_is_not_created() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
     assert!(listed(&missing).await.is_empty());

@@ -30,7 +30,7 @@ fn put_own(
 }
 
 #[tokio::test]
-async fn what_was_written_in_spite_of_the_lock_is_not_lost() {
+async fn a_write_that_ignores_the_lock_is_not_lost() {
     let dir = copy_of("v0.32/max-manifest");
     let (place, calls, path) = (place(dir.path()), Arc::default(), dir.path().join("index.json"));
     let write = move || fs::write(&path, fixture_index("v0.32/generations")).unwrap();
@@ -43,7 +43,7 @@ async fn what_was_written_in_spite_of_the_lock_is_not_lost() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_lock_that_was_removed_is_taken_again() {
+async fn a_deleted_lock_is_acquired_again() {
     let dir = copy_of("v0.32/max-manifest");
     let (place, calls, path) = (place(dir.path()), Arc::default(), dir.path().join("index.json.lock"));
     let ((), lock) = place.update(put_own(&calls, move || fs::remove_file(&path).unwrap())).await.unwrap();

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_taken_apart() {
+    fn names_are_split_into_stage_and_command() {
         let name = "[linux/arm64 build 2/4] RUN make";
         assert_eq!(stage(name), Some(Stage { name: "linux/arm64 build", place: Some("2/4") }));
         assert_eq!((command(name), instruction(name)), ("RUN make", "RUN"));
@@ -186,7 +186,7 @@ mod tests {
 
     /// As BuildKit's Dockerfile frontend and buildx name them, with the target first where several are built.
     #[test]
-    fn sources_are_told_by_their_names() {
+    fn sources_are_recognised_by_their_names() {
         let kind = |name: &str, is_used| {
             let log = format!(r#"{{"vertexes":[{{"digest":"{}","name":"{name}"}}]}}"#, cache_core::Digest::sha256(b""));
             let log = crate::explain::BuildLog::read(log.as_bytes(), &crate::explain::LogLimits::default()).unwrap();

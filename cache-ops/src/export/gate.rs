@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_halves_the_turns_once_for_all_that_were_under_way() {
+    async fn concurrent_refusals_halve_the_turns_only_once() {
         let gate = Gate::new(Concurrency::Adaptive);
         pass(&gate, 200, QUICK).await;
         let under_way = join_all((0..Concurrency::MOST).map(|_| gate.turn(1))).await;

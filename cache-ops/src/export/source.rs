@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_again_does_not_count_again() {
+    fn bytes_that_are_read_again_count_once() {
         let (sent, one, other) = (SentBytes::default(), Digest::sha256(b"1"), Digest::sha256(b"2"));
         assert_eq!((sent.count(one, 4, 4), sent.count(one, 4, 8)), (4, 4));
         // From the start, and past where it broke.

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_branch_gets_far_ahead_and_one_that_stands_still_is_cut_off() {
+    async fn no_branch_gets_far_ahead_and_a_stalled_one_is_cut_off() {
         let mut branches = tee(2, pieces(20));
         let (mut quick, mut stuck) = (branches.pop().unwrap(), branches.pop().unwrap());
         let start = Instant::now();

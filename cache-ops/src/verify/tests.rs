@@ -64,7 +64,7 @@ async fn a_sound_cache_has_no_findings() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_gone_is_found_at_any_depth() {
+async fn a_missing_blob_is_a_finding_at_any_depth() {
     let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"low");
     case.store.lose(&case.low.digest);
     assert_eq!(case.codes(Depth::Fast).await, [FindingCode::BlobMissing]);
@@ -72,7 +72,7 @@ async fn a_blob_that_is_gone_is_found_at_any_depth() {
 }
 
 #[tokio::test]
-async fn a_blob_of_another_size_is_found_at_any_depth() {
+async fn a_blob_of_another_size_is_a_finding_at_any_depth() {
     let case = Case::new(layer(MediaType::OCI_LAYER, b"low", b"low"), b"lower");
     assert_eq!(case.codes(Depth::Fast).await, [FindingCode::BlobSizeWrong]);
     assert_eq!(case.codes(Depth::Deep).await, [FindingCode::BlobSizeWrong]);

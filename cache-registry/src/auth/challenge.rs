@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn bearer_is_taken_before_basic() {
+    fn bearer_takes_precedence_over_basic() {
         let bearer = Challenge::Bearer(Bearer {
             realm: "https://auth.example.com/token".to_owned(),
             service: Some("registry, of \"sorts\"".to_owned()),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_answered_is_no_challenge() {
+    fn unsupported_challenges_are_none() {
         for header in ["Negotiate", "Bearer service=\"x\"", "Bearer realm=\"\"", "\"", ""] {
             assert_eq!(read(&[header]), None, "{header}");
         }

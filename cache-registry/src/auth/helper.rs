@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_helper_says_is_a_credential() {
+    fn the_output_of_a_helper_is_a_credential() {
         let said = br#"{"ServerURL":"h","Username":"a","Secret":"b"}"#;
         assert_eq!(read(said, failed).unwrap(), Answer::Has(Credential::password("a", "b")));
         let said = br#"{"Username":"<token>","Secret":"t"}"#;

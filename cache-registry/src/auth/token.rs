@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_field_is_not_there_and_names_count_in_any_case() {
+    fn an_empty_field_is_missing_and_names_have_any_case() {
         for answer in [
             r#"{"token":"t","access_token":"","expires_in":1800,"issued_at":"2026-03-01T10:00:00Z"}"#,
             r#"{"token":"t","access_token":null}"#,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_is_whatever_can_be_made_of_it() {
+    fn a_lifetime_is_parsed_leniently() {
         let life = |text: &str| {
             let answer = format!(r#"{{"token":"t","expires_in":{text}}}"#);
             let granted = JsonObject::decode(answer.as_bytes()).unwrap();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_probes_send_the_same() {
+    fn two_probes_send_different_artefacts() {
         let [one, other] = [Artefacts::new().unwrap(), Artefacts::new().unwrap()];
         let digests = |artefacts: &Artefacts| {
             let encoded = artefacts.encode(ManifestForm::Index);

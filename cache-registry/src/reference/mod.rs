@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_lets_one_leave_out_is_filled_in() {
+    fn omitted_parts_get_dockers_defaults() {
         for (short, full) in [
             ("alpine", "docker.io/library/alpine:latest"),
             ("team/cache:x", "docker.io/team/cache:x"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_ipv6_stands_in_brackets() {
+    fn an_ipv6_address_is_in_brackets() {
         for (text, host, name) in
             [("[::1]:5000/team/app:c", "[::1]:5000", "::1"), ("[2001:db8::7]/app", "[2001:db8::7]", "2001:db8::7")]
         {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_leave_the_repository_is_no_reference() {
+    fn a_reference_cannot_leave_the_repository() {
         for text in
             ["h.io/../x", "h.io/a/../b:t", "h.io/a//b", "h.io/a/:t", "h.io/a:../../b", "h.io/a:t?x", "h.io/a%2fb"]
         {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_hub_answers_elsewhere() {
+    fn docker_hub_has_another_host() {
         assert_eq!(parse("alpine").host(), "registry-1.docker.io");
         assert_eq!(parse("ghcr.io/a/b").host(), "ghcr.io");
         assert_eq!((parse("h:5000/a").host(), parse("h:5000/a").hostname()), ("h:5000", "h"));

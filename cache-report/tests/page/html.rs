@@ -113,7 +113,7 @@ fn a_build_is_shown_with_causes_steps_and_a_time_line() {
 }
 
 #[test]
-fn a_screen_reader_finds_its_way() {
+fn the_page_is_accessible_to_screen_readers() {
     let cache = cache(20, 4, "x");
     let html = parsed(&render(&Report::new(vec![ReportedCache::new("main", &cache)], now())));
     assert_eq!(

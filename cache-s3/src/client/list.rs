@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_the_last_one_only_if_it_says_so_or_has_room() {
+    fn a_page_is_the_last_one_only_if_marked_or_not_full() {
         let token = || NextPage::At(Cursor::Token("t".to_owned()));
         assert_eq!(next(Some(true), Some("t"), 0), token());
         assert_eq!(next(None, Some("t"), 3), token());

@@ -99,7 +99,7 @@ fn config_error(attributes: &str) -> Error {
 }
 
 #[test]
-fn what_is_old_is_refreshed_before_a_clean_up_may_take_it() {
+fn the_age_of_a_refresh_is_before_that_of_a_clean_up() {
     let after = |age| S3Config::new("b", "r", Environment::new()).with_touch_refresh(age).refresh_after();
     assert_eq!(after(Duration::from_secs(86_400)), Duration::from_secs(45_000));
     assert_eq!(after(Duration::ZERO), Duration::ZERO);

@@ -113,7 +113,7 @@ fn records_with_other_numbers_of_inputs_stay_apart() {
 }
 
 #[test]
-fn selectors_tell_alternatives_apart() {
+fn alternatives_with_other_selectors_differ() {
     let mut graph = Graph::new();
     let a = graph.root("a");
     let whole = graph.add("step", &[&[a]], vec![]);
@@ -148,7 +148,7 @@ fn a_link_that_would_close_a_loop_is_dropped() {
 }
 
 #[test]
-fn records_that_depend_on_each_other_are_not_made_one() {
+fn records_that_depend_on_each_other_are_not_merged() {
     let mut graph = Graph::new();
     let a = graph.root("a");
     let first = graph.add("step", &[&[a]], vec![]);
@@ -227,7 +227,7 @@ fn merging_a_graph_into_itself_changes_nothing() {
 }
 
 #[test]
-fn the_union_answers_what_either_side_answered_whichever_way_round() {
+fn the_union_finds_what_either_side_finds_in_any_order() {
     let build = |source: &str, second| {
         let mut graph = Graph::new();
         let (base, source) = (graph.root("base"), graph.root(source));
@@ -347,7 +347,7 @@ fn refusal(config: CacheConfig) -> String {
 }
 
 #[test]
-fn what_buildkit_refuses_is_refused_in_its_words() {
+fn refusals_have_buildkits_messages() {
     let records = |records: Vec<CacheRecord>| refusal(CacheConfig { layers: vec![], records });
     assert_eq!(records(vec![record("a", &[&[1]]), record("b", &[&[0]])]), "invalid looping record (record=0)");
     assert_eq!(records(vec![record("a", &[&[0]])]), "invalid looping record (record=0)");

@@ -48,7 +48,7 @@ fn a_sound_cache_has_no_findings() {
 }
 
 #[test]
-fn links_that_lead_nowhere_are_found() {
+fn links_to_no_record_are_findings() {
     for link in [1, -1, i64::MAX] {
         let records = vec![record("a", &[link], &[])];
         assert_eq!(found(config(&[], records), []), one(FindingCode::LinkOutOfRange, "record 0 a", &[]));
@@ -87,13 +87,13 @@ fn a_broken_layer_that_no_result_needs_is_only_unused() {
 }
 
 #[test]
-fn a_record_that_stands_there_twice_is_found() {
+fn a_duplicate_record_is_a_finding() {
     let records = vec![record("a", &[], &[]), record("b", &[0], &[]), record("b", &[0], &[])];
     assert_eq!(found(config(&[], records), []), one(FindingCode::DuplicateRecord, "record 2 b", &[]));
 }
 
 #[test]
-fn what_a_descriptor_lacks_is_found_with_the_results_above_it() {
+fn an_incomplete_descriptor_is_a_finding_with_the_results_above_it() {
     let cache = || {
         let mut listed = record("listed", &[], &[]);
         listed.chains.push(ChainResult { layers: vec![0], created_at: Timestamp::ZERO });

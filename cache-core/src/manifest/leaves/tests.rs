@@ -38,7 +38,7 @@ fn several_leaves_are_alternatives_of_one_input_of_the_last_record() {
 }
 
 #[test]
-fn one_leaf_stays_alone_and_a_random_key_is_none() {
+fn one_leaf_is_not_joined_and_a_random_key_is_no_leaf() {
     for records in [
         vec![],
         vec![record("a", &[])],
@@ -50,7 +50,7 @@ fn one_leaf_stays_alone_and_a_random_key_is_none() {
 }
 
 #[test]
-fn what_was_joined_is_parted_again_and_joins_do_not_pile_up() {
+fn joining_is_reversible_and_idempotent() {
     let records = vec![record("a", &[]), record("b", &[&[0]]), record("c", &[&[0]])];
     let once = joined(records.clone());
     assert_eq!(joined(once.clone()), once);

@@ -275,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_says_of_an_import_is_kept() {
+    fn warnings_of_the_client_about_imports_are_kept() {
         let warning = r#"time="x" level=warning msg="local cache import at /c skipped due to err: gone" spanID=1"#;
         let log = read(&format!("{warning}\n{}\n", done(A, ""))).unwrap();
         assert_eq!(log.import_warnings, ["local cache import at /c skipped due to err: gone"]);
     }
 
     #[test]
-    fn a_line_without_end_is_passed_by_and_vertices_are_bounded() {
+    fn an_endless_line_is_skipped_and_vertices_are_bounded() {
         let limits = LogLimits { line: 1000, vertices: 1, ..LogLimits::default() };
         let long = format!("{{{}\n{}\n", "x".repeat(5000), done(A, ""));
         let log = BuildLog::read(long.as_bytes(), &limits).unwrap();

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_consumer_took_for_cached_may_run_after_all() {
+    fn a_vertex_that_was_reported_as_cached_may_still_run() {
         let found = vertex(&[event(at(0), at(0), true), event(at(1), None, false), event(at(1), at(4), false)]);
         assert_eq!((found.outcome, found.time()), (StepOutcome::Ran, Duration::from_secs(3)));
     }

@@ -60,7 +60,7 @@ fn bytes_are_found_in_the_stretch_that_has_them() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_named() {
+async fn a_missing_directory_is_an_error_with_its_path() {
     let plain = Compression::new(CompressionKind::Uncompressed);
     let layer = encode(stream_of(Bytes::from_static(b"a")), &plain, &CodecPool::new(1)).unwrap();
     let error = Spool::default().write(Path::new("/nowhere/at/all"), layer).await.err().unwrap();

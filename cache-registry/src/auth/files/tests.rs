@@ -71,7 +71,7 @@ async fn a_broken_file_is_an_error_that_does_not_quote_it() {
 }
 
 #[tokio::test]
-async fn a_variable_holds_what_a_file_would() {
+async fn a_variable_has_the_format_of_the_file() {
     let text = format!(r#"{{"auths":{{"h.io":{}}}}}"#, auth("a:hush"));
     let variable = |text: &str| [AuthSource::Variable("DOCKER_AUTH_CONFIG", Secret::new(text))];
     let reference = Reference::parse("h.io/r").unwrap();

@@ -75,7 +75,7 @@ async fn every_old_key_of_a_registry_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_made_and_laid_out_as_docker_does() {
+async fn a_missing_file_is_created_with_dockers_indentation() {
     let home = Home::new(None);
     assert!(!home.forget("h.io").await.unwrap());
     assert!(!home.file().exists());
