@@ -16,7 +16,7 @@ pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, message).with("backend", KIND)
 }
 
-/// Maps a failed call; `message` says what failed.
+/// Maps a failed call, which `message` names.
 pub(crate) fn of(error: azure_core::Error, message: &str) -> Error {
     match error.kind() {
         AzureKind::HttpResponse { status, raw_response, .. } => {
@@ -60,7 +60,7 @@ fn core_error(error: &azure_core::Error) -> Option<Error> {
     None
 }
 
-/// The service's code for an error, where it is one.
+/// The code of an error, if it is an answer of the service.
 pub(crate) fn code_of(error: &azure_core::Error) -> Option<String> {
     match error.kind() {
         AzureKind::HttpResponse { raw_response, .. } => Answer::of(raw_response.as_deref()).code,
@@ -88,7 +88,7 @@ fn refused(status: u16, response: Option<&RawResponse>, message: &str) -> Error 
     }
 }
 
-/// The code says more than the status.
+/// The code takes precedence over the status.
 fn kind_of(status: u16, code: &str) -> ErrorKind {
     match (status, code) {
         (_, "AuthenticationFailed" | "NoAuthenticationInformation" | "InvalidAuthenticationInfo") => {

@@ -120,12 +120,11 @@ impl AzblobExporter {
         }
     }
 
-    /// The outcome when the service says that the blob was written meanwhile.
+    /// The outcome if the service reports that the blob was written meanwhile.
     async fn overtaken(&self, blob: &Descriptor, key: &str, from: &dyn BlobProvider, error: Error) -> Result<Pushed> {
         match self.head(key).await? {
             Some(found) if found.size == blob.size && !found.is_archived => Ok(Pushed::Present),
-            // Azurite says so of blocks that an upload has left behind. Every writer of this name writes the same
-            // bytes.
+            // Azurite reports this for leftover blocks of an upload. Every writer of this name writes the same bytes.
             None => self.send(blob, key, Condition::Any, from).await.map(|()| Pushed::Uploaded),
             // Its blocks were dropped with those of the other.
             _ => {
@@ -135,7 +134,7 @@ impl AzblobExporter {
         }
     }
 
-    /// Writes the first name; gives its ETag.
+    /// Writes the first name; returns its ETag.
     async fn write_first(&self, key: &str, index: &Bytes, expect: &Expect) -> Result<String> {
         let written = self.write(key, index, &condition(expect)).await;
         let Err(error) = written else { return written };

@@ -143,7 +143,7 @@ fn checked(key: String, name: &str) -> Result<String> {
 }
 
 /// Joins as Go's [`path.Join`](https://pkg.go.dev/path#Join): empty parts are left out, `.` and doubled slashes vanish,
-/// `..` takes the part before it. Nothing gives nothing.
+/// `..` removes the part before it. Without parts the result is empty.
 fn join(parts: &[&str]) -> String {
     let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { String::new() } else { clean(&parts.join("/")) }

@@ -56,7 +56,7 @@ pub(crate) fn http(environment: &Environment, host: &Url) -> Result<reqwest::Cli
     built.map_err(|error| error::transport(&error, "cannot set up the connection"))
 }
 
-/// Follows redirects, but never from HTTPS to plain HTTP; `reqwest` takes the token off where the host or the port changes.
+/// Follows redirects, but never from HTTPS to plain HTTP; `reqwest` drops the token if the host or the port changes.
 fn follow(attempt: Attempt<'_>) -> Action {
     match attempt.previous().len() {
         _ if leaves_https(attempt.previous(), attempt.url()) => attempt.stop(),
@@ -174,7 +174,7 @@ impl Client {
     /// octocrab without its retries: it would repeat calls that must not be repeated, and ignore `Retry-After`.
     fn open(&self) -> Result<Octocrab> {
         let failed = |error: octocrab::Error| error::transport(&error, "cannot set up the connection");
-        // Paths are joined here: octocrab leaves the base path out where a path happens to begin like it.
+        // Paths are joined here: octocrab omits the base path if a path happens to begin like it.
         let origin = self.url.origin().ascii_serialization();
         let builder = OctocrabBuilder::new().base_uri(origin).map_err(failed)?;
         let builder = builder.personal_token(self.token.expose().to_owned()).add_header(USER_AGENT, AGENT.to_owned());

@@ -153,8 +153,8 @@ impl Known {
         }
     }
 
-    /// Whether a list is used. If it is refused, a note says so, and blobs are looked up: BuildKit takes a refusal for
-    /// an empty list.
+    /// Whether a list is used. If it is refused, a note reports that, and blobs are looked up; BuildKit would treat a
+    /// refusal as an empty list.
     async fn list_first(&self, session: &Session) -> bool {
         if session.rest().is_none() {
             return false;

@@ -23,7 +23,7 @@ use crate::error;
 use crate::keys::{VERSION, has_prefix};
 
 const LIST: &str = "cannot list the caches of the repository";
-/// Entries of a page, as many as GitHub gives.
+/// Entries of a page, the most that GitHub allows.
 const PAGE: u64 = 100;
 /// GitHub's default limit for a repository, in bytes.
 const DEFAULT_LIMIT: u64 = 10 << 30;

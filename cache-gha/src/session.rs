@@ -171,8 +171,8 @@ impl Session {
         self.doubles.get_or_try_init(ask).await.copied()
     }
 
-    /// How long another writer's index may still hide one that was just written, where the service was found to give
-    /// keys away twice.
+    /// How long another writer's index may still hide one that was just written, if the service was found to reserve
+    /// keys twice.
     pub(crate) fn settles_in(&self) -> Option<Duration> {
         let doubles = self.doubles.get().copied().unwrap_or(false);
         doubles.then(|| self.config.environment().settle_time())

@@ -19,9 +19,9 @@ use crate::{InlineRecords, embed};
 /// An image into which caches are written.
 ///
 /// * Nothing is pushed: an inline cache uses the layers of the image, and results that need other layers are left out.
-/// * A commit gives each platform's image the records that lead to its layers, in place of those that it has. A
-///   platform without a matching result is not changed, and neither are attestations, which still name the old image.
-/// * A changed config gives the image a new digest. An image that has the records already is not changed.
+/// * A commit replaces the records of each platform's image by those that lead to its layers. A platform without a
+///   matching result is not changed, and neither are attestations, which still name the old image.
+/// * An image with a changed config has a new digest. An image that has the records already is not changed.
 /// * The tag is moved to the new image only if it still points to the one that was read: even `Expect::Any` does not
 ///   replace an image that was pushed meanwhile.
 /// * If no image has a layer of the cache, the error is BuildKit's, `failed to match any cache with layers`, and

@@ -10,7 +10,7 @@ use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Di
 /// A layer of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ImageLayer {
-    /// The layer's blob, or its diff ID where an engine keeps layers unpacked, as dockerd does.
+    /// The layer's blob, or its diff ID if the engine keeps layers unpacked, like dockerd.
     pub(crate) blob: Digest,
     /// The layer's diff ID, if it is known: it matches layers that the cache has in another compression.
     pub(crate) diff_id: Option<DiffId>,

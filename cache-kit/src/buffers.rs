@@ -68,8 +68,8 @@ impl Buffers {
 
 /// The bytes as a piece of a stream, without the unused capacity of their buffer.
 ///
-/// Memory bounds count the bytes of pieces. Small pieces that each hold a large buffer, as a compressed layer of zeros
-/// gives, would take a thousand times as much memory.
+/// Memory bounds count the bytes of pieces. Small pieces that each hold a large buffer, as from a compressed layer of
+/// zeros, would take a thousand times as much memory.
 #[must_use]
 pub fn piece(bytes: Vec<u8>) -> Bytes {
     if is_mostly_empty(&bytes) { Bytes::copy_from_slice(&bytes) } else { bytes.into() }

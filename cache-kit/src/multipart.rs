@@ -71,8 +71,8 @@ pub trait PartUpload: Send + Sync {
     /// Aborts an upload; its parts are deleted.
     async fn abort(&self, upload: &str) -> Result<()>;
 
-    /// The size of the assembled object, as the store reports it; `None` where that is not known. A store that
-    /// orders parts in its own way may lose some.
+    /// The size of the assembled object, as the store reports it; `None` if that is not known. A store that orders
+    /// parts in its own way may lose some.
     async fn stored_size(&self) -> Result<Option<u64>> {
         Ok(None)
     }
@@ -82,7 +82,7 @@ pub trait PartUpload: Send + Sync {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PartLimits {
-    /// The size of a part in bytes; the last may be shorter. It grows when there would be too many parts.
+    /// The size of a part in bytes; the last may be shorter. It grows if there would be too many parts.
     pub(crate) part_size: u64,
     /// How many parts one object may have.
     pub(crate) max_parts: u32,
@@ -232,7 +232,7 @@ impl Cutter<'_> {
         Ok(self.buffers.lend(part))
     }
 
-    /// Reads the stream to its end, where a verifying stream says whether the bytes were right.
+    /// Reads the stream to its end, where a verifying stream fails if the bytes were wrong.
     async fn end(&mut self) -> Result<()> {
         while self.rest.is_empty() {
             match self.stream.next().await {

@@ -13,7 +13,7 @@ pub const LISTS: usize = DIGITS.len();
 pub struct ListPart {
     /// The prefix of the keys.
     pub prefix: String,
-    /// The last key of the first page, where it is in this part.
+    /// The last key of the first page, if it is in this part.
     pub after: Option<String>,
 }
 

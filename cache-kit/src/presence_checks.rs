@@ -21,13 +21,14 @@ pub struct PresenceChecks {
 }
 
 impl PresenceChecks {
-    /// For a store whose writes say that a blob was there: after 16 checks in vain, none is made until a write says so.
+    /// For a store whose writes report that a blob existed: after 16 checks in vain, none is made until a write does.
     #[must_use]
     pub const fn told() -> Self {
         Self { in_vain: AtomicUsize::new(0), skipped: AtomicUsize::new(0), is_told: true }
     }
 
-    /// For a store whose writes do not say that a blob was there: after 16 checks in vain, one blob in 16 is still checked for.
+    /// For a store whose writes do not say that a blob was there: after 16 checks in vain, one blob in 16 is still
+    /// checked for.
     #[must_use]
     pub const fn untold() -> Self {
         Self { is_told: false, ..Self::told() }

@@ -43,12 +43,12 @@ pub struct RangeAnswer {
     pub encoding: ContentEncoding,
 }
 
-/// Reads a blob, or a part of it: one request, or several at once where the blob is large and the server knows ranges
+/// Reads a blob, or a part of it: one request, or several at once if the blob is large and the server supports ranges
 /// ([`ReadAhead`](crate::ReadAhead)). Requests are retried by the policy, and a stream that breaks is resumed where it
 /// stopped. For an empty range one byte is requested, to find out whether the blob exists.
 ///
 /// A server may answer a request for a part with that part, or with the whole blob, which is then read from the start
-/// of the part. If the answer is [encoded](ContentEncoding), or a part that does not say where it begins, the whole
+/// of the part. If the answer is [encoded](ContentEncoding), or a part without its position, the whole
 /// blob is requested instead. Another part is a retryable error.
 ///
 /// # Errors

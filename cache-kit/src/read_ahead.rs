@@ -48,11 +48,11 @@ impl ReadAhead {
         if is_small { range.clone() } else { range.start..range.start.saturating_add(self.part_size) }
     }
 
-    /// The bytes in `range`, of which `body` is the answer to the [first](Self::first) request. Each part is resumed
-    /// where it breaks, as by [`resuming`].
+    /// The bytes in `range`; `body` is the answer to the [first](Self::first) request. Each part is resumed where it
+    /// breaks, as by [`resuming`].
     ///
     /// # Panics
-    /// The stream of more than two parts panics where it is polled outside of a Tokio runtime.
+    /// The stream of more than two parts panics if it is polled outside of a Tokio runtime.
     pub fn read(&self, source: impl ResumeSource + 'static, body: BlobStream, range: Range<u64>) -> BlobStream {
         let first = self.first(&range);
         if first == range {

@@ -68,7 +68,7 @@ impl SecretSource {
     }
 }
 
-/// Reads a secret from where an attribute says. One line break at the end of a file is dropped; `variable` looks up
+/// Reads a secret from the place in an attribute. One line break at the end of a file is dropped; `variable` looks up
 /// environment variables.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use cache_core::ErrorKind;
 
-/// The kind of an answer with this status, where the body says no more. A backend maps the codes of its service first.
+/// The kind of an answer with this status, if the body tells no more. A backend maps the codes of its service first.
 ///
 /// ```
 /// use cache_core::ErrorKind;

@@ -9,7 +9,7 @@ use crate::outcome;
 
 /// The uploads under way of all caches that share it. Each runs to its end, even if its caller is gone.
 ///
-/// It is for services where an unfinished upload blocks every later export: a reserved key that is never finalised
+/// It is for services with which an unfinished upload blocks every later export: a reserved key that is never finalised
 /// stays locked. A program waits for the uploads before it ends, with a limit of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Uploads(Arc<watch::Sender<usize>>);
@@ -21,13 +21,13 @@ impl Uploads {
         Self::default()
     }
 
-    /// Runs an upload in a task of its own, which goes on when this future is dropped.
+    /// Runs an upload in its own task, which continues if this future is dropped.
     ///
     /// # Errors
     /// The error of the upload.
     ///
     /// # Panics
-    /// Outside of a Tokio runtime, and where the upload panics.
+    /// Outside of a Tokio runtime, and if the upload panics.
     pub async fn run<T: Send + 'static>(&self, upload: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let running = Running::new(self.clone());
         let task = tokio::spawn(async move {

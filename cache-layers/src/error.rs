@@ -9,7 +9,7 @@ pub(crate) fn not_built_in(compression: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Unsupported, format!("this program was built without {compression} compression"))
 }
 
-/// The bytes are not what their media type says.
+/// The bytes do not match their media type.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 pub(crate) fn broken(message: &str) -> Error {
     Error::new(ErrorKind::InvalidManifest, message)

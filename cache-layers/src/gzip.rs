@@ -18,7 +18,7 @@ use super::steps::stepped;
 
 /// Bytes of the tar in one member.
 ///
-/// It is a part of the format we write: another size gives other bytes.
+/// It is a part of our format: another size would change the bytes.
 const MEMBER: usize = 1 << 20;
 
 /// Compresses a tar, several members at a time.

@@ -1,4 +1,4 @@
-//! Detects how a layer is compressed by its bytes, as BuildKit does, and by its media type where that decides.
+//! Detects how a layer is compressed: by its bytes, like BuildKit, and by its media type if that decides.
 
 use std::ops::Range;
 

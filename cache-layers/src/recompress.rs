@@ -11,8 +11,8 @@ use super::error::not_built_in;
 use super::read::decompressed;
 use super::{CodecPool, Encoding, encode, hashed};
 
-/// Converts a layer: decompresses `bytes`, the [verified](cache_core::seams::verified) content of `layer`, and compresses
-/// it again.
+/// Converts a layer: decompresses `bytes`, the [verified](cache_core::seams::verified) content of `layer`, and
+/// compresses it again.
 ///
 /// The compression of `bytes` is detected, whatever the media type says, as in BuildKit; but bytes with OCI's media
 /// type of a plain tar have to be one.
@@ -21,9 +21,9 @@ use super::{CodecPool, Encoding, encode, hashed};
 /// and the media type of the same family (OCI's or Docker's). BuildKit loses the creation time here. It belongs to the
 /// tar and not to its compression, and a cache in an object store has no other source for the age of a layer.
 ///
-/// The diff ID does not change, and is checked. That of a plain tar is its digest, and is not computed again. The exception
-/// is eStargz: its diff ID covers the table of contents, so it changes when an eStargz is made or converted to something
-/// else. A layer is an eStargz if it has the annotation [`annotation::ESTARGZ_TOC`].
+/// The diff ID does not change, and is checked. That of a plain tar is its digest, and is not computed again. The
+/// exception is eStargz: its diff ID covers the table of contents, so it changes when an eStargz is made or converted
+/// to something else. A layer is an eStargz if it has the annotation [`annotation::ESTARGZ_TOC`].
 ///
 /// # Errors
 /// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for a blob that is no layer. The stream fails as
@@ -51,7 +51,7 @@ pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool:
     Ok(encoding.described(media_type, created_at))
 }
 
-/// The digest of the tar, if that of the blob says it: a blob with OCI's media type of a plain tar is one, or is refused.
+/// The digest of the tar, if it is that of the blob: a blob with OCI's media type of a plain tar is one, or is refused.
 fn known_diff_id(layer: &Descriptor) -> Option<Digest> {
     let is_plain = layer.media_type.layer_encoding() == Some(LayerEncoding::Uncompressed);
     let is_named_so = is_plain && !is_read_by_bytes(&layer.media_type) && layer.digest.algorithm() == "sha256";

@@ -258,7 +258,7 @@ async fn a_plain_tar_that_was_verified_is_not_hashed_again() {
         let encoded = found(MediaType::OCI_LAYER).await;
         assert_eq!(encoded.uncompressed_size, tar.len() as u64);
         assert_eq!(encoded.diff_id, DiffId(verified), "{kind}");
-        // What this type says is not what counts, so that its bytes may be compressed.
+        // The bytes decide and not this type, so they may be compressed.
         assert_eq!(found(MediaType::OCI_LAYER.to_docker()).await.diff_id, DiffId(Digest::sha256(&tar)), "{kind}");
     }
 }

@@ -10,8 +10,8 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use super::{CodecPool, decode, hashed};
 
 impl CodecPool {
-    /// Wraps a stream of a whole blob as [`verified`](cache_core::seams::verified) does, but hashes on the pool and not
-    /// where the stream is read.
+    /// Wraps a stream of a whole blob like [`verified`](cache_core::seams::verified), but hashes on the pool and not in
+    /// the task that reads the stream.
     #[must_use]
     pub fn verified(&self, blob: Descriptor, inner: BlobStream) -> BlobStream {
         let (mut read, expected) = (0_u64, blob.clone());

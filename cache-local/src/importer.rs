@@ -98,7 +98,7 @@ impl BlobProvider for LocalImporter {
 }
 
 /// The manifest of the entry that is selected, with the entry's media type. Its size is that of its file, as in
-/// BuildKit, whatever the index says.
+/// BuildKit, whatever the index has.
 pub(crate) fn find(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Option<Descriptor>> {
     let mut missing = None;
     for _ in 0..TRIES {

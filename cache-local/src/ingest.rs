@@ -162,10 +162,10 @@ fn is_taken_or_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
 }
 
-/// Removes every directory of a writer that is dead, whose lock can be taken, and says how many there were.
+/// Removes the directories of dead writers, whose locks can be acquired; returns how many there were.
 ///
-/// What cannot be removed is left to the next writer. Two cleaners do not harm each other: one has the lock, and the
-/// names are used once, so that nothing alive can stand where the dead one stood.
+/// A directory that cannot be removed is left to the next writer. Two cleaners do not harm each other: one has the
+/// lock, and names are used once, so that no live writer can have the name of a dead one.
 fn remove_dead(parent: &Dir) -> usize {
     let Ok(entries) = parent.entries() else { return 0 };
     let mut removed = 0;
@@ -178,7 +178,7 @@ fn remove_dead(parent: &Dir) -> usize {
     removed
 }
 
-/// Removes the directories of dead writers in the place, which may not be there, and says how many there were.
+/// Removes the directories of dead writers in the place, which may not exist; returns how many there were.
 pub(crate) fn clean(layout: &Layout) -> Result<usize> {
     let Some(root) = layout.open_root()? else { return Ok(0) };
     match root.dir(INGEST) {

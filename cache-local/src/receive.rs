@@ -20,10 +20,10 @@ const BATCH: usize = 1 << 20;
 /// them.
 const SYNC_EVERY: usize = 64 << 20;
 
-/// Receives a blob into a temporary file, and hands that to `end`: it holds as many bytes as the descriptor says, but
-/// they are not all on disk yet.
+/// Receives a blob into a temporary file, and passes that to `end`: it has the size of the descriptor, but is not
+/// completely on disk yet.
 ///
-/// A blob of up to a batch takes one call to a thread that may block: it makes the file, writes it and ends it.
+/// A blob of up to a batch takes one call to a thread that may block, which creates, writes and closes the file.
 pub(crate) async fn receive<T: Send + 'static>(
     ingest: &Arc<Ingest>,
     blob: &Descriptor,

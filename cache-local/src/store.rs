@@ -69,8 +69,8 @@ impl CacheStore for LocalStore {
         Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))
     }
 
-    /// A BuildKit that exported to the directory twice at once, in two forms, leaves an entry for a manifest that is not
-    /// there, and its own manifest without an entry.
+    /// A BuildKit that exported to the directory twice at once, in two forms, leaves an entry for a manifest that is
+    /// not there, and its own manifest without an entry.
     async fn unnamed(&self) -> Result<Vec<CacheEntry>> {
         let (layout, limits) = (self.layout.clone(), self.config.limits());
         blocking(move || unnamed(&layout, &limits)).await
@@ -138,8 +138,8 @@ impl CacheStore for LocalStore {
         .await
     }
 
-    /// Removes the temporary directories of our writers that are dead, however young: a lock says who is alive. Those of
-    /// BuildKit have none, and stay.
+    /// Removes the temporary directories of our dead writers, however young: live writers hold a lock. Directories of
+    /// BuildKit have no lock, and stay.
     async fn abort_uploads(&self, _before: Timestamp) -> Result<usize> {
         let layout = self.layout.clone();
         blocking(move || clean(&layout)).await

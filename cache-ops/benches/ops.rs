@@ -192,7 +192,7 @@ fn busy() -> Duration {
     Duration::from_nanos(nanoseconds)
 }
 
-/// The most memory that the process has had, where the system tells.
+/// The most memory that the process has had, if the system tells it.
 fn peak() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -68,7 +68,7 @@ pub struct CopyReport {
 /// leaves the destination's cache as it was.
 ///
 /// # Errors
-/// The error says which side failed.
+/// The error has the side that failed.
 ///
 /// ```
 /// use cache_memory::MemoryCache;

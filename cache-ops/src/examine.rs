@@ -25,7 +25,7 @@ pub enum Examined {
         size: u64,
         /// How they are compressed.
         encoding: LayerEncoding,
-        /// The diff ID; `None` where this build lacks the codec.
+        /// The diff ID; `None` if this build lacks the codec.
         diff_id: Option<DiffId>,
     },
 }

@@ -56,7 +56,8 @@ impl Reach {
 }
 
 impl Reached {
-    /// Reads `caches`, several at once, and adds up what they reach. Calls `done` with the number of caches read so far.
+    /// Reads `caches`, several at once, and adds up what they reach. Calls `done` with the number of caches read so
+    /// far.
     pub async fn of_caches(
         store: &dyn CacheStore,
         caches: Vec<CacheEntry>,
@@ -86,7 +87,7 @@ impl Reached {
         let _ = self.number(reach);
     }
 
-    /// Adds everything that a cache reaches, and says which of the blobs that is.
+    /// Adds everything that a cache reaches; returns the numbers of those blobs.
     pub(crate) fn number(&mut self, reach: &Reach) -> Numbers {
         Numbers(reach.iter().map(|(blob, size)| self.number_of(blob, size)).collect())
     }
@@ -97,7 +98,7 @@ impl Reached {
         self.numbers.contains_key(&short(blob))
     }
 
-    /// Whether the blob is one of those that `among` says.
+    /// Whether the blob is marked in `among`.
     pub(crate) fn contains_among(&self, blob: &Digest, among: &[bool]) -> bool {
         let number = self.numbers.get(&short(blob)).and_then(|number| usize::try_from(*number).ok());
         number.and_then(|number| among.get(number)).copied().unwrap_or(false)

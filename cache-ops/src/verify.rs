@@ -182,7 +182,7 @@ async fn unreadable(
     Ok((FindingCode::LayerUnreadable, error.to_string()))
 }
 
-/// Reads a stream to its end, where a verifying one says whether the bytes were right.
+/// Reads a stream to its end, where a verifying one fails if the bytes were wrong.
 pub(crate) async fn drain(mut stream: BlobStream) -> Result<()> {
     while stream.try_next().await?.is_some() {}
     Ok(())

@@ -30,9 +30,9 @@ pub struct StoreWeight {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UnreadableEntry {
-    /// Its name; `None` where the store lists it without one.
+    /// Its name; `None` if the store lists it without one.
     pub name: Option<String>,
-    /// The digest of its manifest; `None` where the store does not tell it.
+    /// The digest of its manifest; `None` if the store does not return it.
     pub manifest: Option<Digest>,
     /// Why it cannot be read.
     pub error: Error,

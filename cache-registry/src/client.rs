@@ -18,7 +18,7 @@ use crate::config::RegistryConfig;
 use crate::connection::Connection;
 use crate::{error, redirect, refusal};
 
-/// The digest that a registry says its answer has.
+/// The digest of an answer, by the registry.
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A client of one repository; nothing is opened before the first request.
@@ -227,7 +227,7 @@ impl Client {
 
     /// The error for an answer that is not the wanted one.
     ///
-    /// An error of the registry itself about the login says which login was used.
+    /// An error of the registry itself about the login has the source of the login.
     pub(crate) async fn refused(&self, response: Response, message: &str) -> Error {
         let is_own = match self.connection().await {
             Ok(connection) => self.is_ours(connection, response.url()),

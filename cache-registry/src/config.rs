@@ -97,7 +97,7 @@ impl RegistryConfig {
         Self { form: Some(form), ..self }
     }
 
-    /// Accepts any certificate, and plain HTTP where there is no HTTPS.
+    /// Accepts any certificate, and plain HTTP if there is no HTTPS.
     #[must_use]
     pub fn with_insecure(self, is_insecure: bool) -> Self {
         Self { is_insecure, ..self }
@@ -153,7 +153,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// No credentials, no proxies and the system's certificates; the default [`Tuning`], with every blob in one request.
+    /// No credentials, no proxies and the system's certificates; the default [`Tuning`], with every blob in one
+    /// request.
     #[expect(clippy::new_without_default, reason = "which credentials to use is nothing to guess")]
     #[must_use]
     pub fn new() -> Self {

@@ -274,7 +274,7 @@ impl RegistryExporter {
         checked
     }
 
-    /// Checks that a written manifest is stored, where the registry was seen to claim things that it does not have.
+    /// Checks that a written manifest is stored, if the registry has claimed something that it does not have.
     ///
     /// Distribution 2 does not store bytes that it believes it has, unless they are uploaded as a blob.
     async fn check_written(&self, root: &Document) -> Result<()> {

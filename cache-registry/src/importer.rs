@@ -70,7 +70,7 @@ impl RegistryImporter {
         named(&bytes).map_err(|error| self.client.with_context(error))
     }
 
-    /// The document at the reference, and the media type that the registry gives.
+    /// The document at the reference, and its media type by the registry.
     pub(crate) async fn root(&self) -> Result<Option<Root>> {
         let Some((media_type, bytes)) = self.client.retrying(|| self.manifest()).await? else { return Ok(None) };
         let digest = self.client.config().parsed().digest().unwrap_or_else(|| Digest::sha256(&bytes));
@@ -157,7 +157,7 @@ impl BlobProvider for RegistryImporter {
     }
 }
 
-/// Looks up a blob; where the registry does not say its length, the descriptor's size is taken.
+/// Looks up a blob; if the registry does not return its length, the size is that of the descriptor.
 pub(crate) async fn stat(client: &Client, scopes: &Scopes, blob: &Descriptor) -> Result<Option<BlobInfo>> {
     let about = |error: Error| error.with("blob", blob.digest);
     let request = Request::new(Method::HEAD, reader::url(client, blob).await?, scopes, "cannot look up the blob");

@@ -70,7 +70,7 @@ impl Logins {
         Self { environment, is_insecure: false }
     }
 
-    /// Accepts any certificate, and plain HTTP where there is no HTTPS.
+    /// Accepts any certificate, and plain HTTP if there is no HTTPS.
     #[must_use]
     pub fn with_insecure(self, is_insecure: bool) -> Self {
         Self { is_insecure, ..self }

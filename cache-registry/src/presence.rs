@@ -32,7 +32,7 @@ struct State {
     unread: BTreeMap<Digest, Descriptor>,
     /// Reported as present, but not readable.
     unreadable: BTreeSet<Digest>,
-    /// Whether the registry only said so of something in a manifest that is to be written.
+    /// Whether the registry has reported a blob that it does not have, of a manifest that is to be written.
     has_claims: bool,
 }
 
@@ -50,7 +50,7 @@ impl Presence {
         }
     }
 
-    /// Whether the registry only said so of something that was checked: then it may say so of the manifest too.
+    /// Whether the registry has reported a blob that it does not have: then it may do so for the manifest too.
     pub(crate) fn has_claims(&self) -> bool {
         self.state().has_claims
     }

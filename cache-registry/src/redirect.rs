@@ -1,4 +1,4 @@
-//! Which redirects of a registry are followed, and where they lead.
+//! Which redirects of a registry are followed, and their targets.
 //!
 //! The next request has no `Referer`, and a credential only for the origin to which the credential belongs.
 

@@ -17,12 +17,12 @@ use crate::{error, redirect};
 pub(crate) const UPLOAD: &str = "cannot upload the blob";
 const STATE: &str = "cannot look up the upload";
 const OCTETS: &str = "application/octet-stream";
-/// The smallest chunk a registry takes, as it says at the start of an upload.
+/// The smallest chunk that a registry accepts, from its answer to the start of an upload.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// How often one upload is resumed, and how often in a row without progress.
 const RESUMES: u32 = 16;
 const STALLS: u32 = 2;
-/// How large chunks are where a whole blob is too large for one request.
+/// The limits of the chunk size, for a blob that is too large for one request.
 const LARGEST_CHUNK: u64 = 64 << 20;
 const SMALLEST_CHUNK: u64 = 256 << 10;
 
@@ -31,7 +31,7 @@ pub(crate) struct Upload {
     client: Arc<Client>,
     scopes: Scopes,
     location: Url,
-    /// Where the next request goes instead, and how often in a row that was said.
+    /// The other URL for the next request, and how many redirects in a row there were.
     detour: Option<Url>,
     detours: usize,
     /// No chunk but the last may be smaller.
@@ -65,7 +65,7 @@ impl Progress {
 }
 
 impl Upload {
-    /// The upload that an answer says is open.
+    /// The open upload of an answer.
     pub(crate) fn started(client: &Arc<Client>, scopes: &Scopes, response: &Response) -> Result<Self> {
         let location = upload_location(client, response)?;
         let told = response.headers().get(CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -169,7 +169,7 @@ impl Upload {
         check_stored(&self.client, response, blob.digest, UPLOAD).await.map(|()| Sent::Taken)
     }
 
-    /// Notes where the registry wants a request sent instead.
+    /// Notes the other URL to which the registry wants a request sent.
     fn is_redirected(&mut self, response: &Response, method: &Method) -> Result<bool> {
         self.detour = redirect::target(response, method);
         if self.detour.is_some() {
@@ -278,7 +278,7 @@ fn may_go_whole(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 405 | 416))
 }
 
-/// Whether the registry itself said it.
+/// Whether the error is an answer of the registry.
 fn is_answer(error: &Error) -> bool {
     error.status().is_some()
 }

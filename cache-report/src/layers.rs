@@ -102,7 +102,7 @@ fn rectangle(context: &Context<'_>, place: &Rect, layer: &Layer<'_>) -> Markup {
     html! {
         (labelled(place, age::class(layer.created_at, now), &name, &size(layer.size), &told))
         @if layer.caches > 1 && place.width > 3.0 && place.height > 3.0 {
-            // Along the lower edge, where no text stands.
+            // Along the lower edge, where there is no text.
             @let height = (place.height - 2.0).min(9.0);
             rect fill="url(#hatch)" pointer-events="none" x=(at(place.x + 1.0)) y=(at(place.y + place.height - height - 1.0)) width=(at(place.width - 2.0)) height=(at(height)) {}
         }
@@ -127,7 +127,7 @@ fn labelled(place: &Rect, class: &str, name: &str, bytes: &str, told: &str) -> M
     }
 }
 
-/// The part of a step's name to show: where there is little room, the instruction without its stage.
+/// The part of a step's name to show: if there is little room, the instruction without its stage.
 fn told_in(name: &str, room: usize) -> &str {
     let without_stage = || name.strip_prefix('[')?.split_once("] ").map(|(_, rest)| rest);
     if name.chars().count() < room { name } else { without_stage().unwrap_or(name) }

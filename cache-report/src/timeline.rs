@@ -97,7 +97,7 @@ pub(crate) fn class(outcome: StepOutcome) -> &'static str {
     }
 }
 
-/// The outcome as the table says it.
+/// The outcome as in the table.
 pub(crate) fn word(outcome: StepOutcome) -> &'static str {
     match outcome {
         StepOutcome::Hit => "hit",

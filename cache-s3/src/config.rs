@@ -338,7 +338,7 @@ impl Environment {
         }
     }
 
-    /// Uses these keys where a spec has none.
+    /// Uses these keys if a spec has none.
     #[must_use]
     pub fn with_credential(self, credential: Credential) -> Self {
         Self { credential: Some(credential), ..self }

@@ -51,7 +51,7 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 ///   each other's checks, both may succeed, and the later cache is there.
 pub struct S3Exporter {
     client: Arc<Client>,
-    /// How many pushes may run at once, where the spec says that.
+    /// How many pushes may run at once, if the spec limits it.
     slots: Option<Semaphore>,
     /// What a list tells about the blobs to push.
     known: Known<Found>,
@@ -146,7 +146,7 @@ impl S3Exporter {
         Ok(Pushed::Uploaded)
     }
 
-    /// Opens an upload in parts; says whether the store has such uploads.
+    /// Opens an upload in parts; returns whether the store supports such uploads.
     async fn begin(&self, parts: &Parts<'_>) -> Result<bool> {
         if self.cannot_cut.load(Ordering::Relaxed) {
             return Ok(false);
@@ -171,7 +171,7 @@ impl S3Exporter {
         let _ = abort_uploads(&self.client, |begun| age(begun) > DEAD).await;
     }
 
-    /// Sets the age of a blob back that is old; says whether that was done, and nothing when it cannot be done.
+    /// Keeps a present blob, and refreshes it if it is old; `None` if that is not possible.
     async fn keep(&self, key: &str, found: &Found) -> Result<Option<Pushed>> {
         if self.is_young(found) {
             self.state().present.insert(key.to_owned());

@@ -37,7 +37,7 @@ impl Keys {
         format!("{}{digest}", self.blobs())
     }
 
-    /// The name whose index is at a key, when it is no blob's.
+    /// The name of the cache whose index has this key; `None` for a blob's key.
     pub(crate) fn name_at<'a>(&self, key: &'a str) -> Option<&'a str> {
         let name = key.strip_prefix(self.prefix.as_str())?.strip_prefix(self.manifests_prefix.as_str())?;
         self.digest_at(key).is_none().then_some(name)

@@ -46,7 +46,7 @@ pub(crate) async fn list(client: &Client, keys: &BTreeSet<String>, reach: Reach)
     // Right before the first key: without its last character it comes before everything that begins with it.
     let start = first.char_indices().next_back().and_then(|(at, _)| first.get(..at)).unwrap_or_default();
     let prefix = common_prefix(keys);
-    // A start before all of the prefix says nothing, and MinIO takes it for the end of the list.
+    // A start before the whole prefix is useless, and MinIO treats it as the end of the list.
     let start = (start.len() > prefix.len()).then(|| Cursor::After(start.to_owned()));
     let source = Objects { client, prefix: prefix.to_owned(), start };
     let Listed { found, rest } = list_keys(Pager::new(source, client.tuning().bounds()), keys, reach).await?;

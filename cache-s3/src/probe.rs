@@ -115,7 +115,7 @@ impl S3Probe {
         if listed.found.contains_key(key) { Ok(()) } else { Err(self.wrong("the list lacks what was written", key)) }
     }
 
-    /// Deletes both objects, in one request where the store can; notes those that stay.
+    /// Deletes both objects, in one request if the store supports that; notes those that stay.
     async fn clean_up(&self, keys: &[String], found: &mut Diagnosis) {
         let batch = match self.client.retrying(|| self.client.delete_all(keys)).await {
             Ok(failed) => failed.into_values().next().map_or(Ok(()), Err),

@@ -68,7 +68,7 @@ impl S3Store {
         failed.remove(&key).map_or(Ok(Deleted::Removed), |error| Err(error.with("blob", blob.digest)))
     }
 
-    /// Deletes at most 1,000 keys: in one request, or in one each where a store does not know that.
+    /// Deletes at most 1,000 keys: in one request, or in one each if the store does not support that.
     async fn delete_keys(&self, keys: Vec<String>) -> HashMap<String, Error> {
         if keys.len() > 1 {
             let deleted = self.client.retrying(|| self.client.delete_all(&keys)).await;
@@ -102,7 +102,7 @@ impl CacheStore for S3Store {
         Ok(Box::new(S3Importer::over(self.client.named(cache.name.as_deref().unwrap_or_default()))))
     }
 
-    /// 1,000 for each request, and where there are more than some 32,000, up to 16 requests at once.
+    /// 1,000 for each request, and if there are more than about 32,000, up to 16 requests at once.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let keys = self.client.config().keys();
         let objects = listing::blobs(&self.client, keys.blobs());

@@ -8,7 +8,7 @@ use futures_util::stream::TryStreamExt;
 use crate::client::{Client, Marker, OpenUpload};
 use crate::parts::abort;
 
-/// Aborts the uploads of blobs that were begun at a time which `is_dead`; says how many.
+/// Aborts the uploads of blobs whose start time `is_dead`; returns how many.
 pub(crate) async fn abort_uploads(client: &Client, is_dead: impl Fn(Timestamp) -> bool + Send) -> Result<usize> {
     let keys = client.config().keys();
     let mut open = paged(Uploads { client, prefix: keys.blobs() }, client.tuning().bounds());

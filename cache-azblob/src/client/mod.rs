@@ -118,7 +118,7 @@ impl Client {
         &self.config
     }
 
-    /// Looks up a blob; `None` where the blob or its container does not exist.
+    /// Looks up a blob; `None` if the blob or its container does not exist.
     pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
         match self.blob(key).get_properties(None).await {
             Ok(response) => Ok(Some(Found::of(response.headers()))),
@@ -218,7 +218,7 @@ impl Client {
         touched.map(drop).map_err(|error| self.failed(error, "cannot refresh the blob", key))
     }
 
-    /// Deletes a blob that still has this ETag; says whether it was there.
+    /// Deletes a blob that still has this ETag; returns whether it existed.
     pub(crate) async fn delete(&self, key: &str, etag: &str) -> Result<bool> {
         let options = BlobClientDeleteOptions { if_match: Some(quoted(etag)), ..BlobClientDeleteOptions::default() };
         match self.blob(key).delete(Some(options)).await {
@@ -228,7 +228,7 @@ impl Client {
         }
     }
 
-    /// A page of the blobs with this prefix; empty where the container does not exist.
+    /// A page of the blobs with this prefix; empty if the container does not exist.
     pub(crate) async fn list(&self, start: &str, marker: Option<String>) -> Result<Page<Listed, String>> {
         const MESSAGE: &str = "cannot list the blobs";
         let options = BlobContainerClientListBlobsOptions {

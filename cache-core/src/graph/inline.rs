@@ -30,7 +30,7 @@ struct History {
     empty_layer: bool,
 }
 
-/// The cache of one image, or `None` when it has no records.
+/// The cache of one image, or `None` if it has no records.
 ///
 /// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
 pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {

@@ -51,11 +51,11 @@ pub(crate) fn key_is(key: &str, name: &str) -> bool {
 
 /// A Go struct: what its decoder does with each key of a JSON object.
 pub(crate) trait GoObject: Default {
-    /// Takes the value of `key` from `map` and says whether the key is known.
+    /// Takes the value of `key` from `map`; returns whether the key is known.
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Decodes a struct as Go does: `"key" => take(field)` gives the value of a key to `take`, with the field.
+/// Decodes a struct like Go: `"key" => take(field)` passes the value of a key to `take`, with the field.
 macro_rules! go_struct {
     ($type:ty { $($key:literal => $take:ident($($field:ident),+)),+ $(,)? }) => {
         impl $crate::json::GoObject for $type {

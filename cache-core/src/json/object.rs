@@ -37,7 +37,7 @@ impl JsonObject {
     /// Decodes a document; `null` is no object.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when it is no JSON object.
+    /// [`ErrorKind::InvalidManifest`] if it is no JSON object.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let decoded: Option<Self> = serde_json::from_slice(bytes).map_err(unreadable)?;
         decoded.ok_or_else(|| Error::new(ErrorKind::InvalidManifest, "document is null where an object is expected"))

@@ -42,7 +42,7 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     false
 }
 
-/// The document with each `-0` as a zero, every other byte in its place; `None` where there is no such number.
+/// The document with each `-0` as a zero, and every other byte unchanged; `None` if there is no such number.
 fn without_negative_zeros(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_number = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E'));
     let signs = outside_strings(bytes).filter(|&(at, byte)| {

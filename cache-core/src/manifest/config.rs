@@ -1,7 +1,7 @@
 //! `application/vnd.buildkit.cacheconfig.v0`, exactly as BuildKit reads and writes it.
 //!
-//! A [`CacheConfig`] is the decoded document: indices are as written and may dangle. [`CacheChains`](crate::CacheChains)
-//! is what a sound config becomes; [`check`](crate::check) says what is wrong with an unsound one.
+//! A [`CacheConfig`] is the decoded document: indices are as written and may dangle. A sound config is converted to
+//! [`CacheChains`](crate::CacheChains); [`check`](crate::check) returns the findings about an unsound one.
 
 use std::fmt;
 use std::io::BufWriter;
@@ -37,7 +37,7 @@ pub struct CacheLayer {
     pub annotations: Option<Box<LayerAnnotations>>,
 }
 
-/// A layer's descriptor, where no manifest holds it.
+/// A layer's descriptor, if no manifest contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerAnnotations {
     /// The blob's media type.
@@ -225,7 +225,7 @@ impl CacheConfig {
         json::to_vec(&records).expect("records are plain data, which always encodes")
     }
 
-    /// The digest of what [`encode`](Self::encode) gives, without these bytes in memory.
+    /// The digest of the result of [`encode`](Self::encode), without these bytes in memory.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut out = BufWriter::new(Digester::sha256());

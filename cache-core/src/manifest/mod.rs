@@ -58,7 +58,7 @@ pub struct InlineImage {
 #[derive(Debug, Clone)]
 struct Raw {
     config: Document,
-    /// The manifest around the config; `None` where the config has no manifest.
+    /// The manifest around the config; `None` if the config has no manifest.
     manifest: Option<(ManifestForm, Document)>,
 }
 
@@ -147,8 +147,8 @@ impl CacheManifest {
         Ok(manifest)
     }
 
-    /// Encodes the index document of s3, azblob and gha; one that was read that way keeps its bytes, and any other gets
-    /// a record that joins its leaves, where there are several.
+    /// Encodes the index document of s3, azblob and gha. One that was read in this form keeps its bytes; any other gets
+    /// a record that joins its leaves, if there are several.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) for a layer whose descriptor or diff ID is
@@ -162,9 +162,9 @@ impl CacheManifest {
 
     /// Encodes the documents for a registry or a directory.
     ///
-    /// Without a `form` a manifest that was read keeps its form and its bytes, and any other gets that of
-    /// [`with_form`](Self::with_form), else BuildKit's default, the image manifest. With a form the config's bytes are
-    /// kept where they are known; any other config gets a record that joins its leaves, where there are several.
+    /// Without a `form`, a manifest that was read keeps its form and its bytes; any other gets the form of
+    /// [`with_form`](Self::with_form), or BuildKit's default, the image manifest. With a form, the config's bytes are
+    /// kept if they are known; any other config gets a record that joins its leaves, if there are several.
     #[must_use]
     pub fn encode(&self, form: Option<ManifestForm>) -> EncodedManifest {
         if let Some(kept) = self.kept(form) {
@@ -242,7 +242,7 @@ impl CacheManifest {
         self.raw.as_ref().map(|raw| &raw.config)
     }
 
-    /// The manifest's bytes as they were read, where a document stood around the config.
+    /// The manifest's bytes as they were read, if the config had a manifest.
     #[must_use]
     pub fn raw_manifest(&self) -> Option<&Document> {
         self.raw.as_ref().and_then(|raw| raw.manifest.as_ref()).map(|(_, document)| document)

@@ -32,7 +32,7 @@ pub struct Descriptor {
     /// The platform of an image in an index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// The content itself (`data`), where the document has it and it matches the digest. It is not written again.
+    /// The content itself (`data`), if the document has it and it matches the digest. It is not written again.
     #[serde(skip)]
     pub data: Option<Box<[u8]>>,
 }

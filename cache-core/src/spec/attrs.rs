@@ -60,7 +60,7 @@ impl<'a> Attrs<'a> {
     /// A value that has its own parser.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) naming the attribute and what `expected` says.
+    /// [`ErrorKind::InvalidSpec`](crate::ErrorKind::InvalidSpec) with the attribute and `expected`.
     pub fn parse<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Result<Option<T>> {
         let parse = |value: &str| value.parse().map_err(|_| bad_value(name, value, expected));
         self.optional(name).map(parse).transpose()

@@ -150,7 +150,7 @@ pub fn shown_place(place: &str) -> Cow<'_, str> {
     Cow::Owned(joined(scheme, &named, query))
 }
 
-/// A `?` or `#` starts a query only where a host or a scheme is; a path of this machine may hold one.
+/// A `?` or `#` starts a query only after a host or a scheme; a local path may contain one.
 fn is_url_like(place: &str) -> bool {
     place.contains("://") || !place.starts_with(['/', '.'])
 }

@@ -98,7 +98,7 @@ impl Environment {
 
     /// Sets how long a writer waits for another one that has reserved a key; 16 seconds by default, as in BuildKit.
     /// After that an index number is skipped, and a blob is [`Locked`](cache_core::ErrorKind::Locked); large blobs get
-    /// more time. All writers of a cache have to wait equally long: a writer that takes longer than others wait may be
+    /// more time. All writers of a cache must wait equally long: a writer that takes longer than others wait may be
     /// skipped.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
@@ -110,8 +110,7 @@ impl Environment {
     }
 
     /// Sets how long a publisher waits before it checks that its index is still there, with a service that gives the
-    /// same number to several writers; 5 seconds by default. It has to be longer than it takes to make an index
-    /// visible.
+    /// same number to several writers; 5 seconds by default. It must be longer than it takes to make an index visible.
     #[must_use]
     pub fn with_settle_time(self, settle_time: Duration) -> Self {
         Self { settle_time, ..self }

@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How many dead numbers in a row are skipped, and how often a commit starts again after another writer's.
 const MOST_DEAD: u32 = 50;
 const MOST_ROUNDS: u32 = 100;
-/// Some services (act, Gitea) count the age of entries in whole seconds, and give readers the oldest one of a second.
+/// Some services (act, Gitea) count the age of entries in whole seconds, and return the oldest one of a second.
 const A_SECOND: Duration = Duration::from_millis(1_100);
 /// How often an index that readers do not find is written again.
 const MOST_HIDDEN: u32 = 3;

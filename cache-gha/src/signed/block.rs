@@ -98,8 +98,8 @@ impl PartUpload for BlockBlob {
     }
 }
 
-/// What BuildKit calls a block: 16 bytes of the upload's, the number from 0 on, and zeros. There are services that put a
-/// block where this number says and read no list.
+/// The name of a block, as in BuildKit: 16 bytes of the upload, the number from 0 on, and zeros. Some services place
+/// blocks by this number and do not read the list.
 fn block_id(upload: &str, number: u32) -> String {
     let mut name = upload.as_bytes().to_vec();
     name.resize(PREFIX_LENGTH, 0);

@@ -121,7 +121,7 @@ impl Entry {
     }
 }
 
-/// The size of the whole, as the answer to a part says it.
+/// The size of the whole, from the answer for a part.
 fn total(response: &Response) -> Option<u64> {
     match response.status() {
         StatusCode::OK => length_of(response).filter(|_| encoding_of(response).is_identity()),

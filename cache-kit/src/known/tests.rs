@@ -41,7 +41,7 @@ fn key(number: usize) -> String {
     format!("{number:06}")
 }
 
-/// What a list of `all` in pages of ten says about `keys`, and in how many requests.
+/// What a list of `all` in pages of ten tells about `keys`, and in how many requests.
 async fn listed(all: impl Iterator<Item = usize>, keys: &BTreeSet<String>, reach: Reach) -> (usize, usize, usize) {
     let asked = Arc::new(AtomicUsize::new(0));
     let source = Numbers { all: all.collect(), page: 10, asked: Arc::clone(&asked) };

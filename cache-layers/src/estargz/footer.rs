@@ -1,4 +1,4 @@
-//! The last bytes of an eStargz blob: an empty gzip member that says where the table of contents starts.
+//! The last bytes of an eStargz blob: an empty gzip member with the offset of the table of contents.
 
 #![warn(clippy::arithmetic_side_effects)]
 

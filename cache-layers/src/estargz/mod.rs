@@ -2,7 +2,7 @@
 //! registry without the rest.
 //!
 //! Layers are those that BuildKit writes: the tar stream stays as it is, each chunk of 4 MiB of a file's content starts
-//! a member, a tar entry with the table of contents is appended, and a footer says where it is. No landmark files are
+//! a member, a tar entry with the table of contents is appended, and a footer with its offset. No landmark files are
 //! added. The format is the one of
 //! <https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md>.
 

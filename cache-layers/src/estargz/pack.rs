@@ -16,7 +16,7 @@ use crate::hashing::Hashed;
 /// A batch after compression.
 pub(super) struct Packed {
     pub(super) bytes: Vec<u8>,
-    /// The length of each member and, where it starts with a chunk, the chunk's digest.
+    /// The length of each member and, if it starts with a chunk, the chunk's digest.
     members: Vec<(u64, Option<Digest>)>,
     items: Vec<Item>,
     needed_from: u64,

@@ -28,7 +28,7 @@ pub struct Toc {
 /// memory.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] when there is a footer, and no table of contents where it points to;
+/// [`ErrorKind::InvalidManifest`] if there is a footer, but no table of contents at its offset;
 /// [`ErrorKind::LimitExceeded`] when the table is over 512 MiB; else the error of `blobs`.
 pub async fn open(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<Toc>> {
     let tail = blob.size.saturating_sub(footer::LENGTH as u64)..blob.size;

@@ -16,7 +16,7 @@ const MAX_FRAME: usize = 1 << 20;
 /// The least bytes in a batch: small members are compressed together, since a job for each would cost more.
 const BATCH: usize = 1 << 20;
 
-/// The largest batch in bytes: it is cut where a member ends.
+/// The largest batch in bytes; it is cut at the end of a member.
 pub(super) const MAX_BATCH: usize = BATCH + CHUNK as usize + MAX_FRAME;
 
 /// Consecutive members, to be compressed: at most `MAX_BATCH` bytes.
@@ -48,7 +48,7 @@ pub(super) struct Member {
 /// An entry for the table of contents whose offsets and chunk digests are not known yet.
 pub(super) struct Item {
     pub(super) entry: Entry,
-    /// The digest of the content, where it is not that of the only chunk.
+    /// The digest of the content, if it is not that of the only chunk.
     pub(super) digest: Option<Digest>,
     /// The number of the member with the first chunk; the others follow.
     pub(super) first: u64,
@@ -74,7 +74,7 @@ struct File {
     entry: Entry,
     read: u64,
     first: u64,
-    /// Only needed when there are several chunks.
+    /// Only needed if there are several chunks.
     digester: Option<Digester>,
 }
 
@@ -92,7 +92,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next bytes of the stream and gives back the batches that are full.
+    /// Takes the next bytes of the stream and returns the full batches.
     ///
     /// # Errors
     /// Those of [`Scanner::next`], and `Unsupported` for a stream that has a table of contents already.

@@ -9,10 +9,10 @@ use crate::CodecPool;
 use crate::steps::{Codec, stepped};
 use crate::tar::{BLOCK, Part, Scanner};
 
-/// Cuts a decompressed eStargz layer before its table of contents, which gives the original tar.
+/// Cuts a decompressed eStargz layer before its table of contents; the result is the original tar.
 ///
 /// The rest is read too, because a stream may be verified at its end. The stream fails with
-/// [`ErrorKind::InvalidManifest`] when there is no table of contents.
+/// [`ErrorKind::InvalidManifest`] without a table of contents.
 pub(crate) fn strip(tar: BlobStream, pool: &CodecPool) -> BlobStream {
     let strip = Strip { scanner: Scanner::new(), held: Vec::new(), is_behind_end: false, is_cut: false };
     stepped(tar, strip, pool)

@@ -31,7 +31,7 @@ pub(super) mod field {
 /// The magic and version of POSIX ustar.
 pub(super) const USTAR: &[u8; 8] = b"ustar\x0000";
 
-/// A header as its block says it, before extended headers overrule it.
+/// A header from its block, before extended headers override it.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) flag: u8,
@@ -40,7 +40,7 @@ pub(super) struct Header {
     pub(super) size: u64,
 }
 
-/// Reads a block that is not all zeros; the error says what is wrong with it.
+/// Reads a block that is not all zeros; the error is the reason why it is invalid.
 pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     if !is_checksum_right(block) {
         return Err("the checksum of a header is wrong");

@@ -10,7 +10,7 @@ pub(super) const XATTR: &str = "SCHILY.xattr.";
 /// The records of one extended header, by key; the last one of a key counts.
 pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Reads the records; the error says what is wrong with them.
+/// Reads the records; the error is the reason why they are invalid.
 pub(super) fn parse(mut bytes: &[u8]) -> Result<Records, &'static str> {
     let mut records = Records::new();
     while !bytes.is_empty() {

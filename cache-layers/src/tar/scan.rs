@@ -228,7 +228,7 @@ impl Scanner {
         if header.flag == 0 && entry.path.ends_with(b"/") {
             entry.kind = EntryKind::Directory;
         }
-        // Other kinds have no content, whatever their size field says.
+        // Other kinds have no content, whatever their size field.
         if entry.kind == EntryKind::File {
             entry.size = size.unwrap_or(header.size);
         }

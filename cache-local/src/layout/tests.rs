@@ -91,7 +91,7 @@ fn an_impossible_time_is_none() {
         file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
         assert_eq!(modified(&file.metadata().unwrap()).is_some(), expected, "{seconds}");
     }
-    // Not every file system can hold such a time; where it can, nothing panics.
+    // Not every file system can store such a time; if it can, nothing panics.
     if file.set_modified(UNIX_EPOCH + Duration::from_secs(300_000_000_000)).is_ok() {
         let written = file.metadata().unwrap();
         let is_far = written.modified().unwrap() > UNIX_EPOCH + Duration::from_secs(253_402_300_799);

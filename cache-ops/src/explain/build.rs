@@ -14,7 +14,7 @@ pub(super) struct Build<'a> {
     pub(super) consumers: Vec<Vec<(usize, usize)>>,
     /// The vertices, inputs before consumers, without those on a loop.
     pub(super) order: Vec<usize>,
-    /// The steps of one instruction, where there are several platforms.
+    /// The steps of one instruction, if there are several platforms.
     twins: HashMap<String, Vec<usize>>,
 }
 

@@ -58,7 +58,7 @@ impl<'a> ConsultedCache<'a> {
 /// A cache with its index.
 pub(super) struct Side<'a> {
     pub(super) cache: &'a ConsultedCache<'a>,
-    /// `None` where there is no readable cache.
+    /// `None` if there is no readable cache.
     pub(super) index: Option<Index>,
     /// Why BuildKit cannot import all of it.
     pub(super) problem: Option<NotImported>,

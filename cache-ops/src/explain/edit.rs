@@ -35,7 +35,7 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
         return (cause, true);
     }
     let here = &export.index;
-    // The old steps below the place where the chains part, by the way down to them.
+    // The old steps below the point where the chains diverge, by the path down to them.
     let later_there = below(there, &gone, |_| true);
     let is_used = |n: usize| export.vertex.contains_key(&n);
     let later_here = Later::new(walk, export, &below(here, &[record], is_used));
@@ -58,8 +58,8 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
     }
 }
 
-/// The cause where the neighbours of a step tell nothing: the step is elsewhere in the cache, is of another platform,
-/// or is new.
+/// The cause if the neighbours of a step tell nothing: the step is elsewhere in the cache, is of another platform, or
+/// is new.
 fn alone(
     walk: &Walk<'_>,
     v: usize,

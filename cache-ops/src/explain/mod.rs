@@ -44,9 +44,9 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
-    /// Its name in the log; without a log what the cache says of its layer.
+    /// Its name in the log; without a log, the description of its layer in the cache.
     pub name: String,
-    /// Its stage, with the platform before it where there are several.
+    /// Its stage, with the platform before it if there are several.
     pub stage: Option<String>,
     /// The digest of its vertex.
     pub vertex: Option<Digest>,

@@ -80,9 +80,9 @@ fn is_remote(command: &str) -> bool {
 /// The part of a name in brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stage<'a> {
-    /// The stage, with the platform before it where there are several.
+    /// The stage, with the platform before it if there are several.
     pub(super) name: &'a str,
-    /// `2/4`, where the name has it.
+    /// `2/4`, if the name has it.
     pub(super) place: Option<&'a str>,
 }
 

@@ -356,7 +356,7 @@ impl Walk<'_> {
             let stage = asked.stages.entry(stage_of(&vertex.name)).or_default();
             all.hits += usize::from(is_hit);
             all.unused += usize::from(stored && self.missed(v));
-            // The directory of a WORKDIR is made with the cache, whatever the filter says.
+            // The directory of a WORKDIR is made with the cache, whatever the filter.
             stage.hits += usize::from(is_hit && steps::instruction(&vertex.name) != "WORKDIR");
             stage.unused += usize::from(stored && self.missed(v));
         }

@@ -32,7 +32,7 @@ pub(super) struct Walk<'a> {
     pub(super) export: Option<Export>,
     /// Without an export, for each cache the records that may match a vertex.
     pub(super) guessed: Vec<Vec<Joined>>,
-    /// How many of the caches the build imported by its log; nothing where there is no log.
+    /// How many of the caches the build imported by its log; `None` without a log.
     pub(super) imports: Option<Imports>,
 }
 

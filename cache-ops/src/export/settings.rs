@@ -49,7 +49,7 @@ impl Concurrency {
 
 /// Whether present blobs are pushed again after the commit, in case they were deleted in between.
 ///
-/// A push of a present blob costs a request, so by default this is done only where it is needed.
+/// A push of a present blob costs a request, so by default this is done only if needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Recheck {
     /// If the exporter asks for it ([`needs_recheck`](cache_core::seams::ExporterFacts::needs_recheck)).
@@ -81,7 +81,7 @@ impl ExportSettings {
         Self { concurrency: Concurrency::Fixed(concurrency.max(1)), ..self }
     }
 
-    /// Commits only if the place holds what `expect` says.
+    /// Commits only on the condition `expect`.
     #[must_use]
     pub fn with_expect(self, expect: Expect) -> Self {
         Self { expect, ..self }

@@ -97,7 +97,7 @@ impl Spool {
     }
 }
 
-/// Writes pieces to the end of a file, which other layers may share, and notes where they are.
+/// Writes pieces to the end of a file, which other layers may share, and notes their ranges.
 async fn append(file: &Arc<SpoolFile>, pieces: Vec<Bytes>, extents: &mut Vec<Extent>) -> Result<()> {
     let writer = Arc::clone(file);
     let written = blocking(move || writer.append(&pieces)).await?;

@@ -41,7 +41,7 @@ struct State {
 struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
-    /// Since when there are too many bytes, and none are taken.
+    /// Since when there have been too many bytes, of which none are read.
     full_since: Option<Instant>,
     is_closed: bool,
     /// Whether the others have stopped waiting for it.

@@ -65,9 +65,9 @@ pub struct GraphLayer {
     pub media_type: MediaType,
     /// The blob's size in bytes.
     pub size: u64,
-    /// When the layer was made, where it is known.
+    /// When the layer was made, if it is known.
     pub created_at: Option<Timestamp>,
-    /// The step that made it, where it is known.
+    /// The step that made it, if it is known.
     pub description: Option<String>,
     /// How many results need it.
     pub results: usize,

@@ -18,7 +18,7 @@ impl NameGlob {
         Self(pattern.chars().collect())
     }
 
-    /// Whether the whole name is as the pattern says.
+    /// Whether the whole name matches the pattern.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (&self.0, name.chars().collect::<Vec<char>>());

@@ -47,7 +47,7 @@ pub struct PruneReport {
     pub kept_blobs: Vec<Digest>,
     /// How many unfinished uploads were deleted.
     pub uploads: usize,
-    /// Notes, such as why unfinished uploads stay where the store does not list them.
+    /// A note, such as why unfinished uploads stay if the store does not list them.
     pub note: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSet
     if plan.blobs.is_some() {
         match store.abort_uploads(before(now, plan)).await {
             Ok(aborted) => report.uploads = aborted,
-            // All that the plan says is done by now.
+            // The plan itself is carried out by now.
             Err(error) => report.note = Some(format!("unfinished uploads of killed writers are not deleted: {error}")),
         }
     }

@@ -19,8 +19,8 @@ const SETTLING: &str = "another writer's commit may still replace this one, so i
 const MOST_UNSEEN: u32 = 3;
 
 impl Job<'_> {
-    /// Reads, merges and commits, and starts again while other writers commit in between. `list` says why contributions
-    /// cannot be listed, where the store keeps some.
+    /// Reads, merges and commits, and starts again while other writers commit in between. `list` is the reason why
+    /// contributions cannot be listed, if the store has them.
     pub(super) async fn commit(&self, list: Option<Error>) -> Result<Published> {
         let progress = self.settings.export.progress.as_ref();
         let (manifest, export) = self.retry().run(progress, || self.try_commit()).await?;

@@ -37,7 +37,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] if other writers were faster 50 times in a row, [`ErrorKind::LimitExceeded`] for a union
-/// over the limit of the settings, [`ErrorKind::Unsupported`] where the place holds an image, else the first error of
+/// over the limit of the settings, [`ErrorKind::Unsupported`] if the place contains an image, else the first error of
 /// either side. The present cache is not damaged by a failure.
 ///
 /// ```
@@ -78,7 +78,7 @@ pub async fn publish(
 struct Job<'a> {
     chains: &'a CacheChains,
     own: CacheManifest,
-    /// Our cache, and where a commit may be hidden by another one, all that was read and written since.
+    /// Our cache and, if another commit may hide ours, everything that was read and written since.
     known: Mutex<CacheChains>,
     /// How many commits have met something that no read has found.
     unseen: AtomicU32,

@@ -94,7 +94,7 @@ fn all_blobs(manifest: &CacheManifest) -> BTreeMap<Digest, Option<Arc<Descriptor
     named.chain(described).collect()
 }
 
-/// What the cache says about a blob, with or without a descriptor.
+/// The descriptor of a blob, or a made-up one for a layer without.
 fn asked(digest: &Digest, described: Option<&Arc<Descriptor>>) -> Descriptor {
     described.map_or_else(|| Descriptor::new(MediaType::OCI_LAYER, *digest, 0), |blob| blob.as_ref().clone())
 }
@@ -158,7 +158,7 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
     Ok(settle(mended, codes, described))
 }
 
-/// What the descriptor and the store say.
+/// The verdict from the descriptor and the store.
 async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dyn BlobProvider) -> Result<Verdict> {
     let lost = |code, message| Ok(Verdict::Lost(code, message));
     if described.is_none() {
@@ -174,7 +174,7 @@ async fn fast(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
     }
 }
 
-/// What the descriptor alone says.
+/// The verdict from the descriptor alone.
 fn as_described(asked: &Descriptor, described: Option<Arc<Descriptor>>) -> Verdict {
     let lost = Verdict::Lost;
     match &described {

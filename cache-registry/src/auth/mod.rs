@@ -1,4 +1,4 @@
-//! Authorization at a registry: its challenge, our credential, and the tokens it gives for them.
+//! Authorization at a registry: its challenge, our credential, and the tokens that it issues for them.
 
 mod challenge;
 mod credential;
@@ -100,7 +100,7 @@ impl Auth {
         }
     }
 
-    /// The header for the retry of a request that was answered with 401; `None` when there is no better one.
+    /// The header for the retry of a request that was answered with 401; `None` if there is no better one.
     pub(crate) async fn challenged(
         &self,
         http: &Client,

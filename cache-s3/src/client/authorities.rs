@@ -1,4 +1,4 @@
-//! The connections of the SDK, with the CAs of `$AWS_CA_BUNDLE` or of the AWS profile where one is set.
+//! The connections of the SDK, with the CAs of `$AWS_CA_BUNDLE` or of the AWS profile if one is set.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ const LARGEST: u64 = 16 << 20;
 pub(super) fn client(bundle: Option<&Path>) -> Result<SharedHttpClient> {
     let trusted = match bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read(path)?),
-        // The SDK's debug builds panic where a machine has none; it may still be asked for plain HTTP.
+        // The SDK's debug builds panic on a machine without CAs, which may still use plain HTTP.
         None => TrustStore::empty().with_native_roots(!load_native_certs().certs.is_empty()),
     };
     let context = TlsContext::builder().with_trust_store(trusted).build();

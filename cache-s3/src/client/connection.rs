@@ -27,7 +27,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Reads the profile, the variables and the CAs where the environment is to be used; nothing is sent.
+    /// Reads the profile, the variables and the CAs if the environment is to be used; nothing is sent.
     pub(super) async fn open(config: &S3Config) -> Result<Self> {
         let http = authorities::client(ca_bundle(config.environment()).await?.as_deref())?;
         let region = Region::new(config.region().to_owned());

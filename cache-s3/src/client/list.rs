@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{Client, Found, length, timestamp, unquoted};
 use crate::error;
 
-/// How many objects a page has that says nothing about the next one, and may not be the last.
+/// From how many objects on a page without a mark or a token may not be the last one.
 const FULL: usize = 1_000;
 /// About how many bytes of an answer an object takes, beside its key.
 const ROW: u64 = 300;
@@ -20,17 +20,17 @@ const MESSAGE: &str = "cannot list the objects";
 /// An object in a list, by its key.
 pub(crate) type Object = (String, Found);
 
-/// How many objects are asked at once for a size that their list does not say.
+/// How many objects without a size in the list are looked up at once.
 const LOOKS: usize = 16;
 
 /// The cursor of a page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Cursor {
-    /// As the page before says.
+    /// The token of the page before.
     Token(String),
-    /// By the last key before it: at the start of a list, and where a page says that there is more and has no token.
+    /// The last key before it: at the start of a list, and after a page that is truncated and has no token.
     After(String),
-    /// The same, of a store that has lists in their first version alone.
+    /// The same, for a store that only supports the first version of lists.
     Marker(String),
 }
 

@@ -93,7 +93,7 @@ impl Client {
             .set_key_marker(at.map(|at| at.key.clone()))
             .set_upload_id_marker(at.and_then(|at| at.upload.clone()));
         let listed = match self.send("cannot list the open uploads", prefix, None, request.send()).await {
-            // So says `rclone serve s3` when none is open.
+            // `rclone serve s3` answers this if none is open.
             Err(error) if error.code() == Some("NoSuchUpload") => {
                 return Ok(Page { items: Vec::new(), next: NextPage::End, bytes: 0 });
             }
@@ -109,7 +109,7 @@ impl Client {
     }
 }
 
-/// The store says where the next page begins; one that does not begins after the last upload.
+/// The next page begins at the store's marker; without one, after the last upload.
 fn next_page(listed: &ListMultipartUploadsOutput) -> NextPage<Marker> {
     if !listed.is_truncated.unwrap_or(false) {
         return NextPage::End;

@@ -211,7 +211,7 @@ impl<'a> RecordOrder<'a> {
         (self.keys[key], shared)
     }
 
-    /// Numbers whose order is the order BuildKit gives to inputs.
+    /// Numbers in BuildKit's order of inputs.
     fn shape(&self, id: u32) -> Vec<u32> {
         let inputs = &self.record(id).inputs;
         let mut shape = vec![count(inputs.len())];

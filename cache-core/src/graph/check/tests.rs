@@ -1,4 +1,4 @@
-//! Every code that the graph alone can give, and none on a sound cache.
+//! Every finding from the graph alone, and none for a sound cache.
 
 use super::*;
 use crate::manifest::{CacheLayer, ChainResult, LayerResult, RecordLink};

@@ -85,7 +85,7 @@ fn device(kind: EntryKind, metadata: &Metadata) -> (i64, i64) {
     }
 }
 
-/// The attributes that go into a layer, and whether one says that the directory is opaque.
+/// The attributes for the layer, and whether one marks the directory as opaque.
 fn sort(all: Xattrs) -> (Xattrs, bool) {
     let is_opaque = OPAQUE.iter().any(|name| all.get(*name).is_some_and(|value| value == b"y"));
     let is_kept = |name: &[u8]| {
