@@ -225,7 +225,7 @@ impl CacheConfig {
         json::to_vec(&records).expect("records are plain data, which always encodes")
     }
 
-    /// The digest of the result of [`encode`](Self::encode), without these bytes in memory.
+    /// The digest of what [`encode`](Self::encode) gives, without these bytes in memory.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut out = BufWriter::new(Digester::sha256());
