@@ -6,21 +6,57 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "azblob";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("account_url", "the account, with a shared access signature in its query or without")
-        .of(Values::Secret)
-        .required()
-        .with_variable("BUILDKIT_AZURE_STORAGE_ACCOUNT_URL"),
-    Attribute::new("account_name", "the name that the key signs for")
-        .with_default("the first label of the URL's host")
-        .with_variable("BUILDKIT_AZURE_STORAGE_ACCOUNT_NAME"),
-    Attribute::new("secret_access_key", "the account's key, in base64")
-        .of(Values::Secret)
-        .with_default("the signature in the URL, or Microsoft Entra ID"),
-    Attribute::new("container", "the container")
-        .with_default("buildkit-cache")
-        .with_variable("BUILDKIT_AZURE_STORAGE_CONTAINER"),
-    Attribute::new("name", "names of the cache, divided by ;: all are written, all are read").with_default("buildkit"),
-    Attribute::new("prefix", "the folder of all names").with_variable("BUILDKIT_AZURE_STORAGE_PREFIX"),
-    Attribute::new("manifests_prefix", "the folder of indexes, below the prefix").with_default("manifests"),
-    Attribute::new("blobs_prefix", "the folder of layers, below the prefix").with_default("blobs"),
+    Attribute {
+        name: "account_url",
+        about: "the account, with a shared access signature in its query or without",
+        values: Values::Secret,
+        is_required: true,
+        variable: Some("BUILDKIT_AZURE_STORAGE_ACCOUNT_URL"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "account_name",
+        about: "the name that the key signs for",
+        default: Some("the first label of the URL's host"),
+        variable: Some("BUILDKIT_AZURE_STORAGE_ACCOUNT_NAME"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "secret_access_key",
+        about: "the account's key, in base64",
+        values: Values::Secret,
+        default: Some("the signature in the URL, or Microsoft Entra ID"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "container",
+        about: "the container",
+        default: Some("buildkit-cache"),
+        variable: Some("BUILDKIT_AZURE_STORAGE_CONTAINER"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "name",
+        about: "names of the cache, divided by ;: all are written, all are read",
+        default: Some("buildkit"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "prefix",
+        about: "the folder of all names",
+        variable: Some("BUILDKIT_AZURE_STORAGE_PREFIX"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "manifests_prefix",
+        about: "the folder of indexes, below the prefix",
+        default: Some("manifests"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "blobs_prefix",
+        about: "the folder of layers, below the prefix",
+        default: Some("blobs"),
+        ..Attribute::PLAIN
+    },
 ];

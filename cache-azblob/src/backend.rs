@@ -11,13 +11,13 @@ use crate::{AzblobConfig, AzblobExporter, AzblobImporter, AzblobProbe, AzblobSto
 ///
 /// ```
 /// use cache_azblob::{Azblob, Environment};
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backends = Backends::new().with(Azblob::new(Environment::new()));
+/// let azblob = Azblob::new(Environment::new());
 /// let spec: CacheSpec = "type=azblob,account_url=https://account.blob.core.windows.net".parse()?;
 /// // Nothing is sent before the importer is used.
-/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// let importer = azblob.importer(&spec).await?;
 /// # drop(importer);
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -40,7 +40,7 @@ impl Azblob {
 #[async_trait]
 impl CacheBackend for Azblob {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name"))
+        BackendFacts { attributes: ATTRIBUTES, naming: Some(Naming::Attribute("name")), ..BackendFacts::new(KIND) }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -52,7 +52,7 @@ impl CacheBackend for Azblob {
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
-        Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
+        Ok(Publisher { importer: self.importer(spec).await?, exporter: self.exporter(spec).await? })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -188,7 +188,7 @@ fn condition(expect: &Expect) -> Condition {
 impl CacheExporter for AzblobExporter {
     fn facts(&self) -> ExporterFacts {
         // A prune may delete present blobs, which the service does not notice.
-        ExporterFacts::new().with_recheck()
+        ExporterFacts { needs_recheck: true, ..ExporterFacts::default() }
     }
 
     fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {

@@ -62,7 +62,7 @@ impl CacheImporter for AzblobImporter {
         // Empty if the index at the first name does not exist: a commit then expects that.
         let first = found.first().and_then(Option::as_ref).map(|(_, etag)| etag.clone()).unwrap_or_default();
         let manifests = found.into_iter().flatten().map(|(manifest, _)| manifest).collect();
-        Ok(merge(manifests)?.map(|manifest| Resolved::new(manifest, Version::new(first))))
+        Ok(merge(manifests)?.map(|manifest| Resolved { manifest, version: Version::new(first) }))
     }
 }
 
@@ -84,10 +84,7 @@ impl BlobProvider for AzblobImporter {
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await;
         let found = found.map_err(|error| error.with("blob", blob.digest))?;
-        Ok(found.map(|found| {
-            let info = BlobInfo::new(found.size).with_archived(found.is_archived);
-            found.modified.map_or(info, |modified| info.with_modified(modified))
-        }))
+        Ok(found.map(|found| BlobInfo { size: found.size, modified: found.modified, is_archived: found.is_archived }))
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {

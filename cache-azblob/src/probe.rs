@@ -149,7 +149,7 @@ impl AzblobProbe {
 #[async_trait]
 impl CacheProbe for AzblobProbe {
     async fn diagnose(&self) -> Result<Diagnosis> {
-        let mut found = Diagnosis::new();
+        let mut found = Diagnosis::default();
         if !self.try_container(&mut found).await? {
             found.skip("write", "not tried: there is no container");
             return Ok(found);

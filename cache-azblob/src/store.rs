@@ -80,10 +80,11 @@ impl CacheStore for AzblobStore {
         let keys = self.client.config().keys();
         let listed = listing::by_digest(&self.client, keys.blobs_start());
         let entries = listed.try_filter_map(move |listed| async move {
-            Ok(keys.digest_of(&listed.key).map(|digest| {
-                let mut entry = BlobEntry::new(digest, listed.size, Version::new(listed.etag));
-                entry.modified = listed.modified;
-                entry
+            Ok(keys.digest_of(&listed.key).map(|digest| BlobEntry {
+                digest,
+                size: listed.size,
+                modified: listed.modified,
+                version: Version::new(listed.etag),
             }))
         });
         entries.boxed()

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use cache_core::CacheSpec;
 use cache_core::seams::BackendFacts;
-use cache_core::{Backends, CacheSpec};
-use cache_ops::ExportOptions;
+use cache_ops::{Backends, ExportOptions};
 
 use crate::exit::Failure;
 

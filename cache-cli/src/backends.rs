@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cache_core::Backends;
 use cache_kit::{Listener, Uploads};
+use cache_ops::Backends;
 
 use crate::logins::Logins;
 #[cfg(feature = "registry")]

@@ -193,8 +193,8 @@ impl From<&Finding> for FindingReport {
             object: finding.object.clone(),
             message: finding.message.clone(),
             breaks: breaks(finding),
-            affected: finding.affected.iter().map(ToString::to_string).collect(),
-            affects_more: finding.affects_more,
+            affected: finding.affected.keys.iter().map(ToString::to_string).collect(),
+            affects_more: finding.affected.has_more,
         }
     }
 }

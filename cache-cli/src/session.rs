@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use cache_core::Backends;
 use cache_kit::Listener;
-use cache_ops::ExportSettings;
+use cache_ops::{Backends, ExportSettings};
 
 use crate::args::{Globals, OutputForm};
 use crate::exit::Failure;

@@ -305,8 +305,11 @@ mod tests {
 
     #[test]
     fn places_in_one_store_have_one_key() {
-        let local =
-            BackendFacts::new("local").with_naming(Naming::AttributeOrDigest("tag")).with_paths(&["src", "dest"]);
+        let local = BackendFacts {
+            naming: Some(Naming::AttributeOrDigest("tag")),
+            paths: &["src", "dest"],
+            ..BackendFacts::new("local")
+        };
         let key = |spec: &str| Place::of(spec, local).store_key();
         assert_eq!(key("type=local,src=.,tag=a"), key("type=local,dest=./src/..,tag=b"));
         assert_ne!(key("type=local,src=."), key("type=local,src=.."));
@@ -325,7 +328,9 @@ mod tests {
     #[test]
     fn the_first_name_of_a_list_is_read() {
         let name = |spec: &str, naming| {
-            Place::of(spec, BackendFacts::new("any").with_naming(naming)).cache_name().map(str::to_owned)
+            Place::of(spec, BackendFacts { naming: Some(naming), ..BackendFacts::new("any") })
+                .cache_name()
+                .map(str::to_owned)
         };
         assert_eq!(name("type=s3,bucket=b,name=a;b", Naming::Attribute("name")).as_deref(), Some("a"));
         assert_eq!(name("type=s3,bucket=b", Naming::Attribute("name")).as_deref(), Some("buildkit"));
@@ -334,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_reference_names_a_cache_and_its_store() {
-        let registry = BackendFacts::new("registry").with_naming(Naming::Reference);
+        let registry = BackendFacts { naming: Some(Naming::Reference), ..BackendFacts::new("registry") };
         let place = Place::of("type=registry,ref=h:5000/a:t,registry.insecure=true", registry);
         assert_eq!((place.cache_name(), place.cache_digest()), (Some("t"), None));
         assert_eq!(place.store_spec().to_string(), "type=registry,ref=h:5000/a,registry.insecure=true");

@@ -1,10 +1,8 @@
 //! Shared by the unit tests of the verbs: caches in memory, and sessions with them.
 
-use cache_core::{
-    Backends, CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, Timestamp, annotation,
-};
+use cache_core::{CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, Timestamp, annotation};
 use cache_memory::MemoryCache;
-use cache_ops::{ExportSettings, export};
+use cache_ops::{Backends, ExportSettings, export};
 
 use crate::args::Globals;
 use crate::session::Session;

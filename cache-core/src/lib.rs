@@ -14,7 +14,7 @@ pub use self::graph::{CacheChains, CacheLink, CacheResult, Finding, Mode, check,
 pub use self::manifest::{CacheConfig, CacheKey, CacheManifest};
 pub use self::model::{Compression, CompressionKind, Descriptor, DiffId, Digest, MediaType, Timestamp, annotation};
 pub use self::seams::{
-    Backends, BlobProvider, BlobStream, CacheBackend, CacheExporter, CacheImporter, CacheStore, Event, Expect,
-    Progress, Pushed, Resolved, Version, read_all, read_verified,
+    BlobProvider, BlobStream, CacheBackend, CacheExporter, CacheImporter, CacheStore, Event, Expect, Progress, Pushed,
+    Resolved, Version, read_all, read_verified,
 };
 pub use self::spec::CacheSpec;

@@ -6,19 +6,56 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "gha";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("scope", "the name of the cache; not related to the scopes of a token").with_default("buildkit"),
-    Attribute::new("token", "the token of the job")
-        .of(Values::Secret)
-        .required()
-        .with_variable("ACTIONS_RUNTIME_TOKEN"),
-    Attribute::new("url_v2", "a service of version 2").with_variable("ACTIONS_RESULTS_URL"),
-    Attribute::new("url", "a service of version 1, or of the version in version").with_variable("ACTIONS_CACHE_URL"),
-    Attribute::new("version", "the version of the service")
-        .of(Values::OneOf(&["1", "2"]))
-        .with_default("by the URL that is given")
-        .with_variable("ACTIONS_CACHE_SERVICE_V2"),
-    Attribute::new("timeout", "how long a call is retried").of(Values::Duration).with_default("10m"),
-    Attribute::new("repository", "owner/name; with ghtoken, needed to list and to delete"),
-    Attribute::new("ghtoken", "a token for GitHub's REST API: actions: read to list, actions: write to delete")
-        .of(Values::Secret),
+    Attribute {
+        name: "scope",
+        about: "the name of the cache; not related to the scopes of a token",
+        default: Some("buildkit"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "token",
+        about: "the token of the job",
+        values: Values::Secret,
+        is_required: true,
+        variable: Some("ACTIONS_RUNTIME_TOKEN"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "url_v2",
+        about: "a service of version 2",
+        variable: Some("ACTIONS_RESULTS_URL"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "url",
+        about: "a service of version 1, or of the version in version",
+        variable: Some("ACTIONS_CACHE_URL"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "version",
+        about: "the version of the service",
+        values: Values::OneOf(&["1", "2"]),
+        default: Some("by the URL that is given"),
+        variable: Some("ACTIONS_CACHE_SERVICE_V2"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "timeout",
+        about: "how long a call is retried",
+        values: Values::Duration,
+        default: Some("10m"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "repository",
+        about: "owner/name; with ghtoken, needed to list and to delete",
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "ghtoken",
+        about: "a token for GitHub's REST API: actions: read to list, actions: write to delete",
+        values: Values::Secret,
+        ..Attribute::PLAIN
+    },
 ];

@@ -10,13 +10,13 @@ use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore
 /// Opens caches of GitHub Actions for specs of `type=gha`.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 /// use cache_gha::{Environment, Gha};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backends = Backends::new().with(Gha::new(Environment::new()));
+/// let gha = Gha::new(Environment::new());
 /// let spec: CacheSpec = "type=gha,scope=app".parse()?;
-/// let error = backends.find(&spec)?.importer(&spec).await.err().expect("this is no runner");
+/// let error = gha.importer(&spec).await.err().expect("this is no runner");
 /// assert!(error.hint().is_some_and(|hint| hint.contains("ACTIONS_RUNTIME_TOKEN")));
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -39,7 +39,11 @@ impl Gha {
 #[async_trait]
 impl CacheBackend for Gha {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::AttributeOnBranch("scope"))
+        BackendFacts {
+            attributes: ATTRIBUTES,
+            naming: Some(Naming::AttributeOnBranch("scope")),
+            ..BackendFacts::new(KIND)
+        }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -52,10 +56,10 @@ impl CacheBackend for Gha {
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let config = self.config(spec)?;
-        Ok(Publisher::new(
-            Box::new(GhaImporter::of_written_scope(config.clone())?),
-            Box::new(GhaExporter::new(config)?),
-        ))
+        Ok(Publisher {
+            importer: Box::new(GhaImporter::of_written_scope(config.clone())?),
+            exporter: Box::new(GhaExporter::new(config)?),
+        })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

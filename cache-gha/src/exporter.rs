@@ -106,7 +106,7 @@ fn never_finished(key: &str) -> Error {
 #[async_trait]
 impl CacheExporter for GhaExporter {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, manifest: &CacheManifest, progress: &Arc<dyn Progress>) {
@@ -128,7 +128,7 @@ impl CacheExporter for GhaExporter {
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         let committed = self.commit_index(manifest, &expect).await;
         let settles_in = self.session.settles_in();
-        let committed = committed.map(|version| Committed::new(None, version).settling_in(settles_in));
+        let committed = committed.map(|version| Committed { settles_in, ..Committed::new(None, version) });
         committed.map_err(|error| self.session.with_context(error))
     }
 

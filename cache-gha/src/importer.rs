@@ -147,7 +147,7 @@ impl CacheImporter for GhaImporter {
         let found = self.read_all().await.map_err(|error| self.with_context(error))?;
         let manifest = merged(&found).map_err(|error| self.with_context(error))?;
         let version = index::version(found.iter().map(|index| index.key.as_str()));
-        Ok(manifest.map(|manifest| Resolved::new(manifest, version)))
+        Ok(manifest.map(|manifest| Resolved { manifest, version }))
     }
 }
 

@@ -79,7 +79,7 @@ impl CacheProbe for GhaProbe {
     async fn diagnose(&self) -> Result<Diagnosis> {
         let session = Arc::new(Session::open(self.0.clone())?);
         let key = format!("buildcache-doctor-{:016x}", random_number());
-        let mut found = Diagnosis::new();
+        let mut found = Diagnosis::default();
         let looked = match session.lookup(&key).await {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),
             looked => Outcome::from(looked.map(drop)),

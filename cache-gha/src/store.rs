@@ -95,9 +95,7 @@ fn cache_entry(listed: &Listed) -> Option<CacheEntry> {
 
 fn blob_entry(item: &Item) -> Option<BlobEntry> {
     let version = Version::new(format!("{}{AT}{}", item.id, item.scope));
-    let mut entry = BlobEntry::new(parse_blob(&item.key)?, item.size_in_bytes, version);
-    entry.modified = item.created_at;
-    Some(entry)
+    Some(BlobEntry { digest: parse_blob(&item.key)?, size: item.size_in_bytes, modified: item.created_at, version })
 }
 
 #[async_trait]

@@ -6,11 +6,32 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "inline";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("image", "the image: a directory with an OCI layout, or a reference").required().of_exports(),
-    Attribute::new("tag", "of a layout: which image").with_default("latest").of_exports(),
-    Attribute::new("digest", "of a layout: which image, by its digest").of_exports(),
-    Attribute::new("registry.insecure", "of a reference: as in type=registry")
-        .of(Values::Bool)
-        .with_default("false, and HTTP for loopback")
-        .of_exports(),
+    Attribute {
+        name: "image",
+        about: "the image: a directory with an OCI layout, or a reference",
+        is_required: true,
+        on_import: false,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "tag",
+        about: "of a layout: which image",
+        default: Some("latest"),
+        on_import: false,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "digest",
+        about: "of a layout: which image, by its digest",
+        on_import: false,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "registry.insecure",
+        about: "of a reference: as in type=registry",
+        values: Values::Bool,
+        default: Some("false, and HTTP for loopback"),
+        on_import: false,
+        ..Attribute::PLAIN
+    },
 ];

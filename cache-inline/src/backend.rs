@@ -11,17 +11,16 @@ use crate::error::inline;
 /// Opens images for specs of `type=inline`, with the backends that it is given.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 /// use cache_memory::MemoryCache;
 /// use cache_inline::Inline;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let store = MemoryCache::new();
-/// let backends = Backends::new().with(store.clone()).with(Inline::new().with(store));
+/// let inline = Inline::new().with(MemoryCache::new());
 /// let spec: CacheSpec = "type=inline,image=memory:app".parse()?;
-/// backends.find(&spec)?.exporter(&spec).await?;
+/// inline.exporter(&spec).await?;
 ///
-/// let error = backends.find(&spec)?.importer(&spec).await.err().expect("an image is read as type=memory here");
+/// let error = inline.importer(&spec).await.err().expect("an image is read as type=memory here");
 /// assert!(error.to_string().contains("type=inline is export-only"));
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -55,7 +54,7 @@ impl std::fmt::Debug for Inline {
 #[async_trait]
 impl CacheBackend for Inline {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).of_images()
+        BackendFacts { attributes: ATTRIBUTES, is_image: true, ..BackendFacts::new(KIND) }
     }
 
     /// An error, as in BuildKit: an inline cache is read from the place of its image.
@@ -79,7 +78,7 @@ impl CacheBackend for Inline {
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
-        Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
+        Ok(Publisher { importer: self.importer(spec).await?, exporter: self.exporter(spec).await? })
     }
 
     /// `None`: the places of images have stores of their own.

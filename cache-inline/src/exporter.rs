@@ -77,7 +77,7 @@ impl std::fmt::Debug for InlineExporter {
 #[async_trait]
 impl CacheExporter for InlineExporter {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
@@ -110,7 +110,8 @@ impl CacheExporter for InlineExporter {
             Some((root, below)) => (root, self.write(root, below, version).await?),
             None => (tree.root(), version.clone()),
         };
-        Ok(Committed::new(Some(root.descriptor.clone()), version).with_coverage(coverage))
+        let committed = Committed::new(Some(root.descriptor.clone()), version);
+        Ok(Committed { coverage: Some(coverage), ..committed })
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {

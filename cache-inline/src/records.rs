@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use cache_core::json::to_vec;
 use cache_core::manifest::{CacheRecord, ChainResult, LayerResult, RecordLink, join_leaves};
 use cache_core::seams::Coverage;
 use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Digest, Result, Timestamp, annotation};
@@ -118,7 +119,7 @@ impl InlineRecords {
     /// The bytes that BuildKit puts into an image config, before base64.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        CacheConfig::encode_records(&self.records)
+        to_vec(&self.records).expect("records are plain data, which always encodes")
     }
 
     /// What the cache knows about each layer of the image.

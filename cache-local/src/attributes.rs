@@ -7,18 +7,31 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "local";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("src", "the directory").of(Values::Directory).required(),
-    Attribute::new("dest", "another name of src").of(Values::Directory),
-    Attribute::new("tag", "which cache of the directory").with_default("latest"),
-    Attribute::new("digest", "the manifest to read, whatever the tags point to").of_imports(),
+    Attribute { name: "src", about: "the directory", values: Values::Directory, is_required: true, ..Attribute::PLAIN },
+    Attribute { name: "dest", about: "another name of src", values: Values::Directory, ..Attribute::PLAIN },
+    Attribute { name: "tag", about: "which cache of the directory", default: Some("latest"), ..Attribute::PLAIN },
+    Attribute {
+        name: "digest",
+        about: "the manifest to read, whatever the tags point to",
+        on_export: false,
+        ..Attribute::PLAIN
+    },
     ManifestForm::ATTRIBUTES[0],
     ManifestForm::ATTRIBUTES[1],
-    Attribute::new("reset", "after the export, delete what no tag reaches")
-        .of(Values::Bool)
-        .with_default("false")
-        .of_exports(),
-    Attribute::new("check-present", "verify the blobs that are present, and write damaged ones again")
-        .of(Values::Bool)
-        .with_default("false")
-        .of_exports(),
+    Attribute {
+        name: "reset",
+        about: "after the export, delete what no tag reaches",
+        values: Values::Bool,
+        default: Some("false"),
+        on_import: false,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "check-present",
+        about: "verify the blobs that are present, and write damaged ones again",
+        values: Values::Bool,
+        default: Some("false"),
+        on_import: false,
+        ..Attribute::PLAIN
+    },
 ];

@@ -12,13 +12,12 @@ use crate::{LocalConfig, LocalExporter, LocalImage, LocalImporter, LocalProbe, L
 /// Opens directories for specs of `type=local`.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 /// use cache_local::Local;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backends = Backends::new().with(Local);
 /// let spec: CacheSpec = "type=local,src=/nonexistent".parse()?;
-/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// let importer = Local.importer(&spec).await?;
 /// assert!(importer.resolve().await?.is_none());
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -29,11 +28,13 @@ pub struct Local;
 #[async_trait]
 impl CacheBackend for Local {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND)
-            .with_attributes(ATTRIBUTES)
-            .with_naming(Naming::AttributeOrDigest("tag"))
-            .with_paths(&["src", "dest"])
-            .with_import_limit(Limits::BUILDKIT_IMPORT)
+        BackendFacts {
+            attributes: ATTRIBUTES,
+            naming: Some(Naming::AttributeOrDigest("tag")),
+            paths: &["src", "dest"],
+            import_limit: Some(Limits::BUILDKIT_IMPORT),
+            ..BackendFacts::new(KIND)
+        }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -45,7 +46,8 @@ impl CacheBackend for Local {
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
-        Ok(Publisher::new(self.importer(&spec.as_import(ATTRIBUTES)).await?, self.exporter(spec).await?))
+        let importer = self.importer(&spec.as_import(ATTRIBUTES)).await?;
+        Ok(Publisher { importer, exporter: self.exporter(spec).await? })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -139,7 +139,7 @@ impl LocalExporter {
 impl CacheExporter for LocalExporter {
     fn facts(&self) -> ExporterFacts {
         // A push ends with a sync to disk.
-        ExporterFacts::new().settling_apart()
+        ExporterFacts { settles_apart: true, ..ExporterFacts::default() }
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}

@@ -77,7 +77,7 @@ impl CacheImporter for LocalImporter {
         let about = |error: Error| on_path(error, self.layout.root()).with("manifest", manifest.digest);
         let document = read_all(self, &manifest, limits.manifest).await.map_err(about)?;
         let cache = load(document, self, &limits).await.map_err(about)?;
-        Ok(cache.map(|cache| Resolved::new(cache, Version::new(manifest.digest.to_string()))))
+        Ok(cache.map(|cache| Resolved { manifest: cache, version: Version::new(manifest.digest.to_string()) }))
     }
 }
 
@@ -86,10 +86,7 @@ impl BlobProvider for LocalImporter {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         let (layout, digest) = (self.layout.clone(), blob.digest);
         let found = blocking(move || layout.blob_metadata(&digest)).await?;
-        Ok(found.map(|metadata| {
-            let info = BlobInfo::new(metadata.len());
-            modified(&metadata).map_or(info, |modified| info.with_modified(modified))
-        }))
+        Ok(found.map(|metadata| BlobInfo { modified: modified(&metadata), ..BlobInfo::new(metadata.len()) }))
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {

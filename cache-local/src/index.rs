@@ -10,6 +10,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 /// The default tag.
 pub(crate) const DEFAULT_TAG: &str = "latest";
+/// The annotation with the full name that containerd gives to an entry.
+const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// An image index; entries and fields that mean nothing here are kept as they are.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +67,7 @@ impl Index {
 
     /// Encodes the index as Go does: compact, with what BuildKit fills in.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut index = JsonObject::new();
+        let mut index = JsonObject::default();
         index.set("schemaVersion", &if self.schema_version == 0 { 2 } else { self.schema_version });
         let default = MediaType::OCI_INDEX;
         index.set("mediaType", &if self.media_type.is_empty() { default.as_str() } else { &self.media_type });
@@ -158,7 +160,7 @@ impl Entry {
             None => or_zero::<Named>(&json)?.annotations.unwrap_or_default(),
         };
         let ref_name = annotations.remove(annotation::REF_NAME).unwrap_or_default();
-        let image_name = annotations.remove(annotation::IMAGE_NAME).unwrap_or_default();
+        let image_name = annotations.remove(IMAGE_NAME).unwrap_or_default();
         Ok(Self { json, descriptor, ref_name, image_name })
     }
 

@@ -45,7 +45,7 @@ const ALGORITHM: &str = "sha256";
 
 fn examine(config: &LocalConfig) -> Diagnosis {
     let layout = Layout::new(config.root());
-    let mut found = Diagnosis::new();
+    let mut found = Diagnosis::default();
     let _made = MadeDirs::before(&layout.blobs_dir().join(ALGORITHM));
     let root = match layout.create_root() {
         Ok(root) => root,

@@ -164,9 +164,12 @@ fn cache_entry(layout: &Layout, entry: &Entry) -> CacheEntry {
 }
 
 fn blob_entry(blob: &BlobFile) -> BlobEntry {
-    let mut entry = BlobEntry::new(blob.digest, blob.metadata.len(), version(&blob.metadata));
-    entry.modified = modified(&blob.metadata);
-    entry
+    BlobEntry {
+        digest: blob.digest,
+        size: blob.metadata.len(),
+        modified: modified(&blob.metadata),
+        version: version(&blob.metadata),
+    }
 }
 
 fn delete_blob(layout: &Layout, root: &Dir, blob: &BlobEntry) -> Result<Deleted> {

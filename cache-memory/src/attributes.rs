@@ -4,7 +4,7 @@ use cache_core::manifest::ManifestForm;
 use cache_core::spec::Attribute;
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("name", "which cache of the store").with_default("latest"),
+    Attribute { name: "name", about: "which cache of the store", default: Some("latest"), ..Attribute::PLAIN },
     ManifestForm::ATTRIBUTES[0],
     ManifestForm::ATTRIBUTES[1],
 ];

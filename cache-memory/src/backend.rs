@@ -13,7 +13,7 @@ use crate::attributes::ATTRIBUTES;
 #[async_trait]
 impl CacheBackend for MemoryCache {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new("memory").with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name"))
+        BackendFacts { attributes: ATTRIBUTES, naming: Some(Naming::Attribute("name")), ..BackendFacts::new("memory") }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -29,7 +29,7 @@ impl CacheBackend for MemoryCache {
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let place = self.written(spec)?;
-        Ok(Publisher::new(Box::new(place.clone()), Box::new(place)))
+        Ok(Publisher { importer: Box::new(place.clone()), exporter: Box::new(place) })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

@@ -23,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(1800);
 #[async_trait]
 impl CacheExporter for MemoryCache {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}

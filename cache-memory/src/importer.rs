@@ -17,7 +17,7 @@ impl BlobProvider for MemoryCache {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         let store = self.lock();
         let found = store.blobs.get(&blob.digest);
-        Ok(found.map(|(bytes, modified)| BlobInfo::new(bytes.len() as u64).with_modified(*modified)))
+        Ok(found.map(|(bytes, modified)| BlobInfo { modified: Some(*modified), ..BlobInfo::new(bytes.len() as u64) }))
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
@@ -41,6 +41,6 @@ impl CacheImporter for MemoryCache {
         };
         let document = read_all(self, &descriptor, Limits::default().manifest).await?;
         let manifest = load(document, self, &Limits::default()).await?;
-        Ok(manifest.map(|manifest| Resolved::new(manifest, version(&descriptor))))
+        Ok(manifest.map(|manifest| Resolved { manifest, version: version(&descriptor) }))
     }
 }

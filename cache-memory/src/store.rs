@@ -31,9 +31,7 @@ impl CacheStore for MemoryCache {
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let entry = |(digest, (bytes, modified)): (&Digest, &(Bytes, Timestamp))| {
             let version = Version::new(modified.to_string());
-            let mut entry = BlobEntry::new(*digest, bytes.len() as u64, version);
-            entry.modified = Some(*modified);
-            Ok(entry)
+            Ok(BlobEntry { digest: *digest, size: bytes.len() as u64, modified: Some(*modified), version })
         };
         let entries: Vec<_> = self.lock().blobs.iter().map(entry).collect();
         stream::iter(entries).boxed()

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backends;
 mod content;
 mod copy;
 mod diff;
@@ -23,6 +24,7 @@ mod spans;
 mod verify;
 mod weigh;
 
+pub use self::backends::Backends;
 pub use self::content::EntryContent;
 pub use self::copy::{CopyOptions, CopyReport, Destination, copy, copy_manifest, copy_many};
 pub use self::diff::{Diff, Divergence, DivergingInput, DivergingKey, Reason, SelectedKey, SideDiff, diff};

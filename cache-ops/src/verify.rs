@@ -88,8 +88,8 @@ pub async fn verify_shard(
     let mut findings = check(manifest);
     if looked.iter().any(Option::is_some) {
         let affected = Affected::new(manifest.config());
-        let of_blobs = part.iter().zip(looked);
-        findings.extend(of_blobs.filter_map(|(blob, finding)| Some(finding?.with_affected(affected.by(&blob.digest)))));
+        let of_blobs = part.iter().zip(looked).filter_map(|(blob, finding)| Some((blob, finding?)));
+        findings.extend(of_blobs.map(|(blob, finding)| Finding { affected: affected.by(&blob.digest), ..finding }));
     }
     let bytes = if depth == Depth::Deep { bytes_of(manifest, shard) } else { 0 };
     Ok(VerifyReport { findings, blobs: part.len(), bytes })

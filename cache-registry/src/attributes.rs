@@ -7,10 +7,14 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "registry";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("ref", "the reference, completed as by Docker").required(),
-    Attribute::new("registry.insecure", "accept any certificate, and plain HTTP where there is no HTTPS")
-        .of(Values::Bool)
-        .with_default("false, and HTTP for loopback"),
+    Attribute { name: "ref", about: "the reference, completed as by Docker", is_required: true, ..Attribute::PLAIN },
+    Attribute {
+        name: "registry.insecure",
+        about: "accept any certificate, and plain HTTP where there is no HTTPS",
+        values: Values::Bool,
+        default: Some("false, and HTTP for loopback"),
+        ..Attribute::PLAIN
+    },
     ManifestForm::ATTRIBUTES[0],
     ManifestForm::ATTRIBUTES[1],
 ];

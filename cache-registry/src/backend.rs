@@ -15,14 +15,14 @@ use crate::{
 /// Opens repositories for specs of `type=registry`.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 /// use cache_registry::{Environment, Registry};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backends = Backends::new().with(Registry::new(Environment::new()));
+/// let registry = Registry::new(Environment::new());
 /// let spec: CacheSpec = "type=registry,ref=ghcr.io/team/app:cache".parse()?;
 /// // Nothing is sent before the importer is used.
-/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// let importer = registry.importer(&spec).await?;
 /// # drop(importer);
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -41,11 +41,13 @@ impl Registry {
 #[async_trait]
 impl CacheBackend for Registry {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND)
-            .with_attributes(ATTRIBUTES)
-            .with_naming(Naming::Reference)
-            .with_import_limit(Limits::BUILDKIT_IMPORT)
-            .without_conditions()
+        BackendFacts {
+            attributes: ATTRIBUTES,
+            naming: Some(Naming::Reference),
+            import_limit: Some(Limits::BUILDKIT_IMPORT),
+            is_conditional: false,
+            ..BackendFacts::new(KIND)
+        }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -59,7 +61,8 @@ impl CacheBackend for Registry {
     /// If the tag is that of an image, the importer's first call fails.
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
         let config = RegistryConfig::from_import_spec(&spec.as_import(ATTRIBUTES), self.0.clone())?;
-        Ok(Publisher::new(Box::new(RegistryImporter::new(config).refusing_images()), self.exporter(spec).await?))
+        let importer = RegistryImporter::new(config).refusing_images();
+        Ok(Publisher { importer: Box::new(importer), exporter: self.exporter(spec).await? })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

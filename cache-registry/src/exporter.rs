@@ -321,7 +321,7 @@ impl RegistryExporter {
 #[async_trait]
 impl CacheExporter for RegistryExporter {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {
@@ -353,7 +353,8 @@ impl CacheExporter for RegistryExporter {
         };
         // A write to a digest replaces nothing.
         let replaces = expect != Expect::Any && reference.digest().is_none();
-        Ok(Committed::new(Some(descriptor), version).settling_in(replaces.then_some(SETTLE_TIME)))
+        let settles_in = replaces.then_some(SETTLE_TIME);
+        Ok(Committed { settles_in, ..Committed::new(Some(descriptor), version) })
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {

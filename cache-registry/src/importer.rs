@@ -142,7 +142,7 @@ impl CacheImporter for RegistryImporter {
             );
         }
         let cache = load(bytes, self, &self.client.config().limits()).await.map_err(about)?;
-        Ok(cache.map(|cache| Resolved::new(cache, Version::new(digest.to_string()))))
+        Ok(cache.map(|manifest| Resolved { manifest, version: Version::new(digest.to_string()) }))
     }
 }
 

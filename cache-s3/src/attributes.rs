@@ -6,37 +6,103 @@ use cache_core::spec::{Attribute, Values};
 pub const KIND: &str = "s3";
 
 pub(crate) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("bucket", "the bucket").required().with_variable("AWS_BUCKET"),
-    Attribute::new("region", "its region: auto for R2, us-east-1 for most stores other than AWS")
-        .required()
-        .with_variable("AWS_REGION"),
-    Attribute::new("name", "names of the cache, divided by ;: all are written, the first is read")
-        .with_default("buildkit"),
-    Attribute::new("prefix", "the start of every key; no slash is added"),
-    Attribute::new("manifests_prefix", "follows the prefix in keys of indexes; no slash is added")
-        .with_default("manifests/"),
-    Attribute::new("blobs_prefix", "follows the prefix in keys of blobs; no slash is added").with_default("blobs/"),
-    Attribute::new("endpoint_url", "the URL of a server other than AWS").with_variable("AWS_ENDPOINT_URL"),
-    Attribute::new("use_path_style", "host/bucket instead of bucket.host, with endpoint_url")
-        .of(Values::Bool)
-        .with_default("false"),
-    Attribute::new("access_key_id", "a static key, with secret_access_key")
-        .of(Values::Secret)
-        .with_default("the chain of the AWS SDKs"),
-    Attribute::new("secret_access_key", "the secret of access_key_id").of(Values::Secret),
-    Attribute::new("session_token", "the session token of temporary keys").of(Values::Secret),
-    Attribute::new("touch_refresh", "the age from which a present blob gets a new time")
-        .of(Values::Duration)
-        .with_default("24h"),
-    Attribute::new("upload_parallelism", "at most so many blobs are pushed at once")
-        .of(Values::Number)
-        .with_default("as many as the export pushes"),
-    Attribute::new("retry_mode", "adaptive lowers the rate when the store asks for it")
-        .of(Values::OneOf(&["standard", "adaptive"]))
-        .with_default("standard"),
-    Attribute::new("retry_max_attempts", "how often a request is sent, the first time included")
-        .of(Values::Number)
-        .with_default("6"),
-    Attribute::new("disable_accept_encoding", "accepted and not needed: the header is never signed here")
-        .of(Values::Bool),
+    Attribute {
+        name: "bucket",
+        about: "the bucket",
+        is_required: true,
+        variable: Some("AWS_BUCKET"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "region",
+        about: "its region: auto for R2, us-east-1 for most stores other than AWS",
+        is_required: true,
+        variable: Some("AWS_REGION"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "name",
+        about: "names of the cache, divided by ;: all are written, the first is read",
+        default: Some("buildkit"),
+        ..Attribute::PLAIN
+    },
+    Attribute { name: "prefix", about: "the start of every key; no slash is added", ..Attribute::PLAIN },
+    Attribute {
+        name: "manifests_prefix",
+        about: "follows the prefix in keys of indexes; no slash is added",
+        default: Some("manifests/"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "blobs_prefix",
+        about: "follows the prefix in keys of blobs; no slash is added",
+        default: Some("blobs/"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "endpoint_url",
+        about: "the URL of a server other than AWS",
+        variable: Some("AWS_ENDPOINT_URL"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "use_path_style",
+        about: "host/bucket instead of bucket.host, with endpoint_url",
+        values: Values::Bool,
+        default: Some("false"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "access_key_id",
+        about: "a static key, with secret_access_key",
+        values: Values::Secret,
+        default: Some("the chain of the AWS SDKs"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "secret_access_key",
+        about: "the secret of access_key_id",
+        values: Values::Secret,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "session_token",
+        about: "the session token of temporary keys",
+        values: Values::Secret,
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "touch_refresh",
+        about: "the age from which a present blob gets a new time",
+        values: Values::Duration,
+        default: Some("24h"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "upload_parallelism",
+        about: "at most so many blobs are pushed at once",
+        values: Values::Number,
+        default: Some("as many as the export pushes"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "retry_mode",
+        about: "adaptive lowers the rate when the store asks for it",
+        values: Values::OneOf(&["standard", "adaptive"]),
+        default: Some("standard"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "retry_max_attempts",
+        about: "how often a request is sent, the first time included",
+        values: Values::Number,
+        default: Some("6"),
+        ..Attribute::PLAIN
+    },
+    Attribute {
+        name: "disable_accept_encoding",
+        about: "accepted and not needed: the header is never signed here",
+        values: Values::Bool,
+        ..Attribute::PLAIN
+    },
 ];

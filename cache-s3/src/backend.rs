@@ -16,14 +16,14 @@ const GRACE: Duration = Duration::from_secs(25 * 3600);
 /// Opens buckets for specs of `type=s3`.
 ///
 /// ```
-/// use cache_core::{Backends, CacheSpec};
+/// use cache_core::{CacheBackend, CacheSpec};
 /// use cache_s3::{Environment, S3};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backends = Backends::new().with(S3::new(Environment::new()));
+/// let s3 = S3::new(Environment::new());
 /// let spec: CacheSpec = "type=s3,bucket=team,region=eu-west-1,name=main".parse()?;
 /// // Nothing is sent before the importer is used.
-/// let importer = backends.find(&spec)?.importer(&spec).await?;
+/// let importer = s3.importer(&spec).await?;
 /// # drop(importer);
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();
@@ -46,7 +46,12 @@ impl S3 {
 #[async_trait]
 impl CacheBackend for S3 {
     fn facts(&self) -> BackendFacts {
-        BackendFacts::new(KIND).with_attributes(ATTRIBUTES).with_naming(Naming::Attribute("name")).with_grace(GRACE)
+        BackendFacts {
+            attributes: ATTRIBUTES,
+            naming: Some(Naming::Attribute("name")),
+            grace: GRACE,
+            ..BackendFacts::new(KIND)
+        }
     }
 
     async fn importer(&self, spec: &CacheSpec) -> Result<Box<dyn CacheImporter>> {
@@ -58,7 +63,7 @@ impl CacheBackend for S3 {
     }
 
     async fn publisher(&self, spec: &CacheSpec) -> Result<Publisher> {
-        Ok(Publisher::new(self.importer(spec).await?, self.exporter(spec).await?))
+        Ok(Publisher { importer: self.importer(spec).await?, exporter: self.exporter(spec).await? })
     }
 
     async fn store(&self, spec: &CacheSpec) -> Result<Option<Box<dyn CacheStore>>> {

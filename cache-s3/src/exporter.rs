@@ -259,7 +259,7 @@ impl S3Exporter {
 #[async_trait]
 impl CacheExporter for S3Exporter {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, manifest: &CacheManifest, _: &Arc<dyn Progress>) {
@@ -300,7 +300,8 @@ impl CacheExporter for S3Exporter {
             return Err(error);
         }
         let overwrites = now != Expect::Any && self.overwrites.load(Ordering::Relaxed);
-        Ok(Committed::new(None, version).settling_in(overwrites.then_some(SETTLE_TIME)))
+        let settles_in = overwrites.then_some(SETTLE_TIME);
+        Ok(Committed { settles_in, ..Committed::new(None, version) })
     }
 
     async fn spool(&self) -> Result<Option<PathBuf>> {

@@ -44,7 +44,8 @@ impl CacheImporter for S3Importer {
         let read = self.client.retrying(|| self.client.read(&key, config.limits().config)).await?;
         let Some((bytes, etag)) = read else { return Ok(None) };
         let about = |error: Error| self.client.with_context(error, &key);
-        Ok(Some(Resolved::new(CacheManifest::decode_flat(bytes).map_err(about)?, Version::new(etag))))
+        let manifest = CacheManifest::decode_flat(bytes).map_err(about)?;
+        Ok(Some(Resolved { manifest, version: Version::new(etag) }))
     }
 }
 
@@ -53,9 +54,10 @@ impl BlobProvider for S3Importer {
     async fn stat(&self, blob: &Descriptor) -> Result<Option<BlobInfo>> {
         let key = self.client.config().keys().blob(&blob.digest);
         let found = self.client.retrying(|| self.client.head(&key)).await;
-        Ok(found.map_err(|error| error.with("blob", blob.digest))?.map(|found| {
-            let info = BlobInfo::new(found.size).with_archived(found.is_archived);
-            found.modified.map_or(info, |modified| info.with_modified(modified))
+        Ok(found.map_err(|error| error.with("blob", blob.digest))?.map(|found| BlobInfo {
+            size: found.size,
+            modified: found.modified,
+            is_archived: found.is_archived,
         }))
     }
 

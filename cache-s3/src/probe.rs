@@ -166,7 +166,7 @@ impl S3Probe {
 #[async_trait]
 impl CacheProbe for S3Probe {
     async fn diagnose(&self) -> Result<Diagnosis> {
-        let mut found = Diagnosis::new();
+        let mut found = Diagnosis::default();
         let read = match self.read().await {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),
             read => Outcome::from(read),

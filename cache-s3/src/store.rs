@@ -107,10 +107,11 @@ impl CacheStore for S3Store {
         let keys = self.client.config().keys();
         let objects = listing::blobs(&self.client, keys.blobs());
         let blobs = objects.try_filter_map(move |(key, found)| async move {
-            Ok(keys.digest_at(&key).map(|digest| {
-                let mut entry = BlobEntry::new(digest, found.size, state(&found));
-                entry.modified = found.modified;
-                entry
+            Ok(keys.digest_at(&key).map(|digest| BlobEntry {
+                digest,
+                size: found.size,
+                modified: found.modified,
+                version: state(&found),
             }))
         });
         blobs.boxed()

@@ -264,7 +264,7 @@ struct Roomy<'a>(&'a MemoryCache, &'a Path);
 #[async_trait]
 impl CacheExporter for Roomy<'_> {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}

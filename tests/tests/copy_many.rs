@@ -207,7 +207,7 @@ impl Timed {
 #[async_trait]
 impl CacheExporter for Timed {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
@@ -265,7 +265,7 @@ impl<'a> Awkward<'a> {
 #[async_trait]
 impl CacheExporter for Awkward<'_> {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}
@@ -419,7 +419,7 @@ struct Forgetful {
 #[async_trait]
 impl CacheExporter for Forgetful {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new().with_recheck()
+        ExporterFacts { needs_recheck: true, ..ExporterFacts::default() }
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}

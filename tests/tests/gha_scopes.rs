@@ -66,7 +66,7 @@ async fn publishing_adds_only_to_the_scope_that_is_written() {
     let (first, second) = (graphs::cache(1), graphs::cache(2));
     write(place.config_of(&main_token()), &first).await.unwrap();
     let backend = cache_gha::Gha::new(place.environment());
-    let Publisher { importer, exporter, .. } = backend.publisher(&place.spec_of(&feature_token())).await.unwrap();
+    let Publisher { importer, exporter } = backend.publisher(&place.spec_of(&feature_token())).await.unwrap();
     publish(&second.chains, &second.blobs, &*importer, &*exporter, &PublishSettings::default()).await.unwrap();
     assert_eq!(records(place.config_of(&token(&[(FEATURE, 1)]))).await, count(&second));
 }
@@ -117,7 +117,7 @@ async fn eight_writers_at_once_lose_nothing_in_real_time() {
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
     let backend = cache_gha::Gha::new(place.environment());
     join_all(caches.iter().map(|cache| async {
-        let Publisher { importer, exporter, .. } = backend.publisher(&place.spec_of(&main_token())).await.unwrap();
+        let Publisher { importer, exporter } = backend.publisher(&place.spec_of(&main_token())).await.unwrap();
         publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await.unwrap();
     }))
     .await;

@@ -22,7 +22,7 @@ const IMMUTABLE_TAG: &str =
 const DENIED: &str = r#"{"errors":[{"code":"DENIED","message":"no catalog for you"}]}"#;
 
 async fn add(place: &Registry, cache: &Generated) -> Result<Published, Error> {
-    let Publisher { importer, exporter, .. } = place.backend().publisher(&place.spec()).await.unwrap();
+    let Publisher { importer, exporter } = place.backend().publisher(&place.spec()).await.unwrap();
     publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &PublishSettings::default()).await
 }
 

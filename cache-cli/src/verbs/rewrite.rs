@@ -53,9 +53,11 @@ impl Rewrite {
             Some(args) => compression::conversion(session, args, options.compression, &destination)?,
             None => None,
         };
-        let Publisher { importer, exporter, .. } = match is_in_place {
+        let Publisher { importer, exporter } = match is_in_place {
             true => source.both_sides(session).await?,
-            false => Publisher::new(source.importer(session).await?, destination.exporter(session).await?),
+            false => {
+                Publisher { importer: source.importer(session).await?, exporter: destination.exporter(session).await? }
+            }
         };
         let (importer, resolved, instead) = resolve(session, &source, importer, intent).await?;
         if is_in_place && !resolved.manifest.inline_images().is_empty() {

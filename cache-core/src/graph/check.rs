@@ -133,7 +133,6 @@ impl fmt::Display for FindingCode {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Finding {
     /// The kind of finding.
     pub code: FindingCode,
@@ -141,27 +140,19 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it, in words.
     pub message: String,
-    /// The keys of the records whose results cannot be used because of it, in order; at most 100 are named.
-    pub affected: Vec<CacheKey>,
-    /// Whether there are more of them than are named.
-    pub affects_more: bool,
+    /// The records whose results cannot be used because of it.
+    pub affected: AffectedRecords,
 }
 
 impl Finding {
     /// A finding that affects no result.
     #[must_use]
     pub fn new(code: FindingCode, object: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code, object: object.into(), message: message.into(), affected: Vec::new(), affects_more: false }
-    }
-
-    /// Adds the records that cannot be used because of it.
-    #[must_use]
-    pub fn with_affected(self, records: AffectedRecords) -> Self {
-        Self { affected: records.keys, affects_more: records.has_more, ..self }
+        Self { code, object: object.into(), message: message.into(), affected: AffectedRecords::default() }
     }
 }
 
-/// The records that cannot be used for want of a blob.
+/// Records whose results cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AffectedRecords {
     /// Their keys, in the config's order; at most 100 are named.
@@ -355,7 +346,8 @@ fn check_descriptors(manifest: &CacheManifest, places: &[Option<usize>]) -> Vec<
     }
     let affected = Affected::new(manifest.config());
     let finding = |(blob, (code, message)): (Digest, (FindingCode, String))| {
-        Finding::new(code, format!("blob {blob}"), message).with_affected(affected.by(&blob))
+        let affected = affected.by(&blob);
+        Finding { affected, ..Finding::new(code, format!("blob {blob}"), message) }
     };
     wrong.into_iter().map(finding).collect()
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A JSON object whose fields keep their order and the text of their values, so that numbers of any length are not
 /// changed.
 ///
-/// Names match as in Go, without regard to case, and of two fields of one name the last counts.
+/// By default it has no fields. Names match as in Go, without regard to case, and of two fields of one name the last counts.
 ///
 /// ```
 /// use cache_core::json::JsonObject;
@@ -28,12 +28,6 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct JsonObject(Vec<(String, Box<RawValue>)>);
 
 impl JsonObject {
-    /// An object without fields.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Decodes a document; `null` is no object.
     ///
     /// # Errors

@@ -107,11 +107,13 @@ pub struct RecordLink {
 /// let key = CacheKey::output(Digest::sha256(b"a"), 0);
 /// assert_eq!(key.to_string(), "sha256:f75746e2973481c1d7fa28ec8e01bcad88f6b05b273a6e3dba5d0654f17c97f1");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct CacheKey(KeyRepr);
+#[derive(Clone, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(transparent)]
+pub struct CacheKey(DigestOrText);
 
+/// A string of a document that should be a digest. A digest needs no memory of its own.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum KeyRepr {
+pub(super) enum DigestOrText {
     Digest(Digest),
     Text(Box<str>),
 }
@@ -120,7 +122,7 @@ impl CacheKey {
     /// The key of one output of an operation: the digest of `<cache map digest>@<output>`.
     #[must_use]
     pub fn output(cache_map: Digest, output: i64) -> Self {
-        Self(KeyRepr::Digest(Digest::sha256(format!("{cache_map}@{output}").as_bytes())))
+        Self(DigestOrText::Digest(Digest::sha256(format!("{cache_map}@{output}").as_bytes())))
     }
 
     /// The key of a step's input by its content: output -1 of the content's digest.
@@ -132,29 +134,41 @@ impl CacheKey {
     /// Whether the key is random: such a step is never the same twice, and BuildKit never stores its key.
     #[must_use]
     pub fn is_random(&self) -> bool {
-        matches!(&self.0, KeyRepr::Text(text) if text.starts_with("random:"))
+        matches!(&self.0, DigestOrText::Text(text) if text.starts_with("random:"))
     }
 
     fn is_empty(&self) -> bool {
-        matches!(&self.0, KeyRepr::Text(text) if text.is_empty())
+        matches!(&self.0, DigestOrText::Text(text) if text.is_empty())
     }
 }
 
-impl Default for CacheKey {
+impl Default for DigestOrText {
     fn default() -> Self {
-        Self(KeyRepr::Text(Box::default()))
+        Self::Text(Box::default())
+    }
+}
+
+impl From<&str> for DigestOrText {
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Text(text.into()), Self::Digest)
+    }
+}
+
+impl<'de> Deserialize<'de> for DigestOrText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::Text::deserialize(deserializer).map(|json::Text(text)| (&*text).into())
     }
 }
 
 impl From<Digest> for CacheKey {
     fn from(digest: Digest) -> Self {
-        Self(KeyRepr::Digest(digest))
+        Self(DigestOrText::Digest(digest))
     }
 }
 
 impl From<&str> for CacheKey {
     fn from(text: &str) -> Self {
-        Self(text.parse().map_or_else(|_| KeyRepr::Text(text.into()), KeyRepr::Digest))
+        Self(text.into())
     }
 }
 
@@ -162,7 +176,7 @@ impl Ord for CacheKey {
     /// The order of the text, which is how BuildKit sorts records.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         match (&self.0, &other.0) {
-            (KeyRepr::Digest(a), KeyRepr::Digest(b)) => a.cmp(b),
+            (DigestOrText::Digest(a), DigestOrText::Digest(b)) => a.cmp(b),
             _ => self.to_string().cmp(&other.to_string()),
         }
     }
@@ -177,8 +191,8 @@ impl PartialOrd for CacheKey {
 impl fmt::Display for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            KeyRepr::Digest(digest) => fmt::Display::fmt(digest, f),
-            KeyRepr::Text(text) => f.pad(text),
+            DigestOrText::Digest(digest) => fmt::Display::fmt(digest, f),
+            DigestOrText::Text(text) => f.pad(text),
         }
     }
 }
@@ -188,15 +202,9 @@ debug_as_text!(CacheKey);
 impl Serialize for CacheKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            KeyRepr::Digest(digest) => digest.serialize(serializer),
-            KeyRepr::Text(text) => serializer.serialize_str(text),
+            DigestOrText::Digest(digest) => digest.serialize(serializer),
+            DigestOrText::Text(text) => serializer.serialize_str(text),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for CacheKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::Text::deserialize(deserializer).map(|json::Text(text)| (&*text).into())
     }
 }
 
@@ -217,12 +225,6 @@ impl CacheConfig {
         let records: Option<Vec<CacheRecord>> =
             json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
         Ok(records.unwrap_or_default())
-    }
-
-    /// Encodes records alone, byte for byte as BuildKit puts them into an image.
-    #[must_use]
-    pub fn encode_records(records: &[CacheRecord]) -> Vec<u8> {
-        json::to_vec(&records).expect("records are plain data, which always encodes")
     }
 
     /// The digest of what [`encode`](Self::encode) gives, without these bytes in memory.
@@ -260,11 +262,18 @@ impl Serialize for LayerAnnotations {
         }
         Out {
             media_type: &self.media_type,
-            diff_id: self.diff_id.map(|id| id.to_string()).or_else(|| self.wrong_diff_id.as_deref().map(str::to_owned)),
+            diff_id: self.written_diff_id(),
             size: i64::try_from(self.size).unwrap_or(i64::MAX),
             created_at: self.created_at,
         }
         .serialize(serializer)
+    }
+}
+
+impl LayerAnnotations {
+    /// The diff ID as the document has it, also where it is none.
+    pub(super) fn written_diff_id(&self) -> Option<String> {
+        self.diff_id.map(|id| id.to_string()).or_else(|| self.wrong_diff_id.as_deref().map(str::to_owned))
     }
 }
 

@@ -14,9 +14,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<CacheManifest> {
         .map(|(n, layer)| {
             let annotations =
                 layer.annotations.as_deref().ok_or_else(|| missing("cache layer with missing annotations", n))?;
-            let diff_id = annotations.diff_id.map(|id| id.to_string());
-            let diff_id = diff_id.or_else(|| annotations.wrong_diff_id.as_deref().map(str::to_owned));
-            let diff_id = diff_id.ok_or_else(|| missing("cache layer with missing diffid", n))?;
+            let diff_id = annotations.written_diff_id().ok_or_else(|| missing("cache layer with missing diffid", n))?;
             let mut descriptor = Descriptor::new(annotations.media_type.clone(), layer.blob, annotations.size)
                 .with_annotation(annotation::UNCOMPRESSED, diff_id);
             if !annotations.created_at.is_zero() {

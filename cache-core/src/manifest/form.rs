@@ -38,31 +38,32 @@ impl ManifestForm {
 
     /// The attributes that choose a form, for exports.
     pub const ATTRIBUTES: [Attribute; 2] = [
-        Attribute::new("image-manifest", "an image manifest instead of an index of layers")
-            .of(Values::Bool)
-            .with_default("the form of the source")
-            .of_exports(),
-        Attribute::new("oci-mediatypes", "OCI's media types instead of Docker's")
-            .of(Values::Bool)
-            .with_default("the form of the source")
-            .of_exports(),
+        Attribute {
+            name: "image-manifest",
+            about: "an image manifest instead of an index of layers",
+            values: Values::Bool,
+            default: Some("the form of the source"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
+        Attribute {
+            name: "oci-mediatypes",
+            about: "OCI's media types instead of Docker's",
+            values: Values::Bool,
+            default: Some("the form of the source"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
     ];
 
-    /// Takes the form from the attributes of a spec; `None` when neither is given.
+    /// Takes the form from the attributes of a spec, as BuildKit v0.22 and later do; `None` when neither is given.
     ///
     /// # Errors
-    /// As [`choose`](Self::choose), and for a value that is no boolean.
+    /// [`ErrorKind::InvalidSpec`] for a value that is no boolean, and for an image manifest with Docker media types,
+    /// which BuildKit refuses too.
     pub fn from_attrs(attrs: &mut Attrs<'_>) -> Result<Option<Self>> {
         let [image_manifest, oci_media_types] = Self::ATTRIBUTES;
-        Self::choose(attrs.bool(image_manifest.name)?, attrs.bool(oci_media_types.name)?)
-    }
-
-    /// Chooses a form as BuildKit v0.22 and later do; `None` when neither attribute is given.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for an image manifest with Docker media types, which BuildKit refuses too.
-    pub fn choose(image_manifest: Option<bool>, oci_media_types: Option<bool>) -> Result<Option<Self>> {
-        Ok(Some(match (image_manifest, oci_media_types) {
+        Ok(Some(match (attrs.bool(image_manifest.name)?, attrs.bool(oci_media_types.name)?) {
             (None, None) => return Ok(None),
             (Some(true), Some(false)) => {
                 return Err(Error::new(

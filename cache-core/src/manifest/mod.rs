@@ -7,7 +7,6 @@ mod leaves;
 mod oci;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -295,12 +294,5 @@ impl CacheManifest {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.config.layers.is_empty()
-    }
-
-    /// The blobs that layers name but no descriptor describes.
-    #[must_use]
-    pub fn undescribed_blobs(&self) -> BTreeSet<Digest> {
-        let blobs = self.config.layers.iter().map(|layer| layer.blob);
-        blobs.filter(|blob| !self.by_digest.contains_key(blob)).collect()
     }
 }

@@ -1,10 +1,9 @@
 //! The decoding of `cacheconfig.v0` by Go's rules.
 
-use std::fmt;
-
-use serde::de::{MapAccess, Visitor};
+use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
+use super::config::DigestOrText;
 use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
 use crate::json::{Tight, go_struct, take, take_list, take_tight};
 use crate::model::{DiffId, Digest};
@@ -13,7 +12,7 @@ go_struct!(CacheConfig { "layers" => take(layers), "records" => take(records) })
 
 #[derive(Default)]
 struct WireLayer {
-    blob: WireDigest,
+    blob: DigestOrText,
     parent: i64,
     annotations: Option<Box<LayerAnnotations>>,
 }
@@ -24,38 +23,10 @@ impl<'de> Deserialize<'de> for CacheLayer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let WireLayer { blob, parent, annotations } = WireLayer::deserialize(deserializer)?;
         let blob = match blob {
-            WireDigest::Digest(blob) => blob,
-            WireDigest::Text(text) => Digest::sha256(format!("no digest: {text}").as_bytes()),
+            DigestOrText::Digest(blob) => blob,
+            DigestOrText::Text(text) => Digest::sha256(format!("no digest: {text}").as_bytes()),
         };
         Ok(Self { blob, parent, annotations })
-    }
-}
-
-/// Text that may be a digest.
-enum WireDigest {
-    Digest(Digest),
-    Text(Box<str>),
-}
-
-impl Default for WireDigest {
-    fn default() -> Self {
-        Self::Text(Box::default())
-    }
-}
-
-impl<'de> Deserialize<'de> for WireDigest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl Visitor<'_> for TextVisitor {
-            type Value = WireDigest;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<WireDigest, E> {
-                Ok(text.parse().map_or_else(|_| WireDigest::Text(text.into()), WireDigest::Digest))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
     }
 }
 
@@ -71,9 +42,9 @@ fn take_diff_id<'de, A: MapAccess<'de>>(
     wrong: &mut Option<Box<str>>,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    (*diff_id, *wrong) = match map.next_value::<Option<WireDigest>>()? {
-        Some(WireDigest::Digest(digest)) => (Some(DiffId(digest)), None),
-        Some(WireDigest::Text(text)) => (None, Some(text).filter(|text| !text.is_empty())),
+    (*diff_id, *wrong) = match map.next_value::<Option<DigestOrText>>()? {
+        Some(DigestOrText::Digest(digest)) => (Some(DiffId(digest)), None),
+        Some(DigestOrText::Text(text)) => (None, Some(text).filter(|text| !text.is_empty())),
         None => return Ok(()),
     };
     Ok(())

@@ -12,5 +12,3 @@ pub const ESTARGZ_TOC: &str = "containerd.io/snapshot/stargz/toc.digest";
 pub const ESTARGZ_SIZE: &str = "io.containers.estargz.uncompressed-size";
 /// The tag of an entry of an OCI layout's `index.json`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The full name that containerd gives to an entry of `index.json`.
-pub const IMAGE_NAME: &str = "io.containerd.image.name";

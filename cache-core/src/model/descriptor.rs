@@ -5,10 +5,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::{go_struct, take, take_size};
+use crate::json::{self, go_struct, take, take_size};
 use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
 
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
@@ -302,17 +301,8 @@ fn known_layer(name: &str) -> Option<MediaType> {
 
 impl<'de> Deserialize<'de> for MediaType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = MediaType;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<MediaType, E> {
-                Ok(known_layer(name).unwrap_or_else(|| MediaType(Cow::Owned(name.to_owned()))))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
+        let json::Text(name) = json::Text::deserialize(deserializer)?;
+        Ok(known_layer(&name).unwrap_or_else(|| Self(Cow::Owned(name.into_owned()))))
     }
 }
 
@@ -386,7 +376,7 @@ mod tests {
     #[test]
     fn a_descriptor_encodes_in_the_order_of_go() {
         let descriptor = Descriptor::of(MediaType::OCI_LAYER, b"a").with_annotation("b", 1).with_annotation("a", "<");
-        let json = String::from_utf8(crate::json::to_vec(&descriptor).unwrap()).unwrap();
+        let json = String::from_utf8(json::to_vec(&descriptor).unwrap()).unwrap();
         assert_eq!(
             json,
             "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:ca978112ca1bbdcafac231b39a23dc4d\

@@ -17,7 +17,6 @@ use crate::spec::Attribute;
 /// assert!(facts.is_conditional && !facts.is_image);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct BackendFacts {
     /// The `type` of its specs.
     pub kind: &'static str,
@@ -67,53 +66,10 @@ impl BackendFacts {
             is_image: false,
         }
     }
-
-    /// Sets the attributes that specs take.
-    #[must_use]
-    pub const fn with_attributes(self, attributes: &'static [Attribute]) -> Self {
-        Self { attributes, ..self }
-    }
-
-    /// Sets what names one cache of a store.
-    #[must_use]
-    pub const fn with_naming(self, naming: Naming) -> Self {
-        Self { naming: Some(naming), ..self }
-    }
-
-    /// Sets the attributes that name a directory.
-    #[must_use]
-    pub const fn with_paths(self, paths: &'static [&'static str]) -> Self {
-        Self { paths, ..self }
-    }
-
-    /// Sets how long a prune leaves an unreferenced blob alone.
-    #[must_use]
-    pub const fn with_grace(self, grace: Duration) -> Self {
-        Self { grace, ..self }
-    }
-
-    /// Sets the largest document that BuildKit imports.
-    #[must_use]
-    pub const fn with_import_limit(self, bytes: u64) -> Self {
-        Self { import_limit: Some(bytes), ..self }
-    }
-
-    /// Declares that a conditional commit is not atomic.
-    #[must_use]
-    pub const fn without_conditions(self) -> Self {
-        Self { is_conditional: false, ..self }
-    }
-
-    /// Declares that a place is an existing image.
-    #[must_use]
-    pub const fn of_images(self) -> Self {
-        Self { is_image: true, ..self }
-    }
 }
 
-/// The properties of an exporter.
+/// The properties of an exporter. By default it looks at its blobs before it commits, and ends a push with its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct ExporterFacts {
     /// Whether `commit` looks at no blob, so that one that was present can be gone by then.
     ///
@@ -124,24 +80,4 @@ pub struct ExporterFacts {
     /// Whether `push` still waits for local I/O after it has read its stream to the end and dropped it. `export` then
     /// reads the next blob meanwhile, and as many pushes settle at once as there are blobs being read.
     pub settles_apart: bool,
-}
-
-impl ExporterFacts {
-    /// Facts of an exporter that looks at its blobs before it commits, and ends a push with its stream.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { needs_recheck: false, settles_apart: false }
-    }
-
-    /// Declares that `commit` looks at no blob.
-    #[must_use]
-    pub const fn with_recheck(self) -> Self {
-        Self { needs_recheck: true, ..self }
-    }
-
-    /// Declares that `push` waits for local I/O after its stream has ended.
-    #[must_use]
-    pub const fn settling_apart(self) -> Self {
-        Self { settles_apart: true, ..self }
-    }
 }

@@ -33,20 +33,11 @@ pub trait CacheImporter: BlobProvider {
 
 /// A cache that was read, with the version that a later commit can expect.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Resolved {
     /// The cache.
     pub manifest: CacheManifest,
     /// The version of the place at the time of reading.
     pub version: Version,
-}
-
-impl Resolved {
-    /// A manifest that was read at `version`.
-    #[must_use]
-    pub fn new(manifest: CacheManifest, version: Version) -> Self {
-        Self { manifest, version }
-    }
 }
 
 /// An opaque version of a named place, such as an ETag or a digest. Versions can only be compared for equality.

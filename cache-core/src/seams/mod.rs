@@ -12,7 +12,7 @@ mod probe;
 mod provider;
 mod store;
 
-pub use self::backend::{Backends, CacheBackend, Publisher};
+pub use self::backend::{CacheBackend, Publisher};
 pub use self::contributions::{ContributionName, Contributions};
 pub use self::event::{Event, Progress, Silent};
 pub use self::exporter::{CacheExporter, Expect};

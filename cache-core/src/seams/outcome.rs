@@ -36,8 +36,7 @@ impl Pushed {
 }
 
 /// The outcome of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
     /// The manifest that was written; none where the store has no descriptor for it, or nothing was written.
     pub descriptor: Option<Descriptor>,
@@ -66,24 +65,12 @@ impl Committed {
     /// A manifest was written.
     #[must_use]
     pub fn new(descriptor: Option<Descriptor>, version: Version) -> Self {
-        Self { descriptor, version: Some(version), coverage: None, settles_in: None }
-    }
-
-    /// Sets how long another writer's commit may still replace it.
-    #[must_use]
-    pub fn settling_in(self, wait: Option<Duration>) -> Self {
-        Self { settles_in: wait, ..self }
-    }
-
-    /// Sets how much of the images the cache covers.
-    #[must_use]
-    pub fn with_coverage(self, coverage: Coverage) -> Self {
-        Self { coverage: Some(coverage), ..self }
+        Self { descriptor, version: Some(version), ..Self::default() }
     }
 
     /// An empty cache was left out, as BuildKit does in a registry and a directory.
     #[must_use]
     pub fn skipped() -> Self {
-        Self { descriptor: None, version: None, coverage: None, settles_in: None }
+        Self::default()
     }
 }

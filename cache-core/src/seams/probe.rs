@@ -19,7 +19,7 @@ use crate::spec::CacheSpec;
 /// #[async_trait::async_trait]
 /// impl CacheProbe for Disk {
 ///     async fn diagnose(&self) -> Result<Diagnosis> {
-///         let mut found = Diagnosis::new();
+///         let mut found = Diagnosis::default();
 ///         found.record("write", Ok(()), "give the user the right to write");
 ///         Ok(found)
 ///     }
@@ -110,12 +110,6 @@ impl From<Result<()>> for Outcome {
 }
 
 impl Diagnosis {
-    /// No findings yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds the outcome of a check, with advice for when it failed; returns whether it succeeded.
     pub fn record(&mut self, name: &'static str, outcome: impl Into<Outcome>, advice: &'static str) -> bool {
         let outcome = outcome.into();
@@ -152,7 +146,7 @@ mod tests {
 
     #[test]
     fn advice_is_for_what_does_not_work() {
-        let mut diagnosis = Diagnosis::new();
+        let mut diagnosis = Diagnosis::default();
         assert!(diagnosis.record("read", Ok(()), "log in"));
         let refused = Err(Error::new(ErrorKind::Unsupported, "no"));
         assert!(!diagnosis.record("write", refused, "use another"));
@@ -162,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_refusal_because_of_who_asks_is_told_apart() {
-        let mut diagnosis = Diagnosis::new();
+        let mut diagnosis = Diagnosis::default();
         diagnosis.record("index", Err(Error::new(ErrorKind::Unsupported, "no")), "");
         assert!(!diagnosis.is_denied());
         diagnosis.record("push", Err(Error::new(ErrorKind::PermissionDenied, "no")), "");

@@ -15,7 +15,6 @@ pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// What a store knows about one of its blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct BlobInfo {
     /// The stored size in bytes.
     pub size: u64,
@@ -30,18 +29,6 @@ impl BlobInfo {
     #[must_use]
     pub fn new(size: u64) -> Self {
         Self { size, modified: None, is_archived: false }
-    }
-
-    /// Adds when it was last written.
-    #[must_use]
-    pub fn with_modified(self, modified: Timestamp) -> Self {
-        Self { modified: Some(modified), ..self }
-    }
-
-    /// Says whether it is in an archive.
-    #[must_use]
-    pub fn with_archived(self, is_archived: bool) -> Self {
-        Self { is_archived, ..self }
     }
 }
 

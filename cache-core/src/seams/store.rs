@@ -183,7 +183,6 @@ impl CacheEntry {
 
 /// A blob in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct BlobEntry {
     /// The blob's digest, by its key.
     pub digest: Digest,
@@ -193,14 +192,6 @@ pub struct BlobEntry {
     pub modified: Option<Timestamp>,
     /// The state of the blob when it was listed.
     pub version: Version,
-}
-
-impl BlobEntry {
-    /// A blob of `size` bytes in state `version`.
-    #[must_use]
-    pub fn new(digest: Digest, size: u64, version: Version) -> Self {
-        Self { digest, size, modified: None, version }
-    }
 }
 
 /// The outcome of a deletion.

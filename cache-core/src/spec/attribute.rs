@@ -5,13 +5,17 @@
 /// ```
 /// use cache_core::spec::{Attribute, Values};
 ///
-/// const REGION: Attribute =
-///     Attribute::new("region", "where the bucket is").required().with_variable("AWS_REGION");
-/// assert!(REGION.is_required && REGION.on_import && REGION.on_export);
+/// const REGION: Attribute = Attribute {
+///     name: "region",
+///     about: "where the bucket is",
+///     is_required: true,
+///     variable: Some("AWS_REGION"),
+///     ..Attribute::PLAIN
+/// };
+/// assert!(REGION.on_import && REGION.on_export);
 /// assert_eq!(REGION.values, Values::Text);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Attribute {
     /// The name, in small letters.
     pub name: &'static str,
@@ -52,54 +56,15 @@ pub enum Values {
 }
 
 impl Attribute {
-    /// An attribute that may be given on both sides, of any text.
-    #[must_use]
-    pub const fn new(name: &'static str, about: &'static str) -> Self {
-        Self {
-            name,
-            about,
-            values: Values::Text,
-            default: None,
-            variable: None,
-            is_required: false,
-            on_import: true,
-            on_export: true,
-        }
-    }
-
-    /// Says what it can be.
-    #[must_use]
-    pub const fn of(self, values: Values) -> Self {
-        Self { values, ..self }
-    }
-
-    /// Says what holds without it.
-    #[must_use]
-    pub const fn with_default(self, default: &'static str) -> Self {
-        Self { default: Some(default), ..self }
-    }
-
-    /// Names the environment variable that stands in for it.
-    #[must_use]
-    pub const fn with_variable(self, variable: &'static str) -> Self {
-        Self { variable: Some(variable), ..self }
-    }
-
-    /// Says that nothing works without it.
-    #[must_use]
-    pub const fn required(self) -> Self {
-        Self { is_required: true, ..self }
-    }
-
-    /// Says that only a cache that is read has it.
-    #[must_use]
-    pub const fn of_imports(self) -> Self {
-        Self { on_export: false, ..self }
-    }
-
-    /// Says that only a place that is written has it.
-    #[must_use]
-    pub const fn of_exports(self) -> Self {
-        Self { on_import: false, ..self }
-    }
+    /// An attribute of any text that both sides take, to which a name and a meaning have to be added.
+    pub const PLAIN: Self = Self {
+        name: "",
+        about: "",
+        values: Values::Text,
+        default: None,
+        variable: None,
+        is_required: false,
+        on_import: true,
+        on_export: true,
+    };
 }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 pub use self::attribute::{Attribute, Values};
 pub use self::attrs::Attrs;
-pub(crate) use self::nearest::nearest;
+pub use self::nearest::nearest;
 pub use self::shown::shown_place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::debug_as_text;

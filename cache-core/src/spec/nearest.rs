@@ -1,10 +1,15 @@
 //! The name that is likely meant by a wrong one.
 
 /// No name that is likely meant is so long, in bytes.
-pub(crate) const LONGEST: usize = 100;
+pub(super) const LONGEST: usize = 100;
 
-/// The name that is likely meant by a wrong one.
-pub(crate) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The one of the `known` names that is likely meant by a wrong one; `None` where none is like it.
+///
+/// ```
+/// assert_eq!(cache_core::spec::nearest("buket", &["bucket", "region"]), Some("bucket"));
+/// ```
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     if wrong.len() > LONGEST {
         return None;
     }

@@ -119,9 +119,9 @@ fn a_misspelt_required_attribute_gets_a_hint() {
 #[test]
 fn a_spec_to_read_has_nothing_that_only_destinations_have() {
     let attributes = [
-        Attribute::new("src", ""),
-        Attribute::new("reset", "").of_exports(),
-        Attribute::new("digest", "").of_imports(),
+        Attribute { name: "src", ..Attribute::PLAIN },
+        Attribute { name: "reset", on_import: false, ..Attribute::PLAIN },
+        Attribute { name: "digest", on_export: false, ..Attribute::PLAIN },
     ];
     let given = spec("type=local,src=a,reset=true,digest=x,other=y");
     assert_eq!(given.as_import(&attributes), spec("type=local,src=a,digest=x,other=y"));

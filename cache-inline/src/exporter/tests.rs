@@ -18,21 +18,21 @@ use super::*;
 async fn image(store: &MemoryCache, names: &[&str]) -> Descriptor {
     let layers: Vec<Descriptor> = names.iter().map(|name| layer(name)).collect();
     let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
-    let mut config = JsonObject::new();
+    let mut config = JsonObject::default();
     config.set("rootfs", &BTreeMap::from([("diff_ids", diff_ids)]));
     manifest(store, &Document::new(MediaType::OCI_CONFIG, config.encode()), &layers).await
 }
 
 async fn manifest(store: &MemoryCache, config: &Document, layers: &[Descriptor]) -> Descriptor {
     store.put(config).await.unwrap();
-    let mut manifest = JsonObject::new();
+    let mut manifest = JsonObject::default();
     manifest.set("config", &config.descriptor);
     manifest.set("layers", &layers);
     put(store, MediaType::OCI_MANIFEST, &manifest).await
 }
 
 async fn index(store: &MemoryCache, manifests: &[impl Serialize]) -> Descriptor {
-    let mut index = JsonObject::new();
+    let mut index = JsonObject::default();
     index.set("manifests", &manifests);
     put(store, MediaType::OCI_INDEX, &index).await
 }

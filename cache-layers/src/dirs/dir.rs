@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use cache_core::model::{Compression, Descriptor};
 use cache_core::seams::{BlobInfo, BlobProvider, BlobStream};
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result, Timestamp};
 use futures_util::stream::{StreamExt, try_unfold};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
@@ -115,8 +115,8 @@ impl BlobProvider for LayerDir {
         let path = self.path_of(blob);
         match tokio::fs::metadata(&path).await {
             Ok(metadata) => {
-                let info = BlobInfo::new(metadata.len());
-                Ok(Some(metadata.modified().map_or(info, |modified| info.with_modified(modified.into()))))
+                let modified = metadata.modified().ok().map(Timestamp::from);
+                Ok(Some(BlobInfo { modified, ..BlobInfo::new(metadata.len()) }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(error, &path)),

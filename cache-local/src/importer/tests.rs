@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use cache_core::CacheSpec;
 use cache_core::manifest::ManifestForm;
-use cache_core::{Backends, CacheSpec};
+use cache_ops::Backends;
 use futures_util::TryStreamExt;
 
 use super::*;

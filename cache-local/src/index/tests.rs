@@ -94,8 +94,7 @@ fn the_new_entry_is_last_and_the_others_keep_every_byte() {
 
 #[test]
 fn an_entry_with_an_image_name_is_not_replaced() {
-    let mut index =
-        index_of(&[&[(annotation::REF_NAME, "t"), (annotation::IMAGE_NAME, "r/i:t")], &[(annotation::REF_NAME, "t")]]);
+    let mut index = index_of(&[&[(annotation::REF_NAME, "t"), (IMAGE_NAME, "r/i:t")], &[(annotation::REF_NAME, "t")]]);
     index.put("t", &manifest("new"));
     assert_eq!(digests(&index), [manifest("0").digest, manifest("new").digest]);
 }
@@ -106,7 +105,7 @@ fn the_empty_tag_replaces_every_untagged_entry() {
         &[],
         &[(annotation::REF_NAME, "t")],
         &[(annotation::REF_NAME, "")],
-        &[(annotation::IMAGE_NAME, "r/i:t")],
+        &[(IMAGE_NAME, "r/i:t")],
         &[("org.opencontainers.image.created", "2026-11-23T07:41:26Z")],
     ]);
     assert_eq!(index.find("").unwrap().state().as_str(), manifest("0").digest.to_string());
@@ -128,7 +127,7 @@ fn a_tag_is_escaped_as_go_escapes_it() {
 fn containerds_image_name_counts_before_the_tag() {
     let index = index_of(&[
         &[(annotation::REF_NAME, "r/i:t")],
-        &[(annotation::IMAGE_NAME, "r/i:t"), (annotation::REF_NAME, "t")],
+        &[(IMAGE_NAME, "r/i:t"), (annotation::REF_NAME, "t")],
         &[(annotation::REF_NAME, "t")],
     ]);
     assert_eq!(index.find("r/i:t").unwrap().descriptor().unwrap().digest, manifest("1").digest);
@@ -144,7 +143,7 @@ fn the_default_is_latest_or_the_only_untagged_entry() {
     assert_eq!(default(&[&[("created", "now")]]), state("0"));
     assert_eq!(default(&[&[], &[]]), None);
     assert_eq!(default(&[&[(annotation::REF_NAME, "main")]]), None);
-    assert_eq!(default(&[&[(annotation::IMAGE_NAME, "r/i:t")]]), None);
+    assert_eq!(default(&[&[(IMAGE_NAME, "r/i:t")]]), None);
     assert_eq!(default(&[]), None);
 }
 

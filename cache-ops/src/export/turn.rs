@@ -81,8 +81,8 @@ mod tests {
     impl CacheExporter for Disk {
         fn facts(&self) -> ExporterFacts {
             match self.apart {
-                Some(_) => ExporterFacts::new().settling_apart(),
-                None => ExporterFacts::new(),
+                Some(_) => ExporterFacts { settles_apart: true, ..ExporterFacts::default() },
+                None => ExporterFacts::default(),
             }
         }
 

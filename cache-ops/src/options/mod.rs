@@ -31,26 +31,46 @@ pub struct ExportOptions {
 impl ExportOptions {
     /// The attributes that they are read from, which every destination takes.
     pub const ATTRIBUTES: [Attribute; 5] = [
-        Attribute::new("mode", "which results to keep")
-            .of(Values::OneOf(&["min", "max"]))
-            .with_default("all that the source has")
-            .of_exports(),
-        Attribute::new("ignore-error", "whether a failed export is a warning")
-            .of(Values::Bool)
-            .with_default("false")
-            .of_exports(),
-        Attribute::new("compression", "the compression of new layers")
-            .of(Values::OneOf(&["uncompressed", "gzip", "estargz", "zstd"]))
-            .with_default("as they are")
-            .of_exports(),
-        Attribute::new("compression-level", "the level: -2 to 9 for gzip and estargz, -7 to 22 for zstd")
-            .of(Values::Number)
-            .with_default("the kind's own")
-            .of_exports(),
-        Attribute::new("force-compression", "whether existing layers of another compression are converted")
-            .of(Values::Bool)
-            .with_default("false")
-            .of_exports(),
+        Attribute {
+            name: "mode",
+            about: "which results to keep",
+            values: Values::OneOf(&["min", "max"]),
+            default: Some("all that the source has"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
+        Attribute {
+            name: "ignore-error",
+            about: "whether a failed export is a warning",
+            values: Values::Bool,
+            default: Some("false"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
+        Attribute {
+            name: "compression",
+            about: "the compression of new layers",
+            values: Values::OneOf(&["uncompressed", "gzip", "estargz", "zstd"]),
+            default: Some("as they are"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
+        Attribute {
+            name: "compression-level",
+            about: "the level: -2 to 9 for gzip and estargz, -7 to 22 for zstd",
+            values: Values::Number,
+            default: Some("the kind's own"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
+        Attribute {
+            name: "force-compression",
+            about: "whether existing layers of another compression are converted",
+            values: Values::Bool,
+            default: Some("false"),
+            on_import: false,
+            ..Attribute::PLAIN
+        },
     ];
 
     /// Takes off the attributes that every destination has, so that a backend never sees them.

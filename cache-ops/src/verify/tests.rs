@@ -39,7 +39,7 @@ impl Case {
         let report = verify(&self.manifest, &self.store, depth, 2).await.unwrap();
         for finding in &report.findings {
             assert_eq!(finding.object, format!("blob {}", self.low.digest));
-            assert_eq!(finding.affected, [CacheKey::from("low"), CacheKey::from("high")]);
+            assert_eq!(finding.affected.keys, [CacheKey::from("low"), CacheKey::from("high")]);
         }
         assert_eq!(report.is_sound(), !report.findings.iter().any(|finding| finding.code.is_error()));
         report.findings.iter().map(|finding| finding.code).collect()

@@ -164,7 +164,7 @@ impl RegistryProbe {
 impl CacheProbe for RegistryProbe {
     async fn diagnose(&self) -> Result<Diagnosis> {
         let artefacts = Artefacts::new()?;
-        let mut found = Diagnosis::new();
+        let mut found = Diagnosis::default();
         let read = self.client.retrying(|| self.read(&artefacts.tag)).await;
         let read = match read {
             Err(error) if !is_about_rights(error.kind()) => return Err(error),

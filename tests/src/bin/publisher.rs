@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cache_core::seams::Publisher;
-use cache_core::{Backends, CacheChains, CacheSpec, Result};
-use cache_ops::{PublishSettings, publish};
+use cache_core::{CacheChains, CacheSpec, Result};
+use cache_ops::{Backends, PublishSettings, publish};
 use cache_tests::graphs;
 
 /// Longer than the servers of the tests take to make an index visible.
@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
 /// Publishes a cache, and checks that the cache that is read back contains it.
 async fn add(spec: &str, seed: u64) -> Result<()> {
     let (backends, spec): (_, CacheSpec) = (backends(), spec.parse()?);
-    let Publisher { importer, exporter, .. } = backends.find(&spec)?.publisher(&spec).await?;
+    let Publisher { importer, exporter } = backends.find(&spec)?.publisher(&spec).await?;
     let cache = graphs::cache(seed);
     let settings = PublishSettings::default();
     let published = publish(&cache.chains, &cache.blobs, &*importer, &*exporter, &settings).await?;

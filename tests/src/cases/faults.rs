@@ -182,7 +182,7 @@ pub async fn a_lost_blob_is_a_finding(place: &dyn Harness) {
         assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
         assert_eq!(report.findings[0].code, FindingCode::BlobMissing);
         assert!(report.findings[0].object.contains(&blob.digest.to_string()));
-        assert!(!report.findings[0].affected.is_empty());
+        assert!(!report.findings[0].affected.keys.is_empty());
     }
 }
 

@@ -120,7 +120,7 @@ mod tests {
             (Naming::Attribute("name"), "type=s3,bucket=b", "type=s3,bucket=b,name=main"),
             (Naming::AttributeOnBranch("scope"), "type=gha", "type=gha,scope=main"),
         ] {
-            let facts = BackendFacts::new("any").with_naming(naming);
+            let facts = BackendFacts { naming: Some(naming), ..BackendFacts::new("any") };
             assert_eq!(named_main(destination, facts).unwrap().spec.to_string(), expected);
         }
     }
@@ -133,8 +133,7 @@ mod tests {
             (Some(Naming::Attribute("name")), "type=s3,name=y"),
             (None, "type=inline,image=x"),
         ] {
-            let facts = BackendFacts::new("any");
-            let facts = naming.map_or(facts, |naming| facts.with_naming(naming));
+            let facts = BackendFacts { naming, ..BackendFacts::new("any") };
             assert_eq!(named_main(spec, facts).unwrap_err().exit, Exit::Usage, "{spec}");
         }
     }

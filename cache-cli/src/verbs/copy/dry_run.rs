@@ -41,7 +41,7 @@ impl<'a> DryRun<'a> {
 #[async_trait]
 impl CacheExporter for DryRun<'_> {
     fn facts(&self) -> ExporterFacts {
-        ExporterFacts::new()
+        ExporterFacts::default()
     }
 
     fn prepare(&self, _: &CacheManifest, _: &Arc<dyn Progress>) {}

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_verdict_follows_from_what_can_be_written_and_why_not() {
         let refused = |kind| {
-            let mut found = Diagnosis::new();
+            let mut found = Diagnosis::default();
             found.record("index", Err(Error::new(kind, "no")), "");
             found
         };

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_servers_words_the_advice_and_the_attributes_are_shown() {
         let refused = Error::new(ErrorKind::Unsupported, "cannot write").with_status(400);
-        let mut found = Diagnosis::new();
+        let mut found = Diagnosis::default();
         found.record("image-manifest", Err(refused.with("server", "MANIFEST_INVALID: no")), "use an index");
         found.skip("mount", "not tried");
         found.leftovers.push("tag x".to_owned());

@@ -69,7 +69,7 @@ async fn open(session: &Session, args: &MergeArgs) -> Result<Target, Failure> {
         let failure = Failure::usage(format!("destination: {} is an image and takes no merged cache", place.spec));
         return Err(failure.with_hint("merge to an ordinary cache and copy that into the image"));
     }
-    let Publisher { importer, exporter, .. } = place.both_sides(session).await?;
+    let Publisher { importer, exporter } = place.both_sides(session).await?;
     let facts = place.facts(session)?;
     if !facts.is_conditional && !args.publish {
         session.reporter.note(

@@ -29,7 +29,7 @@ fn record(key: &str, links: &[i64], layers: &[i64]) -> CacheRecord {
 /// Code, object, and the keys of the results that are affected.
 fn found(config: CacheConfig, blobs: impl IntoIterator<Item = Descriptor>) -> Vec<(FindingCode, String, Vec<String>)> {
     let findings = check(&CacheManifest::new(config, blobs));
-    let keys = |finding: &Finding| finding.affected.iter().map(ToString::to_string).collect();
+    let keys = |finding: &Finding| finding.affected.keys.iter().map(ToString::to_string).collect();
     findings.iter().map(|finding| (finding.code, finding.object.clone(), keys(finding))).collect()
 }
 
@@ -121,7 +121,7 @@ fn a_long_chain_that_is_lost_is_not_followed_for_every_finding() {
     let none: [Descriptor; 0] = [];
     let findings = check(&CacheManifest::new(config(&layers, vec![record("a", &[], &[1_999])]), none));
     let of_blobs = findings.iter().filter(|finding| finding.code == FindingCode::BlobUndescribed);
-    let (told, untold): (Vec<_>, Vec<_>) = of_blobs.partition(|finding| !finding.affected.is_empty());
+    let (told, untold): (Vec<_>, Vec<_>) = of_blobs.partition(|finding| !finding.affected.keys.is_empty());
     assert_eq!(told.len() + untold.len(), 2_000);
-    assert!(!told.is_empty() && !untold.is_empty() && untold.iter().all(|finding| finding.affects_more));
+    assert!(!told.is_empty() && !untold.is_empty() && untold.iter().all(|finding| finding.affected.has_more));
 }
