@@ -102,12 +102,7 @@ impl RegistryExporter {
     }
 
     /// Writes a manifest at `target` if `looked`, which is the same but for a reference with a digest, is as expected.
-    pub(crate) async fn write(
-        &self,
-        (looked, target): (&str, &str),
-        root: &Document,
-        expect: &Expect,
-    ) -> Result<Version> {
+    pub(crate) async fn write(&self, looked: &str, target: &str, root: &Document, expect: &Expect) -> Result<Version> {
         let version = Version::new(root.descriptor.digest.to_string());
         self.check_expected(looked, expect).await?;
         self.put_at(target, root).await?;
@@ -259,7 +254,7 @@ impl RegistryExporter {
     /// Reads back the blobs that the registry has only claimed to have, and a sample of those in the present manifest;
     /// if one of the sample is gone, all of those. A config that cannot be read is sent at once.
     async fn check_presence(&self, manifest: &CacheManifest, config: &Document) -> Result<()> {
-        let check = || self.presence.check(&self.client, &self.scopes, (manifest, &config.descriptor));
+        let check = || self.presence.check(&self.client, &self.scopes, manifest, &config.descriptor);
         let sample = self.accepted.sample();
         sample.iter().for_each(|blob| self.presence.claimed(blob));
         let checked = check().await;
@@ -346,7 +341,7 @@ impl CacheExporter for RegistryExporter {
         let (looked, target) = (reference.selector(), reference.target(&descriptor.digest));
         self.put_as_blob(&encoded.config).await?;
         self.check_presence(manifest, &encoded.config).await?;
-        let written = self.write((&looked, &target), &encoded.manifest, &expect).await;
+        let written = self.write(&looked, &target, &encoded.manifest, &expect).await;
         let version = match written {
             Err(error) if is_gone(&error) => return Err(self.why_gone(manifest, &encoded, error).await),
             written => written?,

@@ -68,7 +68,7 @@ impl ImageStore for RegistryImage {
     /// [`Unavailable`](cache_core::ErrorKind::Unavailable).
     async fn put_root(&self, root: &Document, expect: Expect) -> Result<Version> {
         match &self.tag {
-            Some(tag) => self.exporter.write((tag, tag), root, &expect).await,
+            Some(tag) => self.exporter.write(tag, tag, root, &expect).await,
             // Nothing is replaced, so there is no condition to hold.
             None => {
                 self.exporter.put(root).await?;

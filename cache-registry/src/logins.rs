@@ -93,7 +93,7 @@ impl Logins {
         let credential = Credential::password(username, password);
         let is_checked = self.check(&reference, &credential).await?;
         let keeper = Keeper { file, reference: &reference };
-        let helper = keeper.keep((username, password)).await?;
+        let helper = keeper.keep(username, password).await?;
         let found = self.found(&reference).await;
         let hidden_by = found.filter(|login| login.credential != credential).and_then(|login| login.place());
         Ok(KeptLogin {

@@ -75,7 +75,8 @@ impl Presence {
         &self,
         client: &Client,
         scopes: &Scopes,
-        (manifest, config): (&CacheManifest, &Descriptor),
+        manifest: &CacheManifest,
+        config: &Descriptor,
     ) -> Result<()> {
         let named = manifest.blobs().iter().map(|blob| blob.digest).chain([config.digest]);
         let unread: Vec<Descriptor> = {

@@ -71,7 +71,7 @@ impl PartUpload for Parts<'_> {
     }
 
     async fn complete(&self, upload: &str, parts: Vec<String>) -> Result<()> {
-        complete(&self.client, &self.key, upload, (&parts, self.blob.size), None).await?;
+        complete(&self.client, &self.key, upload, &parts, self.blob.size, None).await?;
         *self.open() = None;
         Ok(())
     }
@@ -101,7 +101,8 @@ pub(crate) async fn complete(
     client: &Client,
     key: &str,
     upload: &str,
-    (parts, size): (&[String], u64),
+    parts: &[String],
+    size: u64,
     before: Option<&Found>,
 ) -> Result<()> {
     let (policy, mut tries) = (client.tuning().retry(), 0);

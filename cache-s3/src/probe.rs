@@ -83,7 +83,7 @@ impl S3Probe {
         let client = &self.client;
         let upload = client.retrying(|| client.begin(key, None)).await?;
         let sent = match client.retrying(|| client.part(key, &upload, 1, SAMPLE)).await {
-            Ok(tag) => parts::complete(client, key, &upload, (&[tag], SAMPLE.len() as u64), None).await,
+            Ok(tag) => parts::complete(client, key, &upload, &[tag], SAMPLE.len() as u64, None).await,
             Err(error) => Err(error),
         };
         if sent.is_err() {

@@ -13,7 +13,7 @@ pub(crate) async fn refresh(client: &Client, key: &str, found: &Found) -> Result
     }
     let upload = client.retrying(|| client.begin(key, found.content_type.as_deref())).await?;
     let copied = match copy_parts(client, key, &upload, ranges(found.size, limits.part)).await {
-        Ok(tags) => complete(client, key, &upload, (&tags, found.size), Some(found)).await,
+        Ok(tags) => complete(client, key, &upload, &tags, found.size, Some(found)).await,
         Err(error) => Err(error),
     };
     if copied.is_err() {
@@ -31,7 +31,7 @@ async fn copy_parts(
 ) -> Result<Vec<String>> {
     let mut tags = Vec::new();
     for (number, (first, last)) in (1..).zip(ranges) {
-        tags.push(client.retrying(|| client.part_of_itself(key, upload, (number, first, last))).await?);
+        tags.push(client.retrying(|| client.part_of_itself(key, upload, number, first, last)).await?);
     }
     Ok(tags)
 }

@@ -114,7 +114,7 @@ async fn convert_everything(kind: CompressionKind) {
                 copy(&manifest, &fixture, &place, to(kind, force, spool.path())).await.unwrap();
                 let found = place.resolve().await.unwrap().expect("it was copied").manifest;
                 let what = format!("{} {kind} {force} {form:?}", fixture.name);
-                check_written(&found, &manifest, (kind, force, form), &what);
+                check_written(&found, &manifest, kind, force, form, &what);
                 assert_eq!(records(&found, &place).await, before, "{what}");
                 let report = verify(&found, &place, Depth::Deep, 4).await.unwrap();
                 assert!(report.is_sound(), "{what}: {:?}", report.findings);
@@ -127,7 +127,9 @@ async fn convert_everything(kind: CompressionKind) {
 fn check_written(
     found: &CacheManifest,
     original: &CacheManifest,
-    (kind, force, form): (CompressionKind, bool, ManifestForm),
+    kind: CompressionKind,
+    force: bool,
+    form: ManifestForm,
     what: &str,
 ) {
     for layer in found.blobs() {

@@ -77,10 +77,10 @@ async fn verified(backend: &dyn CacheBackend, spec: &CacheSpec) -> CacheChains {
 }
 
 async fn nothing_is_lost(place: &dyn Harness) {
-    nothing_is_lost_at((&*place.backend(), &place.spec()), rounds(ROUNDS)).await;
+    nothing_is_lost_at(&*place.backend(), &place.spec(), rounds(ROUNDS)).await;
 }
 
-async fn nothing_is_lost_at((backend, spec): (&dyn CacheBackend, &CacheSpec), rounds: u64) {
+async fn nothing_is_lost_at(backend: &dyn CacheBackend, spec: &CacheSpec, rounds: u64) {
     let begun = Instant::now();
     crowd(spec, rounds);
     println!("{PROCESSES} processes, {rounds} rounds: {:.1} s", begun.elapsed().as_secs_f32());
@@ -117,7 +117,7 @@ async fn nothing_is_lost_in_an_s3_that_ignores_conditions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_in_a_gha_that_gives_a_number_twice() {
     let place = places::Gha::with(ApiVersion::V1, actions::Options { doubles: true, ..actions::Options::default() });
-    nothing_is_lost_at((&*place.backend(), &place.spec()), rounds(1)).await;
+    nothing_is_lost_at(&*place.backend(), &place.spec(), rounds(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +134,7 @@ async fn nothing_is_lost_in_the_real(registry: Option<DockerRegistry>, missing: 
     };
     let backend = cache_registry::Registry::new(cache_registry::Environment::new());
     let spec = CacheSpec::new("registry").with("ref", format!("{}/team/cache:main", registry.host()));
-    nothing_is_lost_at((&backend, &spec), rounds(2)).await;
+    nothing_is_lost_at(&backend, &spec, rounds(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,7 +76,7 @@ fn a_registry_does_not_take_a_wrong_password_and_has_no_such_tag() {
     }
 }
 
-fn s3_command(sandbox: &Sandbox, server: &s3::Server, bucket: &str, (id, key): (&str, &str)) -> Command {
+fn s3_command(sandbox: &Sandbox, server: &s3::Server, bucket: &str, id: &str, key: &str) -> Command {
     let spec = format!(
         "type=s3,bucket={bucket},region=eu-test-1,name=main,endpoint_url={},use_path_style=true,access_key_id={id},\
          secret_access_key={key},session_token=hush-session-5",
@@ -89,18 +89,18 @@ fn s3_command(sandbox: &Sandbox, server: &s3::Server, bucket: &str, (id, key): (
 fn a_bucket_refuses_wrong_keys_and_those_who_may_not() {
     let sandbox = Sandbox::with("v0.32/max-manifest");
     let server = s3::Server::start(s3::Options::default());
-    let (good, wrong) = ((s3::ACCESS_KEY, s3::SECRET_KEY), "not-the-key-9");
+    let wrong = "not-the-key-9";
     let secrets = &[s3::SECRET_KEY, wrong, "hush-session-5"];
     let check = |code, says, command| Refused { code, says, secrets }.check(command);
-    check(5, &["SignatureDoesNotMatch"], s3_command(&sandbox, &server, s3::BUCKET, (s3::ACCESS_KEY, wrong)));
-    check(1, &["NoSuchBucket"], s3_command(&sandbox, &server, "nobody", good));
+    check(5, &["SignatureDoesNotMatch"], s3_command(&sandbox, &server, s3::BUCKET, s3::ACCESS_KEY, wrong));
+    check(1, &["NoSuchBucket"], s3_command(&sandbox, &server, "nobody", s3::ACCESS_KEY, s3::SECRET_KEY));
     let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
     server.plan(Plan::new(Method::PUT, "/blobs/", Fault::Answer(403, None, denied)).times(100));
-    check(5, &["AccessDenied"], s3_command(&sandbox, &server, s3::BUCKET, good));
+    check(5, &["AccessDenied"], s3_command(&sandbox, &server, s3::BUCKET, s3::ACCESS_KEY, s3::SECRET_KEY));
     let server = s3::Server::start(s3::Options::default());
     let expired = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
     server.plan(Plan::new(Method::PUT, "/blobs/", Fault::Answer(400, None, expired)).times(100));
-    check(5, &["ExpiredToken"], s3_command(&sandbox, &server, s3::BUCKET, good));
+    check(5, &["ExpiredToken"], s3_command(&sandbox, &server, s3::BUCKET, s3::ACCESS_KEY, s3::SECRET_KEY));
     assert!(!server.keys().iter().any(|key| key.starts_with("manifests/")));
 }
 

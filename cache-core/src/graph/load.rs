@@ -78,7 +78,7 @@ async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits)
     while let Some(bytes) = next {
         match Parsed::decode(&bytes)?.shape {
             Shape::Manifest { config: Some(config), layers } if !layers.is_empty() => {
-                caches.extend(extract((Digest::sha256(&bytes), *config, layers), blobs, limits).await?);
+                caches.extend(extract(Digest::sha256(&bytes), *config, layers, blobs, limits).await?);
             }
             Shape::Manifest { .. } => {}
             Shape::Index { manifests } => {
@@ -98,7 +98,9 @@ async fn load_inline(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits)
 
 /// The records in an image's config; `None` for other things (charts, signatures, SBOMs), whose config may be anything.
 async fn extract(
-    (manifest, config, layers): (Digest, Descriptor, Vec<Descriptor>),
+    manifest: Digest,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
     blobs: &dyn BlobProvider,
     limits: &Limits,
 ) -> Result<Option<CacheManifest>> {

@@ -37,7 +37,7 @@ pub(crate) async fn commit(session: &Arc<Session>, name: &IndexName, bytes: Byte
         check(name, key(newest.as_ref()), expect)?;
         let Some((number, hold)) = commit.write_next(newest.as_ref(), last).await? else { continue };
         let key = name.key(number);
-        match commit.look((number, &hold), self::key(newest.as_ref())).await? {
+        match commit.look(number, &hold, self::key(newest.as_ref())).await? {
             None => return Ok(key),
             Some(other) if hidden >= MOST_HIDDEN => return Err(never_shown(&key, &other)),
             Some(_) => (last, hidden) = (number, hidden + 1),
@@ -124,11 +124,11 @@ impl Commit<'_> {
 
     /// Checks whether readers get the written index, twice, a second apart. Returns the key that they get instead, if
     /// that is still `before`.
-    async fn look(&self, (number, hold): (u64, &Hold), before: Option<&str>) -> Result<Option<String>> {
+    async fn look(&self, number: u64, hold: &Hold, before: Option<&str>) -> Result<Option<String>> {
         let key = self.name.key(number);
-        let Some(_) = self.look_once((number, hold), before).await? else { return Ok(None) };
+        let Some(_) = self.look_once(number, hold, before).await? else { return Ok(None) };
         tokio::time::sleep(A_SECOND).await;
-        let other = self.look_once((number, hold), before).await?;
+        let other = self.look_once(number, hold, before).await?;
         if let Some(other) = &other {
             self.tell(
                 &format!("readers get {other} instead of {key}: the index is written again under a later number"),
@@ -138,7 +138,7 @@ impl Commit<'_> {
         Ok(other)
     }
 
-    async fn look_once(&self, (number, hold): (u64, &Hold), before: Option<&str>) -> Result<Option<String>> {
+    async fn look_once(&self, number: u64, hold: &Hold, before: Option<&str>) -> Result<Option<String>> {
         let key = self.name.key(number);
         let Some(Newest { found, number: shown }) = newest(self.session, self.name).await? else {
             return Ok(Some("nothing".to_owned()));

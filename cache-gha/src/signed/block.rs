@@ -49,9 +49,9 @@ impl BlockBlob {
         (request.body(reqwest::Body::wrap_stream(part)), flow)
     }
 
-    async fn send(&self, (request, flow): (RequestBuilder, Arc<Flow>)) -> Result<()> {
-        let waiting = (&*flow, self.http.tuning.timeouts().idle);
-        let sent = self.http.send(request, waiting, MESSAGE).await.map_err(|error| self.with_context(error))?;
+    async fn send(&self, request: RequestBuilder, flow: Arc<Flow>) -> Result<()> {
+        let idle = self.http.tuning.timeouts().idle;
+        let sent = self.http.send(request, &flow, idle, MESSAGE).await.map_err(|error| self.with_context(error))?;
         self.check(sent).await
     }
 
@@ -72,7 +72,7 @@ impl BlockBlob {
 impl PartUpload for BlockBlob {
     async fn put(&self, bytes: Bytes) -> Result<()> {
         let (request, flow) = self.put_to(&[], "application/octet-stream", bytes);
-        self.send((request.header("x-ms-blob-type", "BlockBlob"), flow)).await
+        self.send(request.header("x-ms-blob-type", "BlockBlob"), flow).await
     }
 
     /// A prefix for the blocks of one upload, so that two writers of one blob do not collide.
@@ -83,13 +83,15 @@ impl PartUpload for BlockBlob {
     async fn part(&self, upload: &str, number: u32, bytes: Bytes) -> Result<String> {
         let id = block_id(upload, number);
         let query = [("comp", "block"), ("blockid", id.as_str())];
-        self.send(self.put_to(&query, "application/octet-stream", bytes)).await?;
+        let (request, flow) = self.put_to(&query, "application/octet-stream", bytes);
+        self.send(request, flow).await?;
         Ok(id)
     }
 
     async fn complete(&self, _: &str, blocks: Vec<String>) -> Result<()> {
         let list = block_list(&blocks).into();
-        self.send(self.put_to(&[("comp", "blocklist")], "application/xml", list)).await
+        let (request, flow) = self.put_to(&[("comp", "blocklist")], "application/xml", list);
+        self.send(request, flow).await
     }
 
     /// The service deletes blocks that no list names.

@@ -40,14 +40,15 @@ impl Http {
             Some((name, range)) => request.header(name, format!("bytes={}-{}", range.start, range.end - 1)),
             None => request,
         };
-        self.send(request, (&Flow::default(), self.tuning.timeouts().answer), message).await
+        self.send(request, &Flow::default(), self.tuning.timeouts().answer, message).await
     }
 
     /// Sends a request once, while something moves.
     async fn send(
         &self,
         request: RequestBuilder,
-        (flow, limit): (&Flow, Option<Duration>),
+        flow: &Flow,
+        limit: Option<Duration>,
         message: &str,
     ) -> Result<Response> {
         let (client, request) = request.build_split();

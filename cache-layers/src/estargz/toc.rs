@@ -172,10 +172,11 @@ fn cannot_pack(error: io::Error) -> Error {
 
 fn push_head(object: &mut Object<'_>, entry: &Entry, user: Option<&[u8]>, group: Option<&[u8]>) {
     let is_link = matches!(entry.kind, EntryKind::HardLink | EntryKind::Symlink);
+    let (seconds, nanoseconds) = entry.mtime;
     object.text("name", Some(&entry.path));
     object.text("type", Some(kind(entry.kind)));
     object.number("size", Some(entry.size).filter(|_| entry.kind == EntryKind::File));
-    object.text("modtime", rfc3339(entry.mtime).map(String::into_bytes).as_deref());
+    object.text("modtime", rfc3339(seconds, nanoseconds).map(String::into_bytes).as_deref());
     object.text("linkName", Some(entry.link.as_slice()).filter(|link| is_link && !link.is_empty()));
     object.number("mode", Some(entry.mode));
     object.number("uid", Some(entry.uid));

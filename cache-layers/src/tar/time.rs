@@ -4,7 +4,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 /// RFC 3339 in UTC, rounded to the second; `None` for the first second of 1970 and for years that the format lacks.
-pub(crate) fn rfc3339((seconds, nanoseconds): (i64, u32)) -> Option<String> {
+pub(crate) fn rfc3339(seconds: i64, nanoseconds: u32) -> Option<String> {
     if seconds == 0 {
         return None;
     }

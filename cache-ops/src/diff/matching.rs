@@ -54,18 +54,25 @@ pub(crate) fn matches(here: &Index, there: &Index) -> Vec<Vec<usize>> {
     found
 }
 
+/// A cache, and for each of its layers the chain that ends with it.
+pub(super) struct Chained<'a> {
+    pub(super) index: &'a Index,
+    pub(super) chains: &'a [Option<Digest>],
+}
+
+impl Chained<'_> {
+    /// The chain of a record's result.
+    fn chain(&self, n: usize) -> Option<Digest> {
+        let (layer, _) = self.index.records().get(n).and_then(result)?;
+        self.chains.get(layer).copied().flatten()
+    }
+}
+
 /// How many results of `here` are also those of the record found in `there`.
-pub(super) fn same_results(
-    (here, chains): (&Index, &[Option<Digest>]),
-    (there, other): (&Index, &[Option<Digest>]),
-    found: &[Vec<usize>],
-) -> usize {
-    let chain = |index: &Index, chains: &[Option<Digest>], n: usize| {
-        index.records().get(n).and_then(result).and_then(|(layer, _)| chains.get(layer).copied().flatten())
-    };
+pub(super) fn same_results(here: &Chained<'_>, there: &Chained<'_>, found: &[Vec<usize>]) -> usize {
     let is_same = |n: &usize| {
-        let own = chain(here, chains, *n);
-        own.is_some() && found[*n].iter().any(|&hit| chain(there, other, hit) == own)
+        let own = here.chain(*n);
+        own.is_some() && found[*n].iter().any(|&hit| there.chain(hit) == own)
     };
-    (0..here.records().len()).filter(is_same).count()
+    (0..here.index.records().len()).filter(is_same).count()
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use cache_core::{CacheKey, CacheManifest, Digest, Result, Timestamp};
 
-use self::matching::{matches, same_results};
+use self::matching::{Chained, matches, same_results};
 use crate::index::{Index, chain_digests};
 
 /// What differs between two caches.
@@ -139,8 +139,10 @@ pub fn diff(a: &CacheManifest, b: &CacheManifest) -> Result<Diff> {
         let records = found.iter().filter(|found| found.is_empty()).count();
         SideDiff { records, results: results - same, layers, bytes }
     };
-    let same_a = same_results((&a, &chains_a), (&b, &chains_b), &in_b);
-    let same_b = same_results((&b, &chains_b), (&a, &chains_a), &in_a);
+    let chained_a = Chained { index: &a, chains: &chains_a };
+    let chained_b = Chained { index: &b, chains: &chains_b };
+    let same_a = same_results(&chained_a, &chained_b, &in_b);
+    let same_b = same_results(&chained_b, &chained_a, &in_a);
     Ok(Diff {
         only_a: side(&a, &b, &in_b, same_a),
         only_b: side(&b, &a, &in_a, same_b),

@@ -54,7 +54,7 @@ pub(super) fn edited(walk: &Walk<'_>, v: usize, record: usize, side: usize) -> (
         (Some(_), Some(delayed)) => (Cause::StepMoved { instead: delayed }, true),
         (Some(end), None) => (removed(there, &gone, end), true),
         (None, Some(delayed)) => (Cause::StepAdded { before: Some(delayed) }, true),
-        (None, None) => (alone(walk, v, record, (side, there), (&bases, &gone)), true),
+        (None, None) => (alone(walk, v, record, side, there, &bases, &gone), true),
     }
 }
 
@@ -64,8 +64,10 @@ fn alone(
     walk: &Walk<'_>,
     v: usize,
     record: usize,
-    (side, there): (usize, &Index),
-    (bases, gone): (&[usize], &[usize]),
+    side: usize,
+    there: &Index,
+    bases: &[usize],
+    gone: &[usize],
 ) -> Cause {
     let key = walk.export.as_ref().map(|export| &export.index.records()[record].key).cloned().unwrap_or_default();
     let named = |n: &usize| there.records()[*n].key.clone();

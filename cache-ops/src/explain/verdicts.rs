@@ -178,7 +178,7 @@ impl Walk<'_> {
             }
             match input.map(|input| (input, self.build.kinds[input])) {
                 Some((input, Kind::Step)) if before[input].is_some() => follows.push(input),
-                Some((input, kind)) => own.push(self.source_changed(side, v, record, at, (input, kind))),
+                Some((input, kind)) => own.push(self.source_changed(side, v, record, at, input, kind)),
                 None => own.push(Cause::Unknown),
             }
         }
@@ -222,7 +222,7 @@ impl Walk<'_> {
     }
 
     /// The cause for a step whose source has changed.
-    fn source_changed(&self, side: usize, v: usize, record: usize, at: usize, (input, kind): (usize, Kind)) -> Cause {
+    fn source_changed(&self, side: usize, v: usize, record: usize, at: usize, input: usize, kind: Kind) -> Cause {
         let export = self.export.as_ref().expect("a record is of an export");
         let here = &export.index.records()[record];
         let roots = |index: &Index, n: usize| -> Vec<CacheKey> {

@@ -150,7 +150,7 @@ pub async fn plan_prune(
     let mut reached = Reached::default();
     let (looked, unreadable) = look_at_names(store, note.is_none(), settings, &mut reached).await?;
     let contributed = Contributed::look(store, now, settings, &mut reached).await?;
-    let (reasons, bytes_over) = policy.choose((&looked, &reached), now);
+    let (reasons, bytes_over) = policy.choose(&looked, &reached, now);
     let mut kept = Kept::new(&reached);
     let (mut caches, mut kept_caches) = (Vec::new(), unreadable.len());
     for (cache, reason) in looked.into_iter().zip(reasons) {
@@ -168,7 +168,7 @@ pub async fn plan_prune(
     caches.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
     let free = match note {
         Some(_) => Free::default(),
-        None => free(store, &kept, (policy, now), settings).await?,
+        None => free(store, &kept, policy, now, settings).await?,
     };
     Ok(PrunePlan {
         made_at: now,
@@ -252,7 +252,8 @@ struct Free {
 async fn free(
     store: &dyn CacheStore,
     kept: &Kept<'_>,
-    (policy, now): (&PrunePolicy, Timestamp),
+    policy: &PrunePolicy,
+    now: Timestamp,
     settings: &PruneSettings,
 ) -> Result<Free> {
     let (mut free, mut listed) = (Free::default(), 0);

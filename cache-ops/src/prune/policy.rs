@@ -88,7 +88,8 @@ impl PrunePolicy {
     /// Why each of the caches goes, in their order; and by how many bytes those that stay are over the space.
     pub(super) fn choose(
         &self,
-        (looked, reached): (&[Looked], &Reached),
+        looked: &[Looked],
+        reached: &Reached,
         now: Timestamp,
     ) -> (Vec<Option<PruneReason>>, u64) {
         let mut reasons = vec![None; looked.len()];
@@ -109,7 +110,7 @@ impl PrunePolicy {
                 () => None,
             };
         }
-        let over = self.max_used_space.map_or(0, |space| shrink((looked, reached), &removable, &mut reasons, space));
+        let over = self.max_used_space.map_or(0, |space| shrink(looked, reached, &removable, &mut reasons, space));
         (reasons, over)
     }
 
@@ -139,7 +140,8 @@ pub(super) fn is_older(modified: Option<Timestamp>, age: Duration, now: Timestam
 
 /// Takes the oldest that are left until the rest fits, and says by how much it does not.
 fn shrink(
-    (looked, reached): (&[Looked], &Reached),
+    looked: &[Looked],
+    reached: &Reached,
     newest_first: &[usize],
     reasons: &mut [Option<PruneReason>],
     space: u64,

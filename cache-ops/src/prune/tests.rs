@@ -40,7 +40,7 @@ fn caches() -> Caches {
 
 /// The names that go, with the reasons, and by how much the others are too many bytes.
 fn gone(policy: &PrunePolicy, caches: &Caches) -> (Vec<(String, PruneReason)>, u64) {
-    let (reasons, over) = policy.choose((&caches.0, &caches.1), time(10));
+    let (reasons, over) = policy.choose(&caches.0, &caches.1, time(10));
     let named = caches.0.iter().zip(reasons);
     (named.filter_map(|(cache, reason)| Some((cache.entry.name.clone()?, reason?))).collect(), over)
 }

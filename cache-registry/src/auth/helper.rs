@@ -73,7 +73,7 @@ pub(super) async fn get(name: &str, server: &str) -> Result<Answer> {
 }
 
 /// Gives the helper a password for `server`, which replaces the one it has.
-pub(super) async fn store(name: &str, server: &str, (username, password): (&str, &str)) -> Result<Done> {
+pub(super) async fn store(name: &str, server: &str, username: &str, password: &str) -> Result<Done> {
     let call = Call { name, server, verb: "store" };
     let input = serde_json::json!({ "ServerURL": server, "Username": username, "Secret": password }).to_string();
     match call.run(input.as_bytes()).await? {

@@ -34,18 +34,17 @@ pub(crate) struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// Stores the login, in place of any other for the registry; returns the helper that has it, if any.
-    pub(crate) async fn keep(&self, account: (&str, &str)) -> Result<Option<String>> {
+    pub(crate) async fn keep(&self, username: &str, password: &str) -> Result<Option<String>> {
         let text = self.read()?;
         let (keys, file) = (registry_keys(self.reference), self.parse(&text)?);
         let Some(key) = docker_key(&keys) else { return Ok(None) };
         let Some((name, server)) = file.helper(&keys) else {
-            let (username, password) = account;
             let auth = STANDARD.encode(format!("{username}:{password}"));
             let entry = serde_json::json!({ "auth": auth });
             self.edit(&keys, Some((key, entry))).await?;
             return Ok(None);
         };
-        match helper::store(name, server, account).await.map_err(|error| self.with_context(error))? {
+        match helper::store(name, server, username, password).await.map_err(|error| self.with_context(error))? {
             Done::NotInstalled => Err(self.not_installed(name)),
             Done::Yes | Done::HadNone => {
                 // As Docker leaves it there: a name whose secret is elsewhere.

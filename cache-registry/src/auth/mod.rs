@@ -95,7 +95,7 @@ impl Auth {
     pub(crate) async fn header(&self, http: &Client, base: &Url, scopes: &Scopes) -> Result<Option<HeaderValue>> {
         let challenge = self.state().challenge.clone();
         match challenge {
-            Some(challenge) => self.answer(http, base, (&challenge, scopes)).await,
+            Some(challenge) => self.answer(http, base, &challenge, scopes).await,
             None => Ok(None),
         }
     }
@@ -113,7 +113,7 @@ impl Auth {
             state.challenge = Some(challenge.clone());
             state.tokens.retain(|_, token| Some(token.header()) != used);
         }
-        let fresh = self.answer(http, asked.base, (&challenge, asked.scopes)).await?;
+        let fresh = self.answer(http, asked.base, &challenge, asked.scopes).await?;
         Ok(fresh.filter(|fresh| Some(fresh) != used))
     }
 
@@ -138,7 +138,8 @@ impl Auth {
         &self,
         http: &Client,
         base: &Url,
-        (challenge, scopes): (&Challenge, &Scopes),
+        challenge: &Challenge,
+        scopes: &Scopes,
     ) -> Result<Option<HeaderValue>> {
         let credential = &self.login().await?.credential;
         let Challenge::Bearer(bearer) = challenge else { return Ok(credential.basic_header()) };

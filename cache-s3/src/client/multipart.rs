@@ -57,7 +57,9 @@ impl Client {
         &self,
         key: &str,
         upload: &str,
-        (number, first, last): (u32, u64, u64),
+        number: u32,
+        first: u64,
+        last: u64,
     ) -> Result<String> {
         let request = self.sdk().await?.upload_part_copy().bucket(self.config().bucket()).key(key).upload_id(upload);
         let request = request

@@ -135,7 +135,7 @@ fn main() -> Outcome<()> {
             let mut runs = vec![Vec::new(); builds.len()];
             for at in (0..rounds).flat_map(|round| (0..builds.len()).map(move |at| round + at)) {
                 let at = at % builds.len();
-                runs[at].push(runtime.block_on(copies(builds[at], kind, (folder.path(), delay)))?);
+                runs[at].push(runtime.block_on(copies(builds[at], kind, folder.path(), delay))?);
             }
             print(&runs);
         }
@@ -163,7 +163,7 @@ fn print(runs: &[Vec<Vec<Copied>>]) {
 }
 
 /// Runs all copies with one build.
-async fn copies(buildcache: &str, kind: &str, (folder, delay): (&Path, Duration)) -> Outcome<Vec<Copied>> {
+async fn copies(buildcache: &str, kind: &str, folder: &Path, delay: Duration) -> Outcome<Vec<Copied>> {
     let source = |name: &str| format!("type=local,src={}", folder.join(name).display());
     let store = Store::start(kind, delay);
     let mut runs = Vec::new();

@@ -30,7 +30,7 @@ async fn at_every_request(place: &dyn Harness, thief: &Thief, how: impl Fn(usize
     for after in 0..MOST_REQUESTS {
         let known = Known::write(place).await;
         let Some(backend) = place.hostile(&how(after)) else { return };
-        everything(&*backend, place, &known, (after as u64, LARGE)).await;
+        everything(&*backend, place, &known, after as u64, LARGE).await;
         for told in thief.take() {
             check(place, &told);
         }

@@ -63,7 +63,7 @@ async fn try_everything(place: &dyn Harness, how: Hostility) {
     let known = Known::write(place).await;
     let Some(backend) = place.hostile(&how) else { return };
     tokio::time::resume();
-    everything(&*backend, place, &known, (0, LARGE)).await;
+    everything(&*backend, place, &known, 0, LARGE).await;
     place.calm();
     if let Some(store) = place.store().await {
         // The server may keep uploads that could not be cancelled.
@@ -92,11 +92,17 @@ impl Known {
     }
 }
 
-/// Makes every call. Each seed gives other blobs; the second value is the size of the larger one.
-pub(super) async fn everything(backend: &dyn CacheBackend, place: &dyn Harness, known: &Known, blobs: (u64, usize)) {
+/// Makes every call. Each seed gives other blobs; the larger one has `large` bytes.
+pub(super) async fn everything(
+    backend: &dyn CacheBackend,
+    place: &dyn Harness,
+    known: &Known,
+    seed: u64,
+    large: usize,
+) {
     let spec = place.spec();
     read(&*backend.importer(&spec).await.expect("the spec is valid"), &known.cache).await;
-    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &known.cache, blobs).await;
+    push(&*backend.exporter(&spec).await.expect("the spec is valid"), &known.cache, seed, large).await;
     if let Some(store) = backend.store(&spec).await.expect("the spec is valid") {
         list_and_delete(&*store, &known.caches, &known.blobs).await;
     }
@@ -112,7 +118,7 @@ async fn read(importer: &dyn CacheImporter, cache: &Generated) {
     }
 }
 
-async fn push(exporter: &dyn CacheExporter, cache: &Generated, (seed, large): (u64, usize)) {
+async fn push(exporter: &dyn CacheExporter, cache: &Generated, seed: u64, large: usize) {
     for size in [100, large] {
         let (blob, source) = blob(Random::new(seed).bytes(size));
         let _ = ends("push", exporter.push(&blob, &source)).await;

@@ -26,7 +26,7 @@ pub async fn a_lost_blob_is_repaired(place: &dyn Harness) {
         write(place, &cache).await;
         let lost = top(&cache);
         place.lose(&lost).await;
-        assert_repairs(place, &cache, depth, (FindingCode::BlobMissing, &[lost])).await;
+        assert_repairs(place, &cache, depth, FindingCode::BlobMissing, &[lost]).await;
     }
 }
 
@@ -37,7 +37,7 @@ pub async fn a_corrupt_blob_is_repaired(place: &dyn Harness) {
     let corrupt = top(&cache);
     let size = cache.manifest.descriptor(&corrupt).expect("it is in the cache").size;
     place.overwrite(&corrupt, vec![b'x'; usize::try_from(size).expect("layers are small")].into()).await;
-    assert_repairs(place, &cache, Depth::Deep, (FindingCode::BlobCorrupt, &[corrupt])).await;
+    assert_repairs(place, &cache, Depth::Deep, FindingCode::BlobCorrupt, &[corrupt]).await;
 }
 
 /// A link to a missing record is removed; the record keeps its other alternatives.
@@ -47,7 +47,7 @@ pub async fn a_dangling_link_is_repaired(place: &dyn Harness) {
     let link = RecordLink { selector: String::new(), link: 9_999 };
     first_input(&mut config).push(link);
     write_damaged(place, &cache, config).await;
-    assert_repairs(place, &cache, Depth::Fast, (FindingCode::LinkOutOfRange, &[])).await;
+    assert_repairs(place, &cache, Depth::Fast, FindingCode::LinkOutOfRange, &[]).await;
 }
 
 /// A loop is cut where it closes, and nothing below it is lost.
@@ -58,7 +58,7 @@ pub async fn a_loop_is_repaired(place: &dyn Harness) {
     let link = RecordLink { selector: String::new(), link: i64::try_from(itself).expect("it is small") };
     first_input(&mut config).push(link);
     write_damaged(place, &cache, config).await;
-    assert_repairs(place, &cache, Depth::Fast, (FindingCode::RecordLoop, &[])).await;
+    assert_repairs(place, &cache, Depth::Fast, FindingCode::RecordLoop, &[]).await;
 }
 
 /// A repair in place replaces only the cache that it has read.
@@ -148,8 +148,7 @@ async fn repair_of(place: &dyn Harness, depth: Depth) -> Repaired {
 
 /// Checks that `verify` finds the damage, that the cache is sound after a repair in place, and that everything that
 /// needs none of the `lost` blobs is found as before.
-async fn assert_repairs(place: &dyn Harness, cache: &Generated, depth: Depth, damage: (FindingCode, &[Digest])) {
-    let (code, lost) = damage;
+async fn assert_repairs(place: &dyn Harness, cache: &Generated, depth: Depth, code: FindingCode, lost: &[Digest]) {
     let damaged = resolve(place).await.expect("the place holds a cache");
     let report = verify(&damaged.manifest, &*place.importer().await, depth, 4).await.unwrap();
     assert!(!report.is_sound() && report.findings.iter().any(|finding| finding.code == code), "{:?}", report.findings);

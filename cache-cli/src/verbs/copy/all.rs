@@ -40,7 +40,7 @@ pub(super) async fn jobs(session: &Session, args: &CopyArgs, copies: &mut Copies
     }
     let mut jobs = Vec::with_capacity(named.len());
     for cache in named {
-        jobs.push(job(session, args, (&source, &*store), &cache).await?);
+        jobs.push(job(session, args, &source, &*store, &cache).await?);
     }
     Ok(jobs)
 }
@@ -60,7 +60,8 @@ pub(super) fn nothing(session: &Session, source: &str) -> Result<Failure, Failur
 async fn job(
     session: &Session,
     args: &CopyArgs,
-    (source, store): (&Place, &dyn CacheStore),
+    source: &Place,
+    store: &dyn CacheStore,
     cache: &CacheEntry,
 ) -> Result<Job, Failure> {
     let name = cache.name.as_deref().unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::session::Session;
 pub(super) async fn copy(session: &Session, args: &CopyArgs, job: &Job, manifest: &CacheManifest) -> Vec<Copied> {
     let mut copied: BTreeMap<usize, Copied> = BTreeMap::new();
     for round in rounds(&job.targets) {
-        copied.extend(copy_to(session, args, (job, manifest), round).await);
+        copied.extend(copy_to(session, args, job, manifest, round).await);
         session.reporter.finish();
     }
     copied.values().for_each(|copied| say(session, copied));
@@ -55,14 +55,15 @@ struct Ready<'a> {
 async fn copy_to(
     session: &Session,
     args: &CopyArgs,
-    (job, manifest): (&Job, &CacheManifest),
+    job: &Job,
+    manifest: &CacheManifest,
     round: Vec<(usize, &Target)>,
 ) -> Vec<(usize, Copied)> {
     let start = Instant::now();
     let (mut copied, mut ready) = (Vec::new(), Vec::new());
     for (at, target) in round {
         match target.expect().await {
-            Ok(expect) => ready.push(Ready::new(session, args, (at, target), expect)),
+            Ok(expect) => ready.push(Ready::new(session, args, at, target, expect)),
             Err(error) => {
                 copied.push((at, Copied::new(target, manifest, Err(error.into()), start.elapsed())));
             }
@@ -81,7 +82,7 @@ async fn copy_to(
 }
 
 impl<'a> Ready<'a> {
-    fn new(session: &Session, args: &CopyArgs, (at, target): (usize, &'a Target), expect: Expect) -> Self {
+    fn new(session: &Session, args: &CopyArgs, at: usize, target: &'a Target, expect: Expect) -> Self {
         let told = CommitListener::new(Arc::clone(&session.reporter), format!("copy to {}", target.place.spec));
         let told = Arc::new(told.at((args.destinations.len() > 1).then(|| target.place.spec.to_string())));
         let settings = session.export_settings().with_expect(expect);

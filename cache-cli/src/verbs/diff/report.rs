@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use cache_core::{CacheManifest, CacheSpec, Digest, Timestamp};
+use cache_core::{Digest, Timestamp};
 use cache_ops::{Diff, Divergence, DivergingInput, DivergingKey, SelectedKey, SideDiff};
 use serde::Serialize;
 
+use super::compared::Compared;
 use crate::output::Report;
 use crate::report::digest_of;
 use crate::table::{Column, Table};
@@ -110,7 +111,7 @@ struct Link {
 }
 
 impl Differences {
-    pub(super) fn new(a: (&CacheSpec, &CacheManifest), b: (&CacheSpec, &CacheManifest), diff: &Diff) -> Self {
+    pub(super) fn new(a: &Compared, b: &Compared, diff: &Diff) -> Self {
         Self {
             schema: "buildcache.diff/v1",
             is_different: !diff.is_empty(),
@@ -121,11 +122,11 @@ impl Differences {
 }
 
 impl Side {
-    fn new((spec, manifest): (&CacheSpec, &CacheManifest), only: &SideDiff, diverging: &[Divergence]) -> Self {
+    fn new(compared: &Compared, only: &SideDiff, diverging: &[Divergence]) -> Self {
         let SideDiff { records, results, layers, bytes, .. } = only.clone();
         Self {
-            cache: spec.to_string(),
-            digest: digest_of(manifest),
+            cache: compared.place.spec.to_string(),
+            digest: digest_of(&compared.manifest),
             only_here: Only { records, results, layers, bytes },
             diverging: diverging.iter().map(Diverging::from).collect(),
         }

@@ -293,7 +293,7 @@ impl Serialize for Layers<'_> {
 
 impl Records<'_> {
     pub(super) fn iter(&self) -> impl Iterator<Item = RecordReport> {
-        self.0.iter().enumerate().map(RecordReport::new)
+        self.0.iter().enumerate().map(|(index, record)| RecordReport::new(index, record))
     }
 }
 
@@ -304,7 +304,7 @@ impl Serialize for Records<'_> {
 }
 
 impl RecordReport {
-    fn new((index, record): (usize, &CacheRecord)) -> Self {
+    fn new(index: usize, record: &CacheRecord) -> Self {
         let link =
             |link: &cache_core::manifest::RecordLink| LinkReport { link: link.link, selector: link.selector.clone() };
         Self {

@@ -34,6 +34,6 @@ pub(super) async fn run(session: &Session, args: &OptimizeArgs) -> Result<Exit, 
         (false, true) => Status::Optimized,
         (false, false) => Status::Unchanged,
     };
-    output::print(session, &Optimization::new(&rewrite, status, (limit, converted), &optimized, written.as_ref()))?;
+    output::print(session, &Optimization::new(&rewrite, status, limit, converted, &optimized, written.as_ref()))?;
     Ok(Exit::Done)
 }

@@ -58,7 +58,8 @@ impl Optimization {
     pub(super) fn new(
         rewrite: &Rewrite,
         status: Status,
-        (max_config_size, converted): (Option<u64>, usize),
+        max_config_size: Option<u64>,
+        converted: usize,
         optimized: &Optimized,
         written: Option<&CopyReport>,
     ) -> Self {

@@ -21,12 +21,12 @@ use crate::unreadable;
 pub(super) async fn run(session: &Session, args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut place = Place::parse(session, &args.spec)?;
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
-    let verification = verify(session, &mut place, (depth, args.shard.unwrap_or(Shard::WHOLE))).await?;
+    let verification = verify(session, &mut place, depth, args.shard.unwrap_or(Shard::WHOLE)).await?;
     output::print(session, &verification)?;
     Ok(if verification.is_sound() { Exit::Done } else { Exit::Findings })
 }
 
-async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Shard)) -> Result<Verification, Failure> {
+async fn verify(session: &Session, place: &mut Place, depth: Depth, shard: Shard) -> Result<Verification, Failure> {
     let importer = place.importer(session).await?;
     let manifest = match importer.resolve().await {
         // The process ends soon, so a million records need not be freed one by one.
@@ -48,7 +48,7 @@ async fn verify(session: &Session, place: &mut Place, (depth, shard): (Depth, Sh
     let blobs = Watched { inner: &*importer, reporter: Arc::clone(&session.reporter), depth };
     let report = verify_shard(&manifest, &blobs, shard, depth, session.concurrency()).await;
     session.reporter.finish();
-    Ok(Verification::new((depth, shard), &manifest, &report.map_err(|error| place.explain(error))?))
+    Ok(Verification::new(depth, shard, &manifest, &report.map_err(|error| place.explain(error))?))
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     async fn codes(store: &MemoryCache, depth: Depth) -> Vec<&'static str> {
         let session = session(store);
         let mut place = Place::parse(&session, "type=memory").unwrap();
-        let verification = verify(&session, &mut place, (depth, Shard::WHOLE)).await.unwrap();
+        let verification = verify(&session, &mut place, depth, Shard::WHOLE).await.unwrap();
         verification.findings.iter().map(|finding| finding.code).collect()
     }
 
@@ -91,7 +91,7 @@ mod tests {
         store.lose(&layer("bb").digest);
         let session = session(&store);
         let mut place = Place::parse(&session, "type=memory").unwrap();
-        let verification = verify(&session, &mut place, (Depth::Fast, Shard::WHOLE)).await.unwrap();
+        let verification = verify(&session, &mut place, Depth::Fast, Shard::WHOLE).await.unwrap();
         assert_eq!(verification.findings[0].affected.len(), 3);
         assert!(!verification.is_sound());
     }

@@ -43,7 +43,7 @@ pub(crate) struct Verification {
 }
 
 impl Verification {
-    pub(super) fn new((depth, shard): (Depth, Shard), manifest: &CacheManifest, report: &VerifyReport) -> Self {
+    pub(super) fn new(depth: Depth, shard: Shard, manifest: &CacheManifest, report: &VerifyReport) -> Self {
         let mut verification = Self::of_findings(depth, &report.findings);
         verification.digest = digest_of(manifest);
         verification.config_digest = Some(config_digest(manifest));

@@ -24,9 +24,9 @@ impl Home {
         fs::read_to_string(self.file()).unwrap()
     }
 
-    async fn keep(&self, registry: &str, account: (&str, &str)) -> Result<Option<String>> {
+    async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<Option<String>> {
         let reference = Reference::of_registry(registry).unwrap();
-        Keeper { file: &self.file(), reference: &reference }.keep(account).await
+        Keeper { file: &self.file(), reference: &reference }.keep(username, password).await
     }
 
     async fn forget(&self, registry: &str) -> Result<bool> {
@@ -44,7 +44,7 @@ impl Home {
 async fn a_login_is_found_again_and_the_rest_of_the_file_stays() {
     let before = r#"{"HttpHeaders":{"User-Agent":"x"},"auths":{"h.io":{"auth":"YTpi","email":"e"},"other.io":{"auth":"YTpi"}},"big":1.00000000000000000001}"#;
     let home = Home::new(Some(before));
-    assert_eq!(home.keep("h.io", ("me", "a:new one")).await.unwrap(), None);
+    assert_eq!(home.keep("h.io", "me", "a:new one").await.unwrap(), None);
     assert_eq!(home.found("h.io/r").await, Credential::password("me", "a:new one"));
     assert_eq!(home.found("other.io/r").await, Credential::password("a", "b"));
     let compact: String = home.text().split_whitespace().collect();
@@ -63,8 +63,8 @@ async fn a_login_is_found_again_and_the_rest_of_the_file_stays() {
 async fn every_old_key_of_a_registry_is_replaced() {
     let before = r#"{"auths":{"docker.io":{"identitytoken":"i"},"https://index.docker.io/v1/":{"auth":"YTpi"},"https://h.io/v1/":{"auth":"YTpi"}}}"#;
     let home = Home::new(Some(before));
-    let _ = home.keep("docker.io", ("me", "new")).await.unwrap();
-    let _ = home.keep("h.io", ("me", "new")).await.unwrap();
+    let _ = home.keep("docker.io", "me", "new").await.unwrap();
+    let _ = home.keep("h.io", "me", "new").await.unwrap();
     for image in ["alpine", "h.io/r"] {
         assert_eq!(home.found(image).await, Credential::password("me", "new"), "{image}");
     }
@@ -79,7 +79,7 @@ async fn a_missing_file_is_created_with_dockers_indentation() {
     let home = Home::new(None);
     assert!(!home.forget("h.io").await.unwrap());
     assert!(!home.file().exists());
-    let _ = home.keep("h.io", ("a", "b")).await.unwrap();
+    let _ = home.keep("h.io", "a", "b").await.unwrap();
     assert_eq!(home.text(), "{\n\t\"auths\": {\n\t\t\"h.io\": {\n\t\t\t\"auth\": \"YTpi\"\n\t\t}\n\t}\n}\n");
     assert!(home.forget("h.io").await.unwrap());
     assert_eq!(home.text(), "{\n\t\"auths\": {}\n}\n");
@@ -91,8 +91,7 @@ async fn a_missing_file_is_created_with_dockers_indentation() {
 async fn a_file_that_cannot_be_read_is_not_written() {
     for text in [r#"{"auths":"hush"}"#, "hush", r#"["hush"]"#, r#"{"auths":{"h.io":{"auth":"hush"}"#] {
         let home = Home::new(Some(text));
-        for error in
-            [home.keep("h.io", ("a", "b")).await.unwrap_err(), home.forget("h.io").await.map(drop).unwrap_err()]
+        for error in [home.keep("h.io", "a", "b").await.unwrap_err(), home.forget("h.io").await.map(drop).unwrap_err()]
         {
             assert_eq!(error.kind(), ErrorKind::Unauthenticated);
             assert!(error.to_string().contains("config.json") && !format!("{error:?}").contains("hush"), "{error:?}");
@@ -106,7 +105,7 @@ async fn a_password_does_not_go_into_a_file_that_names_a_helper() {
     let text = r#"{"credsStore":"buildcache-no-such-helper","credHelpers":{"h.io":"buildcache-nor-this"}}"#;
     for (registry, helper) in [("h.io", "buildcache-nor-this"), ("x.io", "buildcache-no-such-helper")] {
         let home = Home::new(Some(text));
-        let error = home.keep(registry, ("me", "hush")).await.unwrap_err();
+        let error = home.keep(registry, "me", "hush").await.unwrap_err();
         assert!(error.hint().unwrap().contains(helper), "{error:?}");
         assert_eq!(home.text(), text);
     }
@@ -122,7 +121,7 @@ async fn the_file_is_its_owners_alone_and_a_link_to_it_stays_one() {
     fs::write(&real, "{}").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
     std::os::unix::fs::symlink(&real, home.file()).unwrap();
-    let _ = home.keep("h.io", ("a", "b")).await.unwrap();
+    let _ = home.keep("h.io", "a", "b").await.unwrap();
     assert!(fs::symlink_metadata(home.file()).unwrap().is_symlink());
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(home.found("h.io/r").await, Credential::password("a", "b"));
@@ -133,7 +132,7 @@ async fn the_file_is_its_owners_alone_and_a_link_to_it_stays_one() {
 async fn logins_at_the_same_time_are_all_kept() {
     let home = Home::new(None);
     let names: Vec<String> = (0..16).map(|at| format!("h{at}.io")).collect();
-    let kept = futures_util::future::join_all(names.iter().map(|name| home.keep(name, ("a", "b")))).await;
+    let kept = futures_util::future::join_all(names.iter().map(|name| home.keep(name, "a", "b"))).await;
     assert!(kept.iter().all(Result::is_ok), "{kept:?}");
     for name in &names {
         assert_eq!(home.found(&format!("{name}/r")).await, Credential::password("a", "b"), "{name}");

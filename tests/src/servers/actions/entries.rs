@@ -115,7 +115,8 @@ impl Entries {
         &mut self,
         options: &Options,
         scopes: &[Scope],
-        (key, version): (&str, &str),
+        key: &str,
+        version: &str,
     ) -> Result<u64, Refusal> {
         check_key(key, version)?;
         let Some((scope, _)) = scopes.iter().rev().find(|(_, mask)| mask & WRITE != 0) else {
@@ -211,7 +212,8 @@ impl Entries {
         &mut self,
         dialect: Dialect,
         scopes: &[Scope],
-        keys: (&str, &[String]),
+        key: &str,
+        others: &[String],
         version: &str,
     ) -> Result<Option<Entry>, Refusal> {
         let is_readable = |mask: u64| mask & READ != 0 || dialect != Dialect::GitHub;
@@ -219,7 +221,6 @@ impl Entries {
             let message = "cache read denied: the token has no readable cache scope";
             return Err(Refusal::new(403, "permission_denied", message));
         }
-        let (key, others) = keys;
         let wanted = std::iter::once(key).chain(others.iter().map(String::as_str));
         let wanted: Vec<String> = match dialect {
             Dialect::Act => wanted.map(str::to_lowercase).collect(),

@@ -21,7 +21,7 @@ pub(super) fn route(shared: &Shared, asked: &Asked, rest: &str) -> Result<Answer
             let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
             let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
             let mut entries = shared.entries();
-            let id = entries.reserve(&shared.options, &scopes, (&text("key"), &text("version")))?;
+            let id = entries.reserve(&shared.options, &scopes, &text("key"), &text("version"))?;
             if let Some(entry) = entries.get(id) {
                 entry.bytes = Some(Bytes::new());
             }
@@ -36,7 +36,7 @@ fn lookup(shared: &Shared, asked: &Asked, scopes: &[Scope]) -> Result<Answer, Re
     let keys: Vec<String> = asked.param("keys").unwrap_or_default().split(',').map(str::to_owned).collect();
     let mut entries = shared.entries();
     let version = asked.param("version").unwrap_or_default();
-    let Some(entry) = entries.lookup(shared.options.dialect, scopes, (&keys[0], &keys), version)? else {
+    let Some(entry) = entries.lookup(shared.options.dialect, scopes, &keys[0], &keys, version)? else {
         return Ok(empty(204));
     };
     let signed = entries.sign(entry.id, "r", shared.options.url_ttl);

@@ -38,7 +38,7 @@ pub(super) fn call(shared: &Shared, asked: &Asked, method: &str) -> Result<Answe
             let others = field(&body, "restore_keys", "restoreKeys");
             let others: Vec<String> = serde_json::from_value(others.clone()).unwrap_or_default();
             let mut entries = shared.entries();
-            match entries.lookup(shared.options.dialect, &scopes, (&key, &others), &version)? {
+            match entries.lookup(shared.options.dialect, &scopes, &key, &others, &version)? {
                 None => json!({ "ok": false, "signed_download_url": "", "matched_key": "" }),
                 Some(entry) => {
                     let url = blobs::url(shared, &mut entries, entry.id, "r");
@@ -54,7 +54,7 @@ pub(super) fn call(shared: &Shared, asked: &Asked, method: &str) -> Result<Answe
 /// Reserves an entry. A token that cannot write is refused by a message in an answer of status 200.
 fn create(shared: &Shared, scopes: &[token::Scope], key: &str, version: &str) -> Result<Value, Refusal> {
     let mut entries = shared.entries();
-    match entries.reserve(&shared.options, scopes, (key, version)) {
+    match entries.reserve(&shared.options, scopes, key, version) {
         Ok(id) => Ok(json!({ "ok": true, "signed_upload_url": blobs::url(shared, &mut entries, id, "w") })),
         Err(refusal) if refusal.code == "write_denied" => {
             Ok(json!({ "ok": false, "signed_upload_url": "", "message": refusal.message }))

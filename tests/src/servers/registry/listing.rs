@@ -55,14 +55,14 @@ pub(super) fn tags(shared: &Shared, repository: &str, asked: &Asked<'_>) -> Answ
     let body = serde_json::json!({ "name": repository, "tags": if tags.is_empty() { None } else { Some(&tags) } });
     let mut answer = json(200, &body.to_string());
     let end = tags.last().map(|last| last.as_str()).filter(|_| rest.next().is_some());
-    if let Some(link) = link((listing, page), repository, asked, end) {
+    if let Some(link) = link(listing, page, repository, asked, end) {
         answer.headers_mut().insert(LINK, link.parse().expect("a header"));
     }
     answer
 }
 
 /// The `Link` of a page; `end` is its last tag, if there are more.
-fn link((listing, page): (Listing, usize), repository: &str, asked: &Asked<'_>, end: Option<&str>) -> Option<String> {
+fn link(listing: Listing, page: usize, repository: &str, asked: &Asked<'_>, end: Option<&str>) -> Option<String> {
     let path = format!("/v2/{repository}/tags/list");
     let target = match listing {
         Listing::Linked | Listing::Strict => format!("{path}?last={}&n={page}", end?),

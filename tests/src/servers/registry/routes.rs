@@ -46,14 +46,14 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
         (&Method::GET, "uploads") => uploads::look(shared, repository, name),
         (&Method::PATCH, "uploads") => {
             let range = parts.headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-            uploads::extend(shared, repository, (name, range), body).await
+            uploads::extend(shared, repository, name, range, body).await
         }
-        (&Method::PUT, "uploads") => uploads::finish(shared, repository, (name, field("digest")), body).await,
+        (&Method::PUT, "uploads") => uploads::finish(shared, repository, name, field("digest"), body).await,
         (&Method::DELETE, "uploads") => uploads::cancel(shared, name),
         (&Method::GET | &Method::HEAD, "manifests") => get_manifest(shared, repository, name),
         (&Method::PUT, "manifests") => {
             let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            put_manifest(shared, (repository, name), media_type, collect(body).await)
+            put_manifest(shared, repository, name, media_type, collect(body).await)
         }
         (&Method::DELETE, "manifests") => delete_manifest(shared, repository, name),
         (&Method::DELETE, "blobs") => delete_blob(shared, repository, name),
@@ -118,7 +118,7 @@ fn get_manifest(shared: &Shared, repository: &str, name: &str) -> Answer {
     }
 }
 
-fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &str, bytes: Bytes) -> Answer {
+fn put_manifest(shared: &Shared, repository: &str, name: &str, media_type: &str, bytes: Bytes) -> Answer {
     let digest = Digest::sha256(&bytes);
     let mut state = shared.state();
     let is_index = serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|json| json["manifests"].is_array());
@@ -137,7 +137,7 @@ fn put_manifest(shared: &Shared, (repository, name): (&str, &str), media_type: &
         Ok(_) => {}
         Err(_) => drop(own.tags.insert(name.to_owned(), digest)),
     }
-    own.put_manifest(digest, (media_type.to_owned(), bytes), shared.options.remembers);
+    own.put_manifest(digest, media_type.to_owned(), bytes, shared.options.remembers);
     drop(state);
     labelled(shared, &digest.to_string(), empty(201))
 }

@@ -39,7 +39,7 @@ pub struct Repository {
 
 impl Repository {
     /// Stores a manifest. With `remembers`, one that seems to exist only gets a link, as in distribution 2.
-    pub(super) fn put_manifest(&mut self, digest: Digest, (media_type, bytes): (String, Bytes), remembers: bool) {
+    pub(super) fn put_manifest(&mut self, digest: Digest, media_type: String, bytes: Bytes, remembers: bool) {
         if remembers && self.seen.contains_key(&digest) && !self.manifests.contains_key(&digest) {
             self.linked.insert(digest, media_type);
             return;

@@ -46,12 +46,7 @@ pub(super) fn look(shared: &Shared, repository: &str, id: &str) -> Answer {
 }
 
 /// Receives a chunk of a blob; the next one has the same URL.
-pub(super) async fn extend(
-    shared: &Shared,
-    repository: &str,
-    (id, range): (&str, Option<&str>),
-    body: Incoming,
-) -> Answer {
+pub(super) async fn extend(shared: &Shared, repository: &str, id: &str, range: Option<&str>, body: Incoming) -> Answer {
     let number = id.parse().unwrap_or_default();
     let first = range.and_then(|range| range.split_once('-')?.0.parse::<usize>().ok());
     let length = shared.state().stored.uploads.get(&number).map(|upload| upload.bytes.len());
@@ -67,7 +62,8 @@ pub(super) async fn extend(
 pub(super) async fn finish(
     shared: &Shared,
     repository: &str,
-    (id, digest): (&str, Option<&str>),
+    id: &str,
+    digest: Option<&str>,
     body: Incoming,
 ) -> Answer {
     let id = id.parse().unwrap_or_default();
