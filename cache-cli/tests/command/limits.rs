@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use cache_core::{CacheChains, CacheKey, CacheResult, Descriptor, MediaType, Timestamp, annotation};
 use cache_memory::MemoryCache;
 use cache_ops::{ExportSettings, export};
+use cache_tests::bench::peak;
 use cache_tests::graphs::tar_of;
+use cache_tests::random::Random;
 
 use crate::sandbox::{Run, Sandbox};
 
@@ -52,14 +54,7 @@ fn a_layer_of_zeros_takes_no_more_memory_than_another() {
     /// The limit of the data segment, in KiB.
     const MEMORY: &str = "-d 262144";
     let sandbox = Sandbox::empty();
-    let (mut tar, header) = (vec![0; 512 + ZEROS + 1024], tar_of("zeros", &[]));
-    tar[..512].copy_from_slice(&header[..512]);
-    // The size of the file, and the checksum of the header.
-    tar[124..136].copy_from_slice(format!("{ZEROS:011o}\0").as_bytes());
-    tar[148..156].fill(b' ');
-    let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
-    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    write(&sandbox.path("a"), [tar]);
+    write(&sandbox.path("a"), [tar_of("zeros", &vec![0; ZEROS])]);
     for kind in ["estargz", "gzip", "zstd"] {
         let to = format!("type=local,dest={kind}");
         let copy = ["copy", "--compression", kind, "--force-compression", "type=local,src=a", &to];
@@ -68,6 +63,37 @@ fn a_layer_of_zeros_takes_no_more_memory_than_another() {
         let run = limited(&sandbox, MEMORY, &["verify", "-q", &format!("type=local,src={kind}")]);
         assert_eq!(run.code, 0, "{kind}: {}", run.stderr);
     }
+}
+
+#[test]
+fn no_conversion_takes_more_memory_than_150_mib() {
+    /// With a whole layer in memory it would be more than that: the program itself takes 30 MiB.
+    const LAYER: usize = 128 << 20;
+    const MIB: f64 = 150.0;
+    const KINDS: [&str; 4] = ["uncompressed", "gzip", "zstd", "estargz"];
+    for (what, content) in [("zeros", vec![0; LAYER]), ("noise", noise(LAYER))] {
+        let sandbox = Sandbox::empty();
+        write(&sandbox.path(KINDS[0]), [tar_of(what, &content)]);
+        drop(content);
+        for (from, to) in
+            KINDS.iter().flat_map(|from| KINDS.iter().filter(move |to| *to != from).map(move |to| (*from, *to)))
+        {
+            // The first three write the sources of the others.
+            let name = if from == KINDS[0] { to } else { "other" };
+            let (source, target) = (format!("type=local,src={from}"), format!("type=local,dest={name}"));
+            let copy = ["copy", "-q", "--compression", to, "--force-compression", &source, &target];
+            let peak = peak(&mut sandbox.command(&copy)).unwrap();
+            assert!((1.0..MIB).contains(&peak), "{what}, {from} to {to}: {peak:.0} MiB");
+            let _ = std::fs::remove_dir_all(sandbox.path("other"));
+        }
+    }
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let (mut noise, mut random) = (vec![0; len], Random::new(1));
+    noise.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&random.number().to_le_bytes()));
+    noise
 }
 
 #[test]

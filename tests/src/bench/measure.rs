@@ -50,6 +50,15 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 pub fn measure(command: &mut Command) -> Outcome<Figure> {
     Command::new("sync").status()?;
     let (before, start) = (processors()?, Instant::now());
+    let peak = peak(command)?;
+    Ok(Figure { seconds: start.elapsed().as_secs_f64(), cpu: processors()? - before, peak })
+}
+
+/// Runs a command to its end and returns its peak memory, in MiB.
+///
+/// # Errors
+/// If it fails.
+pub fn peak(command: &mut Command) -> Outcome<f64> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let mut peak = 0.0;
     let status = loop {
@@ -59,13 +68,7 @@ pub fn measure(command: &mut Command) -> Outcome<Figure> {
             None => thread::sleep(Duration::from_millis(1)),
         }
     };
-    let seconds = start.elapsed().as_secs_f64();
-    let cpu = processors()? - before;
-    if status.success() {
-        Ok(Figure { seconds, cpu, peak })
-    } else {
-        Err(format!("{command:?} failed ({status})").into())
-    }
+    if status.success() { Ok(peak) } else { Err(format!("{command:?} failed ({status})").into()) }
 }
 
 /// The peak memory of a process so far, in MiB; `None` once the process has ended.

@@ -8,7 +8,7 @@ use std::error::Error;
 
 pub use self::beside::{Contender, Round, beside, installed};
 pub use self::caches::{make, make_of};
-pub use self::measure::{Figure, measure, median, processors};
+pub use self::measure::{Figure, measure, median, peak, processors};
 
 /// The result of a benchmark.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
