@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
+use cache_core::manifest::Document;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
 use cache_core::{
@@ -58,6 +60,11 @@ impl Reach {
         of_document(Descriptor { size: stored, ..manifest.clone() }, blobs).await
     }
 
+    /// What a manifest reaches that was read already.
+    pub(crate) async fn of_read(manifest: &Document, blobs: &dyn BlobProvider) -> Result<Self> {
+        of_tree(manifest.descriptor.clone(), Some(manifest.bytes.clone()), blobs).await
+    }
+
     /// Adds one blob.
     pub fn add(&mut self, blob: &Descriptor) {
         self.0.insert(blob.digest, blob.size);
@@ -92,8 +99,12 @@ impl Reach {
     }
 }
 
-/// Everything below a manifest or an index of manifests, itself included; configs and layers are not opened.
 async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach> {
+    of_tree(root, None, blobs).await
+}
+
+/// Everything below a manifest or an index of manifests, itself included; configs and layers are not opened.
+async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProvider) -> Result<Reach> {
     let limits = Limits::default();
     let mut reach = Reach::default();
     let mut opened = HashSet::new();
@@ -107,10 +118,14 @@ async fn of_document(root: Descriptor, blobs: &dyn BlobProvider) -> Result<Reach
             let error = Error::new(ErrorKind::LimitExceeded, "index names too many manifests");
             return Err(error.with("limit", limits.images));
         }
-        let bytes = match read_all(blobs, &blob, limits.manifest).await {
-            // A layout may hold only some platforms of an image; an absent manifest reaches nothing.
-            Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
-            bytes => bytes?,
+        // The root is the first.
+        let bytes = match read.take() {
+            Some(bytes) => bytes,
+            None => match read_all(blobs, &blob, limits.manifest).await {
+                // A layout may hold only some platforms of an image; an absent manifest reaches nothing.
+                Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
+                bytes => bytes?,
+            },
         };
         let children = children(&bytes).map_err(|error| error.with("blob", blob.digest))?;
         todo.extend(children.into_iter().map(|child| {

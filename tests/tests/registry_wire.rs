@@ -428,6 +428,23 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
     assert_eq!(left, ["c", "d"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_plan_of_a_prune_reads_each_document_once() {
+    let place = Registry::new();
+    for (tag, seed) in [("a", 1), ("b", 2)] {
+        write(place.config_of(&format!("team/cache:{tag}"), place.environment()), &graphs::cache(seed)).await.unwrap();
+    }
+    let (store, policy) = (RegistryStore::new(place.config()), PrunePolicy::new(std::time::Duration::from_secs(3600)));
+    let _ = shorts(place.server());
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
+    assert_eq!(plan.kept_caches, 2);
+    let mut asked = shorts(place.server());
+    asked.retain(|asked| !asked.contains("tags"));
+    asked.sort_unstable();
+    let of_each = ["GET blobs 200", "GET manifests 200", "HEAD manifests 200"];
+    assert_eq!(asked, of_each.map(|asked| [asked; 2]).concat());
+}
+
 #[tokio::test]
 async fn a_stalled_server_is_an_error() {
     use std::time::Duration;

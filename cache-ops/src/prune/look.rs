@@ -1,5 +1,6 @@
 //! Reads the caches of a store before it is decided which are deleted.
 
+use cache_core::manifest::Document;
 use cache_core::seams::{CacheEntry, UnreadableCache};
 use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp};
 use futures_util::future::FutureExt;
@@ -96,13 +97,17 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Rea
             Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
             Err(error) => return Err(error),
         };
-        let reach = match (&entry.descriptor, &manifest) {
-            (Some(listed), _) => match reach(store, &entry, listed, &*importer).await? {
+        let is_listed =
+            |read: &&Document| entry.descriptor.as_ref().is_some_and(|listed| listed.digest == read.descriptor.digest);
+        let read = manifest.as_ref().and_then(CacheManifest::raw_manifest).filter(is_listed);
+        let reach = match (read, &entry.descriptor, &manifest) {
+            (Some(read), ..) => Reach::of_read(read, &*importer).await?,
+            (None, Some(listed), _) => match reach(store, &entry, listed, &*importer).await? {
                 Some(reach) => reach,
                 None => return Ok(None),
             },
-            (None, Some(manifest)) => Reach::of_manifest(manifest, &*importer).await?,
-            (None, None) => return Ok(None),
+            (None, None, Some(manifest)) => Reach::of_manifest(manifest, &*importer).await?,
+            (None, None, None) => return Ok(None),
         };
         let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
         let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
