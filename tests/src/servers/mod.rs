@@ -20,7 +20,7 @@ pub mod front;
 pub mod http;
 #[cfg(any(feature = "azblob", feature = "gha", feature = "s3"))]
 pub mod installed;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "azblob", feature = "registry", feature = "s3"))]
 pub mod made_up;
 #[cfg(feature = "s3")]
 pub mod moto;

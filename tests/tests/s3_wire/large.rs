@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache_core::{CacheStore, Timestamp};
 use cache_ops::{LookEvent, PruneEvent, PrunePolicy, PruneSettings, plan_prune, prune, weigh};
 use cache_s3::{S3Config, S3Store};
-use cache_tests::servers::made_up::{BUCKET, LAYERS, Server, Size};
+use cache_tests::servers::made_up::{Kind, LAYERS, PLACE, Server, Size};
 use futures_util::stream::TryStreamExt;
 
 use crate::{HOUR, environment};
@@ -22,12 +22,12 @@ const NAMES: usize = SIZE.caches / SIZE.page;
 const PARTS: usize = 18;
 
 fn store(server: &Server) -> S3Store {
-    S3Store::new(S3Config::new(BUCKET, "eu-test-1", environment()).with_endpoint(server.endpoint(), true))
+    S3Store::new(S3Config::new(PLACE, "eu-test-1", environment()).with_endpoint(server.endpoint(), true))
 }
 
 #[tokio::test]
 async fn blobs_are_listed_in_parts_each_once() {
-    let server = Server::start(SIZE);
+    let server = Server::start(Kind::S3, SIZE);
     let mut digests: Vec<_> = store(&server).blobs().map_ok(|blob| blob.digest).try_collect::<Vec<_>>().await.unwrap();
     digests.sort_unstable();
     digests.dedup();
@@ -40,7 +40,7 @@ async fn blobs_are_listed_in_parts_each_once() {
 /// `du` and a plan read each index once, several at once, and list each page once.
 #[tokio::test]
 async fn a_plan_takes_one_request_for_each_page_and_each_cache() {
-    let server = Server::start(SIZE);
+    let server = Server::start(Kind::S3, SIZE);
     let listed = AtomicUsize::new(0);
     let told = |event| match event {
         LookEvent::Listed { blobs } => listed.store(blobs, Ordering::Relaxed),
@@ -66,7 +66,7 @@ async fn a_plan_takes_one_request_for_each_page_and_each_cache() {
 /// A prune that was stopped continues with the same plan, within its rate.
 #[tokio::test]
 async fn a_prune_continues_where_it_was_stopped() {
-    let server = Server::start(SIZE);
+    let server = Server::start(Kind::S3, SIZE);
     let policy = PrunePolicy::new(HOUR);
     let plan = plan_prune(&store(&server), &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
     let rate = NonZeroU32::new(200).unwrap();
