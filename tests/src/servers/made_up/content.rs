@@ -121,7 +121,7 @@ impl Content {
     pub(super) fn list(&self, list: &List<'_>, deleted: &BTreeSet<usize>) -> Page {
         let is_listed = |key: &str| key > list.after && key.starts_with(list.prefix);
         let size = self.0;
-        let mut keys: Vec<(String, usize)> = if list.prefix.starts_with("manifests/") {
+        let mut keys: Vec<(String, usize)> = if list.prefix.starts_with("manifests") {
             let names = (0..size.caches).map(|number| (format!("manifests/{}", Self::name(number)), 20_000));
             names.filter(|(key, _)| is_listed(key)).take(size.page + 1).collect()
         } else {
