@@ -26,7 +26,7 @@ const BLOBS: usize = 2_000;
 const SIZE: usize = 16 << 10;
 /// The latency of a request, and the number of measured rounds: the shorter a copy, the more rounds.
 const DELAYS: [(Duration, usize); 3] =
-    [(Duration::ZERO, 5), (Duration::from_millis(5), 1), (Duration::from_millis(20), 1)];
+    [(Duration::ZERO, 5), (Duration::from_millis(5), 3), (Duration::from_millis(20), 1)];
 
 /// A store in this process.
 enum Store {
