@@ -34,6 +34,14 @@ pub enum NextPage<C> {
 }
 
 /// A source of the pages of a list.
+///
+/// ```
+/// use cache_kit::PageSource;
+///
+/// async fn is_empty<S: PageSource>(source: &S) -> cache_core::Result<bool> {
+///     Ok(source.page(None).await?.items.is_empty())
+/// }
+/// ```
 #[async_trait]
 pub trait PageSource: Send + Sync {
     /// The items.

@@ -16,6 +16,14 @@ const MESSAGE: &str = "cannot read the blob";
 const RANGE_NOT_SATISFIABLE: u16 = 416;
 
 /// A blob on a server, which one request reads whole or in part.
+///
+/// ```
+/// use cache_kit::RangeSource;
+///
+/// async fn knows_ranges(blob: &dyn RangeSource) -> cache_core::Result<bool> {
+///     Ok(blob.get(Some(0..1)).await?.range.is_some())
+/// }
+/// ```
 #[async_trait]
 pub trait RangeSource: Send + Sync {
     /// Sends one request, for a range that is not empty or for the whole blob.

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 /// How many small caches are read at once.
 const TURNS: usize = 32;
-/// A document up to this size takes one turn, and one larger than that half of all. It has a multiple of its size in
-/// memory.
+/// A document up to this size in bytes takes one turn, one of more than `LARGE` half of all turns: in memory it takes a
+/// multiple of its size.
 const SMALL: u64 = 1 << 20;
 const LARGE: u64 = 16 << 20;
 

@@ -163,7 +163,7 @@ impl Environment {
             auth_sources: Vec::new(),
             certs_dirs: Vec::new(),
             proxies: Proxies::none(),
-            // Each part of a blob would be a redirect of its own.
+            // A registry would answer each part of a blob with a redirect.
             tuning: Tuning::default().with_read_ahead(ReadAhead::none()),
             listener: Listener::default(),
         }

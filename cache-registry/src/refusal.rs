@@ -70,7 +70,7 @@ impl Answer {
             // A pushed blob was deleted, or the upload was dropped: the next try starts again.
             _ if self.has("MANIFEST_BLOB_UNKNOWN") || self.has("BLOB_UPLOAD_UNKNOWN") => ErrorKind::Unavailable,
             _ if self.has("DIGEST_INVALID") || self.has("SIZE_INVALID") => ErrorKind::DigestMismatch,
-            // Nothing of ours is conditional: the registry does not let anybody do this, as with an immutable tag.
+            // We send no conditions, so this is a rule of the registry, such as an immutable tag.
             409 | 412 => ErrorKind::PermissionDenied,
             // ECR has no status of its own for that.
             400 if self.words.contains("immutable") => ErrorKind::PermissionDenied,

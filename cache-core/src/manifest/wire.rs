@@ -50,7 +50,7 @@ fn take_diff_id<'de, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// No blob has a negative size: a read of the layer finds the right one.
+/// Reads a negative size as 0. No blob has one, and a reader of the layer takes the size of the blob.
 fn take_sloppy_size<'de, A: MapAccess<'de>>(size: &mut u64, map: &mut A) -> Result<(), A::Error> {
     if let Some(found) = map.next_value::<Option<i64>>()? {
         *size = u64::try_from(found).unwrap_or(0);

@@ -106,6 +106,12 @@ fn stem(cache: &str) -> String {
 /// Named manifests next to a cache, where publishers store what they add until the cache has it.
 ///
 /// With it, publishers lose nothing in a store that can only put, list and get. A list may lag by one write.
+///
+/// ```
+/// async fn count(place: &dyn cache_core::seams::Contributions) -> cache_core::Result<usize> {
+///     Ok(place.list().await?.len())
+/// }
+/// ```
 #[async_trait]
 pub trait Contributions: Send + Sync {
     /// The name of the cache.

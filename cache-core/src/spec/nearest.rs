@@ -1,6 +1,6 @@
 //! The name that is likely meant by a wrong one.
 
-/// No name that is likely meant is so long, in bytes.
+/// Longer names, in bytes, are not compared.
 pub(super) const LONGEST: usize = 100;
 
 /// The one of the `known` names that is likely meant by a wrong one; `None` where none is like it.

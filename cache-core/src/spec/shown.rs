@@ -10,7 +10,7 @@ use crate::model::Digest;
 
 /// Replaces everything else.
 const REDACTED: &str = "REDACTED";
-/// Nothing is kept secret by fewer characters.
+/// A value with fewer characters is too short to be a secret.
 const TOO_SHORT: usize = 4;
 
 /// The form of the values of an attribute that holds no secret.

@@ -158,6 +158,27 @@ pub struct Doubted {
 /// Without `exported` the causes are guessed from the log alone; without `log` the records of `exported` are explained,
 /// without names and times.
 ///
+/// ```
+/// use cache_core::{
+///     CacheChains, CacheKey, CacheLink, CacheResult, Descriptor, Digest, MediaType, Timestamp,
+/// };
+/// use cache_ops::{ConsultedCache, Content, explain};
+///
+/// let cache = |source: &[u8]| {
+///     let mut chains = CacheChains::new();
+///     let files = chains.add_root(CacheKey::content(Digest::sha256(source)))?.expect("not a random key");
+///     let result = CacheResult::new(Timestamp::ZERO, vec![Descriptor::of(MediaType::OCI_LAYER, source)]);
+///     let make = CacheKey::output(Digest::sha256(b"RUN make"), 0);
+///     chains.add(make, &[vec![CacheLink::new(files)]], vec![result])?;
+///     Ok::<_, cache_core::Error>(chains.to_manifest())
+/// };
+/// let (imported, exported) = (cache(b"yesterday")?, cache(b"today")?);
+/// let consulted = [ConsultedCache::imported("main", Content::Cache(&imported))];
+/// let explanation = explain(&consulted, Some(&exported), None)?;
+/// assert_eq!(explanation.steps.len(), 1);
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for an exported cache that BuildKit does not
 /// import, and [`ErrorKind::Unsupported`](cache_core::ErrorKind::Unsupported) when there is neither a log nor an

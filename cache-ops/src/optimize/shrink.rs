@@ -43,8 +43,8 @@ fn size(manifest: &CacheManifest) -> u64 {
     encoded.config.descriptor.size.max(encoded.manifest.descriptor.size)
 }
 
-/// The records with a result in the order in which the results may go. Of those that the same build used last, what
-/// stands further from the end goes first.
+/// The records with a result in the order in which the results may go. Of the results
+/// that the same build used last, the one further from the end of the build is first.
 fn oldest_first(index: &Index) -> Vec<usize> {
     let records = index.records();
     let mut used: Vec<Option<Timestamp>> =

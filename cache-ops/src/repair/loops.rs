@@ -30,8 +30,8 @@ pub(super) fn reachable(records: &[CacheRecord]) -> Vec<bool> {
     reached
 }
 
-/// Ranks the records that are reached, so that every input has at least one alternative of a lower rank. Where there is
-/// no loop all of them are; at a loop the record goes first that has the fewest others to wait for.
+/// Ranks the records that are reached, so that every input has at least one alternative of a lower rank. Without
+/// a loop, all alternatives have one. In a loop, the record that waits for the fewest others is ranked first.
 fn rank(records: &[CacheRecord], reached: &[bool]) -> Vec<Option<usize>> {
     let children = children(records);
     let mut waits: Vec<usize> = (0..records.len()).map(|n| links(&records[n], records.len()).count()).collect();

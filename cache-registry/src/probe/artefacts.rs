@@ -51,8 +51,8 @@ fn layer_type() -> MediaType {
     MediaType::from("application/vnd.oci.image.layer.v1.tar+gzip".to_owned())
 }
 
-/// An empty tar in [gzip](https://www.rfc-editor.org/rfc/rfc1952), stored as it is; the file name in the header makes
-/// it one of its kind.
+/// An empty tar in a stored block of [gzip](https://www.rfc-editor.org/rfc/rfc1952). The file name in the header makes
+/// the digest of each different.
 fn empty_layer(name: &str) -> Vec<u8> {
     const HAS_NAME: u8 = 8;
     const LAST_STORED: u8 = 1;
