@@ -143,22 +143,20 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// Prints each kind of copy: `runs` has the rounds of each build.
+/// Prints the median of each kind of copy: `runs` has the rounds of each build.
 fn print(runs: &[Vec<Vec<Copied>>]) {
-    let medians = |what: usize| {
-        runs.iter().map(move |rounds| median(rounds.iter().map(|copies| copies[what].figure.seconds).collect()))
-    };
-    let kinds = runs.first().and_then(|rounds| rounds.first()).map_or(&[][..], Vec::as_slice);
-    for (at, Copied { what, requests, .. }) in kinds.iter().enumerate() {
-        let seconds: Vec<f64> = medians(at).collect();
-        let beside = match (&seconds[..], runs.get(1)) {
-            ([ours, theirs], Some(other)) => {
-                let times = theirs / ours;
-                format!("; the other {} requests, {theirs:.3} s: {times:.1} times", other[0][at].requests)
-            }
-            _ => String::new(),
-        };
-        println!("  {what:<8} {requests} requests, {:.3} s{beside}", seconds[0]);
+    let [ours, others @ ..] = runs else { return };
+    let seconds =
+        |rounds: &[Vec<Copied>], at: usize| median(rounds.iter().map(|copies| copies[at].figure.seconds).collect());
+    for (at, Copied { what, requests, .. }) in ours[0].iter().enumerate() {
+        let took = seconds(ours, at);
+        print!("  {what:<8} {requests} requests, {took:.3} s");
+        for other in others {
+            let theirs = seconds(other, at);
+            let times = theirs / took;
+            print!("; the other {} requests, {theirs:.3} s: {times:.1} times", other[0][at].requests);
+        }
+        println!();
     }
 }
 

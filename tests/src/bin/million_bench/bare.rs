@@ -26,7 +26,7 @@ pub(crate) fn listing(kind: Kind, server: &Server) -> Outcome<(usize, f64)> {
         }
         let mut requests = 0;
         for prefix in ["manifests/", "blobs/"] {
-            requests += pages(kind, server, (&mut connection, prefix)).await?;
+            requests += pages(kind, server, &mut connection, prefix).await?;
         }
         Ok(requests)
     })?;
@@ -34,7 +34,7 @@ pub(crate) fn listing(kind: Kind, server: &Server) -> Outcome<(usize, f64)> {
 }
 
 /// The pages of all keys with a prefix.
-async fn pages(kind: Kind, server: &Server, (connection, prefix): (&mut Connection, &str)) -> Outcome<usize> {
+async fn pages(kind: Kind, server: &Server, connection: &mut Connection, prefix: &str) -> Outcome<usize> {
     let (query, cursor, element) = match kind {
         Kind::Azblob => ("restype=container&comp=list&maxresults=5000", "marker", "<NextMarker>"),
         _ => ("list-type=2", "continuation-token", "<NextContinuationToken>"),
