@@ -21,7 +21,7 @@ esac
 # Lines of SHA256SUMS are "SUM  buildcache-VERSION-TARGET.tar.gz".
 if [ -z "$VERSION" ]; then
     VERSION="$(sed -n "s/^[0-9a-f]\{64\}  buildcache-\(.*\)-$target\.tar\.gz$/\1/p" "$pins" | tail -n 1)"
-    [ -n "$VERSION" ] || fail "this is no release of the action, and knows none for $target: use one, or set version and sha256"
+    [ -n "$VERSION" ] || fail "this is not a release of the action, and knows none for $target: use one, or set version and sha256"
 fi
 case "$VERSION" in
     *[!0-9A-Za-z.+-]*) fail "no release is called like that: expected a version like 0.1.0" ;;

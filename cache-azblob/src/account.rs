@@ -16,7 +16,7 @@ impl Account {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         // The parser's words and the text itself may hold the signature.
         let url = Url::parse(text)
-            .map_err(|error| invalid("azure storage account url is no valid url").with_source(error))?;
+            .map_err(|error| invalid("azure storage account url is not a valid url").with_source(error))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(invalid("azure storage account url has to start with https:// or http:// and name a host"));
         }

@@ -62,7 +62,7 @@ impl AzblobConfig {
     /// A shared access signature in the query of `account_url` is used.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] if the text is no URL of an account.
+    /// [`ErrorKind::InvalidSpec`] if the text is not a URL of an account.
     pub fn new(account_url: &str, environment: Environment) -> Result<Self> {
         Ok(Self {
             account: Account::parse(account_url)?,
@@ -138,7 +138,7 @@ impl AzblobConfig {
     /// Uses the account's key, in base64 as Azure shows it, to sign requests.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] if it is no base64.
+    /// [`ErrorKind::InvalidSpec`] if it is not base64.
     pub fn with_key(self, key: &Secret) -> Result<Self> {
         Ok(Self { key: Some(AccountKey::parse(key)?), ..self })
     }

@@ -100,7 +100,7 @@ impl Keys {
         key.strip_prefix(&self.blobs_start())?.parse().ok()
     }
 
-    /// A name below the prefix of layers that is no digest.
+    /// A name below the prefix of layers that is not a digest.
     pub(crate) fn beside_blobs(&self, name: &str) -> String {
         join(&[&self.blobs_folder, name])
     }

@@ -1,7 +1,7 @@
 //! Messages on stderr outside of the progress display.
 //!
 //! If stderr is closed, messages are dropped; the exit code is the same. Colours are those of clap, and are left out if
-//! stderr is no terminal or `NO_COLOR` is set.
+//! stderr is not a terminal or `NO_COLOR` is set.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::text;
 use crate::visible::shown;
 
-/// Labels of lines that are no progress, and their styles.
+/// Labels of lines that are not progress, and their styles.
 const LABELS: [(&str, Style); 3] = [
     ("error:", AnsiColor::Red.on_default().bold()),
     ("warning:", AnsiColor::Yellow.on_default().bold()),

@@ -61,7 +61,7 @@ fn encode(report: &impl Serialize, out: &mut impl Write) -> serde_json::Result<(
     report.serialize(&mut Serializer::with_formatter(out, Visible::default()))
 }
 
-/// Writes to stdout. A closed pipe (`buildcache … | head`) is no failure.
+/// Writes to stdout. A closed pipe (`buildcache … | head`) is not a failure.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     done(stdout.write_all(bytes).and_then(|()| stdout.flush()))

@@ -39,9 +39,9 @@ pub(crate) fn digest_of(manifest: &CacheManifest) -> Option<Digest> {
     }
 }
 
-/// The digest of a cache's config as it would be written. It is the same for two shards of one cache.
+/// The digest of a cache's config, as it was read or as it would be written. It is the same for two shards of one cache.
 pub(crate) fn config_digest(manifest: &CacheManifest) -> Digest {
-    manifest.config().digest()
+    manifest.raw_config().map_or_else(|| manifest.config().digest(), |config| config.descriptor.digest)
 }
 
 /// The command to draw a verb's output.

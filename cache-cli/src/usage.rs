@@ -14,7 +14,7 @@ pub(crate) fn parse(line: Vec<OsString>) -> Cli {
     let is_json = asks_for_json(&line);
     Cli::try_parse_from(as_verbs(line)).unwrap_or_else(|error| {
         let error = discreet(error);
-        // `--help` and `--version` are no failures.
+        // `--help` and `--version` are not failures.
         if is_json && error.use_stderr() {
             messages::failure_as_json(&failure(&error));
             std::process::exit(Exit::Usage.code().into());

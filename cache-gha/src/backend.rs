@@ -16,7 +16,7 @@ use crate::{Environment, GhaConfig, GhaExporter, GhaImporter, GhaProbe, GhaStore
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let gha = Gha::new(Environment::new());
 /// let spec: CacheSpec = "type=gha,scope=app".parse()?;
-/// let error = gha.importer(&spec).await.err().expect("this is no runner");
+/// let error = gha.importer(&spec).await.err().expect("this is not a runner");
 /// assert!(error.hint().is_some_and(|hint| hint.contains("ACTIONS_RUNTIME_TOKEN")));
 /// # Ok::<(), cache_core::Error>(())
 /// # }).unwrap();

@@ -21,7 +21,7 @@ use crate::{Environment, KIND, error};
 
 /// The headers of every request.
 const AGENT: &str = concat!("buildcache/", env!("CARGO_PKG_VERSION"));
-/// A body up to this size is no part of an entry, and the limit for its answer is that of a read.
+/// A body up to this size is not part of an entry, and the limit for its answer is that of a read.
 const SMALL: usize = 64 << 10;
 
 /// The connections of a program to one host. Signed URLs are sent unchanged.

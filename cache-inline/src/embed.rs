@@ -21,7 +21,7 @@ pub(crate) const FIELD: &str = "moby.buildkit.cache.v0";
 /// /src","comment":"buildcache"}`: with the cache's time and description of the layer, or else the image's time.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the config is no JSON object, or its
+/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the config is not a JSON object, or its
 /// history no list of objects.
 pub fn embed(config: &[u8], records: &InlineRecords) -> Result<Vec<u8>> {
     let mut config = JsonObject::decode(config)?;

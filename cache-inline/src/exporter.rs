@@ -53,7 +53,7 @@ impl InlineExporter {
                 root.ok_or_else(|| inline(ErrorKind::NotFound, "there is no image to write the cache into"))?;
             let tree = Tree::load(&*self.image, root, &self.limits).await?;
             if tree.images().next().is_none() {
-                return Err(inline(ErrorKind::InvalidManifest, "this is no image with layers"));
+                return Err(inline(ErrorKind::InvalidManifest, "this is not an image with layers"));
             }
             Ok((tree, version))
         };

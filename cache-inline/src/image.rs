@@ -152,7 +152,7 @@ fn is_image(entry: &Descriptor) -> bool {
 }
 
 impl Image {
-    /// `None` if it is no image, if the config does not list the layers, and for an image without layers: BuildKit
+    /// `None` if it is not an image, if the config does not list the layers, and for an image without layers: BuildKit
     /// skips these when it looks for records.
     async fn of(manifest: &JsonObject, store: &dyn ImageStore, limits: &Limits) -> Result<Option<Self>> {
         let is_config = |config: &Descriptor| {

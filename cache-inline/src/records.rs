@@ -85,7 +85,7 @@ impl InlineRecords {
     /// list. Here it is kept, and every BuildKit reads it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the cache is no sound graph.
+    /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) if the cache is not a sound graph.
     pub fn of(cache: &CacheManifest, layers: &[ImageLayer]) -> Result<Option<Self>> {
         let places = Places::new(cache, layers);
         let found: Vec<Arc<Descriptor>> =

@@ -36,7 +36,7 @@ struct Fields<'a> {
 /// Order and white space stay as they are, so that the manifest of a BuildKit image comes out as BuildKit writes it.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] if the document is no JSON object, or a descriptor in it is invalid.
+/// [`ErrorKind::InvalidManifest`] if the document is not a JSON object, or a descriptor in it is invalid.
 pub(crate) fn redirect(document: &[u8], moved: &HashMap<Digest, Document>) -> Result<Option<Vec<u8>>> {
     let text = std::str::from_utf8(document).map_err(unreadable)?;
     let parts: Parts<'_> = serde_json::from_str(text).map_err(unreadable)?;

@@ -10,7 +10,7 @@ use crate::embed::FIELD;
 /// All other fields keep their order and their values.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) when the config is no JSON object.
+/// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) when the config is not a JSON object.
 pub fn strip(config: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut config = JsonObject::decode(config)?;
     Ok(config.remove(FIELD).then(|| config.encode()))

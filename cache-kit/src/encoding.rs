@@ -55,7 +55,7 @@ impl ContentEncoding {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for another encoding than gzip. The stream fails with [`ErrorKind::Unavailable`] for
-    /// what is no gzip, or ends early.
+    /// what is not gzip, or ends early.
     pub fn undo(&self, body: BlobStream, message: &'static str) -> Result<BlobStream> {
         match self {
             Self::Identity => Ok(body),

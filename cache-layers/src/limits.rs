@@ -16,7 +16,7 @@ pub struct DecodeLimits {
 }
 
 impl DecodeLimits {
-    /// Output up to this many bytes is allowed at any ratio: a small layer of zeros is no bomb.
+    /// Output up to this many bytes is allowed at any ratio: a small layer of zeros is not a bomb.
     pub const UNCOUNTED: u64 = 64 << 20;
 
     /// Fails when `written` bytes that came out of `read` are too many.

@@ -26,12 +26,12 @@ use super::{CodecPool, Encoding, encode, hashed};
 /// to something else. A layer is an eStargz if it has the annotation [`annotation::ESTARGZ_TOC`].
 ///
 /// # Errors
-/// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for a blob that is no layer. The stream fails as
+/// As [`encode`](crate::encode); [`ErrorKind::Unsupported`] also for a blob that is not a layer. The stream fails as
 /// [`decode`](crate::decode) and its stream do, and with [`ErrorKind::DigestMismatch`] at its end if the diff ID is
 /// wrong.
 pub fn recompress(layer: &Descriptor, bytes: BlobStream, to: &Compression, pool: &CodecPool) -> Result<Encoding> {
     if layer.media_type.layer_encoding().is_none() {
-        let error = Error::new(ErrorKind::Unsupported, "blob is no layer, so its compression cannot be changed");
+        let error = Error::new(ErrorKind::Unsupported, "blob is not a layer, so its compression cannot be changed");
         return Err(error.with("blob", layer.digest).with("media-type", &layer.media_type));
     }
     let tar = decompressed(layer.media_type.clone(), bytes, pool.clone());

@@ -116,7 +116,7 @@ impl Index {
     /// The entry keeps its place and all fields that are not about the manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when the entry is no object.
+    /// [`ErrorKind::InvalidManifest`] when the entry is not an object.
     pub(crate) fn replace(&mut self, select: impl Fn(&Self) -> Option<&Entry>, manifest: &Descriptor) -> Result<bool> {
         let Some(selected) = select(self) else { return Ok(false) };
         let entry = selected.leading_to(manifest)?;

@@ -122,7 +122,7 @@ impl TempFile {
     /// Renames the file into `dir`; an existing file is replaced.
     pub(crate) fn persist(self, dir: &Dir, name: &str) -> Result<()> {
         let renamed = self.ingest.dir.rename(&self.name, dir, name);
-        renamed.map_err(|error| io(error, "cannot put the file in place", &dir.path().join(name)))
+        renamed.map_err(|error| io(error, "cannot rename the file into place", &dir.path().join(name)))
     }
 
     /// Its temporary path.

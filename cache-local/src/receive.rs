@@ -123,7 +123,7 @@ fn append(ingest: &Arc<Ingest>, open: Option<Open>, batch: &[Bytes]) -> Result<O
 
 /// Syncs the file to disk in the background.
 fn put_on_disk(file: &File, path: &Path) -> Result<Task<()>> {
-    const MESSAGE: &str = "cannot put the temporary file on disk";
+    const MESSAGE: &str = "cannot flush the temporary file to disk";
     let (file, path) = (file.try_clone().map_err(|error| io(error, MESSAGE, path))?, path.to_owned());
     Ok(start(move || file.sync_data().map_err(|error| io(error, MESSAGE, &path))))
 }

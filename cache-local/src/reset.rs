@@ -63,7 +63,7 @@ fn read_document(layout: &Layout, digest: &Digest) -> Result<Value> {
     let gone = || at(ErrorKind::NotFound, "manifest is gone", &path);
     let bytes = read_file(&path, MAX_MANIFEST)?.ok_or_else(gone)?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is no JSON", &path).with_source(error))
+        .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is not JSON", &path).with_source(error))
 }
 
 /// Marks every digest in a document, and returns those of manifests, which must be followed.

@@ -44,7 +44,7 @@ impl Place {
                 return Ok(done);
             }
         }
-        Err(at(ErrorKind::Unavailable, "index.json changes in spite of its lock", &self.layout.index_path()))
+        Err(at(ErrorKind::Unavailable, "index.json changed despite its lock", &self.layout.index_path()))
     }
 
     /// `None` if another writer may have the lock by now.

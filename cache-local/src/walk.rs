@@ -58,7 +58,7 @@ impl Walk {
             let entry = entry.map_err(|error| unreadable(error, dir))?;
             let name = entry.file_name();
             let digest = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok());
-            // An entry that was deleted meanwhile, or is no file, is no blob.
+            // An entry that was deleted meanwhile, or is not a file, is skipped.
             if let (Some(digest), Ok(metadata)) = (digest, fs::metadata(entry.path()))
                 && metadata.is_file()
             {

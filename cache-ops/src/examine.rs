@@ -17,7 +17,7 @@ pub enum Examined {
     Archived,
     /// The bytes do not match the digest.
     Corrupt,
-    /// The bytes match the digest but are no layer: they do not decompress, or are no tar archive.
+    /// The bytes match the digest but are not a layer: they do not decompress, or are not a tar archive.
     Unreadable,
     /// The bytes are a layer.
     Layer {

@@ -72,7 +72,7 @@ pub enum LookEvent {
 /// Reads every cache of a store, several at once, and then lists its blobs. Memory is that of what the caches reach.
 ///
 /// # Errors
-/// Errors of the store's lists. An unreadable cache is no error.
+/// Errors of the store's lists. An unreadable cache is not an error.
 pub async fn weigh(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)) -> Result<StoreWeight> {
     let listing = store.list().await?;
     let mut weight = StoreWeight { caches: listing.caches.len(), ..StoreWeight::default() };

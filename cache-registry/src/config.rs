@@ -41,7 +41,7 @@ impl RegistryConfig {
     /// is `latest`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if the text is no reference.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if the text is not a reference.
     pub fn new(reference: &str, environment: Environment) -> Result<Self> {
         Ok(Self::of(Reference::parse(reference)?, environment))
     }

@@ -40,7 +40,9 @@ impl Connection {
 
 fn base(scheme: &str, host: &str) -> Result<Url> {
     Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| {
-        error::new(ErrorKind::InvalidSpec, "the registry's name is no host name").with("host", host).with_source(error)
+        error::new(ErrorKind::InvalidSpec, "the registry's name is not a host name")
+            .with("host", host)
+            .with_source(error)
     })
 }
 
@@ -56,7 +58,7 @@ async fn insecure_scheme(config: &RegistryConfig, http: &reqwest::Client) -> Res
     })
 }
 
-/// A reply that is no TLS, no answer in time, or no listener at the default port.
+/// A reply that is not TLS, no answer in time, or no listener at the default port.
 fn may_speak_http(error: &reqwest::Error, has_port: bool) -> bool {
     let is_no_tls = error::is_no_tls(error) || error::is_cut_off(error);
     error.is_timeout() || is_no_tls || (error::is_refused(error) && !has_port)

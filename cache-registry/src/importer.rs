@@ -107,7 +107,7 @@ impl RegistryImporter {
         for promised in promised.into_iter().flatten() {
             let found = digest_as(&promised, &bytes);
             if found != promised {
-                let error = error::new(ErrorKind::DigestMismatch, "manifest holds other bytes than its digest says");
+                let error = error::new(ErrorKind::DigestMismatch, "manifest does not match its digest");
                 return Err(self.client.with_context(error.with("manifest", promised).with("got", found)));
             }
         }

@@ -82,7 +82,7 @@ impl Logins {
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] if the registry refuses the login or a helper does not store it,
-    /// [`ErrorKind::InvalidSpec`] if it is no registry or the name has a colon, and the errors of a registry that does
+    /// [`ErrorKind::InvalidSpec`] if it is not a registry or the name has a colon, and the errors of a registry that does
     /// not answer.
     pub async fn keep(&self, registry: &str, username: &str, password: &str) -> Result<KeptLogin> {
         let reference = Reference::of_registry(registry)?;
@@ -108,7 +108,7 @@ impl Logins {
     /// Removes the login, if there is one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] if it is no registry, and the errors of files and helpers.
+    /// [`ErrorKind::InvalidSpec`] if it is not a registry, and the errors of files and helpers.
     pub async fn forget(&self, registry: &str) -> Result<ForgottenLogin> {
         let reference = Reference::of_registry(registry)?;
         let file = self.file()?;

@@ -78,7 +78,7 @@ impl Proxies {
 /// The parser's message could quote a password.
 fn parsed(proxy: reqwest::Result<Proxy>) -> Result<Proxy> {
     proxy.map_err(|_| {
-        let error = error::new(ErrorKind::InvalidSpec, "the proxy's address is no URL");
+        let error = error::new(ErrorKind::InvalidSpec, "the proxy's address is not a URL");
         error.with_hint("HTTPS_PROXY and HTTP_PROXY look like http://proxy.example.com:3128")
     })
 }

@@ -145,7 +145,7 @@ fn page(answer: Answer, size: Option<usize>, after: Option<&str>) -> Page<String
 
 fn tags(body: &Bytes) -> Result<Vec<String>> {
     let tags: Document = serde_json::from_slice(body)
-        .map_err(|error| error::new(ErrorKind::Unavailable, "the list of tags is no list").with_source(error))?;
+        .map_err(|error| error::new(ErrorKind::Unavailable, "the list of tags is not a list").with_source(error))?;
     Ok(tags.tags.unwrap_or_default())
 }
 

@@ -7,7 +7,7 @@ use cache_core::model::LayerEncoding;
 use crate::report::ReportedCache;
 
 /// Said once below the table for caches whose manifest is an image's.
-pub(crate) const IMAGE_MANIFEST: &str = "An image manifest is no cache for BuildKit v0.8 to v0.11.";
+pub(crate) const IMAGE_MANIFEST: &str = "An image manifest is not a cache for BuildKit v0.8 to v0.11.";
 
 /// The versions that read a cache.
 pub(crate) fn readers(cache: &ReportedCache<'_>) -> String {

@@ -169,7 +169,7 @@ pub fn note(note: &Note) -> String {
         Note::NotJoined(steps) => {
             let steps = text::count(*steps, "step");
             format!(
-                "{steps} that ran cannot be found in the cache that the build wrote: it is no mode=max export of it"
+                "{steps} that ran cannot be found in the cache that the build wrote: it is not a mode=max export of it"
             )
         }
         Note::ImportedIsExported(cache) => {

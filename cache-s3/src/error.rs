@@ -29,7 +29,7 @@ where
             let meta = answer.err().meta();
             refused(message, answer.raw(), meta.code(), meta.message())
         }
-        // The status came, and a body that is no S3's: a proxy's page, or half of one.
+        // The status came, and a body that is not S3's: a proxy's page, or half of one.
         SdkError::ResponseError(ref answer) => {
             let error = refused(message, answer.raw(), None, None);
             let cause = failure.into_source().map_or_else(|_| String::new(), |source| chain(&*source));

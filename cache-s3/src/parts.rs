@@ -129,7 +129,7 @@ pub(crate) async fn complete(
     Err(error.with_retryable(is_worth_a_push))
 }
 
-/// Aborts an upload; if it does not exist any more, that is no error.
+/// Aborts an upload; if it does not exist any more, that is not an error.
 pub(crate) async fn abort(client: &Client, key: &str, upload: &str) -> Result<()> {
     let aborted = client.retrying(|| client.abort(key, upload)).await;
     match aborted {

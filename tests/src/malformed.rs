@@ -24,7 +24,7 @@ fn malformed(document: &str, error: &'static str) -> Malformed {
     Malformed { bytes: document.replace('@', EMPTY).into(), kind: ErrorKind::InvalidManifest, error }
 }
 
-/// Configs that decode, but are no graph.
+/// Configs that decode, but are not a graph.
 #[must_use]
 pub fn graphs() -> Vec<Malformed> {
     vec![
@@ -127,7 +127,7 @@ pub fn configs() -> Vec<Malformed> {
     documents.iter().map(|document| malformed(document, "cache config is unreadable (at=")).collect()
 }
 
-/// Documents that are no manifest.
+/// Documents that are not a manifest.
 #[must_use]
 pub fn manifests() -> Vec<Malformed> {
     let ambiguous = [

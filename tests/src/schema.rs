@@ -57,7 +57,7 @@ impl Place<'_> {
 
     fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let Some(words) = schema.as_object() else {
-            return if *schema == Value::Bool(true) { Ok(()) } else { self.wrong("a schema that is no object") };
+            return if *schema == Value::Bool(true) { Ok(()) } else { self.wrong("a schema that is not an object") };
         };
         for (word, said) in words {
             match word.as_str() {

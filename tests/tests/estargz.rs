@@ -100,7 +100,7 @@ async fn every_tar_converts_back_and_follows_every_rule() {
         assert!(tar == payload, "{round}: the payload is another one");
         assert!(unwrap(&made.descriptor, bytes.clone()).await.unwrap() == tar, "{round}: another tar comes back");
         let plain = decode(LayerEncoding::Gzip, stream_of(bytes), &CodecPool::new(1)).unwrap();
-        assert!(collect(plain).await.unwrap().starts_with(&tar), "{round}: it is no plain gzip of the tar");
+        assert!(collect(plain).await.unwrap().starts_with(&tar), "{round}: it is not a plain gzip of the tar");
     }
 }
 

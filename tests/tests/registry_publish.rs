@@ -84,7 +84,7 @@ async fn a_tag_that_holds_an_image_is_an_error_at_once() {
     assert_eq!(tags(&place), ["main"], "nothing is left behind");
 }
 
-/// This is no conflict: the registry does not allow any write.
+/// This is not a conflict: the registry does not allow any write.
 #[tokio::test(start_paused = true)]
 async fn an_immutable_tag_is_a_refusal_with_the_registrys_message() {
     let place = Registry::new();

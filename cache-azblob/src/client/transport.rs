@@ -132,7 +132,7 @@ fn carrying(error: cache_core::Error) -> azure_core::Error {
     azure_core::Error::with_error(ErrorKind::Io, error, NO_WHOLE_ANSWER)
 }
 
-/// Headers that are no text are left out.
+/// Headers that are not text are left out.
 fn headers_of(map: &HeaderMap) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in map {

@@ -15,7 +15,7 @@ Examples:
   buildcache rm type=local,src=cache,tag=old
   buildcache rm -f --blobs type=local,src=cache,tag=old
 
-Asks first on a terminal; elsewhere -f is needed. What is no cache stays, and so
+Asks first on a terminal; elsewhere -f is needed. What is not a cache stays, and so
 does an image that holds one, unless --any is given.")]
 pub(crate) struct RmArgs {
     /// The cache to delete
@@ -26,7 +26,7 @@ pub(crate) struct RmArgs {
     /// Also delete the blobs that no other cache of the store reaches
     #[arg(long)]
     pub(crate) blobs: bool,
-    /// Also delete a name of an image, or of anything else that is no cache; its blobs are kept
+    /// Also delete a name of an image, or of anything else that is not a cache; its blobs are kept
     #[arg(long)]
     pub(crate) any: bool,
     /// Show what would be deleted, and delete nothing

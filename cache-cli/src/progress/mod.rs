@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) enum ProgressForm {
     /// tty on a terminal, plain elsewhere.
     Auto,
-    /// A live display; plain where stderr is no terminal.
+    /// A live display; plain where stderr is not a terminal.
     Tty,
     /// A line for each blob.
     Plain,

@@ -46,7 +46,7 @@ pub enum FindingCode {
     UnusedLayer,
     /// No descriptor describes a layer's blob; BuildKit drops the results that need it.
     BlobUndescribed,
-    /// A layer has no diff ID, or one that is no digest; BuildKit cannot load it.
+    /// A layer has no diff ID, or one that is not a digest; BuildKit cannot load it.
     DiffIdMissing,
     /// A layer's creation time cannot be read; BuildKit cannot load it.
     CreatedAtInvalid,

@@ -32,7 +32,7 @@ struct History {
 
 /// The cache of one image, or `None` if it has no records.
 ///
-/// A config whose number of diff IDs is not the number of layers is no image at all (an attestation, say).
+/// A config whose number of diff IDs is not the number of layers is not an image at all (an attestation, say).
 pub(super) fn extract(manifest: Digest, config: &[u8], layers: Vec<Descriptor>) -> Result<Option<CacheManifest>> {
     let image: ImageConfig = json::from_slice(config).map_err(|error| unreadable("image config", error))?;
     let (Some(Base64(records)), true) = (image.records, image.rootfs.diff_ids.len() == layers.len()) else {
@@ -65,7 +65,7 @@ fn describe(layer: Descriptor, diff_id: DiffId, history: History) -> Descriptor 
     layer.with_annotation(annotation::UNCOMPRESSED, diff_id)
 }
 
-/// Base64 as Go decodes a byte slice; an empty string is present, and is no JSON.
+/// Base64 as Go decodes a byte slice; an empty string is present, and is not JSON.
 struct Base64(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Base64 {

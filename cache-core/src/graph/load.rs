@@ -49,7 +49,7 @@ pub async fn load(document: Bytes, blobs: &dyn BlobProvider, limits: &Limits) ->
 /// Whether a manifest is that of a cache, rather than of an image, with or without inline records.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] when it is no manifest.
+/// [`ErrorKind::InvalidManifest`] when it is not a manifest.
 pub fn is_cache(document: &[u8]) -> Result<bool> {
     let is_config = |entry: &Descriptor| entry.media_type == MediaType::CACHE_CONFIG;
     Ok(match Parsed::decode(document)?.shape {
@@ -61,7 +61,7 @@ pub fn is_cache(document: &[u8]) -> Result<bool> {
 /// The blobs that a manifest names, without its config.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidManifest`] when it is no manifest.
+/// [`ErrorKind::InvalidManifest`] when it is not a manifest.
 pub fn named(document: &[u8]) -> Result<Vec<Descriptor>> {
     Ok(match Parsed::decode(document)?.shape {
         Shape::Index { manifests } => manifests,

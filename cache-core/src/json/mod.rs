@@ -188,6 +188,11 @@ struct GoFormatter;
 
 impl Formatter for GoFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Looking at every byte, without a branch for any, is many times as fast as a search for five characters.
+        let has_escapes = fragment.bytes().fold(false, |found, byte| found | matches!(byte, b'<' | b'>' | b'&' | 0xe2));
+        if !has_escapes {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut written = 0;
         for (at, escaped) in fragment.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             writer.write_all(&fragment.as_bytes()[written..at])?;

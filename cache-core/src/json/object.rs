@@ -28,10 +28,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct JsonObject(Vec<(String, Box<RawValue>)>);
 
 impl JsonObject {
-    /// Decodes a document; `null` is no object.
+    /// Decodes a document; `null` is not an object.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] if it is no JSON object.
+    /// [`ErrorKind::InvalidManifest`] if it is not a JSON object.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let decoded: Option<Self> = serde_json::from_slice(bytes).map_err(unreadable)?;
         decoded.ok_or_else(|| Error::new(ErrorKind::InvalidManifest, "document is null where an object is expected"))

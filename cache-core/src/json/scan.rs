@@ -1,5 +1,6 @@
 //! What Go's decoder accepts or refuses before it decodes any value.
 
+use memchr::memchr_iter;
 use serde::de::{DeserializeOwned, Error as _};
 
 /// How deep Go reads nested values, skipped ones included.
@@ -17,29 +18,27 @@ pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Resul
 }
 
 fn is_too_deep(bytes: &[u8]) -> bool {
-    if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut is_string) = (0_usize, false);
-    for piece in bytes.split(|byte| *byte == b'"') {
-        if is_string {
-            // A quote behind a backslash is a part of the string, unless that has one too.
-            is_string = piece.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
-            continue;
+    let (mut depth, mut rest) = (0_usize, bytes.iter());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => rest = after_string(rest.as_slice()).iter(),
+            _ => {}
         }
-        for byte in piece {
-            match byte {
-                b'[' | b'{' => depth += 1,
-                b']' | b'}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth > MAX_DEPTH {
-                return true;
-            }
+        if depth > MAX_DEPTH {
+            return true;
         }
-        is_string = true;
     }
     false
+}
+
+/// The bytes behind the string that they begin in.
+fn after_string(bytes: &[u8]) -> &[u8] {
+    // A quote behind a backslash is a part of the string, unless that has one too.
+    let closes = |quote: &usize| bytes[..*quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    let end = memchr_iter(b'"', bytes).find(closes).map_or(bytes.len(), |quote| quote + 1);
+    &bytes[end..]
 }
 
 /// The document with each `-0` as a zero, and every other byte unchanged; `None` if there is no such number.

@@ -26,7 +26,7 @@ pub struct CacheConfig {
 /// One layer: a blob on top of a parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CacheLayer {
-    /// The layer's blob. Text that is no digest becomes a digest that no blob has, so that the layer has no
+    /// The layer's blob. Text that is not a digest becomes a digest that no blob has, so that the layer has no
     /// descriptor, and its results are dropped.
     pub blob: Digest,
     /// The index of the parent layer, -1 for none. A document without the key means 0.
@@ -44,7 +44,7 @@ pub struct LayerAnnotations {
     pub media_type: MediaType,
     /// The digest of the uncompressed stream; an import fails without it.
     pub diff_id: Option<DiffId>,
-    /// Text in its place that is no digest, so that the layer cannot be loaded.
+    /// Text in its place that is not a digest, so that the layer cannot be loaded.
     pub(super) wrong_diff_id: Option<Box<str>>,
     /// The blob's size in bytes.
     pub size: u64,
@@ -220,7 +220,7 @@ impl CacheConfig {
     /// Decodes the records of an inline cache, which stand alone.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when the bytes are no list of records.
+    /// [`ErrorKind::InvalidManifest`] when the bytes are not a list of records.
     pub fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
         let records: Option<Vec<CacheRecord>> =
             json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;

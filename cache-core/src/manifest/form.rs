@@ -59,7 +59,7 @@ impl ManifestForm {
     /// Takes the form from the attributes of a spec, as BuildKit v0.22 and later do; `None` when neither is given.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`] for a value that is no boolean, and for an image manifest with Docker media types,
+    /// [`ErrorKind::InvalidSpec`] for a value that is not a boolean, and for an image manifest with Docker media types,
     /// which BuildKit refuses too.
     pub fn from_attrs(attrs: &mut Attrs<'_>) -> Result<Option<Self>> {
         let [image_manifest, oci_media_types] = Self::ATTRIBUTES;

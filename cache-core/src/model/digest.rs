@@ -93,6 +93,15 @@ impl Digest {
             Repr::Sha512(_) => State::Sha512(Sha512::new()),
         })
     }
+
+    /// Writes the text into `text`.
+    fn write<'a>(&self, text: &'a mut [u8; TEXT]) -> &'a str {
+        let (name, rest) = text.split_at_mut(PREFIX);
+        name.copy_from_slice(self.algorithm().as_bytes());
+        rest[0] = b':';
+        let end = PREFIX + 1 + write_hex(&mut rest[1..], self.as_bytes()).len();
+        str::from_utf8(&text[..end]).expect("hex is ASCII")
+    }
 }
 
 /// Hashes a stream piece by piece.
@@ -162,12 +171,7 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; TEXT];
-        let (name, rest) = text.split_at_mut(PREFIX);
-        name.copy_from_slice(self.algorithm().as_bytes());
-        rest[0] = b':';
-        let end = PREFIX + 1 + write_hex(&mut rest[1..], self.as_bytes()).len();
-        f.pad(str::from_utf8(&text[..end]).map_err(|_| fmt::Error)?)
+        f.pad(self.write(&mut [0; TEXT]))
     }
 }
 
@@ -189,7 +193,7 @@ impl FromStr for DiffId {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut [0; TEXT]))
     }
 }
 
@@ -228,7 +232,7 @@ fn decode_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
     (all & NO_DIGIT == 0).then_some(out)
 }
 
-/// Marks bytes that are no digit in the table.
+/// Marks bytes that are not digits in the table.
 const NO_DIGIT: u8 = 0x80;
 const DIGITS: [u8; 16] = *b"0123456789abcdef";
 

@@ -26,7 +26,7 @@ pub trait CacheImporter: BlobProvider {
     /// Reads the manifest; `None` if there is no cache yet.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) if the documents are no cache, and [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if a document is missing
+    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) if the documents are not a cache, and [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if a document is missing
     /// that another one names.
     async fn resolve(&self) -> Result<Option<Resolved>>;
 }

@@ -177,6 +177,6 @@ pub fn check_end(blob: &Descriptor, read: u64, digest: impl FnOnce() -> Digest) 
     if found == blob.digest {
         return Ok(());
     }
-    let error = Error::new(ErrorKind::DigestMismatch, "blob holds other bytes than its digest says");
+    let error = Error::new(ErrorKind::DigestMismatch, "blob does not match its digest");
     Err(error.with("blob", blob.digest).with("got", found))
 }

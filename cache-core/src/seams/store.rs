@@ -45,7 +45,7 @@ pub trait CacheStore: Send + Sync {
     }
 
     /// What publishers have left for caches of the store ([`Contributions`](crate::seams::Contributions)), in order of name;
-    /// they are no caches, and [`open`](Self::open) and [`delete_cache`](Self::delete_cache) take them all the same.
+    /// they are not caches, and [`open`](Self::open) and [`delete_cache`](Self::delete_cache) take them all the same.
     ///
     /// # Errors
     /// Whatever the store answers.

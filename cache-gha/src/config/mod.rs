@@ -80,7 +80,7 @@ impl GhaConfig {
     /// The cache `buildkit` at a service.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if `url` is no URL or `token` is no token.
+    /// [`ErrorKind::InvalidSpec`](cache_core::ErrorKind::InvalidSpec) if `url` is not a URL or `token` is not a token.
     pub fn new(api: ApiVersion, url: &str, token: Secret, environment: Environment) -> Result<Self> {
         let endpoint = Endpoint { api, url: parse_url("url", url)?, token: Arc::new(Token::parse(token)?) };
         Ok(Self { endpoint: Some(endpoint), ..Self::without_service(environment) })

@@ -69,6 +69,6 @@ mod other {
     /// A name as a layer has it.
     pub(in super::super) fn name_bytes(name: &OsStr, path: &Path) -> Result<Vec<u8>> {
         let text = name.to_str().map(|name| name.as_bytes().to_vec());
-        text.ok_or_else(|| Error::new(ErrorKind::Unsupported, "name is no Unicode text").with("path", path.display()))
+        text.ok_or_else(|| Error::new(ErrorKind::Unsupported, "name is not Unicode text").with("path", path.display()))
     }
 }

@@ -24,7 +24,7 @@ pub struct Toc {
 
 /// Looks for the table of contents of a gzip blob: two reads, of the footer and of the table.
 ///
-/// `None` if the blob has no footer, and so is no eStargz. The table is read and hashed piece by piece, and not kept in
+/// `None` if the blob has no footer, and so is not eStargz. The table is read and hashed piece by piece, and not kept in
 /// memory.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub async fn open(blobs: &dyn BlobProvider, blob: &Descriptor) -> Result<Option<
 
 /// The annotations of an eStargz blob that an object store does not keep, read back from the blob itself.
 ///
-/// Empty for a layer that is not gzip, for gzip that is no eStargz, and for a broken table of contents, with which
+/// Empty for a layer that is not gzip, for gzip that is not eStargz, and for a broken table of contents, with which
 /// BuildKit would not find an eStargz either. Only [`annotation::ESTARGZ_TOC`] is returned: to find out the
 /// uncompressed size, all of the layer would have to be decompressed.
 ///

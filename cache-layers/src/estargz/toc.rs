@@ -69,7 +69,7 @@ impl TocWriter {
         }
     }
 
-    /// Adds an entry that is no file, or a file with its digest and its chunks of `chunk_size` bytes.
+    /// Adds an entry that is not a file, or a file with its digest and its chunks of `chunk_size` bytes.
     ///
     /// # Errors
     /// `LimitExceeded` when the table becomes too large.

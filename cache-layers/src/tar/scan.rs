@@ -11,7 +11,7 @@ use super::{BLOCK, MAX_EXTENDED, pax};
 /// Every byte of the input comes back exactly once, in order, as `Frame` or `Content`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
-    /// Raw bytes that are no content: headers, extended headers, padding, the end of the archive.
+    /// Raw bytes that are not content: headers, extended headers, padding, the end of the archive.
     Frame(&'a [u8]),
     /// The headers that came last describe this; its content follows, `size` bytes in as many parts as it takes.
     Entry(Box<Entry>),
@@ -236,7 +236,7 @@ impl Scanner {
     }
 
     fn broken(&self, reason: &'static str) -> Error {
-        let error = Error::new(ErrorKind::InvalidManifest, "layer is no tar stream");
+        let error = Error::new(ErrorKind::InvalidManifest, "layer is not a tar stream");
         error.with("reason", reason).with("offset", self.position)
     }
 

@@ -96,7 +96,7 @@ impl Dir {
         self.handle.remove_dir(name)
     }
 
-    /// Its entries, without names that are no UTF-8: no writer of caches makes those.
+    /// Its entries, without names that are not UTF-8: no writer of caches makes those.
     pub(crate) fn entries(&self) -> io::Result<Vec<Named>> {
         self.handle.entries()
     }
@@ -116,7 +116,7 @@ fn only_file(file: File) -> io::Result<File> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is no file")
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")
 }
 
 #[cfg(test)]

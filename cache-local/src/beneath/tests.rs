@@ -39,7 +39,7 @@ fn a_fifo_does_not_block_and_is_no_file() {
     assert!(dir.lock_file("fifo").is_err() && dir.file("fifo").is_err());
     // With a reader the FIFO can be opened, but it is still no file.
     let _reader = open_to_read(&temp.path().join("inside/fifo")).unwrap();
-    assert_eq!(dir.lock_file("fifo").unwrap_err().to_string(), "it is no file");
+    assert_eq!(dir.lock_file("fifo").unwrap_err().to_string(), "it is not a file");
     dir.create_dir("own").unwrap();
     assert!(dir.lock_file("own").is_err());
 }

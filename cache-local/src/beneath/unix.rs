@@ -42,7 +42,7 @@ impl Handle {
         let opened = fs::openat(&self.0, name, dir_flags() | OFlags::NOFOLLOW, Mode::empty());
         opened.map(Self).map_err(|error| match error {
             Errno::NOTDIR | Errno::LOOP => {
-                io::Error::new(io::ErrorKind::NotADirectory, "it is no directory, and a link is not followed here")
+                io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory, and a link is not followed here")
             }
             error => error.into(),
         })

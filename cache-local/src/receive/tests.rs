@@ -74,7 +74,7 @@ async fn a_failed_sync_is_an_error() {
     }
     let error = writer.finish(|_, _| Ok(())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
-    assert!(error.to_string().starts_with("cannot put the temporary file on disk"), "{error}");
+    assert!(error.to_string().starts_with("cannot flush the temporary file to disk"), "{error}");
 }
 
 /// Takes a few bytes of the first piece at a time.

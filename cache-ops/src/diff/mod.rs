@@ -124,6 +124,7 @@ impl Diff {
 }
 
 /// Compares two caches as a build sees them: a record of one is in the other if a lookup of it there hits.
+/// [Diff](crate#diff) has an example.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import.

@@ -118,7 +118,7 @@ pub(super) enum Outcome {
     AsItIs(Error),
 }
 
-/// Tells for a layer that does not decompress whether its bytes are wrong or are no layer.
+/// Tells for a layer that does not decompress whether its bytes are wrong or are not a layer.
 async fn unreadable(blob: &Descriptor, source: &dyn BlobProvider, error: Error) -> Error {
     let read = async { source.read(blob, None).await?.try_for_each(|_| async { Ok(()) }).await };
     read.await.err().unwrap_or(error).on(Side::Source)

@@ -102,7 +102,7 @@ impl Optimized {
 ///
 /// If that is not enough for [`OptimizeOptions::with_max_config_size`], results are dropped too, and with them the records
 /// that led to nothing else. A result counts as no older than the newest result that needs it, so what the last build
-/// used is dropped last, whenever it was made.
+/// used is dropped last, whenever it was made. [Optimize](crate#optimize) has an example.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidManifest`](cache_core::ErrorKind::InvalidManifest) for a cache that BuildKit does not import,

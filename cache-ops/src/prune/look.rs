@@ -93,22 +93,17 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Rea
         let importer = store.open(&entry).await?;
         let manifest = match importer.resolve().await {
             Ok(resolved) => resolved.map(|resolved| resolved.manifest),
-            // What is no cache has documents all the same, which can be followed from the listed one.
+            // What is not a cache has documents all the same, which can be followed from the listed one.
             Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
             Err(error) => return Err(error),
         };
-        let is_listed =
-            |read: &&Document| entry.descriptor.as_ref().is_some_and(|listed| listed.digest == read.descriptor.digest);
-        let read = manifest.as_ref().and_then(CacheManifest::raw_manifest).filter(is_listed);
-        let reach = match (read, &entry.descriptor, &manifest) {
-            (Some(read), ..) => Reach::of_read(read, &*importer).await?,
-            (None, Some(listed), _) => match reach(store, &entry, listed, &*importer).await? {
-                Some(reach) => reach,
-                None => return Ok(None),
-            },
-            (None, None, Some(manifest)) => Reach::of_manifest(manifest, &*importer).await?,
-            (None, None, None) => return Ok(None),
+        let read = manifest.as_ref().and_then(CacheManifest::raw_manifest);
+        let reach = match (&entry.descriptor, &manifest) {
+            (Some(listed), _) => reach_of_listed(store, &entry, listed, read, &*importer).await?,
+            (None, Some(manifest)) => Some(Reach::of_manifest(manifest, &*importer).await?),
+            (None, None) => None,
         };
+        let Some(reach) = reach else { return Ok(None) };
         let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
         let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
         Ok(Some(Read { entry: entry.clone(), modified, reach, is_cache }))
@@ -116,16 +111,21 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Rea
     looked.await.map_err(|error| unreadable(&entry, error))
 }
 
-/// What a listed manifest reaches; `None` if the manifest and its entry were deleted meanwhile.
+/// What a listed manifest reaches, which may be the one that was read; `None` if the manifest and its entry were deleted
+/// meanwhile.
 ///
 /// If the entry exists but its manifest does not, the store is damaged: the manifest's blobs are unknown, and may be
 /// all that is left of the cache. BuildKit leaves a directory so when it exports to it twice at once.
-async fn reach(
+async fn reach_of_listed(
     store: &dyn CacheStore,
     entry: &CacheEntry,
     listed: &Descriptor,
+    read: Option<&Document>,
     importer: &dyn CacheImporter,
 ) -> Result<Option<Reach>> {
+    if let Some(read) = read.filter(|read| read.descriptor.digest == listed.digest) {
+        return Reach::of_read(read, importer).await.map(Some);
+    }
     if importer.stat(listed).await?.is_some() {
         return Reach::of_listed(listed, importer).await.map(Some);
     }

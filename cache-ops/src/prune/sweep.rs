@@ -51,7 +51,7 @@ pub struct PruneReport {
     pub note: Option<String>,
 }
 
-/// Carries a plan out: deletes its caches, then its blobs.
+/// Carries a plan out: deletes its caches, then its blobs. [Pruning](crate#pruning) has an example.
 ///
 /// Before each round of blobs the store's caches are listed again, and the new ones are read: a blob that one of them
 /// reaches stays. Deletions are conditional where the store can do that, so that a blob that a writer refreshes in

@@ -107,7 +107,7 @@ fn what_has_no_age_counts_as_new_and_what_is_no_cache_stays() {
     assert_eq!(names(&policy().with_max_used_space(1), &caches), ["old", "mid", "new", "undated"]);
 }
 
-/// An image has a name in the store, but is no cache.
+/// An image has a name in the store, but is not a cache.
 #[tokio::test]
 async fn an_image_without_a_cache_keeps_its_blobs() {
     let store = MemoryCache::new();

@@ -49,8 +49,10 @@ impl Job<'_> {
             return error;
         }
         if current.is_none() && self.unseen.fetch_add(1, Ordering::Relaxed) >= MOST_UNSEEN {
-            let seen =
-                Error::new(ErrorKind::Unsupported, "the place has something that is no cache, and would be replaced");
+            let seen = Error::new(
+                ErrorKind::Unsupported,
+                "the place has something that is not a cache, and would be replaced",
+            );
             return seen.on(Side::Destination).with_source(error).with_hint("publish under another name");
         }
         error.with_retryable(true)

@@ -128,7 +128,7 @@ impl Job<'_> {
     }
 }
 
-/// The present cache is no sound graph, so nothing can be merged with it.
+/// The present cache is not a sound graph, so nothing can be merged with it.
 fn unsound(error: Error) -> Error {
     error.on(Side::Destination).with_hint("repair or delete the present cache, and publish again")
 }

@@ -130,7 +130,7 @@ async fn deep(asked: &Descriptor, described: Option<Arc<Descriptor>>, blobs: &dy
         Examined::Missing => return Ok(Verdict::Lost(FindingCode::BlobMissing, "the store does not have it")),
         Examined::Archived => return Ok(Verdict::Lost(FindingCode::BlobArchived, ARCHIVED)),
         Examined::Unreadable => {
-            return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes match the digest, but are no layer"));
+            return Ok(Verdict::Lost(FindingCode::LayerUnreadable, "its bytes match the digest, but are not a layer"));
         }
         _ => return Ok(Verdict::Lost(FindingCode::BlobCorrupt, "its bytes do not match its digest")),
     };

@@ -97,7 +97,7 @@ impl Repaired {
 /// records that all lead to each other, it cannot be determined which link is wrong: links are dropped until there is
 /// no loop, and every record keeps an alternative for every input.
 ///
-/// Nothing is written: export [`Repaired::manifest`].
+/// Nothing is written: export [`Repaired::manifest`]. [Repair](crate#repair) has an example.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] if nothing sound is left, and the errors of `blobs` if a blob cannot be examined.

@@ -132,7 +132,7 @@ async fn run(program: &str, verb: &str, input: &[u8]) -> io::Result<(bool, Vec<u
 fn read(said: &[u8], failed: impl Fn(&str) -> Error) -> Result<Answer> {
     // The parser's message could quote the secret.
     let found: Found =
-        serde_json::from_slice(said).map_err(|_| failed("the answer of the credential helper is no JSON"))?;
+        serde_json::from_slice(said).map_err(|_| failed("the answer of the credential helper is not JSON"))?;
     Ok(match (found.username.as_str(), found.secret) {
         ("", _) => Answer::HasNone,
         (TOKEN_USER, token) => Answer::Has(Credential::IdentityToken(token)),

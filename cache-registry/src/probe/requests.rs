@@ -118,7 +118,7 @@ impl RegistryProbe {
         self.expect_success(response, REFERRERS).await.map(drop)
     }
 
-    /// Deletes `manifests/<name>` or `blobs/<digest>`; it is no error if it does not exist.
+    /// Deletes `manifests/<name>` or `blobs/<digest>`; it is not an error if it does not exist.
     pub(super) async fn delete(&self, path: &str) -> Result<()> {
         let scopes = Scopes::delete(self.repository());
         let url = self.client.url(path).await?;

@@ -33,7 +33,7 @@ impl Reference {
         let shown = shown_place(text);
         let read = match shown == text {
             true => Self::read(text),
-            false => Err("a user, a password or a query is no part of it".to_owned()),
+            false => Err("a user, a password or a query is not part of it".to_owned()),
         };
         read.map_err(|why| {
             Error::new(ErrorKind::InvalidSpec, format!("invalid reference format: {why}"))
@@ -98,7 +98,7 @@ impl Reference {
             return Ok(Self { registry: registry.to_owned(), repository: String::new(), tag: None, digest: None });
         }
         let error =
-            Error::new(ErrorKind::InvalidSpec, "this is no registry").with("backend", KIND).with("registry", &shown);
+            Error::new(ErrorKind::InvalidSpec, "this is not a registry").with("backend", KIND).with("registry", &shown);
         let is_reference = host != named && grammar::names_a_registry(named) && shown == text;
         let meant = is_reference.then_some(named).filter(|named| grammar::is_registry(named));
         Err(error.with_hint(match meant {

@@ -281,7 +281,7 @@ impl Client {
         self.send("cannot refresh the object", key, Some(found.size / STORE_SPEED), request.send()).await.map(drop)
     }
 
-    /// Deletes an object, if it still has this ETag and the store checks that. It is no error if it does not exist.
+    /// Deletes an object, if it still has this ETag and the store checks that. It is not an error if it does not exist.
     pub(crate) async fn delete(&self, key: &str, etag: Option<&str>) -> Result<()> {
         let request = self.sdk().await?.delete_object().bucket(self.config.bucket()).key(key);
         let request = request.set_if_match(etag.map(quoted));

@@ -24,7 +24,7 @@ pub(super) async fn ca_bundle() -> Option<PathBuf> {
 /// The SDK reads the files that variables name whole, and waits for pipes.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidSpec`] if it is no file, or too large.
+/// [`ErrorKind::InvalidSpec`] if it is not a file, or too large.
 pub(super) fn check_files(files: &[(&'static str, PathBuf)]) -> Result<()> {
     let is_there = |(_, path): &&(_, PathBuf)| Path::exists(path);
     files.iter().filter(is_there).try_for_each(|(variable, path)| {

@@ -57,7 +57,7 @@ pub async fn an_empty_blob_and_a_large_one_round_trip(place: &dyn Harness) {
     }
 }
 
-/// Absence is no error, in an empty place and in one with other blobs.
+/// Absence is not an error, in an empty place and in one with other blobs.
 pub async fn stat_of_an_absent_blob_is_none(place: &dyn Harness) {
     let (absent, _) = blob("absent");
     assert_eq!(place.importer().await.stat(&absent).await.unwrap(), None);

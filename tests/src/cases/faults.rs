@@ -95,7 +95,7 @@ pub async fn a_random_fault_commits_nothing(place: &dyn Harness) {
     }
 }
 
-/// A slow source is no failure.
+/// A slow source is not a failure.
 pub async fn a_slow_source_is_waited_for(place: &dyn Harness) {
     for fault in [Fault::Delay(Duration::from_secs(3_600)), Fault::Trickle(7)] {
         let cache = graphs::cache(1);

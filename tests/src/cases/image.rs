@@ -6,7 +6,7 @@ use cache_core::{Descriptor, ErrorKind, Expect, MediaType, Version, read_all};
 
 use crate::harness::Harness;
 
-/// A name without a document is no image, and looking it up leaves no trace.
+/// A name without a document is not an image, and looking it up leaves no trace.
 pub async fn root_of_nothing_is_none_and_creates_nothing(place: &dyn Harness) {
     let Some(store) = place.image().await else { return };
     let before = place.contents().await;

@@ -91,7 +91,7 @@ async fn errors_about(place: &dyn Harness, spec: &CacheSpec) -> Vec<Error> {
     errors.into_iter().flatten().collect()
 }
 
-/// The error for a line that is no spec quotes only the parts that are known to be harmless.
+/// The error for a line that is not a spec quotes only the parts that are known to be harmless.
 pub async fn an_invalid_spec_is_not_repeated(place: &dyn Harness) {
     let kind = place.spec().kind().to_owned();
     let hiding = format!("https://me:{PLANTED}@host/x?sig={PLANTED}");

@@ -9,7 +9,7 @@ use super::{assert_holds, assert_sound, blob, is_same, resolve, version, write};
 use crate::graphs;
 use crate::harness::Harness;
 
-/// Listing a store that does not exist is no error and leaves no trace.
+/// Listing a store that does not exist is not an error and leaves no trace.
 pub async fn a_store_of_nothing_lists_nothing_and_creates_nothing(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     let before = place.contents().await;
@@ -59,7 +59,7 @@ pub async fn a_store_lists_every_blob(place: &dyn Harness) {
     }
 }
 
-/// A cache that was written since it was listed is kept; one that is deleted already is no error.
+/// A cache that was written since it was listed is kept; one that is deleted already is not an error.
 pub async fn delete_cache_is_conditional(place: &dyn Harness) {
     let Some(store) = place.store().await else { return };
     write(place, &graphs::cache(1)).await;

@@ -15,7 +15,7 @@ pub fn target(data: &[u8]) {
     let manifest = described(config);
     let is_sound = !check(&manifest).iter().any(|finding| finding.code.is_error());
     match CacheChains::from_manifest(&manifest) {
-        Err(_) => assert!(!is_sound, "what cannot be imported is no finding"),
+        Err(_) => assert!(!is_sound, "what cannot be imported is not a finding"),
         Ok(chains) => {
             assert!(is_sound, "what can be imported is a finding");
             check_graph(chains);

@@ -11,7 +11,7 @@ use futures_util::stream::TryStreamExt;
 /// The errors that a blob may have.
 const EXPECTED: [ErrorKind; 3] = [ErrorKind::InvalidManifest, ErrorKind::Unsupported, ErrorKind::LimitExceeded];
 
-/// A blob is no eStargz, or contains its table of contents, or is refused.
+/// A blob is not eStargz, or contains its table of contents, or is refused.
 ///
 /// # Panics
 /// When a promise is broken.

@@ -119,7 +119,7 @@ impl Harness for Local {
     }
 }
 
-/// Everything in a cache directory that is no part of a cache, in order: temporary directories, locks, other files.
+/// Everything in a cache directory that is not part of a cache, in order: temporary directories, locks, other files.
 #[must_use]
 pub fn temporary_files(root: &Path) -> Vec<String> {
     let is_part = |path: &PathBuf| {

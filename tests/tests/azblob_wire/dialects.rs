@@ -51,7 +51,7 @@ async fn a_directory_is_no_cache() {
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
     assert_eq!((report.blobs, importer(place.config()).stat(&stray).await.unwrap()), (1, None));
     let directory = importer(place.config_of(&place.spec().with("name", "team")));
-    assert!(directory.resolve().await.unwrap().is_none(), "a directory is no cache");
+    assert!(directory.resolve().await.unwrap().is_none(), "a directory is not a cache");
     let empty = importer(place.config_of(&place.spec().with("name", "other/")));
     assert!(empty.resolve().await.is_ok_and(|found| found.is_none()), "the name is cleaned");
 }

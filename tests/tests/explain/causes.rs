@@ -353,7 +353,7 @@ async fn a_dropped_result_is_not_put_down_to_the_mode() {
     assert_eq!(found.causes[0].cause, Cause::NotStored(NotStored::Dropped));
 }
 
-/// One `RUN` became two, which is no change of the environment of all later ones.
+/// One `RUN` became two, which is not a change of the environment of all later ones.
 #[tokio::test]
 async fn a_command_that_was_split_was_changed() {
     use cache_ops::{Cause, Part};

@@ -85,7 +85,7 @@ async fn caches_imported_side_by_side_are_the_cause() {
     assert!(!lost.is_certain);
 }
 
-/// A failed import is no failure of the build.
+/// A failed import is not a failure of the build.
 #[tokio::test]
 async fn an_import_that_failed_did_not_fail_the_build() {
     let rebuild = Rebuild("no-cache");

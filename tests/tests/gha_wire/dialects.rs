@@ -105,7 +105,7 @@ async fn an_answer_of_404_is_a_miss() {
     }
 }
 
-/// Twirp's error for an unknown method is no miss: the URL is that of another service.
+/// Twirp's error for an unknown method is not a miss: the URL is that of another service.
 #[tokio::test(start_paused = true)]
 async fn a_service_without_lookups_is_an_error() {
     let place = Gha::v2();

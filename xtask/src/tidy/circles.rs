@@ -28,8 +28,7 @@ struct Module {
 impl Circles {
     pub(super) fn add(&mut self, source: &Source) {
         let Some((root, name)) = name(&source.path).filter(|_| !source.is_test()) else { return };
-        let code: Vec<_> = source.code.lines().take(source.production_lines()).collect();
-        let module = Module { path: source.path.clone(), paths: paths(&code.join("\n")) };
+        let module = Module { path: source.path.clone(), paths: paths(&source.code) };
         self.0.entry(root).or_default().0.insert(name, module);
     }
 

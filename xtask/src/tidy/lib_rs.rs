@@ -10,7 +10,7 @@ const ALLOWED: [&str; 2] = ["mod ", "use "];
 pub(super) fn check(source: &Source) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut item = String::new();
-    for (at, line) in source.code.lines().take(source.production_lines()).enumerate() {
+    for (at, line) in source.code.lines().enumerate() {
         if item.is_empty() && !line.trim().is_empty() && !may_begin(line.trim()) {
             violations.push(source.violation(at + 1, "`lib.rs` holds modules and re-exports only"));
         }

@@ -26,7 +26,7 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
     let Some(floor) = floor(&room) else {
         return vec![source.violation(1, format!("`{room}` is no room ({})", ROOMS.join(" < ")))];
     };
-    let lines = source.code.lines().take(source.production_lines()).enumerate();
+    let lines = source.code.lines().enumerate();
     let wrong = lines.flat_map(|(at, line)| upwards(line, floor, depth).map(move |what| (at, what)));
     wrong.map(|(at, what)| source.violation(at + 1, format!("{what} ({})", ROOMS.join(" < ")))).collect()
 }
@@ -49,7 +49,8 @@ fn upwards(line: &str, floor: usize, depth: usize) -> impl Iterator<Item = Strin
         Some(other) if other > floor => Some(format!("the import runs upwards, to `{room}`")),
         Some(_) => None,
     });
-    climb.into_iter().chain(wrong.collect::<Vec<_>>())
+    let renames = line.contains("crate as ").then(|| "the crate is imported under another name".to_owned());
+    climb.into_iter().chain(renames).chain(wrong.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -80,9 +81,11 @@ mod tests {
             let message = "cache-core/src/graph/walk.rs:2: the import does not name its room";
             assert_eq!(messages("cache-core/src/graph/walk.rs", text), [message]);
         }
+        let message = "cache-core/src/graph/walk.rs:2: the crate is imported under another name";
+        assert_eq!(messages("cache-core/src/graph/walk.rs", "use crate as root;\n"), [message]);
         let message = "cache-core/src/graph/chains/mod.rs:2: `super` leads out of the room";
         assert_eq!(messages("cache-core/src/graph/chains/mod.rs", "use super::super::Digest;\n"), [message]);
-        let message = "cache-core/src/cellar/a.rs:1: `cellar` is no room";
+        let message = "cache-core/src/cellar/a.rs:1: `cellar` is not a room";
         assert_eq!(messages("cache-core/src/cellar/a.rs", ""), [message]);
     }
 

@@ -36,7 +36,7 @@ fn header(source: &Source) -> Option<Violation> {
 }
 
 fn length(source: &Source) -> Option<Violation> {
-    let lines = source.production_lines();
+    let lines = source.production_lines;
     (lines > MAX_LINES)
         .then(|| source.violation(lines, format!("{lines} lines of production code, at most {MAX_LINES}")))
 }

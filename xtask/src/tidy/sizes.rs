@@ -9,6 +9,10 @@ use super::{Violation, rooms};
 /// The document with the table. Its rows begin with a room and its lines.
 pub(super) const DOCUMENT: &str = "ARCHITECTURE.md";
 
+/// The most lines outside of [`GRAPH`]: the core is thin, and whoever reads one format pays for little more.
+const MAX_LINES: usize = 5_000;
+const GRAPH: &str = "graph";
+
 /// Lines of production code and its documentation, for each room.
 #[derive(Default)]
 pub(super) struct Sizes(BTreeMap<String, usize>);
@@ -16,11 +20,11 @@ pub(super) struct Sizes(BTreeMap<String, usize>);
 impl Sizes {
     pub(super) fn add(&mut self, source: &Source) {
         if let Some(room) = rooms::room(&source.path).filter(|_| !source.is_test()) {
-            *self.0.entry(room).or_default() += source.production_lines();
+            *self.0.entry(room).or_default() += source.production_lines;
         }
     }
 
-    /// Reports every room whose row is missing, or is off by more than a tenth.
+    /// Reports every room whose row is missing, or is off by more than a tenth; and a core that has grown too large.
     pub(super) fn check(&self, text: &str) -> Vec<Violation> {
         let wrong = self.0.iter().filter_map(|(room, lines)| {
             let Some((at, told)) = row(text, room) else {
@@ -29,7 +33,11 @@ impl Sizes {
             let is_off = told.abs_diff(*lines) * 10 > *lines;
             is_off.then(|| (at, format!("`{room}` has {lines} lines, not {told}")))
         });
-        wrong.map(|(at, message)| Violation { path: PathBuf::from(DOCUMENT), line: at + 1, message }).collect()
+        let thin: usize = self.0.iter().filter(|(room, _)| *room != GRAPH).map(|(_, lines)| lines).sum();
+        let is_large = thin > MAX_LINES;
+        let large = is_large.then(|| (0, format!("{thin} lines outside of `{GRAPH}`, at most {MAX_LINES}")));
+        let violation = |(at, message)| Violation { path: PathBuf::from(DOCUMENT), line: at + 1, message };
+        wrong.chain(large).map(violation).collect()
     }
 }
 
@@ -63,6 +71,18 @@ mod tests {
     #[test]
     fn a_row_that_is_about_right_passes() {
         assert!(messages("| room | lines |\n|---|---|\n| `json/` | 1,100 | text |\n").is_empty());
+    }
+
+    #[test]
+    fn a_core_that_has_grown_too_large_is_reported() {
+        let checked = |path: &str| {
+            let mut sizes = Sizes::default();
+            sizes.add(&Source::new(Path::new(path), "a\n".repeat(5_001)));
+            sizes.check("| `json/` | 5,001 |\n| `graph/` | 5,001 |\n")
+        };
+        assert!(checked("cache-core/src/graph/walk.rs").is_empty());
+        let large = checked("cache-core/src/json/scan.rs");
+        assert_eq!(large[0].to_string(), "ARCHITECTURE.md:1: 5001 lines outside of `graph`, at most 5000");
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::lexer::{Class, classify};
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
-    /// The text with blanks in place of comments and literals.
+    /// The text with blanks in place of comments, literals and modules of tests.
     pub(super) code: String,
-    /// The text with blanks in place of comments.
+    /// The text with blanks in place of comments and modules of tests.
     pub(super) uncommented: String,
+    /// The number of lines outside of modules of tests.
+    pub(super) production_lines: usize,
 }
 
 impl Source {
@@ -20,7 +22,10 @@ impl Source {
         let classes = classify(&text);
         let code = blanked(&text, &classes, |class| class == Class::Code);
         let uncommented = blanked(&text, &classes, |class| class != Class::Comment);
-        Self { path: path.to_owned(), text, code, uncommented }
+        let is_test = test_lines(&code);
+        let production_lines = is_test.iter().filter(|is_test| !**is_test).count();
+        let (code, uncommented) = (without(&code, &is_test), without(&uncommented, &is_test));
+        Self { path: path.to_owned(), text, code, uncommented, production_lines }
     }
 
     /// Whether the whole file is for tests or benchmarks.
@@ -29,25 +34,47 @@ impl Source {
         in_directory || self.path.ends_with("tests.rs")
     }
 
-    /// The number of lines before the test module.
-    pub(super) fn production_lines(&self) -> usize {
-        let lines: Vec<_> = self.code.lines().collect();
-        let opens_tests = |at: &usize| {
-            let next = lines[at + 1..].iter().find(|line| !line.trim_start().starts_with("#["));
-            lines[*at].trim() == "#[cfg(test)]" && next.is_some_and(|line| is_module(line))
-        };
-        (0..lines.len()).find(opens_tests).unwrap_or(lines.len())
-    }
-
     /// One violation per production line of the view that matches.
     pub(super) fn find(&self, view: &str, matches: impl Fn(&str) -> bool, message: &str) -> Vec<Violation> {
-        let lines = view.lines().take(self.production_lines()).enumerate();
+        let lines = view.lines().enumerate();
         lines.filter(|(_, line)| matches(line)).map(|(at, _)| self.violation(at + 1, message)).collect()
     }
 
     pub(super) fn violation(&self, line: usize, message: impl Into<String>) -> Violation {
         Violation { path: self.path.clone(), line, message: message.into() }
     }
+}
+
+/// For each line of the code, whether it is in a module of tests.
+fn test_lines(code: &str) -> Vec<bool> {
+    let lines: Vec<_> = code.lines().collect();
+    let mut is_test = Vec::new();
+    while is_test.len() < lines.len() {
+        let length = test_module(&lines[is_test.len()..]);
+        let line = if length == 0 { 1 } else { length };
+        is_test.resize(is_test.len() + line, length > 0);
+    }
+    is_test
+}
+
+/// The number of lines of the module of tests that begins with the first line; 0 if none does.
+fn test_module(lines: &[&str]) -> usize {
+    let Some(opens) = lines.iter().position(|line| !line.trim_start().starts_with("#[")) else { return 0 };
+    if lines[0].trim() != "#[cfg(test)]" || !is_module(lines[opens]) {
+        return 0;
+    }
+    if !lines[opens].trim_end().ends_with('{') {
+        return opens + 1;
+    }
+    let indentation = lines[0].len() - lines[0].trim_start().len();
+    let closes = |line: &&str| line.trim_end().len() == indentation + 1 && line.trim_start().starts_with('}');
+    lines.iter().position(closes).map_or(lines.len(), |at| at + 1)
+}
+
+/// The text with empty lines in place of those of tests.
+fn without(text: &str, is_test: &[bool]) -> String {
+    let lines = text.lines().zip(is_test);
+    lines.flat_map(|(line, is_test)| [if *is_test { "" } else { line }, "\n"]).collect()
 }
 
 fn is_module(line: &str) -> bool {
@@ -79,10 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn production_ends_at_the_test_module() {
-        assert_eq!(source("a.rs", "a\n#[cfg(test)]\nmod tests {\n").production_lines(), 1);
-        assert_eq!(source("a.rs", "a\n#[cfg(test)]\n#[path = \"x\"]\npub(crate) mod tests;\n").production_lines(), 1);
-        assert_eq!(source("a.rs", "#[cfg(test)]\nuse x;\na\n// #[cfg(test)]\n").production_lines(), 4);
+    fn modules_of_tests_are_blank_wherever_they_stand() {
+        let code = |text: &str| (source("a.rs", text).code, source("a.rs", text).production_lines);
+        assert_eq!(code("a\n#[cfg(test)]\nmod tests {\n    }\n"), ("a\n\n\n\n".to_owned(), 1));
+        let text = "#[cfg(test)]\n#[path = \"x\"]\npub(crate) mod tests;\nb\n";
+        assert_eq!(code(text), ("\n\n\nb\n".to_owned(), 1));
+        let text = "#[cfg(test)]\nmod tests {\n    }\n}\nuse b;\n";
+        assert_eq!(code(text), ("\n\n\n\nuse b;\n".to_owned(), 1));
+        let text = "#[cfg(test)]\nuse x;\na\n// #[cfg(test)]\n";
+        assert_eq!(code(text), ("#[cfg(test)]\nuse x;\na\n               \n".to_owned(), 4));
     }
 
     #[test]

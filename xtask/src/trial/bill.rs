@@ -14,7 +14,7 @@ const DOCUMENTATION: &str = "share/doc/buildcache";
 /// Every crate of a registry has its licence in the text, and the program contains the list of its crates.
 pub(super) fn check(trial: &Trial<'_>) -> Result<String, Failure> {
     let bill: Value = serde_json::from_str(&trial.read(&format!("{DOCUMENTATION}/buildcache.cdx.json"))?)
-        .map_err(|error| Failure::new(format!("the bill is no JSON: {error}")))?;
+        .map_err(|error| Failure::new(format!("the bill is not JSON: {error}")))?;
     let licences = trial.read(&format!("{DOCUMENTATION}/THIRD-PARTY.txt"))?;
     let components: Vec<&Value> = bill["components"].as_array().into_iter().flatten().collect();
     let foreign: Vec<&&Value> = components.iter().filter(|component| component["purl"].is_string()).collect();

@@ -28,7 +28,7 @@ pub(crate) struct Copies {
     dry_run: bool,
     /// One for each cache and destination.
     pub(super) copies: Vec<Copied>,
-    /// How many names of the store lead to something that is no cache.
+    /// How many names of the store lead to something that is not a cache.
     #[serde(skip_serializing_if = "is_none")]
     pub(super) others: usize,
     /// The first failure that counts.

@@ -185,7 +185,7 @@ impl Opened {
     }
 }
 
-/// Reads the export. With a log, a missing export is no failure, since a build that fails writes none.
+/// Reads the export. With a log, a missing export is not a failure, since a build that fails writes none.
 async fn read_export(session: &Session, spec: &str, has_log: bool) -> Result<Option<(Place, CacheManifest)>, Failure> {
     let mut place = Place::parse(session, spec)?;
     match place.resolve(session).await {

@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
 
-/// Explains a build. Misses are no failure.
+/// Explains a build. Misses are not failures.
 pub(super) async fn run(session: &Session, args: &ExplainArgs) -> Result<Exit, Failure> {
     let log = args.log.as_deref().map(read_log).transpose()?;
     if log.is_none() && args.new.is_none() {

@@ -71,7 +71,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") { read_whole(io::stdin().lock()) } else { read_whole(open_file(path)?) }
 }
 
-/// Reads a plan. If the beginning is no JSON object, the rest is not read.
+/// Reads a plan. If the beginning is not a JSON object, the rest is not read.
 fn read_whole(file: impl Read) -> io::Result<Vec<u8>> {
     let (mut file, mut bytes) = (BufReader::new(file.take(LIMIT + 1)), Vec::new());
     let begin = file.fill_buf()?;

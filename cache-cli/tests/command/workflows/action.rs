@@ -105,7 +105,7 @@ fn a_checkout_without_a_release_needs_a_checksum_to_install() {
     let mut runner = Runner::new();
     let pins = lay_out(&mut runner);
     let refused = runner.action(&json!({})).unwrap_err();
-    assert!(refused.0 == 1 && refused.1.contains("this is no release of the action"), "{refused:?}");
+    assert!(refused.0 == 1 && refused.1.contains("this is not a release of the action"), "{refused:?}");
     let unknown = runner.action(&json!({ "version": "9.9.9" })).unwrap_err();
     assert!(unknown.1.contains("the checksum of"), "{unknown:?}");
     let sum = pins.split(' ').next().unwrap();

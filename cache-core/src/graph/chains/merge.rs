@@ -16,6 +16,21 @@ impl CacheChains {
     /// merging a graph into itself changes nothing but what [`normalize`](Self::normalize) does. Where records are kept
     /// apart because of a loop, that holds for the graphs of one call: [`merge_all`](Self::merge_all) takes any number.
     ///
+    /// ```
+    /// use cache_core::{CacheChains, CacheKey, Digest};
+    ///
+    /// let build = |command: &[u8]| -> cache_core::Result<CacheChains> {
+    ///     let mut chains = CacheChains::new();
+    ///     chains.add_root(CacheKey::output(Digest::sha256(b"FROM alpine"), 0))?;
+    ///     chains.add_root(CacheKey::output(Digest::sha256(command), 0))?;
+    ///     Ok(chains)
+    /// };
+    /// let mut union = build(b"RUN make lint")?;
+    /// union.merge(&build(b"RUN make test")?)?;
+    /// assert_eq!(union.len(), 3);
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None today; reserved for graphs that cannot be merged.
     pub fn merge(&mut self, other: &Self) -> Result<()> {

@@ -55,7 +55,7 @@ fn joining_is_reversible_and_idempotent() {
     let once = joined(records.clone());
     assert_eq!(joined(once.clone()), once);
     assert_eq!(parted(once), records);
-    // A joining record that is joined by another one is no leaf either.
+    // A joining record that is joined by another one is not a leaf either.
     let twice = [records.clone(), vec![joining(&[1, 2]), record("d", &[]), joining(&[3, 4])]].concat();
     assert_eq!(parted(twice), [records, vec![record("d", &[])]].concat());
 }

@@ -51,7 +51,7 @@ pub(in super::super) fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file any more"))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a file"))
 }
 
 /// A name as a layer has it.

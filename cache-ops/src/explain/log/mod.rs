@@ -1,6 +1,6 @@
 //! [`BuildLog`]: the progress log of a build (`--progress=rawjson`, of buildctl and of buildx).
 //!
-//! A log is untrusted. Lines that are no progress are counted and skipped, a log may end anywhere, and memory is
+//! A log is untrusted. Lines that are not progress are counted and skipped, a log may end anywhere, and memory is
 //! bounded by [`LogLimits`], whatever its size.
 
 mod line;

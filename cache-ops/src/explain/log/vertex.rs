@@ -84,7 +84,7 @@ pub(super) struct Draft {
     /// A result is being loaded: what happens meanwhile is fetching and unpacking.
     is_loading: bool,
     is_open: bool,
-    /// A result was loaded completely: later work fetches lazy layers, and is no run.
+    /// A result was loaded completely: later work fetches lazy layers, and is not a run.
     is_loaded: bool,
     was_cached: bool,
     is_load_failed: bool,

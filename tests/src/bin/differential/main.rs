@@ -115,7 +115,7 @@ impl Counts {
         self.split += usize::from(manifest.split_leaves().is_some());
         self.lossy += usize::from(is_lossy);
         match is_lossy && manifest.split_leaves().is_none() {
-            true => Err(format!("BuildKit finds a part only, and that is no finding\n{document}").into()),
+            true => Err(format!("BuildKit finds a part only, and that is not a finding\n{document}").into()),
             false => Ok(()),
         }
     }

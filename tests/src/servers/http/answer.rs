@@ -25,7 +25,7 @@ pub(super) type Sent = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 /// An answer with a body.
 ///
 /// # Panics
-/// If `media_type` is no valid header.
+/// If `media_type` is not a valid header.
 #[must_use]
 pub fn full(status: u16, media_type: &str, bytes: Bytes) -> Answer {
     let response =
@@ -53,7 +53,7 @@ pub fn empty(status: u16) -> Answer {
 /// The part of a document that a `Range` header selects, or all of it.
 ///
 /// # Panics
-/// If `media_type` is no valid header.
+/// If `media_type` is not a valid header.
 #[must_use]
 pub fn sliced(media_type: &str, bytes: Bytes, range: Option<&str>) -> Answer {
     let Some(range) = range else { return full(200, media_type, bytes) };

@@ -11,7 +11,9 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// Blobs and caches, which are always the same for a size.
 #[derive(Debug, Clone, Copy)]
-pub struct Content(Size);
+pub struct Content {
+    pub(super) size: Size,
+}
 
 /// A page of a list: keys with their sizes.
 pub(super) struct Page {
@@ -30,13 +32,13 @@ impl Content {
     /// The content of a store of this size.
     #[must_use]
     pub fn new(size: Size) -> Self {
-        Self(size)
+        Self { size }
     }
 
     /// The digest of a blob. Blobs are spread evenly over all digests, in the order of their numbers.
     #[must_use]
     pub fn blob(&self, number: usize) -> String {
-        let step = u64::MAX / (self.0.blobs as u64 + 1);
+        let step = u64::MAX / (self.size.blobs as u64 + 1);
         format!("sha256:{:016x}{:048x}", step * (number as u64 + 1), 0)
     }
 
@@ -94,7 +96,7 @@ impl Content {
 
     fn layers(&self, number: usize) -> impl Iterator<Item = (String, usize)> {
         let blobs = number * LAYERS..(number + 1) * LAYERS;
-        blobs.map(|blob| (self.blob(blob % self.0.blobs.max(1)), Self::length(blob)))
+        blobs.map(|blob| (self.blob(blob % self.size.blobs.max(1)), Self::length(blob)))
     }
 
     fn document(&self, number: usize, annotations: impl Fn(&str, usize) -> String) -> String {
@@ -114,13 +116,13 @@ impl Content {
     /// The blob at a key.
     pub(super) fn at(&self, key: &str) -> Option<usize> {
         let number = self.first_from(key);
-        (number < self.0.blobs && self.key(number) == key).then_some(number)
+        (number < self.size.blobs && self.key(number) == key).then_some(number)
     }
 
     /// A page of a list.
     pub(super) fn list(&self, list: &List<'_>, deleted: &BTreeSet<usize>) -> Page {
         let is_listed = |key: &str| key > list.after && key.starts_with(list.prefix);
-        let size = self.0;
+        let size = self.size;
         let mut keys: Vec<(String, usize)> = if list.prefix.starts_with("manifests") {
             let names = (0..size.caches).map(|number| (format!("manifests/{}", Self::name(number)), 20_000));
             names.filter(|(key, _)| is_listed(key)).take(size.page + 1).collect()
@@ -142,7 +144,7 @@ impl Content {
 
     /// The number of the first blob whose key is not before `key`.
     fn first_from(&self, key: &str) -> usize {
-        let (mut low, mut high) = (0, self.0.blobs);
+        let (mut low, mut high) = (0, self.size.blobs);
         while low < high {
             let middle = low.midpoint(high);
             if self.key(middle).as_str() < key { low = middle + 1 } else { high = middle }

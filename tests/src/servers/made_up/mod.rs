@@ -106,7 +106,6 @@ impl Server {
 #[derive(Debug)]
 struct MadeUp {
     kind: Kind,
-    size: Size,
     content: Content,
     documents: registry::Documents,
     asked: Mutex<Asked>,
@@ -119,7 +118,7 @@ impl MadeUp {
     fn new(kind: Kind, size: Size) -> Self {
         let documents = if kind == Kind::Registry { registry::Documents::new(size) } else { Default::default() };
         let (asked, deleted, now, most) = Default::default();
-        Self { kind, size, content: Content::new(size), documents, asked, now, most, deleted }
+        Self { kind, content: Content::new(size), documents, asked, now, most, deleted }
     }
 
     fn count(&self, change: impl FnOnce(&mut Asked)) {
@@ -142,8 +141,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Service for MadeUp {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.most.fetch_max(self.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        if !self.size.delay.is_zero() {
-            tokio::time::sleep(self.size.delay).await;
+        if !self.content.size.delay.is_zero() {
+            tokio::time::sleep(self.content.size.delay).await;
         }
         let answer = match self.kind {
             Kind::S3 => s3::answer(self, request).await,

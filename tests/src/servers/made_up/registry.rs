@@ -89,15 +89,15 @@ fn tags(store: &MadeUp, query: &str) -> Answer {
     let fields = fields(query);
     let after = fields.iter().find(|(field, _)| field == "last").and_then(|(_, last)| Content::number(last));
     let first = after.map_or(0, |number| number + 1);
-    let end = store.size.caches.min(first + store.size.page);
+    let end = store.content.size.caches.min(first + store.content.size.page);
     let mut tags = String::new();
     for number in first..end {
         let _ = write!(tags, "{}\"{}\"", if number > first { "," } else { "" }, Content::name(number));
     }
     let mut answer = json(200, &format!("{{\"name\":\"{PLACE}\",\"tags\":[{tags}]}}"));
-    if end < store.size.caches {
+    if end < store.content.size.caches {
         let last = Content::name(end.saturating_sub(1));
-        let link = format!("</v2/{PLACE}/tags/list?last={last}&n={}>; rel=\"next\"", store.size.page);
+        let link = format!("</v2/{PLACE}/tags/list?last={last}&n={}>; rel=\"next\"", store.content.size.page);
         answer.headers_mut().insert(LINK, link.parse().expect("a header"));
     }
     answer
