@@ -362,7 +362,7 @@ async fn an_invalid_tag_is_not_requested() {
     assert!(asked.clone().count() > 0 && asked.into_iter().all(|logged| logged.path.ends_with("/manifests/t0000")));
 }
 
-/// Charts, signatures, SBOMs and images of schema 1 are no caches, and no errors.
+/// Charts, signatures, SBOMs and images of schema 1 are neither caches nor errors.
 #[tokio::test(start_paused = true)]
 async fn other_things_are_no_caches() {
     let place = Registry::new();

@@ -355,14 +355,14 @@ fn check_descriptors(manifest: &CacheManifest, places: &[Option<usize>]) -> Vec<
 fn check_descriptor(blob: &Descriptor) -> Option<(FindingCode, String)> {
     if blob.diff_id().is_none() {
         let message = match blob.annotations.get(annotation::UNCOMPRESSED) {
-            Some(text) => format!("its annotation {} is no digest: {text:?}", annotation::UNCOMPRESSED),
+            Some(text) => format!("its annotation {} is not a digest: {text:?}", annotation::UNCOMPRESSED),
             None => format!("it has no annotation {}", annotation::UNCOMPRESSED),
         };
         return Some((FindingCode::DiffIdMissing, message));
     }
     let created = blob.annotations.get(annotation::CREATED_AT);
     if let Some(text) = created.filter(|text| text.parse::<Timestamp>().is_err()) {
-        let message = format!("its annotation {} is no time: {text:?}", annotation::CREATED_AT);
+        let message = format!("its annotation {} is not a time: {text:?}", annotation::CREATED_AT);
         return Some((FindingCode::CreatedAtInvalid, message));
     }
     let is_unknown = blob.media_type.layer_encoding().is_none();

@@ -218,7 +218,7 @@ fn endpoint_of(attrs: &mut Attrs<'_>, environment: &Environment) -> Result<Optio
     let url_v2 = given_v2.map(str::to_owned).or_else(|| from_env(RESULTS_URL).filter(|_| is_v2_wanted));
     let Some((api, url)) = choose(version, url.unwrap_or_default(), url_v2) else {
         if token.is_some() && version == Some(1) && given_v2.is_some() {
-            return Err(invalid("url", "version=1 requires url, and url_v2 is no such one"));
+            return Err(invalid("url", "version=1 requires url, and url_v2 is not one"));
         }
         return Ok(None);
     };

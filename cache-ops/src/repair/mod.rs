@@ -154,7 +154,7 @@ fn shrink(repaired: Repaired) -> Result<Repaired> {
     Ok(Repaired { manifest: optimized.manifest, dropped, ..repaired })
 }
 
-/// Whether a finding is no reason to rewrite the cache.
+/// Whether a rewrite of the cache mends the finding.
 fn is_mended(code: FindingCode) -> bool {
     !matches!(code, FindingCode::ConfigNearLimit | FindingCode::DiffIdUnchecked)
 }

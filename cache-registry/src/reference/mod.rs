@@ -47,7 +47,7 @@ impl Reference {
     fn read(text: &str) -> Result<Self, String> {
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) => {
-                (named, Some(digest.parse().map_err(|_| "the part after @ is no digest".to_owned())?))
+                (named, Some(digest.parse().map_err(|_| "the part after @ is not a digest".to_owned())?))
             }
             None => (text, None),
         };
@@ -61,7 +61,7 @@ impl Reference {
             _ => (DOCKER_HUB, name),
         };
         if !grammar::is_registry(registry) {
-            return Err(format!("{registry} is no host name"));
+            return Err(format!("{registry} is not a host name"));
         }
         if !is_repository(path) {
             return Err(if is_repository(&path.to_lowercase()) {

@@ -24,7 +24,7 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
     let Some(room) = room(&source.path) else { return Vec::new() };
     let depth = source.path.iter().filter(|name| *name != "mod.rs").count() - Path::new(HOUSE).iter().count();
     let Some(floor) = floor(&room) else {
-        return vec![source.violation(1, format!("`{room}` is no room ({})", ROOMS.join(" < ")))];
+        return vec![source.violation(1, format!("`{room}` is not a room ({})", ROOMS.join(" < ")))];
     };
     let lines = source.code.lines().enumerate();
     let wrong = lines.flat_map(|(at, line)| upwards(line, floor, depth).map(move |what| (at, what)));

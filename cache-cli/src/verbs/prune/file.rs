@@ -50,7 +50,7 @@ impl PlanFile {
         let bytes = read(path)
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot read the plan {}: {error}", path.display())))?;
         let no_plan = |error| {
-            let failure = Failure::usage(format!("{} is no plan: {error}", path.display()));
+            let failure = Failure::usage(format!("{} is not a plan: {error}", path.display()));
             failure.with_hint("prune --dry-run -o json makes one")
         };
         // Head and plan are parsed one after the other. In one pass, `flatten` would buffer the plan in many times its
