@@ -40,6 +40,19 @@ fn the_cause_its_followers_and_the_time_are_in_both_forms() {
 }
 
 #[test]
+fn times_are_unknown_without_a_log() {
+    let sandbox = rebuild("source-file-changed");
+    let run = sandbox.run(&BOTH[..3]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(!run.stdout.contains("0ms") && run.stdout.contains("4 steps ran because of it\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("\ncauses\n"), "{}", run.stdout);
+    let found = sandbox.json(&BOTH[..3]);
+    for seconds in [&found["times"]["wall"], &found["steps"][0]["seconds"], &found["causes"][0]["seconds"]] {
+        assert!(seconds.is_null(), "{found}");
+    }
+}
+
+#[test]
 fn a_build_that_hit_everything_says_so() {
     let run = rebuild("nothing-changed").run(&BOTH);
     assert!(run.stdout.starts_with("every step hit: 12 steps"), "{}", run.stdout);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_core::{Digest, Timestamp};
-use cache_ops::{Cause, CauseGroup, Explanation, Miss, Step, StepOutcome};
+use cache_ops::{Cause, CauseGroup, Explanation, Miss, Note, Step, StepOutcome};
 use cache_report::words;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub(crate) struct Report {
     caches: Vec<CacheReport>,
     /// The cache that the build exported.
     exported: Option<CacheReport>,
-    /// Where the time went, in seconds.
+    /// Where the time went, in seconds; unknown without a log.
     pub(super) times: TimesReport,
     /// The steps of the build.
     pub(super) steps: Vec<StepReport>,
@@ -56,13 +56,13 @@ pub(super) struct TimesReport {
     /// When the build began.
     started: Option<Timestamp>,
     /// Seconds from its start to its end.
-    pub(super) wall: f64,
+    pub(super) wall: Option<f64>,
     /// Seconds of steps that ran.
-    pub(super) missed: f64,
+    pub(super) missed: Option<f64>,
     /// Seconds of steps that hit.
-    pub(super) hits: f64,
+    pub(super) hits: Option<f64>,
     /// Seconds of all else.
-    pub(super) other: f64,
+    pub(super) other: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +78,7 @@ pub(super) struct StepReport {
     /// `hit`, `ran`, `failed`, `unfinished` or `not-reached`.
     pub(super) outcome: &'static str,
     /// How long it took.
-    pub(super) seconds: f64,
+    pub(super) seconds: Option<f64>,
     /// Why it failed.
     error: Option<String>,
     /// The key of its record.
@@ -138,12 +138,11 @@ pub(super) struct GroupReport {
     /// The steps that ran because of it.
     pub(super) followers: Vec<usize>,
     /// How long all of them took together.
-    pub(super) seconds: f64,
+    pub(super) seconds: Option<f64>,
 }
 
 impl Report {
     pub(super) fn new(caches: &Caches, explanation: &Explanation, args: &ExplainArgs) -> Self {
-        let times = &explanation.times;
         let specs: Vec<&str> = std::iter::once(args.old.as_str()).chain(args.new.as_deref()).collect();
         Self {
             schema: "buildcache.explain/v1",
@@ -154,22 +153,29 @@ impl Report {
                 digest: digest_of(manifest),
                 is_imported: false,
             }),
-            times: TimesReport {
-                started: times.started,
-                wall: seconds(times.wall),
-                missed: seconds(times.missed),
-                hits: seconds(times.hits),
-                other: seconds(times.other),
-            },
+            times: TimesReport::new(explanation),
             steps: explanation
                 .steps
                 .iter()
                 .enumerate()
                 .map(|(n, step)| StepReport::new(n, step, explanation))
                 .collect(),
-            causes: explanation.causes.iter().map(GroupReport::from).collect(),
+            causes: explanation.causes.iter().map(|group| GroupReport::new(group, explanation)).collect(),
             notes: explanation.notes.iter().map(words::note).collect(),
             report_command: look_at(&specs, args.log.as_deref()),
+        }
+    }
+}
+
+impl TimesReport {
+    fn new(explanation: &Explanation) -> Self {
+        let times = &explanation.times;
+        Self {
+            started: times.started,
+            wall: seconds(times.wall, explanation),
+            missed: seconds(times.missed, explanation),
+            hits: seconds(times.hits, explanation),
+            other: seconds(times.other, explanation),
         }
     }
 }
@@ -191,7 +197,7 @@ impl StepReport {
             stage: step.stage.clone(),
             vertex: step.vertex,
             outcome: outcome(step.outcome),
-            seconds: seconds(step.time),
+            seconds: seconds(step.time, explanation),
             error: step.error.clone(),
             record: step.record.as_ref().map(ToString::to_string),
             layer: step.layer,
@@ -220,8 +226,8 @@ fn evidence(cause: &Cause) -> Vec<Evidence> {
     words::evidence(cause).into_iter().map(|proof| Evidence { what: proof.what, object: proof.object }).collect()
 }
 
-impl From<&CauseGroup> for GroupReport {
-    fn from(group: &CauseGroup) -> Self {
+impl GroupReport {
+    fn new(group: &CauseGroup, explanation: &Explanation) -> Self {
         Self {
             cause: group.cause.as_str(),
             is_certain: group.is_certain,
@@ -229,7 +235,7 @@ impl From<&CauseGroup> for GroupReport {
             advice: words::advice(&group.cause),
             step: group.first,
             followers: group.followers.clone(),
-            seconds: seconds(group.time),
+            seconds: seconds(group.time, explanation),
         }
     }
 }
@@ -244,7 +250,8 @@ fn outcome(outcome: StepOutcome) -> &'static str {
     }
 }
 
-/// Seconds, to the microsecond.
-fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e6
+/// Seconds, to the microsecond; `None` without a log, which alone has times.
+fn seconds(time: Duration, explanation: &Explanation) -> Option<f64> {
+    let has_log = !explanation.notes.contains(&Note::NoLog);
+    has_log.then(|| (time.as_secs_f64() * 1e6).round() / 1e6)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cache_core::{Digest, Timestamp};
 
-use super::report::{GroupReport, Report, StepReport};
+use super::report::{GroupReport, Report, StepReport, TimesReport};
 use crate::output;
 use crate::text;
 
@@ -37,7 +37,6 @@ impl Report {
     fn summary(&self) -> String {
         let missed = self.steps.iter().filter(|step| step.miss.is_some()).count();
         let hits = self.steps.iter().filter(|step| step.outcome == "hit").count();
-        let times = &self.times;
         let mut text = String::new();
         let of = text::count(self.steps.len(), "step");
         if self.is_all_cached {
@@ -45,14 +44,7 @@ impl Report {
         } else {
             let _ = writeln!(text, "{missed} of {of} ran, {hits} hit");
         }
-        let _ = writeln!(
-            text,
-            "{} from start to end: {} in steps that ran, {} to fetch hits, {} in other work",
-            time(times.wall),
-            time(times.missed),
-            time(times.hits),
-            time(times.other)
-        );
+        text.push_str(&self.times.line().unwrap_or_default());
         for note in &self.notes {
             let _ = writeln!(text, "note: {}", text::printable(note));
         }
@@ -62,7 +54,10 @@ impl Report {
     fn step(&self, text: &mut String, n: usize, step: &StepReport, all: bool) {
         let name = text::printable(strip_stage(&step.name));
         let name = if all { name } else { shortened(&name) };
-        let _ = write!(text, "  {:<11} {:>7}  {name}", step.outcome, time(step.seconds));
+        let _ = match step.seconds {
+            Some(seconds) => write!(text, "  {:<11} {:>7}  {name}", step.outcome, time(seconds)),
+            None => write!(text, "  {:<11}  {name}", step.outcome),
+        };
         let Some(miss) = &step.miss else {
             text.push('\n');
             return;
@@ -76,10 +71,9 @@ impl Report {
         if miss.because_of.is_none() {
             let group = self.causes.iter().find(|group| group.step == n && !group.followers.is_empty());
             if let Some(group) = group {
-                let rest: f64 =
-                    group.followers.iter().filter_map(|&step| self.steps.get(step)).map(|step| step.seconds).sum();
                 let more = text::count(group.followers.len(), "step");
-                let _ = writeln!(text, "{:22}{more} ran because of it, {}", "", time(rest));
+                let rest = self.seconds(&group.followers).map(|rest| format!(", {}", time(rest)));
+                let _ = writeln!(text, "{:22}{more} ran because of it{}", "", rest.unwrap_or_default());
             }
         }
         let mut more: Vec<String> = miss.also.iter().map(|also| format!("also: {also}")).collect();
@@ -94,6 +88,11 @@ impl Report {
         }
     }
 
+    /// How long these steps took together.
+    fn seconds(&self, steps: &[usize]) -> Option<f64> {
+        steps.iter().filter_map(|&step| self.steps.get(step)).map(|step| step.seconds).sum()
+    }
+
     /// A step by its place: `[build 2/4]`, or its name.
     fn label(&self, n: usize) -> String {
         let name = self.steps.get(n).map_or("", |step| step.name.as_str());
@@ -106,10 +105,12 @@ impl Report {
     fn end(&self, text: &mut String, all: bool) {
         let shown = if all { usize::MAX } else { CAUSES };
         if !self.causes.is_empty() {
-            text.push_str("\nwhat cost the most\n");
+            let has_times = self.times.wall.is_some();
+            text.push_str(if has_times { "\nwhat cost the most\n" } else { "\ncauses\n" });
         }
         for group in self.causes.iter().take(shown) {
-            let _ = writeln!(text, "  {:>7}  {}", time(group.seconds), text::printable(&self.told(group)));
+            let cost = group.seconds.map(|seconds| format!("{:>7}  ", time(seconds))).unwrap_or_default();
+            let _ = writeln!(text, "  {cost}{}", text::printable(&self.told(group)));
             let _ = writeln!(text, "{:11}{}", "", group.advice);
         }
         if let Some(more) = self.causes.len().checked_sub(shown).filter(|more| *more > 0) {
@@ -121,6 +122,20 @@ impl Report {
     fn told(&self, group: &GroupReport) -> String {
         let steps = group.followers.len().saturating_add(1);
         format!("{} {}: {}", self.label(group.step), text::count(steps, "step"), group.words)
+    }
+}
+
+impl TimesReport {
+    /// Where the time went; `None` if that is unknown.
+    fn line(&self) -> Option<String> {
+        let (wall, missed, hits, other) = (self.wall?, self.missed?, self.hits?, self.other?);
+        Some(format!(
+            "{} from start to end: {} in steps that ran, {} to fetch hits, {} in other work\n",
+            time(wall),
+            time(missed),
+            time(hits),
+            time(other)
+        ))
     }
 }
 
