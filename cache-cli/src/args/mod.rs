@@ -258,14 +258,15 @@ it is written only if nobody else has written in between. verify exits 3 where
 there is something to repair, and 4 where there is no cache yet.")]
 pub(crate) struct RepairArgs {
     /// The cache to repair
-    pub(crate) spec: String,
+    #[arg(required_unless_present = "findings")]
+    pub(crate) spec: Option<String>,
     /// Write the sound cache here, and leave the damaged one as it is
     #[arg(long, value_name = "DST")]
     pub(crate) to: Option<String>,
     /// Count a blob as sound if it exists with its size; read none
     #[arg(long)]
     pub(crate) fast: bool,
-    /// Use the output of verify -o json, of all shards, and read no blob
+    /// Use the output of verify -o json, of all shards, and read no blob; SPEC may come last
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "fast")]
     pub(crate) findings: Vec<PathBuf>,
     /// Show what would be dropped, and write nothing

@@ -80,6 +80,8 @@ fn the_findings_of_all_shards_repair_a_cache_without_reading_it() {
     assert!(one.stderr.contains("these shards are missing: 1/2"), "{}", one.stderr);
     // The blob is not read, whatever its content now.
     fs::write(sandbox.blob("a", &lost), "back again, and wrong").unwrap();
+    let dry = sandbox.run(&["repair", "--dry-run", "--findings", "1.json", "2.json", "type=local,src=a"]);
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
     let both = sandbox.json(&["repair", "type=local,src=a", "--findings", "1.json", "2.json"]);
     assert_eq!((&both["status"], &both["findings"][0]["code"]), (&"repaired".into(), &"blob-missing".into()));
     assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 0);
@@ -312,6 +314,7 @@ fn usage_errors_of_writing_verbs_exit_2_and_write_nothing() {
             &["optimize", "--compression", "gzip", "type=local,src=a", "--to", "type=local,dest=b,compression=zstd"],
             "contradicts",
         ),
+        (&["repair", "--findings", "1.json", "2.json"], "hint: SPEC goes before --findings"),
         (&["diff", "type=local,src=a"], "<B>"),
     ];
     for (args, expected) in cases {

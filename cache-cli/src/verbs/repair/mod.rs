@@ -3,6 +3,7 @@
 mod findings;
 pub(super) mod report;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cache_core::{CacheSpec, Error, ErrorKind};
@@ -19,8 +20,9 @@ use crate::session::Session;
 /// Checks every blob, or uses the findings of `verify`, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
     let depth = if args.fast { Depth::Fast } else { Depth::Deep };
-    let rewrite = Rewrite::open(session, &args.spec, args.to.as_deref(), Intent::Repair(depth)).await?;
-    let repaired = match &args.findings[..] {
+    let (spec, files) = spec_and_files(args)?;
+    let rewrite = Rewrite::open(session, spec, args.to.as_deref(), Intent::Repair(depth)).await?;
+    let repaired = match files {
         [] => look(session, &rewrite, depth).await,
         files => repair_as_found(rewrite.manifest(), &findings::read(files, rewrite.manifest())?),
     };
@@ -39,6 +41,24 @@ pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Fa
     let written = if is_written { Some(rewrite.write(session, &repaired.manifest).await?) } else { None };
     output::print(session, &Repair::new(&rewrite, status, &repaired, written.as_ref()))?;
     Ok(Exit::Done)
+}
+
+/// The cache and the files of findings. The flag takes every word that follows it, and so the spec after the files.
+fn spec_and_files(args: &RepairArgs) -> Result<(&str, &[PathBuf]), Failure> {
+    if let Some(spec) = &args.spec {
+        return Ok((spec.as_str(), &args.findings[..]));
+    }
+    let found = match &args.findings[..] {
+        [files @ .., last] if !files.is_empty() && !is_file(last) => last.to_str().map(|spec| (spec, files)),
+        _ => None,
+    };
+    let missing = || Failure::usage("the cache to repair is missing").with_hint("SPEC goes before --findings");
+    found.ok_or_else(missing)
+}
+
+/// Whether findings are meant: by an existing file, or by the name of one.
+fn is_file(path: &Path) -> bool {
+    path.is_file() || path.extension().is_some_and(|extension| extension == "json")
 }
 
 /// Checks every blob.
