@@ -22,6 +22,8 @@ fn docker_finds_the_plugin_shows_it_and_runs_it() {
     };
     assert!(docker(&["--help"]).stdout.contains("buildcache*"));
     assert!(docker(&["buildcache", "version"]).stdout.starts_with("buildcache "));
+    assert!(docker(&["help", "buildcache"]).stdout.contains("Usage: docker buildcache [OPTIONS] <COMMAND>"));
+    assert!(docker(&["help", "buildcache", "ls"]).stdout.contains("Usage: docker buildcache ls [OPTIONS] <SPEC>"));
     let verified = docker(&["buildcache", "verify", "-q", "type=local,src=a"]);
     assert_eq!((verified.code, verified.stdout.len()), (0, 72), "{}", verified.stderr);
     assert_eq!(docker(&["buildcache", "inspect", "type=local,src=nowhere"]).code, 4);
