@@ -36,8 +36,7 @@ impl Shard {
         if (1..=of).contains(&number) && of <= MOST {
             return Ok(Self { number, of });
         }
-        let error = Error::new(ErrorKind::InvalidSpec, "a shard is K/N, with K from 1 to N, and N at most 1000");
-        Err(error.with("shard", format!("{number}/{of}")))
+        Err(invalid().with("shard", format!("{number}/{of}")))
     }
 
     /// Which part it is, from 1 on.
@@ -66,7 +65,7 @@ impl FromStr for Shard {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let numbers = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        let (number, of) = numbers.unwrap_or((0, 0));
+        let (number, of) = numbers.ok_or_else(invalid)?;
         Self::new(number, of)
     }
 }
@@ -75,6 +74,10 @@ impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
     }
+}
+
+fn invalid() -> Error {
+    Error::new(ErrorKind::InvalidSpec, "a shard is K/N, with K from 1 to N, and N at most 1000")
 }
 
 #[cfg(test)]
@@ -102,5 +105,11 @@ mod tests {
             assert_eq!(text.parse::<Shard>().unwrap_err().kind(), ErrorKind::InvalidSpec, "{text}");
         }
         assert_eq!("12/1000".parse::<Shard>().unwrap().to_string(), "12/1000");
+    }
+
+    #[test]
+    fn an_error_names_only_numbers_that_were_given() {
+        let shard = |text: &str| text.parse::<Shard>().unwrap_err().context("shard").map(str::to_owned);
+        assert_eq!((shard("4/3").as_deref(), shard("2")), (Some("4/3"), None));
     }
 }
