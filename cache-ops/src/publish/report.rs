@@ -38,7 +38,7 @@ pub struct Leftovers {
 pub enum PublishWay {
     /// Commits are conditional: one happens only if the place is as it was read.
     Conditional,
-    /// Each publisher writes its part next to the place, and deletes it when the cache of the place contains it.
+    /// Each publisher writes its part next to the place. A later one deletes it when the cache of the place contains it.
     Contributions,
     /// A publisher checks the place right before its commit, waits after it, checks again, and writes again what is
     /// missing. Records are lost only if a commit takes longer than the wait.

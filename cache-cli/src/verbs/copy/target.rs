@@ -34,9 +34,9 @@ impl Target {
         let is_image = place.is_image();
         if args.dry_run && is_image {
             let failure = Failure::usage(format!("destination: --dry-run cannot tell what {} takes", place.spec));
-            return Err(
-                failure.with_hint("copy into a copy of the layout instead; the image's documents are enough for it")
-            );
+            return Err(failure.with_hint(
+                "copy into a copy of the image instead: a layout with its documents alone, or another tag of the registry",
+            ));
         }
         let conversion = compression::conversion(session, &args.compression, options.compression, &place)?;
         // An image is always read first, and replaced only if it has not changed since.

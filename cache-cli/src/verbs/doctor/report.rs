@@ -87,9 +87,12 @@ fn publishing(way: Publishing) -> String {
     let text = match way {
         Publishing::Conditional => "commits are conditional here, so concurrent jobs lose nothing".to_owned(),
         Publishing::Contributions { removes } => {
-            let rest = if removes { "" } else { "; these parts cannot be deleted here, and need a retention rule" };
+            let parts = match removes {
+                true => "a later publish deletes these parts",
+                false => "these parts cannot be deleted here, and need a retention rule",
+            };
             format!(
-                "there are no conditional writes here: each job writes its part as NAME.publish-… until the cache contains it, so concurrent jobs lose nothing{rest}"
+                "there are no conditional writes here: each job first writes its part as NAME.publish-…, and is done when the cache contains it, so concurrent jobs lose nothing; {parts}"
             )
         }
         Publishing::Timed(wait) => format!(
@@ -179,5 +182,12 @@ mod tests {
                      left behind: tag x\n\
                      use: --cache-to type=registry,mode=max,ref=a/b\n";
         assert_eq!(report.table(Timestamp::now(), false), shown);
+    }
+
+    #[test]
+    fn the_note_about_parts_of_publishers_says_who_deletes_them() {
+        let note = |removes| publishing(Publishing::Contributions { removes });
+        assert!(note(true).ends_with("lose nothing; a later publish deletes these parts"));
+        assert!(note(false).ends_with("cannot be deleted here, and need a retention rule"));
     }
 }
