@@ -1,5 +1,5 @@
-//! Common mistakes in specs: a path, a URL, a reference with attributes, attributes without a type. The error names the
-//! spec that was probably meant.
+//! Common mistakes in specs: a path, a registry alone, a URL, a reference with attributes, attributes without a type.
+//! The error names the spec that was probably meant.
 
 use std::path::Path;
 
@@ -22,6 +22,9 @@ const SCHEMES: [(&str, Meant); 9] = [
     ("s3://", Meant::Bucket),
 ];
 
+/// Files of a directory with an OCI layout.
+const LAYOUT_FILES: [&str; 2] = ["index.json", "oci-layout"];
+
 /// The kind of place that a URL names.
 #[derive(Debug, Clone, Copy)]
 enum Meant {
@@ -38,7 +41,7 @@ enum Meant {
 /// # Errors
 /// A usage failure whose hint is the spec that was probably meant.
 pub(crate) fn parse(argument: &str, backends: &Backends) -> Result<CacheSpec, Failure> {
-    let mistakes = [path, url, reference].into_iter().find_map(|mistake| mistake(argument));
+    let mistakes = [path, host, url, reference].into_iter().find_map(|mistake| mistake(argument));
     if let Some(failure) = mistakes.or_else(|| kind(argument, backends)) {
         return Err(failure);
     }
@@ -51,16 +54,27 @@ pub(crate) fn parse(argument: &str, backends: &Backends) -> Result<CacheSpec, Fa
     })
 }
 
-/// Finds a path: no repository begins with a dot or a slash, and the name of an existing directory is hardly meant as a
-/// repository.
+/// Finds a path: no repository begins with a dot or a slash, and the name of an existing directory, or of a layout's
+/// file, is hardly meant as a repository.
 fn path(argument: &str) -> Option<Failure> {
     if argument.contains(['=', ',']) {
         return None;
     }
     let is_written_as_path = argument.starts_with(['.', '/', '~']);
     let is_directory = || !argument.is_empty() && Path::new(argument).is_dir();
-    (is_written_as_path || is_directory())
+    (is_written_as_path || is_directory() || layout_of(argument).is_some())
         .then(|| meant(&format!("{argument:?} is a path, and no spec"), &directory(argument)))
+}
+
+/// Finds a registry without a repository (`localhost:5000`), which these rules read as an official image with a tag.
+fn host(argument: &str) -> Option<Failure> {
+    let (name, port) = argument.trim_end_matches('/').split_once(':')?;
+    let is_name = (name.contains('.') || name == "localhost") && !name.contains(['=', ',', '/']);
+    let is_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    (is_name && is_port).then(|| {
+        let failure = Failure::usage(format!("{argument:?} is a registry without a repository"));
+        failure.with_hint(format!("name a repository of it: {name}:{port}/REPOSITORY:TAG"))
+    })
 }
 
 fn url(argument: &str) -> Option<Failure> {
@@ -121,8 +135,20 @@ fn typed(argument: &str, backends: &Backends) -> Option<CacheSpec> {
     }
 }
 
+/// The spec of a directory, or of the one that holds this file of a layout.
 fn directory(path: &str) -> CacheSpec {
-    CacheSpec::new("local").with("src", path)
+    CacheSpec::new("local").with("src", layout_of(path).unwrap_or(path))
+}
+
+/// The directory of a layout, if this is the path of one of its files.
+fn layout_of(file: &str) -> Option<&str> {
+    let path = Path::new(file);
+    let name = path.file_name()?.to_str()?;
+    if !LAYOUT_FILES.contains(&name) || !path.is_file() {
+        return None;
+    }
+    let directory = path.parent()?.to_str()?;
+    Some(if directory.is_empty() { "." } else { directory })
 }
 
 fn meant(message: &str, spec: &CacheSpec) -> Failure {
@@ -165,8 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_alone_needs_a_repository() {
+        for argument in ["127.0.0.1:5000", "localhost:5000", "registry.example.com:443/"] {
+            let registry = argument.trim_end_matches('/');
+            assert_eq!(hint(argument), format!("name a repository of it: {registry}/REPOSITORY:TAG"));
+        }
+    }
+
+    #[test]
     fn specs_without_a_mistake_are_not_changed() {
-        for argument in ["type=local,src=./cache", "host/app:cache", "app", "type=registry,ref=host/app"] {
+        for argument in [
+            "type=local,src=./cache",
+            "host/app:cache",
+            "app",
+            "app:5000",
+            "localhost:5000/app",
+            "type=registry,ref=host/app",
+        ] {
             assert_eq!(parse(argument).unwrap(), argument.parse().unwrap());
         }
     }

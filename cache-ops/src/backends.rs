@@ -56,12 +56,20 @@ impl Backends {
             let error = Error::new(ErrorKind::InvalidSpec, "cache type is not built in")
                 .with("type", spec.shown_kind())
                 .with("built-in", built_in.join(" "));
-            match nearest(spec.kind(), &built_in) {
-                Some(kind) => error.with_hint(format!("did you mean type={kind}?")),
+            match hint(spec.kind(), &built_in) {
+                Some(hint) => error.with_hint(hint),
                 None => error,
             }
         })
     }
+}
+
+/// What to write in place of a type that is not built in.
+fn hint(kind: &str, built_in: &[&str]) -> Option<String> {
+    if kind.contains(|c: char| c.is_whitespace() || c == ';') {
+        return Some("commas divide the attributes: type=TYPE,NAME=VALUE".to_owned());
+    }
+    nearest(&kind.to_lowercase(), built_in).map(|kind| format!("did you mean type={kind}?"))
 }
 
 impl fmt::Debug for Backends {
