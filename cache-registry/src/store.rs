@@ -33,6 +33,12 @@ const MOST_FAILURES: usize = 16;
 const COLLECTION: &str = "the registry's own garbage collection frees the space; distribution's leaves manifests without \
     a tag alone unless it runs with --delete-untagged (-m)";
 
+/// What to do about a manifest with another tag.
+const SHARED: &str = "leave the tag, which takes no space of its own, until the other one points to another manifest; \
+    a prune that keeps neither deletes both";
+/// What to do if a tag may point to the manifest.
+const UNKNOWN: &str = "the other tag may point to the same manifest: write it again, or delete it at the registry";
+
 /// A repository of caches; its tags are the names.
 ///
 /// A repository that does not exist has no caches. A registry cannot list its blobs; its own garbage collection removes
@@ -130,17 +136,14 @@ impl RegistryStore {
         let listing = self.list().await?;
         let other = listing.caches.iter().find(is_other).and_then(|entry| entry.name.clone());
         let unreadable = listing.unreadable.into_iter().next();
-        let (message, other) = match (other, unreadable) {
-            (Some(other), _) => {
-                ("this registry deletes a manifest with all its tags, and another tag points to it", other)
-            }
-            (None, Some(unreadable)) => {
-                ("this registry deletes a manifest with all its tags, and one tag cannot be read", unreadable.name)
-            }
+        let (why, other, hint) = match (other, unreadable) {
+            (Some(other), _) => ("another tag points to it", other, SHARED),
+            (None, Some(unreadable)) => ("one tag cannot be read", unreadable.name, UNKNOWN),
             (None, None) => return Ok(()),
         };
+        let message = format!("this registry deletes a manifest with all its tags, and {why}");
         let error = error::new(ErrorKind::InUse, message).with("tag", tag).with("manifest", digest);
-        Err(self.client.with_context(error.with("other", other)))
+        Err(self.client.with_context(error.with("other", other)).with_hint(hint))
     }
 
     fn unsupported(&self, message: &str) -> Error {

@@ -324,6 +324,7 @@ async fn an_unreadable_tag_is_listed_beside_the_others() {
         let policy = PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(1);
         let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
         assert_eq!((plan.caches.len(), plan.unreadable.len()), (1, 1), "{status}");
+        assert_eq!(plan.caches[0].may_stay_with.as_deref(), Some("lost"), "{status}");
         let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
         // If a manifest is deleted with all of its tags, the unreadable tag might be one of them.
         assert_eq!((report.caches.len(), report.kept_caches.len()), if deletes_tags { (1, 0) } else { (0, 1) });

@@ -404,6 +404,7 @@ async fn a_manifest_with_another_tag_is_not_deleted_with_this_one() {
     let listed = store.caches().await.unwrap();
     let error = store.delete_cache(&listed[0]).await.unwrap_err();
     assert_eq!((error.kind(), error.context("other")), (ErrorKind::InUse, Some("other")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("takes no space")), "{:?}", error.hint());
     write(other, &graphs::cache(2)).await.unwrap();
     assert_eq!(store.delete_cache(&listed[0]).await.unwrap(), Deleted::Removed);
     assert!(RegistryImporter::new(place.config()).resolve().await.unwrap().is_none());
@@ -421,6 +422,10 @@ async fn a_prune_deletes_a_manifest_when_all_of_its_names_go() {
         PrunePolicy::new(std::time::Duration::from_secs(3600)).with_keep_latest(0).with_keep(NameGlob::new("d"));
     let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
     assert_eq!((plan.caches.len(), plan.blobs.is_none(), plan.note.is_some()), (3, true, true));
+    let may_stay = plan.caches.iter().map(|cache| cache.may_stay_with.as_deref());
+    let names = plan.caches.iter().map(|cache| cache.name.as_deref());
+    let told: Vec<_> = names.zip(may_stay).filter(|(_, other)| other.is_some()).collect();
+    assert_eq!(told, [(Some("c"), Some("d"))]);
     let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
     let kept: Vec<_> = report.kept_caches.iter().filter_map(|kept| kept.cache.name.as_deref()).collect();
     assert_eq!((report.caches.len(), kept), (2, vec!["c"]));

@@ -1,11 +1,11 @@
 //! Source and destination of a verb that changes a cache. In place, the cache is replaced only if it has not changed
 //! since it was read.
 
-use cache_core::graph::FindingCode;
 use cache_core::seams::{BackendFacts, CacheEntry, Publisher};
 use cache_core::{CacheExporter, CacheImporter, CacheManifest, Error, Expect, Finding, Mode, Resolved, Side};
 use cache_ops::{Conversion, CopyOptions, CopyReport, Depth, ExportOptions, copy_manifest};
 
+use super::rm::advice::advised;
 use super::{compression, unnamed};
 use crate::args::CompressionArgs;
 use crate::exit::{Exit, Failure, with_causes};
@@ -169,14 +169,15 @@ async fn resolve(
     if findings.is_empty() {
         return Err(place.explain(error).into());
     }
+    let failure = unreadable_at(place, &findings, error);
     match intent {
         Intent::Optimize(_) if unnamed::is_there(session, place).await => {
-            Err(unreadable_at(place, error).with_hint("repair looks for another cache there to point the name to"))
+            Err(failure.with_hint("repair looks for another cache there to point the name to"))
         }
-        Intent::Optimize(_) => Err(nothing_to_save(place, error)),
+        Intent::Optimize(_) => Err(advised(session, place, failure).await),
         Intent::Repair(depth) => match unnamed::newest(session, place, depth).await? {
             Some(found) => Ok((found.importer, found.resolved, Some((found.entry, findings)))),
-            None => Err(nothing_to_save(place, error)),
+            None => Err(advised(session, place, failure).await),
         },
     }
 }
@@ -186,11 +187,8 @@ fn image_in_place(source: &Place) -> Failure {
     failure.with_hint("--to writes an ordinary cache somewhere else")
 }
 
-fn nothing_to_save(place: &Place, error: Error) -> Failure {
-    unreadable_at(place, error).with_hint(format!("nothing can be saved of it: buildcache rm {}", place.spec))
-}
-
-fn unreadable_at(place: &Place, error: Error) -> Failure {
+fn unreadable_at(place: &Place, findings: &[Finding], error: Error) -> Failure {
+    let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
     let error = place.explain(error);
-    Failure::new(Exit::Failed, format!("{}: {}", FindingCode::ConfigUnreadable, with_causes(&error)))
+    Failure::new(Exit::Failed, format!("{}: {}", codes.join(", "), with_causes(&error)))
 }

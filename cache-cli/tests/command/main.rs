@@ -32,6 +32,8 @@ mod sandbox;
 #[cfg(all(unix, feature = "gha", feature = "registry"))]
 mod signals;
 #[cfg(feature = "registry")]
+mod tags;
+#[cfg(feature = "registry")]
 mod told;
 mod torn;
 #[cfg(feature = "registry")]

@@ -111,7 +111,41 @@ fn a_truncated_config_is_unreadable_and_repair_names_rm() {
     assert_eq!(codes, ["blob-size-wrong", "config-unreadable"]);
     let run = sandbox.run(&["repair", "type=local,src=a"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stderr.contains("config-unreadable: ") && run.stderr.contains("buildcache rm type=local,src=a"));
+    assert!(run.stderr.contains("blob-size-wrong, config-unreadable: "), "{}", run.stderr);
+    assert!(run.stderr.contains("buildcache rm --force type=local,src=a"), "{}", run.stderr);
+    assert_eq!(sandbox.run(&["rm", "--force", "type=local,src=a"]).code, 0);
+}
+
+#[test]
+fn repair_names_the_rm_that_deletes_a_cache_whose_manifest_is_lost_or_corrupt() {
+    for (content, code) in [(None, "blob-missing: "), (Some("{"), "blob-corrupt: ")] {
+        let sandbox = Sandbox::with("v0.32/max-manifest");
+        let listed = sandbox.json(&["ls", "type=local,src=a"]);
+        let manifest = sandbox.blob("a", listed["caches"][0]["digest"].as_str().unwrap());
+        fs::remove_file(&manifest).unwrap();
+        if let Some(content) = content {
+            fs::write(&manifest, content).unwrap();
+        }
+        let run = sandbox.run(&["repair", "--fast", "type=local,src=a"]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert!(run.stderr.contains(code), "{}", run.stderr);
+        let advice = run.stderr.lines().find_map(|line| line.split_once("buildcache ")).unwrap().1;
+        let removed = sandbox.run(&advice.split(' ').collect::<Vec<_>>());
+        assert_eq!(removed.code, 0, "{advice}: {}", removed.stderr);
+        assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 4);
+    }
+}
+
+#[test]
+fn repair_advises_no_rm_of_an_image() {
+    let sandbox = Sandbox::with("v0.32/inline-image");
+    let listed = sandbox.json(&["ls", "type=local,src=a"]);
+    let manifest = fs::read(sandbox.blob("a", listed["caches"][0]["digest"].as_str().unwrap())).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    fs::remove_file(sandbox.blob("a", manifest["config"]["digest"].as_str().unwrap())).unwrap();
+    let run = sandbox.run(&["repair", "type=local,src=a", "--to", "type=local,dest=b"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("blob-missing: ") && !run.stderr.contains("buildcache rm"), "{}", run.stderr);
 }
 
 #[test]

@@ -133,6 +133,15 @@ fn prune_says_what_it_did_and_what_it_left() {
     assert_eq!(run.code, 4, "{}", run.stderr);
 }
 
+#[test]
+fn prune_warns_about_names_to_keep_that_match_no_cache() {
+    let sandbox = Sandbox::with("v0.12/generations");
+    let run = sandbox.run(&["prune", "--dry-run", "--keep", "relase", "--keep", "rel*", "type=local,src=a"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("warning: --keep relase matches no cache"), "{}", run.stderr);
+    assert!(!run.stderr.contains("rel*"), "{}", run.stderr);
+}
+
 #[cfg(all(feature = "azblob", feature = "s3"))]
 #[test]
 fn objects_are_listed_with_size_and_age() {

@@ -1,5 +1,7 @@
 //! [`NameGlob`]: patterns of cache names.
 
+use std::fmt::{self, Write as _};
+
 /// A pattern of names: `*` stands for any characters, none included, and `?` for one.
 ///
 /// ```
@@ -45,6 +47,12 @@ impl NameGlob {
     }
 }
 
+impl fmt::Display for NameGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|c| f.write_char(*c))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +69,7 @@ mod tests {
             ("a*b*c", "a-b-b-c"),
             ("v?.?", "v1.2"),
             ("?", "é"),
+            ("[", "["),
         ] {
             assert!(NameGlob::new(pattern).matches(name), "{pattern} {name}");
         }

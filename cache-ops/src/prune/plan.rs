@@ -1,5 +1,6 @@
 //! [`PrunePlan`]: what is to be deleted, as of one moment.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use cache_core::seams::{BlobEntry, CacheEntry, UnreadableCache};
@@ -36,6 +37,9 @@ pub struct PrunePlan {
     /// The names that cannot be read, in a store that deletes no blobs; they are kept.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unreadable: Vec<UnreadableName>,
+    /// The patterns of names to keep that match no name in the store.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unmatched_keep: Vec<String>,
     /// How many caches and other names are kept.
     pub kept_caches: usize,
     /// The bytes that they reach, each blob counted once.
@@ -67,6 +71,9 @@ pub struct PlannedCache {
     pub bytes: u64,
     /// Why it is to be deleted.
     pub reason: PruneReason,
+    /// A kept name of the same manifest, or one whose manifest is unknown: some registries then keep this cache too.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub may_stay_with: Option<String>,
 }
 
 /// A name that is kept because its cache cannot be read.
@@ -134,6 +141,9 @@ impl PlannedCache {
 /// Only readable caches are deleted. Images and other names are kept with the blobs that they reach. A contribution of
 /// a publisher is kept for a day, with its blobs, and then deleted.
 ///
+/// Whether a registry can delete one of several tags of a manifest is known only once it is asked to. The plan says
+/// which caches depend on that ([`PlannedCache::may_stay_with`]).
+///
 /// Memory grows with the number of blobs that the caches reach and of blobs to delete. Of the settings only the
 /// progress is used.
 ///
@@ -148,24 +158,20 @@ pub async fn plan_prune(
 ) -> Result<PrunePlan> {
     let note = store.own_collection().map(str::to_owned);
     let mut reached = Reached::default();
-    let (looked, unreadable) = look_at_names(store, note.is_none(), settings, &mut reached).await?;
+    let Named { looked, unreadable, unlisted } = look_at_names(store, note.is_none(), settings, &mut reached).await?;
     let contributed = Contributed::look(store, now, settings, &mut reached).await?;
+    let unmatched_keep = policy.unmatched(&names(&looked, &unreadable));
     let (reasons, bytes_over) = policy.choose(&looked, &reached, now);
+    let (going, staying) = divide(looked, reasons);
     let mut kept = Kept::new(&reached);
-    let (mut caches, mut kept_caches) = (Vec::new(), unreadable.len());
-    for (cache, reason) in looked.into_iter().zip(reasons) {
-        match reason {
-            Some(reason) => caches.push(planned_cache(cache, reason, &reached)),
-            None => {
-                kept.add(&cache);
-                kept_caches += 1;
-            }
-        }
-    }
-    contributed.young.iter().for_each(|contribution| kept.add(contribution));
-    let old = contributed.old.into_iter();
-    caches.extend(old.map(|old| planned_cache(old, PruneReason::Contribution, &reached)));
+    staying.iter().chain(&contributed.young).for_each(|cache| kept.add(cache));
+    let old = contributed.old.into_iter().map(|old| (old, PruneReason::Contribution));
+    let planned = going.into_iter().chain(old).map(|(cache, reason)| planned_cache(cache, reason, &reached));
+    let mut caches: Vec<PlannedCache> = planned.collect();
     caches.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
+    if note.is_some() {
+        name_what_may_keep(&mut caches, &staying, unlisted.as_ref());
+    }
     let free = match note {
         Some(_) => Free::default(),
         None => free(store, &kept, policy, now, settings).await?,
@@ -176,13 +182,22 @@ pub async fn plan_prune(
         caches,
         blobs: note.is_none().then_some(free.old),
         note,
+        kept_caches: unreadable.len() + staying.len(),
         unreadable,
-        kept_caches,
+        unmatched_keep,
         kept_bytes: kept.bytes,
         bytes_over,
         young_blobs: free.young_blobs,
         young_bytes: free.young_bytes,
     })
+}
+
+/// Everything that has a name.
+struct Named {
+    looked: Vec<Looked>,
+    unreadable: Vec<UnreadableName>,
+    /// The first name of which the store does not say which manifest it leads to.
+    unlisted: Option<String>,
 }
 
 /// Looks at everything that has a name. Where blobs are deleted, all of it has to be read: what it reaches would be lost.
@@ -191,15 +206,43 @@ async fn look_at_names(
     deletes_blobs: bool,
     settings: &PruneSettings,
     reached: &mut Reached,
-) -> Result<(Vec<Looked>, Vec<UnreadableName>)> {
+) -> Result<Named> {
     if deletes_blobs {
-        return Ok((look(store, store.caches().await?, settings, reached).await?, Vec::new()));
+        let looked = look(store, store.caches().await?, settings, reached).await?;
+        return Ok(Named { looked, unreadable: Vec::new(), unlisted: None });
     }
     let listing = store.list().await?;
+    let unlisted = listing.unreadable.first().map(|cache| cache.name.clone());
     let (looked, unreadable) = look_at_each(store, listing.caches, settings, reached).await;
     let unreadable = listing.unreadable.into_iter().chain(unreadable);
     let name = |cache: UnreadableCache| UnreadableName { name: cache.name, why: cache.error.to_string() };
-    Ok((looked, unreadable.map(name).collect()))
+    Ok(Named { looked, unreadable: unreadable.map(name).collect(), unlisted })
+}
+
+fn names<'a>(looked: &'a [Looked], unreadable: &'a [UnreadableName]) -> Vec<&'a str> {
+    let looked = looked.iter().map(|cache| cache.entry.name.as_deref().unwrap_or_default());
+    looked.chain(unreadable.iter().map(|unreadable| &*unreadable.name)).collect()
+}
+
+/// The caches with a reason to be deleted, and the others.
+fn divide(looked: Vec<Looked>, reasons: Vec<Option<PruneReason>>) -> (Vec<(Looked, PruneReason)>, Vec<Looked>) {
+    let (mut going, mut staying) = (Vec::new(), Vec::new());
+    for (cache, reason) in looked.into_iter().zip(reasons) {
+        match reason {
+            Some(reason) => going.push((cache, reason)),
+            None => staying.push(cache),
+        }
+    }
+    (going, staying)
+}
+
+/// Sets [`PlannedCache::may_stay_with`]. The name that is not listed may lead to any of the manifests.
+fn name_what_may_keep(caches: &mut [PlannedCache], staying: &[Looked], unlisted: Option<&String>) {
+    let names = staying.iter().filter_map(|cache| Some((cache.entry.version.as_str(), cache.entry.name.as_ref()?)));
+    let staying: HashMap<&str, &String> = names.collect();
+    for cache in caches {
+        cache.may_stay_with = staying.get(&*cache.version).copied().or(unlisted).cloned();
+    }
 }
 
 fn planned_cache(cache: Looked, reason: PruneReason, reached: &Reached) -> PlannedCache {
@@ -210,6 +253,7 @@ fn planned_cache(cache: Looked, reason: PruneReason, reached: &Reached) -> Plann
         modified: cache.modified,
         bytes: reached.sizes(&cache.blobs).fold(0, |sum, (_, size)| sum.saturating_add(size)),
         reason,
+        may_stay_with: None,
     }
 }
 

@@ -114,6 +114,12 @@ impl PrunePolicy {
         (reasons, over)
     }
 
+    /// The patterns of names to keep that match none of these.
+    pub(super) fn unmatched(&self, names: &[&str]) -> Vec<String> {
+        let is_unmatched = |pattern: &&NameGlob| !names.iter().any(|name| pattern.matches(name));
+        self.keep.iter().filter(is_unmatched).map(ToString::to_string).collect()
+    }
+
     fn keeps(&self, cache: &Looked) -> bool {
         let name = cache.entry.name.as_deref().unwrap_or_default();
         self.keep.iter().any(|names| names.matches(name))

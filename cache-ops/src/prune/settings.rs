@@ -63,7 +63,7 @@ pub enum PruneEvent {
     Cache {
         /// Its name.
         name: Option<String>,
-        /// Whether it was deleted; otherwise it was written since the plan.
+        /// Whether it was deleted; [`KeptCache::why`](crate::KeptCache::why) says why not.
         is_gone: bool,
     },
     /// A batch of blobs was dealt with.

@@ -135,6 +135,14 @@ async fn nothing_is_free_while_something_cannot_be_read() {
     assert_eq!((error.context("cache"), error.hint().is_some()), (Some("latest"), true));
 }
 
+#[test]
+fn patterns_of_no_name_are_unmatched() {
+    let patterns = ["main", "relase", "release-*", "["];
+    let policy = patterns.map(NameGlob::new).into_iter().fold(policy(), PrunePolicy::with_keep);
+    assert_eq!(policy.unmatched(&["main", "release-1"]), ["relase", "["]);
+    assert_eq!(policy.unmatched(&[]), patterns);
+}
+
 #[tokio::test]
 async fn a_plan_is_the_same_after_json() {
     let store = MemoryCache::new();

@@ -96,9 +96,12 @@ impl Report for PlanFile {
             ]);
             for cache in &plan.caches {
                 let written = text::time_and_age(cache.modified, now);
-                table.row([name(cache), text::size(cache.bytes), written, words(cache.reason).to_owned()]);
+                table.row([name(cache), text::size(cache.bytes), written, why(cache)]);
             }
             let _ = writeln!(text, "{table}");
+        }
+        if plan.caches.iter().any(|cache| cache.may_stay_with.is_some()) {
+            text.push_str("may stay: some registries delete a manifest only with all of its tags\n");
         }
         let _ = writeln!(text, "{} and {} stay", text::count(plan.kept_caches, "cache"), text::size(plan.kept_bytes));
         if let Some(blobs) = &plan.blobs {
@@ -135,6 +138,15 @@ pub(super) fn young(blobs: usize, bytes: u64, grace_seconds: u64) -> String {
 pub(super) fn name(cache: &PlannedCache) -> String {
     let digest = || cache.digest.map(|digest| digest.to_string()).unwrap_or_default();
     cache.name.clone().unwrap_or_else(digest)
+}
+
+/// Why a cache is to be deleted, and what may keep it.
+pub(super) fn why(cache: &PlannedCache) -> String {
+    let reason = words(cache.reason);
+    match &cache.may_stay_with {
+        Some(name) => format!("{reason}, may stay with {name}"),
+        None => reason.to_owned(),
+    }
 }
 
 pub(super) fn words(reason: PruneReason) -> &'static str {

@@ -72,6 +72,8 @@ fn settings(session: &Session, args: &PruneArgs) -> PruneSettings {
     let (progress, looking) = (Arc::clone(&session.reporter), Looking::new(&session.reporter));
     let settings = PruneSettings::default().with_progress(Arc::new(move |event| match event {
         PruneEvent::Look(event) => looking.tell(*event),
+        // A warning says so at the end, with the reason.
+        PruneEvent::Cache { is_gone: false, .. } => {}
         event => progress.note(&words(event)),
     }));
     args.rate.into_iter().fold(settings, PruneSettings::with_rate)
@@ -86,6 +88,9 @@ fn say(session: &Session, plan: &PrunePlan) {
     if plan.blobs.is_some() && plan.grace().is_zero() {
         session.warn("--grace 0: a running export loses the blobs that it has pushed");
     }
+    for names in &plan.unmatched_keep {
+        session.warn(format!("--keep {names} matches no cache"));
+    }
     for unreadable in &plan.unreadable {
         session.warn(format!("{} stays: it cannot be read: {}", unreadable.name, unreadable.why));
     }
@@ -98,7 +103,7 @@ fn say(session: &Session, plan: &PrunePlan) {
 fn name_all(plan: &PrunePlan, all: bool) {
     for cache in &plan.caches {
         let (name, size) = (file::name(cache), text::size(cache.bytes));
-        messages::line(&format!("  cache {name}  {size}  ({})", file::words(cache.reason)));
+        messages::line(&format!("  cache {name}  {size}  ({})", file::why(cache)));
     }
     confirm::list(plan.blobs.iter().flatten().map(|blob| (blob.digest, blob.size)), all);
 }
@@ -122,10 +127,7 @@ fn question(store: &str, plan: &PrunePlan) -> String {
 
 fn words(event: &PruneEvent) -> String {
     match event {
-        PruneEvent::Cache { name, is_gone } => {
-            let name = name.as_deref().unwrap_or("(no name)");
-            format!("cache {name} {}", if *is_gone { "is gone" } else { "stays" })
-        }
+        PruneEvent::Cache { name, .. } => format!("cache {} is gone", name.as_deref().unwrap_or("(no name)")),
         PruneEvent::Blobs { done, total, bytes } => {
             format!("{done} of {} are done, {} deleted", text::count(*total, "blob"), text::size(*bytes))
         }

@@ -100,7 +100,7 @@ impl Report for Pruned {
             let _ = writeln!(text, "deleted {} that nobody finished", text::count(self.uploads, "upload"));
         }
         if self.caches.is_empty() && self.gone_caches.is_empty() && self.blobs.is_none() {
-            text.push_str("nothing to delete\n");
+            text.push_str(if self.kept_caches.is_empty() { "nothing to delete\n" } else { "nothing is deleted\n" });
         }
         text
     }

@@ -9,6 +9,7 @@ use futures_util::stream::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::output::Report as _;
 use crate::tests::{LAYERS, insert, session};
 
 fn args() -> PruneArgs {
@@ -85,6 +86,25 @@ async fn a_dry_run_deletes_nothing_and_a_plan_can_be_carried_out_later() {
     assert_eq!(failure.exit, Exit::Usage);
     std::fs::write(&path, "{}").unwrap();
     assert_eq!(run(&session, &PruneArgs { apply: Some(path), ..args() }).await.unwrap_err().exit, Exit::Usage);
+}
+
+#[test]
+fn a_plan_says_which_caches_may_stay() {
+    let table = |may_stay_with: Option<&str>| {
+        let cache = serde_json::json!({
+            "name": "release", "version": "v", "digest": null, "modified": null, "bytes": 7, "reason": "not-latest",
+            "mayStayWith": may_stay_with,
+        });
+        let plan = serde_json::json!({
+            "madeAt": "2026-11-23T00:00:00Z", "graceSeconds": 3600, "caches": [cache], "blobs": null, "keptCaches": 1,
+            "keptBytes": 7, "bytesOver": 0, "youngBlobs": 0,
+        });
+        let plan = serde_json::from_value(plan).unwrap();
+        PlanFile::new("type=registry,ref=h/a".to_owned(), plan).table(Timestamp::now(), false)
+    };
+    let told = table(Some("main"));
+    assert!(told.contains("--keep-latest, may stay with main\n") && told.contains("may stay: some"), "{told}");
+    assert!(!table(None).contains("may stay"), "{}", table(None));
 }
 
 async fn empty(store: &MemoryCache) -> PrunePlan {

@@ -6,16 +6,18 @@ pub(super) mod report;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cache_core::{CacheSpec, Error, ErrorKind};
+use cache_core::{Error, ErrorKind};
 use cache_ops::{Depth, RepairOptions, Repaired, repair, repair_as_found};
 
 use self::report::{Repair, Status};
 use super::rewrite::{Intent, Rewrite};
+use super::rm::advice::advised;
 use crate::args::RepairArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::{Step, Watched};
 use crate::session::Session;
+use crate::spec::Place;
 
 /// Checks every blob, or uses the findings of `verify`, and writes what is sound.
 pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Failure> {
@@ -26,10 +28,10 @@ pub(super) async fn run(session: &Session, args: &RepairArgs) -> Result<Exit, Fa
         [] => look(session, &rewrite, depth).await,
         files => repair_as_found(rewrite.manifest(), &findings::read(files, rewrite.manifest())?),
     };
-    let repaired = repaired.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => rewrite.source.explain(error.with_hint(remove(&rewrite.source.spec))),
-        _ => rewrite.source.explain(error),
-    })?;
+    let repaired = match repaired {
+        Ok(repaired) => repaired,
+        Err(error) => return Err(failed(session, &rewrite.source, error).await),
+    };
     let is_changed = repaired.is_changed() || rewrite.instead.is_some();
     let status = match (args.dry_run, is_changed) {
         (true, _) => Status::DryRun,
@@ -72,6 +74,9 @@ async fn look(session: &Session, rewrite: &Rewrite, depth: Depth) -> Result<Repa
     repaired
 }
 
-fn remove(spec: &CacheSpec) -> String {
-    format!("nothing can be saved of it: buildcache rm {spec}")
+/// If nothing sound is left, the failure says how to delete the cache.
+async fn failed(session: &Session, source: &Place, error: Error) -> Failure {
+    let is_lost = error.kind() == ErrorKind::NotFound;
+    let failure = Failure::from(source.explain(error));
+    if is_lost { advised(session, source, failure).await } else { failure }
 }

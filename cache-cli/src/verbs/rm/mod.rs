@@ -1,5 +1,6 @@
 //! `rm`: deletes a cache from its store, and with `--blobs` the blobs that only it reached.
 
+pub(super) mod advice;
 mod plan;
 pub(super) mod report;
 

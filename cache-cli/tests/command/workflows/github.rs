@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use cache_tests::servers::registry::Options;
 use serde_json::{Value, json};
 
 use super::places::Places;
@@ -82,6 +83,33 @@ fn a_cache_that_has_lost_a_blob_is_repaired_before_a_build() {
 }
 
 #[test]
+fn a_cache_that_has_lost_its_manifest_is_removed_before_a_build() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    let listed = sandbox.json(&["ls", "type=local,src=a"]);
+    fs::remove_file(sandbox.blob("a", listed["caches"][0]["digest"].as_str().unwrap())).unwrap();
+    mend(&sandbox);
+    assert_eq!(sandbox.run(&["verify", "type=local,src=a"]).code, 4);
+}
+
+#[test]
+fn an_image_in_place_of_the_cache_is_never_removed() {
+    let sandbox = Sandbox::with("v0.32/inline-image");
+    let image = sandbox.json(&["inspect", "type=local,src=a"]);
+    fs::remove_file(sandbox.blob("a", image["layers"][0]["blob"].as_str().unwrap())).unwrap();
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=a"]).code, 3);
+    mend(&sandbox);
+    assert_eq!(sandbox.run(&["verify", "--fast", "type=local,src=a"]).code, 3);
+}
+
+/// Runs the recipe on the directory `a`, without its build, which would write the cache again.
+fn mend(sandbox: &Sandbox) {
+    let mut workflow = yaml(&recipe("verify-before-build.yml"));
+    let steps = workflow["jobs"]["build"]["steps"].as_array_mut().unwrap();
+    steps.retain(|step| step["name"] != "Build");
+    runner(&[("CACHE", format!("type=local,src={}", sandbox.path("a").display()))]).workflow(&workflow);
+}
+
+#[test]
 fn a_nightly_prune_keeps_what_it_is_told_to_keep() {
     let (places, sandbox) = (Places::new(), builds());
     let main = format!("{},name=main", places.bucket());
@@ -97,6 +125,21 @@ fn a_nightly_prune_keeps_what_it_is_told_to_keep() {
 #[test]
 fn the_cache_of_a_merged_branch_is_added_to_main_and_deleted() {
     let (places, sandbox) = (Places::new(), builds());
+    promote(&places);
+    is_sound(&sandbox, &places.registry());
+    assert_eq!(sandbox.run(&["inspect", &format!("{}:pr-7", places.repository())]).code, 4);
+}
+
+#[test]
+fn the_tag_of_a_merged_branch_stays_where_it_would_take_main_with_it() {
+    let (places, sandbox) = (Places::with(Options { deletes_tags: false, ..Options::default() }), builds());
+    promote(&places);
+    is_sound(&sandbox, &places.registry());
+    assert_eq!(sandbox.run(&["inspect", &format!("{}:pr-7", places.repository())]).code, 0);
+}
+
+/// Opens a pull request, and merges it.
+fn promote(places: &Places) {
     let mut runner = runner(&[("REPOSITORY", places.repository())]);
     let workflow = yaml(&recipe("promote.yml"));
     for (action, is_merged) in [("opened", false), ("closed", true)] {
@@ -104,8 +147,6 @@ fn the_cache_of_a_merged_branch_is_added_to_main_and_deleted() {
             json!({ "action": action, "number": 7, "pull_request": { "merged": is_merged } });
         runner.workflow(&workflow);
     }
-    is_sound(&sandbox, &places.registry());
-    assert_eq!(sandbox.run(&["inspect", &format!("{}:pr-7", places.repository())]).code, 4);
 }
 
 #[test]

@@ -13,8 +13,13 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn new() -> Self {
+        Self::with(registry::Options::default())
+    }
+
+    /// The same, with another kind of registry.
+    pub(crate) fn with(options: registry::Options) -> Self {
         Self {
-            registry: registry::Server::start(registry::Access::Open, registry::Options::default()),
+            registry: registry::Server::start(registry::Access::Open, options),
             s3: s3::Server::start(s3::Options::default()),
             actions: actions::Server::start(actions::Options::default()),
         }
