@@ -78,6 +78,9 @@ pub trait PartUpload: Send + Sync {
     }
 }
 
+/// How many permits a whole part takes. What is smaller takes fewer, so that small objects do not wait for each other.
+const WHOLE_PART: u32 = 64;
+
 /// How objects are cut, and how many parts are in memory at once, over all uploads that share it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -91,10 +94,11 @@ pub struct PartLimits {
 }
 
 impl PartLimits {
-    /// Parts of `part_size` bytes, at most `in_flight` of them in memory.
+    /// Parts of `part_size` bytes, at most `in_flight` of them in memory, or as many bytes of smaller ones.
     #[must_use]
     pub fn new(part_size: u64, in_flight: usize) -> Self {
-        let in_flight = Arc::new(Semaphore::new(in_flight.max(1)));
+        let permits = in_flight.max(1).saturating_mul(WHOLE_PART as usize).min(Semaphore::MAX_PERMITS);
+        let in_flight = Arc::new(Semaphore::new(permits));
         Self { part_size: part_size.max(1), max_parts: 10_000, in_flight, buffers: Arc::default() }
     }
 
@@ -120,8 +124,11 @@ impl PartLimits {
         self.part_size.max(object.div_ceil(u64::from(self.max_parts)))
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.in_flight).acquire_owned().await;
+    /// Waits until there is room for so many bytes.
+    async fn permit(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let permits = bytes.saturating_mul(WHOLE_PART.into()).div_ceil(self.part_size);
+        let permits = u32::try_from(permits).unwrap_or(WHOLE_PART).clamp(1, WHOLE_PART);
+        let permit = Arc::clone(&self.in_flight).acquire_many_owned(permits).await;
         permit.map_err(|closed| Error::new(ErrorKind::Unavailable, "no more parts are taken").with_source(closed))
     }
 }
@@ -147,7 +154,7 @@ pub async fn upload(mut stream: BlobStream, size: u64, to: &dyn PartUpload, limi
     let _buffers = limits.buffers.use_them();
     let mut cutter = Cutter { stream: &mut stream, buffers: &limits.buffers, rest: Bytes::new(), read: 0, size };
     if size <= part_size {
-        let _permit = limits.permit().await?;
+        let _permit = limits.permit(size).await?;
         let bytes = cutter.next(part_size).await?;
         cutter.end().await?;
         return to.put(bytes).await;
@@ -186,7 +193,7 @@ async fn send_parts(
     while cutter.read < cutter.size {
         let permit = loop {
             tokio::select! {
-                permit = limits.permit() => break permit?,
+                permit = limits.permit(part_size.min(cutter.size - cutter.read)) => break permit?,
                 Some(sent) = sending.next() => tags.push(sent?),
             }
         };
@@ -269,9 +276,19 @@ mod tests {
         loses: bool,
     }
 
+    impl Store {
+        async fn count_at_once(&self) {
+            let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(at_once, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            self.at_once.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     #[async_trait]
     impl PartUpload for Store {
         async fn put(&self, bytes: Bytes) -> Result<()> {
+            self.count_at_once().await;
             *self.object.lock().unwrap() = Some(bytes.to_vec());
             Ok(())
         }
@@ -281,10 +298,7 @@ mod tests {
         }
 
         async fn part(&self, _: &str, number: u32, bytes: Bytes) -> Result<String> {
-            let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(at_once, Ordering::SeqCst);
-            tokio::task::yield_now().await;
-            self.at_once.fetch_sub(1, Ordering::SeqCst);
+            self.count_at_once().await;
             if self.fail_part == Some(number) {
                 return Err(Error::new(ErrorKind::Unavailable, "500"));
             }
@@ -319,6 +333,14 @@ mod tests {
     fn pieces(content: &[u8]) -> BlobStream {
         let pieces: Vec<Result<Bytes>> = content.chunks(7).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         Box::pin(stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn small_objects_share_the_memory_of_a_part() {
+        let (store, limits, content) = (Store::default(), PartLimits::new(640, 1), content(10));
+        let uploads = (0..100).map(|_| upload(pieces(&content), 10, &store, &limits));
+        futures_util::future::try_join_all(uploads).await.unwrap();
+        assert_eq!(store.most.into_inner(), 64);
     }
 
     #[tokio::test]

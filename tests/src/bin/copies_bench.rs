@@ -1,5 +1,5 @@
 //! Copies a cache of small blobs to every kind of store and back, with three latencies: `copies_bench BUILDCACHE
-//! [OTHER]`.
+//! [OTHER] [--store NAME]`.
 //!
 //! There is a first copy, a second one, one with a hundredth of new blobs, and one back. The stores are those of the
 //! tests, in this process, and delay each answer by the latency. It prints the requests and the median time of each copy.
@@ -117,9 +117,7 @@ struct Copied {
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut args = std::env::args().skip(1);
-    let ours = args.next().ok_or("usage: copies_bench BUILDCACHE [OTHER]")?;
-    let other = args.next();
+    let (builds, kinds) = parse(std::env::args().skip(1))?;
     let count = std::env::var("BLOBS").map_or(Ok(BLOBS), |text| text.parse())?;
     let new = count.div_ceil(100);
     let folder = tempfile::tempdir()?;
@@ -128,19 +126,36 @@ fn main() -> Outcome<()> {
         runtime.block_on(make_of(&folder.path().join(name), load, count as u64))?;
     }
     println!("{count} blobs of {} KiB, then {new} more", SIZE >> 10);
-    let builds: Vec<&str> = [Some(&ours), other.as_ref()].into_iter().flatten().map(String::as_str).collect();
     for (delay, rounds) in DELAYS {
-        for kind in KINDS {
+        for kind in &kinds {
             println!("{kind}, {} ms a request, median of {rounds}", delay.as_millis());
             let mut runs = vec![Vec::new(); builds.len()];
             for at in (0..rounds).flat_map(|round| (0..builds.len()).map(move |at| round + at)) {
                 let at = at % builds.len();
-                runs[at].push(runtime.block_on(copies(builds[at], kind, folder.path(), delay))?);
+                runs[at].push(runtime.block_on(copies(&builds[at], kind, folder.path(), delay))?);
             }
             print(&runs);
         }
     }
     Ok(())
+}
+
+/// The builds and the kinds of stores of the command line.
+fn parse(mut args: impl Iterator<Item = String>) -> Outcome<(Vec<String>, Vec<String>)> {
+    let (mut builds, mut kinds) = (Vec::new(), Vec::new());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--store" => kinds.extend(args.next().filter(|kind| KINDS.contains(&kind.as_str()))),
+            _ => builds.push(arg),
+        }
+    }
+    if builds.is_empty() {
+        return Err(format!("usage: copies_bench BUILDCACHE [OTHER] [--store NAME] ({})", KINDS.join(", ")).into());
+    }
+    if kinds.is_empty() {
+        kinds = KINDS.map(str::to_owned).to_vec();
+    }
+    Ok((builds, kinds))
 }
 
 /// Prints the median of each kind of copy: `runs` has the rounds of each build.
