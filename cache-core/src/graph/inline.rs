@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::CacheChains;
 use crate::json::{self, go_struct, take};
-use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, unreadable};
+use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, take_time, unreadable};
 use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 
 /// The fields of an image config that hold its cache; others are not read.
@@ -85,7 +85,7 @@ go_struct!(ImageConfig {
 go_struct!(RootFs { "diff_ids" => take(diff_ids) });
 
 go_struct!(History {
-    "created" => take(created),
+    "created" => take_time(created),
     "created_by" => take(created_by),
     "empty_layer" => take(empty_layer),
 });

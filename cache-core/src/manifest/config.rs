@@ -286,6 +286,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_with_an_escape_is_refused_as_in_go() {
+        let decode = |z: &str| {
+            CacheConfig::decode(
+                format!(r#"{{"records":[{{"layers":[{{"createdAt":"2026-11-23T07:40:36{z}"}}]}}]}}"#).as_bytes(),
+            )
+        };
+        assert!(decode("Z").is_ok());
+        assert!(decode(r"\u005a").is_err());
+    }
+
+    #[test]
     fn the_digest_of_a_config_is_that_of_its_bytes() {
         let key = |n: u32| CacheKey::from(format!("<{n}>").as_str());
         let records = (0..2_000).map(|n| CacheRecord { key: key(n), ..CacheRecord::default() });

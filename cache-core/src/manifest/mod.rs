@@ -20,6 +20,7 @@ pub use self::form::ManifestForm;
 pub use self::leaves::join_leaves;
 pub(crate) use self::leaves::split_leaves;
 pub(crate) use self::oci::{Parsed, Shape};
+pub(crate) use self::wire::take_time;
 use crate::error::Result;
 use crate::model::{Descriptor, Digest, Limits, MediaType, check_size};
 

@@ -1,12 +1,12 @@
 //! The decoding of `cacheconfig.v0` by Go's rules.
 
-use serde::de::MapAccess;
+use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::config::DigestOrText;
 use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
 use crate::json::{Tight, go_struct, take, take_list, take_tight};
-use crate::model::{DiffId, Digest};
+use crate::model::{DiffId, Digest, Timestamp};
 
 go_struct!(CacheConfig { "layers" => take(layers), "records" => take(records) });
 
@@ -34,7 +34,7 @@ go_struct!(LayerAnnotations {
     "mediatype" => take(media_type),
     "diffid" => take_diff_id(diff_id, wrong_diff_id),
     "size" => take_sloppy_size(size),
-    "createdat" => take(created_at),
+    "createdat" => take_time(created_at),
 });
 
 fn take_diff_id<'de, A: MapAccess<'de>>(
@@ -58,6 +58,14 @@ fn take_sloppy_size<'de, A: MapAccess<'de>>(size: &mut u64, map: &mut A) -> Resu
     Ok(())
 }
 
+/// Takes the next value into a time. Escapes are not allowed, since Go parses the raw text.
+pub(crate) fn take_time<'de, T: From<Timestamp>, A: MapAccess<'de>>(slot: &mut T, map: &mut A) -> Result<(), A::Error> {
+    if let Some(text) = map.next_value::<Option<&'de str>>()? {
+        *slot = text.parse::<Timestamp>().map_err(A::Error::custom)?.into();
+    }
+    Ok(())
+}
+
 go_struct!(CacheRecord {
     "layers" => take_tight(results),
     "chains" => take_tight(chains),
@@ -72,8 +80,8 @@ fn take_inputs<'de, A: MapAccess<'de>>(inputs: &mut Vec<Vec<RecordLink>>, map: &
     Ok(())
 }
 
-go_struct!(LayerResult { "layer" => take(layer), "createdat" => take(created_at) });
+go_struct!(LayerResult { "layer" => take(layer), "createdat" => take_time(created_at) });
 
-go_struct!(ChainResult { "layers" => take_list(layers), "createdat" => take(created_at) });
+go_struct!(ChainResult { "layers" => take_list(layers), "createdat" => take_time(created_at) });
 
 go_struct!(RecordLink { "selector" => take(selector), "link" => take(link) });

@@ -224,9 +224,9 @@ impl Serialize for Timestamp {
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
-    /// `null` is the zero time, as in Go. Escapes are not allowed, since Go parses the raw text.
+    /// `null` is the zero time, as in Go.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Option::<&'de str>::deserialize(deserializer)? {
+        match Option::<String>::deserialize(deserializer)? {
             Some(text) => text.parse().map_err(serde::de::Error::custom),
             None => Ok(Self::ZERO),
         }
@@ -236,6 +236,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_from_any_source() {
+        let read: Timestamp = serde_json::from_reader(&b"\"2026-11-23T12:44:08Z\""[..]).unwrap();
+        assert_eq!(read.to_string(), "2026-11-23T12:44:08Z");
+        assert_eq!(serde_json::from_value::<Timestamp>(serde_json::Value::Null).unwrap(), Timestamp::ZERO);
+    }
 
     #[test]
     fn times_of_go_survive_a_round_trip() {
@@ -298,7 +305,6 @@ mod tests {
         for bad in ["2026-11-23T07:40:36+25:00", "2026-11-23T07:40:36+00:61", "0000-01-01T00:00:00+24:00"] {
             assert!(bad.parse::<Timestamp>().is_err(), "{bad}");
         }
-        assert!(serde_json::from_str::<Timestamp>(r#""2026-11-23T07:40:36\u005a""#).is_err());
     }
 
     #[test]
