@@ -145,11 +145,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Outcome<(Vec<String>, Vec<St
     let (mut builds, mut kinds) = (Vec::new(), Vec::new());
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "--store" => kinds.extend(args.next().filter(|kind| KINDS.contains(&kind.as_str()))),
+            "--store" => kinds.push(args.next().unwrap_or_default()),
             _ => builds.push(arg),
         }
     }
-    if builds.is_empty() {
+    if builds.is_empty() || kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
         return Err(format!("usage: copies_bench BUILDCACHE [OTHER] [--store NAME] ({})", KINDS.join(", ")).into());
     }
     if kinds.is_empty() {
