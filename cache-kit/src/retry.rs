@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_core::model::random_number;
 use cache_core::seams::{Event, Progress};
-use cache_core::{ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result};
 
 /// How often a silent server is tried: each try takes as long as a server may be silent.
 const SILENT_ATTEMPTS: u32 = 2;
@@ -71,12 +71,18 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// The last error of `call`, which is not retryable any more.
-    pub async fn run_final<T, F, C>(&self, progress: &dyn Progress, call: C) -> Result<T>
+    pub async fn run_final<T, F, C>(self, progress: &dyn Progress, mut call: C) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
         C: FnMut() -> F + Send,
     {
-        self.run(progress, call).await.map_err(|error| error.with_retryable(false))
+        let mut tries = Tries::new(self, progress);
+        loop {
+            match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => tries.wait_after(error).await.map_err(|error| error.with_retryable(false))?,
+            }
+        }
     }
 
     /// Calls `call` until it succeeds, fails for good, or the policy is used up.
@@ -87,30 +93,17 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// The last error of `call`, unchanged: a caller that does more than `call` may start again.
-    pub async fn run<T, F, C>(&self, progress: &dyn Progress, mut call: C) -> Result<T>
+    pub async fn run<T, F, C>(self, progress: &dyn Progress, mut call: C) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
         C: FnMut() -> F + Send,
     {
-        let mut waited = Duration::ZERO;
-        let mut attempt = 1;
+        let mut tries = Tries::new(self, progress);
         loop {
-            let error = match call().await {
+            match call().await {
                 Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            let wait = error.retry_after().unwrap_or_else(|| self.wait_after(attempt));
-            let attempts =
-                if error.silent_for().is_some() { self.attempts.min(SILENT_ATTEMPTS) } else { self.attempts };
-            let is_over = attempt >= attempts || !error.is_retryable() || waited.saturating_add(wait) > self.budget;
-            if is_over {
-                return Err(if attempt > 1 { error.with_tries(attempt) } else { error });
+                Err(error) => tries.wait_after(error).await?,
             }
-            let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
-            progress.event(&Event::Retrying { error: &format!("{throttled}{error}"), wait });
-            tokio::time::sleep(wait).await;
-            waited += wait;
-            attempt += 1;
         }
     }
 
@@ -123,12 +116,43 @@ impl RetryPolicy {
     }
 }
 
+/// The tries of one call. It is a type of its own so that the many calls of a backend compile little each.
+struct Tries<'a> {
+    policy: RetryPolicy,
+    progress: &'a dyn Progress,
+    count: u32,
+    waited: Duration,
+}
+
+impl<'a> Tries<'a> {
+    fn new(policy: RetryPolicy, progress: &'a dyn Progress) -> Self {
+        Self { policy, progress, count: 1, waited: Duration::ZERO }
+    }
+
+    /// Waits before the next try; the error is returned if there is none.
+    async fn wait_after(&mut self, error: Error) -> Result<()> {
+        let Self { policy, count, .. } = *self;
+        let wait = error.retry_after().unwrap_or_else(|| policy.wait_after(count));
+        let attempts =
+            if error.silent_for().is_some() { policy.attempts.min(SILENT_ATTEMPTS) } else { policy.attempts };
+        let is_over = count >= attempts || !error.is_retryable() || self.waited.saturating_add(wait) > policy.budget;
+        if is_over {
+            return Err(if count > 1 { error.with_tries(count) } else { error });
+        }
+        let throttled = if error.kind() == ErrorKind::RateLimited { "throttled: " } else { "" };
+        self.progress.event(&Event::Retrying { error: &format!("{throttled}{error}"), wait });
+        tokio::time::sleep(wait).await;
+        self.waited += wait;
+        self.count += 1;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use cache_core::Error;
     use cache_core::seams::Silent;
 
     use super::*;

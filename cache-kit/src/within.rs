@@ -17,5 +17,9 @@ pub async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>)
 /// # Errors
 /// [`Error::silence`] with this message.
 pub async fn answered<T>(limit: Option<Duration>, message: &str, future: impl Future<Output = T>) -> Result<T> {
-    within(limit, future).await.ok_or_else(|| Error::silence(message, limit.unwrap_or_default()))
+    // Not by `within`: each layer of futures is compiled for every request.
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| Error::silence(message, limit)),
+        None => Ok(future.await),
+    }
 }

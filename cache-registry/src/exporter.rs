@@ -7,22 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use cache_core::manifest::{Document, EncodedManifest};
 use cache_core::seams::{Committed, Contributions, ExporterFacts, stream_of};
 use cache_core::{
     BlobProvider, BlobStream, CacheExporter, CacheManifest, Descriptor, Error, ErrorKind, Expect, MediaType, Progress,
     Pushed, Result, Version,
 };
-use cache_kit::{Accepted, FEW, PresenceChecks};
+use cache_kit::{Accepted, FEW, PresenceChecks, held_back};
+use futures_util::stream::TryStreamExt;
 use reqwest::{Method, Response, StatusCode};
+use url::Url;
 
 use crate::auth::Scopes;
 use crate::client::{Client, Request};
 use crate::importer::stat;
 use crate::presence::Presence;
 use crate::reference::is_repository;
+use crate::single_post::SinglePost;
 use crate::store::manifest_digest;
-use crate::upload::{UPLOAD, Upload, check_stored};
+use crate::upload::{OCTETS, UPLOAD, Upload, check_stored};
 use crate::{RegistryConfig, RegistryImporter, error};
 
 /// Where containerd notes the repositories of a registry that have a blob: `<this><host>` = `repo[,repo]`.
@@ -35,6 +39,8 @@ pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(5);
 ///
 /// * A push looks up the blob. If it does not exist, it is mounted from the repository that containerd's annotation
 ///   names, or else sent in one request of known length.
+/// * The first blob of up to 256 KiB is sent in the request that starts its upload. If the registry takes it so, which
+///   is then checked, all blobs up to that size are sent in one request instead of two.
 /// * An upload that breaks is resumed after the bytes that the registry reports as stored, or started again if there
 ///   are none. A blob that is too large for one request is sent in chunks.
 /// * A push that fails, or whose future is dropped, asks the registry to cancel its upload. The upload of a killed
@@ -57,6 +63,7 @@ pub struct RegistryExporter {
     /// The blobs in the present manifest.
     accepted: Accepted,
     checks: PresenceChecks,
+    single_post: SinglePost,
 }
 
 impl RegistryExporter {
@@ -75,6 +82,7 @@ impl RegistryExporter {
             presence: Presence::default(),
             accepted: Accepted::default(),
             checks: PresenceChecks::untold(),
+            single_post: SinglePost::default(),
         }
     }
 
@@ -129,8 +137,11 @@ impl RegistryExporter {
         self.presence.may_ask(blob) && self.accepted.has(blob, named).await
     }
 
-    /// Takes the blob from another repository, or starts an upload.
-    async fn start(&self, blob: &Descriptor) -> Result<Started> {
+    /// Takes the blob from another repository, sends it in one request, or starts an upload.
+    async fn start<F>(&self, blob: &Descriptor, open: impl Fn() -> F) -> Result<Started>
+    where
+        F: Future<Output = Result<BlobStream>> + Send,
+    {
         let url = self.client.url("blobs/uploads/").await?;
         if let Some(from) = self.mount_source(blob).filter(|_| self.presence.may_ask(blob)) {
             let scopes = self.scopes.clone().and_pull(from);
@@ -139,22 +150,48 @@ impl RegistryExporter {
             let response = self.client.send(Request::new(Method::POST, url, &scopes, UPLOAD)).await?;
             match response.status() {
                 StatusCode::CREATED => return Ok(Started::Mounted),
-                status if status.is_success() => return self.started(&response),
+                status if status.is_success() => return self.started(&response, None),
                 // Who may not read the other repository may still upload.
                 status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {}
                 _ => return Err(self.client.refused(response, UPLOAD).await),
             }
         }
+        if self.single_post.begin(blob.size) {
+            let bytes = whole(blob, open().await?).await;
+            if let Some(started) = self.post(url.clone(), blob, bytes?).await? {
+                return Ok(started);
+            }
+        }
         let response = self.client.send(Request::new(Method::POST, url, &self.scopes, UPLOAD)).await?;
         match response.status() {
             StatusCode::CREATED => Ok(Started::Present),
-            status if status.is_success() => self.started(&response),
+            status if status.is_success() => self.started(&response, None),
             _ => Err(self.client.refused(response, UPLOAD).await),
         }
     }
 
-    fn started(&self, response: &Response) -> Result<Started> {
-        Upload::started(&self.client, &self.scopes, response).map(|upload| Started::Upload(Box::new(upload)))
+    /// Sends a blob in the request that starts an upload; `None` if the registry refuses that.
+    async fn post(&self, mut url: Url, blob: &Descriptor, bytes: Bytes) -> Result<Option<Started>> {
+        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
+        let request = Request::new(Method::POST, url, &self.scopes, UPLOAD).body(OCTETS, bytes.clone());
+        let Some(response) = self.single_post.send(&self.client, request, UPLOAD).await? else { return Ok(None) };
+        if response.status() != StatusCode::CREATED {
+            self.single_post.learn(false);
+            return self.started(&response, Some(bytes)).map(Some);
+        }
+        let stored = check_stored(&self.client, response, blob.digest, UPLOAD).await;
+        if self.single_post.works() {
+            return stored.map(|()| Some(Started::Sent));
+        }
+        // A registry that ignores the bytes may answer so too.
+        let found = if stored.is_ok() { stat(&self.client, &self.scopes, blob).await? } else { None };
+        let is_there = found.is_some_and(|found| found.size == blob.size);
+        self.single_post.learn(is_there);
+        Ok(is_there.then_some(Started::Sent))
+    }
+
+    fn started(&self, response: &Response, bytes: Option<Bytes>) -> Result<Started> {
+        Upload::started(&self.client, &self.scopes, response).map(|upload| Started::Upload(Box::new(upload), bytes))
     }
 
     /// The other repository of this registry with the longest path in common.
@@ -180,11 +217,15 @@ impl RegistryExporter {
     {
         let pushed = match self.is_present(blob).await? {
             true => Pushed::Present,
-            false => match self.start(blob).await? {
+            false => match self.start(blob, &open).await? {
                 Started::Mounted => Pushed::Mounted,
                 Started::Present => Pushed::Present,
-                Started::Upload(upload) => {
-                    upload.send(blob, open).await?;
+                Started::Sent => Pushed::Uploaded,
+                Started::Upload(upload, bytes) => {
+                    match bytes {
+                        Some(bytes) => upload.send(blob, || async { Ok(stream_of(bytes.clone())) }).await?,
+                        None => upload.send(blob, open).await?,
+                    }
                     Pushed::Uploaded
                 }
             },
@@ -372,7 +413,15 @@ fn is_gone(error: &Error) -> bool {
 enum Started {
     Mounted,
     Present,
-    Upload(Box<Upload>),
+    Sent,
+    /// The blob's bytes, if they were read already.
+    Upload(Box<Upload>, Option<Bytes>),
+}
+
+/// The whole of a small blob.
+async fn whole(blob: &Descriptor, stream: BlobStream) -> Result<Bytes> {
+    let pieces: Vec<Bytes> = held_back(stream, blob.size).try_collect().await?;
+    Ok(if let [piece] = &pieces[..] { piece.clone() } else { pieces.concat().into() })
 }
 
 fn common_parts(a: &str, b: &str) -> usize {

@@ -22,6 +22,7 @@ mod reader;
 mod redirect;
 mod reference;
 mod refusal;
+mod single_post;
 mod store;
 mod tags;
 mod upload;

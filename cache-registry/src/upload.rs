@@ -16,7 +16,7 @@ use crate::{error, redirect};
 
 pub(crate) const UPLOAD: &str = "cannot upload the blob";
 const STATE: &str = "cannot look up the upload";
-const OCTETS: &str = "application/octet-stream";
+pub(crate) const OCTETS: &str = "application/octet-stream";
 /// The smallest chunk that a registry accepts, from its answer to the start of an upload.
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 /// How often one upload is resumed, and how often in a row without progress.

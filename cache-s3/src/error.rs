@@ -24,38 +24,33 @@ pub(crate) fn failed<E>(failure: SdkError<E, Raw>, message: &str) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    match failure {
+    // Little is done here, since it is compiled for each operation.
+    match &failure {
         SdkError::ServiceError(answer) => {
             let meta = answer.err().meta();
             refused(message, answer.raw(), meta.code(), meta.message())
         }
-        // The status came, and a body that is not S3's: a proxy's page, or half of one.
-        SdkError::ResponseError(ref answer) => {
-            let error = refused(message, answer.raw(), None, None);
-            let cause = failure.into_source().map_or_else(|_| String::new(), |source| chain(&*source));
-            unreadable(error, message, &cause)
-        }
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(connector) => unreachable(connector, message),
-            None => new(ErrorKind::Unavailable, message),
-        },
+        SdkError::ResponseError(answer) => unreadable(message, answer.raw(), failure.source()),
+        SdkError::DispatchFailure(failure) => unreachable(failure.as_connector_error(), message),
         SdkError::TimeoutError(_) => new(ErrorKind::Unavailable, message).with("cause", "the connection timed out"),
-        // A key, a bucket or an endpoint of which no request can be made.
-        SdkError::ConstructionFailure(_) => {
-            let cause = failure.into_source().map_or_else(|_| String::new(), |source| chain(&*source));
-            let error = new(ErrorKind::InvalidSpec, message).with("cause", one_line(&cause));
-            error.with_hint("check bucket, region and endpoint_url")
-        }
-        other => new(ErrorKind::Unavailable, message).with_source(other),
+        SdkError::ConstructionFailure(_) => unsendable(message, failure.source()),
+        _ => new(ErrorKind::Unavailable, message).with_source(failure),
     }
 }
 
-/// Adds why the body of an answer cannot be used.
-fn unreadable(error: Error, message: &str, cause: &str) -> Error {
+/// A key, a bucket or an endpoint of which no request can be made.
+fn unsendable(message: &str, cause: Option<&(dyn StdError + 'static)>) -> Error {
+    let error = new(ErrorKind::InvalidSpec, message).with("cause", one_line(&cause.map(chain).unwrap_or_default()));
+    error.with_hint("check bucket, region and endpoint_url")
+}
+
+/// The status came, and a body that is not S3's: a proxy's page, or half of one.
+fn unreadable(message: &str, raw: &Raw, cause: Option<&(dyn StdError + 'static)>) -> Error {
+    let cause = cause.map(chain).unwrap_or_default();
     if cause.contains(TOO_LONG) {
         return new(ErrorKind::LimitExceeded, message).with("cause", TOO_LONG);
     }
-    error.with("cause", one_line(cause))
+    refused(message, raw, None, None).with("cause", one_line(&cause))
 }
 
 /// Maps an answer that is not the wanted one.
@@ -132,7 +127,8 @@ fn by_status(status: u16) -> (ErrorKind, Option<&'static str>) {
 }
 
 /// No answer: no connection, a reset, or no credentials.
-fn unreachable(connector: &ConnectorError, message: &str) -> Error {
+fn unreachable(connector: Option<&ConnectorError>, message: &str) -> Error {
+    let Some(connector) = connector else { return new(ErrorKind::Unavailable, message) };
     let cause = one_line(&chain(connector));
     if cause.contains("credential") {
         let error = new(ErrorKind::Unauthenticated, message).with("cause", cause);

@@ -40,20 +40,35 @@ fn left(place: &Registry) -> Vec<String> {
     contents.into_iter().filter(|line| line.contains(" tag ") || line.contains(" manifest ")).collect()
 }
 
+/// A registry that supports everything.
+fn complete() -> Registry {
+    Registry::with(Options { takes_posts: true, ..Options::default() })
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_where_everything_works() {
-    let place = Registry::new();
+    let place = complete();
     let found = diagnose(&place).await;
-    for name in ["read", "blob-push", "chunked-upload", "range-read", "mount", "image-manifest", "index", "docker-list"]
-    {
+    let blobs = ["read", "blob-push", "single-post", "chunked-upload", "range-read", "mount"];
+    let manifests = ["image-manifest", "index", "docker-list", "tag-list", "referrers", "delete"];
+    for name in blobs.into_iter().chain(manifests) {
         assert!(found.works(name), "{name}: {found:?}");
     }
-    assert!(found.works("tag-list") && found.works("referrers") && found.works("delete"), "{found:?}");
     assert_eq!(attributes(&place, &found).as_deref(), Some(""));
     assert_eq!(
         (found.leftovers.len(), place.server().stored(|stored| stored.contents())),
         (0, vec!["team/cache".into()])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_wants_two_requests_for_a_blob_keeps_no_open_upload() {
+    let place = Registry::new();
+    let found = diagnose(&place).await;
+    assert_eq!(refusal(&found, "single-post").0, ErrorKind::Unsupported);
+    assert!(found.recommended.is_some() && found.leftovers.is_empty(), "{found:?}");
+    let deletes = place.server().take_log().into_iter().filter(|logged| logged.path.contains("/uploads/"));
+    assert_eq!(deletes.filter(|logged| logged.method == Method::DELETE).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +159,7 @@ async fn a_wrong_password_is_a_finding_without_the_password() {
 
 #[tokio::test(start_paused = true)]
 async fn temporary_failures_are_retried() {
-    let place = Registry::new();
+    let place = complete();
     place.server().plan(Plan::new(Method::PUT, "/manifests/", Fault::Answer(429, Some(1), "")));
     place.server().plan(Plan::new(Method::POST, "/uploads/", Fault::Answer(503, None, "")));
     let found = diagnose(&place).await;

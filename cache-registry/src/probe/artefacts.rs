@@ -16,8 +16,9 @@ const CRC: u32 = 0xefb5_af2e;
 pub(super) struct Artefacts {
     pub(super) tag: String,
     pub(super) layer: Document,
-    /// A second blob, for the second way to send one.
+    /// A blob for each other way to send one.
     pub(super) chunked: Document,
+    pub(super) posted: Document,
     cache: CacheManifest,
 }
 
@@ -25,9 +26,10 @@ impl Artefacts {
     pub(super) fn new() -> Result<Self> {
         let tag = format!("buildcache-doctor-{:016x}", random_number());
         let layer = Document::new(layer_type(), empty_layer(&tag));
-        let chunked = Document::new(layer_type(), empty_layer(&format!("{tag}-chunked")));
+        let other = |way: &str| Document::new(layer_type(), empty_layer(&format!("{tag}-{way}")));
+        let (chunked, posted) = (other("chunked"), other("posted"));
         let cache = cache(&tag, &layer.descriptor)?;
-        Ok(Self { tag, layer, chunked, cache })
+        Ok(Self { tag, layer, chunked, posted, cache })
     }
 
     /// The config and the manifest in this form.
@@ -77,7 +79,7 @@ mod tests {
         let [one, other] = [Artefacts::new().unwrap(), Artefacts::new().unwrap()];
         let digests = |artefacts: &Artefacts| {
             let encoded = artefacts.encode(ManifestForm::Index);
-            let blobs = [&artefacts.layer, &artefacts.chunked, &encoded.config, &encoded.manifest];
+            let blobs = [&artefacts.layer, &artefacts.chunked, &artefacts.posted, &encoded.config, &encoded.manifest];
             blobs.map(|document| document.descriptor.digest)
         };
         assert!(digests(&one).iter().all(|digest| !digests(&other).contains(digest)));

@@ -27,7 +27,7 @@ const NOT_WRITTEN: &str = "not tried: no manifest can be written";
 /// The repository to probe.
 ///
 /// The probe writes to one tag, `buildcache-doctor-<random>`, and does not use the tag in its configuration. It sends
-/// about 5 KiB in 30 requests. At the end it deletes its manifests by their digests, and its blobs if the registry can;
+/// about 6 KiB in 33 requests. At the end it deletes its manifests by their digests, and its blobs if the registry can;
 /// the [`Diagnosis`] lists what could not be deleted.
 pub struct RegistryProbe {
     client: Arc<Client>,
@@ -50,7 +50,7 @@ impl RegistryProbe {
 
     /// Sends blobs in every way; returns whether one works.
     async fn try_blobs(&self, artefacts: &Artefacts, found: &mut Diagnosis) -> bool {
-        let (layer, chunked) = (&artefacts.layer, &artefacts.chunked);
+        let Artefacts { layer, chunked, posted, .. } = artefacts;
         let config = artefacts.encode(ManifestForm::Index).config;
         let mut pushed = self.client.retrying(|| self.exporter.put_blob(layer)).await;
         if pushed.is_ok() {
@@ -58,9 +58,13 @@ impl RegistryProbe {
         }
         let advice = "without this nothing can be written: ask for the right to push to the repository";
         if !found.record("blob-push", pushed, advice) {
-            ["chunked-upload", "range-read", "mount"].into_iter().for_each(|name| found.skip(name, NOT_PUSHED));
+            ["single-post", "chunked-upload", "range-read", "mount"]
+                .into_iter()
+                .for_each(|name| found.skip(name, NOT_PUSHED));
             return false;
         }
+        let sent = self.client.retrying(|| self.post(posted)).await;
+        found.record("single-post", sent, "each small blob takes two requests instead of one");
         let sent = self.client.retrying(|| self.upload_in_chunks(chunked)).await;
         found.record("chunked-upload", sent, "BuildKit and buildcache do not need it");
         let read = self.client.retrying(|| self.read_a_part(layer)).await;
@@ -131,10 +135,9 @@ impl RegistryProbe {
     /// Deletes the blobs one by one, which not every registry does; counts those that stay, and their bytes.
     async fn delete_blobs(&self, artefacts: &Artefacts) -> (usize, u64) {
         let config = artefacts.encode(ManifestForm::Index).config;
-        let chunked = Some(&artefacts.chunked);
-        let blobs: Vec<&Document> = [&artefacts.layer, &config].into_iter().chain(chunked).collect();
+        let Artefacts { layer, chunked, posted, .. } = artefacts;
         let (mut count, mut bytes) = (0, 0);
-        for Document { descriptor, .. } in blobs {
+        for Document { descriptor, .. } in [layer, &config, chunked, posted] {
             let Ok(Some(_)) = crate::importer::stat(&self.client, &self.scopes, descriptor).await else { continue };
             if self.delete(&format!("blobs/{}", descriptor.digest)).await.is_err() {
                 (count, bytes) = (count + 1, bytes + descriptor.size);

@@ -9,9 +9,9 @@ use super::RegistryProbe;
 use crate::auth::Scopes;
 use crate::client::Request;
 use crate::error;
-use crate::importer::MANIFEST_TYPES;
+use crate::importer::{MANIFEST_TYPES, stat};
 use crate::store::manifest_digest;
-use crate::upload::{cancel, upload_location};
+use crate::upload::{OCTETS, UPLOAD, cancel, upload_location};
 
 const READ: &str = "cannot read from the repository";
 const CHUNK: &str = "cannot upload the blob in chunks";
@@ -21,7 +21,6 @@ const LIST: &str = "cannot list the tags";
 const REFERRERS: &str = "cannot list the referrers";
 const BACK: &str = "cannot read the manifest back";
 const DELETE: &str = "cannot delete the manifest";
-const OCTETS: &str = "application/octet-stream";
 
 impl RegistryProbe {
     /// Asks for a manifest that is not there.
@@ -33,6 +32,21 @@ impl RegistryProbe {
         match response.status() {
             StatusCode::NOT_FOUND => Ok(()),
             _ => self.expect_success(response, READ).await.map(drop),
+        }
+    }
+
+    /// Sends a blob in the request that starts an upload.
+    pub(super) async fn post(&self, blob: &Document) -> Result<()> {
+        let mut url = self.client.url("blobs/uploads/").await?;
+        url.query_pairs_mut().append_pair("digest", &blob.descriptor.digest.to_string());
+        let request = Request::new(Method::POST, url, &self.scopes, UPLOAD).body(OCTETS, blob.bytes.clone());
+        let response = self.expect_success(self.client.send(request).await?, UPLOAD).await?;
+        if response.status() != StatusCode::CREATED {
+            return Err(self.cancelled(&response, "the registry wants the blob in a second request").await);
+        }
+        match stat(&self.client, &self.scopes, &blob.descriptor).await? {
+            Some(_) => Ok(()),
+            None => Err(self.answered(&response, "the registry has accepted the blob, but does not have it")),
         }
     }
 
@@ -73,10 +87,7 @@ impl RegistryProbe {
         if response.status() == StatusCode::CREATED {
             return Ok(());
         }
-        if let Ok(location) = upload_location(&self.client, &response) {
-            cancel(&self.client, location).await;
-        }
-        Err(self.answered(&response, "the registry wants the blob uploaded again"))
+        Err(self.cancelled(&response, "the registry wants the blob uploaded again").await)
     }
 
     /// Asks for bytes from the middle.
@@ -137,6 +148,14 @@ impl RegistryProbe {
 
     async fn expect_success(&self, response: Response, message: &str) -> Result<Response> {
         if response.status().is_success() { Ok(response) } else { Err(self.client.refused(response, message).await) }
+    }
+
+    /// The error for an answer that starts an upload, which is cancelled.
+    async fn cancelled(&self, response: &Response, message: &str) -> Error {
+        if let Ok(location) = upload_location(&self.client, response) {
+            cancel(&self.client, location).await;
+        }
+        self.answered(response, message)
     }
 
     /// An answer that is a success, but not the one that was asked for.

@@ -289,11 +289,12 @@ impl Client {
     }
 
     /// Retries what may succeed later, so callers do not retry.
-    pub(crate) async fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T>
+    pub(crate) fn retrying<T, F>(&self, call: impl FnMut() -> F + Send) -> impl Future<Output = Result<T>> + Send
     where
+        T: Send,
         F: Future<Output = Result<T>> + Send,
     {
-        self.tuning().retry().run_final(self.config.environment().listener(), call).await
+        self.tuning().retry().run_final(self.config.environment().listener(), call)
     }
 
     pub(crate) fn tuning(&self) -> &Tuning {

@@ -39,6 +39,8 @@ pub struct Options {
     pub says_digests: bool,
     /// Whether uploads are redirected to a signed URL of another host, as in some clouds.
     pub uploads_elsewhere: bool,
+    /// Whether a blob is taken in the request that starts an upload.
+    pub takes_posts: bool,
     /// Whether an interrupted upload can continue.
     pub resumes: bool,
     /// How tags are listed.
@@ -56,7 +58,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Everything in the specification.
+    /// Everything in the specification, but for blobs in the request that starts an upload.
     fn default() -> Self {
         Self {
             page: 100,
@@ -65,6 +67,7 @@ impl Default for Options {
             ranges: true,
             says_digests: true,
             uploads_elsewhere: false,
+            takes_posts: false,
             resumes: true,
             listing: Listing::Linked,
             hides_lengths: false,

@@ -42,6 +42,9 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
     match (&method, kind) {
         (&Method::HEAD, "blobs") => head_blob(shared, repository, name),
         (&Method::GET, "blobs") => get_blob(shared, repository, name, range),
+        (&Method::POST, "uploads") if shared.options.takes_posts && field("digest").is_some() => {
+            uploads::take(shared, repository, field("digest"), &collect(body).await)
+        }
         (&Method::POST, "uploads") => uploads::start(shared, repository, field("mount").zip(field("from"))),
         (&Method::GET, "uploads") => uploads::look(shared, repository, name),
         (&Method::PATCH, "uploads") => {

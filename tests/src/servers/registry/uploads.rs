@@ -1,5 +1,6 @@
 //! Uploads, in one request or in chunks.
 
+use bytes::Bytes;
 use cache_core::Digest;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -70,15 +71,22 @@ pub(super) async fn finish(
     if receive(shared, id, body).await.is_none() {
         return unknown();
     }
-    let mut state = shared.state();
-    let Some(upload) = state.stored.uploads.get(&id) else { return unknown() };
+    let bytes = shared.state().stored.uploads.get(&id).map(|upload| Bytes::copy_from_slice(&upload.bytes));
+    let Some(bytes) = bytes else { return unknown() };
+    let answer = take(shared, repository, digest, &bytes);
+    if answer.status().is_success() {
+        shared.state().stored.uploads.remove(&id);
+    }
+    answer
+}
+
+/// Stores a blob.
+pub(super) fn take(shared: &Shared, repository: &str, digest: Option<&str>, bytes: &Bytes) -> Answer {
     let promised = digest.and_then(|digest| digest.parse::<Digest>().ok());
-    let Some(promised) = promised.filter(|promised| Digest::sha256(&upload.bytes) == *promised) else {
+    let Some(promised) = promised.filter(|promised| Digest::sha256(bytes) == *promised) else {
         return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
     };
-    let upload = state.stored.uploads.remove(&id).unwrap_or_default();
-    state.stored.repository(repository).put(promised, upload.bytes.into());
-    drop(state);
+    shared.state().stored.repository(repository).put(promised, bytes.clone());
     labelled(shared, &promised.to_string(), empty(201))
 }
 
