@@ -6,6 +6,7 @@ use cache_core::json::JsonObject;
 use cache_core::model::Annotations;
 use cache_core::{Descriptor, Digest, Error, ErrorKind, MediaType, Result, Version, annotation};
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The default tag.
@@ -149,15 +150,13 @@ impl Entry {
     }
 
     fn decode(json: Box<RawValue>) -> serde_json::Result<Self> {
-        #[derive(Deserialize, Default)]
-        struct Named {
-            #[serde(default)]
-            annotations: Option<Annotations>,
-        }
         let descriptor = serde_json::from_str::<Descriptor>(json.get()).ok();
         let mut annotations = match &descriptor {
             Some(descriptor) => descriptor.annotations.clone(),
-            None => or_zero::<Named>(&json)?.annotations.unwrap_or_default(),
+            None => {
+                let named = or_zero::<JsonObject>(&json)?.field::<Annotations>("annotations");
+                named.map_err(serde_json::Error::custom)?.unwrap_or_default()
+            }
         };
         let ref_name = annotations.remove(annotation::REF_NAME).unwrap_or_default();
         let image_name = annotations.remove(IMAGE_NAME).unwrap_or_default();

@@ -3,46 +3,26 @@
 use std::collections::HashSet;
 use std::io::Read;
 
+use cache_core::json::JsonObject;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
 use cache_core::{Descriptor, Digest, MediaType, Result, Timestamp, Version};
-use serde::Deserialize;
 
 use crate::error::io;
 use crate::index::Entry;
 use crate::layout::{Layout, modified, read_file};
 use crate::walk::{BlobFile, Walk};
 
-/// As much of a manifest as tells whether it is that of a cache.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Shape {
-    #[serde(default)]
-    media_type: String,
-    config: Option<Named>,
-    #[serde(default)]
-    manifests: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Named {
-    #[serde(default)]
-    media_type: String,
-}
-
-impl Shape {
-    fn is_cache(&self) -> bool {
-        self.config.iter().chain(&self.manifests).any(|named| named.media_type == MediaType::CACHE_CONFIG.as_str())
-    }
-
-    fn media_type(self) -> MediaType {
-        match (self.media_type.is_empty(), self.config) {
-            (false, _) => MediaType::from(self.media_type),
-            (true, Some(_)) => MediaType::OCI_MANIFEST,
-            (true, None) => MediaType::OCI_INDEX,
-        }
-    }
+/// The media type of a manifest, if it is that of a cache.
+fn type_of_cache(bytes: &[u8]) -> Option<MediaType> {
+    const TYPE: &str = "mediaType";
+    let document = JsonObject::decode(bytes).ok()?;
+    let config: Option<JsonObject> = document.field("config").ok()?;
+    let manifests: Vec<JsonObject> = document.field("manifests").ok()?.unwrap_or_default();
+    let is_config = |named: &JsonObject| named.field(TYPE).ok().flatten() == Some(MediaType::CACHE_CONFIG);
+    config.iter().chain(&manifests).find(|named| is_config(named))?;
+    let unnamed = if config.is_some() { MediaType::OCI_MANIFEST } else { MediaType::OCI_INDEX };
+    Some(document.field::<MediaType>(TYPE).ok()?.filter(|named| !named.is_empty()).unwrap_or(unnamed))
 }
 
 /// Finds unnamed caches, the newest first. Reads the beginning of every blob, and the whole of those that begin like a
@@ -82,8 +62,7 @@ fn manifest_of_cache(layout: &Layout, blob: &BlobFile, limits: &Limits) -> Resul
         return Ok(None);
     }
     let bytes = read_file(&path, limits.manifest)?.unwrap_or_default();
-    let shape = serde_json::from_slice::<Shape>(&bytes).ok().filter(Shape::is_cache);
-    Ok(shape.map(Shape::media_type))
+    Ok(type_of_cache(&bytes))
 }
 
 #[cfg(test)]

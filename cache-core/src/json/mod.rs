@@ -36,10 +36,14 @@ pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json:
 /// Whether `key`, as found in a document, names the Go struct field `name` (lower-case ASCII letters and dots).
 ///
 /// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
+#[inline]
 pub(crate) fn key_is(key: &str, name: &str) -> bool {
+    if key.len() == name.len() && key.eq_ignore_ascii_case(name) {
+        return true;
+    }
     // Folded characters have more bytes than their ASCII letters.
     if key.len() <= name.len() || key.is_ascii() {
-        return key.eq_ignore_ascii_case(name);
+        return false;
     }
     let fold = |c: char| match c {
         '\u{17f}' => 's',
@@ -75,6 +79,22 @@ macro_rules! go_struct {
     };
 }
 pub(crate) use go_struct;
+
+/// Encodes a struct like Go: `"key" => field` in this order, `unless` a field is empty (`omitempty`).
+macro_rules! go_fields {
+    ($type:ty { $($key:literal => $field:ident $(unless $is_empty:path)?),+ $(,)? }) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(if true $(&& !$is_empty(&self.$field))? {
+                    serde::ser::SerializeMap::serialize_entry(&mut map, $key, &self.$field)?;
+                })+
+                serde::ser::SerializeMap::end(map)
+            }
+        }
+    };
+}
+pub(crate) use go_fields;
 
 /// Decodes an object, or `null` as the zero value.
 pub(crate) fn object<'de, T: GoObject, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -179,9 +199,26 @@ impl<'de, T: GoObject> Visitor<'de> for ObjectVisitor<T> {
 }
 
 /// A text, borrowed from the document when it holds no escape.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
 
 /// serde_json escapes the rest as Go does.
 struct GoFormatter;

@@ -9,31 +9,27 @@ use std::io::BufWriter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::json;
+use crate::json::{self, go_fields};
 use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp, debug_as_text};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CacheConfig {
     /// The layers, each pointing at its parent.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<CacheLayer>,
     /// The records, each pointing at its inputs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<CacheRecord>,
 }
 
 /// One layer: a blob on top of a parent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheLayer {
     /// The layer's blob. Text that is not a digest becomes a digest that no blob has, so that the layer has no
     /// descriptor, and its results are dropped.
     pub blob: Digest,
     /// The index of the parent layer, -1 for none. A document without the key means 0.
-    #[serde(skip_serializing_if = "is_zero")]
     pub parent: i64,
     /// The descriptor, in the indexes of s3, azblob and gha, which have no manifest.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Box<LayerAnnotations>>,
 }
 
@@ -53,47 +49,40 @@ pub struct LayerAnnotations {
 }
 
 /// One cache key, what it derives from, and the results it has.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CacheRecord {
     /// Results as the top layer of a chain.
-    #[serde(rename = "layers", skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<LayerResult>,
     /// Results as explicit lists of layers; written by inline exports only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chains: Vec<ChainResult>,
     /// The key.
-    #[serde(rename = "digest", skip_serializing_if = "CacheKey::is_empty")]
     pub key: CacheKey,
     /// For each input the alternatives, any of which will do; none for a root.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Vec<RecordLink>>,
 }
 
 /// A result: the top layer of a chain that is followed through the parents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayerResult {
     /// The index of the top layer.
     pub layer: i64,
     /// When the result was saved.
-    #[serde(rename = "createdAt")]
     pub created_at: Timestamp,
 }
 
 /// A result: its layers from bottom to top, parents not followed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChainResult {
     /// The indices of the layers, bottom first.
     pub layers: Vec<i64>,
     /// When the result was saved; inline exports write zero.
-    #[serde(rename = "createdAt")]
     pub created_at: Timestamp,
 }
 
 /// One alternative of one input.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RecordLink {
     /// Which part of the linked record is used; opaque, empty for all of it.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub selector: String,
     /// The index of the linked record.
     pub link: i64,
@@ -107,8 +96,7 @@ pub struct RecordLink {
 /// let key = CacheKey::output(Digest::sha256(b"a"), 0);
 /// assert_eq!(key.to_string(), "sha256:f75746e2973481c1d7fa28ec8e01bcad88f6b05b273a6e3dba5d0654f17c97f1");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct CacheKey(DigestOrText);
 
 /// A string of a document that should be a digest. A digest needs no memory of its own.
@@ -139,6 +127,12 @@ impl CacheKey {
 
     fn is_empty(&self) -> bool {
         matches!(&self.0, DigestOrText::Text(text) if text.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DigestOrText::deserialize(deserializer).map(Self)
     }
 }
 
@@ -247,26 +241,47 @@ pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
 }
 
+go_fields!(CacheConfig { "layers" => layers unless Vec::is_empty, "records" => records unless Vec::is_empty });
+
+go_fields!(CacheLayer { "blob" => blob, "parent" => parent unless is_zero, "annotations" => annotations unless Option::is_none });
+
+go_fields!(CacheRecord {
+    "layers" => results unless Vec::is_empty,
+    "chains" => chains unless Vec::is_empty,
+    "digest" => key unless CacheKey::is_empty,
+    "inputs" => inputs unless Vec::is_empty,
+});
+
+go_fields!(LayerResult { "layer" => layer, "createdAt" => created_at });
+
+go_fields!(ChainResult { "layers" => layers, "createdAt" => created_at });
+
+go_fields!(RecordLink { "selector" => selector unless String::is_empty, "link" => link });
+
+/// [`LayerAnnotations`] as the document has them.
+struct WrittenAnnotations<'a> {
+    media_type: &'a MediaType,
+    diff_id: Option<String>,
+    size: i64,
+    created_at: Timestamp,
+}
+
+go_fields!(WrittenAnnotations<'_> {
+    "mediaType" => media_type unless MediaType::is_empty,
+    "diffID" => diff_id unless Option::is_none,
+    "size" => size unless is_zero,
+    "createdAt" => created_at,
+});
+
 impl Serialize for LayerAnnotations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Out<'a> {
-            #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
-            media_type: &'a MediaType,
-            #[serde(rename = "diffID", skip_serializing_if = "Option::is_none")]
-            diff_id: Option<String>,
-            #[serde(skip_serializing_if = "is_zero")]
-            size: i64,
-            #[serde(rename = "createdAt")]
-            created_at: Timestamp,
-        }
-        Out {
+        let written = WrittenAnnotations {
             media_type: &self.media_type,
             diff_id: self.written_diff_id(),
             size: i64::try_from(self.size).unwrap_or(i64::MAX),
             created_at: self.created_at,
-        }
-        .serialize(serializer)
+        };
+        written.serialize(serializer)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The three manifests that hold a cache in a registry or a directory, and how a document is told apart.
 
+use serde::Deserialize;
 use serde::de::MapAccess;
-use serde::{Deserialize, Serialize};
 
 use super::ManifestForm;
 use super::config::unreadable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, go_struct, take};
+use crate::json::{self, go_fields, go_struct, take};
 use crate::model::{Descriptor, MediaType, WireDescriptor};
 
 /// A document that may hold a cache or an image.
@@ -84,21 +84,27 @@ where
     Ok(())
 }
 
+/// A document as it is written.
+struct Written<'a> {
+    schema_version: u32,
+    media_type: MediaType,
+    config: Option<&'a Descriptor>,
+    layers: Option<&'a [Descriptor]>,
+    manifests: Option<Vec<&'a Descriptor>>,
+}
+
+go_fields!(Written<'_> {
+    "schemaVersion" => schema_version,
+    "mediaType" => media_type,
+    "config" => config unless Option::is_none,
+    "layers" => layers unless Option::is_none,
+    "manifests" => manifests unless Option::is_none,
+});
+
 /// Encodes the document of `form` around a config and one descriptor per layer, in the layers' order.
 pub(super) fn encode(form: ManifestForm, config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Out<'a> {
-        schema_version: u32,
-        media_type: MediaType,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        config: Option<&'a Descriptor>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        layers: Option<&'a [Descriptor]>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        manifests: Option<Vec<&'a Descriptor>>,
-    }
-    let mut out = Out { schema_version: 2, media_type: form.media_type(), config: None, layers: None, manifests: None };
+    let mut out =
+        Written { schema_version: 2, media_type: form.media_type(), config: None, layers: None, manifests: None };
     match form {
         ManifestForm::ImageManifest => (out.config, out.layers) = (Some(config), Some(layers)),
         ManifestForm::Index | ManifestForm::DockerList => out.manifests = Some(layers.iter().chain([config]).collect()),

@@ -5,48 +5,40 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::{self, go_struct, take, take_size};
+use crate::json::{self, go_fields, go_struct, take, take_size};
 use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
 
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
 ///
 /// Equal descriptors encode to equal bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Descriptor {
     /// The media type.
-    #[serde(rename = "mediaType", skip_serializing_if = "MediaType::is_empty")]
     pub media_type: MediaType,
     /// The content's digest.
     pub digest: Digest,
     /// The content's length in bytes.
     pub size: u64,
     /// Other places to fetch the blob from; BuildKit drops them on export.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// The annotations, ordered by key.
-    #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
     /// The platform of an image in an index.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// The content itself (`data`), if the document has it and it matches the digest. It is not written again.
-    #[serde(skip)]
     pub data: Option<Box<[u8]>>,
 }
 
 /// The platform of an image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Platform {
     /// The processor, as Go names it.
-    #[serde(default)]
     pub architecture: String,
     /// The operating system, as Go names it.
-    #[serde(default)]
     pub os: String,
     /// The processor's variant, like `v8`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub variant: String,
 }
 
@@ -136,6 +128,19 @@ go_struct!(WireDescriptor {
     "data" => take(data),
 });
 
+go_fields!(Descriptor {
+    "mediaType" => media_type unless MediaType::is_empty,
+    "digest" => digest,
+    "size" => size,
+    "urls" => urls unless Vec::is_empty,
+    "annotations" => annotations unless Annotations::is_empty,
+    "platform" => platform unless Option::is_none,
+});
+
+go_struct!(Platform { "architecture" => take(architecture), "os" => take(os), "variant" => take(variant) });
+
+go_fields!(Platform { "architecture" => architecture, "os" => os, "variant" => variant unless String::is_empty });
+
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = WireDescriptor::deserialize(deserializer)?;
@@ -144,8 +149,7 @@ impl<'de> Deserialize<'de> for Descriptor {
 }
 
 /// A media type; unknown ones are carried as they are.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MediaType(Cow<'static, str>);
 
 impl MediaType {
@@ -297,6 +301,12 @@ impl From<String> for MediaType {
 
 fn known_layer(name: &str) -> Option<MediaType> {
     LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name).map(MediaType::known)
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 impl<'de> Deserialize<'de> for MediaType {

@@ -34,8 +34,7 @@ enum Repr {
 /// The digest of a layer's uncompressed tar stream (`rootfs.diff_ids` in the OCI image spec).
 ///
 /// BuildKit keeps it in the annotation `containerd.io/uncompressed`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiffId(pub Digest);
 
 /// The text is not a digest that BuildKit accepts.
@@ -188,6 +187,18 @@ impl FromStr for DiffId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
+    }
+}
+
+impl Serialize for DiffId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DiffId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Digest::deserialize(deserializer).map(Self)
     }
 }
 

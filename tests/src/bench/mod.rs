@@ -1,11 +1,13 @@
 //! Shared by the benchmarks of whole commands: caches of a given size, measurements, and comparisons.
 
+mod args;
 mod beside;
 mod caches;
 mod measure;
 
 use std::error::Error;
 
+pub use self::args::Args;
 pub use self::beside::{Contender, Round, beside, installed};
 pub use self::caches::{make, make_of};
 pub use self::measure::{Figure, measure, median, peak, processors};

@@ -1,5 +1,5 @@
 //! Copies a cache of small blobs to every kind of store and back, with three latencies: `copies_bench BUILDCACHE
-//! [OTHER] [--store NAME]`.
+//! [OTHER] [--store NAME] [--delay MS]`.
 //!
 //! There is a first copy, a second one, one with a hundredth of new blobs, and one back. The stores are those of the
 //! tests, in this process, and delay each answer by the latency. It prints the requests and the median time of each copy.
@@ -15,7 +15,7 @@ use cache_gha::GhaExporter;
 use cache_local::{LocalConfig, LocalImporter};
 use cache_ops::{CopyOptions, ExportSettings, copy};
 use cache_tests::base64::base64;
-use cache_tests::bench::{Figure, Load, Outcome, make_of, measure, median};
+use cache_tests::bench::{Args, Figure, Load, Outcome, make_of, measure, median};
 use cache_tests::harness::Harness;
 use cache_tests::places::{Azblob, Gha, S3};
 use cache_tests::servers::s3::{ACCESS_KEY, BUCKET, Options, SECRET_KEY};
@@ -27,6 +27,8 @@ const SIZE: usize = 16 << 10;
 /// The latency of a request, and the number of measured rounds: the shorter a copy, the more rounds.
 const DELAYS: [(Duration, usize); 3] =
     [(Duration::ZERO, 5), (Duration::from_millis(5), 3), (Duration::from_millis(20), 1)];
+/// The rounds with another latency.
+const ROUNDS: usize = 3;
 
 /// A store in this process.
 enum Store {
@@ -117,7 +119,7 @@ struct Copied {
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (builds, kinds) = parse(std::env::args().skip(1))?;
+    let Args { builds, stores, delay } = Args::parse("copies_bench", std::env::args().skip(1), &KINDS)?;
     let count = std::env::var("BLOBS").map_or(Ok(BLOBS), |text| text.parse())?;
     let new = count.div_ceil(100);
     let folder = tempfile::tempdir()?;
@@ -126,8 +128,9 @@ fn main() -> Outcome<()> {
         runtime.block_on(make_of(&folder.path().join(name), load, count as u64))?;
     }
     println!("{count} blobs of {} KiB, then {new} more", SIZE >> 10);
-    for (delay, rounds) in DELAYS {
-        for kind in &kinds {
+    let delays = delay.map_or(DELAYS.to_vec(), |ms| vec![(Duration::from_millis(ms), ROUNDS)]);
+    for (delay, rounds) in delays {
+        for kind in &stores {
             println!("{kind}, {} ms a request, median of {rounds}", delay.as_millis());
             let mut runs = vec![Vec::new(); builds.len()];
             for at in (0..rounds).flat_map(|round| (0..builds.len()).map(move |at| round + at)) {
@@ -138,24 +141,6 @@ fn main() -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-/// The builds and the kinds of stores of the command line.
-fn parse(mut args: impl Iterator<Item = String>) -> Outcome<(Vec<String>, Vec<String>)> {
-    let (mut builds, mut kinds) = (Vec::new(), Vec::new());
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--store" => kinds.push(args.next().unwrap_or_default()),
-            _ => builds.push(arg),
-        }
-    }
-    if builds.is_empty() || kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
-        return Err(format!("usage: copies_bench BUILDCACHE [OTHER] [--store NAME] ({})", KINDS.join(", ")).into());
-    }
-    if kinds.is_empty() {
-        kinds = KINDS.map(str::to_owned).to_vec();
-    }
-    Ok((builds, kinds))
 }
 
 /// Prints the median of each kind of copy: `runs` has the rounds of each build.

@@ -11,14 +11,17 @@
 //!   every manifest, on 16 connections. `du` does not weigh a registry, and a prune deletes no blobs from it.
 //! * `local`: a temporary directory with a sparse file for each blob (about 700 MB, made in a minute). The bare listing reads
 //!   the directory and the metadata of each file.
+//! * `records`: a directory with one cache of as many records as the stores have blobs. `inspect` and `verify --fast` take
+//!   turns with those of the other build.
 
 mod bare;
 mod directory;
+mod records;
 mod store;
 
 use std::time::Duration;
 
-use cache_tests::bench::{Figure, Outcome};
+use cache_tests::bench::{Args, Figure, Outcome};
 use cache_tests::servers::made_up::{Asked, LAYERS};
 
 use self::store::{Place, Store};
@@ -27,55 +30,40 @@ const DELAYS: [u64; 2] = [0, 20];
 /// How many times the time of the bare listing a verb may take, and its highest peak of memory in MiB.
 const TIMES: f64 = 1.3;
 const MEMORY: f64 = 300.0;
-const USAGE: &str = "usage: million_bench BUILDCACHE [OTHER] [--store NAME] [--delay MS]";
-
-/// The command line.
-#[derive(Default)]
-struct Args {
-    builds: Vec<String>,
-    store: Option<String>,
-    delay: Option<u64>,
-}
-
-impl Args {
-    fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
-        let mut args = Self::default();
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--store" => args.store = Some(words.next().ok_or(USAGE)?),
-                "--delay" => args.delay = Some(words.next().ok_or(USAGE)?.parse()?),
-                _ => args.builds.push(word),
-            }
-        }
-        let is_known = |name: &String| Store::ALL.iter().any(|store| store.name() == name);
-        let is_valid = (1..=2).contains(&args.builds.len()) && args.store.as_ref().is_none_or(is_known);
-        if is_valid { Ok(args) } else { Err(USAGE.into()) }
-    }
-}
+/// The name of the cache of a million records, beside those of the stores.
+const RECORDS: &str = "records";
 
 fn main() -> Outcome<()> {
-    let args = Args::parse(std::env::args().skip(1))?;
+    let names: Vec<&str> = Store::ALL.iter().map(|store| store.name()).chain([RECORDS]).collect();
+    let args = Args::parse("million_bench", std::env::args().skip(1), &names)?;
     let blobs = number("BLOBS", 1_000_000)?;
     let caches = number("CACHES", blobs * 8 / 10 / LAYERS)?;
-    println!("{blobs} blobs, {caches} caches of {LAYERS} blobs each");
+    for name in &args.stores {
+        match Store::ALL.into_iter().find(|store| store.name() == name) {
+            Some(store) => of_store(store, &args, (blobs, caches))?,
+            None => records::run(&args.builds, blobs)?,
+        }
+    }
+    Ok(())
+}
+
+fn of_store(store: Store, args: &Args, (blobs, caches): (usize, usize)) -> Outcome<()> {
     let delays = args.delay.map_or(DELAYS.to_vec(), |delay| vec![delay]);
-    for store in Store::ALL.into_iter().filter(|store| args.store.as_ref().is_none_or(|name| store.name() == name)) {
-        for delay in delays.iter().map(|ms| Duration::from_millis(*ms)).filter(|delay| store.has(*delay)) {
-            println!("{}, {} ms a request", store.name(), delay.as_millis());
-            let mut place = Place::make(store, (blobs, caches), delay)?;
-            let (requests, bare) = place.bare()?;
-            println!("  {:<16} {requests} requests, {bare:.2} s", "bare listing");
-            for build in &args.builds {
-                if args.builds.len() > 1 {
-                    println!("  {build}");
-                }
-                place.fill()?;
-                for (what, words) in store.verbs() {
-                    let (figure, asked) = place.run(build, words)?;
-                    report(what, asked, figure, bare);
-                }
-                println!("  {} blobs are deleted", place.deleted()?);
+    for delay in delays.into_iter().map(Duration::from_millis).filter(|delay| store.has(*delay)) {
+        println!("{}, {blobs} blobs, {caches} caches of {LAYERS}, {} ms a request", store.name(), delay.as_millis());
+        let mut place = Place::make(store, (blobs, caches), delay)?;
+        let (requests, bare) = place.bare()?;
+        println!("  {:<16} {requests} requests, {bare:.2} s", "bare listing");
+        for build in &args.builds {
+            if args.builds.len() > 1 {
+                println!("  {build}");
             }
+            place.fill()?;
+            for (what, words) in store.verbs() {
+                let (figure, asked) = place.run(build, words)?;
+                report(what, asked, figure, bare);
+            }
+            println!("  {} blobs are deleted", place.deleted()?);
         }
     }
     Ok(())
