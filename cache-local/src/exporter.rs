@@ -166,7 +166,7 @@ impl CacheExporter for LocalExporter {
     /// [`ErrorKind::Unavailable`], and the export can be repeated.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
-            return Ok(Committed::skipped());
+            return Ok(Committed::default());
         }
         let ingest = self.ingest().await?;
         let encoded = manifest.encode(self.config.form()).checked(&self.config.limits())?;

@@ -375,7 +375,7 @@ impl CacheExporter for RegistryExporter {
     /// can be repeated.
     async fn commit(&self, manifest: &CacheManifest, expect: Expect) -> Result<Committed> {
         if manifest.is_empty() && manifest.raw_manifest().is_none() {
-            return Ok(Committed::skipped());
+            return Ok(Committed::default());
         }
         let encoded = manifest.encode(self.client.config().form()).checked(&self.client.config().limits())?;
         let (reference, descriptor) = (self.client.config().parsed(), encoded.manifest.descriptor.clone());

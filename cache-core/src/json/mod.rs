@@ -33,17 +33,13 @@ pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json:
     value.serialize(&mut Serializer::with_formatter(out, GoFormatter))
 }
 
-/// Whether `key`, as found in a document, names the Go struct field `name` (lower-case ASCII letters and dots).
+/// Whether `key`, as found in a document, names the Go struct field `name` (ASCII letters and dots).
 ///
 /// Go folds case the Unicode way: U+017F is an `s` and U+212A is a `k`.
-#[inline]
 pub(crate) fn key_is(key: &str, name: &str) -> bool {
-    if key.len() == name.len() && key.eq_ignore_ascii_case(name) {
-        return true;
-    }
     // Folded characters have more bytes than their ASCII letters.
     if key.len() <= name.len() || key.is_ascii() {
-        return false;
+        return key.eq_ignore_ascii_case(name);
     }
     let fold = |c: char| match c {
         '\u{17f}' => 's',
@@ -95,6 +91,15 @@ macro_rules! go_fields {
     };
 }
 pub(crate) use go_fields;
+
+/// Both of a struct: `"key" => take(field) unless is_empty`.
+macro_rules! go_json {
+    ($type:ty { $($key:literal => $take:ident($field:ident) $(unless $is_empty:path)?),+ $(,)? }) => {
+        $crate::json::go_struct!($type { $($key => $take($field)),+ });
+        $crate::json::go_fields!($type { $($key => $field $(unless $is_empty)?),+ });
+    };
+}
+pub(crate) use go_json;
 
 /// Decodes an object, or `null` as the zero value.
 pub(crate) fn object<'de, T: GoObject, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {

@@ -42,7 +42,7 @@ impl JsonObject {
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] when the value is of another type.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let found = self.0.iter().rev().find(|(known, _)| is(known, name));
+        let found = self.0.iter().rev().find(|(known, _)| key_is(known, name));
         let decoded = found.map(|(_, value)| serde_json::from_str::<Option<T>>(value.get())).transpose();
         Ok(decoded.map_err(|error| unreadable(error).with("field", name))?.flatten())
     }
@@ -58,7 +58,7 @@ impl JsonObject {
     /// When the value cannot be JSON, which holds for no plain data.
     pub fn set<T: Serialize>(&mut self, name: &str, value: &T) {
         let value = to_raw_value(value).expect("plain data always encodes");
-        match self.0.iter_mut().rev().find(|(known, _)| is(known, name)) {
+        match self.0.iter_mut().rev().find(|(known, _)| key_is(known, name)) {
             Some((_, known)) => *known = value,
             None => self.0.push((name.to_owned(), value)),
         }
@@ -67,7 +67,7 @@ impl JsonObject {
     /// Removes every field of that name; returns whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
-        self.0.retain(|(known, _)| !is(known, name));
+        self.0.retain(|(known, _)| !key_is(known, name));
         self.0.len() < before
     }
 
@@ -83,10 +83,6 @@ impl JsonObject {
     pub fn encode(&self) -> Vec<u8> {
         compact(&serde_json::to_string(self).expect("fields are JSON already"))
     }
-}
-
-fn is(known: &str, name: &str) -> bool {
-    known == name || key_is(known, name)
 }
 
 fn unreadable(error: serde_json::Error) -> Error {

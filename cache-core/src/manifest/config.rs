@@ -6,10 +6,11 @@
 use std::fmt;
 use std::io::BufWriter;
 
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, go_fields};
+use crate::json;
 use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp, debug_as_text};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
@@ -125,7 +126,7 @@ impl CacheKey {
         matches!(&self.0, DigestOrText::Text(text) if text.starts_with("random:"))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         matches!(&self.0, DigestOrText::Text(text) if text.is_empty())
     }
 }
@@ -241,47 +242,20 @@ pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
 }
 
-go_fields!(CacheConfig { "layers" => layers unless Vec::is_empty, "records" => records unless Vec::is_empty });
-
-go_fields!(CacheLayer { "blob" => blob, "parent" => parent unless is_zero, "annotations" => annotations unless Option::is_none });
-
-go_fields!(CacheRecord {
-    "layers" => results unless Vec::is_empty,
-    "chains" => chains unless Vec::is_empty,
-    "digest" => key unless CacheKey::is_empty,
-    "inputs" => inputs unless Vec::is_empty,
-});
-
-go_fields!(LayerResult { "layer" => layer, "createdAt" => created_at });
-
-go_fields!(ChainResult { "layers" => layers, "createdAt" => created_at });
-
-go_fields!(RecordLink { "selector" => selector unless String::is_empty, "link" => link });
-
-/// [`LayerAnnotations`] as the document has them.
-struct WrittenAnnotations<'a> {
-    media_type: &'a MediaType,
-    diff_id: Option<String>,
-    size: i64,
-    created_at: Timestamp,
-}
-
-go_fields!(WrittenAnnotations<'_> {
-    "mediaType" => media_type unless MediaType::is_empty,
-    "diffID" => diff_id unless Option::is_none,
-    "size" => size unless is_zero,
-    "createdAt" => created_at,
-});
-
 impl Serialize for LayerAnnotations {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let written = WrittenAnnotations {
-            media_type: &self.media_type,
-            diff_id: self.written_diff_id(),
-            size: i64::try_from(self.size).unwrap_or(i64::MAX),
-            created_at: self.created_at,
-        };
-        written.serialize(serializer)
+        let mut map = serializer.serialize_map(None)?;
+        if !self.media_type.is_empty() {
+            map.serialize_entry("mediaType", &self.media_type)?;
+        }
+        if let Some(diff_id) = self.written_diff_id() {
+            map.serialize_entry("diffID", &diff_id)?;
+        }
+        if self.size > 0 {
+            map.serialize_entry("size", &i64::try_from(self.size).unwrap_or(i64::MAX))?;
+        }
+        map.serialize_entry("createdAt", &self.created_at)?;
+        map.end()
     }
 }
 
@@ -290,10 +264,6 @@ impl LayerAnnotations {
     pub(super) fn written_diff_id(&self) -> Option<String> {
         self.diff_id.map(|id| id.to_string()).or_else(|| self.wrong_diff_id.as_deref().map(str::to_owned))
     }
-}
-
-fn is_zero(value: &i64) -> bool {
-    *value == 0
 }
 
 #[cfg(test)]

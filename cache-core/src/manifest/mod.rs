@@ -22,6 +22,7 @@ pub(crate) use self::leaves::split_leaves;
 pub(crate) use self::oci::{Parsed, Shape};
 pub(crate) use self::wire::take_time;
 use crate::error::Result;
+use crate::json;
 use crate::model::{Descriptor, Digest, Limits, MediaType, check_size};
 
 /// A cache as it is stored: the config, and a descriptor for every blob.
@@ -179,7 +180,9 @@ impl CacheManifest {
             ..layer.clone()
         };
         let layers: Vec<Descriptor> = self.layer_descriptors().map(written).collect();
-        let manifest = Document::new(form.media_type(), oci::encode(form, &config.descriptor, &layers));
+        let written = oci::Written { form, config: &config.descriptor, layers: &layers };
+        let bytes = json::to_vec(&written).expect("a manifest is plain data, which always encodes");
+        let manifest = Document::new(form.media_type(), bytes);
         EncodedManifest { form, config, manifest }
     }
 

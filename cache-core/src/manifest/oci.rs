@@ -1,12 +1,13 @@
 //! The three manifests that hold a cache in a registry or a directory, and how a document is told apart.
 
-use serde::Deserialize;
 use serde::de::MapAccess;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::ManifestForm;
 use super::config::unreadable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, go_fields, go_struct, take};
+use crate::json::{self, go_struct, take};
 use crate::model::{Descriptor, MediaType, WireDescriptor};
 
 /// A document that may hold a cache or an image.
@@ -50,11 +51,8 @@ impl Parsed {
 }
 
 fn agree(agrees: bool, given: MediaType) -> Result<MediaType> {
-    if agrees {
-        return Ok(given);
-    }
-    let message = "mediaType in manifest does not match manifest contents";
-    Err(Error::new(ErrorKind::InvalidManifest, message).with("mediaType", given))
+    let error = || Error::new(ErrorKind::InvalidManifest, "mediaType in manifest does not match manifest contents");
+    if agrees { Ok(given) } else { Err(error().with("mediaType", given)) }
 }
 
 /// `Some(None)` is a key that is there with `null`, which counts as present.
@@ -84,30 +82,24 @@ where
     Ok(())
 }
 
-/// A document as it is written.
-struct Written<'a> {
-    schema_version: u32,
-    media_type: MediaType,
-    config: Option<&'a Descriptor>,
-    layers: Option<&'a [Descriptor]>,
-    manifests: Option<Vec<&'a Descriptor>>,
+/// The document of a form around a config and one descriptor per layer, in the layers' order.
+pub(super) struct Written<'a> {
+    pub(super) form: ManifestForm,
+    pub(super) config: &'a Descriptor,
+    pub(super) layers: &'a [Descriptor],
 }
 
-go_fields!(Written<'_> {
-    "schemaVersion" => schema_version,
-    "mediaType" => media_type,
-    "config" => config unless Option::is_none,
-    "layers" => layers unless Option::is_none,
-    "manifests" => manifests unless Option::is_none,
-});
-
-/// Encodes the document of `form` around a config and one descriptor per layer, in the layers' order.
-pub(super) fn encode(form: ManifestForm, config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
-    let mut out =
-        Written { schema_version: 2, media_type: form.media_type(), config: None, layers: None, manifests: None };
-    match form {
-        ManifestForm::ImageManifest => (out.config, out.layers) = (Some(config), Some(layers)),
-        ManifestForm::Index | ManifestForm::DockerList => out.manifests = Some(layers.iter().chain([config]).collect()),
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("schemaVersion", &2)?;
+        map.serialize_entry("mediaType", &self.form.media_type())?;
+        if self.form == ManifestForm::ImageManifest {
+            map.serialize_entry("config", self.config)?;
+            map.serialize_entry("layers", self.layers)?;
+            return map.end();
+        }
+        map.serialize_entry("manifests", &self.layers.iter().chain([self.config]).collect::<Vec<_>>())?;
+        map.end()
     }
-    json::to_vec(&out).expect("a manifest is plain data, which always encodes")
 }

@@ -1,33 +1,35 @@
-//! The decoding of `cacheconfig.v0` by Go's rules.
+//! `cacheconfig.v0` by Go's rules.
 
 use serde::de::{Error as _, MapAccess};
-use serde::{Deserialize, Deserializer};
 
 use super::config::DigestOrText;
-use super::{CacheConfig, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
-use crate::json::{Tight, go_struct, take, take_list, take_tight};
+use super::{CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
+use crate::json::{Text, Tight, go_json, go_struct, take, take_list, take_tight};
 use crate::model::{DiffId, Digest, Timestamp};
 
-go_struct!(CacheConfig { "layers" => take(layers), "records" => take(records) });
+go_json!(CacheConfig { "layers" => take(layers) unless Vec::is_empty, "records" => take(records) unless Vec::is_empty });
 
-#[derive(Default)]
-struct WireLayer {
-    blob: DigestOrText,
-    parent: i64,
-    annotations: Option<Box<LayerAnnotations>>,
+impl Default for CacheLayer {
+    fn default() -> Self {
+        Self { blob: Digest::OF_NOTHING, parent: 0, annotations: None }
+    }
 }
 
-go_struct!(WireLayer { "blob" => take(blob), "parent" => take(parent), "annotations" => take(annotations) });
-
-impl<'de> Deserialize<'de> for CacheLayer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let WireLayer { blob, parent, annotations } = WireLayer::deserialize(deserializer)?;
-        let blob = match blob {
-            DigestOrText::Digest(blob) => blob,
-            DigestOrText::Text(text) => Digest::sha256(format!("no digest: {text}").as_bytes()),
-        };
-        Ok(Self { blob, parent, annotations })
+fn take_blob<'de, A: MapAccess<'de>>(blob: &mut Digest, map: &mut A) -> Result<(), A::Error> {
+    if let Some(Text(text)) = map.next_value::<Option<Text<'de>>>()? {
+        *blob = text.parse().unwrap_or_else(|_| Digest::sha256(format!("no digest: {text}").as_bytes()));
     }
+    Ok(())
+}
+
+go_json!(CacheLayer {
+    "blob" => take_blob(blob),
+    "parent" => take(parent) unless is_zero,
+    "annotations" => take(annotations) unless Option::is_none,
+});
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
 }
 
 go_struct!(LayerAnnotations {
@@ -66,11 +68,11 @@ pub(crate) fn take_time<'de, T: From<Timestamp>, A: MapAccess<'de>>(slot: &mut T
     Ok(())
 }
 
-go_struct!(CacheRecord {
-    "layers" => take_tight(results),
-    "chains" => take_tight(chains),
-    "digest" => take(key),
-    "inputs" => take_inputs(inputs),
+go_json!(CacheRecord {
+    "layers" => take_tight(results) unless Vec::is_empty,
+    "chains" => take_tight(chains) unless Vec::is_empty,
+    "digest" => take(key) unless CacheKey::is_empty,
+    "inputs" => take_inputs(inputs) unless Vec::is_empty,
 });
 
 fn take_inputs<'de, A: MapAccess<'de>>(inputs: &mut Vec<Vec<RecordLink>>, map: &mut A) -> Result<(), A::Error> {
@@ -80,8 +82,6 @@ fn take_inputs<'de, A: MapAccess<'de>>(inputs: &mut Vec<Vec<RecordLink>>, map: &
     Ok(())
 }
 
-go_struct!(LayerResult { "layer" => take(layer), "createdat" => take_time(created_at) });
-
-go_struct!(ChainResult { "layers" => take_list(layers), "createdat" => take_time(created_at) });
-
-go_struct!(RecordLink { "selector" => take(selector), "link" => take(link) });
+go_json!(LayerResult { "layer" => take(layer), "createdAt" => take_time(created_at) });
+go_json!(ChainResult { "layers" => take_list(layers), "createdAt" => take_time(created_at) });
+go_json!(RecordLink { "selector" => take(selector) unless String::is_empty, "link" => take(link) });

@@ -5,9 +5,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
-use crate::json::{self, go_fields, go_struct, take, take_size};
+use crate::json::{self, go_fields, go_json, go_struct, take, take_size};
 use crate::model::{Annotations, DiffId, Digest, Timestamp, annotation};
 
 /// What a blob is: its media type, digest and size, as the OCI image spec defines a descriptor.
@@ -137,9 +137,11 @@ go_fields!(Descriptor {
     "platform" => platform unless Option::is_none,
 });
 
-go_struct!(Platform { "architecture" => take(architecture), "os" => take(os), "variant" => take(variant) });
-
-go_fields!(Platform { "architecture" => architecture, "os" => os, "variant" => variant unless String::is_empty });
+go_json!(Platform {
+    "architecture" => take(architecture),
+    "os" => take(os),
+    "variant" => take(variant) unless String::is_empty,
+});
 
 impl<'de> Deserialize<'de> for Descriptor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -303,11 +305,7 @@ fn known_layer(name: &str) -> Option<MediaType> {
     LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name).map(MediaType::known)
 }
 
-impl Serialize for MediaType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+serialize_as_text!(MediaType);
 
 impl<'de> Deserialize<'de> for MediaType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

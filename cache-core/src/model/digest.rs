@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::json;
 
 /// A content digest as the OCI image spec defines it (`sha256:<hex>`).
 ///
@@ -50,6 +51,9 @@ impl fmt::Display for InvalidDigest {
 }
 
 impl Digest {
+    /// A digest that no blob has.
+    pub(crate) const OF_NOTHING: Self = Self(Repr::Sha256([0; 32]));
+
     /// Hashes `bytes` with sha256, the algorithm BuildKit writes.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {
@@ -175,6 +179,7 @@ impl fmt::Display for Digest {
 }
 
 debug_as_text!(Digest, DiffId);
+serialize_as_text!(DiffId);
 
 impl fmt::Display for DiffId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,12 +192,6 @@ impl FromStr for DiffId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
-    }
-}
-
-impl Serialize for DiffId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 
@@ -210,17 +209,8 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DigestVisitor;
-        impl Visitor<'_> for DigestVisitor {
-            type Value = Digest;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(DigestVisitor)
+        let json::Text(text) = json::Text::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

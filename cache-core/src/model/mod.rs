@@ -11,6 +11,17 @@ macro_rules! debug_as_text {
     };
 }
 
+/// `Serialize` as the text that `Display` gives.
+macro_rules! serialize_as_text {
+    ($($type:ty),+) => {$(
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )+};
+}
+
 pub mod annotation;
 mod annotations;
 mod compression;

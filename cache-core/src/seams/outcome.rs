@@ -35,7 +35,7 @@ impl Pushed {
     }
 }
 
-/// The outcome of a commit.
+/// The outcome of a commit; by default nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Committed {
     /// The manifest that was written; none where the store has no descriptor for it, or nothing was written.
@@ -66,11 +66,5 @@ impl Committed {
     #[must_use]
     pub fn new(descriptor: Option<Descriptor>, version: Version) -> Self {
         Self { descriptor, version: Some(version), ..Self::default() }
-    }
-
-    /// An empty cache was left out, as BuildKit does in a registry and a directory.
-    #[must_use]
-    pub fn skipped() -> Self {
-        Self::default()
     }
 }

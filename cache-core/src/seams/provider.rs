@@ -137,8 +137,6 @@ pub async fn read_all(from: &dyn BlobProvider, blob: &Descriptor, limit: u64) ->
     let mut rest = BytesMut::new();
     while let Some(piece) = stream.next().await {
         if rest.is_empty() {
-            // At most the limit; what is not filled takes no memory.
-            rest.reserve(usize::try_from(blob.size).unwrap_or_default());
             rest.extend_from_slice(&first);
             first = Bytes::new();
         }

@@ -34,47 +34,22 @@ use Shape::{Number, Place, Word};
 
 const FLAG: Shape = Word(&["true", "false", "yes", "no", "on", "off"]);
 
-/// The attributes of all backends that hold no secrets, in order, with the form of their values. A value of another
-/// form may be a secret in the wrong place.
-const HARMLESS: [(&str, Shape); 37] = [
-    ("account_name", Place),
-    ("account_url", Shape::Url),
-    ("blobs_prefix", Place),
-    ("bucket", Place),
-    ("check-present", FLAG),
+/// The attributes of all backends that hold no secrets, by the form of their values. A value of another form may be a
+/// secret in the wrong place.
+const HARMLESS: [(Shape, &[&str]); 12] = [
+    (Place, &["account_name", "bucket", "container", "image", "name", "ref", "region", "scope", "tag", "type"]),
+    (Place, &["blobs_prefix", "dest", "manifests_prefix", "prefix", "src"]),
+    (Shape::Url, &["account_url", "endpoint_url"]),
+    (Shape::Repository, &["repository"]),
+    (Shape::Digest, &["digest"]),
+    (Word(&["min", "max"]), &["mode"]),
+    (Word(&["standard", "adaptive"]), &["retry_mode"]),
     // Those of other tools as well.
-    ("compression", Word(&["uncompressed", "gzip", "estargz", "zstd", "none", "lz4", "xz", "brotli"])),
-    ("compression-level", Number),
-    ("container", Place),
-    ("dest", Place),
-    ("digest", Shape::Digest),
-    ("disable_accept_encoding", FLAG),
-    ("endpoint_url", Shape::Url),
-    ("force-compression", FLAG),
-    ("ignore-error", FLAG),
-    ("image", Place),
-    ("image-manifest", FLAG),
-    ("manifests_prefix", Place),
-    ("mode", Word(&["min", "max"])),
-    ("name", Place),
-    ("oci-mediatypes", FLAG),
-    ("prefix", Place),
-    ("ref", Place),
-    ("region", Place),
-    ("registry.insecure", FLAG),
-    ("repository", Shape::Repository),
-    ("reset", FLAG),
-    ("retry_max_attempts", Number),
-    ("retry_mode", Word(&["standard", "adaptive"])),
-    ("scope", Place),
-    ("src", Place),
-    ("tag", Place),
-    ("timeout", Number),
-    ("touch_refresh", Number),
-    ("type", Place),
-    ("upload_parallelism", Number),
-    ("use_path_style", FLAG),
-    ("version", Number),
+    (Word(&["uncompressed", "gzip", "estargz", "zstd", "none", "lz4", "xz", "brotli"]), &["compression"]),
+    (FLAG, &["check-present", "disable_accept_encoding", "force-compression", "ignore-error", "image-manifest"]),
+    (FLAG, &["oci-mediatypes", "registry.insecure", "reset", "use_path_style"]),
+    (Number, &["compression-level", "retry_max_attempts", "timeout", "touch_refresh"]),
+    (Number, &["upload_parallelism", "version"]),
 ];
 
 /// The value of an attribute as it may be shown.
@@ -104,8 +79,7 @@ pub(super) fn lone_field(field: &str) -> Option<&str> {
 }
 
 fn shape(name: &str) -> Option<Shape> {
-    let at = HARMLESS.binary_search_by_key(&name, |(name, _)| name).ok()?;
-    HARMLESS.get(at).map(|(_, shape)| *shape)
+    HARMLESS.iter().find(|(_, names)| names.contains(&name)).map(|(shape, _)| *shape)
 }
 
 impl Shape {
@@ -180,8 +154,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_order() {
-        assert!(HARMLESS.is_sorted_by_key(|(name, _)| name));
+    fn each_name_has_one_form() {
+        let names: Vec<_> = HARMLESS.iter().flat_map(|(_, names)| *names).collect();
+        assert_eq!(names.len(), names.iter().collect::<std::collections::BTreeSet<_>>().len());
     }
 
     #[test]

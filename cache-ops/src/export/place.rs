@@ -171,7 +171,7 @@ impl<'a> Place<'a> {
         let written = self.written()?;
         let manifest = written.as_ref().unwrap_or(self.manifest);
         if !self.tell_left_out(manifest) {
-            return Ok(self.report(Committed::skipped()));
+            return Ok(self.report(Committed::default()));
         }
         let source = WithConverted::new(source, &self.state.borrow().converted);
         let retry = self.settings.retry;
