@@ -38,13 +38,15 @@ enum Store {
     Gha(Gha),
 }
 
-const KINDS: [&str; 4] = ["registry", "s3", "azblob", "gha"];
+/// A registry with `posts` takes a blob in one request.
+const KINDS: [&str; 5] = ["registry", "registry-posts", "s3", "azblob", "gha"];
 
 impl Store {
     fn start(kind: &str, delay: Duration) -> Self {
         match kind {
-            "registry" => {
-                let server = registry::Server::start(registry::Access::Open, registry::Options::default());
+            "registry" | "registry-posts" => {
+                let options = registry::Options { takes_posts: kind != "registry", ..registry::Options::default() };
+                let server = registry::Server::start(registry::Access::Open, options);
                 server.delay(delay);
                 Self::Registry(server)
             }
