@@ -48,9 +48,17 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// # Errors
 /// If it fails.
 pub fn measure(command: &mut Command) -> Outcome<Figure> {
+    measure_to(command, 0)
+}
+
+/// As [`measure`], of a command that ends with this exit code.
+///
+/// # Errors
+/// If it ends with another one.
+pub fn measure_to(command: &mut Command, code: i32) -> Outcome<Figure> {
     Command::new("sync").status()?;
     let (before, start) = (processors()?, Instant::now());
-    let peak = peak(command)?;
+    let peak = peak_to(command, code)?;
     Ok(Figure { seconds: start.elapsed().as_secs_f64(), cpu: processors()? - before, peak })
 }
 
@@ -59,6 +67,10 @@ pub fn measure(command: &mut Command) -> Outcome<Figure> {
 /// # Errors
 /// If it fails.
 pub fn peak(command: &mut Command) -> Outcome<f64> {
+    peak_to(command, 0)
+}
+
+fn peak_to(command: &mut Command, code: i32) -> Outcome<f64> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let mut peak = 0.0;
     let status = loop {
@@ -68,7 +80,7 @@ pub fn peak(command: &mut Command) -> Outcome<f64> {
             None => thread::sleep(Duration::from_millis(1)),
         }
     };
-    if status.success() { Ok(peak) } else { Err(format!("{command:?} failed ({status})").into()) }
+    if status.code() == Some(code) { Ok(peak) } else { Err(format!("{command:?} failed ({status})").into()) }
 }
 
 /// The peak memory of a process so far, in MiB; `None` once the process has ended.

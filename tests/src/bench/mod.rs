@@ -10,7 +10,7 @@ use std::error::Error;
 pub use self::args::Args;
 pub use self::beside::{Contender, Round, beside, installed};
 pub use self::caches::{make, make_of};
-pub use self::measure::{Figure, measure, median, peak, processors};
+pub use self::measure::{Figure, measure, measure_to, median, peak, processors};
 
 /// The result of a benchmark.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;

@@ -8,14 +8,15 @@ use cache_core::{
     annotation,
 };
 use cache_local::{LocalConfig, LocalExporter};
-use cache_tests::bench::{Figure, Outcome, measure};
+use cache_tests::bench::{Figure, Outcome, measure_to};
 
 /// The layers that the results share.
 const LAYERS: usize = 1_000;
 /// The records of each chain; the first has no inputs and no result.
 const DEPTH: usize = 40;
 const ROUNDS: usize = 3;
-const VERBS: [(&str, &[&str]); 2] = [("inspect", &["inspect"]), ("verify --fast", &["verify", "--fast"])];
+/// The verbs and their exit codes: a config of more than 1 MiB is a finding.
+const VERBS: [(&str, &[&str], i32); 2] = [("inspect", &["inspect"], 0), ("verify --fast", &["verify", "--fast"], 3)];
 
 /// Prints the median time and memory of each verb, and of each compared with the other build.
 pub(crate) fn run(builds: &[String], records: usize) -> Outcome<()> {
@@ -24,11 +25,11 @@ pub(crate) fn run(builds: &[String], records: usize) -> Outcome<()> {
     runtime.block_on(make(folder.path(), records))?;
     println!("{records} records in one cache, median of {ROUNDS}");
     let spec = format!("type=local,src={}", folder.path().display());
-    for (what, words) in VERBS {
+    for (what, words, code) in VERBS {
         let mut figures = vec![Vec::new(); builds.len()];
         for at in (0..ROUNDS).flat_map(|round| (0..builds.len()).map(move |at| (round + at) % builds.len())) {
             let mut command = Command::new(&builds[at]);
-            figures[at].push(measure(command.arg("--quiet").args(words).arg(&spec))?);
+            figures[at].push(measure_to(command.arg("--quiet").args(words).arg(&spec), code)?);
         }
         let medians: Vec<Figure> = figures.iter().map(|figures| Figure::median(figures)).collect();
         for (build, Figure { seconds, peak, .. }) in builds.iter().zip(&medians) {
