@@ -25,7 +25,7 @@ use crate::{RegistryConfig, RegistryImporter, error, tags};
 const LOOK: &str = "cannot look up the manifest";
 const DELETE: &str = "cannot delete the manifest";
 /// How many manifests are looked up at the same time.
-const LOOKS: usize = 8;
+const LOOKS: usize = 32;
 
 /// How many tags in a list may fail as if the registry itself did, before it is believed that it does.
 const MOST_FAILURES: usize = 16;

@@ -14,7 +14,7 @@ use cache_tests::programs::is_installed;
 use cache_tests::servers::docker_registry::{DockerRegistry, Setup};
 use cache_tests::servers::registry::{Access, Options, Server};
 
-/// Few enough for skopeo 1.9.3, whose time grows with the square of their number: 2,000 take it minutes.
+/// Few enough for skopeo 1.9.3, which takes minutes of processor time for 2,000.
 const SMALL: Load = Load { name: "small", blobs: 500, size: 16 << 10 };
 const LARGE: Load = Load { name: "large", blobs: 2, size: 1 << 30 };
 const RUNS: usize = 3;
