@@ -157,8 +157,8 @@ impl RegistryExporter {
             }
         }
         if self.single_post.begin(blob.size) {
-            let bytes = whole(blob, open().await?).await;
-            if let Some(started) = self.post(url.clone(), blob, bytes?).await? {
+            let bytes = whole(blob, open().await?).await?;
+            if let Some(started) = self.post(url.clone(), blob, bytes).await? {
                 return Ok(started);
             }
         }

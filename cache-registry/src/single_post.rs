@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cache_core::Result;
+use reqwest::header::CONNECTION;
 use reqwest::{Response, StatusCode};
 
 use crate::client::{Client, Request};
@@ -50,18 +51,22 @@ impl SinglePost {
     }
 
     /// Sends the request; `None` if the registry refuses it for its form.
+    ///
+    /// A server that does not read the body may close the connection behind its answer, so it gets no other request.
     pub(crate) async fn send(&self, client: &Client, request: Request<'_>, message: &str) -> Result<Option<Response>> {
+        let request = if self.works() { request } else { request.header(CONNECTION, "close") };
         let sent = client.send(request).await;
         let status = sent.as_ref().ok().map(Response::status);
         if status.is_some_and(|status| status.is_success()) {
             return sent.map(Some);
         }
-        let is_about_form = status.is_some_and(is_about_form);
+        // A first try that gets no answer may be about its form as well.
+        let is_about_form = status.map_or(!self.works(), is_about_form);
         if is_about_form || !self.works() {
             self.learn(false);
         }
         match sent {
-            Ok(_) if is_about_form => Ok(None),
+            _ if is_about_form => Ok(None),
             Ok(response) => Err(client.refused(response, message).await),
             Err(error) => Err(error),
         }

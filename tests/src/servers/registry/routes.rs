@@ -45,7 +45,11 @@ pub(super) async fn route(shared: &Shared, request: Request<Incoming>) -> Answer
         (&Method::POST, "uploads") if shared.options.takes_posts && field("digest").is_some() => {
             uploads::take(shared, repository, field("digest"), &collect(body).await)
         }
-        (&Method::POST, "uploads") => uploads::start(shared, repository, field("mount").zip(field("from"))),
+        (&Method::POST, "uploads") => {
+            // As other servers do before they answer: the connection would be closed otherwise.
+            let _ = collect(body).await;
+            uploads::start(shared, repository, field("mount").zip(field("from")))
+        }
         (&Method::GET, "uploads") => uploads::look(shared, repository, name),
         (&Method::PATCH, "uploads") => {
             let range = parts.headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
