@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cache_core::json::to_vec;
-use cache_core::manifest::{CacheRecord, ChainResult, LayerResult, RecordLink, join_leaves};
+use cache_core::manifest::{CacheRecord, ChainResult, LayerResult, RecordLink, joining_record};
 use cache_core::seams::Coverage;
 use cache_core::{CacheChains, CacheConfig, CacheManifest, Descriptor, DiffId, Digest, Result, Timestamp, annotation};
 
@@ -99,7 +99,7 @@ impl InlineRecords {
         for record in &mut records {
             places.move_results(record, reduced.config());
         }
-        join_leaves(&mut records);
+        records.extend(joining_record(&records));
         let coverage = Coverage { covered: covered(&records), layers: layers.len() };
         Ok(Some(Self { records, coverage, origins: places.origins(&found) }))
     }

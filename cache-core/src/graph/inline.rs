@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::CacheChains;
-use crate::json::{self, go_struct, take};
-use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, take_time, unreadable};
+use crate::json::{self, go_struct, take, unreadable};
+use crate::manifest::{CacheConfig, CacheLayer, CacheManifest, InlineImage, split_leaves, take_time};
 use crate::model::{Descriptor, DiffId, Digest, Timestamp, annotation};
 
 /// The fields of an image config that hold its cache; others are not read.

@@ -17,6 +17,8 @@ use serde_json::ser::{Formatter, Serializer};
 
 pub use self::object::JsonObject;
 pub(crate) use self::scan::from_slice;
+use self::scan::outside_strings;
+use crate::error::{Error, ErrorKind};
 
 /// Encodes `value` byte for byte as Go does.
 ///
@@ -31,6 +33,11 @@ pub fn to_vec<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
 /// As [`to_vec`], piece by piece.
 pub(crate) fn write<T: Serialize>(value: &T, out: impl io::Write) -> serde_json::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, GoFormatter))
+}
+
+/// The error of a document that does not decode.
+pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
 }
 
 /// Whether `key`, as found in a document, names the Go struct field `name` (ASCII letters and dots).
@@ -242,6 +249,13 @@ impl Formatter for GoFormatter {
             written = at + escaped.len();
         }
         writer.write_all(&fragment.as_bytes()[written..])
+    }
+
+    fn write_raw_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let blanks = outside_strings(fragment.as_bytes()).filter(|(_, byte)| byte.is_ascii_whitespace());
+        let mut blanks = blanks.map(|(at, _)| at).peekable();
+        let kept = fragment.char_indices().filter(|(at, _)| blanks.next_if_eq(at).is_none());
+        self.write_string_fragment(writer, &kept.map(|(_, c)| c).collect::<String>())
     }
 }
 

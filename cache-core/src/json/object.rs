@@ -7,8 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::key_is;
-use super::scan::outside_strings;
+use super::{key_is, unreadable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A JSON object whose fields keep their order and the text of their values, so that numbers of any length are not
@@ -33,7 +32,7 @@ impl JsonObject {
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] if it is not a JSON object.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let decoded: Option<Self> = serde_json::from_slice(bytes).map_err(unreadable)?;
+        let decoded: Option<Self> = serde_json::from_slice(bytes).map_err(|error| unreadable("JSON", error))?;
         decoded.ok_or_else(|| Error::new(ErrorKind::InvalidManifest, "document is null where an object is expected"))
     }
 
@@ -44,7 +43,7 @@ impl JsonObject {
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let found = self.0.iter().rev().find(|(known, _)| key_is(known, name));
         let decoded = found.map(|(_, value)| serde_json::from_str::<Option<T>>(value.get())).transpose();
-        Ok(decoded.map_err(|error| unreadable(error).with("field", name))?.flatten())
+        Ok(decoded.map_err(|error| unreadable("JSON", error).with("field", name))?.flatten())
     }
 
     /// All fields in their order, with their values as they were written.
@@ -81,26 +80,8 @@ impl JsonObject {
     /// Encodes the object as Go does: no white space, and five characters escaped inside strings.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        compact(&serde_json::to_string(self).expect("fields are JSON already"))
+        super::to_vec(self).expect("fields are JSON already")
     }
-}
-
-fn unreadable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidManifest, "JSON is unreadable").with("at", &error).with_source(error)
-}
-
-/// Raw JSON as Go writes it.
-fn compact(json: &str) -> Vec<u8> {
-    let blanks = outside_strings(json.as_bytes()).filter(|(_, byte)| byte.is_ascii_whitespace());
-    let mut blanks = blanks.map(|(at, _)| at).peekable();
-    let mut out = String::with_capacity(json.len());
-    for (_, c) in json.char_indices().filter(|(at, _)| blanks.next_if_eq(at).is_none()) {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            _ => out.push(c),
-        }
-    }
-    out.into_bytes()
 }
 
 impl Serialize for JsonObject {

@@ -9,8 +9,8 @@ use std::io::BufWriter;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::json;
+use crate::error::Result;
+use crate::json::{self, unreadable};
 use crate::model::{DiffId, Digest, Digester, MediaType, Timestamp, debug_as_text};
 
 /// The cache config: the layers that hold results, and the records that lead to them.
@@ -207,7 +207,7 @@ impl CacheConfig {
     /// Decodes a config as BuildKit does: unknown keys are skipped, keys match in any case, `null` is empty.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when the bytes are not such a document.
+    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) when the bytes are not such a document.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         json::from_slice(bytes).map_err(|error| unreadable("cache config", error))
     }
@@ -215,7 +215,7 @@ impl CacheConfig {
     /// Decodes the records of an inline cache, which stand alone.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidManifest`] when the bytes are not a list of records.
+    /// [`ErrorKind::InvalidManifest`](crate::ErrorKind::InvalidManifest) when the bytes are not a list of records.
     pub fn decode_records(bytes: &[u8]) -> Result<Vec<CacheRecord>> {
         let records: Option<Vec<CacheRecord>> =
             json::from_slice(bytes).map_err(|error| unreadable("inline cache records", error))?;
@@ -235,11 +235,6 @@ impl CacheConfig {
     pub fn encode(&self) -> Vec<u8> {
         json::to_vec(self).expect("a config is plain data, which always encodes")
     }
-}
-
-/// The error of a document that does not decode.
-pub(crate) fn unreadable(what: &str, error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidManifest, format!("{what} is unreadable")).with("at", &error).with_source(error)
 }
 
 impl Serialize for LayerAnnotations {

@@ -1,6 +1,6 @@
 //! The index of s3, azblob and gha: a cache config whose layers carry their own descriptors.
 
-use super::{CacheConfig, CacheManifest, LayerAnnotations, join_leaves};
+use super::{CacheConfig, CacheLayer, CacheManifest, LayerAnnotations, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Descriptor, Timestamp, annotation};
 
@@ -33,21 +33,22 @@ pub(super) fn encode(manifest: &CacheManifest) -> Result<Vec<u8>> {
     if manifest.is_empty() {
         return Ok(CacheConfig::default().encode());
     }
-    let mut config = manifest.config().clone();
-    join_leaves(&mut config.records);
-    for (n, layer) in config.layers.iter_mut().enumerate() {
+    let layer = |(n, layer): (usize, &CacheLayer)| {
         let descriptor =
             manifest.descriptor(&layer.blob).ok_or_else(|| missing("cache layer with missing descriptor", n))?;
         let diff_id = descriptor.diff_id().ok_or_else(|| missing("cache layer with missing diffid", n))?;
-        layer.annotations = Some(Box::new(LayerAnnotations {
+        let annotations = LayerAnnotations {
             media_type: descriptor.media_type.to_oci(),
             diff_id: Some(diff_id),
             wrong_diff_id: None,
             size: descriptor.size,
             created_at: descriptor.created_at().map_or(Timestamp::ZERO, Timestamp::to_utc),
-        }));
-    }
-    Ok(config.encode())
+        };
+        Ok(CacheLayer { annotations: Some(Box::new(annotations)), ..*layer })
+    };
+    let config = manifest.config();
+    let layers = config.layers.iter().enumerate().map(layer).collect::<Result<_>>()?;
+    Ok(wire::encode_joined(layers, &config.records))
 }
 
 fn missing(message: &str, layer: usize) -> Error {

@@ -1,7 +1,9 @@
 //! The forms of a manifest.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::MediaType;
+use crate::model::{Descriptor, MediaType};
 use crate::spec::{Attribute, Attrs, Values};
 
 /// The kind of manifest that holds the cache, as chosen by `image-manifest` and `oci-mediatypes`.
@@ -77,7 +79,13 @@ impl ManifestForm {
         }))
     }
 
-    pub(super) fn layer_type(self, layer: &MediaType) -> MediaType {
-        if self == Self::DockerList { layer.to_docker() } else { layer.to_oci() }
+    /// A layer as BuildKit writes it to a manifest: with the media type of the form, and without foreign URLs.
+    pub(super) fn layer(self, layer: &Descriptor) -> Cow<'_, Descriptor> {
+        let is_docker = self == Self::DockerList;
+        let media_type = if is_docker { layer.media_type.to_docker() } else { layer.media_type.to_oci() };
+        if media_type == layer.media_type && layer.urls.is_empty() {
+            return Cow::Borrowed(layer);
+        }
+        Cow::Owned(Descriptor { media_type, urls: Vec::new(), ..layer.clone() })
     }
 }

@@ -19,16 +19,15 @@ use crate::model::Digest;
 /// graph, the joining records of caches that share a leaf would become one, and others stay apart.
 const JOINS: &[u8] = b"buildcache: the record that joins the leaves of a cache";
 
-/// Adds a record that links to every leaf, if there are several.
+/// A record that links to every leaf, if there are several; it has to be the last one.
 ///
 /// All leaves are alternatives of one input, which takes the fewest bytes.
-pub fn join_leaves(records: &mut Vec<CacheRecord>) {
+#[must_use]
+pub fn joining_record(records: &[CacheRecord]) -> Option<CacheRecord> {
     let leaves = leaves(records, &link_counts(records));
-    if leaves.len() > 1 {
-        let link = |leaf| RecordLink { selector: String::new(), link: i64::try_from(leaf).unwrap_or(i64::MAX) };
-        let inputs = vec![leaves.into_iter().map(link).collect()];
-        records.push(CacheRecord { key: joining_key(), inputs, ..CacheRecord::default() });
-    }
+    let link = |&leaf: &usize| RecordLink { selector: String::new(), link: i64::try_from(leaf).unwrap_or(i64::MAX) };
+    let inputs = vec![leaves.iter().map(link).collect()];
+    (leaves.len() > 1).then(|| CacheRecord { key: joining_key(), inputs, ..CacheRecord::default() })
 }
 
 /// Removes the joining records; returns whether there were any.

@@ -12,12 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt as _};
 
-pub(crate) use self::config::unreadable;
 pub use self::config::{
     CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink,
 };
 pub use self::form::ManifestForm;
-pub use self::leaves::join_leaves;
+pub use self::leaves::joining_record;
 pub(crate) use self::leaves::split_leaves;
 pub(crate) use self::oci::{Parsed, Shape};
 pub(crate) use self::wire::take_time;
@@ -173,13 +172,8 @@ impl CacheManifest {
         }
         let form = form.or(self.form).unwrap_or(ManifestForm::ImageManifest);
         let config = self.config_document();
-        // As BuildKit writes layers to a manifest: the media type of the form, no foreign URLs.
-        let written = |layer: &Descriptor| Descriptor {
-            media_type: form.layer_type(&layer.media_type),
-            urls: Vec::new(),
-            ..layer.clone()
-        };
-        let layers: Vec<Descriptor> = self.layer_descriptors().map(written).collect();
+        let layers = self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob));
+        let layers: Vec<_> = layers.map(|layer| form.layer(layer)).collect();
         let written = oci::Written { form, config: &config.descriptor, layers: &layers };
         let bytes = json::to_vec(&written).expect("a manifest is plain data, which always encodes");
         let manifest = Document::new(form.media_type(), bytes);
@@ -203,21 +197,18 @@ impl CacheManifest {
         is_asked_for.then(|| EncodedManifest { form: *kept, config: config.clone(), manifest: document.clone() })
     }
 
-    /// The config's bytes: as read from a manifest, else encoded without the annotations that a manifest holds.
-    fn config_document(&self) -> Document {
+    /// The config of [`encode`](Self::encode): as read from a manifest, else encoded without the annotations that a
+    /// manifest holds.
+    #[must_use]
+    pub fn config_document(&self) -> Document {
         match &self.raw {
             Some(Raw { config, manifest: Some(_) }) => config.clone(),
             _ => {
-                let mut config = self.config.clone();
-                config.layers.iter_mut().for_each(|layer| layer.annotations = None);
-                join_leaves(&mut config.records);
-                Document::new(MediaType::CACHE_CONFIG, config.encode())
+                let bare = |layer: &CacheLayer| CacheLayer { annotations: None, ..*layer };
+                let layers = self.config.layers.iter().map(bare).collect();
+                Document::new(MediaType::CACHE_CONFIG, wire::encode_joined(layers, &self.config.records))
             }
         }
-    }
-
-    fn layer_descriptors(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config.layers.iter().filter_map(|layer| self.descriptor(&layer.blob).map(Arc::as_ref))
     }
 
     /// The layers and records, without a record that only joins the leaves.

@@ -1,13 +1,14 @@
 //! The three manifests that hold a cache in a registry or a directory, and how a document is told apart.
 
+use std::borrow::Cow;
+
 use serde::de::MapAccess;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::ManifestForm;
-use super::config::unreadable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, go_struct, take};
+use crate::json::{self, go_struct, take, unreadable};
 use crate::model::{Descriptor, MediaType, WireDescriptor};
 
 /// A document that may hold a cache or an image.
@@ -86,7 +87,7 @@ where
 pub(super) struct Written<'a> {
     pub(super) form: ManifestForm,
     pub(super) config: &'a Descriptor,
-    pub(super) layers: &'a [Descriptor],
+    pub(super) layers: &'a [Cow<'a, Descriptor>],
 }
 
 impl Serialize for Written<'_> {
@@ -99,7 +100,8 @@ impl Serialize for Written<'_> {
             map.serialize_entry("layers", self.layers)?;
             return map.end();
         }
-        map.serialize_entry("manifests", &self.layers.iter().chain([self.config]).collect::<Vec<_>>())?;
+        let manifests: Vec<_> = self.layers.iter().map(Cow::as_ref).chain([self.config]).collect();
+        map.serialize_entry("manifests", &manifests)?;
         map.end()
     }
 }

@@ -3,11 +3,24 @@
 use serde::de::{Error as _, MapAccess};
 
 use super::config::DigestOrText;
+use super::joining_record;
 use super::{CacheConfig, CacheKey, CacheLayer, CacheRecord, ChainResult, LayerAnnotations, LayerResult, RecordLink};
-use crate::json::{Text, Tight, go_json, go_struct, take, take_list, take_tight};
+use crate::json::{self, Text, Tight, go_fields, go_json, go_struct, take, take_list, take_tight};
 use crate::model::{DiffId, Digest, Timestamp};
 
 go_json!(CacheConfig { "layers" => take(layers) unless Vec::is_empty, "records" => take(records) unless Vec::is_empty });
+
+/// Encodes a config of these layers and records, and of the record that joins the leaves.
+pub(super) fn encode_joined(layers: Vec<CacheLayer>, records: &[CacheRecord]) -> Vec<u8> {
+    struct Joined<'a> {
+        layers: Vec<CacheLayer>,
+        records: Vec<&'a CacheRecord>,
+    }
+    go_fields!(Joined<'_> { "layers" => layers unless Vec::is_empty, "records" => records unless Vec::is_empty });
+    let joining = joining_record(records);
+    let joined = Joined { layers, records: records.iter().chain(&joining).collect() };
+    json::to_vec(&joined).expect("a config is plain data, which always encodes")
+}
 
 impl Default for CacheLayer {
     fn default() -> Self {

@@ -305,6 +305,7 @@ fn known_layer(name: &str) -> Option<MediaType> {
     LAYERS.iter().flat_map(|row| [row.oci, row.docker]).find(|known| *known == name).map(MediaType::known)
 }
 
+debug_as_text!(MediaType);
 serialize_as_text!(MediaType);
 
 impl<'de> Deserialize<'de> for MediaType {
@@ -317,12 +318,6 @@ impl<'de> Deserialize<'de> for MediaType {
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for MediaType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 

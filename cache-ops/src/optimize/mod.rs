@@ -53,7 +53,7 @@ impl CacheSizes {
     pub fn of(manifest: &CacheManifest) -> Self {
         let config = manifest.config();
         Self {
-            config: manifest.encode(None).config.descriptor.size,
+            config: manifest.config_document().descriptor.size,
             records: config.records.len(),
             results: config.records.iter().map(|record| record.results.len() + record.chains.len()).sum(),
             layers: config.layers.len(),
@@ -93,7 +93,7 @@ impl Optimized {
     /// Whether the new config is another document than the old one.
     #[must_use]
     pub fn is_changed(&self, old: &CacheManifest) -> bool {
-        self.manifest.encode(None).config.descriptor.digest != old.encode(None).config.descriptor.digest
+        self.manifest.config_document().descriptor.digest != old.config_document().descriptor.digest
     }
 }
 

@@ -169,6 +169,7 @@ async fn a_layer_that_this_build_cannot_decompress_is_a_warning() {
     if can_decode(LayerEncoding::Zstd) {
         return;
     }
-    let case = Case::new(layer(MediaType::OCI_LAYER_ZSTD, b"low", b"low"), b"low");
+    let zstd: &[u8] = b"\x28\xb5\x2f\xfd";
+    let case = Case::new(layer(MediaType::OCI_LAYER_ZSTD, zstd, b"low"), zstd);
     assert_eq!(case.codes(Depth::Deep).await, [FindingCode::DiffIdUnchecked]);
 }

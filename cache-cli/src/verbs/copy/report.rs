@@ -341,7 +341,7 @@ fn warnings(status: Status, copied: &CopyReport, source: &CacheManifest) -> Vec<
     let Some(manifest) = committed.descriptor.as_ref().filter(|_| committed.coverage.is_none()) else {
         return warnings;
     };
-    let config = copied.manifest.encode(None).config.descriptor.size;
+    let config = copied.manifest.config_document().descriptor.size;
     let limit = Limits::BUILDKIT_IMPORT;
     for (name, size) in [("config", config), ("manifest", manifest.size)] {
         if size > limit {

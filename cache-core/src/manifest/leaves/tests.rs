@@ -15,7 +15,7 @@ fn joining(links: &[i64]) -> CacheRecord {
 }
 
 fn joined(mut records: Vec<CacheRecord>) -> Vec<CacheRecord> {
-    join_leaves(&mut records);
+    records.extend(joining_record(&records));
     records
 }
 
