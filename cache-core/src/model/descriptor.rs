@@ -26,7 +26,7 @@ pub struct Descriptor {
     /// The annotations, ordered by key.
     pub annotations: Annotations,
     /// The platform of an image in an index.
-    pub platform: Option<Platform>,
+    pub platform: Option<Box<Platform>>,
     /// The content itself (`data`), if the document has it and it matches the digest. It is not written again.
     pub data: Option<Box<[u8]>>,
 }
@@ -91,7 +91,7 @@ pub(crate) struct WireDescriptor {
     size: u64,
     urls: Vec<String>,
     annotations: Annotations,
-    platform: Option<Platform>,
+    platform: Option<Box<Platform>>,
     data: Option<String>,
 }
 
