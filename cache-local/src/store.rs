@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cache_core::model::InvalidDigest;
-use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota, delete_each};
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
@@ -15,7 +15,7 @@ use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, clean};
 use crate::layout::{Layout, blob_dir, modified};
 use crate::lock::IndexLock;
-use crate::task::blocking;
+use crate::task::{Task, blocking, start};
 use crate::unnamed::unnamed;
 use crate::update::Place;
 use crate::walk::{BlobFile, Walk, version};
@@ -39,6 +39,25 @@ impl LocalStore {
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());
         Self { config, layout }
+    }
+
+    /// Deletes blobs under one lock, so that a writer of this crate that needs one finds in its commit that it is gone.
+    async fn delete_all(&self, blobs: &[BlobEntry]) -> Result<Vec<Result<Deleted>>> {
+        let (layout, blobs) = (self.layout.clone(), blobs.to_vec());
+        let none = vec![Ok(Deleted::Absent); blobs.len()];
+        let opened = blocking(move || {
+            let are_any = blobs.iter().any(|blob| !matches!(layout.blob_metadata(&blob.digest), Ok(None)));
+            let root = if are_any { layout.open_root()? } else { None };
+            Ok(root.map(|root| (layout, Arc::new(root), blobs)))
+        });
+        let Some((layout, root, blobs)) = opened.await? else { return Ok(none) };
+        let lock = IndexLock::acquire(Arc::clone(&root), self.config.lock_timeout()).await?;
+        blocking(move || {
+            let deleted = blobs.iter().map(|blob| delete_blob(&layout, &root, blob)).collect();
+            drop(lock);
+            Ok(deleted)
+        })
+        .await
     }
 }
 
@@ -76,15 +95,13 @@ impl CacheStore for LocalStore {
         blocking(move || unnamed(&layout, &limits)).await
     }
 
+    /// The next batch is looked up while the one before is used.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
-        let layout = self.layout.clone();
-        let batches = stream::try_unfold(None, move |walk: Option<Walk>| {
-            let layout = layout.clone();
-            blocking(move || {
-                let mut walk = walk.map_or_else(|| Walk::new(&layout), Ok)?;
-                let batch: Vec<_> = walk.by_ref().take(BATCH).map(|blob| blob.map(|blob| blob_entry(&blob))).collect();
-                Ok((!batch.is_empty()).then_some((batch, Some(walk))))
-            })
+        let batches = stream::try_unfold(None, move |next: Option<Task<Batch>>| async move {
+            let layout = self.layout.clone();
+            let batch = next.unwrap_or_else(|| start(move || Ok(Batch::of(Walk::new(&layout)?))));
+            let Batch { blobs, walk } = batch.join().await?;
+            Ok((!blobs.is_empty()).then(|| (blobs, Some(start(move || Ok(Batch::of(walk)))))))
         });
         batches
             .flat_map(|batch| match batch {
@@ -120,22 +137,12 @@ impl CacheStore for LocalStore {
         place.update(change).await.map(|(deleted, _lock)| deleted)
     }
 
-    /// The lock is held meanwhile, so a writer of this crate that needs the blob finds in its commit that it is gone.
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
-        let (layout, blob) = (self.layout.clone(), blob.clone());
-        let (there, digest) = (layout.clone(), blob.digest);
-        if blocking(move || there.blob_metadata(&digest)).await?.is_none() {
-            return Ok(Deleted::Absent);
-        }
-        let there = layout.clone();
-        let Some(root) = blocking(move || there.open_root()).await?.map(Arc::new) else { return Ok(Deleted::Absent) };
-        let lock = IndexLock::acquire(Arc::clone(&root), self.config.lock_timeout()).await?;
-        blocking(move || {
-            let deleted = delete_blob(&layout, &root, &blob);
-            drop(lock);
-            deleted
-        })
-        .await
+        self.delete_all(std::slice::from_ref(blob)).await?.pop().unwrap_or(Ok(Deleted::Absent))
+    }
+
+    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
+        self.delete_all(blobs).await.unwrap_or_else(|error| vec![Err(error); blobs.len()])
     }
 
     /// Removes the temporary directories of our dead writers, however young: live writers hold a lock. Directories of
@@ -145,12 +152,21 @@ impl CacheStore for LocalStore {
         blocking(move || clean(&layout)).await
     }
 
-    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        delete_each(self, blobs).await
-    }
-
     async fn quota(&self) -> Result<Option<Quota>> {
         Ok(None)
+    }
+}
+
+/// Blobs that were looked up, and where the walk goes on.
+struct Batch {
+    blobs: Vec<Result<BlobEntry>>,
+    walk: Walk,
+}
+
+impl Batch {
+    fn of(mut walk: Walk) -> Self {
+        let blobs = walk.by_ref().take(BATCH).map(|blob| blob.map(|blob| blob_entry(&blob))).collect();
+        Self { blobs, walk }
     }
 }
 

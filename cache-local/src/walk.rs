@@ -1,6 +1,6 @@
 //! The blobs of a directory, one after the other.
 
-use std::fs::{self, Metadata, ReadDir};
+use std::fs::{self, DirEntry, Metadata, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -59,13 +59,20 @@ impl Walk {
             let name = entry.file_name();
             let digest = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok());
             // An entry that was deleted meanwhile, or is not a file, is skipped.
-            if let (Some(digest), Ok(metadata)) = (digest, fs::metadata(entry.path()))
+            if let (Some(digest), Ok(metadata)) = (digest, metadata(&entry))
                 && metadata.is_file()
             {
                 return Ok(Some(BlobFile { digest, metadata }));
             }
         }
     }
+}
+
+/// The metadata of a file, or of that to which a link leads.
+fn metadata(entry: &DirEntry) -> io::Result<Metadata> {
+    // The name alone is looked up, and not the whole path.
+    let metadata = entry.metadata()?;
+    if metadata.is_symlink() { fs::metadata(entry.path()) } else { Ok(metadata) }
 }
 
 impl Iterator for Walk {

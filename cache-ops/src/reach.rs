@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
+use cache_core::json::JsonObject;
 use cache_core::manifest::Document;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
@@ -13,7 +14,6 @@ use cache_core::{
     BlobProvider, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType, Result,
     read_all,
 };
-use serde_json::Value;
 
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -143,22 +143,28 @@ fn is_manifest(media_type: &MediaType) -> bool {
 
 /// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.
 pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
-    let unreadable = |error: serde_json::Error| {
-        Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
-    };
-    let document: serde_json::Map<String, Value> = serde_json::from_slice(bytes).map_err(unreadable)?;
     let mut children = Vec::new();
-    for (key, value) in document {
-        let listed = match (key.to_ascii_lowercase().as_str(), value) {
-            ("config" | "subject", Value::Object(one)) if !one.is_empty() => vec![Value::Object(one)],
-            ("layers" | "manifests", Value::Array(many)) => many,
-            _ => continue,
-        };
-        for descriptor in listed {
-            children.push(serde_json::from_value(descriptor).map_err(unreadable)?);
+    for (key, value) in JsonObject::decode(bytes)?.fields() {
+        match (key.to_ascii_lowercase().as_str(), value.get()) {
+            ("layers" | "manifests", list) if list.starts_with('[') => {
+                children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
+            }
+            ("config" | "subject", one) if one.starts_with('{') && !is_empty(one) => {
+                children.push(serde_json::from_str(one).map_err(unreadable)?);
+            }
+            _ => {}
         }
     }
     Ok(children)
+}
+
+/// Whether a JSON object has no fields.
+fn is_empty(object: &str) -> bool {
+    object[1..].trim_start().starts_with('}')
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
 }
 
 #[cfg(test)]
@@ -208,6 +214,15 @@ mod tests {
         let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{}]}}"#, json(&gone)));
         let _ = store.insert(index.bytes);
         assert_eq!(of_document(index.descriptor, &store).await.unwrap().iter().count(), 2);
+    }
+
+    #[test]
+    fn an_empty_config_and_a_null_list_name_nothing() {
+        let found = children(br#"{"config":{ },"layers":null,"subject":null,"manifests":[],"other":[1]}"#).unwrap();
+        assert_eq!(found, []);
+        for wrong in [r#"{"layers":[null]}"#, r#"{"config":{"size":1}}"#, "null"] {
+            assert_eq!(children(wrong.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidManifest, "{wrong}");
+        }
     }
 
     #[test]

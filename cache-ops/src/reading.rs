@@ -7,12 +7,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Semaphore;
 
-/// How many small caches are read at once.
-const TURNS: usize = 32;
-/// A document up to this size in bytes takes one turn, one of more than `LARGE` half of all turns: in memory it takes a
-/// multiple of its size.
-const SMALL: u64 = 1 << 20;
-const LARGE: u64 = 16 << 20;
+/// How many of the smallest caches are read at once.
+const TURNS: usize = 64;
+/// A document of up to so many bytes takes so many turns, since in memory it takes a multiple of its size; a larger one
+/// takes half of all turns.
+const WEIGHTS: [(u64, u32); 3] = [(128 << 10, 1), (1 << 20, 2), (16 << 20, 8)];
+const LARGE: u32 = 32;
+/// The turns of a document whose size the list does not tell.
+const UNKNOWN: u32 = 8;
 
 /// Reads each of the caches, and returns the results in order. Caches are dropped once they are read.
 pub(crate) fn read_each<'a, T: Send + 'a>(
@@ -32,13 +34,10 @@ pub(crate) fn read_each<'a, T: Send + 'a>(
     reading.buffered(TURNS).boxed()
 }
 
-/// How many turns a cache takes. Where the list does not say how large its document is, eight are read at once.
+/// How many turns a cache takes.
 fn weight(cache: &CacheEntry) -> u32 {
-    match cache.size {
-        Some(size) if size <= SMALL => 1,
-        Some(size) if size > LARGE => 16,
-        _ => 4,
-    }
+    let of_size = |size| WEIGHTS.iter().find(|(most, _)| size <= *most).map_or(LARGE, |(_, turns)| *turns);
+    cache.size.map_or(UNKNOWN, of_size)
 }
 
 #[cfg(test)]
@@ -77,7 +76,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_documents_are_read_by_twos_and_small_ones_by_dozens() {
-        assert_eq!(most(Some(16 << 10)).await, 32);
+        assert_eq!(most(Some(16 << 10)).await, 64);
+        assert_eq!(most(Some(1 << 20)).await, 32);
         assert_eq!(most(None).await, 8);
         assert_eq!(most(Some(100 << 20)).await, 2);
     }
