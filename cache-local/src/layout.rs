@@ -22,7 +22,7 @@ const BLOBS: &str = "blobs";
 /// The content of `oci-layout`.
 pub(crate) const LAYOUT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
 
-/// How often a torn `index.json` is read again; the waits double from 2 ms, and are a quarter of a second in all.
+/// How often a torn `index.json` is read again; the waits double from 2 ms, and are an eighth of a second in all.
 const TORN_READS: u32 = 7;
 
 /// The paths of an OCI layout, with BuildKit's additions.

@@ -5,6 +5,7 @@ mod attributes;
 mod backend;
 mod beneath;
 mod config;
+mod deletions;
 mod error;
 mod exporter;
 mod image;

@@ -20,8 +20,9 @@ const MAX_MANIFEST: u64 = 4 << 20;
 /// Deletes unreachable blobs, unless another writer is active. Blobs that are younger than the writer stay: another
 /// one may have written them for a manifest that is still to come.
 ///
-/// The lock is held meanwhile, so a writer of this crate that needs a blob finds in its commit that it is gone.
-pub(crate) fn delete_unreachable(place: &Place, _lock: &IndexLock) -> Result<()> {
+/// The lock is held meanwhile, so a writer of this crate that needs a blob finds in its commit that it is gone. Once the
+/// lock is lost, the rest stays.
+pub(crate) fn delete_unreachable(place: &Place, lock: &IndexLock) -> Result<()> {
     if place.ingest.has_company() {
         return Ok(());
     }
@@ -30,6 +31,9 @@ pub(crate) fn delete_unreachable(place: &Place, _lock: &IndexLock) -> Result<()>
         let blob = blob?;
         let is_old = blob.metadata.modified().is_ok_and(|modified| modified < place.ingest.started());
         if is_old && !reachable.contains(&blob.digest) {
+            if !lock.is_current() {
+                return Ok(());
+            }
             // A blob that cannot be deleted does no harm.
             if let Ok(dir) = blob_dir(place.ingest.root(), blob.digest.algorithm()) {
                 let _ = dir.remove_file(&blob.digest.hex());

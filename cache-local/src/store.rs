@@ -1,20 +1,16 @@
 //! [`LocalStore`]: lists and deletes the caches and blobs of a directory.
 
-use std::io;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use cache_core::model::InvalidDigest;
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::beneath::Dir;
-use crate::error::{at, io as io_error};
+use crate::deletions::Deletions;
+use crate::error::at;
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, clean};
-use crate::layout::{Layout, blob_dir, modified};
-use crate::lock::IndexLock;
+use crate::layout::{Layout, modified};
 use crate::task::{Task, blocking, start};
 use crate::unnamed::unnamed;
 use crate::update::Place;
@@ -31,6 +27,7 @@ const BATCH: usize = 256;
 pub struct LocalStore {
     config: LocalConfig,
     layout: Layout,
+    deletions: Deletions,
 }
 
 impl LocalStore {
@@ -38,26 +35,8 @@ impl LocalStore {
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());
-        Self { config, layout }
-    }
-
-    /// Deletes blobs under one lock, so that a writer of this crate that needs one finds in its commit that it is gone.
-    async fn delete_all(&self, blobs: &[BlobEntry]) -> Result<Vec<Result<Deleted>>> {
-        let (layout, blobs) = (self.layout.clone(), blobs.to_vec());
-        let none = vec![Ok(Deleted::Absent); blobs.len()];
-        let opened = blocking(move || {
-            let are_any = blobs.iter().any(|blob| !matches!(layout.blob_metadata(&blob.digest), Ok(None)));
-            let root = if are_any { layout.open_root()? } else { None };
-            Ok(root.map(|root| (layout, Arc::new(root), blobs)))
-        });
-        let Some((layout, root, blobs)) = opened.await? else { return Ok(none) };
-        let lock = IndexLock::acquire(Arc::clone(&root), self.config.lock_timeout()).await?;
-        blocking(move || {
-            let deleted = blobs.iter().map(|blob| delete_blob(&layout, &root, blob)).collect();
-            drop(lock);
-            Ok(deleted)
-        })
-        .await
+        let deletions = Deletions::new(layout.clone(), config.lock_timeout());
+        Self { config, layout, deletions }
     }
 }
 
@@ -138,11 +117,11 @@ impl CacheStore for LocalStore {
     }
 
     async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
-        self.delete_all(std::slice::from_ref(blob)).await?.pop().unwrap_or(Ok(Deleted::Absent))
+        self.deletions.delete(blob).await
     }
 
     async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        self.delete_all(blobs).await.unwrap_or_else(|error| vec![Err(error); blobs.len()])
+        self.deletions.delete_all(blobs).await
     }
 
     /// Removes the temporary directories of our dead writers, however young: live writers hold a lock. Directories of
@@ -185,19 +164,6 @@ fn blob_entry(blob: &BlobFile) -> BlobEntry {
         size: blob.metadata.len(),
         modified: modified(&blob.metadata),
         version: version(&blob.metadata),
-    }
-}
-
-fn delete_blob(layout: &Layout, root: &Dir, blob: &BlobEntry) -> Result<Deleted> {
-    let path = layout.blob_path(&blob.digest);
-    let Some(found) = layout.blob_metadata(&blob.digest)? else { return Ok(Deleted::Absent) };
-    if version(&found) != blob.version {
-        return Err(at(ErrorKind::Conflict, "the blob has changed", &path).with("blob", blob.digest));
-    }
-    match blob_dir(root, blob.digest.algorithm())?.remove_file(&blob.digest.hex()) {
-        Ok(()) => Ok(Deleted::Removed),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Deleted::Absent),
-        Err(error) => Err(io_error(error, "cannot delete the blob", &path)),
     }
 }
 

@@ -70,8 +70,8 @@ impl Walk {
 
 /// The metadata of a file, or of that to which a link leads.
 fn metadata(entry: &DirEntry) -> io::Result<Metadata> {
-    // The name alone is looked up, and not the whole path.
-    let metadata = entry.metadata()?;
+    // With glibc the name alone is looked up, and not the whole path. Windows returns a copy that may be old.
+    let metadata = if cfg!(windows) { fs::metadata(entry.path())? } else { entry.metadata()? };
     if metadata.is_symlink() { fs::metadata(entry.path()) } else { Ok(metadata) }
 }
 

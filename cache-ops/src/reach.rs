@@ -14,6 +14,7 @@ use cache_core::{
     BlobProvider, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType, Result,
     read_all,
 };
+use serde_json::value::RawValue;
 
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,19 +142,19 @@ fn is_manifest(media_type: &MediaType) -> bool {
     media_type.is_empty() || media_type.is_manifest()
 }
 
-/// The descriptors in a manifest or an index; keys match in any case, as in BuildKit.
+/// The descriptors in a manifest or an index; keys match as in BuildKit.
 pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    let document = JsonObject::decode(bytes)?;
+    let values = |names: [&'static str; 2]| names.into_iter().flat_map(|name| document.values(name)).map(RawValue::get);
+    let unreadable = |error: serde_json::Error| {
+        Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
+    };
     let mut children = Vec::new();
-    for (key, value) in JsonObject::decode(bytes)?.fields() {
-        match (key.to_ascii_lowercase().as_str(), value.get()) {
-            ("layers" | "manifests", list) if list.starts_with('[') => {
-                children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
-            }
-            ("config" | "subject", one) if one.starts_with('{') && !is_empty(one) => {
-                children.push(serde_json::from_str(one).map_err(unreadable)?);
-            }
-            _ => {}
-        }
+    for list in values(["layers", "manifests"]).filter(|value| value.starts_with('[')) {
+        children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
+    }
+    for one in values(["config", "subject"]).filter(|value| value.starts_with('{') && !is_empty(value)) {
+        children.push(serde_json::from_str(one).map_err(unreadable)?);
     }
     Ok(children)
 }
@@ -161,10 +162,6 @@ pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
 /// Whether a JSON object has no fields.
 fn is_empty(object: &str) -> bool {
     object[1..].trim_start().starts_with('}')
-}
-
-fn unreadable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
 }
 
 #[cfg(test)]
@@ -217,9 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_config_and_a_null_list_name_nothing() {
+    fn keys_fold_as_in_go_and_an_empty_config_and_a_null_list_name_nothing() {
         let found = children(br#"{"config":{ },"layers":null,"subject":null,"manifests":[],"other":[1]}"#).unwrap();
         assert_eq!(found, []);
+        let leaf = json(&layer("leaf"));
+        for named in [format!(r#"{{"layer\u017f":[{leaf}]}}"#), format!(r#"{{"LAYERS":[{leaf}],"layers":null}}"#)] {
+            assert_eq!(children(named.as_bytes()).unwrap(), [layer("leaf")], "{named}");
+        }
         for wrong in [r#"{"layers":[null]}"#, r#"{"config":{"size":1}}"#, "null"] {
             assert_eq!(children(wrong.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidManifest, "{wrong}");
         }

@@ -41,9 +41,13 @@ impl JsonObject {
     /// # Errors
     /// [`ErrorKind::InvalidManifest`] when the value is of another type.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let found = self.0.iter().rev().find(|(known, _)| key_is(known, name));
-        let decoded = found.map(|(_, value)| serde_json::from_str::<Option<T>>(value.get())).transpose();
+        let decoded = self.values(name).last().map(|value| serde_json::from_str::<Option<T>>(value.get())).transpose();
         Ok(decoded.map_err(|error| unreadable("JSON", error).with("field", name))?.flatten())
+    }
+
+    /// The values of all fields of that name, as they were written.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &RawValue> {
+        self.0.iter().filter(move |(known, _)| key_is(known, name)).map(|(_, value)| value.as_ref())
     }
 
     /// All fields in their order, with their values as they were written.

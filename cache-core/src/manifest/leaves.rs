@@ -19,7 +19,7 @@ use crate::model::Digest;
 /// graph, the joining records of caches that share a leaf would become one, and others stay apart.
 const JOINS: &[u8] = b"buildcache: the record that joins the leaves of a cache";
 
-/// A record that links to every leaf, if there are several; it has to be the last one.
+/// A record that links to every leaf, if there are several. It has to come last, since links are places in the list.
 ///
 /// All leaves are alternatives of one input, which takes the fewest bytes.
 #[must_use]

@@ -67,12 +67,6 @@ impl Annotations {
         self.0.iter().map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
-    /// The number of pairs.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -172,7 +166,7 @@ mod tests {
         assert_eq!(annotations.insert("a", "3".to_owned()).as_deref(), Some("2"));
         assert_eq!(annotations.get("a").map(String::as_str), Some("3"));
         assert_eq!(annotations.remove("b").as_deref(), Some("1"));
-        assert!(!annotations.contains_key("b") && annotations.len() == 1);
+        assert!(!annotations.contains_key("b") && annotations.iter().len() == 1);
         annotations.retain(|key, _| key != "a");
         assert!(annotations.is_empty());
     }

@@ -49,7 +49,7 @@ pub fn target(data: &[u8]) {
     });
 }
 
-/// Whether this looks like an index. Anything else may be torn, so it would be read again for a quarter of a second.
+/// Whether this looks like an index. Anything else may be torn, so it would be read again for an eighth of a second.
 fn is_index(data: &[u8]) -> bool {
     let index: Result<Map<String, Value>, _> = serde_json::from_slice(data);
     let is_field = |(name, value): (&String, &Value)| match name.to_ascii_lowercase().as_str() {

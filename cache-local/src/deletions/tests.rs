@@ -1,0 +1,62 @@
+//! Many blobs, and the lock that they need.
+
+use std::fs;
+use std::path::Path;
+
+use cache_core::CacheStore;
+use futures_util::TryStreamExt;
+
+use super::*;
+use crate::layout::INDEX_LOCK;
+use crate::tests::{blob_path, layer, write};
+use crate::{LocalConfig, LocalStore};
+
+async fn blobs(root: &Path) -> Vec<BlobEntry> {
+    LocalStore::new(LocalConfig::new(root)).blobs().try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn more_blobs_than_one_lock_is_held_for_are_all_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    for n in 0..2 * UNDER_ONE_LOCK {
+        fs::write(blob_path(dir.path(), &layer(&n.to_string()).digest), "x").unwrap();
+    }
+    let found = blobs(dir.path()).await;
+    assert!(found.len() > 2 * UNDER_ONE_LOCK);
+    let deletions = Deletions::new(Layout::new(dir.path()), Duration::ZERO);
+    let (all, again) = tokio::join!(deletions.delete_all(&found), deletions.delete_all(&found));
+    let outcomes = |outcomes: Vec<Result<Deleted>>| outcomes.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    let removed = [outcomes(all), outcomes(again)].concat().iter().filter(|one| **one == Deleted::Removed).count();
+    assert_eq!((removed, blobs(dir.path()).await), (found.len(), Vec::new()));
+    assert!(!dir.path().join(INDEX_LOCK).exists());
+}
+
+#[tokio::test]
+async fn a_lock_that_another_process_holds_fails_only_the_blobs_that_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    let found = blobs(dir.path()).await;
+    fs::remove_file(blob_path(dir.path(), &found[0].digest)).unwrap();
+    let layout = Layout::new(dir.path());
+    let root = Arc::new(layout.open_root().unwrap().unwrap());
+    let _held = IndexLock::acquire(root, Duration::ZERO).await.unwrap();
+    let mut outcomes = Deletions::new(layout, Duration::ZERO).delete_all(&found).await.into_iter();
+    assert_eq!(outcomes.next().unwrap().unwrap(), Deleted::Absent);
+    assert!(outcomes.all(|outcome| outcome.unwrap_err().kind() == ErrorKind::LimitExceeded));
+    assert_eq!(blobs(dir.path()).await.len(), found.len() - 1);
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_once_the_lock_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    let found = blobs(dir.path()).await;
+    let layout = Layout::new(dir.path());
+    let root = Arc::new(layout.open_root().unwrap().unwrap());
+    let lock = IndexLock::acquire(Arc::clone(&root), Duration::ZERO).await.unwrap();
+    fs::remove_file(dir.path().join(INDEX_LOCK)).unwrap();
+    let outcomes = delete_under(&lock, &layout, &root, &found);
+    assert!(outcomes.into_iter().all(|outcome| outcome.unwrap_err().is_retryable()));
+    assert_eq!(blobs(dir.path()).await.len(), found.len());
+}
