@@ -179,6 +179,9 @@ impl Place {
         let failure = self.no_cache();
         match names.len() {
             0 => failure,
+            _ if self.cache_name().is_some_and(|name| names.contains(&name)) => {
+                failure.with_hint("the name is there, but leads to an image without a cache, or to something else")
+            }
             all @ 1..=NAMED => failure.with_hint(format!("{} there: {}", is_or_are(all), names.join(", "))),
             all => {
                 let (first, more) = (names[..NAMED].join(", "), all - NAMED);

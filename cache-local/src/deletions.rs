@@ -1,16 +1,16 @@
 //! Deletes blobs, a few under one lock.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use cache_core::seams::{BlobEntry, Deleted};
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, Result, Version};
 use tokio::sync::Mutex;
 
 use crate::beneath::Dir;
 use crate::error::{at, io as io_error};
-use crate::layout::{Layout, blob_dir};
+use crate::layout::{Layout, blob_dir, file_metadata};
 use crate::lock::IndexLock;
 use crate::task::blocking;
 use crate::walk::version;
@@ -26,11 +26,21 @@ pub(crate) struct Deletions {
     lock_timeout: Duration,
     /// Who waits here takes no time from `lock_timeout`, and is served in order.
     turn: Mutex<()>,
+    /// The state of `index.json` when its caches were last listed: from them it is known which blobs are free.
+    listed: std::sync::Mutex<Option<State>>,
 }
+
+/// The version of `index.json`; `None` if there is no such file, or an empty one.
+type State = Option<Version>;
 
 impl Deletions {
     pub(crate) fn new(layout: Layout, lock_timeout: Duration) -> Self {
-        Self { layout, lock_timeout, turn: Mutex::new(()) }
+        Self { layout, lock_timeout, turn: Mutex::default(), listed: std::sync::Mutex::default() }
+    }
+
+    /// Keeps the state that `index.json` had before its caches were listed.
+    pub(crate) fn listed(&self, state: State) {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
     pub(crate) async fn delete(&self, blob: &BlobEntry) -> Result<Deleted> {
@@ -66,9 +76,37 @@ impl Deletions {
         let root = if blobs.is_empty() { None } else { blocking(move || layout.open_root()).await?.map(Arc::new) };
         let Some(root) = root else { return Ok(Vec::new()) };
         let lock = IndexLock::acquire(Arc::clone(&root), self.lock_timeout).await?;
-        let layout = self.layout.clone();
-        blocking(move || Ok(delete_under(&lock, &layout, &root, &blobs))).await
+        let (layout, listed) =
+            (self.layout.clone(), self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        blocking(move || {
+            check(&layout, listed.as_ref())?;
+            Ok(delete_under(&lock, &layout, &root, &blobs))
+        })
+        .await
     }
+}
+
+/// The state of `index.json`.
+pub(crate) fn state(layout: &Layout) -> Result<State> {
+    let found = file_metadata(&layout.index_path())?;
+    Ok(found.filter(|found| found.len() > 0).map(|found| version(&found)))
+}
+
+/// Under the lock: whether `index.json` still names the caches that were listed, if they were. A cache that was added
+/// since may need what was free; BuildKit rewrites the file in place, so that a list may also have seen too little of it.
+fn check(layout: &Layout, listed: Option<&State>) -> Result<()> {
+    let Some(listed) = listed else { return Ok(()) };
+    let now = state(layout)?;
+    if now != *listed {
+        let message = "index.json has changed since its caches were listed";
+        return Err(at(ErrorKind::Conflict, message, &layout.index_path()));
+    }
+    if now.is_none() {
+        let message = "no blob is deleted without an index.json that tells which are needed";
+        return Err(at(ErrorKind::InvalidManifest, message, &layout.index_path())
+            .with_hint("if none of them is needed, delete the directory"));
+    }
+    Ok(())
 }
 
 /// Once the lock is lost, the rest stays.

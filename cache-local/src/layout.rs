@@ -138,7 +138,7 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
 }
 
 /// Looks up a file; anything else is an error, since opening it could block forever.
-fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
+pub(crate) fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
         Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),

@@ -6,7 +6,7 @@ use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::deletions::Deletions;
+use crate::deletions::{Deletions, state};
 use crate::error::at;
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, clean};
@@ -44,14 +44,17 @@ impl LocalStore {
 impl CacheStore for LocalStore {
     async fn caches(&self) -> Result<Vec<CacheEntry>> {
         let (layout, limit) = (self.layout.clone(), self.config.limits().config);
-        blocking(move || {
+        let (state, caches) = blocking(move || {
+            let state = state(&layout)?;
             let found = layout.read_index(limit)?;
             let entries = found.iter().flat_map(|found| found.index.entries());
             let mut caches: Vec<CacheEntry> = entries.map(|entry| cache_entry(&layout, entry)).collect();
             caches.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(caches)
+            Ok((state, caches))
         })
-        .await
+        .await?;
+        self.deletions.listed(state);
+        Ok(caches)
     }
 
     async fn contributions(&self) -> Result<Vec<CacheEntry>> {

@@ -1,5 +1,6 @@
 //! [`EntryContent`]: whether an entry of a store is a cache, an image or something else.
 
+use bytes::Bytes;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
 use cache_core::{CacheImporter, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, read_all};
@@ -53,15 +54,24 @@ impl EntryContent {
     }
 }
 
+/// Reads a listed manifest. Most entries have its right size, which saves a request; where one has not, the stored size
+/// counts, as in BuildKit.
+async fn read(importer: &dyn CacheImporter, listed: &Descriptor) -> Result<Option<Bytes>> {
+    let limit = Limits::default().manifest;
+    if let Ok(document) = read_all(importer, listed, limit).await {
+        return Ok(Some(document));
+    }
+    let Some(found) = importer.stat(listed).await? else { return Ok(None) };
+    read_all(importer, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)
+}
+
 async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent> {
     let importer = store.open(entry).await?;
     let Some(listed) = &entry.descriptor else {
         // A store that lists no manifests keeps nothing but caches under its names.
         return Ok(if importer.resolve().await?.is_some() { EntryContent::Cache } else { EntryContent::Missing });
     };
-    let Some(found) = importer.stat(listed).await? else { return Ok(EntryContent::Missing) };
-    let stored = Descriptor { size: found.size, ..listed.clone() };
-    let document = read_all(&*importer, &stored, Limits::default().manifest).await?;
+    let Some(document) = read(&*importer, listed).await? else { return Ok(EntryContent::Missing) };
     let children = children(&document)?;
     let has = |media_type: &MediaType| children.iter().any(|child| child.media_type == *media_type);
     if has(&MediaType::CACHE_CONFIG) {

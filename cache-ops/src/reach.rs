@@ -150,10 +150,10 @@ pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
         Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
     };
     let mut children = Vec::new();
-    for list in values(["layers", "manifests"]).filter(|value| value.starts_with('[')) {
+    for list in values(["layers", "manifests"]).filter(|value| *value != "null") {
         children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
     }
-    for one in values(["config", "subject"]).filter(|value| value.starts_with('{') && !is_empty(value)) {
+    for one in values(["config", "subject"]).filter(|value| *value != "null" && !is_empty(value)) {
         children.push(serde_json::from_str(one).map_err(unreadable)?);
     }
     Ok(children)
@@ -161,7 +161,7 @@ pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
 
 /// Whether a JSON object has no fields.
 fn is_empty(object: &str) -> bool {
-    object[1..].trim_start().starts_with('}')
+    object.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('}'))
 }
 
 #[cfg(test)]
@@ -221,7 +221,9 @@ mod tests {
         for named in [format!(r#"{{"layer\u017f":[{leaf}]}}"#), format!(r#"{{"LAYERS":[{leaf}],"layers":null}}"#)] {
             assert_eq!(children(named.as_bytes()).unwrap(), [layer("leaf")], "{named}");
         }
-        for wrong in [r#"{"layers":[null]}"#, r#"{"config":{"size":1}}"#, "null"] {
+        for wrong in
+            [r#"{"layers":[null]}"#, r#"{"layers":"x"}"#, r#"{"config":1}"#, r#"{"config":{"size":1}}"#, "null"]
+        {
             assert_eq!(children(wrong.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidManifest, "{wrong}");
         }
     }

@@ -13,7 +13,8 @@ const TURNS: usize = 64;
 /// takes half of all turns.
 const WEIGHTS: [(u64, u32); 3] = [(128 << 10, 1), (1 << 20, 2), (16 << 20, 8)];
 const LARGE: u32 = 32;
-/// The turns of a document whose size the list does not tell.
+/// The turns of a config whose size the list does not tell: few if its manifest is small, since such a config mostly is.
+const BEHIND_SMALL: u32 = 4;
 const UNKNOWN: u32 = 8;
 
 /// Reads each of the caches, and returns the results in order. Caches are dropped once they are read.
@@ -37,7 +38,8 @@ pub(crate) fn read_each<'a, T: Send + 'a>(
 /// How many turns a cache takes.
 fn weight(cache: &CacheEntry) -> u32 {
     let of_size = |size| WEIGHTS.iter().find(|(most, _)| size <= *most).map_or(LARGE, |(_, turns)| *turns);
-    cache.size.map_or(UNKNOWN, of_size)
+    let has_small_manifest = cache.descriptor.as_ref().is_some_and(|manifest| of_size(manifest.size) == 1);
+    cache.size.map_or(if has_small_manifest { BEHIND_SMALL } else { UNKNOWN }, of_size)
 }
 
 #[cfg(test)]
@@ -45,16 +47,20 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use cache_core::Version;
+    use cache_core::{Descriptor, Digest, MediaType, Version};
     use futures_util::future::FutureExt;
 
     use super::*;
 
     /// How many of 100 caches whose documents are so large are read at once.
     async fn most(size: Option<u64>) -> usize {
+        most_of(|cache| cache.size = size).await
+    }
+
+    async fn most_of(change: impl Fn(&mut CacheEntry)) -> usize {
         let cache = |n: usize| {
             let mut cache = CacheEntry::new(Some(n.to_string()), Version::new("1"));
-            cache.size = size;
+            change(&mut cache);
             cache
         };
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -79,6 +85,9 @@ mod tests {
         assert_eq!(most(Some(16 << 10)).await, 64);
         assert_eq!(most(Some(1 << 20)).await, 32);
         assert_eq!(most(None).await, 8);
+        let manifest = |size| Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(b"m"), size);
+        assert_eq!(most_of(|cache| cache.descriptor = Some(manifest(16 << 10))).await, 16);
+        assert_eq!(most_of(|cache| cache.descriptor = Some(manifest(4 << 20))).await, 8);
         assert_eq!(most(Some(100 << 20)).await, 2);
     }
 }

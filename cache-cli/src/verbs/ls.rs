@@ -15,6 +15,9 @@ use crate::spec::Place;
 use crate::table::{Column, Table};
 use crate::text;
 
+/// How many manifests are read at once, unless `--concurrency` is given.
+const LOOKS: usize = 32;
+
 /// `buildcache.ls/v1`
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -89,7 +92,8 @@ async fn list(session: &Session, place: &mut Place) -> Result<Listing, Failure> 
     let unreadable =
         found.unreadable.into_iter().map(|cache| Unreadable { name: cache.name, error: with_causes(&cache.error) });
     let looks = found.caches.iter().map(|entry| content(&*store, entry)).collect::<Vec<_>>();
-    let contents: Vec<Option<EntryContent>> = stream::iter(looks).buffered(session.concurrency()).collect().await;
+    let at_once = session.globals.concurrency.map_or(LOOKS, usize::from);
+    let contents: Vec<Option<EntryContent>> = stream::iter(looks).buffered(at_once).collect().await;
     let listed = found.caches.into_iter().zip(contents);
     Ok(Listing {
         schema: "buildcache.ls/v1",

@@ -34,6 +34,19 @@ fn ls_shows_what_a_name_leads_to() {
     assert_eq!(content("../torn/max").as_deref(), Some("missing"));
 }
 
+#[test]
+fn a_name_that_leads_to_no_cache_is_not_offered_as_one() {
+    let sandbox = Sandbox::with("v0.32/max-manifest");
+    add_other(&sandbox, "chart", "application/vnd.cncf.helm.config.v1+json");
+    let said = |tag: &str| {
+        let run = sandbox.run(&["inspect", &format!("type=local,src=a,tag={tag}")]);
+        assert_eq!(run.code, 4, "{}", run.stderr);
+        run.stderr
+    };
+    assert!(said("chart").contains("leads to an image without a cache, or to something else"));
+    assert!(said("chars").contains("these are there: chart, latest"));
+}
+
 /// Adds something other than a cache to a layout, under a name.
 fn add_other(sandbox: &Sandbox, name: &str, config_type: &str) {
     let put = |text: String| {

@@ -7,7 +7,7 @@ use cache_core::CacheStore;
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::layout::INDEX_LOCK;
+use crate::layout::{INDEX, INDEX_LOCK};
 use crate::tests::{blob_path, layer, write};
 use crate::{LocalConfig, LocalStore};
 
@@ -58,5 +58,42 @@ async fn nothing_is_deleted_once_the_lock_is_lost() {
     fs::remove_file(dir.path().join(INDEX_LOCK)).unwrap();
     let outcomes = delete_under(&lock, &layout, &root, &found);
     assert!(outcomes.into_iter().all(|outcome| outcome.unwrap_err().is_retryable()));
+    assert_eq!(blobs(dir.path()).await.len(), found.len());
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_if_the_index_has_changed_since_its_caches_were_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    let index = dir.path().join(INDEX);
+    let whole = fs::read(&index).unwrap();
+    let store = LocalStore::new(LocalConfig::new(dir.path()));
+    // As BuildKit does in the middle of a write.
+    fs::write(&index, "").unwrap();
+    assert!(store.caches().await.unwrap().is_empty());
+    fs::write(&index, whole).unwrap();
+    let found = blobs(dir.path()).await;
+    let kinds = |outcomes: Vec<Result<Deleted>>| -> Vec<_> {
+        outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.kind())).collect()
+    };
+    assert_eq!(kinds(store.delete_blobs(&found).await), vec![Err(ErrorKind::Conflict); found.len()]);
+    assert_eq!(store.caches().await.unwrap().len(), 1);
+    assert_eq!(kinds(store.delete_blobs(&found).await), vec![Ok(Deleted::Removed); found.len()]);
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_without_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    let found = blobs(dir.path()).await;
+    let index = dir.path().join(INDEX);
+    for break_it in [|index: &Path| fs::write(index, ""), |index: &Path| fs::remove_file(index)] {
+        break_it(&index).unwrap();
+        let store = LocalStore::new(LocalConfig::new(dir.path()));
+        assert!(store.caches().await.unwrap().is_empty());
+        for outcome in store.delete_blobs(&found).await {
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidManifest);
+        }
+    }
     assert_eq!(blobs(dir.path()).await.len(), found.len());
 }
