@@ -179,7 +179,7 @@ impl Place {
         let failure = self.no_cache();
         match names.len() {
             0 => failure,
-            _ if self.cache_name().is_some_and(|name| names.contains(&name)) => {
+            _ if self.names_no_cache(caches) => {
                 failure.with_hint("the name is there, but leads to an image without a cache, or to something else")
             }
             all @ 1..=NAMED => failure.with_hint(format!("{} there: {}", is_or_are(all), names.join(", "))),
@@ -188,6 +188,13 @@ impl Place {
                 failure.with_hint(format!("{} there: {first} and {more} more; ls lists them", is_or_are(all)))
             }
         }
+    }
+
+    /// Whether the name in the spec is among those of a store whose names may lead to other things than caches.
+    fn names_no_cache(&self, caches: &[CacheEntry]) -> bool {
+        let name = self.cache_name().unwrap_or("latest");
+        let is_it = |entry: &CacheEntry| entry.name.as_deref() == Some(name) && entry.descriptor.is_some();
+        self.cache_digest().is_none() && caches.iter().any(is_it)
     }
 
     /// Adds the cache to an error.

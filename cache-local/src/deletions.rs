@@ -47,27 +47,38 @@ impl Deletions {
         self.delete_all(std::slice::from_ref(blob)).await.pop().unwrap_or(Ok(Deleted::Absent))
     }
 
+    /// After a failure that is about no single blob, such as a lock that another process holds, the rest fails at once.
     pub(crate) async fn delete_all(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        let mut outcomes = Vec::with_capacity(blobs.len());
+        let (mut outcomes, mut failure) = (Vec::with_capacity(blobs.len()), None);
         for some in blobs.chunks(UNDER_ONE_LOCK) {
             let _turn = self.turn.lock().await;
-            outcomes.extend(self.delete_some(some).await.unwrap_or_else(|error| vec![Err(error); some.len()]));
+            match self.delete_some(some, &mut failure).await {
+                Ok(deleted) => outcomes.extend(deleted),
+                Err(error) => outcomes.extend(vec![Err(error); some.len()]),
+            }
         }
         outcomes
     }
 
     /// Only for blobs that are there is the lock taken, and with it the directory changed.
-    async fn delete_some(&self, blobs: &[BlobEntry]) -> Result<Vec<Result<Deleted>>> {
+    async fn delete_some(
+        &self,
+        blobs: &[BlobEntry],
+        failure: &mut Option<Error>,
+    ) -> Result<impl Iterator<Item = Result<Deleted>> + use<>> {
         let (layout, all) = (self.layout.clone(), blobs.to_vec());
         let is_there = move |blob: &BlobEntry| !matches!(layout.blob_metadata(&blob.digest), Ok(None));
         let are_there: Vec<bool> = blocking(move || Ok(all.iter().map(is_there).collect())).await?;
-        let there: Vec<BlobEntry> =
-            blobs.iter().zip(&are_there).filter(|(_, is_there)| **is_there).map(|(blob, _)| blob.clone()).collect();
+        let there = blobs.iter().zip(&are_there).filter(|(_, is_there)| **is_there).map(|(blob, _)| blob.clone());
+        let there: Vec<BlobEntry> = there.collect();
         let count = there.len();
-        let deleted = self.delete_there(there).await.unwrap_or_else(|error| vec![Err(error); count]);
-        let mut deleted = deleted.into_iter();
-        let mut outcome = |is_there| if is_there { deleted.next() } else { None };
-        Ok(are_there.into_iter().map(|is_there| outcome(is_there).unwrap_or(Ok(Deleted::Absent))).collect())
+        let deleted = match &*failure {
+            Some(error) => Err(error.clone()),
+            None => self.delete_there(there).await,
+        };
+        let mut deleted = deleted.unwrap_or_else(|error| vec![Err(failure.insert(error).clone()); count]).into_iter();
+        let mut outcome = move |is_there| if is_there { deleted.next() } else { None };
+        Ok(are_there.into_iter().map(move |is_there| outcome(is_there).unwrap_or(Ok(Deleted::Absent))))
     }
 
     /// The lock is held meanwhile, so a writer of this crate that needs a blob finds in its commit that it is gone.

@@ -58,8 +58,11 @@ impl EntryContent {
 /// counts, as in BuildKit.
 async fn read(importer: &dyn CacheImporter, listed: &Descriptor) -> Result<Option<Bytes>> {
     let limit = Limits::default().manifest;
-    if let Ok(document) = read_all(importer, listed, limit).await {
-        return Ok(Some(document));
+    match read_all(importer, listed, limit).await {
+        Ok(document) => return Ok(Some(document)),
+        // The server refuses.
+        Err(error) if error.status().is_some() && error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(_) => {}
     }
     let Some(found) = importer.stat(listed).await? else { return Ok(None) };
     read_all(importer, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)

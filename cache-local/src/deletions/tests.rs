@@ -47,6 +47,23 @@ async fn a_lock_that_another_process_holds_fails_only_the_blobs_that_are_there()
     assert_eq!(blobs(dir.path()).await.len(), found.len() - 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_another_process_holds_is_waited_for_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(LocalConfig::new(dir.path()), "a").await;
+    for n in 0..2 * UNDER_ONE_LOCK {
+        fs::write(blob_path(dir.path(), &layer(&n.to_string()).digest), "x").unwrap();
+    }
+    let found = blobs(dir.path()).await;
+    let layout = Layout::new(dir.path());
+    let root = Arc::new(layout.open_root().unwrap().unwrap());
+    let _held = IndexLock::acquire(root, Duration::ZERO).await.unwrap();
+    let (timeout, start) = (Duration::from_secs(30), tokio::time::Instant::now());
+    let outcomes = Deletions::new(layout, timeout).delete_all(&found).await;
+    assert!(outcomes.into_iter().all(|outcome| outcome.is_err()));
+    assert!(start.elapsed() < 2 * timeout, "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn nothing_is_deleted_once_the_lock_is_lost() {
     let dir = tempfile::tempdir().unwrap();

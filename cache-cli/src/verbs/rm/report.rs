@@ -86,14 +86,14 @@ impl Report for Removal {
             let (count, size) = (text::count(self.blobs.len(), "blob"), text::size(self.bytes));
             let _ = writeln!(text, "{verb} {count}, {size}");
         }
-        if self.with_blobs && self.blobs.is_empty() {
+        if self.with_blobs && self.blobs.is_empty() && self.kept.is_empty() {
             text.push_str("no blob is deleted: other caches reach all of them\n");
         }
         for blob in self.blobs.iter().filter(|_| all || self.dry_run) {
             let _ = writeln!(text, "  {}  {}", blob.digest, text::size(blob.size));
         }
         for digest in &self.kept {
-            let _ = writeln!(text, "kept {digest}: it was written or refreshed in between");
+            let _ = writeln!(text, "kept {digest}: it, or a cache beside it, was written in between");
         }
         text
     }
