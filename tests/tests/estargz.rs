@@ -190,7 +190,7 @@ async fn a_lost_annotation_is_read_from_the_blob() {
             let bare = Descriptor::new(layer.media_type.clone(), layer.digest, layer.size);
             let found = estargz::annotations(&fixture, &bare).await.unwrap();
             assert_eq!(found.get(annotation::ESTARGZ_TOC), layer.annotations.get(annotation::ESTARGZ_TOC));
-            assert_eq!(found.len(), 1);
+            assert_eq!(found.iter().len(), 1);
         }
     }
 }
