@@ -5,8 +5,8 @@
 //! process and a peak of its own: `cargo bench -p cache-ops --bench ops -- merge`.
 //!
 //! With `-- --write DIR` it writes the two to `DIR/a` and `DIR/b` instead, blobs and all, for the command line to read:
-//! `/usr/bin/time -v buildcache merge type=local,dest=DIR/c type=local,src=DIR/a type=local,src=DIR/b`. There only
-//! every eighth record has a layer, because a manifest may not have more than 4 MiB.
+//! `/usr/bin/time -v buildcache merge --to type=local,dest=DIR/c type=local,src=DIR/a type=local,src=DIR/b`. There
+//! only every eighth record has a layer, because a manifest may not have more than 4 MiB.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
