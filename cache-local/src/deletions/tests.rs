@@ -5,6 +5,7 @@ use std::path::Path;
 
 use cache_core::CacheStore;
 use futures_util::TryStreamExt;
+use tempfile::TempDir;
 
 use super::*;
 use crate::layout::{INDEX, INDEX_LOCK};
@@ -15,14 +16,25 @@ async fn blobs(root: &Path) -> Vec<BlobEntry> {
     LocalStore::new(LocalConfig::new(root)).blobs().try_collect().await.unwrap()
 }
 
-#[tokio::test]
-async fn more_blobs_than_one_lock_is_held_for_are_all_deleted() {
+/// A directory with a cache and so many other blobs, and all that are listed there.
+async fn with_blobs(others: usize) -> (TempDir, Vec<BlobEntry>) {
     let dir = tempfile::tempdir().unwrap();
     write(LocalConfig::new(dir.path()), "a").await;
-    for n in 0..2 * UNDER_ONE_LOCK {
+    for n in 0..others {
         fs::write(blob_path(dir.path(), &layer(&n.to_string()).digest), "x").unwrap();
     }
     let found = blobs(dir.path()).await;
+    (dir, found)
+}
+
+/// The lock as another process has it.
+async fn locked(layout: &Layout) -> IndexLock {
+    IndexLock::acquire(Arc::new(layout.open_root().unwrap().unwrap()), Duration::ZERO).await.unwrap()
+}
+
+#[tokio::test]
+async fn more_blobs_than_one_lock_is_held_for_are_all_deleted() {
+    let (dir, found) = with_blobs(2 * UNDER_ONE_LOCK).await;
     assert!(found.len() > 2 * UNDER_ONE_LOCK);
     let deletions = Deletions::new(Layout::new(dir.path()), Duration::ZERO);
     let (all, again) = tokio::join!(deletions.delete_all(&found), deletions.delete_all(&found));
@@ -34,13 +46,10 @@ async fn more_blobs_than_one_lock_is_held_for_are_all_deleted() {
 
 #[tokio::test]
 async fn a_lock_that_another_process_holds_fails_only_the_blobs_that_are_there() {
-    let dir = tempfile::tempdir().unwrap();
-    write(LocalConfig::new(dir.path()), "a").await;
-    let found = blobs(dir.path()).await;
+    let (dir, found) = with_blobs(0).await;
     fs::remove_file(blob_path(dir.path(), &found[0].digest)).unwrap();
     let layout = Layout::new(dir.path());
-    let root = Arc::new(layout.open_root().unwrap().unwrap());
-    let _held = IndexLock::acquire(root, Duration::ZERO).await.unwrap();
+    let _held = locked(&layout).await;
     let mut outcomes = Deletions::new(layout, Duration::ZERO).delete_all(&found).await.into_iter();
     assert_eq!(outcomes.next().unwrap().unwrap(), Deleted::Absent);
     assert!(outcomes.all(|outcome| outcome.unwrap_err().kind() == ErrorKind::LimitExceeded));
@@ -49,15 +58,9 @@ async fn a_lock_that_another_process_holds_fails_only_the_blobs_that_are_there()
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_another_process_holds_is_waited_for_once() {
-    let dir = tempfile::tempdir().unwrap();
-    write(LocalConfig::new(dir.path()), "a").await;
-    for n in 0..2 * UNDER_ONE_LOCK {
-        fs::write(blob_path(dir.path(), &layer(&n.to_string()).digest), "x").unwrap();
-    }
-    let found = blobs(dir.path()).await;
+    let (dir, found) = with_blobs(2 * UNDER_ONE_LOCK).await;
     let layout = Layout::new(dir.path());
-    let root = Arc::new(layout.open_root().unwrap().unwrap());
-    let _held = IndexLock::acquire(root, Duration::ZERO).await.unwrap();
+    let _held = locked(&layout).await;
     let (timeout, start) = (Duration::from_secs(30), tokio::time::Instant::now());
     let outcomes = Deletions::new(layout, timeout).delete_all(&found).await;
     assert!(outcomes.into_iter().all(|outcome| outcome.is_err()));
@@ -66,12 +69,10 @@ async fn a_lock_that_another_process_holds_is_waited_for_once() {
 
 #[tokio::test]
 async fn nothing_is_deleted_once_the_lock_is_lost() {
-    let dir = tempfile::tempdir().unwrap();
-    write(LocalConfig::new(dir.path()), "a").await;
-    let found = blobs(dir.path()).await;
+    let (dir, found) = with_blobs(0).await;
     let layout = Layout::new(dir.path());
-    let root = Arc::new(layout.open_root().unwrap().unwrap());
-    let lock = IndexLock::acquire(Arc::clone(&root), Duration::ZERO).await.unwrap();
+    let root = layout.open_root().unwrap().unwrap();
+    let lock = locked(&layout).await;
     fs::remove_file(dir.path().join(INDEX_LOCK)).unwrap();
     let outcomes = delete_under(&lock, &layout, &root, &found);
     assert!(outcomes.into_iter().all(|outcome| outcome.unwrap_err().is_retryable()));
@@ -100,9 +101,7 @@ async fn nothing_is_deleted_if_the_index_has_changed_since_its_caches_were_liste
 
 #[tokio::test]
 async fn nothing_is_deleted_without_an_index() {
-    let dir = tempfile::tempdir().unwrap();
-    write(LocalConfig::new(dir.path()), "a").await;
-    let found = blobs(dir.path()).await;
+    let (dir, found) = with_blobs(0).await;
     let index = dir.path().join(INDEX);
     for break_it in [|index: &Path| fs::write(index, ""), |index: &Path| fs::remove_file(index)] {
         break_it(&index).unwrap();
