@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use cache_core::{BlobStream, Digest, Result};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 
 use crate::error::io;
 use crate::layout::Layout;
@@ -25,13 +25,14 @@ struct Rest {
 
 /// Opens a blob, or a part of it, up to its end.
 pub(crate) async fn open(layout: Layout, digest: Digest, range: Option<Range<u64>>) -> Result<BlobStream> {
-    let rest = blocking(move || Rest::open(&layout, &digest, range)).await?;
-    let next = start_next(rest);
-    Ok(Box::pin(stream::try_unfold(next, async |next: Option<Task<(Bytes, Rest)>>| {
+    // Most blobs of a store are one piece, which takes less time than another task does.
+    let (first, rest) = blocking(move || Rest::open(&layout, &digest, range)?.read_piece()).await?;
+    let others = stream::try_unfold(start_next(rest), async |next: Option<Task<(Bytes, Rest)>>| {
         let Some(task) = next else { return Ok(None) };
         let (piece, rest) = task.join().await?;
         if piece.is_empty() { Ok(None) } else { Ok(Some((piece, start_next(rest)))) }
-    })))
+    });
+    Ok(Box::pin(stream::iter((!first.is_empty()).then_some(Ok(first))).chain(others)))
 }
 
 fn start_next(rest: Rest) -> Option<Task<(Bytes, Rest)>> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
-use cache_core::{CacheImporter, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, read_all};
+use cache_core::{BlobProvider, CacheImporter, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, read_all};
 use serde::Serialize;
 
 use crate::reach::children;
@@ -56,16 +56,16 @@ impl EntryContent {
 
 /// Reads a listed manifest. Most entries have its right size, which saves a request; where one has not, the stored size
 /// counts, as in BuildKit.
-async fn read(importer: &dyn CacheImporter, listed: &Descriptor) -> Result<Option<Bytes>> {
+pub(crate) async fn read_listed(blobs: &dyn BlobProvider, listed: &Descriptor) -> Result<Option<Bytes>> {
     let limit = Limits::default().manifest;
-    match read_all(importer, listed, limit).await {
+    match read_all(blobs, listed, limit).await {
         Ok(document) => return Ok(Some(document)),
         // The server refuses.
         Err(error) if error.status().is_some() && error.kind() != ErrorKind::NotFound => return Err(error),
         Err(_) => {}
     }
-    let Some(found) = importer.stat(listed).await? else { return Ok(None) };
-    read_all(importer, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)
+    let Some(found) = blobs.stat(listed).await? else { return Ok(None) };
+    read_all(blobs, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)
 }
 
 async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent> {
@@ -74,7 +74,7 @@ async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent
         // A store that lists no manifests keeps nothing but caches under its names.
         return Ok(if importer.resolve().await?.is_some() { EntryContent::Cache } else { EntryContent::Missing });
     };
-    let Some(document) = read(&*importer, listed).await? else { return Ok(EntryContent::Missing) };
+    let Some(document) = read_listed(&*importer, listed).await? else { return Ok(EntryContent::Missing) };
     let children = children(&document)?;
     let has = |media_type: &MediaType| children.iter().any(|child| child.media_type == *media_type);
     if has(&MediaType::CACHE_CONFIG) {

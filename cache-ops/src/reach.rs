@@ -16,6 +16,8 @@ use cache_core::{
 };
 use serde_json::value::RawValue;
 
+use crate::content::read_listed;
+
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach(BTreeMap<Digest, u64>);
@@ -57,8 +59,10 @@ impl Reach {
 
     /// What a manifest reaches that a store has listed; BuildKit takes the size of the blob, whatever the entry says.
     pub(crate) async fn of_listed(manifest: &Descriptor, blobs: &dyn CacheImporter) -> Result<Self> {
-        let stored = blobs.stat(manifest).await?.map_or(manifest.size, |found| found.size);
-        of_document(Descriptor { size: stored, ..manifest.clone() }, blobs).await
+        let Some(bytes) = read_listed(blobs, manifest).await? else {
+            return of_document(manifest.clone(), blobs).await;
+        };
+        of_tree(Descriptor { size: bytes.len() as u64, ..manifest.clone() }, Some(bytes), blobs).await
     }
 
     /// What a manifest reaches that was read already.

@@ -64,8 +64,10 @@ impl Reached {
         done: &(dyn Fn(usize) + Sync),
     ) -> ReachedByCaches {
         let (mut reached, mut unreadable, mut count) = (Self::default(), Vec::new(), 0);
-        let mut reading = read_each(caches, |cache| {
+        let mut reading = read_each(caches, |cache, turns| {
             async move {
+                // Of a listed manifest no config is read.
+                turns.take(cache.descriptor.as_ref().map(|manifest| manifest.size).or(cache.size)).await;
                 let reach = Reach::of_entry(store, &cache).await;
                 (cache, reach)
             }

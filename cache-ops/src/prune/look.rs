@@ -1,15 +1,16 @@
 //! Reads the caches of a store before it is decided which are deleted.
 
 use cache_core::manifest::Document;
+use cache_core::model::Limits;
 use cache_core::seams::{CacheEntry, UnreadableCache};
-use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp};
+use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp, load};
 use futures_util::future::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{PruneEvent, PruneSettings};
-use crate::content::is_of_content;
+use crate::content::{is_of_content, read_listed};
 use crate::reached::Numbers;
-use crate::reading::read_each;
+use crate::reading::{InTurn, Turns, read_each};
 use crate::{LookEvent, Reach, Reached};
 
 /// A cache that was looked at.
@@ -82,17 +83,17 @@ pub(super) async fn look_at_each(
 
 /// Each cache by its name, in order.
 fn looks(store: &dyn CacheStore, caches: Vec<CacheEntry>) -> BoxStream<'_, (String, Result<Option<Read>>)> {
-    let look = move |entry: CacheEntry| {
-        async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry).await) }.boxed()
+    let look = move |entry: CacheEntry, turns| {
+        async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry, &turns).await) }.boxed()
     };
     read_each(caches, look)
 }
 
-async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Read>> {
+async fn look_at(store: &dyn CacheStore, entry: CacheEntry, turns: &Turns) -> Result<Option<Read>> {
     let looked = async {
         let importer = store.open(&entry).await?;
-        let manifest = match importer.resolve().await {
-            Ok(resolved) => resolved.map(|resolved| resolved.manifest),
+        let manifest = match read(&entry, &*importer, turns).await {
+            Ok(manifest) => manifest,
             // What is not a cache has documents all the same, which can be followed from the listed one.
             Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
             Err(error) => return Err(error),
@@ -109,6 +110,18 @@ async fn look_at(store: &dyn CacheStore, entry: CacheEntry) -> Result<Option<Rea
         Ok(Some(Read { entry: entry.clone(), modified, reach, is_cache }))
     };
     looked.await.map_err(|error| unreadable(&entry, error))
+}
+
+/// Reads the cache of an entry. How large a config is that the store does not list, only its manifest tells.
+async fn read(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Turns) -> Result<Option<CacheManifest>> {
+    let (Some(listed), None) = (&entry.descriptor, entry.size) else {
+        turns.take(entry.size).await;
+        return Ok(importer.resolve().await?.map(|resolved| resolved.manifest));
+    };
+    let blobs = InTurn { blobs: importer, turns };
+    let Some(document) = read_listed(&blobs, listed).await? else { return Ok(None) };
+    let loaded = load(document, &blobs, &Limits::default()).await;
+    loaded.map_err(|error| error.with("manifest", listed.digest))
 }
 
 /// What a listed manifest reaches, which may be the one that was read; `None` if the manifest and its entry were deleted
