@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use cache_core::{Error, Result};
-use cache_kit::{LISTS, ListPart, Page, PageSource, Pager, Reach, common_prefix, list_keys, list_parts, paged};
+use cache_kit::{LISTS, ListPart, Page, PageSource, Pager, Reach, Task, common_prefix, list_keys, list_parts, paged};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Listed};
@@ -58,7 +58,10 @@ impl PageSource for Blobs<'_> {
     type Cursor = String;
 
     async fn page(&self, marker: Option<&String>) -> Result<Page<Listed, String>> {
-        self.client.retrying(|| self.client.list(&self.start, marker.cloned())).await
+        let (client, start, marker) = (self.client.clone(), self.start.clone(), marker.cloned());
+        // Pages that are read at once are also parsed at once.
+        let page = async move { client.retrying(|| client.list(&start, marker.clone())).await };
+        Task::start(page).join().await
     }
 
     fn id(listed: &Listed) -> String {

@@ -63,7 +63,7 @@ pub use self::retry_after::parse_retry_after;
 pub use self::secret::{Secret, SecretSource, read_secret};
 pub use self::skip::skip_bytes;
 pub use self::status::kind_of_status;
-pub use self::task::outcome;
+pub use self::task::{Task, outcome};
 pub use self::text::one_line;
 pub use self::timeouts::Timeouts;
 pub use self::trust::{UNTRUSTED, is_untrusted};

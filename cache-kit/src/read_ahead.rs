@@ -10,9 +10,8 @@ use cache_core::seams::BlobStream;
 use cache_core::{Error, Result};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
 
-use crate::{ResumeSource, outcome, resuming};
+use crate::{ResumeSource, Task, resuming};
 
 /// How many parts of one blob are read ahead of the current one.
 const AHEAD: usize = 3;
@@ -86,28 +85,14 @@ impl Default for ReadAhead {
 /// A part that is in memory.
 type Part = (Vec<Bytes>, OwnedSemaphorePermit);
 
-/// A part that a task of its own reads, so that single pieces do not wake the reader, which waits for the whole part.
-struct Reading(JoinHandle<Result<Part>>);
-
-impl Reading {
-    async fn join(mut self) -> Result<Part> {
-        outcome((&mut self.0).await)
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 struct Parts<S> {
     ahead: ReadAhead,
     source: Arc<S>,
     current: BlobStream,
     /// For the memory of the current part.
     permit: Option<OwnedSemaphorePermit>,
-    reading: VecDeque<Reading>,
+    /// Single pieces do not wake the reader, which waits for the whole part.
+    reading: VecDeque<Task<Part>>,
     /// The offset of the next part to read.
     next: u64,
     end: u64,
@@ -140,11 +125,11 @@ impl<S: ResumeSource + 'static> Parts<S> {
         while self.next < self.end && self.reading.len() < AHEAD {
             let Ok(permit) = Arc::clone(&self.ahead.permits).try_acquire_owned() else { return };
             let (range, source) = (self.take_range(), Arc::clone(&self.source));
-            self.reading.push_back(Reading(tokio::spawn(async move {
+            self.reading.push_back(Task::start(async move {
                 let body = source.reopen(range.clone()).await?;
                 let pieces = resuming(Shared(source), body, range).try_collect().await?;
                 Ok((pieces, permit))
-            })));
+            }));
         }
     }
 

@@ -28,12 +28,16 @@ impl Reach {
     /// # Errors
     /// If a document cannot be read, since it is then unknown what it reaches.
     pub async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
-        let importer = store.open(entry).await?;
+        Self::of_opened(entry, &*store.open(entry).await?).await
+    }
+
+    /// As [`of_entry`](Self::of_entry), of an entry that was opened.
+    pub(crate) async fn of_opened(entry: &CacheEntry, importer: &dyn CacheImporter) -> Result<Self> {
         if let Some(manifest) = &entry.descriptor {
-            return Self::of_listed(manifest, &*importer).await;
+            return Self::of_listed(manifest, importer).await;
         }
         match importer.resolve().await? {
-            Some(resolved) => Self::of_manifest(&resolved.manifest, &*importer).await,
+            Some(resolved) => Self::of_manifest(&resolved.manifest, importer).await,
             None => Ok(Self::default()),
         }
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use cache_core::seams::CacheEntry;
-use cache_core::{CacheStore, Digest, Error};
+use cache_core::{CacheImporter, CacheStore, Digest, Error, Result};
+use cache_kit::Task;
 use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
 
 use crate::Reach;
-use crate::reading::read_each;
+use crate::reading::{Turns, read_each};
 
 /// How a blob is identified: by its SHA-256, or by the SHA-256 of a longer digest. A `Digest` takes twice as much
 /// memory.
@@ -58,6 +59,9 @@ impl Reach {
 impl Reached {
     /// Reads `caches`, several at once, and adds up what they reach. Calls `done` with the number of caches read so
     /// far.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime: each cache is read in a task of its own.
     pub async fn of_caches(
         store: &dyn CacheStore,
         caches: Vec<CacheEntry>,
@@ -66,9 +70,10 @@ impl Reached {
         let (mut reached, mut unreadable, mut count) = (Self::default(), Vec::new(), 0);
         let mut reading = read_each(caches, |cache, turns| {
             async move {
-                // Of a listed manifest no config is read.
-                turns.take(cache.descriptor.as_ref().map(|manifest| manifest.size).or(cache.size)).await;
-                let reach = Reach::of_entry(store, &cache).await;
+                let reach = match store.open(&cache).await {
+                    Ok(importer) => Task::start(read(cache.clone(), importer, turns)).join().await,
+                    Err(error) => Err(error),
+                };
                 (cache, reach)
             }
             .boxed()
@@ -129,6 +134,12 @@ impl Reached {
             }
         }
     }
+}
+
+async fn read(cache: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns) -> Result<Reach> {
+    // Of a listed manifest no config is read.
+    turns.take(cache.descriptor.as_ref().map(|manifest| manifest.size).or(cache.size)).await;
+    Reach::of_opened(&cache, &*importer).await
 }
 
 fn short(blob: &Digest) -> Short {

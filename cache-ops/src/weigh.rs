@@ -73,6 +73,9 @@ pub enum LookEvent {
 ///
 /// # Errors
 /// Errors of the store's lists. An unreadable cache is not an error.
+///
+/// # Panics
+/// Outside of a Tokio runtime: each cache is read in a task of its own.
 pub async fn weigh(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)) -> Result<StoreWeight> {
     let listing = store.list().await?;
     let mut weight = StoreWeight { caches: listing.caches.len(), ..StoreWeight::default() };

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use cache_core::{Error, Result};
-use cache_kit::{LISTS, ListPart, Listed, Page, PageSource, Pager, Reach, common_prefix, list_keys, list_parts, paged};
+use cache_kit::{
+    LISTS, ListPart, Listed, Page, PageSource, Pager, Reach, Task, common_prefix, list_keys, list_parts, paged,
+};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::client::{Client, Cursor, Found, ListedObject};
@@ -85,8 +87,11 @@ impl PageSource for Objects<'_> {
     type Cursor = Cursor;
 
     async fn page(&self, cursor: Option<&Cursor>) -> Result<Page<ListedObject, Cursor>> {
-        let at = cursor.or(self.start.as_ref());
-        self.client.retrying(|| self.client.list(&self.prefix, at)).await
+        let (client, prefix) = (self.client.clone(), self.prefix.clone());
+        let at = cursor.or(self.start.as_ref()).cloned();
+        // Pages that are read at once are also parsed at once.
+        let page = async move { client.retrying(|| client.list(&prefix, at.as_ref())).await };
+        Task::start(page).join().await
     }
 
     fn id((key, _): &ListedObject) -> String {

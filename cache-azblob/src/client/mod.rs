@@ -38,6 +38,7 @@ const DOCUMENT: &str = "cannot read the document";
 const OCTETS: &str = "application/octet-stream";
 
 /// A client of one container; nothing is opened before the first request.
+#[derive(Clone)]
 pub(crate) struct Client {
     config: AzblobConfig,
     container: Arc<BlobContainerClient>,

@@ -4,6 +4,7 @@ use cache_core::manifest::Document;
 use cache_core::model::Limits;
 use cache_core::seams::{CacheEntry, UnreadableCache};
 use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp, load};
+use cache_kit::Task;
 use futures_util::future::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 
@@ -84,36 +85,56 @@ pub(super) async fn look_at_each(
 /// Each cache by its name, in order.
 fn looks(store: &dyn CacheStore, caches: Vec<CacheEntry>) -> BoxStream<'_, (String, Result<Option<Read>>)> {
     let look = move |entry: CacheEntry, turns| {
-        async move { (entry.name.clone().unwrap_or_default(), look_at(store, entry, &turns).await) }.boxed()
+        async move {
+            let found = look_at(store, &entry, turns).await.map_err(|error| unreadable(&entry, error));
+            (entry.name.unwrap_or_default(), found)
+        }
+        .boxed()
     };
     read_each(caches, look)
 }
 
-async fn look_at(store: &dyn CacheStore, entry: CacheEntry, turns: &Turns) -> Result<Option<Read>> {
-    let looked = async {
-        let importer = store.open(&entry).await?;
-        let manifest = match read(&entry, &*importer, turns).await {
-            Ok(manifest) => manifest,
-            // What is not a cache has documents all the same, which can be followed from the listed one.
-            Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
-            Err(error) => return Err(error),
-        };
-        let read = manifest.as_ref().and_then(CacheManifest::raw_manifest);
-        let reach = match (&entry.descriptor, &manifest) {
-            (Some(listed), _) => reach_of_listed(store, &entry, listed, read, &*importer).await?,
-            (None, Some(manifest)) => Some(Reach::of_manifest(manifest, &*importer).await?),
-            (None, None) => None,
-        };
-        let Some(reach) = reach else { return Ok(None) };
-        let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
-        let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
-        Ok(Some(Read { entry: entry.clone(), modified, reach, is_cache }))
-    };
-    looked.await.map_err(|error| unreadable(&entry, error))
+/// Reads a cache in a task of its own. `None` if it was deleted meanwhile.
+///
+/// If the entry exists but its manifest does not, the store is damaged: the manifest's blobs are unknown, and may be
+/// all that is left of the cache. BuildKit leaves a directory so when it exports to it twice at once.
+async fn look_at(store: &dyn CacheStore, entry: &CacheEntry, turns: Turns) -> Result<Option<Read>> {
+    let importer = store.open(entry).await?;
+    if let Some(read) = Task::start(read(entry.clone(), importer, turns)).join().await? {
+        return Ok(Some(read));
+    }
+    let Some(listed) = &entry.descriptor else { return Ok(None) };
+    if !store.caches().await?.contains(entry) {
+        return Ok(None);
+    }
+    let error = Error::new(ErrorKind::NotFound, "the manifest of this name does not exist");
+    Err(error
+        .with("manifest", listed.digest)
+        .with_hint("repair it first: repair looks for a manifest to point the name to"))
 }
 
-/// Reads the cache of an entry. How large a config is that the store does not list, only its manifest tells.
-async fn read(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Turns) -> Result<Option<CacheManifest>> {
+/// Reads a cache and what it reaches; `None` if its manifest does not exist.
+async fn read(entry: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns) -> Result<Option<Read>> {
+    let manifest = match load_entry(&entry, &*importer, &turns).await {
+        Ok(manifest) => manifest,
+        // What is not a cache has documents all the same, which can be followed from the listed one.
+        Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    let document = manifest.as_ref().and_then(CacheManifest::raw_manifest);
+    let reach = match (&entry.descriptor, &manifest) {
+        (Some(listed), _) => reach_of_listed(listed, document, &*importer).await?,
+        (None, Some(manifest)) => Some(Reach::of_manifest(manifest, &*importer).await?),
+        (None, None) => None,
+    };
+    let Some(reach) = reach else { return Ok(None) };
+    let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
+    let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
+    Ok(Some(Read { entry, modified, reach, is_cache }))
+}
+
+/// The cache of an entry. How large a config is that the store does not list, only its manifest tells.
+async fn load_entry(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Turns) -> Result<Option<CacheManifest>> {
     let (Some(listed), None) = (&entry.descriptor, entry.size) else {
         turns.take(entry.size).await;
         return Ok(importer.resolve().await?.map(|resolved| resolved.manifest));
@@ -124,14 +145,8 @@ async fn read(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Turns) -
     loaded.map_err(|error| error.with("manifest", listed.digest))
 }
 
-/// What a listed manifest reaches, which may be the one that was read; `None` if the manifest and its entry were deleted
-/// meanwhile.
-///
-/// If the entry exists but its manifest does not, the store is damaged: the manifest's blobs are unknown, and may be
-/// all that is left of the cache. BuildKit leaves a directory so when it exports to it twice at once.
+/// What a listed manifest reaches, which may be the one that was read; `None` if it does not exist.
 async fn reach_of_listed(
-    store: &dyn CacheStore,
-    entry: &CacheEntry,
     listed: &Descriptor,
     read: Option<&Document>,
     importer: &dyn CacheImporter,
@@ -139,16 +154,10 @@ async fn reach_of_listed(
     if let Some(read) = read.filter(|read| read.descriptor.digest == listed.digest) {
         return Reach::of_read(read, importer).await.map(Some);
     }
-    if importer.stat(listed).await?.is_some() {
-        return Reach::of_listed(listed, importer).await.map(Some);
-    }
-    if !store.caches().await?.contains(entry) {
+    if importer.stat(listed).await?.is_none() {
         return Ok(None);
     }
-    let error = Error::new(ErrorKind::NotFound, "the manifest of this name does not exist");
-    Err(error
-        .with("manifest", listed.digest)
-        .with_hint("repair it first: repair looks for a manifest to point the name to"))
+    Reach::of_listed(listed, importer).await.map(Some)
 }
 
 fn newest(manifest: &CacheManifest) -> Option<Timestamp> {

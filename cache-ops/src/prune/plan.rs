@@ -150,6 +150,9 @@ impl PlannedCache {
 /// # Errors
 /// Errors of the store; and if something in the store cannot be read, because then it is unknown which blobs are
 /// needed.
+///
+/// # Panics
+/// Outside of a Tokio runtime: each cache is read in a task of its own.
 pub async fn plan_prune(
     store: &dyn CacheStore,
     policy: &PrunePolicy,

@@ -49,6 +49,7 @@ const STORE_SPEED: u64 = 32;
 const READ: &str = "cannot read the object";
 
 /// A client of one bucket; nothing is opened before the first request.
+#[derive(Clone)]
 pub(crate) struct Client {
     config: S3Config,
     connection: Arc<OnceCell<Connection>>,
