@@ -59,7 +59,7 @@ impl PageSource for Blobs<'_> {
 
     async fn page(&self, marker: Option<&String>) -> Result<Page<Listed, String>> {
         let (client, start, marker) = (self.client.clone(), self.start.clone(), marker.cloned());
-        // Pages that are read at once are also parsed at once.
+        // A task, so that the pages of several lists are parsed on several threads.
         let page = async move { client.retrying(|| client.list(&start, marker.clone())).await };
         Task::start(page).join().await
     }

@@ -91,7 +91,7 @@ struct Parts<S> {
     current: BlobStream,
     /// For the memory of the current part.
     permit: Option<OwnedSemaphorePermit>,
-    /// Single pieces do not wake the reader, which waits for the whole part.
+    /// Read by tasks, so that single pieces do not wake the reader.
     reading: VecDeque<Task<Part>>,
     /// The offset of the next part to read.
     next: u64,

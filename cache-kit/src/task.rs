@@ -4,9 +4,11 @@ use std::panic::resume_unwind;
 
 use cache_core::{Error, ErrorKind, Result};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument as _;
 
-/// A future that runs on any thread of the runtime; if this is dropped, it is dropped too.
+/// A future that runs on any thread of the runtime, in the span of its caller. Dropping this aborts the future.
 #[derive(Debug)]
+#[must_use = "dropping a task aborts it"]
 pub struct Task<T>(JoinHandle<Result<T>>);
 
 impl<T: Send + 'static> Task<T> {
@@ -15,7 +17,7 @@ impl<T: Send + 'static> Task<T> {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn start(future: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self(tokio::spawn(future))
+        Self(tokio::spawn(future.in_current_span()))
     }
 
     /// Waits until it has ended.

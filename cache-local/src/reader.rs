@@ -25,7 +25,7 @@ struct Rest {
 
 /// Opens a blob, or a part of it, up to its end.
 pub(crate) async fn open(layout: Layout, digest: Digest, range: Option<Range<u64>>) -> Result<BlobStream> {
-    // Most blobs of a store are one piece, which takes less time than another task does.
+    // The first piece is read in the job that opens the file: most blobs have no other.
     let (first, rest) = blocking(move || Rest::open(&layout, &digest, range)?.read_piece()).await?;
     let others = stream::try_unfold(start_next(rest), async |next: Option<Task<(Bytes, Rest)>>| {
         let Some(task) = next else { return Ok(None) };

@@ -60,12 +60,16 @@ pub(crate) async fn read_listed(blobs: &dyn BlobProvider, listed: &Descriptor) -
     let limit = Limits::default().manifest;
     match read_all(blobs, listed, limit).await {
         Ok(document) => return Ok(Some(document)),
-        // The server refuses.
-        Err(error) if error.status().is_some() && error.kind() != ErrorKind::NotFound => return Err(error),
-        Err(_) => {}
+        Err(error) if is_of_content(&error) || has_ended_early(&error) => {}
+        Err(error) => return Err(error),
     }
     let Some(found) = blobs.stat(listed).await? else { return Ok(None) };
     read_all(blobs, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)
+}
+
+/// Whether there were fewer bytes than listed, which no retry has changed.
+fn has_ended_early(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && error.tries().is_none() && error.status().is_none()
 }
 
 async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent> {

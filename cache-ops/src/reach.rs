@@ -64,7 +64,7 @@ impl Reach {
     /// What a manifest reaches that a store has listed; BuildKit takes the size of the blob, whatever the entry says.
     pub(crate) async fn of_listed(manifest: &Descriptor, blobs: &dyn CacheImporter) -> Result<Self> {
         let Some(bytes) = read_listed(blobs, manifest).await? else {
-            return of_document(manifest.clone(), blobs).await;
+            return Err(Error::new(ErrorKind::NotFound, "the manifest does not exist").with("blob", manifest.digest));
         };
         of_tree(Descriptor { size: bytes.len() as u64, ..manifest.clone() }, Some(bytes), blobs).await
     }

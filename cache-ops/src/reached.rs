@@ -137,7 +137,7 @@ impl Reached {
 }
 
 async fn read(cache: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns) -> Result<Reach> {
-    // Of a listed manifest no config is read.
+    // Below a listed manifest only manifests are read, no config.
     turns.take(cache.descriptor.as_ref().map(|manifest| manifest.size).or(cache.size)).await;
     Reach::of_opened(&cache, &*importer).await
 }

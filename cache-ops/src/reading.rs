@@ -38,13 +38,31 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Waits until a document of this size can be read, in the place of the one before.
+    /// Waits until the only document can be read, of this size.
     pub(crate) async fn take(&self, size: Option<u64>) {
         let mut taken = self.taken.lock().await;
-        // Caches that keep some turns while they wait for more could wait for each other.
+        self.replace(&mut taken, weight(size)).await;
+    }
+
+    /// Waits until the next of several documents can be read, of this size.
+    ///
+    /// The turn of a small document is given back first: caches that keep some turns while they wait for more could wait
+    /// for each other. A large document stays in memory, so its turns are kept, and are those of all that follow.
+    async fn take_next(&self, size: u64) {
+        let mut taken = self.taken.lock().await;
+        let turns = match taken.as_ref().map(OwnedSemaphorePermit::num_permits) {
+            None if weight(Some(size)) == 1 => 1,
+            None => UNKNOWN,
+            Some(1) => weight(Some(size)),
+            Some(_) => return,
+        };
+        self.replace(&mut taken, turns).await;
+    }
+
+    async fn replace(&self, taken: &mut Option<OwnedSemaphorePermit>, turns: u32) {
         drop(taken.take());
         // The semaphore is never closed.
-        *taken = Arc::clone(&self.all).acquire_many_owned(weight(size)).await.ok();
+        *taken = Arc::clone(&self.all).acquire_many_owned(turns).await.ok();
     }
 }
 
@@ -67,7 +85,7 @@ impl BlobProvider for InTurn<'_> {
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        self.turns.take(Some(blob.size)).await;
+        self.turns.take_next(blob.size).await;
         self.blobs.read(blob, range).await
     }
 }
@@ -82,19 +100,28 @@ mod tests {
 
     use super::*;
 
-    /// How many of 100 caches are read at once whose documents are so large.
-    async fn most(sizes: &[Option<u64>]) -> usize {
+    /// The turns that a cache takes.
+    enum Step {
+        Only(Option<u64>),
+        Next(u64),
+    }
+
+    /// How many of 100 caches are at the last of these steps at once.
+    async fn most(steps: &[Step]) -> usize {
         let cache = |n: usize| CacheEntry::new(Some(n.to_string()), Version::new("1"));
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let read: Vec<String> = read_each((0..100).map(cache).collect(), |cache, turns| {
             let (now, most) = (&now, &most);
             async move {
-                for size in sizes {
-                    turns.take(*size).await;
-                    most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    now.fetch_sub(1, Ordering::Relaxed);
+                for step in steps {
+                    match step {
+                        Step::Only(size) => turns.take(*size).await,
+                        Step::Next(size) => turns.take_next(*size).await,
+                    }
                 }
+                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                now.fetch_sub(1, Ordering::Relaxed);
                 cache.name.unwrap()
             }
             .boxed()
@@ -107,15 +134,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_documents_are_read_by_twos_and_small_ones_by_dozens() {
-        assert_eq!(most(&[Some(16 << 10)]).await, 64);
-        assert_eq!(most(&[Some(1 << 20)]).await, 32);
-        assert_eq!(most(&[None]).await, 8);
-        assert_eq!(most(&[Some(100 << 20)]).await, 2);
+        for (size, expected) in [(Some(16 << 10), 64), (Some(1 << 20), 32), (None, 8), (Some(100 << 20), 2)] {
+            assert_eq!(most(&[Step::Only(size)]).await, expected, "{size:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cache_takes_the_turns_of_its_next_document_instead_of_those_of_the_one_before() {
-        assert_eq!(most(&[Some(16 << 10), Some(16 << 10)]).await, 64);
-        assert_eq!(most(&[Some(100 << 20), Some(100 << 20)]).await, 2);
+    async fn after_a_small_document_the_size_of_the_next_counts_and_after_a_large_one_its_own() {
+        let (small, large) = (16 << 10, 100 << 20);
+        assert_eq!(most(&[Step::Next(small), Step::Next(small)]).await, 64);
+        assert_eq!(most(&[Step::Next(small), Step::Next(large)]).await, 2);
+        assert_eq!(most(&[Step::Next(4 << 20), Step::Next(small)]).await, 8);
     }
 }

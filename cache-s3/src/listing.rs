@@ -89,7 +89,7 @@ impl PageSource for Objects<'_> {
     async fn page(&self, cursor: Option<&Cursor>) -> Result<Page<ListedObject, Cursor>> {
         let (client, prefix) = (self.client.clone(), self.prefix.clone());
         let at = cursor.or(self.start.as_ref()).cloned();
-        // Pages that are read at once are also parsed at once.
+        // A task, so that the pages of several lists are parsed on several threads.
         let page = async move { client.retrying(|| client.list(&prefix, at.as_ref())).await };
         Task::start(page).join().await
     }

@@ -104,7 +104,9 @@ async fn look_at(store: &dyn CacheStore, entry: &CacheEntry, turns: Turns) -> Re
         return Ok(Some(read));
     }
     let Some(listed) = &entry.descriptor else { return Ok(None) };
-    if !store.caches().await?.contains(entry) {
+    // Where the time of an entry is that of its manifest, a missing one has none.
+    let is_it = |found: &CacheEntry| found.name == entry.name && found.version == entry.version;
+    if !store.caches().await?.iter().any(is_it) {
         return Ok(None);
     }
     let error = Error::new(ErrorKind::NotFound, "the manifest of this name does not exist");
@@ -141,8 +143,13 @@ async fn load_entry(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Tu
     };
     let blobs = InTurn { blobs: importer, turns };
     let Some(document) = read_listed(&blobs, listed).await? else { return Ok(None) };
-    let loaded = load(document, &blobs, &Limits::default()).await;
-    loaded.map_err(|error| error.with("manifest", listed.digest))
+    match load(document, &blobs, &Limits::default()).await {
+        // The importer may have other limits.
+        Err(error) if error.kind() == ErrorKind::LimitExceeded => {
+            Ok(importer.resolve().await?.map(|resolved| resolved.manifest))
+        }
+        loaded => loaded.map_err(|error| error.with("manifest", listed.digest)),
+    }
 }
 
 /// What a listed manifest reaches, which may be the one that was read; `None` if it does not exist.

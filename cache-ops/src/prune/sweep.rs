@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Silent};
-use cache_core::{CacheStore, Digest, ErrorKind, Result, Timestamp, Version};
+use cache_core::{CacheStore, Digest, Error, ErrorKind, Result, Timestamp, Version};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
@@ -18,6 +18,8 @@ use crate::Reached;
 const BATCH: usize = 1_000;
 /// How many such calls are under way at once, between two looks at the store.
 const AT_ONCE: usize = 4;
+/// How often the store is listed before a round, while caches that were listed are replaced.
+const LOOKS: usize = 20;
 
 /// A cache of a plan that was not deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,9 @@ pub struct PruneReport {
 /// # Errors
 /// The first error of the store; and if a cache was written that cannot be read, since it is then unknown which blobs
 /// are free.
+///
+/// # Panics
+/// Outside of a Tokio runtime: each cache is read in a task of its own.
 pub async fn prune(store: &dyn CacheStore, plan: &PrunePlan, settings: &PruneSettings) -> Result<PruneReport> {
     let mut report = PruneReport::default();
     delete_caches(store, plan, settings, &mut report).await?;
@@ -171,12 +176,20 @@ struct Sight {
 }
 
 impl Sight {
+    /// Reads what is new in the store. A cache that is gone by then may have been replaced, so the store is listed again.
     async fn look_again(&mut self, store: &dyn CacheStore, settings: &PruneSettings) -> Result<()> {
-        let mut caches = store.caches().await?;
-        caches.extend(store.contributions().await?);
-        let is_new = |entry: &CacheEntry| self.seen.insert((entry.name.clone(), entry.version.clone()));
-        let new: Vec<CacheEntry> = caches.into_iter().filter(is_new).collect();
-        look(store, new, settings, &mut self.reached).await.map(drop)
+        for _ in 0..LOOKS {
+            let mut caches = store.caches().await?;
+            caches.extend(store.contributions().await?);
+            let is_new = |entry: &CacheEntry| self.seen.insert((entry.name.clone(), entry.version.clone()));
+            let new: Vec<CacheEntry> = caches.into_iter().filter(is_new).collect();
+            let count = new.len();
+            if look(store, new, settings, &mut self.reached).await?.len() == count {
+                return Ok(());
+            }
+        }
+        let error = Error::new(ErrorKind::Conflict, "the caches of the store change faster than they can be read");
+        Err(error.with("tries", LOOKS).with_hint("prune again when fewer builds are running"))
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn publishing_adds_to_the_existing_cache(place: &dyn Harness) {
 
 /// However publishers interleave, the cache has every record and result of each of them at the end.
 pub async fn publish_loses_nothing(place: &dyn Harness) {
-    // Some places let a publisher wait for as long as the commit of another may take, and paused time would not.
+    // In some places a publisher waits for as long as the commit of another may take. Paused time would jump over that.
     tokio::time::resume();
     let caches: Vec<_> = (0..8).map(graphs::cache).collect();
     join_all(caches.iter().map(|cache| add(place, cache))).await;
