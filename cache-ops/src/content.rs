@@ -1,11 +1,10 @@
 //! [`EntryContent`]: whether an entry of a store is a cache, an image or something else.
 
-use bytes::Bytes;
-use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
-use cache_core::{BlobProvider, CacheImporter, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, read_all};
+use cache_core::{CacheImporter, CacheStore, MediaType, Result};
 use serde::Serialize;
 
+use crate::listed::{is_of_content, read_listed};
 use crate::reach::children;
 
 /// What an entry of a store is.
@@ -54,24 +53,6 @@ impl EntryContent {
     }
 }
 
-/// Reads a listed manifest. Most entries have its right size, which saves a request; where one has not, the stored size
-/// counts, as in BuildKit.
-pub(crate) async fn read_listed(blobs: &dyn BlobProvider, listed: &Descriptor) -> Result<Option<Bytes>> {
-    let limit = Limits::default().manifest;
-    match read_all(blobs, listed, limit).await {
-        Ok(document) => return Ok(Some(document)),
-        Err(error) if is_of_content(&error) || has_ended_early(&error) => {}
-        Err(error) => return Err(error),
-    }
-    let Some(found) = blobs.stat(listed).await? else { return Ok(None) };
-    read_all(blobs, &Descriptor { size: found.size, ..listed.clone() }, limit).await.map(Some)
-}
-
-/// Whether there were fewer bytes than listed, which no retry has changed.
-fn has_ended_early(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unavailable && error.tries().is_none() && error.status().is_none()
-}
-
 async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent> {
     let importer = store.open(entry).await?;
     let Some(listed) = &entry.descriptor else {
@@ -105,14 +86,6 @@ async fn has_records(image: &dyn CacheImporter) -> Result<bool> {
         Err(error) if is_of_content(&error) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Whether the content is invalid, so that a retry does not help.
-pub(crate) fn is_of_content(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::InvalidManifest | ErrorKind::NotFound | ErrorKind::LimitExceeded | ErrorKind::DigestMismatch
-    )
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod export;
 mod graph;
 mod index;
 mod joined;
+mod listed;
 mod optimize;
 mod options;
 mod prune;

@@ -16,7 +16,7 @@ use cache_core::{
 };
 use serde_json::value::RawValue;
 
-use crate::content::read_listed;
+use crate::listed::read_listed;
 
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,15 +153,16 @@ fn is_manifest(media_type: &MediaType) -> bool {
 /// The descriptors in a manifest or an index; keys match as in BuildKit.
 pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
     let document = JsonObject::decode(bytes)?;
-    let values = |names: [&'static str; 2]| names.into_iter().flat_map(|name| document.values(name)).map(RawValue::get);
+    let values = |name: &'static str| document.values(name).map(RawValue::get).filter(|value| *value != "null");
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
     };
     let mut children = Vec::new();
-    for list in values(["layers", "manifests"]).filter(|value| *value != "null") {
+    // An artifact manifest, which OCI has given up again, has `blobs`.
+    for list in ["layers", "manifests", "blobs"].into_iter().flat_map(values) {
         children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
     }
-    for one in values(["config", "subject"]).filter(|value| *value != "null" && !is_empty(value)) {
+    for one in ["config", "subject"].into_iter().flat_map(values).filter(|value| !is_empty(value)) {
         children.push(serde_json::from_str(one).map_err(unreadable)?);
     }
     Ok(children)
@@ -226,7 +227,11 @@ mod tests {
         let found = children(br#"{"config":{ },"layers":null,"subject":null,"manifests":[],"other":[1]}"#).unwrap();
         assert_eq!(found, []);
         let leaf = json(&layer("leaf"));
-        for named in [format!(r#"{{"layer\u017f":[{leaf}]}}"#), format!(r#"{{"LAYERS":[{leaf}],"layers":null}}"#)] {
+        for named in [
+            format!(r#"{{"layer\u017f":[{leaf}]}}"#),
+            format!(r#"{{"LAYERS":[{leaf}],"layers":null}}"#),
+            format!(r#"{{"blobs":[{leaf}]}}"#),
+        ] {
             assert_eq!(children(named.as_bytes()).unwrap(), [layer("leaf")], "{named}");
         }
         for wrong in

@@ -9,7 +9,7 @@ use futures_util::future::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{PruneEvent, PruneSettings};
-use crate::content::{is_of_content, read_listed};
+use crate::listed::{is_of_content, read_listed};
 use crate::reached::Numbers;
 use crate::reading::{InTurn, Turns, read_each};
 use crate::{LookEvent, Reach, Reached};
