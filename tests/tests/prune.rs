@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
-use cache_core::{CacheExporter, CacheImporter, CacheStore, Digest, Expect, Result, Timestamp};
+use cache_core::manifest::Document;
+use cache_core::seams::{BlobEntry, CacheEntry, Deleted, ImageStore as _, Quota};
+use cache_core::{
+    BlobProvider as _, CacheExporter, CacheImporter, CacheStore, Descriptor, Digest, Expect, MediaType, Result,
+    Timestamp,
+};
 use cache_memory::MemoryCache;
 use cache_ops::{Depth, ExportSettings, PrunePolicy, PruneSettings, export, plan_prune, prune, verify};
 use cache_tests::graphs::{self, Generated, Shape};
@@ -17,14 +21,29 @@ use futures_util::stream::{BoxStream, TryStreamExt};
 const HOUR: Duration = Duration::from_secs(3600);
 const SHAPE: Shape = Shape { records: 70, depth: 5, results: 54, layer_bytes: 40 };
 
-/// A store that counts listings, and lets another writer act before each batch of deletions.
+/// A store that counts listings, and lets another writer act before a cache is opened and before each batch of deletions.
 struct Watched<'a> {
     store: &'a MemoryCache,
+    /// What the other writer does before the first cache is opened.
+    opening: Mutex<Option<BoxFuture<'a, ()>>>,
     /// The steps of the other writer, one before each batch.
     steps: Mutex<Vec<BoxFuture<'a, ()>>>,
     listings: AtomicUsize,
     batches: AtomicUsize,
     largest: AtomicUsize,
+}
+
+impl<'a> Watched<'a> {
+    fn new(store: &'a MemoryCache, opening: Option<BoxFuture<'a, ()>>, steps: Vec<BoxFuture<'a, ()>>) -> Self {
+        Self {
+            store,
+            opening: Mutex::new(opening),
+            steps: Mutex::new(steps),
+            listings: AtomicUsize::new(0),
+            batches: AtomicUsize::new(0),
+            largest: AtomicUsize::new(0),
+        }
+    }
 }
 
 #[async_trait]
@@ -39,6 +58,10 @@ impl CacheStore for Watched<'_> {
     }
 
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
+        let opening = self.opening.lock().unwrap().take();
+        if let Some(opening) = opening {
+            opening.await;
+        }
         self.store.open(cache).await
     }
 
@@ -143,13 +166,7 @@ async fn a_running_export_that_reuses_old_blobs_loses_none() {
     for count in [1, 2, 3] {
         let Store { store, running, reached, young } = store().await;
         let before = digests(&store).await;
-        let watched = Watched {
-            store: &store,
-            steps: Mutex::new(steps(&store, &running, count)),
-            listings: AtomicUsize::new(0),
-            batches: AtomicUsize::new(0),
-            largest: AtomicUsize::new(0),
-        };
+        let watched = Watched::new(&store, None, steps(&store, &running, count));
         let started = Instant::now();
         let plan = plan_prune(
             &watched,
@@ -189,6 +206,32 @@ async fn a_running_export_that_reuses_old_blobs_loses_none() {
         let sound = verify(&documents, &store, Depth::Deep, 4).await.unwrap();
         assert!(sound.is_sound(), "{:?}", sound.findings);
     }
+}
+
+#[tokio::test]
+async fn a_cache_that_replaces_one_that_was_just_listed_keeps_its_blobs() {
+    let store = MemoryCache::new();
+    let [old, garbage] = ["old", "garbage"].map(|content| {
+        let _ = store.insert(content);
+        Descriptor::of(MediaType::OCI_LAYER, content.as_bytes())
+    });
+    let image = |layer: &Descriptor| {
+        let layer = serde_json::to_string(layer).unwrap();
+        Document::new(MediaType::OCI_MANIFEST, format!(r#"{{"schemaVersion":2,"layers":[{layer}]}}"#))
+    };
+    let (old, new) = (image(&old), image(&garbage));
+    store.put_root(&old, Expect::Any).await.unwrap();
+    let settings = PruneSettings::default();
+    let plan = plan_prune(&store, &PrunePolicy::new(Duration::ZERO), Timestamp::now(), &settings).await.unwrap();
+    assert_eq!(plan.blobs.as_ref().unwrap().len(), 1);
+    let replace = async {
+        store.lose(&old.descriptor.digest);
+        store.put_root(&new, Expect::Any).await.unwrap();
+    };
+    let watched = Watched::new(&store, Some(Box::pin(replace)), Vec::new());
+    let report = prune(&watched, &plan, &settings).await.unwrap();
+    assert_eq!(report.kept_blobs, [garbage.digest]);
+    assert!(store.stat(&garbage).await.unwrap().is_some());
 }
 
 /// On a directory, with export and prune at the same time.

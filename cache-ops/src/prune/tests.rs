@@ -1,16 +1,11 @@
 //! The rules of pruning that need no store of files.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use cache_core::manifest::Document;
-use cache_core::seams::{BlobEntry, CacheEntry, Deleted, ImageStore as _, Quota};
-use cache_core::{
-    BlobProvider as _, CacheImporter, CacheStore, Descriptor, Expect, MediaType, Result, Timestamp, Version,
-};
+use cache_core::seams::CacheEntry;
+use cache_core::{Descriptor, MediaType, Timestamp, Version};
 use cache_memory::MemoryCache;
-use futures_util::stream::BoxStream;
 
 use super::look::Looked;
 use super::*;
@@ -123,7 +118,7 @@ async fn an_image_without_a_cache_keeps_its_blobs() {
     let image = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#, entries[0], entries[1]);
     let image = Document::new(MediaType::OCI_MANIFEST, image);
     let _ = store.insert(config.bytes);
-    store.put_root(&image, Expect::Any).await.unwrap();
+    cache_core::seams::ImageStore::put_root(&store, &image, cache_core::Expect::Any).await.unwrap();
     let garbage = store.insert("garbage");
     let tomorrow = Timestamp::from(std::time::SystemTime::now() + hours(24));
     let plan = plan_prune(&store, &policy().with_keep_latest(0), tomorrow, &PruneSettings::default()).await.unwrap();
@@ -131,82 +126,11 @@ async fn an_image_without_a_cache_keeps_its_blobs() {
     assert_eq!(plan.blobs.unwrap().iter().map(|blob| blob.digest).collect::<Vec<_>>(), [garbage]);
 }
 
-/// A store in which a cache is replaced between the list and the read of it.
-struct Replacing {
-    store: MemoryCache,
-    replacement: Mutex<Option<Document>>,
-}
-
-#[async_trait]
-impl CacheStore for Replacing {
-    async fn caches(&self) -> Result<Vec<CacheEntry>> {
-        self.store.caches().await
-    }
-
-    async fn contributions(&self) -> Result<Vec<CacheEntry>> {
-        self.store.contributions().await
-    }
-
-    async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
-        let replacement = self.replacement.lock().unwrap().take();
-        if let Some(replacement) = replacement {
-            self.store.lose(&cache.descriptor.as_ref().unwrap().digest);
-            self.store.put_root(&replacement, Expect::Any).await?;
-        }
-        self.store.open(cache).await
-    }
-
-    fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
-        self.store.blobs()
-    }
-
-    async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
-        self.store.delete_cache(cache).await
-    }
-
-    async fn delete_blob(&self, blob: &BlobEntry) -> Result<Deleted> {
-        self.store.delete_blob(blob).await
-    }
-
-    async fn delete_blobs(&self, blobs: &[BlobEntry]) -> Vec<Result<Deleted>> {
-        self.store.delete_blobs(blobs).await
-    }
-
-    async fn abort_uploads(&self, before: Timestamp) -> Result<usize> {
-        self.store.abort_uploads(before).await
-    }
-
-    async fn quota(&self) -> Result<Option<Quota>> {
-        self.store.quota().await
-    }
-}
-
-#[tokio::test]
-async fn a_cache_that_replaces_one_that_was_just_listed_keeps_its_blobs() {
-    let store = MemoryCache::new();
-    let image = |layer: &Descriptor| {
-        let layers = serde_json::to_string(layer).unwrap();
-        Document::new(MediaType::OCI_MANIFEST, format!(r#"{{"schemaVersion":2,"layers":[{layers}]}}"#))
-    };
-    let [old, garbage] = ["old", "garbage"].map(|content| {
-        let _ = store.insert(content);
-        blob(content)
-    });
-    store.put_root(&image(&old), Expect::Any).await.unwrap();
-    let settings = PruneSettings::default();
-    let plan = plan_prune(&store, &PrunePolicy::new(Duration::ZERO), Timestamp::now(), &settings).await.unwrap();
-    assert_eq!(plan.blobs.as_ref().unwrap().len(), 1);
-    let store = Replacing { store, replacement: Mutex::new(Some(image(&garbage))) };
-    let report = prune(&store, &plan, &settings).await.unwrap();
-    assert_eq!(report.kept_blobs, [garbage.digest]);
-    assert!(store.store.stat(&garbage).await.unwrap().is_some());
-}
-
 #[tokio::test]
 async fn nothing_is_free_while_something_cannot_be_read() {
     let store = MemoryCache::new();
     let broken = Document::new(MediaType::OCI_MANIFEST, "{");
-    store.put_root(&broken, Expect::Any).await.unwrap();
+    cache_core::seams::ImageStore::put_root(&store, &broken, cache_core::Expect::Any).await.unwrap();
     let error = plan_prune(&store, &policy(), Timestamp::now(), &PruneSettings::default()).await.unwrap_err();
     assert_eq!((error.context("cache"), error.hint().is_some()), (Some("latest"), true));
 }
