@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::LocalConfig;
 use crate::beneath::Dir;
-use crate::error::{at, io as io_error};
+use crate::error::{at, io as io_error, on_path};
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, TempFile};
 use crate::layout::{LAYOUT, Layout, MARKER, blob_dir, is_older_than, make_blob_dir, read_file, sync, sync_blobs};
@@ -46,6 +46,8 @@ const PIECE: usize = 1 << 20;
 pub struct LocalExporter {
     config: LocalConfig,
     layout: Layout,
+    /// Whether an entry of an image may be pointed to another manifest.
+    replaces_images: bool,
     /// Set by the first call.
     ingest: OnceCell<Arc<Ingest>>,
     /// Blobs that must still exist when a manifest that names them is committed.
@@ -57,16 +59,26 @@ impl LocalExporter {
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         let layout = Layout::new(config.root());
-        Self { config, layout, ingest: OnceCell::new(), pushed: Mutex::default() }
+        Self { config, layout, replaces_images: false, ingest: OnceCell::new(), pushed: Mutex::default() }
+    }
+
+    /// An exporter for the documents of an image that may exist.
+    pub(crate) fn of_image(config: LocalConfig) -> Self {
+        Self { replaces_images: true, ..Self::new(config) }
     }
 
     /// Looks at `index.json`, cleans up after dead writers, and makes the exporter's own temporary directory.
     pub(crate) async fn ingest(&self) -> Result<Arc<Ingest>> {
-        let (layout, limit) = (self.layout.clone(), self.config.limits().config);
+        let (layout, config, replaces_images) = (self.layout.clone(), self.config.clone(), self.replaces_images);
         let open = || {
             blocking(move || {
                 // What would fail the commit is an error before anything is written.
-                layout.read_index(limit)?;
+                if let Some(found) = layout.read_index(config.limits().config)?
+                    && !replaces_images
+                {
+                    let free = found.index.check_free(config.tag_or_default());
+                    free.map_err(|error| on_path(error, &layout.index_path()))?;
+                }
                 Ingest::open(&layout)
             })
         };
@@ -181,8 +193,7 @@ impl CacheExporter for LocalExporter {
             // The version that an importer would find, to compare with the expected one.
             let found = config.tag().map_or_else(|| index.find_default(), |tag| index.find(tag));
             check_expected(&config, found, &expect)?;
-            index.put(config.tag_or_default(), &written);
-            Ok(())
+            index.put(config.tag_or_default(), &written)
         };
         let (place, lock) = self.update_index(&ingest, blobs, change).await?;
         if self.config.reset() {

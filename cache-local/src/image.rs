@@ -35,7 +35,7 @@ impl LocalImage {
     /// The image that `config` names; nothing is touched before the first write.
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
-        let (importer, exporter) = (LocalImporter::new(config.clone()), LocalExporter::new(config.clone()));
+        let (importer, exporter) = (LocalImporter::new(config.clone()), LocalExporter::of_image(config.clone()));
         Self { config, importer, exporter, written: Mutex::default() }
     }
 }
@@ -80,7 +80,7 @@ impl ImageStore for LocalImage {
         let change = move |index: &mut Index| {
             check_expected(&config, selection.entry(index), &expect)?;
             if !index.replace(|index| selection.entry(index), &manifest)? {
-                index.put(config.tag_or_default(), &manifest);
+                index.put(config.tag_or_default(), &manifest)?;
             }
             Ok(())
         };

@@ -90,7 +90,7 @@ impl BlobProvider for LocalImporter {
     }
 
     async fn read(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
-        reader::open(self.layout.clone(), blob.digest, range).await
+        reader::open(self.layout.clone(), blob.clone(), range).await
     }
 }
 

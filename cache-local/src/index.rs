@@ -1,6 +1,6 @@
 //! The model of `index.json`: its entries, kept as they are, and BuildKit's rules for finding and replacing one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cache_core::json::JsonObject;
 use cache_core::model::Annotations;
@@ -92,10 +92,22 @@ impl Index {
         by_image.or_else(|| self.entries.iter().find(|entry| entry.ref_name == tag))
     }
 
+    /// The entries, each with the name under which readers find it: none if only its digest leads to it.
+    pub(crate) fn named(&self) -> Vec<(Option<&str>, &Entry)> {
+        let (mut by_image, mut by_tag) = (HashMap::new(), HashMap::new());
+        for (n, entry) in self.entries.iter().enumerate() {
+            by_image.entry(entry.image_name.as_str()).or_insert(n);
+            by_tag.entry(entry.ref_name.as_str()).or_insert(n);
+        }
+        let found = |name: &str| by_image.get(name).or_else(|| by_tag.get(name)).copied();
+        let name = |(n, entry)| (Entry::names(entry).find(|name| found(name) == Some(n)), entry);
+        self.entries.iter().enumerate().map(name).collect()
+    }
+
     /// The entry when no tag is given: `latest`, or the only one if it has no name (an image).
     pub(crate) fn find_default(&self) -> Option<&Entry> {
         self.find(DEFAULT_TAG).or(match self.entries.as_slice() {
-            [only] if only.name().is_none() => Some(only),
+            [only] if only.names().next().is_none() => Some(only),
             _ => None,
         })
     }
@@ -106,10 +118,32 @@ impl Index {
     }
 
     /// Points `tag` to `manifest`: as the last entry, in place of those with this tag and no image name.
-    pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) {
+    ///
+    /// # Errors
+    /// As [`check_free`](Self::check_free).
+    pub(crate) fn put(&mut self, tag: &str, manifest: &Descriptor) -> Result<()> {
+        self.check_free(tag)?;
         self.entries.retain(|entry| !entry.is_replaced_by(tag));
         self.entries.push(Entry::new(tag, manifest));
         self.is_changed = true;
+        Ok(())
+    }
+
+    /// Whether [`put`](Self::put) would lead readers to the new entry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the tag leads to an image that containerd has named: BuildKit keeps such an entry,
+    /// and its readers, who take the first, would not find the new one.
+    pub(crate) fn check_free(&self, tag: &str) -> Result<()> {
+        let is_image = |entry: &&Entry| !entry.image_name.is_empty() && entry.names().any(|name| name == tag);
+        let Some(taken) = self.entries.iter().find(is_image) else { return Ok(()) };
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the tag is that of an image, which readers would find instead of the cache",
+        )
+        .with("tag", tag)
+        .with("image", &taken.image_name)
+        .with_hint("give the cache another tag, or remove the image with rm first"))
     }
 
     /// Points the entry that `select` finds to another manifest; returns whether there is one.
@@ -130,7 +164,8 @@ impl Index {
     /// Removes the entries with this name and version; returns whether there was one.
     pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|entry| entry.name() != name || entry.state() != *state);
+        let is_kept = |(found, entry): &(Option<&str>, &Entry)| *found != name || entry.state() != *state;
+        self.entries = self.named().into_iter().filter(is_kept).map(|(_, entry)| entry.clone()).collect();
         let is_removed = self.entries.len() < before;
         self.is_changed |= is_removed;
         is_removed
@@ -182,9 +217,9 @@ impl Entry {
         Ok(Self { json, descriptor, ..self.clone() })
     }
 
-    /// The tag, else containerd's image name; none for an entry that can only be reached by digest.
-    pub(crate) fn name(&self) -> Option<&str> {
-        [&self.ref_name, &self.image_name].into_iter().find(|name| !name.is_empty()).map(String::as_str)
+    /// The tag and containerd's image name, as far as it has them.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.ref_name, &self.image_name].into_iter().filter(|name| !name.is_empty()).map(String::as_str)
     }
 
     /// The entry's descriptor, if it can be decoded.

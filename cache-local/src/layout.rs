@@ -137,6 +137,16 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Some(bytes)) }
 }
 
+/// Reads a blob that may be a JSON object, of at most `limit` bytes; most others are ruled out by their first byte.
+pub(crate) fn read_if_object(layout: &Layout, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>> {
+    let path = layout.blob_path(digest);
+    let mut first = Vec::new();
+    let (file, _) = layout.open_blob(digest)?;
+    let read = file.take(1).read_to_end(&mut first);
+    read.map_err(|error| io(error, "cannot read the blob", &path))?;
+    if first == *b"{" { read_file(&path, limit) } else { Ok(None) }
+}
+
 /// Looks up a file; anything else is an error, since opening it could block forever.
 pub(crate) fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     match fs::metadata(path) {

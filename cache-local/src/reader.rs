@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use cache_core::{BlobStream, Digest, Result};
+use cache_core::{BlobStream, Descriptor, ErrorKind, Result};
 use futures_util::stream::{self, StreamExt};
 
-use crate::error::io;
+use crate::error::{at, io};
 use crate::layout::Layout;
 use crate::task::{Task, blocking, start};
 
@@ -24,9 +24,13 @@ struct Rest {
 }
 
 /// Opens a blob, or a part of it, up to its end.
-pub(crate) async fn open(layout: Layout, digest: Digest, range: Option<Range<u64>>) -> Result<BlobStream> {
+///
+/// # Errors
+/// [`ErrorKind::DigestMismatch`] for a file of another length: reading it again would not help, as it may after a stream
+/// that ended early.
+pub(crate) async fn open(layout: Layout, blob: Descriptor, range: Option<Range<u64>>) -> Result<BlobStream> {
     // The first piece is read in the job that opens the file: most blobs have no other.
-    let (first, rest) = blocking(move || Rest::open(&layout, &digest, range)?.read_piece()).await?;
+    let (first, rest) = blocking(move || Rest::open(&layout, &blob, range)?.read_piece()).await?;
     let others = stream::try_unfold(start_next(rest), async |next: Option<Task<(Bytes, Rest)>>| {
         let Some(task) = next else { return Ok(None) };
         let (piece, rest) = task.join().await?;
@@ -40,9 +44,13 @@ fn start_next(rest: Rest) -> Option<Task<(Bytes, Rest)>> {
 }
 
 impl Rest {
-    fn open(layout: &Layout, digest: &Digest, range: Option<Range<u64>>) -> Result<Self> {
-        let (mut file, size) = layout.open_blob(digest)?;
-        let path = layout.blob_path(digest);
+    fn open(layout: &Layout, blob: &Descriptor, range: Option<Range<u64>>) -> Result<Self> {
+        let (mut file, size) = layout.open_blob(&blob.digest)?;
+        let path = layout.blob_path(&blob.digest);
+        if size != blob.size {
+            let error = at(ErrorKind::DigestMismatch, "the file has another length than its descriptor says", &path);
+            return Err(error.with_blob(blob.digest, blob.size).with("got", size));
+        }
         let range = range.unwrap_or(0..size);
         let left = range.end.min(size).saturating_sub(range.start);
         if range.start > 0 && left > 0 {

@@ -9,7 +9,7 @@ use cache_core::{Digest, ErrorKind, MediaType, Result};
 use serde_json::{Map, Value};
 
 use crate::error::at;
-use crate::layout::{Layout, blob_dir, read_file};
+use crate::layout::{Layout, blob_dir, read_file, read_if_object};
 use crate::lock::IndexLock;
 use crate::update::Place;
 use crate::walk::Walk;
@@ -47,22 +47,32 @@ fn reachable(place: &Place) -> Result<HashSet<Digest>> {
     let path = place.layout.index_path();
     let unreadable = || at(ErrorKind::InvalidManifest, "index.json cannot be followed", &path);
     let snapshot = place.layout.read_index(place.limit)?.ok_or_else(unreadable)?;
-    let (mut reached, mut followed) = (HashSet::new(), HashSet::new());
     let mut todo = Vec::new();
     for entry in snapshot.index.entries() {
-        todo.push(entry.descriptor().ok_or_else(unreadable)?.digest);
+        todo.push(Named { digest: entry.descriptor().ok_or_else(unreadable)?.digest, is_manifest: true });
     }
-    while let Some(digest) = todo.pop() {
-        if followed.insert(digest) {
-            let document = read_document(&place.layout, &digest)?;
-            todo.extend(follow(&document, &mut reached));
+    let mut followed = HashSet::new();
+    while let Some(named) = todo.pop() {
+        if followed.insert(named) {
+            let document = match named.is_manifest {
+                true => Some(read_manifest(&place.layout, &named.digest)?),
+                false => read_other(&place.layout, &named.digest),
+            };
+            document.iter().for_each(|document| follow(document, named.is_manifest, &mut todo));
         }
     }
-    reached.extend(followed);
-    Ok(reached)
+    Ok(followed.into_iter().map(|named| named.digest).collect())
 }
 
-fn read_document(layout: &Layout, digest: &Digest) -> Result<Value> {
+/// A digest in a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Named {
+    digest: Digest,
+    /// Whether it is in the descriptor of a manifest, or in one without a media type, which may be a manifest's.
+    is_manifest: bool,
+}
+
+fn read_manifest(layout: &Layout, digest: &Digest) -> Result<Value> {
     let path = layout.blob_path(digest);
     let gone = || at(ErrorKind::NotFound, "manifest is gone", &path);
     let bytes = read_file(&path, MAX_MANIFEST)?.ok_or_else(gone)?;
@@ -70,25 +80,31 @@ fn read_document(layout: &Layout, digest: &Digest) -> Result<Value> {
         .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is not JSON", &path).with_source(error))
 }
 
-/// Marks every digest in a document, and returns those of manifests, which must be followed.
-fn follow(document: &Value, reached: &mut HashSet<Digest>) -> Vec<Digest> {
-    let mut manifests = Vec::new();
+/// Reads a blob that may be a document of a kind that is unknown here; most are layers.
+fn read_other(layout: &Layout, digest: &Digest) -> Option<Value> {
+    let bytes = read_if_object(layout, digest, MAX_MANIFEST).ok().flatten()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Adds every digest in a document. Only in a manifest an object is a descriptor: the records of a cache have digests
+/// that are none of blobs.
+fn follow(document: &Value, is_manifest: bool, named: &mut Vec<Named>) {
     let mut todo = vec![document];
     while let Some(value) = todo.pop() {
         match value {
-            Value::String(text) => reached.extend(text.parse::<Digest>().ok()),
+            Value::String(text) => named.extend(text.parse().ok().map(|digest| Named { digest, is_manifest: false })),
             Value::Array(values) => todo.extend(values),
             Value::Object(fields) => {
-                manifests.extend(manifest_digest(fields));
+                let manifest = if is_manifest { manifest_digest(fields) } else { None };
+                named.extend(manifest.map(|digest| Named { digest, is_manifest: true }));
                 todo.extend(fields.values());
             }
             _ => {}
         }
     }
-    manifests
 }
 
-/// The digest in the descriptor of a manifest, or in one without a media type, which may be a manifest's.
+/// The digest in the descriptor of a manifest.
 fn manifest_digest(fields: &Map<String, Value>) -> Option<Digest> {
     let field = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));

@@ -47,8 +47,8 @@ impl CacheStore for LocalStore {
         let (state, caches) = blocking(move || {
             let state = state(&layout)?;
             let found = layout.read_index(limit)?;
-            let entries = found.iter().flat_map(|found| found.index.entries());
-            let mut caches: Vec<CacheEntry> = entries.map(|entry| cache_entry(&layout, entry)).collect();
+            let entries = found.iter().flat_map(|found| found.index.named());
+            let mut caches: Vec<CacheEntry> = entries.map(|(name, entry)| cache_entry(&layout, name, entry)).collect();
             caches.sort_by(|a, b| a.name.cmp(&b.name));
             Ok((state, caches))
         })
@@ -109,7 +109,7 @@ impl CacheStore for LocalStore {
             }
             // Without a name there is nothing that could lead elsewhere.
             let Some(name) = &name else { return Ok(Deleted::Absent) };
-            match index.entries().iter().find(|entry| entry.name() == Some(name)) {
+            match index.find(name) {
                 Some(moved) => Err(at(ErrorKind::Conflict, "the cache has changed", &path)
                     .with("tag", name)
                     .with("found", moved.state().as_str())),
@@ -152,10 +152,10 @@ impl Batch {
     }
 }
 
-fn cache_entry(layout: &Layout, entry: &Entry) -> CacheEntry {
+fn cache_entry(layout: &Layout, name: Option<&str>, entry: &Entry) -> CacheEntry {
     let descriptor = entry.descriptor().cloned();
     let manifest = descriptor.as_ref().and_then(|descriptor| layout.blob_metadata(&descriptor.digest).ok().flatten());
-    let mut cache = CacheEntry::new(entry.name().map(str::to_owned), entry.state());
+    let mut cache = CacheEntry::new(name.map(str::to_owned), entry.state());
     cache.modified = manifest.as_ref().and_then(modified);
     cache.descriptor = descriptor;
     cache

@@ -1,16 +1,14 @@
 //! Finds manifests of caches in a directory that no entry of `index.json` names.
 
 use std::collections::HashSet;
-use std::io::Read;
 
 use cache_core::json::JsonObject;
 use cache_core::model::Limits;
 use cache_core::seams::CacheEntry;
 use cache_core::{Descriptor, Digest, MediaType, Result, Timestamp, Version};
 
-use crate::error::io;
 use crate::index::Entry;
-use crate::layout::{Layout, modified, read_file};
+use crate::layout::{Layout, modified, read_if_object};
 use crate::walk::{BlobFile, Walk};
 
 /// The media type of a manifest, if it is that of a cache.
@@ -51,18 +49,10 @@ fn entry(blob: &BlobFile, media_type: MediaType) -> CacheEntry {
     entry
 }
 
-/// The media type of a blob if it is the manifest of a cache; most layers and configs are ruled out by their first
-/// bytes.
+/// The media type of a blob if it is the manifest of a cache.
 fn manifest_of_cache(layout: &Layout, blob: &BlobFile, limits: &Limits) -> Result<Option<MediaType>> {
-    let path = layout.blob_path(&blob.digest);
-    let mut first = [0];
-    let (file, _) = layout.open_blob(&blob.digest)?;
-    let read = file.take(1).read(&mut first).map_err(|error| io(error, "cannot read the blob", &path))?;
-    if read == 0 || first != *b"{" {
-        return Ok(None);
-    }
-    let bytes = read_file(&path, limits.manifest)?.unwrap_or_default();
-    Ok(type_of_cache(&bytes))
+    let bytes = read_if_object(layout, &blob.digest, limits.manifest)?;
+    Ok(bytes.and_then(|bytes| type_of_cache(&bytes)))
 }
 
 #[cfg(test)]

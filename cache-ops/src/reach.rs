@@ -16,7 +16,7 @@ use cache_core::{
 };
 use serde_json::value::RawValue;
 
-use crate::listed::read_listed;
+use crate::listed::{is_of_content, read_listed};
 
 /// Blobs and their sizes, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,10 +117,10 @@ async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProv
     let limits = Limits::default();
     let mut reach = Reach::default();
     let mut opened = HashSet::new();
-    let mut todo = vec![(root, true)];
-    while let Some((blob, is_document)) = todo.pop() {
+    let mut todo = vec![(root, Kind::Manifest)];
+    while let Some((blob, kind)) = todo.pop() {
         reach.add(&blob);
-        if !is_document || !opened.insert(blob.digest) {
+        if kind == Kind::Leaf || !opened.insert((blob.digest, kind)) {
             continue;
         }
         if opened.len() > limits.images {
@@ -133,37 +133,69 @@ async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProv
             None => match read_all(blobs, &blob, limits.manifest).await {
                 // A layout may hold only some platforms of an image; an absent manifest reaches nothing.
                 Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
+                Err(error) if is_of_content(&error) && kind == Kind::Unknown => continue,
                 bytes => bytes?,
             },
         };
-        let children = children(&bytes).map_err(|error| error.with("blob", blob.digest))?;
-        todo.extend(children.into_iter().map(|child| {
-            let is_document = is_manifest(&child.media_type);
-            (child, is_document)
-        }));
+        match children_by_list(&bytes) {
+            Ok(children) => {
+                todo.extend(children.into_iter().map(|(list, child)| (child.clone(), Kind::of(list, &child))))
+            }
+            Err(_) if kind == Kind::Unknown => {}
+            Err(error) => return Err(error.with("blob", blob.digest)),
+        }
     }
     Ok(reach)
 }
 
-/// Whether it may have children; a blob without a media type may.
-fn is_manifest(media_type: &MediaType) -> bool {
-    media_type.is_empty() || media_type.is_manifest()
+/// Whether a blob may have children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Manifest,
+    /// It is listed among manifests, with an unknown media type.
+    Unknown,
+    Leaf,
 }
+
+impl Kind {
+    fn of(list: &str, child: &Descriptor) -> Self {
+        let media_type = &child.media_type;
+        // An index that BuildKit writes lists layers and the config of a cache.
+        let is_of_cache = *media_type == MediaType::CACHE_CONFIG || media_type.layer_encoding().is_some();
+        match list {
+            _ if media_type.is_empty() || media_type.is_manifest() => Self::Manifest,
+            MANIFESTS if !is_of_cache => Self::Unknown,
+            _ => Self::Leaf,
+        }
+    }
+}
+
+/// The list of an index.
+const MANIFESTS: &str = "manifests";
 
 /// The descriptors in a manifest or an index; keys match as in BuildKit.
 pub(crate) fn children(bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    Ok(children_by_list(bytes)?.into_iter().map(|(_, child)| child).collect())
+}
+
+/// The same, each with the name of the field.
+fn children_by_list(bytes: &[u8]) -> Result<Vec<(&'static str, Descriptor)>> {
     let document = JsonObject::decode(bytes)?;
-    let values = |name: &'static str| document.values(name).map(RawValue::get).filter(|value| *value != "null");
+    let values = |name: &'static str| {
+        let values = document.values(name).map(RawValue::get).filter(|value| *value != "null");
+        values.map(move |value| (name, value))
+    };
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::InvalidManifest, "manifest is unreadable").with("at", &error).with_source(error)
     };
     let mut children = Vec::new();
     // An artifact manifest, which OCI has given up again, has `blobs`.
-    for list in ["layers", "manifests", "blobs"].into_iter().flat_map(values) {
-        children.append(&mut serde_json::from_str(list).map_err(unreadable)?);
+    for (name, list) in ["layers", MANIFESTS, "blobs"].into_iter().flat_map(values) {
+        let listed: Vec<Descriptor> = serde_json::from_str(list).map_err(unreadable)?;
+        children.extend(listed.into_iter().map(|child| (name, child)));
     }
-    for one in ["config", "subject"].into_iter().flat_map(values).filter(|value| !is_empty(value)) {
-        children.push(serde_json::from_str(one).map_err(unreadable)?);
+    for (name, one) in ["config", "subject"].into_iter().flat_map(values).filter(|(_, value)| !is_empty(value)) {
+        children.push((name, serde_json::from_str(one).map_err(unreadable)?));
     }
     Ok(children)
 }
@@ -201,6 +233,22 @@ mod tests {
         let reach = of_document(index.descriptor, &store).await.unwrap();
         assert!([image.descriptor.digest, config.digest, leaf.digest].iter().all(|blob| reach.contains(blob)));
         assert_eq!(reach.iter().count(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_child_of_an_index_is_followed_whatever_its_media_type() {
+        let store = MemoryCache::new();
+        let leaf = layer("leaf");
+        let image =
+            Document::new("application/json; charset=utf-8".into(), format!(r#"{{"layers":[{}]}}"#, json(&leaf)));
+        let (text, large) = (Document::new("text/plain".into(), "{"), Descriptor { size: 1 << 40, ..layer("large") });
+        let others = [&text.descriptor, &large].map(json).join(",");
+        let index = format!(r#"{{"manifests":[{},{others}]}}"#, json(&image.descriptor));
+        let index = Document::new(MediaType::OCI_INDEX, index);
+        let _ = [image.bytes, text.bytes, index.bytes].map(|bytes| store.insert(bytes));
+        let reach = of_document(index.descriptor, &store).await.unwrap();
+        assert!(reach.contains(&leaf.digest), "{reach:?}");
+        assert_eq!(reach.iter().count(), 5);
     }
 
     #[tokio::test]

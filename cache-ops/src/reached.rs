@@ -1,7 +1,7 @@
 //! [`Reached`]: the blobs that all caches of a store need, in a fraction of the memory of a [`Reach`] for each.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use cache_core::seams::CacheEntry;
 use cache_core::{CacheImporter, CacheStore, Digest, Error, Result};
@@ -19,7 +19,7 @@ type Short = [u8; 32];
 /// Blobs and their sizes, each once: about 60 bytes for each, and 4 more for each cache that reaches it.
 #[derive(Debug, Clone, Default)]
 pub struct Reached {
-    numbers: BTreeMap<Short, u32>,
+    numbers: HashMap<Short, u32>,
     /// By number.
     sizes: Vec<u64>,
 }

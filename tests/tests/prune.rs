@@ -234,6 +234,19 @@ async fn a_cache_that_replaces_one_that_was_just_listed_keeps_its_blobs() {
     assert!(store.stat(&garbage).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_cache_without_its_config_stays_with_its_blobs_and_is_named() {
+    let store = MemoryCache::new();
+    let cache = graphs::cache(1);
+    export(&cache.manifest, &cache.blobs, &store.named("dev"), &ExportSettings::default()).await.unwrap();
+    let written = store.named("dev").resolve().await.unwrap().unwrap().manifest;
+    store.lose(&written.raw_config().unwrap().descriptor.digest);
+    let (policy, settings) = (PrunePolicy::new(Duration::ZERO), PruneSettings::default());
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &settings).await.unwrap();
+    let unreadable: Vec<&str> = plan.unreadable.iter().map(|unreadable| &*unreadable.name).collect();
+    assert_eq!((unreadable, plan.kept_caches, plan.blobs), (vec!["dev"], 1, Some(Vec::new())));
+}
+
 /// On a directory, with export and prune at the same time.
 #[cfg(feature = "local")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -119,6 +119,21 @@ async fn a_manifest_with_other_bytes_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_blob_of_another_length_is_an_error_that_no_retry_helps() {
+    let dir = copy_of("v0.32/max-manifest");
+    let manifest = importer(dir.path()).resolve().await.unwrap().unwrap().manifest;
+    let blob = &manifest.blobs()[0];
+    for length in [0, blob.size - 1, blob.size + 1] {
+        let path = blob_path(dir.path(), &blob.digest);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        let error = importer(dir.path()).read(blob, None).await.err().expect("the length is wrong");
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::DigestMismatch, false));
+        assert_eq!(error.context("got"), Some(&*length.to_string()));
+    }
+}
+
+#[tokio::test]
 async fn an_entry_without_a_readable_digest_is_an_error_for_its_tag_alone() {
     let dir = copy_of("v0.32/max-manifest");
     let path = dir.path().join("index.json");

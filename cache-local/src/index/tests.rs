@@ -53,9 +53,9 @@ fn exports_in_buildkits_order_give_buildkits_bytes() {
         let expected = fixture_index(name);
         let written = decode(&expected);
         let mut index = Index::default();
-        index.put("latest", &manifest("the older generation"));
-        index.put("latest", &reported(&written, 0));
-        index.put("release", &reported(&written, 1));
+        index.put("latest", &manifest("the older generation")).unwrap();
+        index.put("latest", &reported(&written, 0)).unwrap();
+        index.put("release", &reported(&written, 1)).unwrap();
         assert_eq!(encode(&index), expected, "{name}");
     }
 }
@@ -81,7 +81,7 @@ fn the_new_entry_is_last_and_the_others_keep_every_byte() {
         "{\"manifests\":[{\"x\":[1e2],\"digest\":\"blake3:0\"},\n {\"a\":\"b c\\u0041\", \"annotations\":{\"org.opencontainers.\
          image.ref.name\":\"t\"}},{\"z\":1,\"annotations\":{\"org.opencontainers.image.ref.name\":\"u\"}}],\"own\":[1, 2]}",
     );
-    index.put("t", &manifest("new"));
+    index.put("t", &manifest("new")).unwrap();
     let expected = format!(
         "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[{{\"x\":[1e2],\"digest\"\
          :\"blake3:0\"}},{{\"z\":1,\"annotations\":{{\"org.opencontainers.image.ref.name\":\"u\"}}}},{{\"mediaType\":\"applicati\
@@ -93,10 +93,35 @@ fn the_new_entry_is_last_and_the_others_keep_every_byte() {
 }
 
 #[test]
-fn an_entry_with_an_image_name_is_not_replaced() {
-    let mut index = index_of(&[&[(annotation::REF_NAME, "t"), (IMAGE_NAME, "r/i:t")], &[(annotation::REF_NAME, "t")]]);
-    index.put("t", &manifest("new"));
-    assert_eq!(digests(&index), [manifest("0").digest, manifest("new").digest]);
+fn a_tag_that_leads_to_an_image_is_not_given_to_a_cache() {
+    let (tag, image) = ((annotation::REF_NAME, "t"), (IMAGE_NAME, "r/i:t"));
+    for (taken, annotations) in [
+        ("t", &[&[tag, image][..], &[tag]][..]),
+        ("t", &[&[tag], &[tag, image]]),
+        ("r/i:t", &[&[image]]),
+        ("r/i:t", &[&[(annotation::REF_NAME, "r/i:t")], &[image]]),
+    ] {
+        let mut index = index_of(annotations);
+        let error = index.put(taken, &manifest("new")).unwrap_err();
+        assert_eq!((error.kind(), error.context("image")), (ErrorKind::Unsupported, Some("r/i:t")));
+        assert!(!index.is_changed(), "{annotations:?}");
+    }
+}
+
+#[test]
+fn an_entry_has_a_name_if_the_name_leads_to_it() {
+    let index = index_of(&[
+        &[(annotation::REF_NAME, "t"), (IMAGE_NAME, "r/i:t")],
+        &[(annotation::REF_NAME, "t")],
+        &[(IMAGE_NAME, "r/i:t")],
+        &[(annotation::REF_NAME, "u")],
+        &[(annotation::REF_NAME, "v")],
+        &[(annotation::REF_NAME, "w"), (IMAGE_NAME, "v")],
+        &[(annotation::REF_NAME, "w"), (IMAGE_NAME, "x")],
+        &[],
+    ]);
+    let names: Vec<_> = index.named().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [Some("t"), None, None, Some("u"), None, Some("w"), Some("x"), None]);
 }
 
 #[test]
@@ -109,7 +134,7 @@ fn the_empty_tag_replaces_every_untagged_entry() {
         &[("org.opencontainers.image.created", "2026-11-23T07:41:26Z")],
     ]);
     assert_eq!(index.find("").unwrap().state().as_str(), manifest("0").digest.to_string());
-    index.put("", &manifest("new"));
+    index.put("", &manifest("new")).unwrap();
     assert_eq!(digests(&index), [manifest("1").digest, manifest("3").digest, manifest("new").digest]);
     assert!(encode(&index).ends_with("\"annotations\":{\"org.opencontainers.image.ref.name\":\"\"}}]}"));
     assert_eq!(index.find("").unwrap().state().as_str(), manifest("new").digest.to_string());
@@ -118,9 +143,9 @@ fn the_empty_tag_replaces_every_untagged_entry() {
 #[test]
 fn a_tag_is_escaped_as_go_escapes_it() {
     let mut index = Index::default();
-    index.put("a<b>&\u{2028}\"\\<", &manifest("m"));
+    index.put("a<b>&\u{2028}\"\\<", &manifest("m")).unwrap();
     assert!(encode(&index).ends_with(":\"a\\u003cb\\u003e\\u0026\\u2028\\\"\\\\\\u003c\"}}]}"), "{}", encode(&index));
-    assert_eq!(decode(&encode(&index)).find("a<b>&\u{2028}\"\\<").unwrap().name(), index.entries()[0].name());
+    assert_eq!(decode(&encode(&index)).named()[0].0, index.named()[0].0);
 }
 
 #[test]
@@ -158,7 +183,7 @@ fn an_empty_file_and_null_have_no_entries() {
 fn names_of_fields_match_as_in_go() {
     let index = decode("{\"SchemaVersion\":2,\"MANIFESTS\":[{\"Digest\":\"x\",\"annotations\":null},null]}");
     assert_eq!(index.entries().len(), 2);
-    assert!(index.entries().iter().all(|entry| entry.descriptor().is_none() && entry.name().is_none()));
+    assert!(index.entries().iter().all(|entry| entry.descriptor().is_none() && entry.names().next().is_none()));
 }
 
 #[test]
@@ -194,7 +219,7 @@ fn no_mutation_of_an_index_panics() {
             }
         }
         if let Ok(mut index) = Index::decode(&bytes) {
-            index.put("latest", &manifest("new"));
+            index.put("latest", &manifest("new")).unwrap();
             assert!(Index::decode(&index.encode()).unwrap().find_default().is_some());
         }
     }

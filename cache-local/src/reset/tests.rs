@@ -1,9 +1,10 @@
 //! What `reset` deletes, and when it keeps its hands off.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cache_core::{CacheExporter, Expect};
+use cache_core::{CacheExporter, Descriptor, Expect};
 
 use super::*;
 use crate::ingest::Ingest;
@@ -92,9 +93,32 @@ fn every_digest_in_a_document_is_reached_and_manifests_are_followed() {
         ],
         "subject": {"mediaType": MediaType::DOCKER_LIST, "digest": digest(6)},
     });
-    let mut reached = HashSet::new();
-    let mut followed = follow(&document, &mut reached);
-    followed.sort();
-    assert_eq!(followed.iter().map(Digest::to_string).collect::<Vec<_>>(), [2, 3, 6].map(digest));
-    assert_eq!(reached, (1..=6).map(|n| digest(n).parse().unwrap()).collect());
+    let mut named = Vec::new();
+    follow(&document, true, &mut named);
+    let of_kind = |wanted: bool| {
+        let digests = named.iter().filter(|named| named.is_manifest == wanted).map(|named| named.digest.to_string());
+        BTreeSet::from_iter(digests)
+    };
+    assert_eq!(of_kind(true), [2, 3, 6].map(digest).into());
+    assert_eq!(of_kind(false), [1, 2, 3, 4, 5, 6].map(digest).into());
+}
+
+#[tokio::test]
+async fn an_image_keeps_its_layers_whatever_the_media_type_of_its_manifest() {
+    let (dir, config) = two_generations().await;
+    let index = fs::read(dir.path().join("index.json")).unwrap();
+    let store = |bytes: &[u8]| {
+        let stored = Descriptor::of(MediaType::from("application/json"), bytes);
+        fs::write(blob_path(dir.path(), &stored.digest), bytes).unwrap();
+        stored
+    };
+    // The index that leads to the older generations becomes a child of an image index.
+    let older = store(&index);
+    let top = store(&serde_json::to_vec(&serde_json::json!({ "manifests": [older] })).unwrap());
+    let entry = serde_json::json!({"digest": top.digest, "size": top.size, "mediaType": MediaType::OCI_INDEX});
+    fs::write(dir.path().join("index.json"), serde_json::json!({ "manifests": [entry] }).to_string()).unwrap();
+    age_blobs(dir.path());
+    write(config, "newest").await;
+    let layers = ["older", "newer", "other", "newest"].map(|content| has(dir.path(), content));
+    assert_eq!(layers, [false, true, true, true]);
 }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use cache_core::Digest;
+use cache_core::{Descriptor, Digest, Expect};
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::tests::{age, blob_path, copy_of, files, fixture, fixture_index, ingests, layer, write};
+use crate::tests::{age, blob_path, copy_of, files, fixture, fixture_index, ingests, layer, try_write, write};
 
 fn store(root: impl AsRef<Path>) -> LocalStore {
     LocalStore::new(LocalConfig::new(root.as_ref()))
@@ -124,6 +124,30 @@ async fn a_deleted_cache_leaves_the_others_and_its_blobs() {
     assert_eq!(names, [Some("release".to_owned())]);
     assert_eq!(files(&dir.path().join("blobs")), before);
     assert_eq!(ingests(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_image_and_a_cache_of_one_tag_are_listed_apart_and_deleted_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LocalConfig::new(dir.path());
+    let cache = write(config.clone(), "cache").await.descriptor.unwrap();
+    let image = write(config.clone().with_tag("image"), "image").await.descriptor.unwrap();
+    let tagged = |manifest: Descriptor| manifest.with_annotation("org.opencontainers.image.ref.name", "latest");
+    let image = tagged(image).with_annotation("io.containerd.image.name", "docker.io/library/i:latest");
+    let entries = [image.clone(), tagged(cache.clone())];
+    let path = dir.path().join("index.json");
+    fs::write(&path, serde_json::json!({"schemaVersion": 2, "manifests": entries}).to_string()).unwrap();
+    let caches = listed(dir.path()).await;
+    let found: Vec<_> = caches.iter().map(|cache| (cache.name.as_deref(), cache.version.as_str().to_owned())).collect();
+    assert_eq!(found, [(None, cache.digest.to_string()), (Some("latest"), image.digest.to_string())]);
+
+    let error = try_write(config.clone(), "other", Expect::Any).await.unwrap_err();
+    assert_eq!((error.kind(), error.context("tag")), (ErrorKind::Unsupported, Some("latest")));
+    assert!(!blob_path(dir.path(), &layer("other").digest).exists());
+
+    assert_eq!(store(dir.path()).delete_cache(&caches[0]).await.unwrap(), Deleted::Removed);
+    let names: Vec<_> = listed(dir.path()).await.into_iter().map(|cache| cache.name).collect();
+    assert_eq!(names, [Some("latest".to_owned())]);
 }
 
 #[tokio::test]

@@ -24,8 +24,7 @@ fn put_own(
         if calls.fetch_add(1, Ordering::Relaxed) == 0 {
             meanwhile();
         }
-        index.put("own", &Descriptor::of(MediaType::OCI_MANIFEST, b"own"));
-        Ok(())
+        index.put("own", &Descriptor::of(MediaType::OCI_MANIFEST, b"own"))
     }
 }
 
@@ -37,7 +36,7 @@ async fn a_write_that_ignores_the_lock_is_not_lost() {
     place.update(put_own(&calls, write)).await.unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     let index = place.layout.read_index(place.limit).unwrap().unwrap().index;
-    let names: Vec<_> = index.entries().iter().map(|entry| entry.name().unwrap().to_owned()).collect();
+    let names: Vec<_> = index.named().into_iter().map(|(name, _)| name.unwrap().to_owned()).collect();
     assert_eq!(names, ["latest", "release", "own"]);
 }
 
@@ -56,7 +55,7 @@ async fn a_change_that_fails_leaves_the_file_as_it_is() {
     let dir = copy_of("v0.32/max-manifest");
     let place = place(dir.path());
     let fail = |index: &mut Index| {
-        index.put("own", &Descriptor::of(MediaType::OCI_MANIFEST, b"own"));
+        index.put("own", &Descriptor::of(MediaType::OCI_MANIFEST, b"own"))?;
         Err::<(), _>(at(ErrorKind::Conflict, "no", std::path::Path::new("")))
     };
     assert_eq!(place.update(fail).await.unwrap_err().kind(), ErrorKind::Conflict);

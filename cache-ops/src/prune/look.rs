@@ -3,13 +3,16 @@
 use cache_core::manifest::Document;
 use cache_core::model::Limits;
 use cache_core::seams::{CacheEntry, UnreadableCache};
-use cache_core::{CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, Result, Timestamp, load};
+use cache_core::{
+    CacheImporter, CacheManifest, CacheStore, Descriptor, Error, ErrorKind, MediaType, Result, Timestamp, load,
+};
 use cache_kit::Task;
 use futures_util::future::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::{PruneEvent, PruneSettings};
 use crate::listed::{is_of_content, read_listed};
+use crate::reach::children;
 use crate::reached::Numbers;
 use crate::reading::{InTurn, Turns, read_each};
 use crate::{LookEvent, Reach, Reached};
@@ -23,6 +26,8 @@ pub(super) struct Looked {
     pub(super) blobs: Numbers,
     /// Whether it is a readable cache; images and unreadable entries are not deleted.
     pub(super) is_cache: bool,
+    /// Why the records of a cache cannot be read.
+    pub(super) unreadable: Option<Error>,
 }
 
 /// A cache that was read, with all of its blobs.
@@ -31,12 +36,13 @@ struct Read {
     modified: Option<Timestamp>,
     reach: Reach,
     is_cache: bool,
+    unreadable: Option<Error>,
 }
 
 impl Read {
     fn looked(self, reached: &mut Reached) -> Looked {
-        let Self { entry, modified, reach, is_cache } = self;
-        Looked { entry, modified, blobs: reached.number(&reach), is_cache }
+        let Self { entry, modified, reach, is_cache, unreadable } = self;
+        Looked { entry, modified, blobs: reached.number(&reach), is_cache, unreadable }
     }
 }
 
@@ -117,10 +123,10 @@ async fn look_at(store: &dyn CacheStore, entry: &CacheEntry, turns: Turns) -> Re
 
 /// Reads a cache and what it reaches; `None` if its manifest does not exist.
 async fn read(entry: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns) -> Result<Option<Read>> {
-    let manifest = match load_entry(&entry, &*importer, &turns).await {
-        Ok(manifest) => manifest,
+    let (manifest, failure) = match load_entry(&entry, &*importer, &turns).await {
+        Ok(manifest) => (manifest, None),
         // What is not a cache has documents all the same, which can be followed from the listed one.
-        Err(error) if is_of_content(&error) && entry.descriptor.is_some() => None,
+        Err(error) if is_of_content(&error) && entry.descriptor.is_some() => (None, Some(error)),
         Err(error) => return Err(error),
     };
     let document = manifest.as_ref().and_then(CacheManifest::raw_manifest);
@@ -130,9 +136,19 @@ async fn read(entry: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns)
         (None, None) => None,
     };
     let Some(reach) = reach else { return Ok(None) };
+    let unreadable = match (failure, &entry.descriptor) {
+        (Some(failure), Some(listed)) => is_of_cache(listed, &*importer).await?.then_some(failure),
+        _ => None,
+    };
     let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
     let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
-    Ok(Some(Read { entry, modified, reach, is_cache }))
+    Ok(Some(Read { entry, modified, reach, is_cache, unreadable }))
+}
+
+/// Whether a manifest names the config of a cache.
+async fn is_of_cache(manifest: &Descriptor, importer: &dyn CacheImporter) -> Result<bool> {
+    let Some(document) = read_listed(importer, manifest).await? else { return Ok(false) };
+    Ok(children(&document)?.iter().any(|child| child.media_type == MediaType::CACHE_CONFIG))
 }
 
 /// The cache of an entry. How large a config is that the store does not list, only its manifest tells.

@@ -34,7 +34,7 @@ pub struct PrunePlan {
     /// Why there are no blobs in the plan, and who deletes them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
-    /// The names that cannot be read, in a store that deletes no blobs; they are kept.
+    /// The names that cannot be read; they are kept, with the blobs that their manifests name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unreadable: Vec<UnreadableName>,
     /// The patterns of names to keep that match no name in the store.
@@ -85,6 +85,14 @@ pub struct UnreadableName {
     pub name: String,
     /// Why it cannot be read.
     pub why: String,
+}
+
+impl UnreadableName {
+    /// A cache of which only the manifest can be read.
+    fn of_records(cache: &Looked) -> Option<Self> {
+        let why = cache.unreadable.as_ref()?.to_string();
+        Some(Self { name: cache.entry.name.clone().unwrap_or_else(|| "(no name)".to_owned()), why })
+    }
 }
 
 /// A blob to delete.
@@ -161,11 +169,14 @@ pub async fn plan_prune(
 ) -> Result<PrunePlan> {
     let note = store.own_collection().map(str::to_owned);
     let mut reached = Reached::default();
-    let Named { looked, unreadable, unlisted } = look_at_names(store, note.is_none(), settings, &mut reached).await?;
+    let Named { looked, mut unreadable, unlisted } =
+        look_at_names(store, note.is_none(), settings, &mut reached).await?;
     let contributed = Contributed::look(store, now, settings, &mut reached).await?;
     let unmatched_keep = policy.unmatched(&names(&looked, &unreadable));
     let (reasons, bytes_over) = policy.choose(&looked, &reached, now);
     let (going, staying) = divide(looked, reasons);
+    let kept_caches = unreadable.len() + staying.len();
+    unreadable.extend(staying.iter().filter_map(UnreadableName::of_records));
     let mut kept = Kept::new(&reached);
     staying.iter().chain(&contributed.young).for_each(|cache| kept.add(cache));
     let old = contributed.old.into_iter().map(|old| (old, PruneReason::Contribution));
@@ -185,7 +196,7 @@ pub async fn plan_prune(
         caches,
         blobs: note.is_none().then_some(free.old),
         note,
-        kept_caches: unreadable.len() + staying.len(),
+        kept_caches,
         unreadable,
         unmatched_keep,
         kept_bytes: kept.bytes,

@@ -25,7 +25,7 @@ fn add(caches: &mut Caches, name: &str, hour: Option<u32>, blobs: &[&str]) {
     blobs.iter().for_each(|content| reach.add(&blob(content)));
     let entry = CacheEntry::new(Some(name.to_owned()), Version::new(name));
     let blobs = caches.1.number(&reach);
-    caches.0.push(Looked { entry, modified: hour.map(time), blobs, is_cache: true });
+    caches.0.push(Looked { entry, modified: hour.map(time), blobs, is_cache: true, unreadable: None });
 }
 
 type Caches = (Vec<Looked>, Reached);

@@ -129,7 +129,7 @@ fn words(event: &PruneEvent) -> String {
     match event {
         PruneEvent::Cache { name, .. } => format!("cache {} is gone", name.as_deref().unwrap_or("(no name)")),
         PruneEvent::Blobs { done, total, bytes } => {
-            format!("{done} of {} are done, {} deleted", text::count(*total, "blob"), text::size(*bytes))
+            format!("{done} of {}, {} deleted", text::count(*total, "blob"), text::size(*bytes))
         }
         _ => String::new(),
     }
