@@ -4,21 +4,23 @@ use async_trait::async_trait;
 use cache_core::model::InvalidDigest;
 use cache_core::seams::{BlobEntry, CacheEntry, Deleted, Quota};
 use cache_core::{CacheImporter, CacheStore, ErrorKind, Result, Timestamp};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::deletions::{Deletions, state};
 use crate::error::at;
 use crate::index::{Entry, Index};
 use crate::ingest::{Ingest, clean};
 use crate::layout::{Layout, modified};
-use crate::task::{Task, blocking, start};
+use crate::task::{blocking, start};
 use crate::unnamed::unnamed;
 use crate::update::Place;
-use crate::walk::{BlobFile, Walk, version};
+use crate::walk::{BlobFile, BlobName, Walk, version};
 use crate::{LocalConfig, LocalImporter};
 
 /// How many blobs are looked up before the first of them is handed out.
 const BATCH: usize = 256;
+/// How many batches are looked up at once.
+const LOOKUPS: usize = 2;
 
 /// A directory of caches; its tags are the names.
 ///
@@ -77,20 +79,19 @@ impl CacheStore for LocalStore {
         blocking(move || unnamed(&layout, &limits)).await
     }
 
-    /// The next batch is looked up while the one before is used.
+    /// The names are read in one job, and the files looked up in others.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
-        let batches = stream::try_unfold(None, move |next: Option<Task<Batch>>| async move {
+        let names = stream::try_unfold(None, move |walk: Option<Walk>| async move {
             let layout = self.layout.clone();
-            let batch = next.unwrap_or_else(|| start(move || Ok(Batch::of(Walk::new(&layout)?))));
-            let Batch { blobs, walk } = batch.join().await?;
-            Ok((!blobs.is_empty()).then(|| (blobs, Some(start(move || Ok(Batch::of(walk)))))))
+            let read = move || {
+                let mut walk = walk.map_or_else(|| Walk::new(&layout), Ok)?;
+                Ok((walk.names(BATCH)?, walk))
+            };
+            let (names, walk) = blocking(read).await?;
+            Ok((!names.is_empty()).then_some((names, Some(walk))))
         });
-        batches
-            .flat_map(|batch| match batch {
-                Ok(blobs) => stream::iter(blobs).boxed(),
-                Err(error) => stream::iter([Err(error)]).boxed(),
-            })
-            .boxed()
+        let batches = names.map_ok(|names| start(move || Ok(look_up(&names))).join()).try_buffered(LOOKUPS);
+        batches.map_ok(|batch| stream::iter(batch).map(Ok)).try_flatten().boxed()
     }
 
     async fn delete_cache(&self, cache: &CacheEntry) -> Result<Deleted> {
@@ -139,17 +140,8 @@ impl CacheStore for LocalStore {
     }
 }
 
-/// Blobs that were looked up, and where the walk goes on.
-struct Batch {
-    blobs: Vec<Result<BlobEntry>>,
-    walk: Walk,
-}
-
-impl Batch {
-    fn of(mut walk: Walk) -> Self {
-        let blobs = walk.by_ref().take(BATCH).map(|blob| blob.map(|blob| blob_entry(&blob))).collect();
-        Self { blobs, walk }
-    }
+fn look_up(names: &[BlobName]) -> Vec<BlobEntry> {
+    names.iter().filter_map(BlobName::look_up).map(|blob| blob_entry(&blob)).collect()
 }
 
 fn cache_entry(layout: &Layout, name: Option<&str>, entry: &Entry) -> CacheEntry {

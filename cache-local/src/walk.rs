@@ -10,6 +10,12 @@ use cache_core::{Digest, Result, Version};
 use crate::error::io as io_error;
 use crate::layout::Layout;
 
+/// The name of a blob.
+pub(crate) struct BlobName {
+    digest: Digest,
+    entry: DirEntry,
+}
+
 /// A blob that a walk has found.
 pub(crate) struct BlobFile {
     pub(crate) digest: Digest,
@@ -43,7 +49,8 @@ impl Walk {
         Ok(true)
     }
 
-    fn try_next(&mut self) -> Result<Option<BlobFile>> {
+    /// The next file whose path is that of a digest.
+    fn next_name(&mut self) -> Result<Option<BlobName>> {
         loop {
             let Some((algorithm, dir, entries)) = &mut self.current else {
                 if self.advance()? {
@@ -57,14 +64,29 @@ impl Walk {
             };
             let entry = entry.map_err(|error| unreadable(error, dir))?;
             let name = entry.file_name();
-            let digest = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok());
-            // An entry that was deleted meanwhile, or is not a file, is skipped.
-            if let (Some(digest), Ok(metadata)) = (digest, metadata(&entry))
-                && metadata.is_file()
-            {
-                return Ok(Some(BlobFile { digest, metadata }));
+            if let Some(digest) = name.to_str().and_then(|hex| format!("{algorithm}:{hex}").parse().ok()) {
+                return Ok(Some(BlobName { digest, entry }));
             }
         }
+    }
+
+    /// The next `count` names; fewer at the end.
+    pub(crate) fn names(&mut self, count: usize) -> Result<Vec<BlobName>> {
+        let mut names = Vec::with_capacity(count);
+        while names.len() < count
+            && let Some(name) = self.next_name()?
+        {
+            names.push(name);
+        }
+        Ok(names)
+    }
+}
+
+impl BlobName {
+    /// Looks the file up; `None` if it was deleted meanwhile, or is no file.
+    pub(crate) fn look_up(&self) -> Option<BlobFile> {
+        let metadata = metadata(&self.entry).ok().filter(Metadata::is_file)?;
+        Some(BlobFile { digest: self.digest, metadata })
     }
 }
 
@@ -79,7 +101,17 @@ impl Iterator for Walk {
     type Item = Result<BlobFile>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.try_next().transpose()
+        loop {
+            match self.next_name() {
+                Ok(Some(name)) => {
+                    if let Some(file) = name.look_up() {
+                        return Some(Ok(file));
+                    }
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::reading::{Turns, read_each};
 
 /// How a blob is identified: by its SHA-256, or by the SHA-256 of a longer digest. A `Digest` takes twice as much
 /// memory.
-type Short = [u8; 32];
+pub(crate) type Short = [u8; 32];
 
 /// Blobs and their sizes, each once: about 60 bytes for each, and 4 more for each cache that reaches it.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +102,11 @@ impl Reached {
     /// Whether the blob is reached.
     #[must_use]
     pub fn contains(&self, blob: &Digest) -> bool {
-        self.numbers.contains_key(&short(blob))
+        self.contains_short(&short(blob))
+    }
+
+    pub(crate) fn contains_short(&self, blob: &Short) -> bool {
+        self.numbers.contains_key(blob)
     }
 
     /// Whether the blob is marked in `among`.
@@ -142,7 +146,7 @@ async fn read(cache: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns)
     Reach::of_opened(&cache, &*importer).await
 }
 
-fn short(blob: &Digest) -> Short {
+pub(crate) fn short(blob: &Digest) -> Short {
     let hash = |bytes: &[u8]| Short::try_from(bytes).ok();
     let of_text = || hash(Digest::sha256(blob.to_string().as_bytes()).as_bytes()).unwrap_or_default();
     hash(blob.as_bytes()).unwrap_or_else(of_text)

@@ -2,8 +2,10 @@
 
 use cache_core::seams::{Quota, UnreadableCache};
 use cache_core::{CacheStore, Digest, Error, Result};
+use futures_util::future::try_join;
 use futures_util::stream::TryStreamExt;
 
+use crate::reached::{Short, short};
 use crate::{Reached, ReachedByCaches, UnreadEntry};
 
 /// The size of a store.
@@ -69,7 +71,8 @@ pub enum LookEvent {
     },
 }
 
-/// Reads every cache of a store, several at once, and then lists its blobs. Memory is that of what the caches reach.
+/// Reads every cache of a store, several at once, and lists its blobs meanwhile. Memory grows with what the caches reach
+/// and with what is listed: about 100 bytes for a blob that is both.
 ///
 /// # Errors
 /// Errors of the store's lists. An unreadable cache is not an error.
@@ -82,25 +85,38 @@ pub async fn weigh(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)
     let mut caches = listing.caches;
     caches.extend(store.contributions().await?);
     let total = caches.len();
-    let ReachedByCaches { reached, unreadable } =
-        Reached::of_caches(store, caches, &|done| progress(LookEvent::Read { done, total })).await;
+    let done = |done| progress(LookEvent::Read { done, total });
+    let reading = async { Ok(Reached::of_caches(store, caches, &done).await) };
+    let (ReachedByCaches { reached, unreadable }, listed) = try_join(reading, list(store, progress)).await?;
     let without_entry = listing.unreadable.into_iter().map(UnreadableEntry::from);
     let with_entry = unreadable.into_iter().map(UnreadableEntry::from);
     weight.unreadable = without_entry.chain(with_entry).collect();
     weight.quota = store.quota().await?;
-    let (mut blobs, mut bytes) = (0, 0_u64);
-    let mut entries = store.blobs();
-    while let Some(entry) = entries.try_next().await? {
-        weight.blobs += 1;
-        weight.bytes = weight.bytes.saturating_add(entry.size);
-        if !reached.contains(&entry.digest) {
-            blobs += 1;
-            bytes = bytes.saturating_add(entry.size);
-        }
-        progress(LookEvent::Listed { blobs: weight.blobs });
-    }
+    (weight.blobs, weight.bytes) = (listed.len(), sum(listed.iter()));
     if weight.unreadable.is_empty() {
-        (weight.unreachable_blobs, weight.unreachable_bytes) = (Some(blobs), Some(bytes));
+        let unreachable = || listed.iter().filter(|blob| !reached.contains_short(&blob.digest));
+        weight.unreachable_blobs = Some(unreachable().count());
+        weight.unreachable_bytes = Some(sum(unreachable()));
     }
     Ok(weight)
+}
+
+/// A listed blob.
+struct Listed {
+    digest: Short,
+    size: u64,
+}
+
+async fn list(store: &dyn CacheStore, progress: &(dyn Fn(LookEvent) + Sync)) -> Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    let mut entries = store.blobs();
+    while let Some(entry) = entries.try_next().await? {
+        listed.push(Listed { digest: short(&entry.digest), size: entry.size });
+        progress(LookEvent::Listed { blobs: listed.len() });
+    }
+    Ok(listed)
+}
+
+fn sum<'a>(listed: impl Iterator<Item = &'a Listed>) -> u64 {
+    listed.fold(0, |sum, blob| sum.saturating_add(blob.size))
 }
