@@ -9,12 +9,12 @@ use crate::exit::with_causes;
 pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Finding> {
     let codes: &[FindingCode] = match error.kind() {
         ErrorKind::InvalidManifest => &[FindingCode::ConfigUnreadable],
+        ErrorKind::Unavailable | ErrorKind::DigestMismatch if has_other_size(error, blobs).await => {
+            &[FindingCode::BlobSizeWrong, FindingCode::ConfigUnreadable]
+        }
         ErrorKind::DigestMismatch => &[FindingCode::BlobCorrupt],
         ErrorKind::NotFound => &[FindingCode::BlobMissing],
         ErrorKind::LimitExceeded if error.blob().is_some() => &[FindingCode::ConfigTooLarge],
-        ErrorKind::Unavailable if is_cut_short(error, blobs).await => {
-            &[FindingCode::BlobSizeWrong, FindingCode::ConfigUnreadable]
-        }
         _ => &[],
     };
     let named = |name| error.context(name).map(|digest| format!("{name} {digest}"));
@@ -22,8 +22,8 @@ pub(crate) async fn findings(error: &Error, blobs: &dyn BlobProvider) -> Vec<Fin
     codes.iter().map(|&code| Finding::new(code, object.clone(), with_causes(error))).collect()
 }
 
-/// Whether the document that ended early has another size in the store too, so that no retry can help.
-async fn is_cut_short(error: &Error, blobs: &dyn BlobProvider) -> bool {
+/// Whether the document has another size in the store than its descriptor says, so that no retry can help.
+async fn has_other_size(error: &Error, blobs: &dyn BlobProvider) -> bool {
     let Some((digest, size)) = error.blob() else { return false };
     let Ok(digest) = digest.parse::<Digest>() else { return false };
     let document = Descriptor::new(MediaType::CACHE_CONFIG, digest, size);

@@ -77,7 +77,7 @@ impl LocalExporter {
                     && !replaces_images
                 {
                     let free = found.index.check_free(config.tag_or_default());
-                    free.map_err(|error| on_path(error, &layout.index_path()))?;
+                    free.map_err(|error| on_path(error, config.root()))?;
                 }
                 Ingest::open(&layout)
             })
@@ -193,7 +193,7 @@ impl CacheExporter for LocalExporter {
             // The version that an importer would find, to compare with the expected one.
             let found = config.tag().map_or_else(|| index.find_default(), |tag| index.find(tag));
             check_expected(&config, found, &expect)?;
-            index.put(config.tag_or_default(), &written)
+            put(index, &config, &written)
         };
         let (place, lock) = self.update_index(&ingest, blobs, change).await?;
         if self.config.reset() {
@@ -281,6 +281,11 @@ fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Res
     let algorithms: BTreeSet<&str> = blobs.iter().map(|(digest, _)| digest.algorithm()).collect();
     algorithms.iter().try_for_each(|algorithm| sync(&make_blob_dir(root, algorithm)?))?;
     sync_blobs(root)
+}
+
+/// Points the tag of `config` to a manifest.
+pub(crate) fn put(index: &mut Index, config: &LocalConfig, manifest: &Descriptor) -> Result<()> {
+    index.put(config.tag_or_default(), manifest).map_err(|error| on_path(error, config.root()))
 }
 
 /// Compares the current entry of `index.json` with the expected one.

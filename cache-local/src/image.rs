@@ -10,7 +10,7 @@ use cache_core::seams::{BlobInfo, ImageStore};
 use cache_core::{BlobProvider, BlobStream, Descriptor, Digest, Expect, Result, Version, read_all};
 
 use crate::error::on_path;
-use crate::exporter::check_expected;
+use crate::exporter::{check_expected, put};
 use crate::importer::find;
 use crate::index::Index;
 use crate::layout::Layout;
@@ -80,7 +80,7 @@ impl ImageStore for LocalImage {
         let change = move |index: &mut Index| {
             check_expected(&config, selection.entry(index), &expect)?;
             if !index.replace(|index| selection.entry(index), &manifest)? {
-                index.put(config.tag_or_default(), &manifest)?;
+                put(index, &config, &manifest)?;
             }
             Ok(())
         };

@@ -116,7 +116,7 @@ fn named(layout: &Layout, selection: &Selection, limits: &Limits) -> Result<Opti
     let Some(snapshot) = layout.read_index(limits.config)? else { return Ok(None) };
     let Some(entry) = selection.entry(&snapshot.index) else { return Ok(None) };
     let unreadable =
-        || at(ErrorKind::InvalidManifest, "the entry of index.json has no valid digest", &layout.index_path());
+        || at(ErrorKind::InvalidManifest, "the entry of index.json is no valid descriptor", &layout.index_path());
     entry.descriptor().map(|descriptor| Some(descriptor.clone())).ok_or_else(unreadable)
 }
 

@@ -107,7 +107,7 @@ impl Index {
     /// The entry when no tag is given: `latest`, or the only one if it has no name (an image).
     pub(crate) fn find_default(&self) -> Option<&Entry> {
         self.find(DEFAULT_TAG).or(match self.entries.as_slice() {
-            [only] if only.names().next().is_none() => Some(only),
+            [only] if !only.is_named() => Some(only),
             _ => None,
         })
     }
@@ -129,21 +129,23 @@ impl Index {
         Ok(())
     }
 
-    /// Whether [`put`](Self::put) would lead readers to the new entry.
+    /// Checks that readers would find the entry that [`put`](Self::put) adds.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] when the tag leads to an image that containerd has named: BuildKit keeps such an entry,
-    /// and its readers, who take the first, would not find the new one.
+    /// [`ErrorKind::Unsupported`] when an image that containerd has named would hide it: BuildKit keeps such an entry, and
+    /// its readers take the first with the tag.
     pub(crate) fn check_free(&self, tag: &str) -> Result<()> {
         let is_image = |entry: &&Entry| !entry.image_name.is_empty() && entry.names().any(|name| name == tag);
-        let Some(taken) = self.entries.iter().find(is_image) else { return Ok(()) };
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "the tag is that of an image, which readers would find instead of the cache",
-        )
-        .with("tag", tag)
-        .with("image", &taken.image_name)
-        .with_hint("give the cache another tag, or remove the image with rm first"))
+        let named = self.named().into_iter().find(|(_, entry)| is_image(entry));
+        let Some((name, image)) = named else { return Ok(()) };
+        let message = "an image has this tag, and readers would find it instead of the cache";
+        let error = Error::new(ErrorKind::Unsupported, message).with("tag", tag).with("image", &image.image_name);
+        Err(match name {
+            Some(name) => {
+                error.with_hint(format!("give the cache another tag, or delete the image: rm --any …,tag={name}"))
+            }
+            None => error.with_hint("give the cache another tag"),
+        })
     }
 
     /// Points the entry that `select` finds to another manifest; returns whether there is one.
@@ -161,12 +163,17 @@ impl Index {
         Ok(true)
     }
 
-    /// Removes the entries with this name and version; returns whether there was one.
+    /// Removes the entries of this version that have this name, or for no name those to which none leads; returns whether
+    /// there was one.
     pub(crate) fn remove(&mut self, name: Option<&str>, state: &Version) -> bool {
-        let before = self.entries.len();
-        let is_kept = |(found, entry): &(Option<&str>, &Entry)| *found != name || entry.state() != *state;
-        self.entries = self.named().into_iter().filter(is_kept).map(|(_, entry)| entry.clone()).collect();
-        let is_removed = self.entries.len() < before;
+        let is_named = |(found, entry): &(Option<&str>, &Entry)| match name {
+            Some(name) => entry.names().any(|found| found == name),
+            None => found.is_none(),
+        };
+        let is_kept = |named: &(Option<&str>, &Entry)| named.1.state() != *state || !is_named(named);
+        let kept: Vec<Entry> = self.named().into_iter().filter(is_kept).map(|(_, entry)| entry.clone()).collect();
+        let is_removed = kept.len() < self.entries.len();
+        self.entries = kept;
         self.is_changed |= is_removed;
         is_removed
     }
@@ -220,6 +227,11 @@ impl Entry {
     /// The tag and containerd's image name, as far as it has them.
     fn names(&self) -> impl Iterator<Item = &str> {
         [&self.ref_name, &self.image_name].into_iter().filter(|name| !name.is_empty()).map(String::as_str)
+    }
+
+    /// Whether it has a name, which may lead to another entry.
+    pub(crate) fn is_named(&self) -> bool {
+        self.names().next().is_some()
     }
 
     /// The entry's descriptor, if it can be decoded.

@@ -110,10 +110,9 @@ impl Layout {
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<(File, u64)> {
         let path = self.blob_path(digest);
         let gone = || at(ErrorKind::NotFound, "blob not found", &path).with("blob", digest);
-        let metadata = self.blob_metadata(digest)?.ok_or_else(gone)?;
+        self.blob_metadata(digest)?.ok_or_else(gone)?;
         let opened = open_to_read(&path).map_err(|error| io(error, "cannot open the blob", &path))?;
-        let file = only_file(opened, &path).map_err(|error| error.with("blob", digest))?;
-        Ok((file, metadata.len()))
+        only_file(opened, &path).map_err(|error| error.with("blob", digest))
     }
 }
 
@@ -126,7 +125,7 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
         Some(_) => {}
     }
     let file = match open_to_read(path) {
-        Ok(file) => only_file(file, path)?,
+        Ok(file) => only_file(file, path)?.0,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error, "cannot open the file", path)),
     };
@@ -137,14 +136,15 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Some(bytes)) }
 }
 
-/// Reads a blob that may be a JSON object, of at most `limit` bytes; most others are ruled out by their first byte.
+/// Reads a blob that may be a JSON object, of at most `limit` bytes; most others are ruled out by their beginning.
 pub(crate) fn read_if_object(layout: &Layout, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>> {
+    const BEGINNING: u64 = 512;
     let path = layout.blob_path(digest);
-    let mut first = Vec::new();
+    let mut beginning = Vec::new();
     let (file, _) = layout.open_blob(digest)?;
-    let read = file.take(1).read_to_end(&mut first);
+    let read = file.take(BEGINNING).read_to_end(&mut beginning);
     read.map_err(|error| io(error, "cannot read the blob", &path))?;
-    if first == *b"{" { read_file(&path, limit) } else { Ok(None) }
+    if beginning.trim_ascii_start().starts_with(b"{") { read_file(&path, limit) } else { Ok(None) }
 }
 
 /// Looks up a file; anything else is an error, since opening it could block forever.
@@ -157,10 +157,10 @@ pub(crate) fn file_metadata(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
-/// The name may point to something else once it is opened.
-fn only_file(file: File, path: &Path) -> Result<File> {
+/// The file with its length. The name may point to something else once it is opened.
+fn only_file(file: File, path: &Path) -> Result<(File, u64)> {
     match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(metadata) if metadata.is_file() => Ok((file, metadata.len())),
         Ok(_) => Err(at(ErrorKind::Storage, "not a file", path)),
         Err(error) => Err(io(error, "cannot look up the file", path)),
     }

@@ -11,7 +11,7 @@ use cache_core::seams::{CacheProbe, Diagnosis, Publishing};
 use cache_core::{CacheSpec, Digest, ErrorKind, Result};
 
 use crate::beneath::Dir;
-use crate::error::{at, io as io_error};
+use crate::error::{at, io as io_error, on_path};
 use crate::layout::{INDEX_LOCK, Layout, make_blob_dir, sync};
 use crate::lock::{Attempt, try_lock};
 use crate::task::blocking;
@@ -58,12 +58,16 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     };
     found.record("directory", Ok(()), "");
     try_locks(&root, &mut found);
-    let index = layout.read_index(config.limits().config).map(drop);
-    found.record(
-        "index",
-        index,
-        "BuildKit fails on this index.json after it has written the cache: repair or delete it",
-    );
+    match layout.read_index(config.limits().config) {
+        Ok(index) => {
+            let free = index.map_or(Ok(()), |found| found.index.check_free(config.tag_or_default()));
+            found.record("index", free.map_err(|error| on_path(error, config.root())), "give the cache another tag");
+        }
+        Err(error) => {
+            let advice = "BuildKit fails on this index.json after it has written the cache: repair or delete it";
+            found.record("index", Err(error), advice);
+        }
+    }
     try_blob(&root, &mut found);
     let is_usable = ["index", "blob"].into_iter().all(|name| found.works(name)) && !is_refused(&found, "lock");
     found.recommended = is_usable.then(|| recommended(config));

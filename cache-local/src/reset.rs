@@ -49,27 +49,29 @@ fn reachable(place: &Place) -> Result<HashSet<Digest>> {
     let snapshot = place.layout.read_index(place.limit)?.ok_or_else(unreadable)?;
     let mut todo = Vec::new();
     for entry in snapshot.index.entries() {
-        todo.push(Named { digest: entry.descriptor().ok_or_else(unreadable)?.digest, is_manifest: true });
+        todo.push((entry.descriptor().ok_or_else(unreadable)?.digest, Kind::Manifest));
     }
-    let mut followed = HashSet::new();
-    while let Some(named) = todo.pop() {
-        if followed.insert(named) {
-            let document = match named.is_manifest {
-                true => Some(read_manifest(&place.layout, &named.digest)?),
-                false => read_other(&place.layout, &named.digest),
+    let (mut reached, mut followed) = (HashSet::new(), HashSet::new());
+    while let Some((digest, kind)) = todo.pop() {
+        reached.insert(digest);
+        if followed.insert((digest, kind)) {
+            let document = match kind {
+                Kind::Manifest => Some(read_manifest(&place.layout, &digest)?),
+                Kind::Unknown => read_unknown(&place.layout, &digest)?,
             };
-            document.iter().for_each(|document| follow(document, named.is_manifest, &mut todo));
+            document.iter().for_each(|document| follow(document, kind, &mut reached, &mut todo));
         }
     }
-    Ok(followed.into_iter().map(|named| named.digest).collect())
+    Ok(reached)
 }
 
-/// A digest in a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Named {
-    digest: Digest,
-    /// Whether it is in the descriptor of a manifest, or in one without a media type, which may be a manifest's.
-    is_manifest: bool,
+/// What a descriptor leads to, if that may name other blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    /// A manifest; a blob without a media type may be one.
+    Manifest,
+    /// A blob of a media type that is unknown here.
+    Unknown,
 }
 
 fn read_manifest(layout: &Layout, digest: &Digest) -> Result<Value> {
@@ -80,23 +82,26 @@ fn read_manifest(layout: &Layout, digest: &Digest) -> Result<Value> {
         .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is not JSON", &path).with_source(error))
 }
 
-/// Reads a blob that may be a document of a kind that is unknown here; most are layers.
-fn read_other(layout: &Layout, digest: &Digest) -> Option<Value> {
-    let bytes = read_if_object(layout, digest, MAX_MANIFEST).ok().flatten()?;
-    serde_json::from_slice(&bytes).ok()
+/// Reads a blob of an unknown media type if it is a document; one that is absent or too large for a manifest is none.
+fn read_unknown(layout: &Layout, digest: &Digest) -> Result<Option<Value>> {
+    match read_if_object(layout, digest, MAX_MANIFEST) {
+        Ok(bytes) => Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok())),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::LimitExceeded) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Adds every digest in a document. Only in a manifest an object is a descriptor: the records of a cache have digests
-/// that are none of blobs.
-fn follow(document: &Value, is_manifest: bool, named: &mut Vec<Named>) {
+/// Marks every digest in a document, and adds what has to be followed from there.
+fn follow(document: &Value, kind: Kind, reached: &mut HashSet<Digest>, next: &mut Vec<(Digest, Kind)>) {
     let mut todo = vec![document];
     while let Some(value) = todo.pop() {
         match value {
-            Value::String(text) => named.extend(text.parse().ok().map(|digest| Named { digest, is_manifest: false })),
+            Value::String(text) => reached.extend(text.parse::<Digest>().ok()),
             Value::Array(values) => todo.extend(values),
             Value::Object(fields) => {
-                let manifest = if is_manifest { manifest_digest(fields) } else { None };
-                named.extend(manifest.map(|digest| Named { digest, is_manifest: true }));
+                // In a document of an unknown kind, what has a digest need not be the descriptor of a blob.
+                let found = described(fields);
+                next.extend(found.map(|(digest, found)| (digest, if kind == Kind::Unknown { kind } else { found })));
                 todo.extend(fields.values());
             }
             _ => {}
@@ -104,15 +109,19 @@ fn follow(document: &Value, is_manifest: bool, named: &mut Vec<Named>) {
     }
 }
 
-/// The digest in the descriptor of a manifest.
-fn manifest_digest(fields: &Map<String, Value>) -> Option<Digest> {
+/// The digest in a descriptor, unless it is that of a layer or of a cache config.
+fn described(fields: &Map<String, Value>) -> Option<(Digest, Kind)> {
     let field = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     };
+    let digest = field("digest").parse().ok()?;
     let media_type = MediaType::from(field("mediaType").to_owned());
-    let may_be_manifest = media_type.is_empty() || media_type.is_manifest();
-    if may_be_manifest { field("digest").parse().ok() } else { None }
+    if media_type.is_empty() || media_type.is_manifest() {
+        return Some((digest, Kind::Manifest));
+    }
+    let is_leaf = media_type.layer_encoding().is_some() || media_type == MediaType::CACHE_CONFIG;
+    (!is_leaf).then_some((digest, Kind::Unknown))
 }
 
 #[cfg(test)]

@@ -49,9 +49,11 @@ impl CacheStore for LocalStore {
         let (state, caches) = blocking(move || {
             let state = state(&layout)?;
             let found = layout.read_index(limit)?;
-            let entries = found.iter().flat_map(|found| found.index.named());
-            let mut caches: Vec<CacheEntry> = entries.map(|(name, entry)| cache_entry(&layout, name, entry)).collect();
-            caches.sort_by(|a, b| a.name.cmp(&b.name));
+            let mut entries: Vec<_> = found.iter().flat_map(|found| found.index.named()).collect();
+            // Those that another one hides come after those without a name.
+            entries.sort_by_key(|(name, entry)| (*name, entry.is_named()));
+            let entries = entries.into_iter();
+            let caches: Vec<CacheEntry> = entries.map(|(name, entry)| cache_entry(&layout, name, entry)).collect();
             Ok((state, caches))
         })
         .await?;
@@ -66,7 +68,7 @@ impl CacheStore for LocalStore {
     /// The cache is the one that was listed, even if its name points to another one by now.
     async fn open(&self, cache: &CacheEntry) -> Result<Box<dyn CacheImporter>> {
         let manifest = cache.version.as_str().parse().map_err(|error: InvalidDigest| {
-            let message = "the entry of index.json has no valid digest";
+            let message = "the entry of index.json is no valid descriptor";
             at(ErrorKind::InvalidManifest, message, &self.layout.index_path()).with_source(error)
         })?;
         Ok(Box::new(LocalImporter::listed(self.config.clone(), manifest)))
@@ -79,7 +81,7 @@ impl CacheStore for LocalStore {
         blocking(move || unnamed(&layout, &limits)).await
     }
 
-    /// The names are read in one job, and the files looked up in others.
+    /// A batch of names is read while the files of others are looked up.
     fn blobs(&self) -> BoxStream<'_, Result<BlobEntry>> {
         let names = stream::try_unfold(None, move |walk: Option<Walk>| async move {
             let layout = self.layout.clone();
@@ -108,13 +110,17 @@ impl CacheStore for LocalStore {
             if index.remove(name.as_deref(), &state) {
                 return Ok(Deleted::Removed);
             }
-            // Without a name there is nothing that could lead elsewhere.
-            let Some(name) = &name else { return Ok(Deleted::Absent) };
-            match index.find(name) {
-                Some(moved) => Err(at(ErrorKind::Conflict, "the cache has changed", &path)
-                    .with("tag", name)
-                    .with("found", moved.state().as_str())),
-                None => Ok(Deleted::Absent),
+            let changed = at(ErrorKind::Conflict, "the cache has changed", &path);
+            match &name {
+                Some(name) => match index.find(name) {
+                    Some(moved) => Err(changed.with("tag", name).with("found", moved.state().as_str())),
+                    None => Ok(Deleted::Absent),
+                },
+                // Its name leads to it once the one before it is gone.
+                None => match index.named().into_iter().find(|(_, entry)| entry.state() == state) {
+                    Some((found, _)) => Err(changed.with("tag", found.unwrap_or_default())),
+                    None => Ok(Deleted::Absent),
+                },
             }
         };
         place.update(change).await.map(|(deleted, _lock)| deleted)

@@ -26,7 +26,7 @@ impl Reach {
     /// What one cache of a store reaches: its documents and every blob that they name. Layers are not read.
     ///
     /// # Errors
-    /// If a document cannot be read, since it is then unknown what it reaches.
+    /// If a manifest cannot be read, since it is then unknown what it reaches.
     pub async fn of_entry(store: &dyn CacheStore, entry: &CacheEntry) -> Result<Self> {
         Self::of_opened(entry, &*store.open(entry).await?).await
     }
@@ -128,24 +128,35 @@ async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProv
             return Err(error.with("limit", limits.images));
         }
         // The root is the first.
-        let bytes = match read.take() {
-            Some(bytes) => bytes,
-            None => match read_all(blobs, &blob, limits.manifest).await {
+        let is_root = opened.len() == 1;
+        let bytes = match (read.take(), kind) {
+            (Some(bytes), _) => bytes,
+            (None, Kind::Unknown) => match read_unknown(&blob, blobs, limits.manifest).await? {
+                Some(bytes) => bytes,
+                None => continue,
+            },
+            (None, _) => match read_all(blobs, &blob, limits.manifest).await {
                 // A layout may hold only some platforms of an image; an absent manifest reaches nothing.
-                Err(error) if error.kind() == ErrorKind::NotFound && opened.len() > 1 => continue,
-                Err(error) if is_of_content(&error) && kind == Kind::Unknown => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound && !is_root => continue,
                 bytes => bytes?,
             },
         };
         match children_by_list(&bytes) {
-            Ok(children) => {
-                todo.extend(children.into_iter().map(|(list, child)| (child.clone(), Kind::of(list, &child))))
-            }
+            Ok(children) => todo.extend(with_kinds(children)),
             Err(_) if kind == Kind::Unknown => {}
             Err(error) => return Err(error.with("blob", blob.digest)),
         }
     }
     Ok(reach)
+}
+
+/// Reads a blob that need not be a document; `None` if nobody can use it as one.
+async fn read_unknown(blob: &Descriptor, blobs: &dyn BlobProvider, limit: u64) -> Result<Option<Bytes>> {
+    let Some(found) = blobs.stat(blob).await? else { return Ok(None) };
+    match read_all(blobs, &Descriptor { size: found.size, ..blob.clone() }, limit).await {
+        Err(error) if is_of_content(&error) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// Whether a blob may have children.
@@ -157,17 +168,18 @@ enum Kind {
     Leaf,
 }
 
-impl Kind {
-    fn of(list: &str, child: &Descriptor) -> Self {
+/// An index that BuildKit writes lists the config and the layers of a cache, which may be of any type.
+fn with_kinds(children: Vec<(&'static str, Descriptor)>) -> impl Iterator<Item = (Descriptor, Kind)> {
+    let is_of_cache = children.iter().any(|(_, child)| child.media_type == MediaType::CACHE_CONFIG);
+    children.into_iter().map(move |(list, child)| {
         let media_type = &child.media_type;
-        // An index that BuildKit writes lists layers and the config of a cache.
-        let is_of_cache = *media_type == MediaType::CACHE_CONFIG || media_type.layer_encoding().is_some();
-        match list {
-            _ if media_type.is_empty() || media_type.is_manifest() => Self::Manifest,
-            MANIFESTS if !is_of_cache => Self::Unknown,
-            _ => Self::Leaf,
-        }
-    }
+        let kind = match list {
+            _ if media_type.is_empty() || media_type.is_manifest() => Kind::Manifest,
+            MANIFESTS if !is_of_cache && media_type.layer_encoding().is_none() => Kind::Unknown,
+            _ => Kind::Leaf,
+        };
+        (child, kind)
+    })
 }
 
 /// The list of an index.
@@ -241,14 +253,29 @@ mod tests {
         let leaf = layer("leaf");
         let image =
             Document::new("application/json; charset=utf-8".into(), format!(r#"{{"layers":[{}]}}"#, json(&leaf)));
-        let (text, large) = (Document::new("text/plain".into(), "{"), Descriptor { size: 1 << 40, ..layer("large") });
-        let others = [&text.descriptor, &large].map(json).join(",");
-        let index = format!(r#"{{"manifests":[{},{others}]}}"#, json(&image.descriptor));
-        let index = Document::new(MediaType::OCI_INDEX, index);
+        let text = Document::new("text/plain".into(), "{");
+        let unsized_image = Descriptor { size: 0, ..image.descriptor.clone() };
+        let children = [&unsized_image, &text.descriptor].map(json).join(",");
+        let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{children}]}}"#));
         let _ = [image.bytes, text.bytes, index.bytes].map(|bytes| store.insert(bytes));
         let reach = of_document(index.descriptor, &store).await.unwrap();
         assert!(reach.contains(&leaf.digest), "{reach:?}");
-        assert_eq!(reach.iter().count(), 5);
+        assert_eq!(reach.iter().count(), 4);
+    }
+
+    #[tokio::test]
+    async fn no_layer_is_read_as_a_document() {
+        let store = MemoryCache::new();
+        let odd = |n: usize| Descriptor { media_type: "application/x-own".into(), ..layer(&n.to_string()) };
+        let layers: Vec<String> = (0..=Limits::default().images).map(|n| json(&odd(n))).collect();
+        let config = json(&Descriptor::of(MediaType::CACHE_CONFIG, b"config"));
+        let large = Document::new("application/x-own".into(), " ".repeat(5 << 20));
+        let (cache, count) = (format!("{config},{}", layers.join(",")), layers.len() + 2);
+        for (children, count) in [(cache, count), (json(&large.descriptor), 2)] {
+            let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{children}]}}"#));
+            let _ = [large.bytes.clone(), index.bytes].map(|bytes| store.insert(bytes));
+            assert_eq!(of_document(index.descriptor, &store).await.unwrap().iter().count(), count);
+        }
     }
 
     #[tokio::test]

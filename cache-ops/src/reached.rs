@@ -16,7 +16,7 @@ use crate::reading::{Turns, read_each};
 /// memory.
 pub(crate) type Short = [u8; 32];
 
-/// Blobs and their sizes, each once: about 60 bytes for each, and 4 more for each cache that reaches it.
+/// Blobs and their sizes, each once: up to 120 bytes for each while it grows, and 4 more for each cache that reaches it.
 #[derive(Debug, Clone, Default)]
 pub struct Reached {
     numbers: HashMap<Short, u32>,

@@ -72,7 +72,7 @@ pub enum LookEvent {
 }
 
 /// Reads every cache of a store, several at once, and lists its blobs meanwhile. Memory grows with what the caches reach
-/// and with what is listed: about 100 bytes for a blob that is both.
+/// and with what is listed: about 120 bytes for a blob that is both.
 ///
 /// # Errors
 /// Errors of the store's lists. An unreadable cache is not an error.

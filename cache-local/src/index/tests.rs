@@ -109,6 +109,27 @@ fn a_tag_that_leads_to_an_image_is_not_given_to_a_cache() {
 }
 
 #[test]
+fn entries_are_removed_by_any_of_their_names_or_without_one() {
+    let tag = (annotation::REF_NAME, "t");
+    let all = index_of(&[&[tag, (IMAGE_NAME, "a:t")], &[tag, (IMAGE_NAME, "b:t")], &[tag], &[]]);
+    let state = |n: usize| all.entries()[n].state();
+    for (name, version, left) in [
+        (Some("t"), 0, [1, 2, 3].as_slice()),
+        (Some("b:t"), 1, &[0, 2, 3]),
+        (Some("t"), 2, &[0, 1, 3]),
+        (Some("u"), 0, &[0, 1, 2, 3]),
+        (None, 0, &[0, 1, 2, 3]),
+        (None, 1, &[0, 1, 2, 3]),
+        (None, 2, &[0, 1, 3]),
+        (None, 3, &[0, 1, 2]),
+    ] {
+        let mut index = all.clone();
+        assert_eq!(index.remove(name, &state(version)), left.len() < 4, "{name:?} {version}");
+        assert_eq!(digests(&index), left.iter().map(|n| manifest(&n.to_string()).digest).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn an_entry_has_a_name_if_the_name_leads_to_it() {
     let index = index_of(&[
         &[(annotation::REF_NAME, "t"), (IMAGE_NAME, "r/i:t")],
@@ -183,7 +204,7 @@ fn an_empty_file_and_null_have_no_entries() {
 fn names_of_fields_match_as_in_go() {
     let index = decode("{\"SchemaVersion\":2,\"MANIFESTS\":[{\"Digest\":\"x\",\"annotations\":null},null]}");
     assert_eq!(index.entries().len(), 2);
-    assert!(index.entries().iter().all(|entry| entry.descriptor().is_none() && entry.names().next().is_none()));
+    assert!(index.entries().iter().all(|entry| entry.descriptor().is_none() && !entry.is_named()));
 }
 
 #[test]

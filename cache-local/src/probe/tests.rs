@@ -1,11 +1,19 @@
 //! Directories that are there, are not there, and cannot be written.
 
+use cache_core::{Descriptor, MediaType, annotation};
 use tempfile::TempDir;
 
 use super::*;
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// An `index.json` with an image that containerd has named.
+fn index_of_image(tag: &str) -> String {
+    let image = Descriptor::of(MediaType::OCI_MANIFEST, b"image").with_annotation(annotation::REF_NAME, tag);
+    let named = image.with_annotation("io.containerd.image.name", format!("docker.io/library/i:{tag}"));
+    serde_json::json!({ "manifests": [named] }).to_string()
 }
 
 #[test]
@@ -47,6 +55,10 @@ fn nothing_is_recommended_where_no_cache_can_be_written() {
     assert!(found.recommended.is_none() && !found.works("directory"), "{found:?}");
     fs::write(temp.path().join("index.json"), "{").unwrap();
     let found = examine(&LocalConfig::new(temp.path()));
+    assert!(found.recommended.is_none() && !found.works("index"), "{found:?}");
+    fs::write(temp.path().join("index.json"), index_of_image("main")).unwrap();
+    assert!(examine(&LocalConfig::new(temp.path())).recommended.is_some());
+    let found = examine(&LocalConfig::new(temp.path()).with_tag("main"));
     assert!(found.recommended.is_none() && !found.works("index"), "{found:?}");
     fs::write(temp.path().join("blobs"), "").unwrap();
     assert!(!examine(&LocalConfig::new(temp.path())).works("blob"));

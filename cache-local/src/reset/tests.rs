@@ -93,14 +93,15 @@ fn every_digest_in_a_document_is_reached_and_manifests_are_followed() {
         ],
         "subject": {"mediaType": MediaType::DOCKER_LIST, "digest": digest(6)},
     });
-    let mut named = Vec::new();
-    follow(&document, true, &mut named);
-    let of_kind = |wanted: bool| {
-        let digests = named.iter().filter(|named| named.is_manifest == wanted).map(|named| named.digest.to_string());
-        BTreeSet::from_iter(digests)
-    };
-    assert_eq!(of_kind(true), [2, 3, 6].map(digest).into());
-    assert_eq!(of_kind(false), [1, 2, 3, 4, 5, 6].map(digest).into());
+    let (mut reached, mut next) = (HashSet::new(), Vec::new());
+    follow(&document, Kind::Manifest, &mut reached, &mut next);
+    let of_kind = |kind| BTreeSet::from_iter(next.iter().filter(|next| next.1 == kind).map(|next| next.0.to_string()));
+    assert_eq!(of_kind(Kind::Manifest), [2, 3, 6].map(digest).into());
+    assert_eq!(of_kind(Kind::Unknown), [1].map(digest).into());
+    assert_eq!(reached, (1..=6).map(|n| digest(n).parse().unwrap()).collect());
+    next.clear();
+    follow(&document, Kind::Unknown, &mut reached, &mut next);
+    assert!(next.iter().all(|next| next.1 == Kind::Unknown));
 }
 
 #[tokio::test]
@@ -112,8 +113,8 @@ async fn an_image_keeps_its_layers_whatever_the_media_type_of_its_manifest() {
         fs::write(blob_path(dir.path(), &stored.digest), bytes).unwrap();
         stored
     };
-    // The index that leads to the older generations becomes a child of an image index.
-    let older = store(&index);
+    // The index becomes a child of another one.
+    let older = store(&[b"\n", &*index].concat());
     let top = store(&serde_json::to_vec(&serde_json::json!({ "manifests": [older] })).unwrap());
     let entry = serde_json::json!({"digest": top.digest, "size": top.size, "mediaType": MediaType::OCI_INDEX});
     fs::write(dir.path().join("index.json"), serde_json::json!({ "manifests": [entry] }).to_string()).unwrap();

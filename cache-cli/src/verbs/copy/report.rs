@@ -305,6 +305,9 @@ impl Copied {
 
     /// One line for people.
     fn summary(&self) -> String {
+        if self.status == Status::Empty {
+            return format!("no cache is written to {}", self.destination);
+        }
         let manifest = self.manifest.as_ref().map_or_else(String::new, |manifest| format!("{} ", manifest.digest));
         if let Some(CoverageReport { covered, layers }) = self.coverage {
             let layers = text::count(layers, "layer");

@@ -1,10 +1,11 @@
 //! The rules of `copy` on caches in memory.
 
-use cache_core::CacheStore as _;
+use cache_core::{CacheStore as _, Timestamp};
 use cache_memory::MemoryCache;
 
 use super::*;
 use crate::args::CompressionArgs;
+use crate::output::Report as _;
 use crate::tests::{LAYERS, insert, layer, session};
 
 fn args(source: &str, destinations: &[&str]) -> CopyArgs {
@@ -88,6 +89,20 @@ async fn lost_blobs_are_left_out_when_asked() {
     let args = args("type=memory,name=a", &["type=memory,name=b"]);
     assert_eq!(run(&session(&store), &CopyArgs { skip_missing: true, ..args }).await, Ok(Exit::Done));
     assert_eq!(results(&store, "b").await, 2);
+}
+
+#[tokio::test]
+async fn a_cache_of_which_nothing_is_left_is_not_reported_as_copied() {
+    let store = store().await;
+    LAYERS.iter().for_each(|content| store.lose(&layer(content).digest));
+    let session = session(&store);
+    let args = CopyArgs { skip_missing: true, ..args("type=memory,name=a", &["type=memory,name=b"]) };
+    let job = single(&session, &args).await.unwrap();
+    let manifest = resolve(&job).await.unwrap().unwrap();
+    let mut copies = Copies::new(false);
+    everywhere::copy(&session, &args, &job, &manifest).await.into_iter().for_each(|copied| copies.add(copied));
+    assert_eq!(copies.table(Timestamp::ZERO, false), "no cache is written to type=memory,name=b\n");
+    assert_eq!(names(&store).await, ["a"]);
 }
 
 #[tokio::test]
