@@ -19,8 +19,12 @@ pub(crate) fn label(cache: &CacheEntry) -> String {
 
 /// Finds the entry with the digest or the name in the spec.
 pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry, Failure> {
+    let name = place.cache_name();
     let Some(digest) = place.cache_digest() else {
-        let name = place.cache_name();
+        if name == Some("") && matches!(place.naming(), Some(Naming::AttributeOrDigest(_))) {
+            let failure = Failure::usage("an empty tag names no cache");
+            return Err(failure.with_hint("select a cache without a name by its digest"));
+        }
         if matches!(place.naming(), Some(Naming::AttributeOnBranch(_)))
             && by_name(caches, name.unwrap_or_default()).is_none()
         {
@@ -35,7 +39,8 @@ pub(crate) fn select(caches: &[CacheEntry], place: &Place) -> Result<CacheEntry,
     };
     let digest: Digest = digest.parse().map_err(|_| Failure::usage("the given digest is invalid"))?;
     let has_digest = |cache: &&CacheEntry| cache.descriptor.as_ref().is_some_and(|found| found.digest == digest);
-    let mut found = caches.iter().filter(has_digest);
+    let has_name = |cache: &&CacheEntry| name.is_none_or(|name| cache.name.as_deref().unwrap_or_default() == name);
+    let mut found = caches.iter().filter(has_digest).filter(has_name);
     match (found.next(), found.next()) {
         (None, _) => Err(place.no_cache_among(caches)),
         (Some(cache), None) => Ok(cache.clone()),

@@ -104,6 +104,17 @@ impl Index {
         self.entries.iter().enumerate().map(name).collect()
     }
 
+    /// As [`named`](Self::named), without entries whose name leads to the same manifest by another entry.
+    pub(crate) fn listed(&self) -> Vec<(Option<&str>, &Entry)> {
+        let is_repeated = |entry: &Entry| {
+            let leads_to_it = |name| self.find(name).is_some_and(|found| found.state() == entry.state());
+            entry.names().any(leads_to_it)
+        };
+        let mut named = self.named();
+        named.retain(|(name, entry)| name.is_some() || !is_repeated(entry));
+        named
+    }
+
     /// The entry when no tag is given: `latest`, or the only one if it has no name (an image).
     pub(crate) fn find_default(&self) -> Option<&Entry> {
         self.find(DEFAULT_TAG).or(match self.entries.as_slice() {
@@ -138,11 +149,11 @@ impl Index {
         let is_image = |entry: &&Entry| !entry.image_name.is_empty() && entry.names().any(|name| name == tag);
         let named = self.named().into_iter().find(|(_, entry)| is_image(entry));
         let Some((name, image)) = named else { return Ok(()) };
-        let message = "an image has this tag, and readers would find it instead of the cache";
+        let message = "an entry that containerd has named has this tag, and readers would find it instead of the cache";
         let error = Error::new(ErrorKind::Unsupported, message).with("tag", tag).with("image", &image.image_name);
         Err(match name {
             Some(name) => {
-                error.with_hint(format!("give the cache another tag, or delete the image: rm --any …,tag={name}"))
+                error.with_hint(format!("give the cache another tag, or delete that entry: rm --any …,tag={name}"))
             }
             None => error.with_hint("give the cache another tag"),
         })

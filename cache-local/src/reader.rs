@@ -49,7 +49,8 @@ impl Rest {
         let path = layout.blob_path(&blob.digest);
         if size != blob.size {
             let error = at(ErrorKind::DigestMismatch, "the file has another length than its descriptor says", &path);
-            return Err(error.with_blob(blob.digest, blob.size).with("got", size));
+            let error = error.with_blob(blob.digest, blob.size).with("got", size);
+            return Err(error.with_hint("repair leaves out the results that need it"));
         }
         let range = range.unwrap_or(0..size);
         let left = range.end.min(size).saturating_sub(range.start);

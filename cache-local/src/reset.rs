@@ -9,7 +9,7 @@ use cache_core::{Digest, ErrorKind, MediaType, Result};
 use serde_json::{Map, Value};
 
 use crate::error::at;
-use crate::layout::{Layout, blob_dir, read_file, read_if_object};
+use crate::layout::{Layout, blob_dir, read_file};
 use crate::lock::IndexLock;
 use crate::update::Place;
 use crate::walk::Walk;
@@ -77,18 +77,30 @@ enum Kind {
 fn read_manifest(layout: &Layout, digest: &Digest) -> Result<Value> {
     let path = layout.blob_path(digest);
     let gone = || at(ErrorKind::NotFound, "manifest is gone", &path);
-    let bytes = read_file(&path, MAX_MANIFEST)?.ok_or_else(gone)?;
+    let bytes = read_document(layout, digest)?.ok_or_else(gone)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| at(ErrorKind::InvalidManifest, "manifest is not JSON", &path).with_source(error))
 }
 
 /// Reads a blob of an unknown media type if it is a document; one that is absent or too large for a manifest is none.
 fn read_unknown(layout: &Layout, digest: &Digest) -> Result<Option<Value>> {
-    match read_if_object(layout, digest, MAX_MANIFEST) {
+    match read_document(layout, digest) {
         Ok(bytes) => Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok())),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::LimitExceeded) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::LimitExceeded => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Reads a blob that says what else is needed; damaged ones do not.
+fn read_document(layout: &Layout, digest: &Digest) -> Result<Option<Vec<u8>>> {
+    let path = layout.blob_path(digest);
+    let Some(bytes) = read_file(&path, MAX_MANIFEST)? else { return Ok(None) };
+    let mut digester = digest.digester();
+    digester.update(&bytes);
+    if digester.finish() == *digest {
+        return Ok(Some(bytes));
+    }
+    Err(at(ErrorKind::DigestMismatch, "the document does not match its digest", &path))
 }
 
 /// Marks every digest in a document, and adds what has to be followed from there.

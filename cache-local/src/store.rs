@@ -49,7 +49,7 @@ impl CacheStore for LocalStore {
         let (state, caches) = blocking(move || {
             let state = state(&layout)?;
             let found = layout.read_index(limit)?;
-            let mut entries: Vec<_> = found.iter().flat_map(|found| found.index.named()).collect();
+            let mut entries: Vec<_> = found.iter().flat_map(|found| found.index.listed()).collect();
             // Those that another one hides come after those without a name.
             entries.sort_by_key(|(name, entry)| (*name, entry.is_named()));
             let entries = entries.into_iter();

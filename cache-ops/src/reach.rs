@@ -14,6 +14,7 @@ use cache_core::{
     BlobProvider, CacheImporter, CacheManifest, CacheStore, Descriptor, Digest, Error, ErrorKind, MediaType, Result,
     read_all,
 };
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::listed::{is_of_content, read_listed};
@@ -79,6 +80,11 @@ impl Reach {
         self.0.insert(blob.digest, blob.size);
     }
 
+    /// Adds a blob of unknown size, which counts as none.
+    fn add_unsized(&mut self, blob: Digest) {
+        self.0.entry(blob).or_default();
+    }
+
     /// Adds everything that `other` has.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
@@ -142,6 +148,7 @@ async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProv
             },
         };
         match children_by_list(&bytes) {
+            Ok(children) if children.is_empty() => digests(&bytes).iter().for_each(|digest| reach.add_unsized(*digest)),
             Ok(children) => todo.extend(with_kinds(children)),
             Err(_) if kind == Kind::Unknown => {}
             Err(error) => return Err(error.with("blob", blob.digest)),
@@ -150,11 +157,12 @@ async fn of_tree(root: Descriptor, mut read: Option<Bytes>, blobs: &dyn BlobProv
     Ok(reach)
 }
 
-/// Reads a blob that need not be a document; `None` if nobody can use it as one.
+/// Reads a blob that need not be a document; `None` if it is absent or too large for one.
 async fn read_unknown(blob: &Descriptor, blobs: &dyn BlobProvider, limit: u64) -> Result<Option<Bytes>> {
     let Some(found) = blobs.stat(blob).await? else { return Ok(None) };
     match read_all(blobs, &Descriptor { size: found.size, ..blob.clone() }, limit).await {
-        Err(error) if is_of_content(&error) => Ok(None),
+        // A damaged blob does not say what it is.
+        Err(error) if is_of_content(&error) && error.kind() != ErrorKind::DigestMismatch => Ok(None),
         read => read.map(Some),
     }
 }
@@ -180,6 +188,21 @@ fn with_kinds(children: Vec<(&'static str, Descriptor)>) -> impl Iterator<Item =
         };
         (child, kind)
     })
+}
+
+/// Every digest in a document of a form that is unknown here, such as Docker's first one.
+fn digests(document: &[u8]) -> Vec<Digest> {
+    let document: Value = serde_json::from_slice(document).unwrap_or_default();
+    let (mut found, mut todo) = (Vec::new(), vec![&document]);
+    while let Some(value) = todo.pop() {
+        match value {
+            Value::String(text) => found.extend(text.parse::<Digest>().ok()),
+            Value::Array(values) => todo.extend(values),
+            Value::Object(fields) => todo.extend(fields.values()),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The list of an index.
@@ -276,6 +299,26 @@ mod tests {
             let _ = [large.bytes.clone(), index.bytes].map(|bytes| store.insert(bytes));
             assert_eq!(of_document(index.descriptor, &store).await.unwrap().iter().count(), count);
         }
+    }
+
+    #[tokio::test]
+    async fn a_document_of_an_unknown_form_keeps_every_digest_in_it() {
+        let store = MemoryCache::new();
+        let leaf = layer("leaf").digest;
+        let document = Document::new(MediaType::default(), format!(r#"{{"fsLayers":[{{"blobSum":"{leaf}"}}]}}"#));
+        let _ = store.insert(document.bytes);
+        assert!(of_document(document.descriptor, &store).await.unwrap().contains(&leaf));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_child_of_an_unknown_media_type_is_an_error() {
+        let store = MemoryCache::new();
+        let child = Document::new("application/x-own".into(), "{}");
+        let index = Document::new(MediaType::OCI_INDEX, format!(r#"{{"manifests":[{}]}}"#, json(&child.descriptor)));
+        let _ = [child.bytes, index.bytes].map(|bytes| store.insert(bytes));
+        store.overwrite(child.descriptor.digest, "x");
+        let error = of_document(index.descriptor, &store).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DigestMismatch);
     }
 
     #[tokio::test]

@@ -247,6 +247,34 @@ async fn a_cache_without_its_config_stays_with_its_blobs_and_is_named() {
     assert_eq!((unreadable, plan.kept_caches, plan.blobs), (vec!["dev"], 1, Some(Vec::new())));
 }
 
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn a_cache_that_is_exported_again_after_the_plan_stays_though_its_digest_is_the_same() {
+    use cache_local::{LocalConfig, LocalExporter, LocalStore};
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = LocalConfig::new(folder.path()).with_tag("main");
+    let (cache, settings) = (graphs::cache(1), ExportSettings::default());
+    let write = async || {
+        let exporter = LocalExporter::new(config.clone());
+        export(&cache.manifest, &cache.blobs, &exporter, &settings).await.unwrap();
+    };
+    write().await;
+    let store = LocalStore::new(config.clone());
+    let long_ago = std::time::SystemTime::now() - 48 * HOUR;
+    for blob in store.blobs().try_collect::<Vec<BlobEntry>>().await.unwrap() {
+        let path = folder.path().join("blobs/sha256").join(blob.digest.hex());
+        std::fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+    let policy = PrunePolicy::new(HOUR).with_older_than(HOUR);
+    let plan = plan_prune(&store, &policy, Timestamp::now(), &PruneSettings::default()).await.unwrap();
+    assert_eq!(plan.caches.len(), 1);
+    write().await;
+    let report = prune(&store, &plan, &PruneSettings::default()).await.unwrap();
+    assert_eq!((report.caches.len(), report.kept_caches.len(), report.blobs), (0, 1, 0));
+    assert_eq!(store.caches().await.unwrap().len(), 1);
+}
+
 /// On a directory, with export and prune at the same time.
 #[cfg(feature = "local")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

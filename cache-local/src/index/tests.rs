@@ -146,6 +146,17 @@ fn an_entry_has_a_name_if_the_name_leads_to_it() {
 }
 
 #[test]
+fn an_entry_that_is_there_twice_is_listed_once() {
+    let mut index = index_of(&[&[(annotation::REF_NAME, "t")], &[(annotation::REF_NAME, "t")], &[]]);
+    assert_eq!(index.listed().len(), 3);
+    index.entries[1] = index.entries[0].clone();
+    let names: Vec<_> = index.listed().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [Some("t"), None]);
+    assert!(index.remove(Some("t"), &index.entries()[0].state()));
+    assert_eq!(index.listed().len(), 1);
+}
+
+#[test]
 fn the_empty_tag_replaces_every_untagged_entry() {
     let mut index = index_of(&[
         &[],

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cache_core::{CacheExporter, Descriptor, Expect};
+use cache_core::{CacheExporter, CacheImporter as _, Descriptor, Expect};
 
 use super::*;
 use crate::ingest::Ingest;
@@ -79,6 +79,18 @@ async fn nothing_is_deleted_when_an_entry_cannot_be_followed() {
         write(config, "newest").await;
         assert!(has(dir.path(), "older"), "{broken}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_when_a_manifest_does_not_match_its_digest() {
+    let (dir, config) = two_generations().await;
+    let resolved = crate::LocalImporter::new(config.clone().with_tag("other")).resolve().await.unwrap().unwrap();
+    let manifest = resolved.manifest.raw_manifest().unwrap();
+    let path = blob_path(dir.path(), &manifest.descriptor.digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, [&manifest.bytes, &b" "[..]].concat()).unwrap();
+    write(config, "newest").await;
+    assert!(has(dir.path(), "older"));
 }
 
 #[test]

@@ -126,13 +126,14 @@ impl PrunePolicy {
     }
 }
 
-/// One whose age is not known counts as the newest.
+/// One whose age is not known counts as the newest. Of those of one age, one with a name counts as newer.
 fn newest_first(looked: &[Looked]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..looked.len()).filter(|&at| looked[at].is_cache).collect();
     order.sort_by(|&a, &b| {
         let (a, b) = (&looked[a], &looked[b]);
         let age = |cache: &Looked| (cache.modified.is_some(), std::cmp::Reverse(cache.modified));
-        age(a).cmp(&age(b)).then_with(|| a.entry.name.cmp(&b.entry.name))
+        let name = |cache: &Looked| (cache.entry.name.is_none(), cache.entry.name.clone());
+        age(a).cmp(&age(b)).then_with(|| name(a).cmp(&name(b)))
     });
     order
 }

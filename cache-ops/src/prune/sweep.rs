@@ -105,8 +105,15 @@ async fn delete_caches(
     report: &mut PruneReport,
 ) -> Result<()> {
     let mut with_all_names = HashSet::new();
+    let written_again = written_again(store, plan).await?;
     for cache in &plan.caches {
         let entry = cache.entry();
+        if written_again.contains(&(&cache.name, &cache.version)) {
+            let why = "it was written again".to_owned();
+            report.kept_caches.push(KeptCache { cache: cache.clone(), why });
+            (settings.progress)(&PruneEvent::Cache { name: cache.name.clone(), is_gone: false });
+            continue;
+        }
         let deleted = match settings.retry.run(&Silent, || store.delete_cache(&entry)).await {
             Err(error) if error.kind() == ErrorKind::InUse && are_all_planned(store, plan, cache).await? => {
                 // Every name of the manifest goes, so it may be deleted with all of them.
@@ -132,6 +139,25 @@ async fn delete_caches(
         }
     }
     Ok(())
+}
+
+/// The caches of a plan that are younger by now. Where a version is a digest, the same bytes have the same one. A registry,
+/// which deletes no blobs, does not tell when a name was written.
+async fn written_again<'a>(
+    store: &dyn CacheStore,
+    plan: &'a PrunePlan,
+) -> Result<HashSet<(&'a Option<String>, &'a String)>> {
+    if plan.caches.is_empty() || plan.blobs.is_none() {
+        return Ok(HashSet::new());
+    }
+    let caches = store.caches().await?;
+    let times: HashMap<_, _> =
+        caches.iter().map(|entry| ((&entry.name, entry.version.as_str()), entry.modified)).collect();
+    let is_younger = |cache: &&PlannedCache| {
+        let now = times.get(&(&cache.name, cache.version.as_str())).copied().flatten();
+        now.zip(cache.modified).is_some_and(|(now, then)| now > then)
+    };
+    Ok(plan.caches.iter().filter(is_younger).map(|cache| (&cache.name, &cache.version)).collect())
 }
 
 async fn are_all_planned(store: &dyn CacheStore, plan: &PrunePlan, cache: &PlannedCache) -> Result<bool> {

@@ -58,6 +58,15 @@ fn hours(count: u64) -> Duration {
 }
 
 #[test]
+fn of_two_caches_of_one_age_the_one_with_a_name_counts_as_newer() {
+    let mut caches = Caches::default();
+    ["a", "b"].iter().for_each(|name| add(&mut caches, name, Some(1), &["x"]));
+    caches.0[0].entry.name = None;
+    let (reasons, _) = policy().with_keep_latest(1).choose(&caches.0, &caches.1, time(10));
+    assert_eq!(reasons, [Some(PruneReason::NotLatest), None]);
+}
+
+#[test]
 fn no_policy_keeps_every_cache() {
     assert_eq!(gone(&policy(), &caches()), (Vec::new(), 0));
     assert_eq!(names(&policy().with_keep(NameGlob::new("x")), &caches()), [""; 0]);
