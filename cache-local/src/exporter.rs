@@ -76,8 +76,7 @@ impl LocalExporter {
                 if let Some(found) = layout.read_index(config.limits().config)?
                     && !replaces_images
                 {
-                    let free = found.index.check_free(config.tag_or_default());
-                    free.map_err(|error| on_path(error, config.root()))?;
+                    check_free(&found.index, &config)?;
                 }
                 Ingest::open(&layout)
             })
@@ -281,6 +280,11 @@ fn settle(layout: &Layout, ingest: &Arc<Ingest>, blobs: &[(Digest, u64)]) -> Res
     let algorithms: BTreeSet<&str> = blobs.iter().map(|(digest, _)| digest.algorithm()).collect();
     algorithms.iter().try_for_each(|algorithm| sync(&make_blob_dir(root, algorithm)?))?;
     sync_blobs(root)
+}
+
+/// Checks that readers would find a cache under the tag of `config`.
+pub(crate) fn check_free(index: &Index, config: &LocalConfig) -> Result<()> {
+    index.check_free(config.tag_or_default()).map_err(|error| on_path(error, config.root()))
 }
 
 /// Points the tag of `config` to a manifest.

@@ -182,9 +182,10 @@ impl Index {
             None => found.is_none(),
         };
         let is_kept = |named: &(Option<&str>, &Entry)| named.1.state() != *state || !is_named(named);
-        let kept: Vec<Entry> = self.named().into_iter().filter(is_kept).map(|(_, entry)| entry.clone()).collect();
-        let is_removed = kept.len() < self.entries.len();
-        self.entries = kept;
+        let mut kept = self.named().iter().map(is_kept).collect::<Vec<_>>().into_iter();
+        let before = self.entries.len();
+        self.entries.retain(|_| kept.next().unwrap_or(true));
+        let is_removed = self.entries.len() < before;
         self.is_changed |= is_removed;
         is_removed
     }

@@ -11,7 +11,8 @@ use cache_core::seams::{CacheProbe, Diagnosis, Publishing};
 use cache_core::{CacheSpec, Digest, ErrorKind, Result};
 
 use crate::beneath::Dir;
-use crate::error::{at, io as io_error, on_path};
+use crate::error::{at, io as io_error};
+use crate::exporter::check_free;
 use crate::layout::{INDEX_LOCK, Layout, make_blob_dir, sync};
 use crate::lock::{Attempt, try_lock};
 use crate::task::blocking;
@@ -60,8 +61,8 @@ fn examine(config: &LocalConfig) -> Diagnosis {
     try_locks(&root, &mut found);
     match layout.read_index(config.limits().config) {
         Ok(index) => {
-            let free = index.map_or(Ok(()), |found| found.index.check_free(config.tag_or_default()));
-            found.record("index", free.map_err(|error| on_path(error, config.root())), "give the cache another tag");
+            let free = index.map_or(Ok(()), |found| check_free(&found.index, config));
+            found.record("index", free, "give the cache another tag");
         }
         Err(error) => {
             let advice = "BuildKit fails on this index.json after it has written the cache: repair or delete it";

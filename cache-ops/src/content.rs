@@ -60,7 +60,7 @@ async fn look(store: &dyn CacheStore, entry: &CacheEntry) -> Result<EntryContent
         return Ok(if importer.resolve().await?.is_some() { EntryContent::Cache } else { EntryContent::Missing });
     };
     let Some(document) = read_listed(&*importer, listed).await? else { return Ok(EntryContent::Missing) };
-    let children = children(&document)?;
+    let children = children(&document.bytes)?;
     let has = |media_type: &MediaType| children.iter().any(|child| child.media_type == *media_type);
     if has(&MediaType::CACHE_CONFIG) {
         return Ok(EntryContent::Cache);

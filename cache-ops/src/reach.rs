@@ -64,10 +64,10 @@ impl Reach {
 
     /// What a manifest reaches that a store has listed; BuildKit takes the size of the blob, whatever the entry says.
     pub(crate) async fn of_listed(manifest: &Descriptor, blobs: &dyn CacheImporter) -> Result<Self> {
-        let Some(bytes) = read_listed(blobs, manifest).await? else {
+        let Some(document) = read_listed(blobs, manifest).await? else {
             return Err(Error::new(ErrorKind::NotFound, "the manifest does not exist").with("blob", manifest.digest));
         };
-        of_tree(Descriptor { size: bytes.len() as u64, ..manifest.clone() }, Some(bytes), blobs).await
+        Self::of_read(&document, blobs).await
     }
 
     /// What a manifest reaches that was read already.

@@ -129,26 +129,24 @@ async fn read(entry: CacheEntry, importer: Box<dyn CacheImporter>, turns: Turns)
         Err(error) if is_of_content(&error) && entry.descriptor.is_some() => (None, Some(error)),
         Err(error) => return Err(error),
     };
-    let document = manifest.as_ref().and_then(CacheManifest::raw_manifest);
-    let reach = match (&entry.descriptor, &manifest) {
-        (Some(listed), _) => reach_of_listed(listed, document, &*importer).await?,
-        (None, Some(manifest)) => Some(Reach::of_manifest(manifest, &*importer).await?),
-        (None, None) => None,
+    let (reach, is_of_cache) = match (&entry.descriptor, &manifest) {
+        (Some(listed), manifest) => {
+            let read = manifest.as_ref().and_then(CacheManifest::raw_manifest);
+            let Some(document) = listed_document(listed, read, &*importer).await? else { return Ok(None) };
+            let reach = Reach::of_read(&document, &*importer).await?;
+            (reach, failure.is_some() && names_cache_config(&document)?)
+        }
+        (None, Some(manifest)) => (Reach::of_manifest(manifest, &*importer).await?, false),
+        (None, None) => return Ok(None),
     };
-    let Some(reach) = reach else { return Ok(None) };
-    let unreadable = match (failure, &entry.descriptor) {
-        (Some(failure), Some(listed)) => is_of_cache(listed, &*importer).await?.then_some(failure),
-        _ => None,
-    };
+    let unreadable = failure.filter(|_| is_of_cache);
     let modified = entry.modified.or_else(|| manifest.as_ref().and_then(newest));
     let is_cache = manifest.is_some_and(|manifest| manifest.inline_images().is_empty());
     Ok(Some(Read { entry, modified, reach, is_cache, unreadable }))
 }
 
-/// Whether a manifest names the config of a cache.
-async fn is_of_cache(manifest: &Descriptor, importer: &dyn CacheImporter) -> Result<bool> {
-    let Some(document) = read_listed(importer, manifest).await? else { return Ok(false) };
-    Ok(children(&document)?.iter().any(|child| child.media_type == MediaType::CACHE_CONFIG))
+fn names_cache_config(manifest: &Document) -> Result<bool> {
+    Ok(children(&manifest.bytes)?.iter().any(|child| child.media_type == MediaType::CACHE_CONFIG))
 }
 
 /// The cache of an entry. How large a config is that the store does not list, only its manifest tells.
@@ -159,7 +157,7 @@ async fn load_entry(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Tu
     };
     let blobs = InTurn { blobs: importer, turns };
     let Some(document) = read_listed(&blobs, listed).await? else { return Ok(None) };
-    match load(document, &blobs, &Limits::default()).await {
+    match load(document.bytes, &blobs, &Limits::default()).await {
         // The importer may have other limits.
         Err(error) if error.kind() == ErrorKind::LimitExceeded => {
             Ok(importer.resolve().await?.map(|resolved| resolved.manifest))
@@ -168,19 +166,16 @@ async fn load_entry(entry: &CacheEntry, importer: &dyn CacheImporter, turns: &Tu
     }
 }
 
-/// What a listed manifest reaches, which may be the one that was read; `None` if it does not exist.
-async fn reach_of_listed(
+/// The listed manifest, which may be the one that was read; `None` if it does not exist.
+async fn listed_document(
     listed: &Descriptor,
     read: Option<&Document>,
     importer: &dyn CacheImporter,
-) -> Result<Option<Reach>> {
+) -> Result<Option<Document>> {
     if let Some(read) = read.filter(|read| read.descriptor.digest == listed.digest) {
-        return Reach::of_read(read, importer).await.map(Some);
+        return Ok(Some(read.clone()));
     }
-    if importer.stat(listed).await?.is_none() {
-        return Ok(None);
-    }
-    Reach::of_listed(listed, importer).await.map(Some)
+    read_listed(importer, listed).await
 }
 
 fn newest(manifest: &CacheManifest) -> Option<Timestamp> {
